@@ -1,0 +1,141 @@
+//! Which instructions the kernels may use.
+
+use core::fmt;
+
+/// A set of instructions that the kernels are compiled for, known to work on this machine.
+///
+/// A `Level` other than [`Portable`](Level::Portable) carries a token that only detection can
+/// make, so a value of this type is the proof that its instructions exist. Choose it once and
+/// pass it along: it is `Copy`, and as cheap as a byte.
+///
+/// Levels with fused multiply-add ([`has_fma`](Self::has_fma)) return the same bits as each
+/// other, for every function of this crate.
+///
+/// ```
+/// use xent_core::Level;
+///
+/// let level = Level::detect();
+/// assert!(Level::available().any(|l| l == level));
+/// assert_eq!(Level::by_name(level.name()), Some(level));
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Level {
+    /// The instructions that the target guarantees (SSE2 on x86-64), through the crate `wide`.
+    Portable,
+    /// x86 with AVX2 and FMA: 256-bit registers.
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    Avx2(Avx2),
+    /// x86 with AVX-512 F, VL, DQ and BW: 512-bit registers.
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    Avx512(Avx512),
+}
+
+/// Proof that this machine has AVX2 and FMA, and that the system saves their registers.
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Avx2(());
+
+/// Proof that this machine has AVX-512 F, VL, DQ and BW, and that the system saves their registers.
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Avx512(());
+
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+mod detection {
+    use super::{Avx2, Avx512};
+
+    cpufeatures::new!(has_avx2, "avx2", "fma");
+    cpufeatures::new!(has_avx512, "avx2", "fma", "avx512f", "avx512vl", "avx512dq", "avx512bw");
+
+    impl Avx2 {
+        pub(super) fn detect() -> Option<Self> {
+            has_avx2::get().then_some(Self(()))
+        }
+    }
+
+    impl Avx512 {
+        pub(super) fn detect() -> Option<Self> {
+            has_avx512::get().then_some(Self(()))
+        }
+    }
+}
+
+impl Level {
+    /// The best level of this machine. The processor is asked once and the answer kept.
+    #[must_use]
+    pub fn detect() -> Self {
+        #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+        {
+            if let Some(token) = Avx512::detect() {
+                return Self::Avx512(token);
+            }
+            if let Some(token) = Avx2::detect() {
+                return Self::Avx2(token);
+            }
+        }
+        Self::Portable
+    }
+
+    /// Every level of this machine, the plainest first. Tests run through all of them.
+    pub fn available() -> impl Iterator<Item = Self> {
+        [
+            Some(Self::Portable),
+            #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+            Avx2::detect().map(Self::Avx2),
+            #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+            Avx512::detect().map(Self::Avx512),
+        ]
+        .into_iter()
+        .flatten()
+    }
+
+    /// The level of that [`name`](Self::name), if this machine has it.
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::available().find(|level| level.name() == name)
+    }
+
+    /// `"portable"`, `"avx2"` or `"avx512"`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Portable => "portable",
+            #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+            Self::Avx2(_) => "avx2",
+            #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+            Self::Avx512(_) => "avx512",
+        }
+    }
+
+    /// Whether a multiplication and the addition after it are rounded once.
+    ///
+    /// All levels that say `true` return the same bits; one that says `false` has wider bounds.
+    #[must_use]
+    pub const fn has_fma(self) -> bool {
+        match self {
+            Self::Portable => crate::simd::PORTABLE_HAS_FMA,
+            #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+            Self::Avx2(_) | Self::Avx512(_) => true,
+        }
+    }
+}
+
+impl Default for Level {
+    /// [`Level::detect`].
+    fn default() -> Self {
+        Self::detect()
+    }
+}
+
+impl fmt::Debug for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}

@@ -1,0 +1,97 @@
+//! What a kernel may ask of a vector register, and the backends that answer.
+//!
+//! Kernels never see a register's width. They work on *panels* of [`PANEL`] neighbouring elements,
+//! which every level cuts into the same [`STRIPES`] stripes: element `i` of a panel belongs to
+//! stripe `i % 32`. A level holds the 32 stripes in as many registers as it needs (2 with AVX-512,
+//! 4 with AVX2, 8 with SSE2 or NEON), and because sums are kept by stripe and combined by one fixed
+//! tree, all levels that round alike return the same bits.
+//!
+//! A vector can only be made from its level's token, and the token only after detection. So a
+//! vector in hand proves that its instructions work, and its methods are safe.
+
+mod portable;
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+mod x86;
+
+use core::ops::{Add, Div, Mul, Sub};
+
+pub(crate) use portable::{HAS_FMA as PORTABLE_HAS_FMA, Portable};
+
+/// The virtual width: how many independent sums a reduction keeps, at every level.
+pub(crate) const STRIPES: usize = 32;
+
+/// Elements that are summed before the sum is compensated: four for each stripe.
+pub(crate) const PANEL: usize = 4 * STRIPES;
+
+/// A level's token: the vectors that its instructions work on.
+pub(crate) trait Simd: Copy {
+    type F32: Lanes<Token = Self, Scalar = f32>;
+}
+
+/// A vector register of floating-point numbers.
+pub(crate) trait Lanes:
+    Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self>
+{
+    /// What it takes to make one.
+    type Token: Copy;
+    type Scalar: Copy;
+    /// The outcome of a comparison, lane by lane.
+    type Mask: Copy;
+    /// The registers that hold all stripes.
+    type Stripes: Copy + AsRef<[Self]> + AsMut<[Self]>;
+
+    const LANES: usize;
+
+    fn splat(token: Self::Token, value: Self::Scalar) -> Self;
+
+    /// The first `LANES` elements of `from`; where it has fewer, the other lanes are `fill`.
+    fn load(token: Self::Token, from: &[Self::Scalar], fill: Self) -> Self;
+
+    /// Writes the first `LANES` elements of `into`; where it has fewer, the others are dropped.
+    fn store(self, into: &mut [Self::Scalar]);
+
+    /// This vector in every register of the stripes.
+    fn stripes(self) -> Self::Stripes;
+
+    /// `self * b + c`, rounded once where the level has FMA.
+    fn mul_add(self, b: Self, c: Self) -> Self;
+
+    /// The larger; `other` where they are equal or either is NaN.
+    fn max(self, other: Self) -> Self;
+
+    /// The smaller; `other` where they are equal or either is NaN.
+    fn min(self, other: Self) -> Self;
+
+    fn abs(self) -> Self;
+
+    /// Lanes where `self < other`; not where either is NaN.
+    fn less(self, other: Self) -> Self::Mask;
+
+    /// Lanes where `self == other`; not where either is NaN.
+    fn equal(self, other: Self) -> Self::Mask;
+
+    /// Whether any lane is set.
+    fn any(mask: Self::Mask) -> bool;
+
+    /// `yes` in the lanes that are set, `no` in the others.
+    fn select(mask: Self::Mask, yes: Self, no: Self) -> Self;
+
+    /// The float whose exponent field is the lowest bits of this one's bits: `2^(k - 127)` from
+    /// `2^23 + k` in f32. The sign and exponent of `self` are shifted out.
+    fn shift_into_exponent(self) -> Self;
+
+    /// `(m, k)` with `self = m * 2^k` and `m` in [√½, √2), for a positive normal number.
+    fn split_exponent(self) -> (Self, Self);
+}
+
+/// The part of a slice from `at` on, empty if there is none.
+#[inline(always)]
+pub(crate) fn from<T>(slice: &[T], at: usize) -> &[T] {
+    slice.get(at..).unwrap_or(&[])
+}
+
+/// The part of a slice from `at` on, empty if there is none.
+#[inline(always)]
+pub(crate) fn from_mut<T>(slice: &mut [T], at: usize) -> &mut [T] {
+    slice.get_mut(at..).unwrap_or(&mut [])
+}

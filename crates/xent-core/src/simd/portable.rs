@@ -1,0 +1,154 @@
+//! The instructions that the target guarantees, through the crate `wide`.
+
+use core::ops::{Add, Div, Mul, Sub};
+
+use wide::{CmpEq, CmpLt, f32x4, i32x4};
+
+use super::{Lanes, STRIPES, Simd};
+
+/// Whether `wide` was compiled to fuse: it chooses at compile time.
+pub(crate) const HAS_FMA: bool = cfg!(any(
+    all(target_feature = "sse2", target_feature = "fma"),
+    all(target_arch = "aarch64", target_feature = "neon")
+));
+
+#[derive(Clone, Copy)]
+pub(crate) struct Portable;
+
+impl Simd for Portable {
+    type F32 = F32x4;
+}
+
+#[derive(Clone, Copy)]
+pub(crate) struct F32x4(f32x4);
+
+#[inline(always)]
+fn to_bits(x: f32x4) -> i32x4 {
+    i32x4::new(x.to_array().map(|lane| lane.to_bits().cast_signed()))
+}
+
+#[inline(always)]
+fn from_bits(x: i32x4) -> f32x4 {
+    f32x4::new(x.to_array().map(|lane| f32::from_bits(lane.cast_unsigned())))
+}
+
+macro_rules! operator {
+    ($trait:ident, $name:ident) => {
+        impl $trait for F32x4 {
+            type Output = Self;
+
+            #[inline(always)]
+            fn $name(self, other: Self) -> Self {
+                Self(self.0.$name(other.0))
+            }
+        }
+    };
+}
+operator!(Add, add);
+operator!(Sub, sub);
+operator!(Mul, mul);
+operator!(Div, div);
+
+impl Lanes for F32x4 {
+    type Token = Portable;
+    type Scalar = f32;
+    type Mask = f32x4;
+    type Stripes = [Self; STRIPES / Self::LANES];
+
+    const LANES: usize = 4;
+
+    #[inline(always)]
+    fn splat(_: Portable, value: f32) -> Self {
+        Self(f32x4::splat(value))
+    }
+
+    #[inline(always)]
+    fn load(_: Portable, from: &[f32], fill: Self) -> Self {
+        if let Some(lanes) = from.first_chunk() {
+            return Self(f32x4::new(*lanes));
+        }
+        let mut lanes = fill.0.to_array();
+        for (lane, &value) in lanes.iter_mut().zip(from) {
+            *lane = value;
+        }
+        Self(f32x4::new(lanes))
+    }
+
+    #[inline(always)]
+    fn store(self, into: &mut [f32]) {
+        if let Some(lanes) = into.first_chunk_mut() {
+            *lanes = self.0.to_array();
+            return;
+        }
+        for (value, lane) in into.iter_mut().zip(self.0.to_array()) {
+            *value = lane;
+        }
+    }
+
+    #[inline(always)]
+    fn stripes(self) -> Self::Stripes {
+        [self; STRIPES / Self::LANES]
+    }
+
+    #[inline(always)]
+    fn mul_add(self, b: Self, c: Self) -> Self {
+        Self(self.0.mul_add(b.0, c.0))
+    }
+
+    #[inline(always)]
+    fn max(self, other: Self) -> Self {
+        if cfg!(target_feature = "sse") {
+            Self(self.0.fast_max(other.0))
+        } else {
+            Self(other.0.simd_lt(self.0).select(self.0, other.0))
+        }
+    }
+
+    #[inline(always)]
+    fn min(self, other: Self) -> Self {
+        if cfg!(target_feature = "sse") {
+            Self(self.0.fast_min(other.0))
+        } else {
+            Self(self.0.simd_lt(other.0).select(self.0, other.0))
+        }
+    }
+
+    #[inline(always)]
+    fn abs(self) -> Self {
+        Self(self.0.abs())
+    }
+
+    #[inline(always)]
+    fn less(self, other: Self) -> f32x4 {
+        self.0.simd_lt(other.0)
+    }
+
+    #[inline(always)]
+    fn equal(self, other: Self) -> f32x4 {
+        self.0.simd_eq(other.0)
+    }
+
+    #[inline(always)]
+    fn any(mask: f32x4) -> bool {
+        mask.any()
+    }
+
+    #[inline(always)]
+    fn select(mask: f32x4, yes: Self, no: Self) -> Self {
+        Self(mask.select(yes.0, no.0))
+    }
+
+    #[inline(always)]
+    fn shift_into_exponent(self) -> Self {
+        Self(from_bits(to_bits(self.0) << 23))
+    }
+
+    #[inline(always)]
+    fn split_exponent(self) -> (Self, Self) {
+        let sqrt_half = i32x4::splat(core::f32::consts::FRAC_1_SQRT_2.to_bits().cast_signed());
+        let above = to_bits(self.0) - sqrt_half;
+        let mantissa = (above & i32x4::splat(0x007f_ffff)) + sqrt_half;
+        let exponent: i32x4 = above >> 23;
+        (Self(from_bits(mantissa)), Self(exponent.round_float()))
+    }
+}

@@ -1,0 +1,136 @@
+//! AVX2 with FMA: eight f32 a register.
+
+#[cfg(target_arch = "x86")]
+use core::arch::x86::*;
+#[cfg(target_arch = "x86_64")]
+use core::arch::x86_64::*;
+use core::ops::{Add, Div, Mul, Sub};
+
+use super::{operations, operators};
+use crate::level::Avx2;
+use crate::simd::{Lanes, STRIPES, Simd};
+
+impl Simd for Avx2 {
+    type F32 = F32x8;
+}
+
+#[derive(Clone, Copy)]
+pub(crate) struct F32x8(__m256);
+
+operators! { F32x8(__m256), "avx2,fma":
+    Add::add = _mm256_add_ps;
+    Sub::sub = _mm256_sub_ps;
+    Mul::mul = _mm256_mul_ps;
+    Div::div = _mm256_div_ps;
+}
+
+/// Eight lanes whose first `count` are set: a window on set lanes followed by clear ones.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn first_lanes(count: usize) -> __m256i {
+    const LANES: &[i32; 16] = &[-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
+    let start = 8 - count.min(8);
+    // SAFETY: `start` is at most 8, so the eight lanes from there lie within the sixteen.
+    unsafe { _mm256_loadu_si256(LANES.as_ptr().add(start).cast()) }
+}
+
+impl Lanes for F32x8 {
+    type Token = Avx2;
+    type Scalar = f32;
+    type Mask = Self;
+    type Stripes = [Self; STRIPES / Self::LANES];
+
+    const LANES: usize = 8;
+
+    #[inline(always)]
+    fn splat(_: Avx2, value: f32) -> Self {
+        // SAFETY: the token proves that AVX2 works.
+        Self(unsafe { _mm256_set1_ps(value) })
+    }
+
+    #[inline(always)]
+    fn load(_: Avx2, from: &[f32], fill: Self) -> Self {
+        #[inline]
+        #[target_feature(enable = "avx2,fma")]
+        fn partial(from: &[f32], fill: __m256) -> __m256 {
+            let lanes = first_lanes(from.len());
+            // SAFETY: only lanes below `from.len()` are read, and a masked load does not touch
+            // (nor fault on) the memory of the others.
+            let values = unsafe { _mm256_maskload_ps(from.as_ptr(), lanes) };
+            _mm256_blendv_ps(fill, values, _mm256_castsi256_ps(lanes))
+        }
+        if let Some(lanes) = from.first_chunk::<8>() {
+            // SAFETY: the token proves that AVX works; the reference is to eight f32, and the
+            // load asks for no alignment.
+            return Self(unsafe { _mm256_loadu_ps(lanes.as_ptr()) });
+        }
+        // SAFETY: the token proves that AVX2 and FMA work.
+        Self(unsafe { partial(from, fill.0) })
+    }
+
+    #[inline(always)]
+    fn store(self, into: &mut [f32]) {
+        #[inline]
+        #[target_feature(enable = "avx2,fma")]
+        fn partial(into: &mut [f32], values: __m256) {
+            let lanes = first_lanes(into.len());
+            // SAFETY: only lanes below `into.len()` are written, and a masked store does not
+            // touch (nor fault on) the memory of the others.
+            unsafe { _mm256_maskstore_ps(into.as_mut_ptr(), lanes, values) }
+        }
+        if let Some(lanes) = into.first_chunk_mut::<8>() {
+            // SAFETY: a vector exists, so AVX works; the reference is to eight f32 that are
+            // borrowed for writing, and the store asks for no alignment.
+            unsafe { _mm256_storeu_ps(lanes.as_mut_ptr(), self.0) };
+            return;
+        }
+        // SAFETY: a vector exists, so AVX2 and FMA work.
+        unsafe { partial(into, self.0) }
+    }
+
+    #[inline(always)]
+    fn stripes(self) -> Self::Stripes {
+        [self; STRIPES / Self::LANES]
+    }
+
+    operations! { F32x8(__m256), "avx2,fma":
+        fn mul_add(a, b, c) { _mm256_fmadd_ps(a, b, c) }
+        fn max(a, b) { _mm256_max_ps(a, b) }
+        fn min(a, b) { _mm256_min_ps(a, b) }
+        fn abs(a) { _mm256_andnot_ps(_mm256_set1_ps(-0.0), a) }
+        fn less(a, b) { _mm256_cmp_ps::<_CMP_LT_OQ>(a, b) }
+        fn equal(a, b) { _mm256_cmp_ps::<_CMP_EQ_OQ>(a, b) }
+        fn shift_into_exponent(a) {
+            _mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_castps_si256(a)))
+        }
+    }
+
+    #[inline(always)]
+    fn any(mask: Self) -> bool {
+        // SAFETY: a vector exists, so AVX works.
+        unsafe { _mm256_movemask_ps(mask.0) != 0 }
+    }
+
+    #[inline(always)]
+    fn select(mask: Self, yes: Self, no: Self) -> Self {
+        // SAFETY: a vector exists, so AVX works.
+        Self(unsafe { _mm256_blendv_ps(no.0, yes.0, mask.0) })
+    }
+
+    #[inline(always)]
+    fn split_exponent(self) -> (Self, Self) {
+        #[inline]
+        #[target_feature(enable = "avx2,fma")]
+        fn inner(a: __m256) -> (__m256, __m256) {
+            let sqrt_half = core::f32::consts::FRAC_1_SQRT_2.to_bits().cast_signed();
+            let sqrt_half = _mm256_set1_epi32(sqrt_half);
+            let above = _mm256_sub_epi32(_mm256_castps_si256(a), sqrt_half);
+            let fraction = _mm256_and_si256(above, _mm256_set1_epi32(0x007f_ffff));
+            let mantissa = _mm256_castsi256_ps(_mm256_add_epi32(fraction, sqrt_half));
+            (mantissa, _mm256_cvtepi32_ps(_mm256_srai_epi32::<23>(above)))
+        }
+        // SAFETY: a vector exists, so AVX2 and FMA work.
+        let (mantissa, exponent) = unsafe { inner(self.0) };
+        (Self(mantissa), Self(exponent))
+    }
+}

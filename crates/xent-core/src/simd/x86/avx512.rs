@@ -1,0 +1,126 @@
+//! AVX-512 F, VL, DQ and BW: sixteen f32 a register.
+
+#[cfg(target_arch = "x86")]
+use core::arch::x86::*;
+#[cfg(target_arch = "x86_64")]
+use core::arch::x86_64::*;
+use core::ops::{Add, Div, Mul, Sub};
+
+use super::{operations, operators};
+use crate::level::Avx512;
+use crate::simd::{Lanes, STRIPES, Simd};
+
+impl Simd for Avx512 {
+    type F32 = F32x16;
+}
+
+#[derive(Clone, Copy)]
+pub(crate) struct F32x16(__m512);
+
+operators! { F32x16(__m512), "avx512f,avx512vl,avx512dq,avx512bw":
+    Add::add = _mm512_add_ps;
+    Sub::sub = _mm512_sub_ps;
+    Mul::mul = _mm512_mul_ps;
+    Div::div = _mm512_div_ps;
+}
+
+/// Sixteen lanes whose first `count` are set.
+#[inline(always)]
+fn first_lanes(count: usize) -> __mmask16 {
+    if count < 16 { (1 << count) - 1 } else { !0 }
+}
+
+impl Lanes for F32x16 {
+    type Token = Avx512;
+    type Scalar = f32;
+    type Mask = __mmask16;
+    type Stripes = [Self; STRIPES / Self::LANES];
+
+    const LANES: usize = 16;
+
+    #[inline(always)]
+    fn splat(_: Avx512, value: f32) -> Self {
+        // SAFETY: the token proves that AVX-512F works.
+        Self(unsafe { _mm512_set1_ps(value) })
+    }
+
+    #[inline(always)]
+    fn load(_: Avx512, from: &[f32], fill: Self) -> Self {
+        if let Some(lanes) = from.first_chunk::<16>() {
+            // SAFETY: the token proves that AVX-512F works; the reference is to sixteen f32, and
+            // the load asks for no alignment.
+            return Self(unsafe { _mm512_loadu_ps(lanes.as_ptr()) });
+        }
+        // SAFETY: the token proves that AVX-512F works; only lanes below `from.len()` are read,
+        // and a masked load does not touch (nor fault on) the memory of the others.
+        Self(unsafe { _mm512_mask_loadu_ps(fill.0, first_lanes(from.len()), from.as_ptr()) })
+    }
+
+    #[inline(always)]
+    fn store(self, into: &mut [f32]) {
+        if let Some(lanes) = into.first_chunk_mut::<16>() {
+            // SAFETY: a vector exists, so AVX-512F works; the reference is to sixteen f32 that
+            // are borrowed for writing, and the store asks for no alignment.
+            unsafe { _mm512_storeu_ps(lanes.as_mut_ptr(), self.0) };
+            return;
+        }
+        // SAFETY: a vector exists, so AVX-512F works; only lanes below `into.len()` are written,
+        // and a masked store does not touch (nor fault on) the memory of the others.
+        unsafe { _mm512_mask_storeu_ps(into.as_mut_ptr(), first_lanes(into.len()), self.0) }
+    }
+
+    #[inline(always)]
+    fn stripes(self) -> Self::Stripes {
+        [self; STRIPES / Self::LANES]
+    }
+
+    operations! { F32x16(__m512), "avx512f,avx512vl,avx512dq,avx512bw":
+        fn mul_add(a, b, c) { _mm512_fmadd_ps(a, b, c) }
+        fn max(a, b) { _mm512_max_ps(a, b) }
+        fn min(a, b) { _mm512_min_ps(a, b) }
+        fn abs(a) { _mm512_abs_ps(a) }
+        fn shift_into_exponent(a) {
+            _mm512_castsi512_ps(_mm512_slli_epi32::<23>(_mm512_castps_si512(a)))
+        }
+    }
+
+    #[inline(always)]
+    fn less(self, other: Self) -> __mmask16 {
+        // SAFETY: a vector exists, so AVX-512F works.
+        unsafe { _mm512_cmp_ps_mask::<_CMP_LT_OQ>(self.0, other.0) }
+    }
+
+    #[inline(always)]
+    fn equal(self, other: Self) -> __mmask16 {
+        // SAFETY: a vector exists, so AVX-512F works.
+        unsafe { _mm512_cmp_ps_mask::<_CMP_EQ_OQ>(self.0, other.0) }
+    }
+
+    #[inline(always)]
+    fn any(mask: __mmask16) -> bool {
+        mask != 0
+    }
+
+    #[inline(always)]
+    fn select(mask: __mmask16, yes: Self, no: Self) -> Self {
+        // SAFETY: a vector exists, so AVX-512F works.
+        Self(unsafe { _mm512_mask_blend_ps(mask, no.0, yes.0) })
+    }
+
+    #[inline(always)]
+    fn split_exponent(self) -> (Self, Self) {
+        #[inline]
+        #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw")]
+        fn inner(a: __m512) -> (__m512, __m512) {
+            let sqrt_half = core::f32::consts::FRAC_1_SQRT_2.to_bits().cast_signed();
+            let sqrt_half = _mm512_set1_epi32(sqrt_half);
+            let above = _mm512_sub_epi32(_mm512_castps_si512(a), sqrt_half);
+            let fraction = _mm512_and_si512(above, _mm512_set1_epi32(0x007f_ffff));
+            let mantissa = _mm512_castsi512_ps(_mm512_add_epi32(fraction, sqrt_half));
+            (mantissa, _mm512_cvtepi32_ps(_mm512_srai_epi32::<23>(above)))
+        }
+        // SAFETY: a vector exists, so the level's features work.
+        let (mantissa, exponent) = unsafe { inner(self.0) };
+        (Self(mantissa), Self(exponent))
+    }
+}

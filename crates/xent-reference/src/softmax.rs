@@ -1,0 +1,487 @@
+//! Softmax and its cross-entropy, one row at a time.
+//!
+//! A row is a slice x of C logits. With m = max x, and k the first index where it stands, every
+//! function here is built of numbers that are sums of non-negative terms:
+//!
+//! ```text
+//! d_c = m - x_c, the distance
+//! R = Σ_{c≠k} e^-d_c
+//! ln Σ e^x_c = m + ln1p(R)
+//! ```
+//!
+//! so that nothing cancels, and a row that is all but certain keeps its digits: there ln1p(R) is
+//! tiny, while ln(1 + R) would be 0.
+//!
+//! # What is not finite
+//!
+//! | row | [`log_sum_exp`] | [`softmax`] | [`log_softmax`] |
+//! |---|---|---|---|
+//! | any NaN | NaN | all NaN | all NaN |
+//! | two or more +∞ | +∞ | all NaN | all NaN |
+//! | one +∞ | +∞ | 1 there, 0 elsewhere | 0 there, -∞ elsewhere |
+//! | some -∞ | as if the class were absent | 0 there | -∞ there |
+//! | all -∞, or no classes | -∞ | all NaN | all NaN |
+//!
+//! NaN goes before the rest. [`cross_entropy`] has a table of its own.
+//!
+//! Logits may be anything `f32` holds; beyond half of `f64::MAX` a distance overflows to +∞.
+
+use crate::sum::{Neumaier, sum, sums_of_the_others};
+use crate::times;
+
+/// A row that has a softmax: one maximum or several equal finite ones, and no NaN.
+struct Row {
+    /// `m = max x`, possibly +∞ and never -∞.
+    max: f64,
+    /// `d_c = m - x_c ≥ 0`; where `x_c = m` it is 0, for m = +∞ too.
+    distance: Vec<f64>,
+    /// `e^-d_c`, in 0..=1.
+    exp: Vec<f64>,
+    /// R, the sum of all of `exp` except the first maximum's 1.
+    others: f64,
+}
+
+/// What a row without a softmax lacks it for.
+enum Undefined {
+    Nan,
+    TwoInfinities,
+    AllMasked,
+}
+
+impl Row {
+    fn new(x: &[f64]) -> Result<Self, Undefined> {
+        if x.iter().any(|v| v.is_nan()) {
+            return Err(Undefined::Nan);
+        }
+        if x.iter().filter(|&&v| v == f64::INFINITY).count() > 1 {
+            return Err(Undefined::TwoInfinities);
+        }
+        let max = x.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let Some(first) = x.iter().position(|&v| v == max && v != f64::NEG_INFINITY) else {
+            return Err(Undefined::AllMasked);
+        };
+        let (distance, exp): (Vec<f64>, Vec<f64>) =
+            x.iter().map(|&v| distance_and_exp(max, v)).unzip();
+        let others = sum(exp.iter().enumerate().filter(|&(c, _)| c != first).map(|(_, &e)| e));
+        Ok(Self { max, distance, exp, others })
+    }
+
+    /// `S = Σ e^-d_c ≥ 1`.
+    fn total(&self) -> f64 {
+        1.0 + self.others
+    }
+
+    /// ln S, accurate when it is tiny.
+    fn ln_total(&self) -> f64 {
+        self.others.ln_1p()
+    }
+}
+
+/// max - v and e^-(max - v).
+///
+/// The rounding error of the difference, which may be as large as half a unit of `max`, would be
+/// a *relative* error of the exponential. It is recovered exactly (D. Knuth, TAOCP vol. 2,
+/// section 4.2.2, theorem B) and put back as e^-(d+δ) = e^-d·(1-δ).
+fn distance_and_exp(max: f64, v: f64) -> (f64, f64) {
+    if v == max {
+        return (0.0, 1.0);
+    }
+    let d = max - v;
+    if d.is_infinite() {
+        return (d, 0.0);
+    }
+    let v_rounded = d - max;
+    let delta = (max - (d - v_rounded)) - (v + v_rounded);
+    let e = (-d).exp();
+    (d, e - e * delta)
+}
+
+/// `ln Σ_c e^x_c` of one row of any length, as `m + ln1p(R)`.
+///
+/// Within a few units of the last place of the larger of |m| and ln1p(R). When those two cancel,
+/// as in a row of log-probabilities, the answer is near 0 and no more accurate than that.
+///
+/// ```
+/// use xent_reference::softmax::log_sum_exp;
+///
+/// assert_eq!(log_sum_exp(&[1000.0, 1000.0]), 1000.0 + 2.0_f64.ln());
+/// ```
+pub fn log_sum_exp(x: &[f64]) -> f64 {
+    match Row::new(x) {
+        Ok(row) => row.max + row.ln_total(),
+        Err(Undefined::Nan) => f64::NAN,
+        Err(Undefined::TwoInfinities) => f64::INFINITY,
+        Err(Undefined::AllMasked) => f64::NEG_INFINITY,
+    }
+}
+
+/// `p_c = e^x_c / Σ_j e^x_j`, as long as `x`. Each `p_c` has its own full relative accuracy.
+///
+/// ```
+/// use xent_reference::softmax::softmax;
+///
+/// assert_eq!(softmax(&[7.0, 7.0, f64::NEG_INFINITY]), [0.5, 0.5, 0.0]);
+/// ```
+pub fn softmax(x: &[f64]) -> Vec<f64> {
+    match Row::new(x) {
+        Ok(row) => row.exp.iter().map(|e| e / row.total()).collect(),
+        Err(_) => vec![f64::NAN; x.len()],
+    }
+}
+
+/// `s_c = x_c - ln Σ_j e^x_j = -(d_c + ln1p(R))`, as long as `x`. Each `s_c` has its own full
+/// relative accuracy: at the maximum it is `-ln1p(R)`, however certain the row.
+///
+/// ```
+/// use xent_reference::softmax::log_softmax;
+///
+/// let s = log_softmax(&[60.0, 0.0]);
+/// assert_eq!(s[0], -(-60.0_f64).exp()); // 60 - ln(e^60 + 1) would be 0
+/// ```
+pub fn log_softmax(x: &[f64]) -> Vec<f64> {
+    match Row::new(x) {
+        // Subtracted from zero rather than negated: a certain class has 0, not -0.
+        Ok(row) => row.distance.iter().map(|d| 0.0 - (d + row.ln_total())).collect(),
+        Err(_) => vec![f64::NAN; x.len()],
+    }
+}
+
+/// The answer of [`cross_entropy`] for one row, with what a bound on another program's error is
+/// made of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RowAnswer {
+    /// `Σ_c q_c·(-s_c)`.
+    pub loss: f64,
+    /// The derivative of the loss by each logit, `Q·p_c - q_c`. C numbers.
+    pub grad: Vec<f64>,
+    /// The larger of `|Q·p_c|` and `|q_c|`: the numbers whose difference [`grad`](Self::grad) is. C
+    /// numbers.
+    pub scale: Vec<f64>,
+    /// `Σ_c p_c·(m - x_c)`, with 0·∞ = 0: how far from the maximum, on average, the exponentials
+    /// that make up the sum are. Rounding `m - x_c` costs an exponential a relative error in
+    /// proportion to it, so this is what it costs the sum of them.
+    pub mean_distance: f64,
+    /// m, the largest logit; NaN if a logit is NaN, -∞ for no classes.
+    pub max: f64,
+}
+
+/// The softmax cross-entropy of one row of logits `x` against a target `q`, both of C numbers,
+/// and its gradient. With `Q = Σ q_c`, p = softmax(x) and s = log-softmax(x):
+///
+/// ```text
+/// loss = Σ_c q_c·(-s_c) = Q·ln1p(R) + Σ_c q_c·d_c
+/// gradient_c = Q·p_c - q_c
+/// ```
+///
+/// `q` is any finite non-negative vector and need not sum to one: class weights, label smoothing
+/// and sample weights are already in it (see [`targets`](crate::targets)).
+///
+/// The terms of the loss are non-negative. The gradient is computed as
+///
+/// ```text
+/// gradient_c = p_c·Σ_{j≠c} q_j - q_c·Σ_{j≠c} p_j
+/// ```
+///
+/// which is the same, `Q·p_c - q_c·Σ_j p_j`, less the `p_c·q_c` that both products hold. The sums
+/// leave c out by adding what is before and after it. A one-hot target has one product equal to
+/// zero in each class, and so full relative accuracy; otherwise what is left is the difference of
+/// two accurate numbers, neither larger than [`scale`](RowAnswer::scale). (A negative `q_c` is
+/// taken as the formula says, without these promises.)
+///
+/// # What is not finite
+///
+/// | row | loss | gradient |
+/// |---|---|---|
+/// | any NaN, in `x` or `q` | NaN | all NaN |
+/// | some -∞, where `q_c = 0` | as if the class were absent | 0 there |
+/// | some -∞, where `q_c > 0` | +∞ | `-q_c` there, `Q·p_c - q_c` elsewhere |
+/// | all -∞, or no classes | NaN | all NaN |
+/// | one +∞, and `q_c = 0` everywhere else | 0 | all 0 |
+/// | one +∞, and some other `q_c > 0` | +∞ | `Q - q_c` at the +∞, `-q_c` elsewhere |
+/// | two or more +∞ | NaN | all NaN |
+/// | finite masks such as -1e30 or `f32::MIN` | its term is `q_c·(m - x_c)`, finite | as for -∞ |
+///
+/// Where the gradient is all NaN, so are [`scale`](RowAnswer::scale) and
+/// [`mean_distance`](RowAnswer::mean_distance).
+///
+/// # Panics
+/// When `x` and `q` differ in length.
+///
+/// ```
+/// use xent_reference::{softmax::cross_entropy, targets::one_hot};
+///
+/// let answer = cross_entropy(&[1.0, 1.0], &one_hot(2, 0, 1.0));
+/// assert_eq!(answer.loss, 2.0_f64.ln());
+/// assert_eq!(answer.grad, [-0.5, 0.5]);
+/// ```
+pub fn cross_entropy(x: &[f64], q: &[f64]) -> RowAnswer {
+    assert_eq!(x.len(), q.len(), "one target a class");
+    let row = match Row::new(x) {
+        Ok(row) if !q.iter().any(|v| v.is_nan()) => row,
+        _ => return undefined(x),
+    };
+    let total = row.total();
+    let q_total = sum(q.iter().copied());
+    let q_others = sums_of_the_others(q);
+    let exp_others = sums_of_the_others(&row.exp);
+
+    let mut loss: Neumaier = q.iter().zip(&row.distance).map(|(&q, &d)| times(q, d)).collect();
+    loss.add(times(q_total, row.ln_total()));
+
+    let grad = (0..x.len())
+        .map(|c| match row.exp[c] {
+            // Exactly: the others' p sum to one, which their computed sum may miss by a bit.
+            0.0 => 0.0 - q[c],
+            e => (e * q_others[c] - q[c] * exp_others[c]) / total,
+        })
+        .collect();
+    let scale =
+        q.iter().zip(&row.exp).map(|(q, e)| (q_total * e / total).abs().max(q.abs())).collect();
+    let mean_distance = sum(row.exp.iter().zip(&row.distance).map(|(&e, &d)| times(e, d))) / total;
+    RowAnswer { loss: loss.value(), grad, scale, mean_distance, max: row.max }
+}
+
+/// The answer of a row that has none.
+fn undefined(x: &[f64]) -> RowAnswer {
+    let nan = || vec![f64::NAN; x.len()];
+    let max = |a: f64, b: f64| if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) };
+    RowAnswer {
+        loss: f64::NAN,
+        grad: nan(),
+        scale: nan(),
+        mean_distance: f64::NAN,
+        max: x.iter().copied().fold(f64::NEG_INFINITY, max),
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::excessive_precision, reason = "digits of the exact answer, not of a double")]
+mod tests {
+    use super::*;
+    use crate::targets::one_hot;
+    use crate::test::assert_close;
+
+    const INF: f64 = f64::INFINITY;
+
+    fn all_nan(values: &[f64]) -> bool {
+        values.iter().all(|v| v.is_nan())
+    }
+
+    #[test]
+    fn an_ordinary_row_matches_high_precision_arithmetic() {
+        let x = [0.5, -1.25, 2.0, 0.0];
+        assert_close(log_sum_exp(&x), 2.334_498_612_603_662_619_093_103, 4e-16);
+        let p = [
+            0.159_693_550_032_108_222_430_118_5,
+            0.027_750_577_932_680_403_788_709_18,
+            0.715_696_837_782_384_341_184_488_0,
+            0.096_859_034_252_827_032_596_684_29,
+        ];
+        for (c, (&got, want)) in softmax(&x).iter().zip(p).enumerate() {
+            assert_close(got, want, 4e-16);
+            assert_close(log_softmax(&x)[c], x[c] - 2.334_498_612_603_662_619_093_103, 1e-15);
+        }
+    }
+
+    #[test]
+    fn a_confident_row_keeps_a_loss_of_1e_25() {
+        // 60-digit arithmetic. Here ln Σ e^x - x_0 computed as it stands is 0.
+        let x = [57.5, 0.0, -1.25];
+        let answer = cross_entropy(&x, &one_hot(3, 0, 1.0));
+        assert_close(answer.loss, 1.372_393_651_559_019_421_409_858_6e-25, 1e-15);
+        assert_close(answer.grad[0], -1.372_393_651_559_019_421_409_858_5e-25, 1e-15);
+        assert_close(answer.grad[1], 1.066_761_394_833_853_250_683_887_5e-25, 1e-15);
+        assert_close(answer.grad[2], 3.056_322_567_251_661_707_259_709_8e-26, 1e-15);
+        assert_close(log_softmax(&x)[0], -answer.loss, 1e-16);
+    }
+
+    #[test]
+    fn a_confident_dense_target_keeps_its_gradient() {
+        // Q·p_1 - q_1 with Q = q_0 + q_1: one product of 1e-26 less another of 1e-40.
+        let answer = cross_entropy(&[60.0, 0.0], &[1.0, 1e-40]);
+        assert_close(answer.grad[1], (-60.0_f64).exp(), 1e-13);
+        assert_close(answer.grad[0], -(-60.0_f64).exp(), 1e-13);
+    }
+
+    #[test]
+    fn the_rounding_of_a_distance_does_not_reach_the_exponential() {
+        // 50-digit arithmetic on these two doubles. Their difference is not a double, and the
+        // exponential of what it rounds to is 5.7e-15 off.
+        let want = 5.724_557_235_467_643_796_055_583e-56;
+        let (d, e) = distance_and_exp(127.3, 0.1);
+        assert_close(e, want, 2.3e-16);
+        assert!(((-d).exp() - want).abs() > 5e-15 * want);
+    }
+
+    #[test]
+    fn the_gradient_is_the_finite_difference_of_the_loss() {
+        let x = [0.5, -1.25, 2.0, 0.0, -3.0];
+        for q in [one_hot(5, 1, 1.0), vec![0.1, 0.0, 2.0, 0.7, 0.3], vec![0.0; 5]] {
+            let answer = cross_entropy(&x, &q);
+            for c in 0..x.len() {
+                let h = 1e-5;
+                let at = |step: f64| {
+                    let mut moved = x;
+                    moved[c] += step;
+                    cross_entropy(&moved, &q).loss
+                };
+                let difference = (at(h) - at(-h)) / (2.0 * h);
+                assert!((difference - answer.grad[c]).abs() < 1e-9, "class {c} of {q:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn equal_maxima_share_the_row() {
+        let answer = cross_entropy(&[3.0; 8], &one_hot(8, 5, 1.0));
+        assert_eq!(softmax(&[3.0; 8]), [0.125; 8]);
+        assert_close(answer.loss, 8.0_f64.ln(), 4e-16);
+        assert_eq!(answer.grad[5], -0.875);
+        assert_eq!(answer.mean_distance, 0.0);
+    }
+
+    #[test]
+    fn a_long_row_is_as_accurate_as_a_short_one() {
+        let x = vec![0.1; 1 << 17];
+        assert_close(log_sum_exp(&x), 0.1 + f64::from(1 << 17).ln(), 4e-16);
+        let answer = cross_entropy(&x, &one_hot(x.len(), 77, 1.0));
+        assert_eq!(answer.grad[0], 1.0 / f64::from(1 << 17));
+        assert_eq!(answer.grad[77], 1.0 / f64::from(1 << 17) - 1.0);
+    }
+
+    #[test]
+    fn a_bound_gets_the_scale_the_distance_and_the_maximum() {
+        let answer = cross_entropy(&[1.0, 1.0, -INF], &[0.25, 3.0, 0.75]);
+        assert_eq!(answer.scale, [2.0, 3.0, 0.75]);
+        assert_eq!(answer.mean_distance, 0.0);
+        assert_eq!(answer.max, 1.0);
+        let x = [2.0_f64.ln(), 0.0];
+        assert_close(cross_entropy(&x, &[1.0, 0.0]).mean_distance, 2.0_f64.ln() / 3.0, 4e-16);
+    }
+
+    #[test]
+    fn a_single_class_is_certain() {
+        let answer = cross_entropy(&[-3.5], &[0.75]);
+        assert_eq!((answer.loss, answer.grad[0]), (0.0, 0.0));
+        assert_eq!(softmax(&[-3.5]), [1.0]);
+        assert!(log_softmax(&[-3.5])[0].is_sign_positive());
+    }
+
+    #[test]
+    fn the_largest_logits_do_not_overflow() {
+        let top = f64::from(f32::MAX);
+        let answer = cross_entropy(&[top, -top, 0.0], &one_hot(3, 1, 1.0));
+        assert_eq!(answer.loss, 2.0 * top);
+        assert_eq!(answer.grad, [1.0, -1.0, 0.0]);
+        assert_eq!(log_sum_exp(&[top, top]), top);
+        assert_eq!(log_sum_exp(&[-top, -top]), -top);
+        assert_eq!(softmax(&[-top, -top]), [0.5, 0.5]);
+    }
+
+    // The table of what is not finite, row by row.
+
+    #[test]
+    fn not_finite_any_nan_makes_the_row_nan() {
+        for x in [[f64::NAN, 1.0, 2.0], [1.0, INF, f64::NAN], [-INF, f64::NAN, -INF]] {
+            let answer = cross_entropy(&x, &one_hot(3, 0, 1.0));
+            assert!(answer.loss.is_nan() && answer.max.is_nan() && answer.mean_distance.is_nan());
+            assert!(all_nan(&answer.grad) && all_nan(&answer.scale));
+            assert!(log_sum_exp(&x).is_nan());
+            assert!(all_nan(&softmax(&x)) && all_nan(&log_softmax(&x)));
+        }
+        let answer = cross_entropy(&[1.0, -INF], &[f64::NAN, 0.0]);
+        assert!(answer.loss.is_nan() && all_nan(&answer.grad));
+    }
+
+    #[test]
+    fn not_finite_a_masked_class_is_as_if_absent() {
+        let with = cross_entropy(&[1.0, -INF, 2.5, -INF], &[0.25, 0.0, 0.75, 0.0]);
+        let without = cross_entropy(&[1.0, 2.5], &[0.25, 0.75]);
+        assert_eq!(with.loss, without.loss);
+        assert_eq!(with.mean_distance, without.mean_distance);
+        assert_eq!(with.grad, [without.grad[0], 0.0, without.grad[1], 0.0]);
+        assert!(with.grad[1].is_sign_positive());
+        assert_eq!(log_sum_exp(&[1.0, -INF, 2.5]), log_sum_exp(&[1.0, 2.5]));
+        assert_eq!(log_softmax(&[1.0, -INF])[1], -INF);
+    }
+
+    #[test]
+    fn not_finite_a_masked_target_costs_infinity() {
+        let x = [1.0, -INF, 2.5];
+        let answer = cross_entropy(&x, &one_hot(3, 1, 1.0));
+        let p = softmax(&x);
+        assert_eq!(answer.loss, INF);
+        assert_eq!(answer.grad, [p[0], -1.0, p[2]]);
+    }
+
+    #[test]
+    fn not_finite_everything_masked_is_nan() {
+        for x in [vec![-INF; 3], vec![]] {
+            let answer = cross_entropy(&x, &vec![1.0; x.len()]);
+            assert!(answer.loss.is_nan() && all_nan(&answer.grad) && all_nan(&answer.scale));
+            assert_eq!(answer.max, -INF);
+            assert_eq!(log_sum_exp(&x), -INF);
+            assert!(all_nan(&softmax(&x)) && all_nan(&log_softmax(&x)));
+        }
+    }
+
+    #[test]
+    fn not_finite_one_infinity_at_the_target_costs_nothing() {
+        let x = [1.0, INF, -INF];
+        let answer = cross_entropy(&x, &one_hot(3, 1, 1.0));
+        assert_eq!(answer.loss, 0.0);
+        assert_eq!(answer.grad, [0.0; 3]);
+        assert_eq!((answer.max, answer.mean_distance), (INF, 0.0));
+        assert_eq!(log_sum_exp(&x), INF);
+        assert_eq!(softmax(&x), [0.0, 1.0, 0.0]);
+        assert_eq!(log_softmax(&x), [-INF, 0.0, -INF]);
+    }
+
+    #[test]
+    fn not_finite_one_infinity_beside_the_target_costs_infinity() {
+        let answer = cross_entropy(&[INF, 3.0, 1.0], &one_hot(3, 1, 1.0));
+        assert_eq!(answer.loss, INF);
+        assert_eq!(answer.grad, [1.0, -1.0, 0.0]);
+        let answer = cross_entropy(&[INF, 3.0, -INF], &[0.5, 0.25, 0.125]);
+        assert_eq!(answer.loss, INF);
+        assert_eq!(answer.grad, [0.375, -0.25, -0.125]);
+    }
+
+    #[test]
+    fn not_finite_two_infinities_are_nan() {
+        let x = [INF, 1.0, INF];
+        let answer = cross_entropy(&x, &one_hot(3, 0, 1.0));
+        assert!(answer.loss.is_nan() && all_nan(&answer.grad) && all_nan(&answer.scale));
+        assert_eq!(answer.max, INF);
+        assert_eq!(log_sum_exp(&x), INF);
+        assert!(all_nan(&softmax(&x)) && all_nan(&log_softmax(&x)));
+    }
+
+    #[test]
+    fn not_finite_a_finite_mask_acts_as_an_infinite_one() {
+        for mask in [-1e30, f64::from(f32::MIN)] {
+            let q = one_hot(3, 0, 1.0);
+            assert_eq!(cross_entropy(&[1.0, mask, 0.5], &q), cross_entropy(&[1.0, -INF, 0.5], &q));
+            let target = cross_entropy(&[1.0, mask, 0.5], &one_hot(3, 1, 1.0));
+            assert_eq!(target.loss, 1.0 - mask);
+            assert_eq!(target.grad[1], -1.0);
+            // A row of nothing but masks is uniform, as its logits are equal.
+            assert_eq!(softmax(&[mask, mask]), [0.5, 0.5]);
+        }
+    }
+
+    #[test]
+    fn an_empty_target_costs_nothing() {
+        for x in [[1.0, 2.0], [INF, 1.0], [1.0, -INF]] {
+            let answer = cross_entropy(&x, &[0.0, 0.0]);
+            assert_eq!(answer.loss, 0.0);
+            assert_eq!(answer.grad, [0.0, 0.0]);
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "one target a class")]
+    fn a_target_of_another_length_is_refused() {
+        cross_entropy(&[1.0, 2.0], &[1.0]);
+    }
+}
