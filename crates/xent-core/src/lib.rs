@@ -1,1 +1,32 @@
-//! xent-core
+//! The core of [xent](https://docs.rs/xent): fused cross-entropy losses on plain slices, vectorised,
+//! without `std`, without `alloc`, without a panic on data.
+//!
+//! * [`Level`] says which instructions to use; choose it once.
+//! * [`SoftmaxBatch`] and [`SigmoidBatch`] give the loss and, in the same pass, its gradient.
+//!   Whatever can be wrong with the input is found when they are built.
+//! * [`exp`], [`ln`], [`log1p`], [`sigmoid`], [`max`], [`log_sum_exp`], [`softmax`] and
+//!   [`log_softmax`] are the parts that may be of use on their own.
+//!
+//! Most users want the crate `xent`, which has reductions and needs no level; this one is for
+//! firmware and for libraries that bring their own threads ([`Batch`]).
+#![no_std]
+
+mod batch;
+mod buffers;
+mod dispatch;
+mod error;
+mod kernel;
+mod level;
+mod losses;
+mod math;
+mod simd;
+mod slices;
+
+pub use batch::Batch;
+pub use buffers::{Buffers, Labels};
+pub use error::Error;
+pub use level::Level;
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+pub use level::{Avx2, Avx512};
+pub use losses::{SigmoidBatch, SoftmaxBatch, SoftmaxTargets};
+pub use slices::{exp, ln, log_softmax, log_sum_exp, log1p, max, sigmoid, softmax};

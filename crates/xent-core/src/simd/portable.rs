@@ -2,7 +2,7 @@
 
 use core::ops::{Add, Div, Mul, Sub};
 
-use wide::{CmpEq, CmpLt, f32x4, i32x4};
+use wide::{f32x4, i32x4};
 
 use super::{Lanes, STRIPES, Simd};
 

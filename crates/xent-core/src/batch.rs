@@ -1,0 +1,46 @@
+//! Batches: problems that can be cut in two, solved apart and added up.
+
+use crate::level::Level;
+
+/// Elements that a leaf of the tree holds at most (one row, if a row has more).
+pub(crate) const LEAF: usize = 1 << 15;
+
+/// A problem over independent rows.
+///
+/// A batch is halved until a half has few enough elements, whatever runs it: the tree depends on
+/// the batch's shape alone. That is why a run on one thread and a run on many add the same numbers
+/// in the same order, and return the same bits.
+pub trait Batch: Sized + Send {
+    /// How many rows it has.
+    fn rows(&self) -> usize;
+
+    /// How many of its rows a leaf of the tree holds at most; at least one.
+    fn rows_per_leaf(&self) -> usize;
+
+    /// The first `row` rows, and the others.
+    fn split_at(self, row: usize) -> (Self, Self);
+
+    /// Solves the whole batch with one kernel call: the sum of the losses of its rows.
+    fn run_leaf(self, level: Level) -> f64;
+
+    /// The two halves to solve apart.
+    ///
+    /// # Errors
+    /// The batch itself, if it is a leaf.
+    fn halves(self) -> Result<(Self, Self), Self> {
+        let leaves = self.rows().div_ceil(self.rows_per_leaf());
+        if leaves <= 1 {
+            return Err(self);
+        }
+        let middle = leaves / 2 * self.rows_per_leaf();
+        Ok(self.split_at(middle))
+    }
+
+    /// Solves the batch on this thread: the sum of the losses of its rows.
+    fn run(self, level: Level) -> f64 {
+        match self.halves() {
+            Ok((first, second)) => first.run(level) + second.run(level),
+            Err(leaf) => leaf.run_leaf(level),
+        }
+    }
+}

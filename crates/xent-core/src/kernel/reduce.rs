@@ -1,0 +1,67 @@
+//! The largest element of a slice, and where it is.
+
+use crate::simd::{Lanes, PANEL, STRIPES, from};
+
+/// The largest element; NaN is passed over, and an empty slice has `-inf`.
+#[inline(always)]
+pub(crate) fn max<V: Lanes<Scalar = f32>>(token: V::Token, x: &[f32]) -> f32 {
+    let least = V::splat(token, f32::NEG_INFINITY);
+    let mut largest = least.stripes();
+    let (panels, rest) = x.as_chunks::<PANEL>();
+    for panel in panels {
+        for (register, largest) in largest.as_mut().iter_mut().enumerate() {
+            let at = |row: usize| {
+                V::load(token, from(panel, row * STRIPES + register * V::LANES), least)
+            };
+            let first = at(0).max(at(1));
+            *largest = first.max(at(2).max(at(3).max(*largest)));
+        }
+    }
+    for rest in rest.chunks(STRIPES) {
+        for (register, largest) in largest.as_mut().iter_mut().enumerate() {
+            let at = register * V::LANES;
+            if at < rest.len() {
+                *largest = V::load(token, from(rest, at), least).max(*largest);
+            }
+        }
+    }
+    let mut lanes = [f32::NEG_INFINITY; STRIPES];
+    for (register, lanes) in largest.as_ref().iter().zip(lanes.chunks_mut(V::LANES)) {
+        register.store(lanes);
+    }
+    lanes.into_iter().fold(f32::NEG_INFINITY, |a, b| if b > a { b } else { a })
+}
+
+/// The first position of `value`.
+#[inline(always)]
+pub(crate) fn position<V: Lanes<Scalar = f32>>(
+    token: V::Token,
+    x: &[f32],
+    value: f32,
+) -> Option<usize> {
+    let wanted = V::splat(token, value);
+    let other = V::splat(token, f32::NAN);
+    for (index, chunk) in x.chunks(V::LANES).enumerate() {
+        if V::any(V::load(token, chunk, other).equal(wanted)) {
+            let lane = chunk.iter().position(|&x| x == value)?;
+            return Some(index * V::LANES + lane);
+        }
+    }
+    None
+}
+
+/// Whether any element is NaN.
+#[inline(always)]
+pub(crate) fn any_nan<V: Lanes<Scalar = f32>>(token: V::Token, x: &[f32]) -> bool {
+    let zero = V::splat(token, 0.0);
+    // Not NaN: below one, or equal to itself.
+    x.chunks(PANEL).any(|panel| {
+        let mut unordered = zero;
+        for chunk in panel.chunks(V::LANES) {
+            let x = V::load(token, chunk, zero);
+            let one = V::splat(token, 1.0);
+            unordered = unordered + V::select(x.equal(x), zero, one);
+        }
+        V::any(zero.less(unordered))
+    })
+}

@@ -1,0 +1,59 @@
+//! Sums whose error does not grow with their length.
+
+use crate::simd::{Lanes, STRIPES};
+
+/// Elements that one [`StripedSum`] takes before it is added up in f64.
+pub(crate) const TILE: usize = 4096;
+
+/// Non-negative terms, summed by stripe, with what each addition lost kept beside.
+///
+/// The compensation is T. J. Dekker's Fast2Sum ("A floating-point technique for extending the
+/// available precision", 1971). It is exact while the sum is the larger operand; a larger term
+/// costs one rounding, and that can happen only as often as the sum doubles.
+#[derive(Clone, Copy)]
+pub(crate) struct StripedSum<V: Lanes> {
+    high: V::Stripes,
+    low: V::Stripes,
+}
+
+impl<V: Lanes<Scalar = f32>> StripedSum<V> {
+    #[inline(always)]
+    pub(crate) fn new(token: V::Token) -> Self {
+        let zero = V::splat(token, 0.0).stripes();
+        Self { high: zero, low: zero }
+    }
+
+    /// Adds one term to each stripe of a register: the four of a panel, as a tree.
+    #[inline(always)]
+    pub(crate) fn add(&mut self, register: usize, [a, b, c, d]: [V; 4]) {
+        let terms = (a + b) + (c + d);
+        let high = &mut self.high.as_mut()[register];
+        let low = &mut self.low.as_mut()[register];
+        let sum = *high + terms;
+        *low = *low + (terms - (sum - *high));
+        *high = sum;
+    }
+
+    /// The sum of all stripes: always the same tree, in f64.
+    #[inline(always)]
+    pub(crate) fn total(&self) -> f64 {
+        let mut sums = [0.0_f64; STRIPES];
+        for part in [&self.high, &self.low] {
+            let mut lanes = [0.0_f32; STRIPES];
+            for (register, lanes) in part.as_ref().iter().zip(lanes.chunks_mut(V::LANES)) {
+                register.store(lanes);
+            }
+            for (sum, lane) in sums.iter_mut().zip(lanes) {
+                *sum += f64::from(lane);
+            }
+        }
+        let mut width = STRIPES;
+        while width > 1 {
+            width /= 2;
+            for i in 0..width {
+                sums[i] += sums[i + width];
+            }
+        }
+        sums[0]
+    }
+}

@@ -1,0 +1,72 @@
+//! The f64 arithmetic that a row needs once, whatever its length.
+//!
+//! Plain operations only, no fused ones, so that every level returns the same bits.
+
+/// 2^52 + 2^51: adding it rounds to an integer, which stays in the lowest bits.
+const ROUNDER: f64 = 6_755_399_441_055_744.0;
+
+/// `ln 2` in two parts; the products of the first with `|n| <= 2^11` are exact.
+const LN_2_HIGH: f64 = 0.693_147_180_559_890_3;
+const LN_2_LOW: f64 = 5.497_923_018_708_371e-14;
+
+/// `(e^t - 1 - t) / t^2` on `|t| <= ln 2 / 2`; relative error of `e^t` 2^-57.9.
+const EXP: [f64; 10] = [
+    0.500_000_000_000_001_1,
+    0.166_666_666_666_664_63,
+    0.041_666_666_666_528_66,
+    0.008_333_333_333_471_483,
+    0.001_388_888_894_375_773_8,
+    0.000_198_412_695_441_846_74,
+    2.480_149_309_849_135e-5,
+    2.755_755_986_851_567e-6,
+    2.763_022_406_727_314e-7,
+    2.500_689_080_718_191_5e-8,
+];
+
+/// With `s = f / (2 + f)`, `ln(1 + f) = 2s + s^3 p(s^2)`; relative error 2^-59.4.
+const LOG1P: [f64; 7] = [
+    0.666_666_666_666_673_5,
+    0.399_999_999_994_09,
+    0.285_714_287_438_308_2,
+    0.222_221_984_080_047_7,
+    0.181_835_737_410_022_18,
+    0.153_137_896_065_252_8,
+    0.147_987_516_885_856_96,
+];
+
+fn polynomial(x: f64, coefficients: &[f64]) -> f64 {
+    coefficients.iter().rev().fold(0.0, |sum, &coefficient| sum * x + coefficient)
+}
+
+/// `e^x` for `x <= 0` to 1 ULP; zero below -708, where f64 would become subnormal.
+pub(crate) fn exp(x: f64) -> f64 {
+    if x < -708.0 {
+        return 0.0;
+    }
+    let shifted = x * core::f64::consts::LOG2_E + ROUNDER;
+    let n = shifted - ROUNDER;
+    let t = (x - n * LN_2_HIGH) - n * LN_2_LOW;
+    let exponent = shifted.to_bits().wrapping_add(1023) << 52;
+    f64::from_bits(exponent) * (1.0 + (t + t * t * polynomial(t, &EXP)))
+}
+
+/// `ln(1 + u)` for `u >= 0` to 1 ULP; infinity and NaN stay what they are.
+pub(crate) fn log1p(u: f64) -> f64 {
+    const FRACTION: u64 = (1 << 52) - 1;
+    if !(u < f64::INFINITY) {
+        return u;
+    }
+    let sum = 1.0 + u;
+    let lost = if u < 1.0 { u - (sum - 1.0) } else { 1.0 - (sum - u) };
+    let sqrt_half = core::f64::consts::FRAC_1_SQRT_2.to_bits();
+    let above = sum.to_bits() - sqrt_half;
+    let k = (above >> 52) as f64;
+    // With `k` = 0 the fraction is `u` itself, exactly.
+    let f = if k == 0.0 { u } else { f64::from_bits((above & FRACTION) + sqrt_half) - 1.0 };
+    let correction = if k == 0.0 { 0.0 } else { lost / sum };
+    let s = f / (2.0 + f);
+    let z = s * s;
+    let half_square = 0.5 * f * f;
+    let small = half_square - s * (half_square + z * polynomial(z, &LOG1P));
+    k * LN_2_HIGH - ((small - (k * LN_2_LOW + correction)) - f)
+}
