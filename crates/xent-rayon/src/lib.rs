@@ -1,1 +1,33 @@
-//! xent-rayon
+//! Runs the batches of [`xent_core`] on rayon's threads.
+//!
+//! A batch is cut by a tree that depends on its shape alone ([`Batch::halves`]), and the parts are
+//! added up along that tree, so the result has the same bits for any number of threads, and the
+//! same as [`Batch::run`] on one.
+#![forbid(unsafe_code)]
+
+use xent_core::{Batch, Level};
+
+/// Solves a batch on the threads of the current rayon pool: the sum of the losses of its rows.
+///
+/// Call it inside of [`rayon::ThreadPool::install`] to choose the threads; a batch of one leaf
+/// stays on the thread that brought it.
+///
+/// ```
+/// use xent_core::{Batch, Buffers, Level, SigmoidBatch};
+///
+/// let logits = vec![0.5; 100_000];
+/// let targets = vec![1.0; 100_000];
+/// let batch = || SigmoidBatch::new(Buffers::Loss(&logits), &targets);
+/// let level = Level::detect();
+/// assert_eq!(xent_rayon::run(batch()?, level), batch()?.run(level));
+/// # Ok::<(), xent_core::Error>(())
+/// ```
+pub fn run<B: Batch>(batch: B, level: Level) -> f64 {
+    match batch.halves() {
+        Ok((first, second)) => {
+            let (first, second) = rayon::join(|| run(first, level), || run(second, level));
+            first + second
+        }
+        Err(leaf) => leaf.run_leaf(level),
+    }
+}
