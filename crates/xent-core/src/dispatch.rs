@@ -5,7 +5,7 @@
 //! compiled inside the entry below that enables the instructions.
 
 use crate::level::Level;
-#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+#[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
 use crate::level::{Avx2, Avx512};
 use crate::simd::{Portable, Simd};
 
@@ -20,7 +20,7 @@ impl Level {
     pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
         match self {
             Self::Portable => kernel.run(Portable),
-            #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+            #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
             Self::Avx2(token) => {
                 #[target_feature(enable = "avx2,fma")]
                 fn entry<K: Kernel>(kernel: K, token: Avx2) -> K::Output {
@@ -30,7 +30,7 @@ impl Level {
                 // `Avx2::detect`, after the processor and the system have said that both work.
                 unsafe { entry(kernel, token) }
             }
-            #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+            #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
             Self::Avx512(token) => {
                 #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw")]
                 fn entry<K: Kernel>(kernel: K, token: Avx512) -> K::Output {

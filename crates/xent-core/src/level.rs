@@ -24,24 +24,24 @@ pub enum Level {
     /// The instructions that the target guarantees (SSE2 on x86-64), through the crate `wide`.
     Portable,
     /// x86 with AVX2 and FMA: 256-bit registers.
-    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
     Avx2(Avx2),
     /// x86 with AVX-512 F, VL, DQ and BW: 512-bit registers.
-    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
     Avx512(Avx512),
 }
 
 /// Proof that this machine has AVX2 and FMA, and that the system saves their registers.
-#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+#[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Avx2(());
 
 /// Proof that this machine has AVX-512 F, VL, DQ and BW, and that the system saves their registers.
-#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+#[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Avx512(());
 
-#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+#[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
 mod detection {
     use super::{Avx2, Avx512};
 
@@ -65,7 +65,7 @@ impl Level {
     /// The best level of this machine. The processor is asked once and the answer kept.
     #[must_use]
     pub fn detect() -> Self {
-        #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+        #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
         {
             if let Some(token) = Avx512::detect() {
                 return Self::Avx512(token);
@@ -81,9 +81,9 @@ impl Level {
     pub fn available() -> impl Iterator<Item = Self> {
         [
             Some(Self::Portable),
-            #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+            #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
             Avx2::detect().map(Self::Avx2),
-            #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+            #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
             Avx512::detect().map(Self::Avx512),
         ]
         .into_iter()
@@ -101,9 +101,9 @@ impl Level {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Portable => "portable",
-            #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+            #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
             Self::Avx2(_) => "avx2",
-            #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+            #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
             Self::Avx512(_) => "avx512",
         }
     }
@@ -115,7 +115,7 @@ impl Level {
     pub const fn has_fma(self) -> bool {
         match self {
             Self::Portable => crate::simd::PORTABLE_HAS_FMA,
-            #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+            #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
             Self::Avx2(_) | Self::Avx512(_) => true,
         }
     }

@@ -26,7 +26,7 @@ pub use batch::Batch;
 pub use buffers::{Buffers, Labels};
 pub use error::Error;
 pub use level::Level;
-#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+#[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
 pub use level::{Avx2, Avx512};
 pub use losses::{SigmoidBatch, SoftmaxBatch, SoftmaxTargets};
 pub use slices::{exp, ln, log_softmax, log_sum_exp, log1p, max, sigmoid, softmax};

@@ -10,7 +10,7 @@
 //! vector in hand proves that its instructions work, and its methods are safe.
 
 mod portable;
-#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+#[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
 mod x86;
 
 use core::ops::{Add, Div, Mul, Sub};
