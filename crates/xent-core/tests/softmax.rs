@@ -1,0 +1,321 @@
+//! The softmax cross-entropy keeps its promises at every level of the machine.
+
+use proptest::prelude::*;
+use xent_core::{Batch, Buffers, Error, Labels, Level, SoftmaxBatch, SoftmaxTargets};
+use xent_reference::softmax::{RowAnswer, cross_entropy};
+use xent_reference::targets::one_hot;
+use xent_reference::ulp::{error_at_f32, error_f32};
+
+/// The loss and the gradient of one row, out of place.
+fn solve(level: Level, x: &[f32], targets: SoftmaxTargets<'_>) -> (f32, Vec<f32>) {
+    let mut gradient = vec![f32::MAX; x.len()];
+    let mut loss = [0.0];
+    SoftmaxBatch::new(Buffers::Gradient(x, &mut gradient), x.len(), targets)
+        .and_then(|batch| batch.with_losses(&mut loss))
+        .expect("a valid row")
+        .run(level);
+    (loss[0], gradient)
+}
+
+fn index(level: Level, x: &[f32], y: usize) -> (f32, Vec<f32>) {
+    solve(level, x, SoftmaxTargets::Index(Labels::from(&[y])))
+}
+
+fn exact(x: &[f32], q: &[f64]) -> RowAnswer {
+    let x: Vec<f64> = x.iter().map(|&x| x.into()).collect();
+    cross_entropy(&x, q)
+}
+
+/// The mean distance to the maximum, weighted with the exponentials of all but the largest class:
+/// how much the rounding of the exponentials' arguments weighs in what is made of their sum.
+fn mean_distance_of_others(x: &[f32]) -> f64 {
+    let max = x.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let place = x.iter().position(|&x| x == max);
+    let (mut weighted, mut sum) = (0.0, 0.0);
+    for (class, &x) in x.iter().enumerate() {
+        let distance = f64::from(max) - f64::from(x);
+        if Some(class) != place && distance.is_finite() {
+            weighted += (-distance).exp() * distance;
+            sum += (-distance).exp();
+        }
+    }
+    if sum > 0.0 { weighted / sum } else { 0.0 }
+}
+
+/// Four ULP and one for each unit of distance; the table of the crate's promises.
+fn check(level: Level, x: &[f32], q: &[f64], got: &(f32, Vec<f32>)) -> Result<(), String> {
+    let answer = exact(x, q);
+    let others = mean_distance_of_others(x);
+    let loss_error = error_f32(got.0, answer.loss);
+    if loss_error > 4.0 + others {
+        return Err(format!("{level}: loss {} is {loss_error} ULP off {}", got.0, answer.loss));
+    }
+    for class in 0..x.len() {
+        let error = error_at_f32(got.1[class], answer.grad[class], answer.scale[class]);
+        let distance = answer.max - f64::from(x[class]);
+        let bound = 4.0 + distance + answer.mean_distance.max(others);
+        if error > bound {
+            return Err(format!(
+                "{level}: gradient {class} {} is {error} ULP off {}, bound {bound}",
+                got.1[class], answer.grad[class]
+            ));
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn every_class_count_around_the_vector_widths_is_within_the_bound() {
+    for classes in (1..=133).chain([255, 256, 257, 1000, 4095, 4096, 4097, 9000]) {
+        let x: Vec<f32> = (0..classes as u32)
+            .map(|i| (i.wrapping_mul(2_654_435_761) >> 9) as f32 / 4e5)
+            .collect();
+        for y in [0, classes / 2, classes - 1] {
+            let q = one_hot(classes, y, 1.0);
+            for level in Level::available() {
+                check(level, &x, &q, &index(level, &x, y)).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn a_confident_row_keeps_its_relative_accuracy() {
+    for (x, y) in [
+        (vec![50.0, 0.0, -3.0], 0),
+        (vec![0.0, 0.0, 80.0, 1.0], 2),
+        (vec![-10.0, 45.5], 1),
+        (vec![100.0, 0.0, 1.0], 0),
+    ] {
+        let answer = exact(&x, &one_hot(x.len(), y, 1.0));
+        assert!(answer.loss > 0.0 && answer.loss < 1e-15);
+        for level in Level::available() {
+            let (loss, gradient) = index(level, &x, y);
+            let bound = 4.0 + mean_distance_of_others(&x);
+            assert!(error_f32(loss, answer.loss) <= bound, "{level}: {loss} for {}", answer.loss);
+            assert!(error_f32(gradient[y], answer.grad[y]) <= bound);
+            let mut q = vec![0.0; x.len()];
+            q[y] = 1.0;
+            let dense = solve(level, &x, SoftmaxTargets::Dense(&q));
+            assert_eq!(dense.0.to_bits(), loss.to_bits());
+        }
+    }
+}
+
+/// The row's loss and gradient are these, whatever the length of the row around it.
+fn limit(x: &[f32], y: usize, loss: f32, gradient: &[f32]) {
+    let same = |a: f32, b: f32| a == b || (a.is_nan() && b.is_nan());
+    for padding in [0, 1, 60, 200, 5000] {
+        let mut x = x.to_vec();
+        let mut wanted = gradient.to_vec();
+        x.resize(x.len() + padding, f32::NEG_INFINITY);
+        wanted.resize(x.len(), if loss.is_nan() { f32::NAN } else { 0.0 });
+        for level in Level::available() {
+            let (got, got_gradient) = index(level, &x, y);
+            assert!(same(got, loss), "{level} {padding}: loss {got}, expected {loss}");
+            for (class, (&g, &w)) in got_gradient.iter().zip(&wanted).enumerate() {
+                assert!(same(g, w), "{level} {padding}: gradient {class} is {g}, expected {w}");
+            }
+        }
+    }
+}
+
+const INF: f32 = f32::INFINITY;
+const NAN: f32 = f32::NAN;
+
+#[test]
+fn any_nan_makes_the_row_nan() {
+    limit(&[1.0, NAN, 2.0], 0, NAN, &[NAN; 3]);
+    limit(&[NAN; 3], 0, NAN, &[NAN; 3]);
+    limit(&[INF, NAN], 0, NAN, &[NAN; 2]);
+}
+
+#[test]
+fn a_masked_class_is_absent() {
+    limit(&[1.0, -INF, 1.0], 0, core::f32::consts::LN_2, &[-0.5, 0.0, 0.5]);
+}
+
+#[test]
+fn a_masked_target_has_an_infinite_loss() {
+    limit(&[0.0, -INF, 0.0], 1, INF, &[0.5, -1.0, 0.5]);
+}
+
+#[test]
+fn a_row_without_a_finite_logit_is_nan() {
+    limit(&[-INF; 2], 0, NAN, &[NAN; 2]);
+}
+
+#[test]
+fn plus_infinity_at_the_target_is_certain() {
+    limit(&[0.0, INF, 1.0], 1, 0.0, &[0.0; 3]);
+}
+
+#[test]
+fn plus_infinity_elsewhere_is_a_certain_error() {
+    limit(&[0.0, INF, 1.0], 0, INF, &[-1.0, 1.0, 0.0]);
+}
+
+#[test]
+fn two_plus_infinities_are_nan() {
+    limit(&[INF, INF, 1.0], 0, NAN, &[NAN; 3]);
+}
+
+#[test]
+fn finite_masks_count_as_absent_without_overflow() {
+    for mask in [-1e30, f32::MIN, -1e5] {
+        limit(&[1.0, mask, 1.0], 0, core::f32::consts::LN_2, &[-0.5, 0.0, 0.5]);
+    }
+}
+
+#[test]
+fn a_tile_of_masks_does_not_poison_the_row() {
+    let mut x = vec![f32::NEG_INFINITY; 3 * 4096];
+    for (first, y) in [(0, 1), (5000, 5001), (12_000, 12_001)] {
+        x.fill(f32::NEG_INFINITY);
+        x[first] = 2.0;
+        x[y] = 2.0;
+        for level in Level::available() {
+            let (loss, gradient) = index(level, &x, y);
+            assert_eq!(loss, core::f32::consts::LN_2, "{level}");
+            assert_eq!((gradient[first], gradient[y]), (0.5, -0.5), "{level}");
+            assert!(gradient.iter().filter(|g| **g != 0.0).count() == 2);
+            let mut q = vec![0.0; x.len()];
+            q[y] = 1.0;
+            let dense = solve(level, &x, SoftmaxTargets::Dense(&q));
+            assert_eq!((dense.0, &dense.1), (loss, &gradient), "{level}");
+        }
+    }
+}
+
+#[test]
+fn a_bad_row_leaves_the_others_alone() {
+    let x = [1.0, 2.0, NAN, 0.0, 1.0, 2.0, INF, INF, 1.0, 2.0];
+    for level in Level::available() {
+        let mut gradient = [0.0; 10];
+        let mut losses = [0.0; 5];
+        let labels = SoftmaxTargets::Index(Labels::from(&[0_u8, 0, 0, 0, 0]));
+        SoftmaxBatch::new(Buffers::Gradient(&x, &mut gradient), 2, labels)
+            .and_then(|batch| batch.with_losses(&mut losses))
+            .expect("valid")
+            .run(level);
+        for row in [2, 4] {
+            assert_eq!(losses[0], losses[row]);
+            assert_eq!(gradient[..2], gradient[2 * row..2 * row + 2]);
+        }
+        assert!(losses[1].is_nan() && losses[3].is_nan());
+    }
+}
+
+fn error(buffers: Buffers<'_>, classes: usize, labels: &[i64]) -> Error {
+    SoftmaxBatch::new(buffers, classes, SoftmaxTargets::Index(labels.into())).unwrap_err()
+}
+
+#[test]
+fn bad_input_is_refused_and_nothing_is_written() {
+    let x = [0.0; 6];
+    let mut gradient = [7.0; 6];
+    let labels = [0_i64, -1];
+    assert_eq!(
+        error(Buffers::Gradient(&x, &mut gradient), 3, &labels),
+        Error::Label { row: 1, label: -1, classes: 3 }
+    );
+    assert_eq!(
+        error(Buffers::Gradient(&x, &mut gradient), 3, &[3, 0]),
+        Error::Label { row: 0, label: 3, classes: 3 }
+    );
+    assert_eq!(
+        error(Buffers::Gradient(&x, &mut gradient[..5]), 3, &[0, 0]),
+        Error::Length { of: "gradient", expected: 6, found: 5 }
+    );
+    assert_eq!(error(Buffers::Loss(&x), 0, &[]), Error::ZeroClasses);
+    assert_eq!(error(Buffers::Loss(&x), 4, &[0]), Error::Ragged { found: 6, classes: 4 });
+    assert_eq!(
+        error(Buffers::Loss(&x), 3, &[0]),
+        Error::Length { of: "labels", expected: 2, found: 1 }
+    );
+    assert_eq!(gradient, [7.0; 6]);
+}
+
+fn bits(x: &[f32]) -> Vec<u32> {
+    x.iter().map(|x| x.to_bits()).collect()
+}
+
+/// Logits from flat to spread, with some of the values that trip kernels.
+fn logits() -> impl Strategy<Value = Vec<f32>> {
+    let value = prop_oneof![
+        12 => -1.0_f32..1.0,
+        1 => Just(f32::NEG_INFINITY),
+        1 => Just(-1e30_f32),
+        1 => Just(0.0_f32),
+    ];
+    (prop::collection::vec(value, 1..400), 0.01_f32..60.0)
+        .prop_map(|(x, scale)| x.into_iter().map(|x| x * scale).collect())
+}
+
+proptest! {
+    #[test]
+    fn index_targets_are_within_the_bound(x in logits(), y in any::<prop::sample::Index>()) {
+        let y = y.index(x.len());
+        let q = one_hot(x.len(), y, 1.0);
+        prop_assume!(x.iter().any(|x| x.is_finite()) && x[y].is_finite());
+        for level in Level::available() {
+            check(level, &x, &q, &index(level, &x, y)).map_err(TestCaseError::fail)?;
+        }
+    }
+
+    #[test]
+    fn dense_targets_are_within_the_bound(
+        x in prop::collection::vec(-30.0_f32..30.0, 1..300),
+        q in prop::collection::vec(prop_oneof![Just(0.0_f32), 0.0_f32..1.0], 300),
+    ) {
+        let q = &q[..x.len()];
+        let exact: Vec<f64> = q.iter().map(|&q| q.into()).collect();
+        for level in Level::available() {
+            let got = solve(level, &x, SoftmaxTargets::Dense(q));
+            check(level, &x, &exact, &got).map_err(TestCaseError::fail)?;
+        }
+    }
+
+    #[test]
+    fn all_levels_with_fma_return_the_same_bits(
+        x in logits(),
+        y in any::<prop::sample::Index>(),
+        q in prop::collection::vec(0.0_f32..1.0, 400),
+    ) {
+        let y = y.index(x.len());
+        let solve_all = |level| {
+            let (loss, gradient) = index(level, &x, y);
+            let (dense, dense_gradient) = solve(level, &x, SoftmaxTargets::Dense(&q[..x.len()]));
+            (loss.to_bits(), bits(&gradient), dense.to_bits(), bits(&dense_gradient))
+        };
+        let mut levels = Level::available().filter(|level| level.has_fma());
+        if let Some(first) = levels.next() {
+            let first = solve_all(first);
+            for level in levels {
+                prop_assert_eq!(&solve_all(level), &first);
+            }
+        }
+    }
+
+    #[test]
+    fn loss_only_and_in_place_return_the_same_bits(x in logits(), y in any::<prop::sample::Index>()) {
+        let y = y.index(x.len());
+        for level in Level::available() {
+            let (loss, gradient) = index(level, &x, y);
+            let mut in_place = x.clone();
+            let mut losses = [[0.0]; 2];
+            let [first, second] = &mut losses;
+            for (buffers, losses) in
+                [(Buffers::Loss(&x), first), (Buffers::InPlace(&mut in_place), second)]
+            {
+                SoftmaxBatch::new(buffers, x.len(), SoftmaxTargets::Index(Labels::from(&[y])))
+                    .and_then(|batch| batch.with_losses(losses))
+                    .expect("a valid row")
+                    .run(level);
+            }
+            prop_assert_eq!(losses[0][0].to_bits(), loss.to_bits());
+            prop_assert_eq!(losses[1][0].to_bits(), loss.to_bits());
+            prop_assert_eq!(bits(&in_place), bits(&gradient));
+        }
+    }
+}
