@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use xent_core::{Batch, Buffers, Error, Labels, Level, SoftmaxBatch, SoftmaxTargets};
-use xent_reference::softmax::{RowAnswer, cross_entropy};
+use xent_reference::softmax::{self, RowAnswer, cross_entropy};
 use xent_reference::targets::one_hot;
 use xent_reference::ulp::{error_at_f32, error_f32};
 
@@ -26,20 +26,8 @@ fn exact(x: &[f32], q: &[f64]) -> RowAnswer {
     cross_entropy(&x, q)
 }
 
-/// The mean distance to the maximum, weighted with the exponentials of all but the largest class:
-/// how much the rounding of the exponentials' arguments weighs in what is made of their sum.
 fn mean_distance_of_others(x: &[f32]) -> f64 {
-    let max = x.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let place = x.iter().position(|&x| x == max);
-    let (mut weighted, mut sum) = (0.0, 0.0);
-    for (class, &x) in x.iter().enumerate() {
-        let distance = f64::from(max) - f64::from(x);
-        if Some(class) != place && distance.is_finite() {
-            weighted += (-distance).exp() * distance;
-            sum += (-distance).exp();
-        }
-    }
-    if sum > 0.0 { weighted / sum } else { 0.0 }
+    softmax::mean_distance_of_others(&x.iter().map(|&x| x.into()).collect::<Vec<_>>())
 }
 
 /// Four ULP and one for each unit of distance; the table of the crate's promises.

@@ -254,6 +254,33 @@ fn undefined(x: &[f64]) -> RowAnswer {
     }
 }
 
+/// The mean of `max x - x_c` over all classes but the (first) largest, weighted with `e^(x_c - max x)`.
+///
+/// What an accuracy bound needs where the sum of *the others* is what counts, as in
+/// `ln Σ e^(x_c - max x) = log1p(others)`: a unit of distance lets the argument of an exponential,
+/// and so the exponential, be one unit further off.
+///
+/// ```
+/// use xent_reference::softmax::mean_distance_of_others;
+///
+/// assert_eq!(mean_distance_of_others(&[50.0, 0.0]), 50.0);
+/// assert_eq!(mean_distance_of_others(&[7.0]), 0.0);
+/// ```
+#[must_use]
+pub fn mean_distance_of_others(x: &[f64]) -> f64 {
+    let max = x.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let largest = x.iter().position(|&x| x == max);
+    let (mut weighted, mut sum) = (Neumaier::default(), Neumaier::default());
+    for (class, &x) in x.iter().enumerate() {
+        let distance = max - x;
+        if Some(class) != largest && distance.is_finite() {
+            weighted.add((-distance).exp() * distance);
+            sum.add((-distance).exp());
+        }
+    }
+    if sum.value() > 0.0 { weighted.value() / sum.value() } else { 0.0 }
+}
+
 #[cfg(test)]
 #[expect(clippy::excessive_precision, reason = "digits of the exact answer, not of a double")]
 mod tests {

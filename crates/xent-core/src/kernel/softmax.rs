@@ -477,4 +477,4 @@ fn infinite_distribution<const LOG: bool>(x: &[f32], out: &mut [f32]) {
     }
 }
 
-const _: () = assert!(LIFTED_ONE * UNLIFT == 1.0 && TILE % PANEL == 0);
+const _: () = assert!(LIFTED_ONE * UNLIFT == 1.0 && TILE.is_multiple_of(PANEL));

@@ -7,7 +7,7 @@ pub(crate) const TILE: usize = 4096;
 
 /// Non-negative terms, summed by stripe, with what each addition lost kept beside.
 ///
-/// The compensation is T. J. Dekker's Fast2Sum ("A floating-point technique for extending the
+/// The compensation is T. J. Dekker's `Fast2Sum` ("A floating-point technique for extending the
 /// available precision", 1971). It is exact while the sum is the larger operand; a larger term
 /// costs one rounding, and that can happen only as often as the sum doubles.
 #[derive(Clone, Copy)]

@@ -53,7 +53,7 @@ pub(crate) fn exp(x: f64) -> f64 {
 /// `ln(1 + u)` for `u >= 0` to 1 ULP; infinity and NaN stay what they are.
 pub(crate) fn log1p(u: f64) -> f64 {
     const FRACTION: u64 = (1 << 52) - 1;
-    if !(u < f64::INFINITY) {
+    if u.is_nan() || u == f64::INFINITY {
         return u;
     }
     let sum = 1.0 + u;
