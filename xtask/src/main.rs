@@ -1,1 +1,2 @@
+//! Checks of the xent workspace.
 fn main() {}

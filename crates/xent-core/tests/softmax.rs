@@ -38,9 +38,9 @@ fn check(level: Level, x: &[f32], q: &[f64], got: &(f32, Vec<f32>)) -> Result<()
     if loss_error > 4.0 + others {
         return Err(format!("{level}: loss {} is {loss_error} ULP off {}", got.0, answer.loss));
     }
-    for class in 0..x.len() {
+    for (class, &x) in x.iter().enumerate() {
         let error = error_at_f32(got.1[class], answer.grad[class], answer.scale[class]);
-        let distance = answer.max - f64::from(x[class]);
+        let distance = answer.max - f64::from(x);
         let bound = 4.0 + distance + answer.mean_distance.max(others);
         if error > bound {
             return Err(format!(
