@@ -9,8 +9,8 @@ use xent_core::{Batch, Level};
 
 /// Solves a batch on the threads of the current rayon pool: the sum of the losses of its rows.
 ///
-/// Call it inside of [`rayon::ThreadPool::install`] to choose the threads; a batch of one leaf
-/// stays on the thread that brought it.
+/// Call it inside of [`rayon::ThreadPool::install`] to choose the threads. A batch too small to be
+/// worth waking one stays on the thread that brought it.
 ///
 /// ```
 /// use xent_core::{Batch, Buffers, Level, SigmoidBatch};
@@ -23,6 +23,9 @@ use xent_core::{Batch, Level};
 /// # Ok::<(), xent_core::Error>(())
 /// ```
 pub fn run<B: Batch>(batch: B, level: Level) -> f64 {
+    if batch.rows() / batch.rows_per_leaf() < WORTH_A_THREAD {
+        return batch.run(level);
+    }
     match batch.halves() {
         Ok((first, second)) => {
             let (first, second) = rayon::join(|| run(first, level), || run(second, level));
@@ -31,3 +34,7 @@ pub fn run<B: Batch>(batch: B, level: Level) -> f64 {
         Err(leaf) => leaf.run_leaf(level),
     }
 }
+
+/// Leaves (of 2^15 elements, some 10 µs each) below which a part is not cut further: waking a thread
+/// costs tens of microseconds.
+const WORTH_A_THREAD: usize = 8;

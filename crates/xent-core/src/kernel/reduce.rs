@@ -29,7 +29,15 @@ pub(crate) fn max<V: Lanes<Scalar = f32>>(token: V::Token, x: &[f32]) -> f32 {
     for (register, lanes) in largest.as_ref().iter().zip(lanes.chunks_mut(V::LANES)) {
         register.store(lanes);
     }
-    lanes.into_iter().fold(f32::NEG_INFINITY, |a, b| if b > a { b } else { a })
+    // A tree, since a chain of 32 comparisons would take longer than a short row.
+    let mut width = STRIPES;
+    while width > 1 {
+        width /= 2;
+        for i in 0..width {
+            lanes[i] = if lanes[i + width] > lanes[i] { lanes[i + width] } else { lanes[i] };
+        }
+    }
+    lanes[0]
 }
 
 /// The first position of `value`.
