@@ -5,8 +5,8 @@ use crate::buffers::{Buffers, Labels};
 use crate::dispatch::Kernel;
 use crate::error::{Error, check_length};
 use crate::kernel::memory::{InPlace, LossOnly, Memory, OutOfPlace};
-use crate::kernel::targets::{Dense, Index};
-use crate::kernel::{sigmoid, softmax};
+use crate::kernel::targets::{Dense, Index, Targets};
+use crate::kernel::{narrow, sigmoid, softmax};
 use crate::level::Level;
 use crate::simd::Simd;
 
@@ -158,27 +158,49 @@ struct Rest<'a> {
 
 impl Rest<'_> {
     #[inline(always)]
-    fn rows<S: Simd, M: Memory>(self, simd: S, mut memory: M) -> f64 {
-        let mut sum = 0.0;
-        let mut index = 0;
-        while !memory.logits().is_empty() {
-            let row = memory.take_front(self.classes);
-            let loss = match &self.targets {
-                SoftmaxTargets::Index(labels) => {
-                    let targets = Index { class: labels.class(index) };
-                    softmax::row::<S::F32, _, _>(simd, row, targets, self.scale)
-                }
-                SoftmaxTargets::Dense(weights) => {
-                    let start = index * self.classes;
-                    let weights = weights.get(start..start + self.classes).unwrap_or(&[]);
-                    softmax::row::<S::F32, _, _>(simd, row, Dense { weights }, self.scale)
-                }
-            };
-            if let Some(place) = self.losses.get_mut(index) {
-                *place = loss as f32;
+    fn rows<S: Simd, M: Memory>(self, simd: S, memory: M) -> f64 {
+        let classes = self.classes;
+        match self.targets {
+            SoftmaxTargets::Index(labels) => {
+                self.rows_of(simd, memory, |row| Index { class: labels.class(row) })
             }
-            sum += loss;
-            index += 1;
+            SoftmaxTargets::Dense(weights) => self.rows_of(simd, memory, |row| {
+                let start = row * classes;
+                Dense { weights: weights.get(start..start + classes).unwrap_or(&[]) }
+            }),
+        }
+    }
+
+    /// The one place that chooses how the rows are computed: by the number of classes alone, so
+    /// that a row has the same bits alone and in a batch.
+    #[inline(always)]
+    fn rows_of<S: Simd, M: Memory, T: Targets>(
+        self,
+        simd: S,
+        mut memory: M,
+        targets: impl Fn(usize) -> T,
+    ) -> f64 {
+        let block = if self.classes <= narrow::CLASSES { narrow::ROWS } else { 1 };
+        let mut sum = 0.0;
+        let mut first = 0;
+        while !memory.logits().is_empty() {
+            let rows = memory.take_front(block * self.classes);
+            let count = rows.logits().len() / self.classes;
+            let mut losses = [0.0; narrow::ROWS];
+            if block == 1 {
+                losses[0] = softmax::row::<S::F32, _, _>(simd, rows, targets(first), self.scale);
+            } else {
+                let targets = |row| targets(first + row);
+                let (classes, scale) = (self.classes, self.scale);
+                narrow::block::<S::F32, _, _>(simd, rows, classes, targets, scale, &mut losses);
+            }
+            for (row, &loss) in losses.iter().enumerate().take(count) {
+                if let Some(place) = self.losses.get_mut(first + row) {
+                    *place = loss as f32;
+                }
+                sum += loss;
+            }
+            first += count;
         }
         sum
     }

@@ -2,6 +2,7 @@
 
 pub(crate) mod elementwise;
 pub(crate) mod memory;
+pub(crate) mod narrow;
 pub(crate) mod reduce;
 pub(crate) mod sigmoid;
 pub(crate) mod softmax;

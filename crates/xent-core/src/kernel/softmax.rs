@@ -408,7 +408,7 @@ pub(crate) fn row<V: Lanes<Scalar = f32>, T: Targets, M: Memory>(
 /// A row whose largest logit is not finite, in the limit: a single `+inf` has all of the
 /// probability; with several, with NaN, or with no finite logit at all nothing is defined.
 #[cold]
-fn infinite_row<T: Targets, M: Memory>(mut row: M, targets: T, scale: f64) -> f64 {
+pub(super) fn infinite_row<T: Targets, M: Memory>(mut row: M, targets: T, scale: f64) -> f64 {
     let mut infinite = row.logits().iter().enumerate().filter(|(_, x)| **x == f32::INFINITY);
     let certain = match (infinite.next(), infinite.next()) {
         (Some((class, _)), None) if !row.logits().iter().any(|x| x.is_nan()) => class,
