@@ -11,14 +11,14 @@ pub(crate) const LEAF: usize = 1 << 15;
 /// the batch's shape alone. That is why a run on one thread and a run on many add the same numbers
 /// in the same order, and return the same bits.
 pub trait Batch: Sized + Send {
-    /// How many rows it has.
-    fn rows(&self) -> usize;
+    /// How many parts it can be cut into: its rows, elements or blocks.
+    fn parts(&self) -> usize;
 
-    /// How many of its rows a leaf of the tree holds at most; at least one.
-    fn rows_per_leaf(&self) -> usize;
+    /// How many of its parts a leaf of the tree holds at most; at least one.
+    fn parts_per_leaf(&self) -> usize;
 
-    /// The first `row` rows, and the others.
-    fn split_at(self, row: usize) -> (Self, Self);
+    /// The first `part` parts, and the others.
+    fn split_at(self, part: usize) -> (Self, Self);
 
     /// Solves the whole batch with one kernel call: the sum of the losses of its rows.
     fn run_leaf(self, level: Level) -> f64;
@@ -28,11 +28,11 @@ pub trait Batch: Sized + Send {
     /// # Errors
     /// The batch itself, if it is a leaf.
     fn halves(self) -> Result<(Self, Self), Self> {
-        let leaves = self.rows().div_ceil(self.rows_per_leaf());
+        let leaves = self.parts().div_ceil(self.parts_per_leaf());
         if leaves <= 1 {
             return Err(self);
         }
-        let middle = leaves / 2 * self.rows_per_leaf();
+        let middle = leaves / 2 * self.parts_per_leaf();
         Ok(self.split_at(middle))
     }
 

@@ -9,6 +9,8 @@ pub enum Buffers<'a> {
     Loss(&'a [f32]),
     /// The gradient is written to a slice as long as the logits.
     Gradient(&'a [f32], &'a mut [f32]),
+    /// The gradient is added to what is in a slice as long as the logits.
+    Accumulate(&'a [f32], &'a mut [f32]),
     /// The gradient takes the place of the logits.
     InPlace(&'a mut [f32]),
 }
@@ -18,7 +20,7 @@ impl Buffers<'_> {
     #[must_use]
     pub fn len(&self) -> usize {
         match self {
-            Self::Loss(x) | Self::Gradient(x, _) => x.len(),
+            Self::Loss(x) | Self::Gradient(x, _) | Self::Accumulate(x, _) => x.len(),
             Self::InPlace(x) => x.len(),
         }
     }
@@ -29,26 +31,41 @@ impl Buffers<'_> {
         self.len() == 0
     }
 
-    pub(crate) fn check(&self) -> Result<(), Error> {
+    pub(crate) fn logits(&self) -> &[f32] {
         match self {
-            Self::Gradient(x, gradient) => check_length("gradient", x.len(), gradient.len()),
+            Self::Loss(x) | Self::Gradient(x, _) | Self::Accumulate(x, _) => x,
+            Self::InPlace(x) => x,
+        }
+    }
+
+    /// Checks that they have the number of logits, and of gradients, that a shape needs.
+    pub(crate) fn check(&self, logits: usize, gradient: usize) -> Result<(), Error> {
+        check_length("logits", logits, self.len())?;
+        match self {
+            Self::Gradient(_, g) | Self::Accumulate(_, g) => {
+                check_length("gradient", gradient, g.len())
+            }
             Self::Loss(_) | Self::InPlace(_) => Ok(()),
         }
     }
 
-    pub(crate) fn split_at(self, middle: usize) -> (Self, Self) {
+    /// The first so many logits and gradients, and the others.
+    pub(crate) fn split_at(self, logits: usize, gradient: usize) -> (Self, Self) {
         match self {
             Self::Loss(x) => {
-                let (a, b) = x.split_at(middle);
+                let (a, b) = x.split_at(logits);
                 (Self::Loss(a), Self::Loss(b))
             }
-            Self::Gradient(x, gradient) => {
-                let (a, b) = x.split_at(middle);
-                let (ga, gb) = gradient.split_at_mut(middle);
+            Self::Gradient(x, g) => {
+                let ((a, b), (ga, gb)) = (x.split_at(logits), g.split_at_mut(gradient));
                 (Self::Gradient(a, ga), Self::Gradient(b, gb))
             }
+            Self::Accumulate(x, g) => {
+                let ((a, b), (ga, gb)) = (x.split_at(logits), g.split_at_mut(gradient));
+                (Self::Accumulate(a, ga), Self::Accumulate(b, gb))
+            }
             Self::InPlace(x) => {
-                let (a, b) = x.split_at_mut(middle);
+                let (a, b) = x.split_at_mut(logits);
                 (Self::InPlace(a), Self::InPlace(b))
             }
         }
@@ -76,6 +93,10 @@ pub enum Labels<'a> {
     U64(&'a [u64]),
     /// Labels of pointer size.
     Usize(&'a [usize]),
+    /// Signed labels of eight bits.
+    I8(&'a [i8]),
+    /// Signed labels of sixteen bits.
+    I16(&'a [i16]),
     /// Signed labels of thirty-two bits.
     I32(&'a [i32]),
     /// Signed labels of sixty-four bits.
@@ -107,29 +128,29 @@ macro_rules! labels {
                 }
             }
 
-            /// The class of a row; past the end, or not an index at all, is no class.
-            pub(crate) fn class(&self, row: usize) -> usize {
+            /// The label of a row; `None` past the end, or if it is too large for any class.
+            pub(crate) fn get(&self, row: usize) -> Option<i64> {
                 match self {
-                    $(Self::$variant(labels) => labels
-                        .get(row)
-                        .and_then(|&label| usize::try_from(label).ok())
-                        .unwrap_or(usize::MAX),)*
+                    $(Self::$variant(labels) => {
+                        labels.get(row).and_then(|&label| i64::try_from(label).ok())
+                    })*
                 }
             }
 
-            pub(crate) fn check(&self, classes: usize) -> Result<(), Error> {
-                let inside = |class: Result<usize, _>| class.is_ok_and(|class| class < classes);
+            /// Checks that every label is a class, or is the one to ignore.
+            pub(crate) fn check(&self, classes: usize, ignore: Option<i64>) -> Result<(), Error> {
                 match self {
                     $(Self::$variant(labels) => {
+                        let ignore = ignore.and_then(|ignore| <$integer>::try_from(ignore).ok());
+                        let good = |label: $integer| {
+                            usize::try_from(label).is_ok_and(|class| class < classes)
+                                | (Some(label) == ignore)
+                        };
                         // A flag over all labels is quicker than an early return.
-                        let all = labels.iter().fold(true, |all, &label| {
-                            all & inside(usize::try_from(label).map_err(|_| ()))
-                        });
-                        if all {
+                        if labels.iter().fold(true, |all, &label| all & good(label)) {
                             return Ok(());
                         }
-                        let bad = |&label: &$integer| !inside(usize::try_from(label).map_err(|_| ()));
-                        let row = labels.iter().position(bad).unwrap_or_default();
+                        let row = labels.iter().position(|&label| !good(label)).unwrap_or_default();
                         Err(Error::Label { row, label: labels[row] as i128, classes })
                     })*
                 }
@@ -146,7 +167,7 @@ macro_rules! labels {
         }
     };
 }
-labels!(U8(u8), U16(u16), U32(u32), U64(u64), Usize(usize), I32(i32), I64(i64));
+labels!(U8(u8), U16(u16), U32(u32), U64(u64), Usize(usize), I8(i8), I16(i16), I32(i32), I64(i64));
 
 impl Labels<'_> {
     /// Whether there are no labels.

@@ -3,7 +3,7 @@
 use core::fmt;
 
 /// Why a call was refused. Nothing has been written when one is returned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Error {
     /// A row needs at least one class.
@@ -40,6 +40,25 @@ pub enum Error {
         /// How many classes there are; labels run from zero to one less.
         classes: usize,
     },
+    /// An option has a value that it cannot have, or does not go with the others.
+    Option {
+        /// Which option: `"label smoothing"`, `"focal gamma"`, …
+        option: &'static str,
+        /// Why it is refused.
+        reason: &'static str,
+    },
+    /// A row has nothing to compare with, and that was to be an error.
+    Empty {
+        /// The first such row.
+        row: usize,
+    },
+    /// An input that should be a probability, from 0 to 1, is not.
+    Probability {
+        /// Which element, counted from the first of the batch.
+        element: usize,
+        /// What it is.
+        value: f32,
+    },
 }
 
 impl fmt::Display for Error {
@@ -60,6 +79,11 @@ impl fmt::Display for Error {
             }
             Self::Label { row, label, classes } => {
                 write!(f, "label out of range: row {row} has {label}, expected 0..{classes}")
+            }
+            Self::Option { option, reason } => write!(f, "{option}: {reason}"),
+            Self::Empty { row } => write!(f, "nothing to compare with: row {row} has no target"),
+            Self::Probability { element, value } => {
+                write!(f, "not a probability: element {element} is {value}, expected 0 to 1")
             }
         }
     }

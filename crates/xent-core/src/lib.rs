@@ -15,18 +15,25 @@ mod batch;
 mod buffers;
 mod dispatch;
 mod error;
+mod hessian;
 mod kernel;
 mod level;
 mod losses;
 mod math;
+mod shape;
 mod simd;
 mod slices;
 
 pub use batch::Batch;
 pub use buffers::{Buffers, Labels};
 pub use error::Error;
+pub use hessian::Hessian;
 pub use level::Level;
 #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
 pub use level::{Avx2, Avx512};
-pub use losses::{SigmoidBatch, SoftmaxBatch, SoftmaxTargets};
+pub use losses::{
+    LikelihoodBatch, LikelihoodInput, MultiLabel, Outputs, RowWeights, SigmoidBatch, SigmoidInput,
+    SigmoidOptions, SigmoidTargets, SoftmaxBatch, SoftmaxOptions, SoftmaxTargets, Tally,
+};
+pub use shape::Shape;
 pub use slices::{exp, ln, log_softmax, log_sum_exp, log1p, max, sigmoid, softmax};

@@ -23,7 +23,7 @@ use xent_core::{Batch, Level};
 /// # Ok::<(), xent_core::Error>(())
 /// ```
 pub fn run<B: Batch>(batch: B, level: Level) -> f64 {
-    if batch.rows() / batch.rows_per_leaf() < WORTH_A_THREAD {
+    if batch.parts() / batch.parts_per_leaf() < WORTH_A_THREAD {
         return batch.run(level);
     }
     match batch.halves() {

@@ -16,14 +16,20 @@
 //! gradient of k = (Q - q_k) - Q R / S      where Q - q_k is the sum of the other weights
 //! ```
 //!
+//! The terms of other losses change the coefficients of the row ([`super::coefficients`]); what is
+//! done to the logits first is a [`LogitMap`].
+//!
 //! A row is read in tiles that fit the first-level cache, each with a maximum of its own (M. Milakov
 //! and N. Gimelshein, "Online normalizer calculation for softmax", 2018). The exponentials of a row
 //! of one tile are kept where the gradient goes; those of a longer row are computed again.
 
-use super::memory::{LossOnly, Memory};
+use super::cells::{ADD, Cells, LOSS, WRITE};
+use super::coefficients::{Coefficients, Factors, Sums, Terms, coefficients, weighted};
+use super::logit_map::{Identity, LogitMap};
 use super::reduce::{max, position};
 use super::sum::{StripedSum, TILE};
-use super::targets::Targets;
+use super::targets::{NoTargets, Targets};
+use crate::hessian::Curvature;
 use crate::math::exp::{LIFTED_ONE, UNLIFT, exp_lifted};
 use crate::math::scalar;
 use crate::simd::{Lanes, PANEL, STRIPES, from, from_mut};
@@ -32,15 +38,21 @@ use crate::simd::{Lanes, PANEL, STRIPES, from, from_mut};
 #[derive(Clone, Copy)]
 struct Apart {
     class: usize,
+    /// Its mapped logit.
     logit: f32,
+    /// Its weight without the spike.
     weight: f64,
+    /// How far the targets' own logit of this class is below their largest.
+    target_distance: f64,
 }
 
 /// What a row, or a part of one, adds up to; parts can be merged.
 #[derive(Clone, Copy)]
 pub(crate) struct RowSums {
-    /// The largest logit.
+    /// The largest logit, mapped.
     pub(crate) max: f32,
+    /// The unit of all distances.
+    unit: f64,
     apart: Option<Apart>,
     /// `R = Σ e^(x_c - max)` over the classes not treated apart.
     others: f64,
@@ -50,15 +62,15 @@ pub(crate) struct RowSums {
     distances: f64,
 }
 
-/// `q d`, where no weight means no contribution even at an infinite distance.
-fn weighted(weight: f64, distance: f64) -> f64 {
-    if weight == 0.0 { 0.0 } else { weight * distance }
-}
-
 impl RowSums {
     /// `x_k` of the class treated apart below the maximum.
     fn apart_distance(&self) -> f64 {
-        self.apart.map_or(0.0, |apart| f64::from(self.max) - f64::from(apart.logit))
+        self.apart.map_or(0.0, |apart| self.distance(apart.logit))
+    }
+
+    /// A mapped logit below the maximum.
+    fn distance(&self, logit: f32) -> f64 {
+        (f64::from(self.max) - f64::from(logit)) * self.unit
     }
 
     /// `S`, relative to the maximum.
@@ -80,21 +92,11 @@ impl RowSums {
         f64::from(self.max) + self.ln_sum()
     }
 
-    /// `Q`, the weights of all classes.
-    fn all_weights(&self) -> f64 {
-        self.weights + self.apart.map_or(0.0, |apart| apart.weight)
-    }
-
-    fn loss(&self) -> f64 {
-        let apart = self.apart.map_or(0.0, |apart| weighted(apart.weight, self.apart_distance()));
-        weighted(self.all_weights(), self.ln_sum()) + apart + self.distances
-    }
-
     /// The same sums relative to a larger maximum.
     fn relative_to(mut self, max: f32) -> Self {
         if max > self.max {
-            let distance = f64::from(max) - f64::from(self.max);
-            self.distances += weighted(self.weights, distance);
+            let distance = (f64::from(max) - f64::from(self.max)) * self.unit;
+            self.distances += weighted((), self.weights, distance);
             self.others *= scalar::exp(-distance);
             self.max = max;
         }
@@ -107,7 +109,7 @@ impl RowSums {
             let distance = self.apart_distance();
             self.others += scalar::exp(-distance);
             self.weights += apart.weight;
-            self.distances += weighted(apart.weight, distance);
+            self.distances += weighted((), apart.weight, distance - apart.target_distance);
             self.apart = None;
         }
         self
@@ -127,11 +129,48 @@ impl RowSums {
         }
         Self {
             max,
+            unit: self.unit,
             apart: a.apart.or(b.apart),
             others: a.others + b.others,
             weights: a.weights + b.weights,
             distances: a.distances + b.distances,
         }
+    }
+
+    /// With the spike, whose distance is given, in the place that it has among the classes.
+    fn with_targets<T: Targets>(&self, targets: T, spike_distance: f64) -> Sums<f64> {
+        let (apart, class) = self.apart.map_or((None, usize::MAX), |a| (Some(a), a.class));
+        let mut sums = Sums {
+            max: f64::from(self.max) * self.unit,
+            apart_distance: self.apart_distance(),
+            others: self.others,
+            apart_weight: apart.map_or(0.0, |apart| apart.weight),
+            weights: self.weights,
+            gradient_apart_weight: 0.0,
+            gradient_weights: 0.0,
+            distances: self.distances,
+            target_ln_sum: targets.ln_sum(),
+            target_distance: spike_distance,
+            target_is_other: 1.0,
+        };
+        if let Some(apart) = apart {
+            sums.distances -= weighted((), apart.weight, apart.target_distance);
+        }
+        if let Some(spike) = targets.spike() {
+            if spike.class == class {
+                sums.apart_weight += spike.weight;
+                sums.target_is_other = 0.0;
+            } else {
+                sums.weights += spike.weight;
+                sums.distances += weighted((), spike.weight, spike_distance);
+            }
+        }
+        [sums.gradient_apart_weight, sums.gradient_weights] = match targets.gradient_weights(class)
+        {
+            Some([apart, all]) => [apart, all - apart],
+            None => [sums.apart_weight, sums.weights],
+        };
+        sums
     }
 }
 
@@ -147,56 +186,73 @@ const LANE_NUMBERS: [f32; PANEL] = {
 };
 
 /// The second pass over a tile: exponentials, kept in the gradient's place, and their sums.
-struct ExpSum<V: Lanes, T> {
+struct ExpSum<V: Lanes, T, Z> {
     token: V::Token,
     targets: T,
+    map: Z,
     max: V,
     others: StripedSum<V>,
     weights: StripedSum<V>,
-    distances: StripedSum<V>,
+    half_distances: StripedSum<V>,
 }
 
-impl<V: Lanes<Scalar = f32>, T: Targets> ExpSum<V, T> {
+impl<V: Lanes<Scalar = f32>, T: Targets, Z: LogitMap> ExpSum<V, T, Z> {
     /// One panel (a whole one, or the last classes of the row) whose first class is `first`. With
     /// `HOLE`, the class of that number in the panel is left out of the sums.
     #[inline(always)]
-    fn panel<M: Memory, const HOLE: bool>(&mut self, mut cells: M, first: usize, hole: usize) {
+    fn panel<const MODE: u8, const HOLE: bool>(
+        &mut self,
+        mut cells: Cells<'_, MODE>,
+        first: usize,
+        hole: usize,
+    ) {
         let token = self.token;
         let absent = V::splat(token, f32::NEG_INFINITY);
         let zero = V::splat(token, 0.0);
         let hole = V::splat(token, hole as f32);
-        let length = cells.logits().len();
+        let length = cells.len();
+        let end = V::splat(token, length as f32);
         for register in 0..STRIPES / V::LANES {
             let mut exps = [zero; 4];
             let mut weights = [zero; 4];
-            let mut distances = [zero; 4];
+            let mut half_distances = [zero; 4];
             for row in 0..4 {
                 let at = row * STRIPES + register * V::LANES;
                 if at >= length {
                     continue;
                 }
-                let mut x = V::load(token, from(cells.logits(), at), absent);
+                let mut x = cells.load(token, at, absent);
                 let mut q = zero;
                 if T::SPREAD {
                     q = self.targets.load(token, first + at);
                 }
                 if HOLE {
-                    let here = V::load(token, from(&LANE_NUMBERS, at), zero).equal(hole);
+                    // The class treated apart, and the lanes past the last class.
+                    let number = V::load(token, from(&LANE_NUMBERS, at), zero);
+                    let here = number.equal(hole);
                     x = V::select(here, absent, x);
-                    q = V::select(here, zero, q);
+                    q = V::select(here, zero, V::select(number.less(end), q, zero));
                 }
-                let e = exp_lifted(token, x - self.max);
-                e.store(from_mut(cells.gradient(), at));
+                let z = self.map.of(token, x);
+                let e = exp_lifted(token, self.map.exponent(token, z, self.max));
+                if Z::IDENTITY {
+                    cells.keep(at, e);
+                }
                 exps[row] = e;
                 if T::SPREAD {
                     weights[row] = q;
-                    distances[row] = V::select(q.equal(zero), zero, q * (self.max - x));
+                    let mut half = self.map.half_distance(token, z, self.max);
+                    if T::OF_LOGITS {
+                        let of_target = self.targets.distance::<V>(token, first + at);
+                        half = half - of_target * V::splat(token, 0.5);
+                    }
+                    half_distances[row] = V::select(q.equal(zero), zero, q * half);
                 }
             }
             self.others.add(register, exps);
             if T::SPREAD {
                 self.weights.add(register, weights);
-                self.distances.add(register, distances);
+                self.half_distances.add(register, half_distances);
             }
         }
     }
@@ -206,33 +262,39 @@ impl<V: Lanes<Scalar = f32>, T: Targets> ExpSum<V, T> {
 ///
 /// The exponentials are left in the gradient's place, `2^32` times too large.
 #[inline(always)]
-fn tile_sums<V: Lanes<Scalar = f32>, T: Targets, M: Memory>(
+fn tile_sums<V: Lanes<Scalar = f32>, T: Targets, Z: LogitMap, const MODE: u8>(
     token: V::Token,
-    tile: &mut M,
+    tile: &mut Cells<'_, MODE>,
     first: usize,
     targets: T,
+    map: Z,
 ) -> Option<RowSums> {
-    let max = max::<V>(token, tile.logits());
-    if !max.is_finite() {
+    let largest = max::<V>(token, tile.logits());
+    if !largest.is_finite() {
         return None;
     }
-    let position = match targets.apart() {
-        Some(class) => class.checked_sub(first).filter(|&at| at < tile.logits().len()),
-        None => position::<V>(token, tile.logits(), max),
+    let position = if T::APART_IS_SPIKE {
+        let label = targets.spike().and_then(|spike| spike.class.checked_sub(first));
+        label.filter(|&at| at < tile.len())
+    } else {
+        position::<V>(token, tile.logits(), largest)
     };
     let apart = position.and_then(|at| {
-        let logit = *tile.logits().get(at)?;
+        let logit = map.of_one::<V>(token, *tile.logits().get(at)?);
         let class = first + at;
-        Some(Apart { class, logit, weight: f64::from(targets.weight(class)) })
+        let (weight, target_distance) = (targets.weight(class), targets.distance_of(class));
+        Some(Apart { class, logit, weight, target_distance })
     });
+    let max = map.of_one::<V>(token, largest);
     let zero = StripedSum::new(token);
     let mut pass = ExpSum {
         token,
         targets,
+        map,
         max: V::splat(token, max),
         others: zero,
         weights: zero,
-        distances: zero,
+        half_distances: zero,
     };
 
     // The panel that holds the class treated apart comes after the whole panels around it.
@@ -248,49 +310,51 @@ fn tile_sums<V: Lanes<Scalar = f32>, T: Targets, M: Memory>(
     let mut at = first;
     for part in [&mut before, &mut after] {
         while let Some(panel) = part.take_panel() {
-            pass.panel::<_, false>(panel, at, 0);
+            pass.panel::<MODE, false>(panel, at, 0);
             at += PANEL;
         }
         if at == first + around_at {
-            at += around.logits().len();
+            at += around.len();
         }
     }
     for (rest, at, hole) in [
         (around, first + around_at, position.map_or(PANEL, |position| position - around_at)),
         (after, at, PANEL),
     ] {
-        if !rest.logits().is_empty() {
-            pass.panel::<_, true>(rest, at, hole);
+        if rest.len() != 0 {
+            pass.panel::<MODE, true>(rest, at, hole);
         }
     }
 
     Some(RowSums {
         max,
+        unit: f64::from(map.unit()),
         apart,
         others: pass.others.total() * f64::from(UNLIFT),
         weights: if T::SPREAD { pass.weights.total() } else { 0.0 },
-        distances: if T::SPREAD { pass.distances.total() } else { 0.0 },
+        distances: if T::SPREAD { 2.0 * pass.half_distances.total() } else { 0.0 },
     })
 }
 
 /// The sums of a row of any length; `None` if its maximum is not finite.
 #[inline(always)]
-fn row_sums<V: Lanes<Scalar = f32>, T: Targets, M: Memory>(
+pub(crate) fn row_sums<V: Lanes<Scalar = f32>, T: Targets, Z: LogitMap, const MODE: u8>(
     token: V::Token,
-    row: &mut M,
+    row: &mut Cells<'_, MODE>,
     targets: T,
+    map: Z,
 ) -> Option<RowSums> {
-    if row.logits().len() <= TILE {
-        return tile_sums::<V, _, _>(token, row, 0, targets);
+    if row.len() <= TILE {
+        return tile_sums::<V, T, Z, MODE>(token, row, 0, targets, map);
     }
     // A tile without a finite logit has nothing to add, unless it has +inf or nothing but NaN.
     let mut sums: Option<RowSums> = None;
     for (index, tile) in row.logits().chunks(TILE).enumerate() {
         let first = index * TILE;
-        match tile_sums::<V, _, _>(token, &mut LossOnly(tile), first, targets) {
+        match tile_sums::<V, T, Z, LOSS>(token, &mut Cells::loss(tile), first, targets, map) {
             Some(tile) => sums = Some(sums.map_or(tile, |sums| sums.merge(tile))),
             None if tile.iter().all(|&x| x == f32::NEG_INFINITY) => {
-                let masked = masked_sums(tile, first, targets);
+                let masked = masked_sums(tile.len(), first, targets, f64::from(map.unit()));
                 sums = Some(sums.map_or(masked, |sums| sums.merge(masked)));
             }
             None => return None,
@@ -300,142 +364,186 @@ fn row_sums<V: Lanes<Scalar = f32>, T: Targets, M: Memory>(
 }
 
 /// The sums of a tile of nothing but masked classes.
-fn masked_sums<T: Targets>(tile: &[f32], first: usize, targets: T) -> RowSums {
-    let apart = targets.apart().filter(|&class| (first..first + tile.len()).contains(&class));
-    let weights = if T::SPREAD {
-        (first..first + tile.len()).map(|class| f64::from(targets.weight(class))).sum()
-    } else {
-        0.0
-    };
+fn masked_sums<T: Targets>(length: usize, first: usize, targets: T, unit: f64) -> RowSums {
+    let classes = first..first + length;
+    let apart = targets.spike().filter(|spike| T::APART_IS_SPIKE && classes.contains(&spike.class));
+    let weights = if T::SPREAD { classes.map(|class| targets.weight(class)).sum() } else { 0.0 };
     RowSums {
         max: f32::NEG_INFINITY,
-        apart: apart.map(|class| Apart {
-            class,
+        unit,
+        apart: apart.map(|spike| Apart {
+            class: spike.class,
             logit: f32::NEG_INFINITY,
-            weight: f64::from(targets.weight(class)),
+            weight: 0.0,
+            target_distance: 0.0,
         }),
         others: 0.0,
         weights,
-        distances: weighted(weights, f64::INFINITY),
+        distances: weighted((), weights, f64::INFINITY),
+    }
+}
+
+/// A second derivative for each class: `curvature p_c (1 - p_c)`, at least the floor.
+#[inline(always)]
+fn hessian<V: Lanes<Scalar = f32>, Z: LogitMap, const MODE: u8>(
+    token: V::Token,
+    row: &Cells<'_, MODE>,
+    map: Z,
+    sums: &RowSums,
+    curvature: Curvature,
+    out: &mut [f32],
+) {
+    let kept = MODE == WRITE && Z::IDENTITY && row.len() <= TILE;
+    let absent = V::splat(token, f32::NEG_INFINITY);
+    let max = V::splat(token, sums.max);
+    let inverse = V::splat(token, (f64::from(UNLIFT) / sums.sum()) as f32);
+    let one = V::splat(token, 1.0);
+    let factor = V::splat(token, curvature.factor as f32);
+    let floor = V::splat(token, curvature.floor as f32);
+    let mut at = 0;
+    while at < row.len() {
+        let e = if kept {
+            row.kept(token, at, absent)
+        } else {
+            let z = map.of(token, row.load(token, at, absent));
+            exp_lifted(token, map.exponent(token, z, max))
+        };
+        let p = e * inverse;
+        let h = p * (one - p) * factor;
+        V::select(h.less(floor), floor, h).store(from_mut(out, at));
+        at += V::LANES;
+    }
+    if let Some(apart) = sums.apart
+        && let Some(place) = out.get_mut(apart.class)
+    {
+        let sum = sums.sum();
+        let p = scalar::exp(-sums.apart_distance()) / sum;
+        *place = curvature.of(p, sums.others / sum) as f32;
     }
 }
 
 /// The last pass: the gradient, from the exponentials in its place or from the logits again.
 #[inline(always)]
-fn gradient<V: Lanes<Scalar = f32>, T: Targets, M: Memory, const AGAIN: bool>(
+fn gradient<V: Lanes<Scalar = f32>, T: Targets, Z: LogitMap, const MODE: u8, const AGAIN: bool>(
     token: V::Token,
-    mut row: M,
+    mut row: Cells<'_, MODE>,
     targets: T,
+    map: Z,
     max: f32,
-    probability: f32,
-    weight: f32,
+    coefficients: &Coefficients<f64>,
 ) {
     let absent = V::splat(token, f32::NEG_INFINITY);
     let max = V::splat(token, max);
-    let probability = V::splat(token, probability);
-    let weight = V::splat(token, weight);
+    let probability = V::splat(token, (coefficients.probability * f64::from(UNLIFT)) as f32);
+    let weight = V::splat(token, coefficients.weight as f32);
     let mut first = 0;
-    while !row.logits().is_empty() {
+    while row.len() != 0 {
         let panel = row.take_panel();
         let whole = panel.is_some();
         let mut cells = match panel {
             Some(panel) => panel,
             None => row.take_front(PANEL),
         };
-        let length = if whole { PANEL } else { cells.logits().len() };
+        let length = if whole { PANEL } else { cells.len() };
         let mut at = 0;
         while at < length {
+            let x = if AGAIN { cells.load(token, at, absent) } else { absent };
             let e = if AGAIN {
-                exp_lifted(token, V::load(token, from(cells.logits(), at), absent) - max)
+                exp_lifted(token, map.exponent(token, map.of(token, x), max))
             } else {
-                V::load(token, from(cells.gradient(), at), absent)
+                cells.kept(token, at, absent)
             };
             let mut g = e * probability;
             if T::SPREAD {
-                g = g - targets.load::<V>(token, first + at) * weight;
+                g = g - targets.load_for_gradient::<V>(token, first + at) * weight;
             }
-            g.store(from_mut(cells.gradient(), at));
+            if !Z::IDENTITY {
+                g = g * map.derivative(token, x);
+            }
+            cells.put(token, at, g);
             at += V::LANES;
         }
         first += PANEL;
     }
 }
 
-/// The loss of one row, and its gradient times `scale` where the memory has a place for it.
-#[inline(always)]
-pub(crate) fn row<V: Lanes<Scalar = f32>, T: Targets, M: Memory>(
-    token: V::Token,
-    mut row: M,
-    targets: T,
-    scale: f64,
-) -> f64 {
-    let Some(sums) = row_sums::<V, _, _>(token, &mut row, targets) else {
-        return infinite_row(row, targets, scale);
-    };
-    let classes = row.logits().len();
-    if row.gradient().len() == classes {
-        let total = scale * sums.all_weights();
-        let sum = sums.sum();
-        let probability = (total / sum * f64::from(UNLIFT)) as f32;
-        if classes <= TILE {
-            gradient::<V, _, _, false>(
-                token,
-                row.reborrow(),
-                targets,
-                sums.max,
-                probability,
-                scale as f32,
-            );
-        } else {
-            gradient::<V, _, _, true>(
-                token,
-                row.reborrow(),
-                targets,
-                sums.max,
-                probability,
-                scale as f32,
-            );
-        }
-        if let Some(apart) = sums.apart
-            && let Some(place) = row.gradient().get_mut(apart.class)
-        {
-            *place = (scale * sums.weights - total * (sums.others / sum)) as f32;
-        }
-    }
-    sums.loss()
+/// What is known of a row beside its gradient.
+#[derive(Clone, Copy)]
+pub(crate) struct RowResult {
+    pub(crate) loss: f64,
+    pub(crate) log_sum_exp: f64,
+    /// The class treated apart; the spike's with [`Targets::APART_IS_SPIKE`].
+    pub(crate) apart: usize,
 }
 
-/// A row whose largest logit is not finite, in the limit: a single `+inf` has all of the
-/// probability; with several, with NaN, or with no finite logit at all nothing is defined.
-#[cold]
-pub(super) fn infinite_row<T: Targets, M: Memory>(mut row: M, targets: T, scale: f64) -> f64 {
-    let mut infinite = row.logits().iter().enumerate().filter(|(_, x)| **x == f32::INFINITY);
-    let certain = match (infinite.next(), infinite.next()) {
-        (Some((class, _)), None) if !row.logits().iter().any(|x| x.is_nan()) => class,
-        _ => {
-            row.gradient().fill(f32::NAN);
-            return f64::NAN;
-        }
-    };
-    let classes = row.logits().len();
-    let others: f64 = (0..classes)
-        .filter(|&class| class != certain)
-        .map(|class| f64::from(targets.weight(class)))
-        .sum();
-    for (class, place) in row.gradient().iter_mut().enumerate() {
-        *place = if class == certain {
-            (scale * others) as f32
-        } else {
-            (0.0 - scale * f64::from(targets.weight(class))) as f32
-        };
+/// What all rows of a batch have in common.
+#[derive(Clone, Copy)]
+pub(crate) struct RowTask<Z> {
+    pub(crate) map: Z,
+    pub(crate) terms: Terms,
+}
+
+/// The loss of one row, its gradient where the mode has a place for it, and its Hessian where `out`
+/// has; `None`, and nothing written, if its largest logit is not finite.
+#[inline(always)]
+pub(crate) fn row<V: Lanes<Scalar = f32>, T: Targets, Z: LogitMap, const MODE: u8>(
+    token: V::Token,
+    mut row: Cells<'_, MODE>,
+    targets: T,
+    task: RowTask<Z>,
+    factors: Factors<f64>,
+    curvature: Curvature,
+    out: &mut [f32],
+) -> Option<RowResult> {
+    let RowTask { map, terms } = task;
+    // The logits of the classes that are settled one by one, before a gradient takes their place.
+    let spike = targets.spike().and_then(|s| Some((s, *row.logits().get(s.class)?)));
+    let sums = row_sums::<V, T, Z, MODE>(token, &mut row, targets, map)?;
+    let spike_z = spike.map_or(sums.max, |(_, x)| map.of_one::<V>(token, x));
+    let spike_distance = sums.distance(spike_z);
+    let settled = coefficients((), sums.with_targets(targets, spike_distance), terms, factors);
+    let apart = sums.apart.map_or(usize::MAX, |apart| apart.class);
+    let result = RowResult { loss: settled.loss, log_sum_exp: settled.log_sum_exp, apart };
+
+    if !out.is_empty() {
+        hessian::<V, Z, MODE>(token, &row, map, &sums, curvature, out);
     }
-    weighted(others, f64::INFINITY)
+    if MODE == LOSS {
+        return Some(result);
+    }
+
+    let one = |class: usize, x: f32, g: f64, row: &mut Cells<'_, MODE>, there: f32| {
+        let g = (g * f64::from(map.derivative_one::<V>(token, x))) as f32;
+        row.set_one(class, if MODE == ADD { there + g } else { g });
+    };
+    let at_spike = spike.filter(|(s, _)| s.class != apart).map(|(s, x)| {
+        let p = scalar::exp(-spike_distance) * settled.probability;
+        let g = p - settled.weight * (targets.weight(s.class) + s.weight);
+        (s.class, x, g, row.gradient_of(s.class))
+    });
+    let apart_x = sums.apart.map_or(0.0, |a| {
+        // Kept exponentials have taken its place, but only of logits that are not mapped.
+        if Z::IDENTITY { a.logit } else { row.logits().get(a.class).copied().unwrap_or(0.0) }
+    });
+    let at_apart = row.gradient_of(apart);
+
+    let (max, kept) = (sums.max, MODE == WRITE && Z::IDENTITY && row.len() <= TILE);
+    if kept {
+        gradient::<V, T, Z, MODE, false>(token, row.reborrow(), targets, map, max, &settled);
+    } else {
+        gradient::<V, T, Z, MODE, true>(token, row.reborrow(), targets, map, max, &settled);
+    }
+    one(apart, apart_x, settled.apart, &mut row, at_apart);
+    if let Some((class, x, g, there)) = at_spike {
+        one(class, x, g, &mut row, there);
+    }
+    Some(result)
 }
 
 /// The sums of a row without targets.
 #[inline(always)]
 pub(crate) fn log_sum_exp<V: Lanes<Scalar = f32>>(token: V::Token, x: &[f32]) -> f32 {
-    match row_sums::<V, _, _>(token, &mut LossOnly(x), super::targets::NoTargets) {
+    match row_sums::<V, _, _, LOSS>(token, &mut Cells::loss(x), NoTargets, Identity) {
         Some(sums) => sums.log_sum_exp() as f32,
         None if x.iter().any(|x| x.is_nan()) => f32::NAN,
         None => x.iter().copied().fold(f32::NEG_INFINITY, f32::max),
@@ -449,7 +557,8 @@ pub(crate) fn distribution<V: Lanes<Scalar = f32>, const LOG: bool>(
     x: &[f32],
     out: &mut [f32],
 ) {
-    let Some(sums) = row_sums::<V, _, _>(token, &mut LossOnly(x), super::targets::NoTargets) else {
+    let sums = row_sums::<V, _, _, LOSS>(token, &mut Cells::loss(x), NoTargets, Identity);
+    let Some(sums) = sums else {
         return infinite_distribution::<LOG>(x, out);
     };
     let absent = V::splat(token, f32::NEG_INFINITY);

@@ -38,14 +38,18 @@ impl<V: Lanes<Scalar = f32>> StripedSum<V> {
     #[inline(always)]
     pub(crate) fn total(&self) -> f64 {
         let mut sums = [0.0_f64; STRIPES];
-        for part in [&self.high, &self.low] {
-            let mut lanes = [0.0_f32; STRIPES];
-            for (register, lanes) in part.as_ref().iter().zip(lanes.chunks_mut(V::LANES)) {
-                register.store(lanes);
-            }
-            for (sum, lane) in sums.iter_mut().zip(lanes) {
-                *sum += f64::from(lane);
-            }
+        let mut lost = [0.0_f32; STRIPES];
+        let mut lanes = [0.0_f32; STRIPES];
+        for (register, lanes) in self.high.as_ref().iter().zip(lanes.chunks_mut(V::LANES)) {
+            register.store(lanes);
+        }
+        for (register, lost) in self.low.as_ref().iter().zip(lost.chunks_mut(V::LANES)) {
+            register.store(lost);
+        }
+        for ((sum, high), low) in sums.iter_mut().zip(lanes).zip(lost) {
+            // Once the sum is infinite, what it lost is not a number.
+            let low = if high.is_finite() { low } else { 0.0 };
+            *sum = f64::from(high) + f64::from(low);
         }
         let mut width = STRIPES;
         while width > 1 {

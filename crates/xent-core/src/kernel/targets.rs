@@ -1,76 +1,70 @@
 //! Where the weights `q` of a row's classes come from.
 
+use crate::math::exp::{UNLIFT, exp_lifted};
+use crate::math::scalar;
 use crate::simd::{Lanes, from};
 
-/// The targets of one row: a weight `q_c >= 0` for every class, or for a range of its classes.
+/// A weight on one class, beside those of [`Targets::load`].
+#[derive(Clone, Copy)]
+pub(crate) struct Spike {
+    pub(crate) class: usize,
+    pub(crate) weight: f64,
+}
+
+/// The targets of one row: a weight `q_c >= 0` for every class.
 ///
 /// One class of the row is always treated apart from the others (see [`super::softmax`]); the
 /// kernel asks for its weight alone, and for the others by the vector.
 pub(crate) trait Targets: Copy {
-    /// Whether classes other than the one treated apart have weights.
+    /// Whether classes other than the spike's can have weights.
     const SPREAD: bool;
 
-    /// The class to treat apart, if the targets say which; otherwise it is the largest logit's.
-    fn apart(self) -> Option<usize>;
+    /// Whether the spike's class is the one treated apart, not that of the largest logit.
+    const APART_IS_SPIKE: bool = false;
 
-    /// `q_c` of one class.
-    fn weight(self, class: usize) -> f32;
+    /// Whether the targets are made of logits of their own.
+    const OF_LOGITS: bool = false;
 
-    /// `q` of the classes from `class` on, zero beyond the last.
+    fn spike(self) -> Option<Spike>;
+
+    /// `q` of the classes from `class` on, without the spike.
     fn load<V: Lanes<Scalar = f32>>(self, token: V::Token, class: usize) -> V;
-}
 
-/// All of the weight is on one class.
-#[derive(Clone, Copy)]
-pub(crate) struct Index {
-    pub(crate) class: usize,
-}
+    /// `q` of one class, without the spike.
+    fn weight(self, class: usize) -> f64;
 
-impl Targets for Index {
-    const SPREAD: bool = false;
-
+    /// What the gradient has in place of `q`, if that is something else.
     #[inline(always)]
-    fn apart(self) -> Option<usize> {
-        Some(self.class)
+    fn load_for_gradient<V: Lanes<Scalar = f32>>(self, token: V::Token, class: usize) -> V {
+        self.load(token, class)
     }
 
+    /// The same of one class, and of all classes together.
     #[inline(always)]
-    fn weight(self, class: usize) -> f32 {
-        if class == self.class { 1.0 } else { 0.0 }
-    }
-
-    #[inline(always)]
-    fn load<V: Lanes<Scalar = f32>>(self, token: V::Token, _: usize) -> V {
-        V::splat(token, 0.0)
-    }
-}
-
-/// A weight for each class.
-#[derive(Clone, Copy)]
-pub(crate) struct Dense<'a> {
-    pub(crate) weights: &'a [f32],
-}
-
-impl Targets for Dense<'_> {
-    const SPREAD: bool = true;
-
-    #[inline(always)]
-    fn apart(self) -> Option<usize> {
+    fn gradient_weights(self, _: usize) -> Option<[f64; 2]> {
         None
     }
 
+    /// How far the targets' own logits are below their largest.
     #[inline(always)]
-    fn weight(self, class: usize) -> f32 {
-        self.weights.get(class).copied().unwrap_or(0.0)
+    fn distance<V: Lanes<Scalar = f32>>(self, token: V::Token, _: usize) -> V {
+        V::splat(token, 0.0)
     }
 
+    /// The same of one class.
     #[inline(always)]
-    fn load<V: Lanes<Scalar = f32>>(self, token: V::Token, class: usize) -> V {
-        V::load(token, from(self.weights, class), V::splat(token, 0.0))
+    fn distance_of(self, _: usize) -> f64 {
+        0.0
+    }
+
+    /// The logarithm of the sum of the exponentials of the targets' own logits.
+    #[inline(always)]
+    fn ln_sum(self) -> f64 {
+        0.0
     }
 }
 
-/// No targets: the row's log-sum-exp is all that is wanted.
+/// No targets: the sums of the row are all that is wanted.
 #[derive(Clone, Copy)]
 pub(crate) struct NoTargets;
 
@@ -78,17 +72,164 @@ impl Targets for NoTargets {
     const SPREAD: bool = false;
 
     #[inline(always)]
-    fn apart(self) -> Option<usize> {
+    fn spike(self) -> Option<Spike> {
         None
-    }
-
-    #[inline(always)]
-    fn weight(self, _: usize) -> f32 {
-        0.0
     }
 
     #[inline(always)]
     fn load<V: Lanes<Scalar = f32>>(self, token: V::Token, _: usize) -> V {
         V::splat(token, 0.0)
+    }
+
+    #[inline(always)]
+    fn weight(self, _: usize) -> f64 {
+        0.0
+    }
+}
+
+/// All of the weight is on one class.
+#[derive(Clone, Copy)]
+pub(crate) struct Label(pub(crate) Option<Spike>);
+
+impl Targets for Label {
+    const SPREAD: bool = false;
+    const APART_IS_SPIKE: bool = true;
+
+    #[inline(always)]
+    fn spike(self) -> Option<Spike> {
+        self.0
+    }
+
+    #[inline(always)]
+    fn load<V: Lanes<Scalar = f32>>(self, token: V::Token, _: usize) -> V {
+        V::splat(token, 0.0)
+    }
+
+    #[inline(always)]
+    fn weight(self, _: usize) -> f64 {
+        0.0
+    }
+}
+
+/// `w_c (keep t_c + even)`, and a spike.
+#[derive(Clone, Copy)]
+pub(crate) struct Spread<'a> {
+    pub(crate) spike: Option<Spike>,
+    /// `t`; zero for all classes if empty.
+    pub(crate) dense: &'a [f32],
+    pub(crate) keep: f32,
+    pub(crate) even: f32,
+    /// `w`; one for all classes if empty.
+    pub(crate) class_weights: &'a [f32],
+    /// For the gradient of the Caffe layer: `1 / M`, where `M` labels are not zero.
+    pub(crate) per_label: Option<f32>,
+}
+
+impl Targets for Spread<'_> {
+    const SPREAD: bool = true;
+
+    #[inline(always)]
+    fn spike(self) -> Option<Spike> {
+        self.spike
+    }
+
+    #[inline(always)]
+    fn load<V: Lanes<Scalar = f32>>(self, token: V::Token, class: usize) -> V {
+        let mut q = V::splat(token, self.even);
+        let zero = V::splat(token, 0.0);
+        if !self.dense.is_empty() {
+            let t = V::load(token, from(self.dense, class), zero);
+            q = t.mul_add(V::splat(token, self.keep), q);
+        }
+        if !self.class_weights.is_empty() {
+            q = q * V::load(token, from(self.class_weights, class), zero);
+        }
+        q
+    }
+
+    #[inline(always)]
+    fn weight(self, class: usize) -> f64 {
+        let t = self.dense.get(class).map_or(0.0, |&t| f64::from(t));
+        let w = self.class_weights.get(class).map_or(1.0, |&w| f64::from(w));
+        (t * f64::from(self.keep) + f64::from(self.even)) * w
+    }
+
+    #[inline(always)]
+    fn load_for_gradient<V: Lanes<Scalar = f32>>(self, token: V::Token, class: usize) -> V {
+        let q = self.load::<V>(token, class);
+        match self.per_label {
+            None => q,
+            Some(share) => {
+                let zero = V::splat(token, 0.0);
+                V::select(q.equal(zero), zero, V::splat(token, share))
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn gradient_weights(self, class: usize) -> Option<[f64; 2]> {
+        let share = f64::from(self.per_label?);
+        Some([if self.weight(class) == 0.0 { 0.0 } else { share }, 1.0])
+    }
+}
+
+/// The softmax of a teacher's logits (G. Hinton et al., "Distilling the knowledge in a neural
+/// network", 2015), times class weights.
+#[derive(Clone, Copy)]
+pub(crate) struct Teacher<'a> {
+    pub(crate) logits: &'a [f32],
+    /// The largest of them.
+    pub(crate) max: f32,
+    /// `1 / τ`.
+    pub(crate) inverse: f32,
+    /// `S` of the teacher.
+    pub(crate) sum: f64,
+    pub(crate) ln_sum: f64,
+    pub(crate) class_weights: &'a [f32],
+}
+
+impl Targets for Teacher<'_> {
+    const SPREAD: bool = true;
+    const OF_LOGITS: bool = true;
+
+    #[inline(always)]
+    fn spike(self) -> Option<Spike> {
+        None
+    }
+
+    #[inline(always)]
+    fn load<V: Lanes<Scalar = f32>>(self, token: V::Token, class: usize) -> V {
+        let zero = V::splat(token, 0.0);
+        let factor = V::splat(token, (f64::from(UNLIFT) / self.sum) as f32);
+        let q = exp_lifted(token, zero - self.distance::<V>(token, class)) * factor;
+        if self.class_weights.is_empty() {
+            q
+        } else {
+            q * V::load(token, from(self.class_weights, class), zero)
+        }
+    }
+
+    #[inline(always)]
+    fn weight(self, class: usize) -> f64 {
+        let w = self.class_weights.get(class).map_or(1.0, |&w| f64::from(w));
+        scalar::exp(0.0 - self.distance_of(class)) / self.sum * w
+    }
+
+    #[inline(always)]
+    fn distance<V: Lanes<Scalar = f32>>(self, token: V::Token, class: usize) -> V {
+        let absent = V::splat(token, f32::NEG_INFINITY);
+        let x = V::load(token, from(self.logits, class), absent);
+        (V::splat(token, self.max) - x) * V::splat(token, self.inverse)
+    }
+
+    #[inline(always)]
+    fn distance_of(self, class: usize) -> f64 {
+        let x = self.logits.get(class).copied().unwrap_or(f32::NEG_INFINITY);
+        (f64::from(self.max) - f64::from(x)) * f64::from(self.inverse)
+    }
+
+    #[inline(always)]
+    fn ln_sum(self) -> f64 {
+        self.ln_sum
     }
 }

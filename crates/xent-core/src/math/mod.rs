@@ -8,6 +8,7 @@ pub(crate) mod exp;
 pub(crate) mod ln;
 pub(crate) mod scalar;
 pub(crate) mod sigmoid;
+pub(crate) mod tanh;
 
 use crate::simd::Lanes;
 

@@ -50,23 +50,45 @@ pub(crate) fn exp(x: f64) -> f64 {
     f64::from_bits(exponent) * (1.0 + (t + t * t * polynomial(t, &EXP)))
 }
 
-/// `ln(1 + u)` for `u >= 0` to 1 ULP; infinity and NaN stay what they are.
-pub(crate) fn log1p(u: f64) -> f64 {
-    const FRACTION: u64 = (1 << 52) - 1;
-    if u.is_nan() || u == f64::INFINITY {
-        return u;
-    }
-    let sum = 1.0 + u;
-    let lost = if u < 1.0 { u - (sum - 1.0) } else { 1.0 - (sum - u) };
-    let sqrt_half = core::f64::consts::FRAC_1_SQRT_2.to_bits();
-    let above = sum.to_bits() - sqrt_half;
-    let k = (above >> 52) as f64;
-    // With `k` = 0 the fraction is `u` itself, exactly.
-    let f = if k == 0.0 { u } else { f64::from_bits((above & FRACTION) + sqrt_half) - 1.0 };
-    let correction = if k == 0.0 { 0.0 } else { lost / sum };
+/// `ln(sum + lost)` for a positive normal `sum` and a `lost` below its last place.
+fn ln_parts(sum: f64, lost: f64) -> f64 {
+    let sqrt_half = core::f64::consts::FRAC_1_SQRT_2.to_bits().cast_signed();
+    let bits = sum.to_bits().cast_signed();
+    let k = (bits - sqrt_half) >> 52;
+    let f = f64::from_bits((bits - (k << 52)).cast_unsigned()) - 1.0;
+    series(f, k as f64, lost / sum)
+}
+
+/// `ln((1 + f) 2^k (1 + correction))`.
+fn series(f: f64, k: f64, correction: f64) -> f64 {
     let s = f / (2.0 + f);
     let z = s * s;
     let half_square = 0.5 * f * f;
     let small = half_square - s * (half_square + z * polynomial(z, &LOG1P));
     k * LN_2_HIGH - ((small - (k * LN_2_LOW + correction)) - f)
+}
+
+/// `ln(1 + u)` for `u >= 0` to 1 ULP; infinity and NaN stay what they are.
+pub(crate) fn log1p(u: f64) -> f64 {
+    if u.is_nan() || u == f64::INFINITY {
+        return u;
+    }
+    // Below `√2 - 1` the fraction is `u` itself, exactly.
+    if u < core::f64::consts::SQRT_2 - 1.0 {
+        return series(u, 0.0, 0.0);
+    }
+    let sum = 1.0 + u;
+    let lost = if u < 1.0 { u - (sum - 1.0) } else { 1.0 - (sum - u) };
+    ln_parts(sum, lost)
+}
+
+/// `ln x` for `x > 0` to 1 ULP; `-inf` below the normal numbers, NaN stays NaN.
+pub(crate) fn ln(x: f64) -> f64 {
+    if x.is_nan() {
+        x
+    } else if x < f64::MIN_POSITIVE {
+        f64::NEG_INFINITY
+    } else {
+        ln_parts(x, 0.0)
+    }
 }

@@ -1,0 +1,171 @@
+//! Where a kernel reads its logits and leaves its gradient.
+
+use crate::simd::{Lanes, PANEL, from, from_mut};
+
+/// Only the loss is wanted.
+pub(crate) const LOSS: u8 = 0;
+/// The gradient is written, beside the logits or in their place.
+pub(crate) const WRITE: u8 = 1;
+/// The gradient is added to what is there.
+pub(crate) const ADD: u8 = 2;
+
+/// A run of logits and the place of their gradient; `MODE` says what becomes of it.
+pub(crate) struct Cells<'a, const MODE: u8> {
+    /// `None` where the gradient takes the place of the logits.
+    x: Option<&'a [f32]>,
+    /// As long as the logits, or empty with [`LOSS`].
+    gradient: &'a mut [f32],
+}
+
+impl<'a> Cells<'a, LOSS> {
+    #[inline(always)]
+    pub(crate) fn loss(x: &'a [f32]) -> Self {
+        Self { x: Some(x), gradient: &mut [] }
+    }
+}
+
+impl<'a, const MODE: u8> Cells<'a, MODE> {
+    #[inline(always)]
+    pub(crate) fn beside(x: &'a [f32], gradient: &'a mut [f32]) -> Self {
+        Self { x: Some(x), gradient }
+    }
+
+    #[inline(always)]
+    pub(crate) fn in_place(x: &'a mut [f32]) -> Self {
+        Self { x: None, gradient: x }
+    }
+
+    #[inline(always)]
+    pub(crate) fn logits(&self) -> &[f32] {
+        match self.x {
+            Some(x) => x,
+            None => self.gradient,
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn len(&self) -> usize {
+        self.logits().len()
+    }
+
+    /// The `length` cells from `x_at` on, whose gradient starts at `gradient_at`.
+    #[inline(always)]
+    pub(crate) fn part(
+        &mut self,
+        x_at: usize,
+        gradient_at: usize,
+        length: usize,
+    ) -> Cells<'_, MODE> {
+        Cells {
+            x: self.x.map(|x| x.get(x_at..x_at + length).unwrap_or(&[])),
+            gradient: self.gradient.get_mut(gradient_at..gradient_at + length).unwrap_or(&mut []),
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn reborrow(&mut self) -> Cells<'_, MODE> {
+        Cells { x: self.x, gradient: self.gradient }
+    }
+
+    /// Takes off the first `count` cells (or all, if there are fewer).
+    #[inline(always)]
+    pub(crate) fn take_front(&mut self, count: usize) -> Self {
+        let x = self.x.as_mut().map(|x| {
+            let (front, rest) = x.split_at_checked(count).unwrap_or((x, &[]));
+            *x = rest;
+            front
+        });
+        let whole = core::mem::take(&mut self.gradient);
+        let (gradient, rest) = whole.split_at_mut(count.min(whole.len()));
+        self.gradient = rest;
+        Self { x, gradient }
+    }
+
+    /// Takes off the first panel, if there is a whole one.
+    #[inline(always)]
+    pub(crate) fn take_panel(&mut self) -> Option<Self> {
+        (self.len() >= PANEL).then(|| self.take_front(PANEL))
+    }
+
+    /// The logits from `at` on.
+    #[inline(always)]
+    pub(crate) fn load<V: Lanes<Scalar = f32>>(&self, token: V::Token, at: usize, fill: V) -> V {
+        V::load(token, from(self.logits(), at), fill)
+    }
+
+    /// Leaves something in the gradient's place for a later pass; only with [`WRITE`].
+    #[inline(always)]
+    pub(crate) fn keep<V: Lanes<Scalar = f32>>(&mut self, at: usize, value: V) {
+        if MODE == WRITE {
+            value.store(from_mut(self.gradient, at));
+        }
+    }
+
+    /// What has been left there.
+    #[inline(always)]
+    pub(crate) fn kept<V: Lanes<Scalar = f32>>(&self, token: V::Token, at: usize, fill: V) -> V {
+        V::load(token, from(self.gradient, at), fill)
+    }
+
+    /// The gradient from `at` on.
+    #[inline(always)]
+    pub(crate) fn put<V: Lanes<Scalar = f32>>(&mut self, token: V::Token, at: usize, value: V) {
+        match MODE {
+            WRITE => value.store(from_mut(self.gradient, at)),
+            ADD => {
+                let there = from_mut(self.gradient, at);
+                (V::load(token, there, V::splat(token, 0.0)) + value).store(there);
+            }
+            _ => {}
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn gradient(&self) -> &[f32] {
+        self.gradient
+    }
+
+    /// [`keep`](Self::keep) in the cells of a range alone.
+    #[inline(always)]
+    pub(crate) fn keep_in<V: Lanes<Scalar = f32>>(
+        &mut self,
+        (start, end): (usize, usize),
+        value: V,
+    ) {
+        if MODE == WRITE {
+            value.store(self.gradient.get_mut(start..end).unwrap_or(&mut []));
+        }
+    }
+
+    /// [`put`](Self::put) in the cells of a range alone.
+    #[inline(always)]
+    pub(crate) fn put_in<V: Lanes<Scalar = f32>>(
+        &mut self,
+        token: V::Token,
+        (start, end): (usize, usize),
+        value: V,
+    ) {
+        let gradient = self.gradient.get_mut(start..end).unwrap_or(&mut []);
+        Cells::<MODE> { x: None, gradient }.put(token, 0, value);
+    }
+
+    /// What is in the gradient's place of one cell.
+    #[inline(always)]
+    pub(crate) fn gradient_of(&self, at: usize) -> f32 {
+        self.gradient.get(at).copied().unwrap_or(0.0)
+    }
+
+    /// Replaces the gradient of one cell.
+    #[inline(always)]
+    pub(crate) fn set_one(&mut self, at: usize, value: f32) {
+        if let Some(place) = self.gradient.get_mut(at) {
+            *place = value;
+        }
+    }
+
+    /// Puts the gradient of one cell.
+    #[inline(always)]
+    pub(crate) fn put_one(&mut self, at: usize, value: f32) {
+        self.set_one(at, if MODE == ADD { self.gradient_of(at) + value } else { value });
+    }
+}

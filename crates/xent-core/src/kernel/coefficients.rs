@@ -1,0 +1,230 @@
+//! From the sums of a row to its loss and the coefficients of its gradient.
+//!
+//! Written once over [`Number`]: an f64 for a row of its own, a register of f32 for a row a lane.
+
+use core::ops::{Add, Div, Mul, Sub};
+
+use crate::math::exp::{LIFTED_ONE, UNLIFT, exp_lifted};
+use crate::math::ln::{ln, log1p_unit};
+use crate::math::scalar;
+use crate::simd::Lanes;
+
+/// A number, or a register of them.
+pub(crate) trait Number:
+    Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self>
+{
+    type Token: Copy;
+
+    /// `e^0`, as sums of exponentials have it.
+    const ONE_EXP: f64;
+
+    fn number(token: Self::Token, value: f64) -> Self;
+
+    /// `ONE_EXP e^x` for `x <= 0`.
+    fn exp_of(token: Self::Token, x: Self) -> Self;
+
+    /// `ln(1 + u)` for `u >= 0`.
+    fn ln_1p(token: Self::Token, u: Self) -> Self;
+
+    /// `base^exponent` for a base in [0, 1] and a positive exponent.
+    fn power(token: Self::Token, base: Self, exponent: f64) -> Self;
+
+    /// `yes` where `test` is zero, `no` elsewhere.
+    fn where_zero(token: Self::Token, test: Self, yes: Self, no: Self) -> Self;
+
+    /// `yes` where `a < b`, `no` elsewhere.
+    fn where_less(a: Self, b: Self, yes: Self, no: Self) -> Self;
+}
+
+impl Number for f64 {
+    type Token = ();
+
+    const ONE_EXP: f64 = 1.0;
+
+    #[inline(always)]
+    fn number((): (), value: f64) -> Self {
+        value
+    }
+
+    #[inline(always)]
+    fn exp_of((): (), x: Self) -> Self {
+        if x == 0.0 { 1.0 } else { scalar::exp(x) }
+    }
+
+    #[inline(always)]
+    fn ln_1p((): (), u: Self) -> Self {
+        scalar::log1p(u)
+    }
+
+    #[inline(always)]
+    fn power((): (), base: Self, exponent: f64) -> Self {
+        scalar::exp(exponent * scalar::ln(base))
+    }
+
+    #[inline(always)]
+    fn where_zero((): (), test: Self, yes: Self, no: Self) -> Self {
+        if test == 0.0 { yes } else { no }
+    }
+
+    #[inline(always)]
+    fn where_less(a: Self, b: Self, yes: Self, no: Self) -> Self {
+        if a < b { yes } else { no }
+    }
+}
+
+impl<V: Lanes<Scalar = f32>> Number for V {
+    type Token = V::Token;
+
+    const ONE_EXP: f64 = LIFTED_ONE as f64;
+
+    #[inline(always)]
+    fn number(token: V::Token, value: f64) -> Self {
+        V::splat(token, value as f32)
+    }
+
+    #[inline(always)]
+    fn exp_of(token: V::Token, x: Self) -> Self {
+        exp_lifted(token, x)
+    }
+
+    #[inline(always)]
+    fn ln_1p(token: V::Token, u: Self) -> Self {
+        let one = V::splat(token, 1.0);
+        V::select(one.less(u), ln(token, one + u), log1p_unit(token, one.min(u)))
+    }
+
+    #[inline(always)]
+    fn power(token: V::Token, base: Self, exponent: f64) -> Self {
+        let exponent = V::splat(token, exponent as f32);
+        exp_lifted(token, exponent * ln(token, base)) * V::splat(token, UNLIFT)
+    }
+
+    #[inline(always)]
+    fn where_zero(token: V::Token, test: Self, yes: Self, no: Self) -> Self {
+        V::select(test.equal(V::splat(token, 0.0)), yes, no)
+    }
+
+    #[inline(always)]
+    fn where_less(a: Self, b: Self, yes: Self, no: Self) -> Self {
+        V::select(a.less(b), yes, no)
+    }
+}
+
+/// What a row adds up to, relative to its largest logit `m`.
+#[derive(Clone, Copy)]
+pub(crate) struct Sums<R> {
+    /// `m`, mapped and in units.
+    pub(crate) max: R,
+    /// `m - x_k` of the class treated apart.
+    pub(crate) apart_distance: R,
+    /// `ONE_EXP Σ e^(x_c - m)` over the others.
+    pub(crate) others: R,
+    /// `q_k`.
+    pub(crate) apart_weight: R,
+    /// `Σ q_c` over the others.
+    pub(crate) weights: R,
+    /// The same two of the weights that the gradient is made of.
+    pub(crate) gradient_apart_weight: R,
+    pub(crate) gradient_weights: R,
+    /// `Σ q_c (m - x_c)` over the others; where targets have logits of their own, less what the
+    /// distances are among those.
+    pub(crate) distances: R,
+    /// `ln S` of the targets' own logits.
+    pub(crate) target_ln_sum: R,
+    /// For the focal loss: `m - x_y` of the target, and zero where it is the class treated apart.
+    pub(crate) target_distance: R,
+    pub(crate) target_is_other: R,
+}
+
+/// The factors of a row.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Factors<R> {
+    /// Multiplies the loss.
+    pub(crate) loss: R,
+    /// Multiplies the gradient.
+    pub(crate) gradient: R,
+}
+
+/// What a loss has beyond the cross-entropy.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    /// Focusing parameter `γ` (T. Lin et al., "Focal loss for dense object detection", 2017).
+    pub(crate) gamma: f64,
+    /// Factor `λ` of `lse²` (B. Zoph et al., "ST-MoE", 2022).
+    pub(crate) z_loss: f64,
+}
+
+/// The loss of a row, and `gradient_c = probability e_c - weight q_c`.
+#[derive(Clone, Copy)]
+pub(crate) struct Coefficients<R> {
+    pub(crate) loss: R,
+    pub(crate) log_sum_exp: R,
+    /// `S`, lifted like the exponentials.
+    pub(crate) sum: R,
+    pub(crate) probability: R,
+    pub(crate) weight: R,
+    /// The gradient of the class treated apart.
+    pub(crate) apart: R,
+}
+
+/// `w d`, where no weight means nothing even at an infinite distance.
+#[inline(always)]
+pub(crate) fn weighted<R: Number>(token: R::Token, weight: R, distance: R) -> R {
+    R::where_zero(token, weight, R::number(token, 0.0), weight * distance)
+}
+
+/// The equation of [`super::softmax`].
+#[inline(always)]
+pub(crate) fn coefficients<R: Number>(
+    token: R::Token,
+    sums: Sums<R>,
+    terms: Terms,
+    factors: Factors<R>,
+) -> Coefficients<R> {
+    let number = |value| R::number(token, value);
+    let (zero, one) = (number(0.0), number(1.0));
+    let unlift = number(1.0 / R::ONE_EXP);
+    let Sums { others, apart_distance, .. } = sums;
+
+    let apart_exp = R::exp_of(token, zero - apart_distance);
+    let sum = others + apart_exp;
+    let above_one = R::where_zero(token, apart_distance, others * unlift, sum * unlift - one);
+    let ln_sum = R::ln_1p(token, above_one);
+    let all_weights = sums.weights + sums.apart_weight;
+    let mut loss = all_weights * (ln_sum - sums.target_ln_sum)
+        + weighted(token, sums.apart_weight, apart_distance)
+        + sums.distances;
+    let log_sum_exp = sums.max + ln_sum;
+
+    let mut weight = one;
+    if terms.gamma != 0.0 {
+        let target = R::exp_of(token, zero - sums.target_distance) / sum;
+        let missing = R::where_zero(token, sums.target_is_other, others / sum, one - target);
+        let surprise = ln_sum + sums.target_distance;
+        let power = R::power(token, missing, terms.gamma);
+        // `-ln p / (1 - p)` is one for a certain row.
+        let ratio = R::where_zero(token, missing, one, surprise / missing);
+        weight = power * (one + number(terms.gamma) * weighted(token, target, ratio));
+        loss = all_weights * weighted(token, power, surprise);
+    }
+    let mut extra = zero;
+    if terms.z_loss != 0.0 {
+        extra = number(2.0 * terms.z_loss) * log_sum_exp;
+        loss = loss + number(terms.z_loss) * log_sum_exp * log_sum_exp;
+    }
+
+    let mass = weight * (sums.gradient_weights + sums.gradient_apart_weight) + extra;
+    let probability = factors.gradient * mass / sum;
+    let weight = factors.gradient * weight;
+    // Of the class treated apart: `P p_k - q_k`, or without cancellation where `p_k` is nearly one.
+    let plain = apart_exp * probability - weight * sums.gradient_apart_weight;
+    let kept = weight * sums.gradient_weights + factors.gradient * extra - others * probability;
+    Coefficients {
+        loss: weighted(token, factors.loss, loss),
+        log_sum_exp,
+        sum,
+        probability,
+        weight,
+        apart: R::where_less(apart_exp, others, plain, kept),
+    }
+}

@@ -1,0 +1,204 @@
+//! The losses of one logit or probability at a time, and their one kernel.
+
+use super::cells::Cells;
+use super::coefficients::Number;
+use super::sum::StripedSum;
+use crate::math::ln::{ln, log1p};
+use crate::math::sigmoid::logistic;
+use crate::simd::{Lanes, STRIPES, from, from_mut};
+
+/// What becomes of an element: its loss and its derivatives, all without weights.
+pub(crate) struct Outcome<V> {
+    pub(crate) loss: V,
+    pub(crate) gradient: V,
+    pub(crate) curvature: V,
+}
+
+/// A loss of one input `x` and one target `y` in [0, 1], whose positive part counts `positive`
+/// times.
+pub(crate) trait ElementLoss: Copy {
+    /// The input of an element that has no part in the loss.
+    const ABSENT: f32;
+
+    fn of<V: Lanes<Scalar = f32>>(self, token: V::Token, x: V, y: V, positive: V) -> Outcome<V>;
+}
+
+/// `a b`, zero where `a` is zero even if `b` is infinite.
+#[inline(always)]
+fn product<V: Lanes<Scalar = f32>>(token: V::Token, a: V, b: V) -> V {
+    let zero = V::splat(token, 0.0);
+    V::select(a.equal(zero), zero, a * b)
+}
+
+/// The sigmoid cross-entropy of a logit:
+///
+/// ```text
+/// loss     = (1 - y) softplus(x) + w y softplus(-x)
+/// gradient = (1 - y) σ(x) - w y σ(-x)
+/// ```
+///
+/// with `softplus(x) = max(x, 0) + ln(1 + e^-|x|)`: for a target in [0, 1] every term of the loss
+/// is positive, and for a target of 0 or 1 nothing cancels in the gradient either.
+#[derive(Clone, Copy)]
+pub(crate) struct Sigmoid;
+
+impl ElementLoss for Sigmoid {
+    const ABSENT: f32 = f32::NEG_INFINITY;
+
+    #[inline(always)]
+    fn of<V: Lanes<Scalar = f32>>(self, token: V::Token, x: V, y: V, positive: V) -> Outcome<V> {
+        let zero = V::splat(token, 0.0);
+        let logistic = logistic(token, x);
+        let not_y = V::splat(token, 1.0) - y;
+        let y = y * positive;
+        let linear = product(token, not_y, zero.max(x)) + product(token, y, zero.max(zero - x));
+        Outcome {
+            loss: linear + (not_y + y) * logistic.log1p,
+            gradient: not_y * logistic.positive - y * logistic.negative,
+            curvature: (not_y + y) * (logistic.positive * logistic.negative),
+        }
+    }
+}
+
+/// The sigmoid focal loss `α_t u^γ ce` (T. Lin et al., "Focal loss for dense object detection",
+/// 2017), with the cross-entropy `ce` of [`Sigmoid`], `u = (1 - y) σ(x) + y σ(-x)` and `α_t = α y +
+/// (1 - α) (1 - y)`.
+#[derive(Clone, Copy)]
+pub(crate) struct SigmoidFocal {
+    pub(crate) gamma: f64,
+    pub(crate) alpha: Option<f32>,
+}
+
+impl ElementLoss for SigmoidFocal {
+    const ABSENT: f32 = f32::NEG_INFINITY;
+
+    #[inline(always)]
+    fn of<V: Lanes<Scalar = f32>>(self, token: V::Token, x: V, y: V, positive: V) -> Outcome<V> {
+        let one = V::splat(token, 1.0);
+        let zero = V::splat(token, 0.0);
+        let entropy = Sigmoid.of(token, x, y, positive);
+        let logistic = logistic(token, x);
+        let not_y = one - y;
+        let wrong = not_y * logistic.positive + y * logistic.negative;
+        let mut factor = if self.gamma == 0.0 { one } else { V::power(token, wrong, self.gamma) };
+        if let Some(alpha) = self.alpha {
+            let alpha = V::splat(token, alpha);
+            factor = factor * (alpha * y + (one - alpha) * not_y);
+        }
+        // `d ln u / dx`, which is σ(-x) for a negative and -σ(x) for a positive.
+        let slope = logistic.positive * logistic.negative * (not_y - y) / wrong;
+        let slope = V::select(wrong.equal(zero), zero, slope);
+        let growth = V::splat(token, self.gamma as f32) * product(token, slope, entropy.loss);
+        Outcome {
+            loss: product(token, factor, entropy.loss),
+            gradient: factor * (entropy.gradient + growth),
+            curvature: zero,
+        }
+    }
+}
+
+/// The logistic loss of a probability, as PyTorch's `BCELoss` has it: logarithms not below -100,
+/// and the gradient `((1 - y) p - w y (1 - p)) / max(p (1 - p), 1e-12)`.
+#[derive(Clone, Copy)]
+pub(crate) struct Logistic;
+
+impl ElementLoss for Logistic {
+    const ABSENT: f32 = 0.0;
+
+    #[inline(always)]
+    fn of<V: Lanes<Scalar = f32>>(self, token: V::Token, x: V, y: V, positive: V) -> Outcome<V> {
+        let zero = V::splat(token, 0.0);
+        let least = V::splat(token, -100.0);
+        let not_x = V::splat(token, 1.0) - x;
+        let not_y = V::splat(token, 1.0) - y;
+        let y = y * positive;
+        // The second operand of a maximum is what NaN becomes; here NaN has to stay.
+        let of_x = least.max(ln(token, x));
+        let of_not_x = least.max(log1p(token, zero - x));
+        let spread = V::splat(token, 1e-12).max(x * not_x);
+        Outcome {
+            loss: zero - y * of_x - not_y * of_not_x,
+            gradient: (not_y * x - y * not_x) / spread,
+            curvature: zero,
+        }
+    }
+}
+
+/// What the elements of at most a panel are compared with, and their factors; those that are empty are
+/// ones.
+pub(crate) struct Inputs<'a> {
+    pub(crate) targets: &'a [f32],
+    pub(crate) positive: &'a [f32],
+    /// Multiplies the loss and its derivatives; an element of weight zero has no part in it.
+    pub(crate) weights: &'a [f32],
+    /// Multiplies the derivatives.
+    pub(crate) upstream: &'a [f32],
+}
+
+/// What all elements have in common.
+#[derive(Clone, Copy)]
+pub(crate) struct Elements<L> {
+    pub(crate) loss: L,
+    /// Multiplies the derivatives.
+    pub(crate) scale: f32,
+    /// The least second derivative.
+    pub(crate) floor: f32,
+}
+
+impl<L: ElementLoss> Elements<L> {
+    /// A panel: its losses where there is a place for them, its derivatives likewise.
+    #[inline(always)]
+    pub(crate) fn panel<V: Lanes<Scalar = f32>, const MODE: u8>(
+        self,
+        token: V::Token,
+        mut cells: Cells<'_, MODE>,
+        inputs: &Inputs<'_>,
+        losses: &mut [f32],
+        hessian: &mut [f32],
+        sum: &mut StripedSum<V>,
+    ) {
+        let zero = V::splat(token, 0.0);
+        let one = V::splat(token, 1.0);
+        let scale = V::splat(token, self.scale);
+        let floor = V::splat(token, self.floor);
+        let absent = V::splat(token, L::ABSENT);
+        let length = cells.len();
+        for register in 0..STRIPES / V::LANES {
+            let mut terms = [zero; 4];
+            for (row, term) in terms.iter_mut().enumerate() {
+                let at = row * STRIPES + register * V::LANES;
+                if at >= length {
+                    continue;
+                }
+                let or_one = |slice: &[f32]| {
+                    if slice.is_empty() { one } else { V::load(token, from(slice, at), zero) }
+                };
+                // Beyond the last element an absent input with a target of zero adds nothing.
+                let x = cells.load(token, at, absent);
+                let y = V::load(token, from(inputs.targets, at), zero);
+                let outcome = self.loss.of(token, x, y, or_one(inputs.positive));
+                let mut loss = outcome.loss;
+                let mut factor = scale;
+                if !inputs.upstream.is_empty() {
+                    factor = factor * or_one(inputs.upstream);
+                }
+                let mut gradient = outcome.gradient * factor;
+                let mut curvature = outcome.curvature * factor;
+                if !inputs.weights.is_empty() {
+                    let weight = or_one(inputs.weights);
+                    loss = product(token, weight, loss);
+                    gradient = product(token, weight, gradient);
+                    curvature = product(token, weight, curvature);
+                }
+                if !hessian.is_empty() {
+                    let h = V::select(curvature.less(floor), floor, curvature);
+                    h.store(from_mut(hessian, at));
+                }
+                loss.store(from_mut(losses, at));
+                cells.put(token, at, gradient);
+                *term = loss;
+            }
+            sum.add(register, terms);
+        }
+    }
+}

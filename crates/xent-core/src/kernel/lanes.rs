@@ -1,0 +1,431 @@
+//! The one equation for many rows at once, a row in each lane.
+//!
+//! A short row does not fill a register, and its own arithmetic (a maximum across lanes, a sum, a
+//! quotient, a logarithm) is one long chain of instructions that wait for each other. And where the
+//! class axis is not the last one, neighbours in memory are rows, not classes. In both cases no step
+//! has to cross lanes. The equation and the class treated apart are those of [`super::softmax`].
+
+use super::cells::Cells;
+use super::coefficients::{Factors, Number, Sums, coefficients};
+use super::logit_map::LogitMap;
+use super::softmax::RowTask;
+use crate::hessian::Hessian;
+use crate::math::exp::{UNLIFT, exp_lifted};
+use crate::simd::{Lanes, from, from_mut};
+
+/// Rows of more classes go one at a time, where the class axis is the last.
+pub(crate) const CLASSES: usize = 32;
+
+/// Rows of a block.
+pub(crate) const ROWS: usize = 32;
+
+/// What rows of a block are compared with: a label (the class treated apart), any weights, or the
+/// softmax of logits of their own.
+pub(crate) const LABEL: u8 = 0;
+pub(crate) const SPREAD: u8 = 1;
+pub(crate) const TEACHER: u8 = 2;
+
+/// A sum of non-negative terms by lane, with what each addition lost kept beside (Dekker's
+/// `Fast2Sum`, see [`super::sum`]).
+#[derive(Clone, Copy)]
+struct LaneSum<V> {
+    high: V,
+    low: V,
+}
+
+impl<V: Lanes<Scalar = f32>> LaneSum<V> {
+    #[inline(always)]
+    fn new(token: V::Token) -> Self {
+        let zero = V::splat(token, 0.0);
+        Self { high: zero, low: zero }
+    }
+
+    #[inline(always)]
+    fn add(&mut self, term: V) {
+        let sum = self.high + term;
+        self.low = self.low + (term - (sum - self.high));
+        self.high = sum;
+    }
+
+    /// Once the sum is infinite, what it lost is not a number.
+    #[inline(always)]
+    fn total(self, token: V::Token) -> V {
+        let infinity = V::splat(token, f32::INFINITY);
+        V::select(self.high.less(infinity), self.high + self.low, self.high)
+    }
+}
+
+/// Where the numbers of a block are: class `c` of its row `r` at `c * stride + first + r`.
+#[derive(Clone, Copy)]
+pub(crate) struct Grid {
+    pub(crate) stride: usize,
+    pub(crate) first: usize,
+    /// Rows of the block.
+    pub(crate) rows: usize,
+}
+
+impl Grid {
+    /// The places of a class from row `at` of the block on.
+    #[inline(always)]
+    fn span(self, class: usize, at: usize) -> (usize, usize) {
+        let start = class * self.stride + self.first;
+        (start + at, start + self.rows)
+    }
+
+    #[inline(always)]
+    fn load<V: Lanes<Scalar = f32>>(
+        self,
+        token: V::Token,
+        of: &[f32],
+        class: usize,
+        at: usize,
+        fill: V,
+    ) -> V {
+        let (start, end) = self.span(class, at);
+        V::load(token, of.get(start..end).unwrap_or(&[]), fill)
+    }
+
+    #[inline(always)]
+    fn store<V: Lanes<Scalar = f32>>(self, value: V, into: &mut [f32], class: usize, at: usize) {
+        let (start, end) = self.span(class, at);
+        value.store(into.get_mut(start..end).unwrap_or(&mut []));
+    }
+}
+
+/// Numbers of the rows of a block.
+pub(crate) type OfRows = [f32; ROWS];
+
+/// The targets of a block.
+pub(crate) struct BlockTargets<'a> {
+    /// The class of the label, as a number; of no class if negative.
+    pub(crate) labels: OfRows,
+    /// The weight of the label.
+    pub(crate) spikes: OfRows,
+    /// Dense targets or the teacher's logits; none if empty.
+    pub(crate) dense: &'a [f32],
+    pub(crate) dense_grid: Grid,
+    /// What dense targets are multiplied with.
+    pub(crate) keep: OfRows,
+    pub(crate) even: f32,
+    pub(crate) class_weights: &'a [f32],
+    /// Whether the gradient is that of the Caffe layer: `keep` in place of any target but zero.
+    pub(crate) caffe: bool,
+}
+
+/// What becomes of the rows of a block.
+pub(crate) struct BlockResults {
+    /// One where the row is live and its largest logit (and the teacher's) is finite.
+    pub(crate) finite: OfRows,
+    pub(crate) loss: OfRows,
+    pub(crate) log_sum_exp: OfRows,
+    /// The class treated apart, as a number.
+    pub(crate) apart: OfRows,
+}
+
+impl BlockResults {
+    pub(crate) fn new() -> Self {
+        let zeros = [0.0; ROWS];
+        Self { finite: zeros, loss: zeros, log_sum_exp: zeros, apart: zeros }
+    }
+}
+
+/// A block: its targets, factors and the like.
+pub(crate) struct Block<'a> {
+    pub(crate) classes: usize,
+    pub(crate) grid: Grid,
+    pub(crate) targets: BlockTargets<'a>,
+    /// One for a row that is wanted, zero for one that is not.
+    pub(crate) live: OfRows,
+    pub(crate) loss_factors: OfRows,
+    pub(crate) gradient_factors: OfRows,
+    pub(crate) hessian: Hessian,
+}
+
+/// The teacher's side of a register of rows.
+#[derive(Clone, Copy)]
+struct LaneTeacher<V> {
+    max: V,
+    factor: V,
+    ln_sum: V,
+}
+
+impl Block<'_> {
+    /// All registers of the block. Rows that are not live, or whose largest logit is not finite, keep
+    /// their logits where the gradient takes their place.
+    #[inline(always)]
+    pub(crate) fn run<V: Lanes<Scalar = f32>, Z: LogitMap, const KIND: u8, const MODE: u8>(
+        &self,
+        token: V::Token,
+        mut cells: Cells<'_, MODE>,
+        task: RowTask<Z>,
+        mut hessian: Option<&mut [f32]>,
+        results: &mut BlockResults,
+    ) {
+        let mut at = 0;
+        while at < self.grid.rows {
+            let hessian = hessian.as_deref_mut();
+            self.register::<V, Z, KIND, MODE>(token, at, cells.reborrow(), task, hessian, results);
+            at += V::LANES;
+        }
+    }
+
+    /// The weights of a class, and the same for the gradient.
+    #[inline(always)]
+    fn weights<V: Lanes<Scalar = f32>, const KIND: u8>(
+        &self,
+        token: V::Token,
+        class: usize,
+        at: usize,
+        teacher: LaneTeacher<V>,
+        inverse: f32,
+    ) -> V {
+        let targets = &self.targets;
+        let zero = V::splat(token, 0.0);
+        let mut q = V::splat(token, targets.even);
+        if KIND == TEACHER {
+            let distance = self.teacher_distance(token, class, at, teacher.max, inverse);
+            q = exp_lifted(token, zero - distance) * teacher.factor;
+        } else if !targets.dense.is_empty() {
+            let t = targets.dense_grid.load(token, targets.dense, class, at, zero);
+            q = t.mul_add(V::load(token, from(&targets.keep, at), zero), q);
+        }
+        if let Some(&weight) = targets.class_weights.get(class) {
+            q = q * V::splat(token, weight);
+        }
+        let label = V::load(token, from(&targets.labels, at), zero);
+        let spike = V::load(token, from(&targets.spikes, at), zero);
+        let here = label.equal(V::splat(token, class as f32));
+        V::select(here, q + spike, q)
+    }
+
+    #[inline(always)]
+    fn weights_of_gradient<V: Lanes<Scalar = f32>>(&self, token: V::Token, at: usize, q: V) -> V {
+        if !self.targets.caffe {
+            return q;
+        }
+        let zero = V::splat(token, 0.0);
+        V::select(q.equal(zero), zero, V::load(token, from(&self.targets.keep, at), zero))
+    }
+
+    /// How far the teacher's logits of a class are below the largest.
+    #[inline(always)]
+    fn teacher_distance<V: Lanes<Scalar = f32>>(
+        &self,
+        token: V::Token,
+        class: usize,
+        at: usize,
+        max: V,
+        inverse: f32,
+    ) -> V {
+        let zero = V::splat(token, 0.0);
+        let targets = &self.targets;
+        let t = targets.dense_grid.load(token, targets.dense, class, at, zero);
+        (max - t) * V::splat(token, inverse)
+    }
+
+    #[inline(always)]
+    fn teacher<V: Lanes<Scalar = f32>>(
+        &self,
+        token: V::Token,
+        at: usize,
+        inverse: f32,
+    ) -> LaneTeacher<V> {
+        let zero = V::splat(token, 0.0);
+        let targets = &self.targets;
+        let mut max = V::splat(token, f32::NEG_INFINITY);
+        let mut apart = zero;
+        for class in 0..self.classes {
+            let t = targets.dense_grid.load(token, targets.dense, class, at, zero);
+            apart = V::select(max.less(t), V::splat(token, class as f32), apart);
+            max = t.max(max);
+        }
+        let mut others = LaneSum::new(token);
+        for class in 0..self.classes {
+            let distance = self.teacher_distance(token, class, at, max, inverse);
+            let here = apart.equal(V::splat(token, class as f32));
+            others.add(V::select(here, zero, exp_lifted(token, zero - distance)));
+        }
+        let others = others.total(token);
+        let unlift = V::splat(token, UNLIFT);
+        let ln_sum = V::ln_1p(token, others * unlift);
+        let sum = others + V::number(token, V::ONE_EXP);
+        LaneTeacher { max, factor: V::splat(token, 1.0) / sum, ln_sum }
+    }
+
+    /// The rows of one register, from `at` on.
+    #[inline(always)]
+    fn register<V: Lanes<Scalar = f32>, Z: LogitMap, const KIND: u8, const MODE: u8>(
+        &self,
+        token: V::Token,
+        at: usize,
+        mut cells: Cells<'_, MODE>,
+        task: RowTask<Z>,
+        hessian: Option<&mut [f32]>,
+        results: &mut BlockResults,
+    ) {
+        let RowTask { map, terms } = task;
+        let grid = self.grid;
+        let zero = V::splat(token, 0.0);
+        let one = V::splat(token, 1.0);
+        let number = |class: usize| V::splat(token, class as f32);
+        let label = V::load(token, from(&self.targets.labels, at), zero);
+        let mut teacher = LaneTeacher { max: zero, factor: zero, ln_sum: zero };
+        if KIND == TEACHER {
+            teacher = self.teacher(token, at, map.unit());
+        }
+
+        // The maximum; and the class treated apart: the label, or the first of the largest logits.
+        let mut largest = V::splat(token, f32::NEG_INFINITY);
+        let mut apart = if KIND == LABEL { label } else { zero };
+        for class in 0..self.classes {
+            let x = grid.load(token, cells.logits(), class, at, zero);
+            if KIND != LABEL {
+                apart = V::select(largest.less(x), number(class), apart);
+            }
+            largest = x.max(largest);
+        }
+        let max = map.of(token, largest);
+        // Rows that are settled otherwise keep their logits.
+        let live = V::load(token, from(&self.live, at), zero);
+        let infinity = V::splat(token, f32::INFINITY);
+        let finite = V::select(largest.abs().less(infinity), live, zero);
+        let finite = if KIND == TEACHER {
+            V::select(teacher.max.abs().less(infinity), finite, zero)
+        } else {
+            finite
+        };
+        let mask = finite.equal(one);
+        let some_odd = V::any(finite.less(one));
+
+        // The exponentials, and the sums over the classes not treated apart.
+        let empty = LaneSum::new(token);
+        let (mut others, mut weights, mut half_distances) = (empty, empty, empty);
+        let mut gradient_weights = empty;
+        let (mut apart_distance, mut apart_weight) = (zero, zero);
+        let (mut gradient_apart_weight, mut target_distance) = (zero, zero);
+        if KIND == LABEL {
+            apart_weight = V::load(token, from(&self.targets.spikes, at), zero);
+        }
+        for class in 0..self.classes {
+            let here = apart.equal(number(class));
+            let x = grid.load(token, cells.logits(), class, at, zero);
+            let z = map.of(token, x);
+            let exponent = map.exponent(token, z, max);
+            let e = exp_lifted(token, exponent);
+            if Z::IDENTITY {
+                let kept = if some_odd { V::select(mask, e, x) } else { e };
+                cells.keep_in(grid.span(class, at), kept);
+            }
+            others.add(V::select(here, zero, e));
+            let distance = zero - exponent;
+            apart_distance = V::select(here, distance, apart_distance);
+            if KIND != LABEL {
+                target_distance = V::select(label.equal(number(class)), distance, target_distance);
+                let q = self.weights::<V, KIND>(token, class, at, teacher, map.unit());
+                weights.add(V::select(here, zero, q));
+                apart_weight = V::select(here, q, apart_weight);
+                // The distance of the class treated apart, the largest, is zero.
+                let mut half = V::select(here, zero, map.half_distance(token, z, max));
+                if KIND == TEACHER {
+                    let of_teacher =
+                        self.teacher_distance(token, class, at, teacher.max, map.unit());
+                    half = half - of_teacher * V::splat(token, 0.5);
+                }
+                half_distances.add(V::select(q.equal(zero), zero, q * half));
+                if self.targets.caffe {
+                    let q = self.weights_of_gradient(token, at, q);
+                    gradient_weights.add(V::select(here, zero, q));
+                    gradient_apart_weight = V::select(here, q, gradient_apart_weight);
+                }
+            }
+        }
+        let weights = weights.total(token);
+        let sums = Sums {
+            max: max * V::splat(token, map.unit()),
+            apart_distance,
+            others: others.total(token),
+            apart_weight,
+            weights,
+            gradient_apart_weight: if self.targets.caffe {
+                gradient_apart_weight
+            } else {
+                apart_weight
+            },
+            gradient_weights: if self.targets.caffe {
+                gradient_weights.total(token)
+            } else {
+                weights
+            },
+            distances: half_distances.total(token) * V::splat(token, 2.0),
+            target_ln_sum: teacher.ln_sum,
+            target_distance: if KIND == LABEL { apart_distance } else { target_distance },
+            target_is_other: apart - label,
+        };
+        let factors = Factors {
+            loss: V::load(token, from(&self.loss_factors, at), zero),
+            gradient: V::load(token, from(&self.gradient_factors, at), zero),
+        };
+        let settled = coefficients(token, sums, terms, factors);
+        finite.store(from_mut(&mut results.finite, at));
+        settled.loss.store(from_mut(&mut results.loss, at));
+        settled.log_sum_exp.store(from_mut(&mut results.log_sum_exp, at));
+        apart.store(from_mut(&mut results.apart, at));
+
+        if let Some(out) = hessian {
+            // Weights of the gradient without the batch's own factor would differ for no one.
+            let all = (sums.weights + sums.apart_weight) * factors.gradient;
+            let scale = V::splat(token, self.hessian.softmax(1.0, self.classes).factor as f32);
+            let floor = V::splat(token, self.hessian.floor() as f32);
+            for class in 0..self.classes {
+                let e = self.exponential(token, class, at, &cells, map, max);
+                let p = e / settled.sum;
+                let here = apart.equal(number(class));
+                let rest = V::select(here, sums.others / settled.sum, one - p);
+                let h = all * scale * p * rest;
+                grid.store(V::select(h.less(floor), floor, h), out, class, at);
+            }
+        }
+        if MODE == super::cells::LOSS {
+            return;
+        }
+
+        for class in 0..self.classes {
+            let e = self.exponential(token, class, at, &cells, map, max);
+            let mut g = e * settled.probability;
+            if KIND != LABEL {
+                let q = self.weights::<V, KIND>(token, class, at, teacher, map.unit());
+                g = g - self.weights_of_gradient(token, at, q) * settled.weight;
+            }
+            g = V::select(apart.equal(number(class)), settled.apart, g);
+            if !Z::IDENTITY || some_odd {
+                let x = grid.load(token, cells.logits(), class, at, zero);
+                if !Z::IDENTITY {
+                    g = g * map.derivative(token, x);
+                }
+                if some_odd {
+                    g = V::select(mask, g, if MODE == super::cells::ADD { zero } else { x });
+                }
+            }
+            cells.put_in(token, grid.span(class, at), g);
+        }
+    }
+
+    /// The exponentials of a class: kept where its gradient goes, or computed again.
+    #[inline(always)]
+    fn exponential<V: Lanes<Scalar = f32>, Z: LogitMap, const MODE: u8>(
+        &self,
+        token: V::Token,
+        class: usize,
+        at: usize,
+        cells: &Cells<'_, MODE>,
+        map: Z,
+        max: V,
+    ) -> V {
+        let zero = V::splat(token, 0.0);
+        if MODE == super::cells::WRITE && Z::IDENTITY {
+            return self.grid.load(token, cells.gradient(), class, at, zero);
+        }
+        let x = self.grid.load(token, cells.logits(), class, at, zero);
+        exp_lifted(token, map.exponent(token, map.of(token, x), max))
+    }
+}

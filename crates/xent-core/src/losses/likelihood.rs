@@ -1,0 +1,276 @@
+//! The losses of a probability that is already there: nothing is computed but what the label picks.
+
+use super::rows::{Outputs, RowWeights, Tally};
+use crate::batch::{Batch, LEAF};
+use crate::buffers::{Buffers, Labels};
+use crate::error::{Error, check_length};
+use crate::kernel::cells::{ADD, Cells, WRITE};
+use crate::level::Level;
+use crate::math::scalar;
+use crate::shape::Shape;
+
+/// What the inputs of a [`LikelihoodBatch`] are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum LikelihoodInput {
+    /// Log-probabilities: the loss of a row is `-lp_y` (PyTorch's `NLLLoss`).
+    LogProbabilities,
+    /// Probabilities: the loss of a row is `-ln max(p_y, 1e-20)` (Caffe's
+    /// `MultinomialLogisticLoss`).
+    Probabilities,
+}
+
+/// The least probability that has a logarithm of its own: Caffe's `kLOG_THRESHOLD`.
+const LEAST: f64 = 1e-20;
+
+/// Negative log-likelihood of the right class, with its gradient: for inputs that have been through
+/// a softmax (or its logarithm) before.
+///
+/// The loss and gradient of a row are those of its label alone, to 1 ULP; the gradient of all other
+/// classes is zero. NaN there is NaN here, and stays in its row.
+///
+/// ```
+/// use xent_core::{Batch, Buffers, Level, LikelihoodBatch, LikelihoodInput, Shape};
+///
+/// let p = [0.25, 0.75_f32];
+/// let mut gradient = [0.0; 2];
+/// let loss = LikelihoodBatch::new(
+///     Buffers::Gradient(&p, &mut gradient),
+///     Shape::rows(1, 2)?,
+///     (&[0_u8]).into(),
+///     LikelihoodInput::Probabilities,
+/// )?
+/// .run(Level::detect());
+/// assert!((loss - 4_f64.ln()).abs() < 1e-6);
+/// assert_eq!(gradient, [-4.0, 0.0]);
+/// # Ok::<(), xent_core::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct LikelihoodBatch<'a> {
+    buffers: Buffers<'a>,
+    job: Job<'a>,
+    outputs: Outputs<'a>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Job<'a> {
+    shape: Shape,
+    labels: Labels<'a>,
+    input: LikelihoodInput,
+    class_weights: &'a [f32],
+    ignore_index: Option<i64>,
+    weights: RowWeights<'a>,
+}
+
+impl<'a> LikelihoodBatch<'a> {
+    /// The loss without weights; labels are checked when the batch is run, or by
+    /// [`with_classes`](Self::with_classes).
+    ///
+    /// # Errors
+    /// [`Error::Length`] or [`Error::Label`].
+    pub fn new(
+        buffers: Buffers<'a>,
+        shape: Shape,
+        labels: Labels<'a>,
+        input: LikelihoodInput,
+    ) -> Result<Self, Error> {
+        Self::with_options(buffers, shape, labels, input, &[], None)
+    }
+
+    /// With a non-negative weight for each class (none if empty), and a label whose rows have no
+    /// loss and a gradient of zero.
+    ///
+    /// # Errors
+    /// [`Error::Option`], [`Error::Length`] or [`Error::Label`]; [`Error::Probability`] if a
+    /// probability that is needed is not in [0, 1].
+    pub fn with_options(
+        buffers: Buffers<'a>,
+        shape: Shape,
+        labels: Labels<'a>,
+        input: LikelihoodInput,
+        class_weights: &'a [f32],
+        ignore_index: Option<i64>,
+    ) -> Result<Self, Error> {
+        buffers.check(shape.span(shape.logits_stride), shape.span(shape.gradient_stride))?;
+        check_length("labels", shape.row_count(), labels.len())?;
+        if !class_weights.is_empty() {
+            check_length("class weights", shape.classes, class_weights.len())?;
+        }
+        if !class_weights.iter().all(|w| w.is_finite() && *w >= 0.0) {
+            let reason = "expected finite numbers, none below zero";
+            return Err(Error::Option { option: "class weights", reason });
+        }
+        labels.check(shape.classes, ignore_index)?;
+        let weights = RowWeights::default();
+        let job = Job { shape, labels, input, class_weights, ignore_index, weights };
+        if input == LikelihoodInput::Probabilities {
+            let inputs = buffers.logits();
+            for row in 0..shape.row_count() {
+                let Some(class) = job.label(row) else { continue };
+                let value = inputs[job.place(row, class, shape.logits_stride)];
+                if !(value.is_nan() || (0.0..=1.0).contains(&value)) {
+                    let element = shape.place(row, class);
+                    return Err(Error::Probability { element, value });
+                }
+            }
+        }
+        Ok(Self { buffers, job, outputs: Outputs::default() })
+    }
+
+    /// With factors for the rows.
+    ///
+    /// # Errors
+    /// [`Error::Length`] if there are some, but not one for each row.
+    pub fn with_weights(mut self, weights: RowWeights<'a>) -> Result<Self, Error> {
+        let rows = self.job.shape.row_count();
+        weights.check(rows, rows)?;
+        self.job.weights = weights;
+        Ok(self)
+    }
+
+    /// Also writes the losses of the rows, if wanted.
+    ///
+    /// # Errors
+    /// [`Error::Length`] if there is not one place for each row; [`Error::Option`] for any other
+    /// output, which probabilities do not have.
+    pub fn with_outputs(mut self, outputs: Outputs<'a>) -> Result<Self, Error> {
+        let rows = self.job.shape.row_count();
+        outputs.check(rows, rows, self.job.shape.elements())?;
+        let Outputs { log_sum_exp, predicted, hessian, .. } = &outputs;
+        if !(log_sum_exp.is_empty() && predicted.is_empty() && hessian.is_empty()) {
+            return Err(Error::Option {
+                option: "outputs",
+                reason: "without a softmax inside there are only losses and a gradient",
+            });
+        }
+        self.outputs = outputs;
+        Ok(self)
+    }
+
+    /// How many rows count, and how much: what a mean may divide by.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        let job = &self.job;
+        let mut tally = Tally { rows: job.shape.row_count(), ..Tally::default() };
+        for row in 0..tally.rows {
+            if let Some(class) = job.label(row) {
+                let class_weight = job.class_weight(class);
+                tally.valid_rows += 1;
+                tally.class_weight += class_weight;
+                tally.weight += class_weight * job.weights.sample_weight(row);
+            }
+        }
+        tally
+    }
+}
+
+impl Batch for LikelihoodBatch<'_> {
+    fn parts(&self) -> usize {
+        self.job.shape.outer
+    }
+
+    fn parts_per_leaf(&self) -> usize {
+        let Shape { classes, inner, .. } = self.job.shape;
+        (LEAF / (classes * inner).max(1)).max(1)
+    }
+
+    fn split_at(self, part: usize) -> (Self, Self) {
+        let Self { buffers, job, outputs } = self;
+        let Job { shape, labels, weights, .. } = job;
+        let rows = part * shape.inner;
+        let at = |stride| shape.offset(part, stride);
+        let buffers = buffers.split_at(at(shape.logits_stride), at(shape.gradient_stride));
+        let labels = labels.split_at(rows);
+        let weights = weights.split_at(rows, rows);
+        let outputs = outputs.split_at(rows, rows, 0);
+        let shapes = (shape.with_outer(part), shape.with_outer(shape.outer - part));
+        (
+            Self {
+                buffers: buffers.0,
+                job: Job { shape: shapes.0, labels: labels.0, weights: weights.0, ..job },
+                outputs: outputs.0,
+            },
+            Self {
+                buffers: buffers.1,
+                job: Job { shape: shapes.1, labels: labels.1, weights: weights.1, ..job },
+                outputs: outputs.1,
+            },
+        )
+    }
+
+    fn run_leaf(self, _: Level) -> f64 {
+        let Self { buffers, job, outputs } = self;
+        match buffers {
+            Buffers::Loss(x) => job.run(Cells::loss(x), outputs),
+            Buffers::Gradient(x, g) => job.run(Cells::<WRITE>::beside(x, g), outputs),
+            Buffers::InPlace(x) => job.run(Cells::<WRITE>::in_place(x), outputs),
+            Buffers::Accumulate(x, g) => job.run(Cells::<ADD>::beside(x, g), outputs),
+        }
+    }
+}
+
+impl Job<'_> {
+    /// The class of a row that is not ignored.
+    fn label(&self, row: usize) -> Option<usize> {
+        let label = self.labels.get(row)?;
+        if self.ignore_index == Some(label) { None } else { usize::try_from(label).ok() }
+    }
+
+    fn class_weight(&self, class: usize) -> f64 {
+        self.class_weights.get(class).map_or(1.0, |&weight| f64::from(weight))
+    }
+
+    /// Where a class of a row is, with that stride.
+    fn place(&self, row: usize, class: usize, stride: usize) -> usize {
+        let inner = self.shape.inner;
+        row / inner * stride + class * inner + row % inner
+    }
+
+    fn run<const MODE: u8>(self, mut cells: Cells<'_, MODE>, mut outputs: Outputs<'_>) -> f64 {
+        let Shape { outer, classes, inner, logits_stride, gradient_stride } = self.shape;
+        let mut sum = 0.0;
+        for part in 0..outer {
+            let mut cells =
+                cells.part(part * logits_stride, part * gradient_stride, classes * inner);
+            let first = part * inner;
+            for row in first..first + inner {
+                let at = |class: usize| class * inner + row - first;
+                let picked = self.label(row).map(|class| {
+                    let input = cells.logits().get(at(class)).copied().unwrap_or(f32::NAN);
+                    let (loss, gradient) = self.input.of(f64::from(input));
+                    let weight = self.class_weight(class) * self.weights.sample_weight(row);
+                    let upstream = self.weights.scale * self.weights.upstream_of(row);
+                    let none = weight == 0.0;
+                    let loss = if none { 0.0 } else { weight * loss };
+                    let gradient = if none { 0.0 } else { weight * upstream * gradient };
+                    (class, loss, gradient as f32)
+                });
+                if MODE == WRITE {
+                    for class in 0..classes {
+                        cells.set_one(at(class), 0.0);
+                    }
+                }
+                let loss = picked.map_or(0.0, |(class, loss, gradient)| {
+                    cells.put_one(at(class), gradient);
+                    loss
+                });
+                outputs.put_row(row, loss, 0.0, 0);
+                sum += loss;
+            }
+        }
+        sum
+    }
+}
+
+impl LikelihoodInput {
+    /// The loss and its derivative.
+    fn of(self, input: f64) -> (f64, f64) {
+        match self {
+            Self::LogProbabilities => (-input, -1.0),
+            Self::Probabilities => {
+                let p = if input < LEAST { LEAST } else { input };
+                (-scalar::ln(p), -1.0 / p)
+            }
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! The rows whose gradient does not come from the kernels.
+
+use super::rows::Outputs;
+use super::softmax::{Job, Plan, SoftmaxTargets, State};
+use crate::kernel::cells::Cells;
+use crate::math::scalar;
+
+/// What is seen of a row before any arithmetic.
+#[derive(Clone, Copy)]
+struct Extremes {
+    max: f32,
+    argmax: usize,
+    infinite: usize,
+    any_nan: bool,
+}
+
+impl Extremes {
+    fn of(logits: impl Iterator<Item = f32>) -> Self {
+        let mut seen = Self { max: f32::NEG_INFINITY, argmax: 0, infinite: 0, any_nan: false };
+        for (class, x) in logits.enumerate() {
+            if x > seen.max {
+                seen.max = x;
+                seen.argmax = class;
+            }
+            seen.infinite += usize::from(x == f32::INFINITY);
+            seen.any_nan |= x.is_nan();
+        }
+        seen
+    }
+
+    /// With NaN, with several `+inf`, or with no finite logit at all nothing is defined.
+    fn undefined(&self) -> bool {
+        self.any_nan || self.infinite > 1 || self.max == f32::NEG_INFINITY
+    }
+
+    fn log_sum_exp(&self) -> f64 {
+        if self.any_nan { f64::NAN } else { f64::from(self.max) }
+    }
+}
+
+impl Job<'_> {
+    /// A row that no kernel has settled.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn unsettled_row<const MODE: u8>(
+        &self,
+        row: usize,
+        plan: &Plan,
+        cells: &mut Cells<'_, MODE>,
+        outputs: &mut Outputs<'_>,
+        place: impl Fn(usize) -> usize,
+    ) -> f64 {
+        match plan.state {
+            State::Live => self.odd_row(row, plan, cells, outputs, place),
+            State::Ignored | State::Empty => self.skipped_row(row, plan, cells, outputs, place),
+        }
+    }
+
+    /// A row without a part in the batch: its loss and gradient are nothing, or NaN where it should
+    /// have had a target. What does not depend on its target is there all the same.
+    fn skipped_row<const MODE: u8>(
+        &self,
+        row: usize,
+        plan: &Plan,
+        cells: &mut Cells<'_, MODE>,
+        outputs: &mut Outputs<'_>,
+        place: impl Fn(usize) -> usize,
+    ) -> f64 {
+        let classes = 0..self.shape.classes;
+        let logits = cells.logits();
+        let logit = |class| logits.get(place(class)).copied().unwrap_or(f32::NAN);
+        let x = Extremes::of(classes.clone().map(logit));
+        let exp = |class| scalar::exp(f64::from(logit(class)) - f64::from(x.max));
+        let log_sum_exp = if x.max.is_finite() && !x.any_nan && !outputs.log_sum_exp.is_empty() {
+            let others = classes.clone().filter(|class| *class != x.argmax);
+            f64::from(x.max) + scalar::log1p(others.map(exp).sum())
+        } else {
+            x.log_sum_exp()
+        };
+        let nan = plan.state == State::Empty && self.options.empty_is_nan;
+        let value = if nan { f32::NAN } else { 0.0 };
+        for class in classes {
+            cells.put_one(place(class), value);
+            let floor = outputs.convention.floor() as f32;
+            outputs.put_hessian(&self.shape, row, class, if nan { value } else { floor });
+        }
+        outputs.put_row(row, f64::from(value), log_sum_exp, x.argmax);
+        f64::from(value)
+    }
+
+    /// A row whose largest logit is not finite, or the teacher's: in the limit, a single `+inf` has
+    /// all of the probability.
+    fn odd_row<const MODE: u8>(
+        &self,
+        row: usize,
+        plan: &Plan,
+        cells: &mut Cells<'_, MODE>,
+        outputs: &mut Outputs<'_>,
+        place: impl Fn(usize) -> usize,
+    ) -> f64 {
+        let classes = 0..self.shape.classes;
+        let logits = cells.logits();
+        let logit = |class| logits.get(place(class)).copied().unwrap_or(f32::NAN);
+        let x = Extremes::of(classes.clone().map(logit));
+        let teacher = match self.targets {
+            SoftmaxTargets::Teacher(logits, _) => {
+                let at = |class| logits.get(self.shape.place(row, class));
+                Some(Extremes::of(classes.clone().map(|c| at(c).copied().unwrap_or(f32::NAN))))
+            }
+            _ => None,
+        };
+        let undefined = x.undefined() || teacher.is_some_and(|teacher| teacher.undefined());
+        let certain = x.max == f32::INFINITY;
+        let unit = self.unit();
+
+        // Probabilities of a finite row, whose teacher is certain.
+        let exp = |x_c: f32| scalar::exp((f64::from(x_c) - f64::from(x.max)) * unit);
+        let is_other = |class: &usize| *class != x.argmax;
+        let others: f64 = if certain {
+            0.0
+        } else {
+            classes.clone().filter(is_other).map(|class| exp(logit(class))).sum()
+        };
+        let sum = 1.0 + others;
+        let q = |class: usize| self.odd_weight(row, plan, class, teacher);
+        let rest: f64 = classes.clone().filter(is_other).map(q).sum();
+        let all = rest + q(x.argmax);
+
+        let (mut loss, log_sum_exp) = if undefined {
+            (f64::NAN, x.log_sum_exp())
+        } else if certain {
+            (if rest == 0.0 { 0.0 } else { f64::INFINITY }, f64::INFINITY)
+        } else {
+            let target = teacher.map_or(0, |teacher| teacher.argmax);
+            let distance = (f64::from(x.max) - f64::from(logit(target))) * unit;
+            let ln_sum = scalar::log1p(others);
+            let loss = if all == 0.0 { 0.0 } else { all * (ln_sum + distance) };
+            (loss, f64::from(x.max) * unit + ln_sum)
+        };
+        let mut extra = 0.0;
+        if self.options.z_loss != 0.0 {
+            loss += log_sum_exp * log_sum_exp;
+            extra = log_sum_exp;
+        }
+        loss *= plan.factors.loss;
+
+        for class in classes {
+            // Read before the gradient takes its place.
+            let x_c = cells.logits().get(place(class)).copied().unwrap_or(f32::NAN);
+            let is_max = class == x.argmax;
+            let (p, not_p) = match (undefined, certain, is_max) {
+                (true, _, _) => (f64::NAN, f64::NAN),
+                (_, true, true) => (1.0, 0.0),
+                (_, true, false) => (0.0, 1.0),
+                (_, false, true) => (1.0 / sum, others / sum),
+                (_, false, false) => (exp(x_c) / sum, 1.0 - exp(x_c) / sum),
+            };
+            let g = if undefined {
+                f64::NAN
+            } else if self.is_caffe() {
+                p - if q(class) == 0.0 { 0.0 } else { plan.keep }
+            } else if is_max {
+                rest + extra - all * not_p
+            } else {
+                all * p - q(class)
+            };
+            cells.put_one(place(class), (plan.factors.gradient * g) as f32);
+            let weight = plan.factors.gradient * all;
+            let curvature = outputs.convention.softmax(weight, self.shape.classes);
+            outputs.put_hessian(&self.shape, row, class, curvature.of(p, not_p) as f32);
+        }
+        outputs.put_row(row, loss, log_sum_exp, x.argmax);
+        loss
+    }
+
+    /// `q` of one class in f64: dense targets, smoothing and label, or the teacher's share.
+    fn odd_weight(&self, row: usize, plan: &Plan, class: usize, teacher: Option<Extremes>) -> f64 {
+        let dense = |class| self.dense().get(self.shape.place(row, class)).copied();
+        if let Some(teacher) = teacher {
+            let exp = |class: usize| {
+                let t = dense(class).unwrap_or(f32::NAN);
+                if t == teacher.max {
+                    1.0
+                } else if teacher.max == f32::INFINITY {
+                    0.0
+                } else {
+                    scalar::exp((f64::from(t) - f64::from(teacher.max)) * self.unit())
+                }
+            };
+            let sum: f64 = (0..self.shape.classes).map(exp).sum();
+            return exp(class) / sum * self.class_weight(class);
+        }
+        let dense = dense(class).map_or(0.0, |t| f64::from(t) * plan.keep);
+        let spike = if plan.label == Some(class) { plan.spike } else { 0.0 };
+        (dense + self.even()) * self.class_weight(class) + spike
+    }
+
+    /// One over the temperature.
+    fn unit(&self) -> f64 {
+        match self.targets {
+            SoftmaxTargets::Teacher(_, temperature) => 1.0 / f64::from(temperature),
+            _ => 1.0,
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! What every loss has for each of its rows: factors that go in and results that come out.
+
+use crate::error::{Error, check_length};
+use crate::hessian::Hessian;
+use crate::shape::Shape;
+
+/// The factors of a batch and of its rows.
+#[derive(Clone, Copy, Debug)]
+pub struct RowWeights<'a> {
+    /// What gradient and Hessian (not the loss) are multiplied with: one over the number of rows for
+    /// a mean, times the gradient of whatever the loss is a part of.
+    pub scale: f64,
+    /// A weight for the loss of each row; empty for ones.
+    pub sample_weights: &'a [f32],
+    /// The gradient of what follows by the loss of each row, which multiplies the row's gradient and
+    /// Hessian but not its loss; empty for ones.
+    pub upstream: &'a [f32],
+}
+
+impl Default for RowWeights<'_> {
+    fn default() -> Self {
+        Self { scale: 1.0, sample_weights: &[], upstream: &[] }
+    }
+}
+
+impl RowWeights<'_> {
+    pub(crate) fn check(&self, rows: usize, losses: usize) -> Result<(), Error> {
+        check_optional("sample weights", rows, self.sample_weights.len())?;
+        check_optional("upstream gradient", losses, self.upstream.len())
+    }
+
+    pub(crate) fn split_at(self, rows: usize, losses: usize) -> (Self, Self) {
+        let (w, u) = (split(self.sample_weights, rows), split(self.upstream, losses));
+        (
+            Self { sample_weights: w.0, upstream: u.0, ..self },
+            Self { sample_weights: w.1, upstream: u.1, ..self },
+        )
+    }
+
+    pub(crate) fn sample_weight(&self, row: usize) -> f64 {
+        self.sample_weights.get(row).map_or(1.0, |&weight| f64::from(weight))
+    }
+
+    pub(crate) fn upstream_of(&self, loss: usize) -> f64 {
+        self.upstream.get(loss).map_or(1.0, |&upstream| f64::from(upstream))
+    }
+}
+
+/// Slices for what is known of each row beside its gradient; those that are empty are not wanted.
+#[derive(Debug, Default)]
+pub struct Outputs<'a> {
+    /// The loss of each row; for the sigmoid losses, of each element (unless it is a mean over the
+    /// classes).
+    pub losses: &'a mut [f32],
+    /// The log-sum-exp of each row. Softmax only.
+    pub log_sum_exp: &'a mut [f32],
+    /// The class of the largest logit of each row, the first of equals. Softmax only. Zero where
+    /// there is none.
+    pub predicted: &'a mut [u32],
+    /// The diagonal of the Hessian, where the logits are (without a stride).
+    pub hessian: &'a mut [f32],
+    /// What that is.
+    pub convention: Hessian,
+}
+
+impl Outputs<'_> {
+    /// Checks the lengths of those that are wanted.
+    pub(crate) fn check(&self, losses: usize, rows: usize, elements: usize) -> Result<(), Error> {
+        check_optional("losses", losses, self.losses.len())?;
+        check_optional("log-sum-exp", rows, self.log_sum_exp.len())?;
+        check_optional("predicted classes", rows, self.predicted.len())?;
+        check_optional("Hessian", elements, self.hessian.len())
+    }
+
+    pub(crate) fn split_at(self, losses: usize, rows: usize, elements: usize) -> (Self, Self) {
+        let convention = self.convention;
+        let a = split_mut(self.losses, losses);
+        let b = split_mut(self.log_sum_exp, rows);
+        let c = split_mut(self.predicted, rows);
+        let d = split_mut(self.hessian, elements);
+        (
+            Self { losses: a.0, log_sum_exp: b.0, predicted: c.0, hessian: d.0, convention },
+            Self { losses: a.1, log_sum_exp: b.1, predicted: c.1, hessian: d.1, convention },
+        )
+    }
+
+    pub(crate) fn put_hessian(&mut self, shape: &Shape, row: usize, class: usize, value: f32) {
+        put(self.hessian, shape.place(row, class), value);
+    }
+
+    pub(crate) fn put_row(&mut self, row: usize, loss: f64, log_sum_exp: f64, predicted: usize) {
+        put(self.losses, row, loss as f32);
+        put(self.log_sum_exp, row, log_sum_exp as f32);
+        put(self.predicted, row, u32::try_from(predicted).unwrap_or_default());
+    }
+}
+
+fn put<T>(slice: &mut [T], at: usize, value: T) {
+    if let Some(place) = slice.get_mut(at) {
+        *place = value;
+    }
+}
+
+fn check_optional(of: &'static str, expected: usize, found: usize) -> Result<(), Error> {
+    if found == 0 { Ok(()) } else { check_length(of, expected, found) }
+}
+
+/// Both parts are empty if the slice is.
+fn split<T>(slice: &[T], at: usize) -> (&[T], &[T]) {
+    slice.split_at(at.min(slice.len()))
+}
+
+fn split_mut<T>(slice: &mut [T], at: usize) -> (&mut [T], &mut [T]) {
+    slice.split_at_mut(at.min(slice.len()))
+}
+
+/// What a mean may divide by.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Tally {
+    /// Rows there are.
+    pub rows: usize,
+    /// Rows that are not ignored and have a target.
+    pub valid_rows: usize,
+    /// The class weights of the labels of the valid rows; their number without class weights, or
+    /// where a row has more than one label.
+    pub class_weight: f64,
+    /// The same, each times the weight of its row.
+    pub weight: f64,
+}

@@ -1,0 +1,852 @@
+//! The softmax losses.
+
+use super::rows::{Outputs, RowWeights, Tally};
+use crate::batch::{Batch, LEAF};
+use crate::buffers::{Buffers, Labels};
+use crate::dispatch::Kernel;
+use crate::error::{Error, check_length};
+use crate::hessian::Hessian;
+use crate::kernel::cells::{ADD, Cells, LOSS, WRITE};
+use crate::kernel::coefficients::{Factors, Terms};
+use crate::kernel::lanes::{
+    self, Block, BlockResults, BlockTargets, Grid, LABEL, OfRows, ROWS, SPREAD, TEACHER,
+};
+use crate::kernel::logit_map::{Identity, LogitMap, SoftCap, Temperature};
+use crate::kernel::softmax::{self, RowTask};
+use crate::kernel::targets::{Label, NoTargets, Spike, Spread, Targets, Teacher};
+use crate::level::Level;
+use crate::shape::Shape;
+use crate::simd::Simd;
+
+/// What the softmax of each row is compared with.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum SoftmaxTargets<'a> {
+    /// The index of the one right class of each row.
+    Index(Labels<'a>),
+    /// A non-negative weight for every class of every row, where the logits are (without a stride).
+    /// The weights of a row need not sum to one.
+    Dense(&'a [f32]),
+    /// Labels, zero or positive, for every class of every row, where the logits are: each row's are
+    /// divided by `M`, the number of those that are not zero. A row without any is empty.
+    MultiLabel(&'a [f32], MultiLabel),
+    /// The logits of a teacher, where the logits are. The loss is `τ² KL(softmax(teacher / τ) ‖
+    /// softmax(x / τ))` for the temperature `τ` (G. Hinton et al., "Distilling the knowledge in a
+    /// neural network", 2015).
+    Teacher(&'a [f32], f32),
+}
+
+/// Which gradient multi-label softmax has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum MultiLabel {
+    /// The gradient of the loss, `(Σ y / M) p - y / M`.
+    #[default]
+    Exact,
+    /// That of the Caffe Python layer, `p - [y ≠ 0] / M`, which ignores the size of the labels.
+    Caffe,
+}
+
+/// What a softmax loss has beyond the plain cross-entropy. The default is nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct SoftmaxOptions<'a> {
+    /// A non-negative weight for each class; empty for ones. Multiplies the (smoothed) target.
+    pub class_weights: &'a [f32],
+    /// `ε` in [0, 1]: the target becomes `(1 - ε) t + ε / C` (C. Szegedy et al., "Rethinking the
+    /// Inception architecture", 2016, section 7).
+    pub label_smoothing: f64,
+    /// Rows with this label have no loss and a gradient of zero. Index targets only.
+    pub ignore_index: Option<i64>,
+    /// `γ >= 0` of the focal loss `-(1 - p_y)^γ ln p_y` (T. Lin et al., "Focal loss for dense object
+    /// detection", 2017). Index targets without smoothing only.
+    pub focal_gamma: f64,
+    /// `λ >= 0`: adds `λ lse²` to the loss of each row, times its sample weight (B. Zoph et al.,
+    /// "ST-MoE", 2022).
+    pub z_loss: f64,
+    /// `cap > 0`: finite logits become `cap tanh(x / cap)`. Zero for none.
+    pub soft_cap: f32,
+    /// Whether a row without a target (multi-label with all labels zero) is NaN instead of zero.
+    pub empty_is_nan: bool,
+}
+
+impl SoftmaxOptions<'_> {
+    /// Checks what can be checked without a batch.
+    ///
+    /// # Errors
+    /// [`Error::Option`].
+    pub fn check(&self) -> Result<(), Error> {
+        let refused = |option, reason| Err(Error::Option { option, reason });
+        if !self.class_weights.iter().all(|w| w.is_finite() && *w >= 0.0) {
+            return refused("class weights", "expected finite numbers, none below zero");
+        }
+        if !(0.0..=1.0).contains(&self.label_smoothing) {
+            return refused("label smoothing", "expected a number from 0 to 1");
+        }
+        if !(self.focal_gamma.is_finite() && self.focal_gamma >= 0.0) {
+            return refused("focal gamma", "expected a finite number, not below zero");
+        }
+        if !(self.z_loss.is_finite() && self.z_loss >= 0.0) {
+            return refused("z-loss", "expected a finite factor, not below zero");
+        }
+        if !(self.soft_cap.is_finite() && self.soft_cap >= 0.0) {
+            return refused("soft cap", "expected a positive finite number, or zero for none");
+        }
+        if self.focal_gamma != 0.0 && self.label_smoothing != 0.0 {
+            return refused(
+                "focal gamma",
+                "the focal loss is defined by the probability of the one right class; \
+                 smoothed targets have several",
+            );
+        }
+        Ok(())
+    }
+
+    /// Checks what depends on the targets.
+    fn check_targets(&self, targets: &SoftmaxTargets<'_>) -> Result<(), Error> {
+        let refused = |option, reason| Err(Error::Option { option, reason });
+        let index = matches!(targets, SoftmaxTargets::Index(_));
+        if self.ignore_index.is_some() && !index {
+            return refused(
+                "ignore index",
+                "only targets that are indices can be ignored by index",
+            );
+        }
+        if self.focal_gamma != 0.0 && !index {
+            return refused("focal gamma", "the focal loss needs the index of the one right class");
+        }
+        match targets {
+            SoftmaxTargets::Teacher(_, temperature) => {
+                if !(temperature.is_finite() && *temperature > 0.0) {
+                    return refused("temperature", "expected a positive finite number");
+                }
+                if self.label_smoothing != 0.0 {
+                    return refused(
+                        "label smoothing",
+                        "a teacher's distribution is smoothed by its temperature",
+                    );
+                }
+                if self.soft_cap != 0.0 || self.z_loss != 0.0 {
+                    return refused(
+                        "distillation",
+                        "soft cap and z-loss are defined for logits without a temperature",
+                    );
+                }
+            }
+            SoftmaxTargets::MultiLabel(_, MultiLabel::Caffe)
+                if self.label_smoothing != 0.0 || !self.class_weights.is_empty() =>
+            {
+                return refused(
+                    "Caffe gradient",
+                    "the layer that it is for has neither class weights nor label smoothing",
+                );
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn check_hessian(&self, outputs: &Outputs<'_>, classes: usize) -> Result<(), Error> {
+        if outputs.hessian.is_empty() {
+            return Ok(());
+        }
+        let reason = if self.focal_gamma != 0.0 || self.soft_cap != 0.0 || self.z_loss != 0.0 {
+            "boosting needs second derivatives that are not negative, and those of the focal loss, \
+             of a soft cap and of the z-loss can be"
+        } else if classes < 2 && outputs.convention == Hessian::LightGbm {
+            "the factor C / (C - 1) of LightGBM needs two classes"
+        } else {
+            return Ok(());
+        };
+        Err(Error::Option { option: "Hessian", reason })
+    }
+}
+
+/// Softmax cross-entropy of a batch of rows, with its gradient.
+///
+/// For logits `x` and target weights `q` (one-hot for an index) the loss of a row is
+/// `Σ q_c (ln Σ e^x - x_c)` and its gradient `(Σ q) softmax(x)_c - q_c`. Both are within 4 ULP,
+/// plus one for each unit of distance between `x_c` and the row's maximum, whose exponential's
+/// argument was itself rounded; also where a confident row's loss is as small as 1e-40.
+/// [`SoftmaxOptions`] has the losses that are made from it.
+///
+/// A row with NaN has NaN for its loss and gradient. A logit of `-inf` is a class that is absent:
+/// its gradient is exactly zero, unless it is the target. A single `+inf` has all of the
+/// probability. No row affects another.
+///
+/// ```
+/// use xent_core::{Batch, Buffers, Level, SoftmaxBatch, SoftmaxTargets};
+///
+/// let logits = [2.0, 1.0, 0.0, 0.0, 3.0, 0.0_f32];
+/// let mut gradient = [0.0; 6];
+/// let sum = SoftmaxBatch::new(
+///     Buffers::Gradient(&logits, &mut gradient),
+///     3,
+///     SoftmaxTargets::Index((&[0_u8, 1]).into()),
+/// )?
+/// .run(Level::detect());
+/// assert!((sum - (0.407606 + 0.094923)).abs() < 1e-5);
+/// # Ok::<(), xent_core::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct SoftmaxBatch<'a> {
+    buffers: Buffers<'a>,
+    job: Job<'a>,
+    outputs: Outputs<'a>,
+}
+
+/// A batch without what is written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Job<'a> {
+    pub(super) shape: Shape,
+    pub(super) targets: SoftmaxTargets<'a>,
+    pub(super) options: SoftmaxOptions<'a>,
+    weights: RowWeights<'a>,
+}
+
+impl<'a> SoftmaxBatch<'a> {
+    /// The plain loss of rows one after the other. Checks all lengths and labels; nothing can go
+    /// wrong afterwards.
+    ///
+    /// # Errors
+    /// [`Error::ZeroClasses`], [`Error::Ragged`], [`Error::Length`] or [`Error::Label`].
+    pub fn new(
+        buffers: Buffers<'a>,
+        classes: usize,
+        targets: SoftmaxTargets<'a>,
+    ) -> Result<Self, Error> {
+        let shape = Shape::rows_of(buffers.len(), classes)?;
+        Self::with_options(buffers, shape, targets, SoftmaxOptions::default())
+    }
+
+    /// A loss with options. Checks all of them, and all lengths and labels; nothing can go wrong
+    /// afterwards.
+    ///
+    /// # Errors
+    /// [`Error::Option`], [`Error::Length`] or [`Error::Label`].
+    pub fn with_options(
+        buffers: Buffers<'a>,
+        shape: Shape,
+        targets: SoftmaxTargets<'a>,
+        options: SoftmaxOptions<'a>,
+    ) -> Result<Self, Error> {
+        options.check()?;
+        options.check_targets(&targets)?;
+        let Shape { classes, logits_stride, gradient_stride, .. } = shape;
+        if !options.class_weights.is_empty() {
+            check_length("class weights", classes, options.class_weights.len())?;
+        }
+        buffers.check(shape.span(logits_stride), shape.span(gradient_stride))?;
+        match &targets {
+            SoftmaxTargets::Index(labels) => {
+                check_length("labels", shape.row_count(), labels.len())?;
+                labels.check(classes, options.ignore_index)?;
+            }
+            SoftmaxTargets::Dense(values) | SoftmaxTargets::MultiLabel(values, _) => {
+                check_length("targets", shape.elements(), values.len())?;
+            }
+            SoftmaxTargets::Teacher(values, _) => {
+                check_length("teacher's logits", shape.elements(), values.len())?;
+            }
+        }
+        let job = Job { shape, targets, options, weights: RowWeights::default() };
+        Ok(Self { buffers, job, outputs: Outputs::default() })
+    }
+
+    /// Multiplies the gradient (not the loss): by one over the rows for a mean.
+    #[must_use]
+    pub fn with_scale(mut self, scale: f64) -> Self {
+        self.job.weights.scale = scale;
+        self
+    }
+
+    /// With factors for the rows.
+    ///
+    /// # Errors
+    /// [`Error::Length`] if there are some, but not one for each row.
+    pub fn with_weights(mut self, weights: RowWeights<'a>) -> Result<Self, Error> {
+        let rows = self.job.shape.row_count();
+        weights.check(rows, rows)?;
+        self.job.weights = weights;
+        Ok(self)
+    }
+
+    /// Also writes the loss of every row.
+    ///
+    /// # Errors
+    /// [`Error::Length`] if there is not one place for each row.
+    pub fn with_losses(mut self, losses: &'a mut [f32]) -> Result<Self, Error> {
+        check_length("losses", self.job.shape.row_count(), losses.len())?;
+        self.outputs.losses = losses;
+        Ok(self)
+    }
+
+    /// Also writes these of every row.
+    ///
+    /// # Errors
+    /// [`Error::Length`] if a slice that is not empty does not have one place for each row (for the
+    /// Hessian: for each logit); [`Error::Option`] if the loss has no Hessian of that convention.
+    pub fn with_outputs(mut self, outputs: Outputs<'a>) -> Result<Self, Error> {
+        let shape = &self.job.shape;
+        outputs.check(shape.row_count(), shape.row_count(), shape.elements())?;
+        self.job.options.check_hessian(&outputs, shape.classes)?;
+        self.outputs = outputs;
+        Ok(self)
+    }
+
+    /// How many rows count, and how much: what a mean may divide by.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        let job = &self.job;
+        let mut tally = Tally { rows: job.shape.row_count(), ..Tally::default() };
+        for row in 0..tally.rows {
+            let plan = job.plan(row);
+            if plan.state == State::Live {
+                let class_weight = match plan.label {
+                    Some(class) => job.class_weight(class),
+                    None => 1.0,
+                };
+                tally.valid_rows += 1;
+                tally.class_weight += class_weight;
+                tally.weight += class_weight * job.weights.sample_weight(row);
+            }
+        }
+        tally
+    }
+
+    /// The first row without a target, if there is one.
+    #[must_use]
+    pub fn first_empty_row(&self) -> Option<usize> {
+        let rows = 0..self.job.shape.row_count();
+        match self.job.targets {
+            SoftmaxTargets::MultiLabel(..) => {
+                rows.into_iter().find(|&row| self.job.plan(row).state == State::Empty)
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Batch for SoftmaxBatch<'_> {
+    fn parts(&self) -> usize {
+        self.job.shape.outer
+    }
+
+    fn parts_per_leaf(&self) -> usize {
+        let Shape { classes, inner, .. } = self.job.shape;
+        (LEAF / (classes * inner).max(1)).max(1)
+    }
+
+    fn split_at(self, part: usize) -> (Self, Self) {
+        let Self { buffers, job, outputs } = self;
+        let Job { shape, targets, options, weights } = job;
+        let rows = part * shape.inner;
+        let elements = rows * shape.classes;
+        let at = |stride| shape.offset(part, stride);
+        let buffers = buffers.split_at(at(shape.logits_stride), at(shape.gradient_stride));
+        let targets = match targets {
+            SoftmaxTargets::Index(labels) => {
+                let (a, b) = labels.split_at(rows);
+                (SoftmaxTargets::Index(a), SoftmaxTargets::Index(b))
+            }
+            SoftmaxTargets::Dense(values) => {
+                let (a, b) = values.split_at(elements);
+                (SoftmaxTargets::Dense(a), SoftmaxTargets::Dense(b))
+            }
+            SoftmaxTargets::MultiLabel(values, gradient) => {
+                let (a, b) = values.split_at(elements);
+                (SoftmaxTargets::MultiLabel(a, gradient), SoftmaxTargets::MultiLabel(b, gradient))
+            }
+            SoftmaxTargets::Teacher(values, temperature) => {
+                let (a, b) = values.split_at(elements);
+                (SoftmaxTargets::Teacher(a, temperature), SoftmaxTargets::Teacher(b, temperature))
+            }
+        };
+        let weights = weights.split_at(rows, rows);
+        let outputs = outputs.split_at(rows, rows, elements);
+        let shapes = (shape.with_outer(part), shape.with_outer(shape.outer - part));
+        (
+            Self {
+                buffers: buffers.0,
+                job: Job { shape: shapes.0, targets: targets.0, options, weights: weights.0 },
+                outputs: outputs.0,
+            },
+            Self {
+                buffers: buffers.1,
+                job: Job { shape: shapes.1, targets: targets.1, options, weights: weights.1 },
+                outputs: outputs.1,
+            },
+        )
+    }
+
+    fn run_leaf(self, level: Level) -> f64 {
+        let Self { buffers, job, outputs } = self;
+        match buffers {
+            Buffers::Loss(x) => job.run(level, Cells::loss(x), outputs),
+            Buffers::Gradient(x, g) => job.run(level, Cells::<WRITE>::beside(x, g), outputs),
+            Buffers::InPlace(x) => job.run(level, Cells::<WRITE>::in_place(x), outputs),
+            Buffers::Accumulate(x, g) => job.run(level, Cells::<ADD>::beside(x, g), outputs),
+        }
+    }
+}
+
+/// What is to be done with a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    Live,
+    /// It has no part in the batch.
+    Ignored,
+    /// It has no target.
+    Empty,
+}
+
+/// A row's own targets and factors.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Plan {
+    pub(super) state: State,
+    pub(super) label: Option<usize>,
+    /// The weight of the label.
+    pub(super) spike: f64,
+    /// What dense targets are multiplied with.
+    pub(super) keep: f64,
+    pub(super) factors: Factors<f64>,
+}
+
+impl Plan {
+    const NONE: Self = Self {
+        state: State::Ignored,
+        label: None,
+        spike: 0.0,
+        keep: 0.0,
+        factors: Factors { loss: 0.0, gradient: 0.0 },
+    };
+}
+
+impl Job<'_> {
+    pub(super) fn class_weight(&self, class: usize) -> f64 {
+        self.options.class_weights.get(class).map_or(1.0, |&weight| f64::from(weight))
+    }
+
+    /// What label smoothing gives to every class.
+    pub(super) fn even(&self) -> f64 {
+        self.options.label_smoothing / self.shape.classes as f64
+    }
+
+    pub(super) fn is_caffe(&self) -> bool {
+        matches!(self.targets, SoftmaxTargets::MultiLabel(_, MultiLabel::Caffe))
+    }
+
+    pub(super) fn dense(&self) -> &[f32] {
+        match self.targets {
+            SoftmaxTargets::Index(_) => &[],
+            SoftmaxTargets::Dense(values)
+            | SoftmaxTargets::MultiLabel(values, _)
+            | SoftmaxTargets::Teacher(values, _) => values,
+        }
+    }
+
+    fn plan(&self, row: usize) -> Plan {
+        let sample_weight = self.weights.sample_weight(row);
+        let factors = Factors {
+            loss: sample_weight,
+            gradient: sample_weight * self.weights.scale * self.weights.upstream_of(row),
+        };
+        let state = if sample_weight == 0.0 { State::Ignored } else { State::Live };
+        let keep = 1.0 - self.options.label_smoothing;
+        let mut plan = Plan { state, label: None, spike: 0.0, keep, factors };
+        match self.targets {
+            SoftmaxTargets::Index(labels) => {
+                let label = labels.get(row);
+                if label.is_some() && label == self.options.ignore_index {
+                    plan.state = State::Ignored;
+                } else {
+                    plan.label = label.and_then(|label| usize::try_from(label).ok());
+                    plan.spike = keep * plan.label.map_or(0.0, |class| self.class_weight(class));
+                }
+            }
+            SoftmaxTargets::Dense(_) => {}
+            SoftmaxTargets::MultiLabel(labels, _) => {
+                let labels = (0..self.shape.classes)
+                    .filter_map(|class| labels.get(self.shape.place(row, class)));
+                match labels.filter(|label| **label != 0.0).count() {
+                    0 if plan.state == State::Live => plan.state = State::Empty,
+                    count => plan.keep = keep / count as f64,
+                }
+            }
+            SoftmaxTargets::Teacher(_, temperature) => {
+                // The loss has a factor of τ², and the logits of 1 / τ.
+                let temperature = f64::from(temperature);
+                plan.factors.loss *= temperature * temperature;
+                plan.factors.gradient *= temperature;
+            }
+        }
+        plan
+    }
+
+    /// The one place that chooses how the rows are computed: by the shape and the kind of the loss
+    /// alone, so that a row has the same bits alone and in a batch.
+    fn run<const MODE: u8>(
+        self,
+        level: Level,
+        cells: Cells<'_, MODE>,
+        outputs: Outputs<'_>,
+    ) -> f64 {
+        let Self { options, targets, .. } = self;
+        let by_lanes = self.shape.inner != 1 || self.shape.classes <= lanes::CLASSES;
+        let any_class = !outputs.predicted.is_empty() || !outputs.hessian.is_empty();
+        let one_class = matches!(targets, SoftmaxTargets::Index(_))
+            && options.label_smoothing == 0.0
+            && !any_class;
+        if let SoftmaxTargets::Teacher(_, temperature) = targets {
+            let map = Temperature { inverse: 1.0 / temperature };
+            let leaf = Leaf::<_, TEACHER, MODE> { job: self, cells, outputs, map };
+            leaf.run_on(level, by_lanes)
+        } else if options.soft_cap != 0.0 {
+            let map = SoftCap { cap: options.soft_cap };
+            Leaf::<_, SPREAD, MODE> { job: self, cells, outputs, map }.run_on(level, by_lanes)
+        } else if one_class {
+            let leaf = Leaf::<_, LABEL, MODE> { job: self, cells, outputs, map: Identity };
+            leaf.run_on(level, by_lanes)
+        } else {
+            let leaf = Leaf::<_, SPREAD, MODE> { job: self, cells, outputs, map: Identity };
+            leaf.run_on(level, by_lanes)
+        }
+    }
+}
+
+/// Leaf of a batch: everything the kernels need.
+struct Leaf<'a, 'o, Z, const KIND: u8, const MODE: u8> {
+    job: Job<'a>,
+    cells: Cells<'o, MODE>,
+    outputs: Outputs<'o>,
+    map: Z,
+}
+
+impl<Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, Z, KIND, MODE> {
+    fn run_on(self, level: Level, by_lanes: bool) -> f64 {
+        if by_lanes { level.run(ByLanes(self)) } else { level.run(ByRows(self)) }
+    }
+
+    fn task(&self) -> RowTask<Z> {
+        let SoftmaxOptions { focal_gamma, z_loss, .. } = self.job.options;
+        RowTask { map: self.map, terms: Terms { gamma: focal_gamma, z_loss } }
+    }
+}
+
+/// One row after the other.
+struct ByRows<L>(L);
+
+impl<Z: LogitMap, const KIND: u8, const MODE: u8> Kernel for ByRows<Leaf<'_, '_, Z, KIND, MODE>> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> f64 {
+        let task = self.0.task();
+        let Leaf { job, mut cells, mut outputs, .. } = self.0;
+        let Shape { classes, logits_stride, gradient_stride, .. } = job.shape;
+        let mut sum = 0.0;
+        for row in 0..job.shape.row_count() {
+            let plan = job.plan(row);
+            let cells = cells.part(row * logits_stride, row * gradient_stride, classes);
+            sum += job.row::<S, Z, KIND, MODE>(simd, row, &plan, cells, task, &mut outputs);
+        }
+        sum
+    }
+}
+
+impl Job<'_> {
+    #[inline(always)]
+    fn row<S: Simd, Z: LogitMap, const KIND: u8, const MODE: u8>(
+        &self,
+        simd: S,
+        row: usize,
+        plan: &Plan,
+        mut cells: Cells<'_, MODE>,
+        task: RowTask<Z>,
+        outputs: &mut Outputs<'_>,
+    ) -> f64 {
+        if plan.state != State::Live {
+            return self.unsettled_row(row, plan, &mut cells, outputs, |class| class);
+        }
+        let classes = self.shape.classes;
+        let options = &self.options;
+        let dense = self.dense();
+        let dense = dense.get(row * classes..(row + 1) * classes).unwrap_or(&[]);
+        let spike = plan.label.map(|class| Spike { class, weight: plan.spike });
+        let factors = plan.factors;
+        let done = match KIND {
+            LABEL => self.kernel_row::<S, _, Z, MODE>(
+                simd,
+                row,
+                cells.reborrow(),
+                Label(spike),
+                task,
+                factors,
+                outputs,
+            ),
+            TEACHER => {
+                let teacher = softmax::row_sums::<S::F32, _, Z, LOSS>(
+                    simd,
+                    &mut Cells::loss(dense),
+                    NoTargets,
+                    task.map,
+                );
+                teacher.and_then(|sums| {
+                    let targets = Teacher {
+                        logits: dense,
+                        max: sums.max,
+                        inverse: task.map.unit(),
+                        sum: sums.sum(),
+                        ln_sum: sums.ln_sum(),
+                        class_weights: options.class_weights,
+                    };
+                    self.kernel_row::<S, _, Z, MODE>(
+                        simd,
+                        row,
+                        cells.reborrow(),
+                        targets,
+                        task,
+                        factors,
+                        outputs,
+                    )
+                })
+            }
+            _ => {
+                let targets = Spread {
+                    spike,
+                    dense,
+                    keep: plan.keep as f32,
+                    even: self.even() as f32,
+                    class_weights: options.class_weights,
+                    per_label: self.is_caffe().then_some(plan.keep as f32),
+                };
+                self.kernel_row::<S, _, Z, MODE>(
+                    simd,
+                    row,
+                    cells.reborrow(),
+                    targets,
+                    task,
+                    factors,
+                    outputs,
+                )
+            }
+        };
+        match done {
+            Some(loss) => loss,
+            None => self.unsettled_row(row, plan, &mut cells, outputs, |class| class),
+        }
+    }
+
+    #[inline(always)]
+    fn kernel_row<S: Simd, T: Targets, Z: LogitMap, const MODE: u8>(
+        &self,
+        simd: S,
+        row: usize,
+        cells: Cells<'_, MODE>,
+        targets: T,
+        task: RowTask<Z>,
+        factors: Factors<f64>,
+        outputs: &mut Outputs<'_>,
+    ) -> Option<f64> {
+        let classes = self.shape.classes;
+        // What a second derivative is multiplied with has the whole weight of the row.
+        let curvature = outputs.convention.softmax(factors.gradient, classes);
+        let hessian = outputs.hessian.get_mut(row * classes..(row + 1) * classes);
+        let result = softmax::row::<S::F32, T, Z, MODE>(
+            simd,
+            cells,
+            targets,
+            task,
+            factors,
+            curvature,
+            hessian.unwrap_or(&mut []),
+        )?;
+        outputs.put_row(row, result.loss, result.log_sum_exp, result.apart);
+        Some(result.loss)
+    }
+}
+
+/// A row in each lane.
+struct ByLanes<L>(L);
+
+impl<Z: LogitMap, const KIND: u8, const MODE: u8> Kernel for ByLanes<Leaf<'_, '_, Z, KIND, MODE>> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> f64 {
+        let mut leaf = self.0;
+        let Shape { outer, inner, .. } = leaf.job.shape;
+        let mut sum = 0.0;
+        if inner == 1 {
+            for first in (0..outer).step_by(ROWS) {
+                sum += leaf.transposed::<S>(simd, first, ROWS.min(outer - first));
+            }
+        } else {
+            for block in 0..outer {
+                for position in (0..inner).step_by(ROWS) {
+                    let rows = ROWS.min(inner - position);
+                    sum += leaf.columns::<S>(simd, block, position, rows);
+                }
+            }
+        }
+        sum
+    }
+}
+
+impl<Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, Z, KIND, MODE> {
+    /// Rows of few classes, through a transposed copy.
+    #[inline(always)]
+    fn transposed<S: Simd>(&mut self, simd: S, first: usize, rows: usize) -> f64 {
+        let classes = self.job.shape.classes;
+        let Shape { logits_stride, gradient_stride, .. } = self.job.shape;
+        let mut values = [0.0_f32; lanes::CLASSES * ROWS];
+        let mut weights = [0.0_f32; lanes::CLASSES * ROWS];
+        let mut hessian = [0.0_f32; lanes::CLASSES * ROWS];
+        for row in 0..rows {
+            let cells = self.cells.part((first + row) * logits_stride, 0, classes);
+            for (column, &x) in values.chunks_exact_mut(ROWS).zip(cells.logits()) {
+                column[row] = x;
+            }
+        }
+        if KIND != LABEL {
+            let dense = self.job.dense().get(first * classes..).unwrap_or(&[]);
+            for (row, dense) in dense.chunks_exact(classes).take(rows).enumerate() {
+                for (column, &t) in weights.chunks_exact_mut(ROWS).zip(dense) {
+                    column[row] = t;
+                }
+            }
+        }
+
+        let grid = Grid { stride: ROWS, first: 0, rows: ROWS };
+        let (mut block, plans) = self.job.block(first, rows, grid, self.outputs.convention);
+        if !self.job.dense().is_empty() {
+            block.targets.dense = &weights;
+        }
+        let mut results = BlockResults::new();
+        let wants_hessian = !self.outputs.hessian.is_empty();
+        let out = wants_hessian.then_some(hessian.as_mut_slice());
+        let task = self.task();
+        if MODE == LOSS {
+            let cells = Cells::loss(&values);
+            block.run::<S::F32, Z, KIND, LOSS>(simd, cells, task, out, &mut results);
+        } else {
+            let cells = Cells::<WRITE>::in_place(&mut values);
+            block.run::<S::F32, Z, KIND, WRITE>(simd, cells, task, out, &mut results);
+        }
+
+        let mut sum = 0.0;
+        for (row, plan) in plans.iter().enumerate().take(rows) {
+            let index = first + row;
+            let mut cells =
+                self.cells.part(index * logits_stride, index * gradient_stride, classes);
+            if wants_hessian {
+                let place = self.outputs.hessian.get_mut(index * classes..).unwrap_or(&mut []);
+                for (place, column) in
+                    place.iter_mut().zip(hessian.chunks_exact(ROWS)).take(classes)
+                {
+                    *place = column[row];
+                }
+            }
+            let settled = put_results(&results, row, index, &mut self.outputs);
+            let same = |class: usize| class;
+            sum += match settled {
+                Some(loss) => {
+                    for (class, column) in values.chunks_exact(ROWS).enumerate().take(classes) {
+                        cells.put_one(class, column[row]);
+                    }
+                    loss
+                }
+                None => self.job.unsettled_row(index, plan, &mut cells, &mut self.outputs, same),
+            };
+        }
+        sum
+    }
+
+    /// Neighbouring rows whose class axis is not the last one.
+    #[inline(always)]
+    fn columns<S: Simd>(&mut self, simd: S, outer: usize, position: usize, rows: usize) -> f64 {
+        let Shape { classes, inner, logits_stride, gradient_stride, .. } = self.job.shape;
+        let first = outer * inner + position;
+        let grid = Grid { stride: inner, first: position, rows };
+        let (mut block, plans) = self.job.block(first, rows, grid, self.outputs.convention);
+        let plane = outer * classes * inner..(outer + 1) * classes * inner;
+        block.targets.dense = self.job.dense().get(plane.clone()).unwrap_or(&[]);
+        let mut results = BlockResults::new();
+        let task = self.task();
+        let mut cells =
+            self.cells.part(outer * logits_stride, outer * gradient_stride, classes * inner);
+        let hessian = self.outputs.hessian.get_mut(plane);
+        block.run::<S::F32, Z, KIND, MODE>(simd, cells.reborrow(), task, hessian, &mut results);
+        let mut sum = 0.0;
+        for (row, plan) in plans.iter().enumerate().take(rows) {
+            let index = first + row;
+            let place = |class: usize| class * inner + position + row;
+            sum += match put_results(&results, row, index, &mut self.outputs) {
+                Some(loss) => loss,
+                None => self.job.unsettled_row(index, plan, &mut cells, &mut self.outputs, place),
+            };
+        }
+        sum
+    }
+}
+
+impl Job<'_> {
+    /// What the kernel needs of so many rows, without the dense targets; and their plans.
+    #[inline(always)]
+    fn block(
+        &self,
+        first: usize,
+        rows: usize,
+        grid: Grid,
+        hessian: Hessian,
+    ) -> (Block<'_>, [Plan; ROWS]) {
+        let zeros: OfRows = [0.0; ROWS];
+        let mut plans = [Plan::NONE; ROWS];
+        let targets = BlockTargets {
+            labels: [-1.0; ROWS],
+            spikes: zeros,
+            dense: &[],
+            dense_grid: grid,
+            keep: zeros,
+            even: self.even() as f32,
+            class_weights: self.options.class_weights,
+            caffe: self.is_caffe(),
+        };
+        let mut block = Block {
+            classes: self.shape.classes,
+            grid,
+            targets,
+            // Lanes past the last row are as good as any.
+            live: [1.0; ROWS],
+            loss_factors: zeros,
+            gradient_factors: zeros,
+            hessian,
+        };
+        for (row, place) in plans.iter_mut().enumerate().take(rows) {
+            let plan = self.plan(first + row);
+            block.targets.labels[row] = plan.label.map_or(-1.0, |class| class as f32);
+            block.targets.spikes[row] = plan.spike as f32;
+            block.targets.keep[row] = plan.keep as f32;
+            block.live[row] = if plan.state == State::Live { 1.0 } else { 0.0 };
+            block.loss_factors[row] = plan.factors.loss as f32;
+            block.gradient_factors[row] = plan.factors.gradient as f32;
+            *place = plan;
+        }
+        (block, plans)
+    }
+}
+
+/// Writes what is known of a row of a block: its loss, unless it has to be settled otherwise.
+#[inline(always)]
+fn put_results(
+    results: &BlockResults,
+    row: usize,
+    index: usize,
+    outputs: &mut Outputs<'_>,
+) -> Option<f64> {
+    if results.finite[row] != 1.0 {
+        return None;
+    }
+    let loss = f64::from(results.loss[row]);
+    // A class is counted in f32, exactly.
+    outputs.put_row(index, loss, f64::from(results.log_sum_exp[row]), results.apart[row] as usize);
+    Some(loss)
+}

@@ -1,0 +1,129 @@
+//! Where the rows and classes of a batch are in memory.
+
+use crate::error::Error;
+
+/// The shape of a batch: how many rows of how many classes, and where they are.
+///
+/// Rows one after the other, each at its stride; or, for a class axis that is not the last one,
+/// `outer` blocks of `classes × inner` elements, in which a class is contiguous and a row is not:
+/// the layout of an image batch `(N, C, H, W)` with `inner = H × W`. Row `n · inner + d` of a batch
+/// is the position `d` of block `n`.
+///
+/// ```
+/// use xent_core::Shape;
+///
+/// assert_eq!(Shape::rows(8, 10)?.elements(), 80);
+/// assert_eq!(Shape::columns(8, 21, 256 * 256)?.row_count(), 8 * 256 * 256);
+/// # Ok::<(), xent_core::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    pub(crate) outer: usize,
+    pub(crate) classes: usize,
+    pub(crate) inner: usize,
+    /// From a row (a block, if `inner` is not one) to the next.
+    pub(crate) logits_stride: usize,
+    pub(crate) gradient_stride: usize,
+}
+
+impl Shape {
+    /// Rows of `classes` elements, one after the other.
+    ///
+    /// # Errors
+    /// [`Error::ZeroClasses`]; [`Error::TooLarge`] if there would be more elements than `usize` has
+    /// numbers.
+    pub fn rows(rows: usize, classes: usize) -> Result<Self, Error> {
+        Self::columns(rows, classes, 1)
+    }
+
+    /// As many rows of `classes` elements as `elements` are.
+    ///
+    /// # Errors
+    /// [`Error::ZeroClasses`]; [`Error::Ragged`] if the last row would not be whole.
+    pub fn rows_of(elements: usize, classes: usize) -> Result<Self, Error> {
+        if classes == 0 {
+            return Err(Error::ZeroClasses);
+        }
+        if !elements.is_multiple_of(classes) {
+            return Err(Error::Ragged { found: elements, classes });
+        }
+        Self::rows(elements / classes, classes)
+    }
+
+    /// `outer` blocks of `classes × inner` elements.
+    ///
+    /// # Errors
+    /// As [`rows`](Self::rows).
+    pub fn columns(outer: usize, classes: usize, inner: usize) -> Result<Self, Error> {
+        if classes == 0 {
+            return Err(Error::ZeroClasses);
+        }
+        let too_large = Error::TooLarge { rows: outer.saturating_mul(inner), classes };
+        let stride = classes.checked_mul(inner).ok_or(too_large)?;
+        stride.checked_mul(outer).ok_or(too_large)?;
+        Ok(Self { outer, classes, inner, logits_stride: stride, gradient_stride: stride })
+    }
+
+    /// With so many elements from the start of a row (of a block) to the next, in the logits and in
+    /// the gradient; what is between is neither read nor written.
+    ///
+    /// # Errors
+    /// [`Error::Length`] if a stride is shorter than a row; [`Error::TooLarge`].
+    pub fn with_strides(mut self, logits: usize, gradient: usize) -> Result<Self, Error> {
+        let shortest = self.classes * self.inner;
+        for (of, found) in [("stride of the logits", logits), ("stride of the gradient", gradient)]
+        {
+            if found < shortest {
+                return Err(Error::Length { of, expected: shortest, found });
+            }
+            if found.checked_mul(self.outer).is_none() {
+                return Err(Error::TooLarge { rows: self.outer, classes: found });
+            }
+        }
+        self.logits_stride = logits;
+        self.gradient_stride = gradient;
+        Ok(self)
+    }
+
+    /// The number of classes.
+    #[must_use]
+    pub fn classes(&self) -> usize {
+        self.classes
+    }
+
+    /// The number of rows, each with a loss of its own.
+    #[must_use]
+    pub fn row_count(&self) -> usize {
+        self.outer * self.inner
+    }
+
+    /// The number of logits, what is between the rows not counted.
+    #[must_use]
+    pub fn elements(&self) -> usize {
+        self.row_count() * self.classes
+    }
+
+    /// The length that a slice with that stride must have: nothing follows the last row.
+    pub(crate) fn span(&self, stride: usize) -> usize {
+        match self.outer.checked_sub(1) {
+            Some(before) => before * stride + self.classes * self.inner,
+            None => 0,
+        }
+    }
+
+    /// Where a row (a block) begins; the end, after the last.
+    pub(crate) fn offset(&self, part: usize, stride: usize) -> usize {
+        if part < self.outer { part * stride } else { self.span(stride) }
+    }
+
+    /// The first so many blocks.
+    pub(crate) fn with_outer(self, outer: usize) -> Self {
+        Self { outer, ..self }
+    }
+
+    /// Where dense targets of a class of a row are.
+    pub(crate) fn place(&self, row: usize, class: usize) -> usize {
+        let (outer, position) = (row / self.inner, row % self.inner);
+        (outer * self.classes + class) * self.inner + position
+    }
+}
