@@ -129,7 +129,8 @@ macro_rules! labels {
             }
 
             /// The label of a row; `None` past the end, or if it is too large for any class.
-            pub(crate) fn get(&self, row: usize) -> Option<i64> {
+            #[must_use]
+            pub fn get(&self, row: usize) -> Option<i64> {
                 match self {
                     $(Self::$variant(labels) => {
                         labels.get(row).and_then(|&label| i64::try_from(label).ok())

@@ -1,6 +1,6 @@
 //! Where the rows and classes of a batch are in memory.
 
-use crate::error::Error;
+use crate::error::{Error, check_length};
 
 /// The shape of a batch: how many rows of how many classes, and where they are.
 ///
@@ -103,6 +103,14 @@ impl Shape {
         self.row_count() * self.classes
     }
 
+    /// Checks that a slice of logits has the length of this shape.
+    ///
+    /// # Errors
+    /// [`Error::Length`].
+    pub fn check(&self, logits: usize) -> Result<(), Error> {
+        check_length("logits", self.span(self.logits_stride), logits)
+    }
+
     /// The length that a slice with that stride must have: nothing follows the last row.
     pub(crate) fn span(&self, stride: usize) -> usize {
         match self.outer.checked_sub(1) {
@@ -121,8 +129,15 @@ impl Shape {
         Self { outer, ..self }
     }
 
-    /// Where dense targets of a class of a row are.
-    pub(crate) fn place(&self, row: usize, class: usize) -> usize {
+    /// Where the logit of a class of a row is among the logits.
+    #[must_use]
+    pub fn logit_place(&self, row: usize, class: usize) -> usize {
+        row / self.inner * self.logits_stride + class * self.inner + row % self.inner
+    }
+
+    /// Where a class of a row is in an array of the logits' shape without a stride.
+    #[must_use]
+    pub fn place(&self, row: usize, class: usize) -> usize {
         let (outer, position) = (row / self.inner, row % self.inner);
         (outer * self.classes + class) * self.inner + position
     }

@@ -3,15 +3,28 @@
 use core::fmt;
 
 /// Why a call was refused. Nothing has been written when one is returned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Error {
     /// The shapes or labels do not fit together.
     Input(xent_core::Error),
     /// One value was asked for, but [`Reduction::None`](crate::Reduction::None) has one a row.
     NotReduced,
-    /// Index targets were given to a loss whose targets are a number for every logit.
-    IndexTargets,
+    /// The loss has no targets of that kind.
+    Targets {
+        /// What it expects, in words.
+        expected: &'static str,
+        /// What it was given.
+        found: &'static str,
+    },
+    /// Every row is ignored, or all weights are zero, and that was to be an error.
+    NothingValid,
+    /// An upstream gradient for each row was given to a loss that is reduced to one value.
+    UpstreamOfRows,
+    /// The gradient was asked for twice: in place of the logits, and elsewhere.
+    TwoGradients,
+    /// An array's elements are not where rows or columns of classes can be read without a copy.
+    Layout,
 }
 
 impl fmt::Display for Error {
@@ -20,10 +33,24 @@ impl fmt::Display for Error {
             Self::Input(error) => error.fmt(f),
             Self::NotReduced => f.write_str(
                 "the reduction is none, which has a loss for each row instead of one value: \
-                 ask for them with `losses` or `losses_and_grad`",
+                 ask for them with `losses` or `evaluate`",
             ),
-            Self::IndexTargets => f.write_str(
-                "a sigmoid loss has a target for every logit: expected dense targets, found indices",
+            Self::Targets { expected, found } => {
+                write!(f, "wrong kind of targets: expected {expected}, found {found}")
+            }
+            Self::NothingValid => {
+                f.write_str("nothing to take a mean of: every row is ignored or has no weight")
+            }
+            Self::UpstreamOfRows => f.write_str(
+                "an upstream gradient for each row goes with a loss for each row: \
+                 use the reduction none, or a scale",
+            ),
+            Self::TwoGradients => {
+                f.write_str("the gradient takes the place of the logits: ask for no other")
+            }
+            Self::Layout => f.write_str(
+                "the array cannot be read without a copy: expected the class axis, or all axes \
+                 after it, to be contiguous; make a copy in standard layout",
             ),
         }
     }
@@ -33,7 +60,7 @@ impl core::error::Error for Error {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
             Self::Input(error) => Some(error),
-            Self::NotReduced | Self::IndexTargets => None,
+            _ => None,
         }
     }
 }

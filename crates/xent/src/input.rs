@@ -1,35 +1,10 @@
 //! Logits and targets with their shapes.
 
-use xent_core::{Error as InputError, Labels};
+use xent_core::{Labels, Shape};
 
 use crate::Error;
 
-/// Checks that `len` elements are whole rows: how many.
-fn rows(len: usize, classes: usize) -> Result<usize, Error> {
-    if classes == 0 {
-        return Err(InputError::ZeroClasses.into());
-    }
-    if !len.is_multiple_of(classes) {
-        return Err(InputError::Ragged { found: len, classes }.into());
-    }
-    Ok(len / classes)
-}
-
-/// Checks that `rows` rows of `classes` classes are `len` elements.
-fn shape(len: usize, rows: usize, classes: usize) -> Result<(), Error> {
-    if classes == 0 {
-        return Err(InputError::ZeroClasses.into());
-    }
-    match rows.checked_mul(classes) {
-        None => Err(InputError::TooLarge { rows, classes }.into()),
-        Some(expected) if expected != len => {
-            Err(InputError::Length { of: "logits", expected, found: len }.into())
-        }
-        Some(_) => Ok(()),
-    }
-}
-
-/// Logits of a batch, row after row: shape `(rows, classes)`.
+/// The logits of a batch, with their [`Shape`].
 ///
 /// ```
 /// use xent::Logits;
@@ -41,42 +16,10 @@ fn shape(len: usize, rows: usize, classes: usize) -> Result<(), Error> {
 #[derive(Clone, Copy, Debug)]
 pub struct Logits<'a> {
     pub(crate) values: &'a [f32],
-    pub(crate) classes: usize,
+    pub(crate) shape: Shape,
 }
 
-impl<'a> Logits<'a> {
-    /// As many rows of `classes` logits as there are.
-    ///
-    /// # Errors
-    /// [`Error::Input`] if `classes` is zero or the last row is not whole.
-    pub fn new(values: &'a [f32], classes: usize) -> Result<Self, Error> {
-        rows(values.len(), classes)?;
-        Ok(Self { values, classes })
-    }
-
-    /// Exactly `rows` rows of `classes` logits.
-    ///
-    /// # Errors
-    /// [`Error::Input`] if `classes` is zero or there are more or fewer elements than that.
-    pub fn with_shape(values: &'a [f32], rows: usize, classes: usize) -> Result<Self, Error> {
-        shape(values.len(), rows, classes)?;
-        Ok(Self { values, classes })
-    }
-
-    /// The number of rows.
-    #[must_use]
-    pub fn rows(&self) -> usize {
-        self.values.len() / self.classes
-    }
-
-    /// The number of classes.
-    #[must_use]
-    pub fn classes(&self) -> usize {
-        self.classes
-    }
-}
-
-/// Logits that will give their place to their gradient: shape `(rows, classes)`.
+/// Logits that will give their place to their gradient.
 ///
 /// ```
 /// use xent::{LogitsMut, SoftmaxCrossEntropy, Targets};
@@ -90,17 +33,88 @@ impl<'a> Logits<'a> {
 #[derive(Debug)]
 pub struct LogitsMut<'a> {
     pub(crate) values: &'a mut [f32],
-    pub(crate) classes: usize,
+    pub(crate) shape: Shape,
 }
 
-impl<'a> LogitsMut<'a> {
-    /// As many rows of `classes` logits as there are.
-    ///
-    /// # Errors
-    /// [`Error::Input`] if `classes` is zero or the last row is not whole.
-    pub fn new(values: &'a mut [f32], classes: usize) -> Result<Self, Error> {
-        rows(values.len(), classes)?;
-        Ok(Self { values, classes })
+macro_rules! constructors {
+    ($name:ident, $slice:ty) => {
+        impl<'a> $name<'a> {
+            /// Rows one after the other, as many of `classes` logits as there are: shape
+            /// `(rows, classes)`.
+            ///
+            /// # Errors
+            /// [`Error::Input`] if `classes` is zero or the last row is not whole.
+            pub fn new(values: $slice, classes: usize) -> Result<Self, Error> {
+                let shape = Shape::rows_of(values.len(), classes)?;
+                Ok(Self { values, shape })
+            }
+
+            /// Exactly `rows` rows of `classes` logits.
+            ///
+            /// # Errors
+            /// [`Error::Input`] if `classes` is zero or there are more or fewer elements than that.
+            pub fn with_shape(values: $slice, rows: usize, classes: usize) -> Result<Self, Error> {
+                Self::of(values, Shape::rows(rows, classes)?)
+            }
+
+            /// `rows` rows of `classes` logits, with `stride` elements from the start of one to the
+            /// next. The gradient has the same stride; what is between the rows is left alone. The
+            /// last row may end where its logits do.
+            ///
+            /// # Errors
+            /// [`Error::Input`] if the stride is shorter than a row or there are not as many
+            /// elements.
+            pub fn with_stride(
+                values: $slice,
+                rows: usize,
+                classes: usize,
+                stride: usize,
+            ) -> Result<Self, Error> {
+                Self::of(values, Shape::rows(rows, classes)?.with_strides(stride, stride)?)
+            }
+
+            /// A class axis that is not the last one: shape `(outer, classes, inner)`, as for images
+            /// `(N, C, H, W)` with `inner = H × W`. Row `n · inner + d` is the position `d` of
+            /// block `n`.
+            ///
+            /// # Errors
+            /// [`Error::Input`] if `classes` is zero or there are more or fewer elements than that.
+            pub fn with_columns(
+                values: $slice,
+                outer: usize,
+                classes: usize,
+                inner: usize,
+            ) -> Result<Self, Error> {
+                Self::of(values, Shape::columns(outer, classes, inner)?)
+            }
+
+            /// Of any shape; a slice too short for it is refused when it is used.
+            pub(crate) fn of(values: $slice, shape: Shape) -> Result<Self, Error> {
+                shape.check(values.len())?;
+                Ok(Self { values, shape })
+            }
+
+            /// The number of rows.
+            #[must_use]
+            pub fn rows(&self) -> usize {
+                self.shape.row_count()
+            }
+
+            /// The number of classes.
+            #[must_use]
+            pub fn classes(&self) -> usize {
+                self.shape.classes()
+            }
+        }
+    };
+}
+constructors!(Logits, &'a [f32]);
+constructors!(LogitsMut, &'a mut [f32]);
+
+impl Logits<'_> {
+    /// One logit.
+    pub(crate) fn get(&self, row: usize, class: usize) -> f32 {
+        self.values[self.shape.logit_place(row, class)]
     }
 }
 
@@ -110,13 +124,25 @@ impl<'a> LogitsMut<'a> {
 pub enum Targets<'a> {
     /// The index of the right class of each row: shape `(rows,)`.
     Index(Labels<'a>),
-    /// A number for every class of every row: shape `(rows, classes)`. For softmax any non-negative
-    /// weights; for sigmoid 0, 1 or a number between.
+    /// A number for every logit, of the logits' shape (without a stride). For softmax any
+    /// non-negative weights; for multi-label softmax the labels; for sigmoid 0, 1 or a number
+    /// between.
     Dense(&'a [f32]),
+    /// Zero or one for every logit, as integers of the logits' shape.
+    MultiHot(Labels<'a>),
+    /// The classes that each row belongs to: `classes[offsets[r]..offsets[r + 1]]`.
+    Positives {
+        /// Where the classes of each row begin, and where the last ones end: `rows + 1` numbers.
+        offsets: &'a [usize],
+        /// The classes, row after row.
+        classes: Labels<'a>,
+    },
+    /// The logits of a teacher, of the logits' shape.
+    Teacher(&'a [f32]),
 }
 
 impl<'a> Targets<'a> {
-    /// The index of the right class of each row, as `u8` to `u64`, `usize`, `i32` or `i64`.
+    /// The index of the right class of each row, of any integer type from 8 to 64 bits.
     ///
     /// ```
     /// use xent::Targets;
@@ -137,5 +163,49 @@ impl<'a> Targets<'a> {
     #[must_use]
     pub fn dense(values: &'a [f32]) -> Self {
         Self::Dense(values)
+    }
+
+    /// Zero or one for every class of every row, as integers.
+    #[must_use]
+    pub fn multi_hot<T>(values: &'a [T]) -> Self
+    where
+        &'a [T]: Into<Labels<'a>>,
+    {
+        Self::MultiHot(values.into())
+    }
+
+    /// The classes that each row belongs to, row after row: those of row `r` are
+    /// `classes[offsets[r]..offsets[r + 1]]`.
+    ///
+    /// ```
+    /// use xent::Targets;
+    ///
+    /// // The first row is of classes 0 and 3, the second of none, the third of class 1.
+    /// let targets = Targets::positives(&[0, 2, 2, 3], &[0_u32, 3, 1]);
+    /// # let _ = targets;
+    /// ```
+    #[must_use]
+    pub fn positives<T>(offsets: &'a [usize], classes: &'a [T]) -> Self
+    where
+        &'a [T]: Into<Labels<'a>>,
+    {
+        Self::Positives { offsets, classes: classes.into() }
+    }
+
+    /// The logits of a teacher.
+    #[must_use]
+    pub fn teacher(logits: &'a [f32]) -> Self {
+        Self::Teacher(logits)
+    }
+
+    /// The kind, in words.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Index(_) => "indices",
+            Self::Dense(_) => "dense targets",
+            Self::MultiHot(_) => "multi-hot targets",
+            Self::Positives { .. } => "lists of positive classes",
+            Self::Teacher(_) => "a teacher's logits",
+        }
     }
 }

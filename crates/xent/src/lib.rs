@@ -25,13 +25,17 @@
 
 mod error;
 mod input;
+mod losses;
+mod pass;
+pub mod predict;
 mod reduction;
-mod sigmoid;
-mod softmax;
 
 pub use error::Error;
 pub use input::{Logits, LogitsMut, Targets};
-pub use reduction::Reduction;
-pub use sigmoid::SigmoidCrossEntropy;
-pub use softmax::SoftmaxCrossEntropy;
-pub use xent_core::{Labels, Level};
+pub use losses::{
+    Distillation, LogisticLoss, MultiLabelSoftMargin, MultiLabelSoftmax, MultinomialLogistic,
+    NegativeLogLikelihood, SigmoidCrossEntropy, SoftmaxCrossEntropy,
+};
+pub use pass::{Pass, Report};
+pub use reduction::{MeanOver, NothingValid, Preset, Reduction};
+pub use xent_core::{Hessian, Labels, Level, Shape};

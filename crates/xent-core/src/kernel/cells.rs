@@ -168,4 +168,13 @@ impl<'a, const MODE: u8> Cells<'a, MODE> {
     pub(crate) fn put_one(&mut self, at: usize, value: f32) {
         self.set_one(at, if MODE == ADD { self.gradient_of(at) + value } else { value });
     }
+
+    /// Zeroes the gradients of the cells from `first` on, each `step` after the one before.
+    pub(crate) fn zero(&mut self, first: usize, step: usize) {
+        if step == 1 {
+            self.gradient.fill(0.0);
+        } else {
+            self.gradient.iter_mut().skip(first).step_by(step).for_each(|place| *place = 0.0);
+        }
+    }
 }

@@ -156,6 +156,7 @@ impl<'a> LikelihoodBatch<'a> {
             if let Some(class) = job.label(row) {
                 let class_weight = job.class_weight(class);
                 tally.valid_rows += 1;
+                tally.valid_losses += 1;
                 tally.class_weight += class_weight;
                 tally.weight += class_weight * job.weights.sample_weight(row);
             }
@@ -246,9 +247,7 @@ impl Job<'_> {
                     (class, loss, gradient as f32)
                 });
                 if MODE == WRITE {
-                    for class in 0..classes {
-                        cells.set_one(at(class), 0.0);
-                    }
+                    cells.zero(row - first, inner);
                 }
                 let loss = picked.map_or(0.0, |(class, loss, gradient)| {
                     cells.put_one(at(class), gradient);

@@ -121,6 +121,8 @@ pub struct Tally {
     pub rows: usize,
     /// Rows that are not ignored and have a target.
     pub valid_rows: usize,
+    /// Losses that are not ignored: as many as valid rows, or elements.
+    pub valid_losses: usize,
     /// The class weights of the labels of the valid rows; their number without class weights, or
     /// where a row has more than one label.
     pub class_weight: f64,

@@ -261,22 +261,34 @@ impl<'a> SigmoidBatch<'a> {
     #[must_use]
     pub fn tally(&self) -> Tally {
         let job = &self.job;
-        let rows = job.shape.row_count();
+        let (rows, classes) = (job.shape.row_count(), job.shape.classes);
+        let ones = job.options.class_weights.is_empty()
+            && job.weights.sample_weights.is_empty()
+            && job.options.ignore_index.is_none();
+        if ones {
+            let elements = job.shape.elements();
+            let weight = elements as f64;
+            let valid_losses = job.losses();
+            let valid_rows = rows;
+            return Tally { rows, valid_rows, valid_losses, class_weight: weight, weight };
+        }
         let mut tally = Tally { rows, ..Tally::default() };
         for row in 0..rows {
             let sample_weight = job.weights.sample_weight(row);
-            let mut any = false;
-            for class in 0..job.shape.classes {
+            let mut valid = 0;
+            for class in 0..classes {
                 if sample_weight == 0.0 || job.ignored(job.shape.place(row, class)) {
                     continue;
                 }
-                any = true;
+                valid += 1;
                 let class_weight =
                     job.options.class_weights.get(class).map_or(1.0, |&weight| f64::from(weight));
                 tally.class_weight += class_weight;
                 tally.weight += class_weight * sample_weight;
             }
-            tally.valid_rows += usize::from(any);
+            let any = usize::from(valid != 0);
+            tally.valid_rows += any;
+            tally.valid_losses += if job.options.mean_over_classes { any } else { valid };
         }
         tally
     }

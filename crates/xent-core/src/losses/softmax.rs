@@ -131,17 +131,25 @@ impl SoftmaxOptions<'_> {
                     );
                 }
             }
-            SoftmaxTargets::MultiLabel(_, MultiLabel::Caffe)
-                if self.label_smoothing != 0.0 || !self.class_weights.is_empty() =>
-            {
-                return refused(
-                    "Caffe gradient",
-                    "the layer that it is for has neither class weights nor label smoothing",
-                );
-            }
-            _ => {}
+            SoftmaxTargets::MultiLabel(_, gradient) => self.check_multi_label(*gradient)?,
+            SoftmaxTargets::Index(_) | SoftmaxTargets::Dense(_) => {}
         }
         Ok(())
+    }
+
+    /// Checks that multi-label softmax has these options with that gradient.
+    ///
+    /// # Errors
+    /// [`Error::Option`].
+    pub fn check_multi_label(&self, gradient: MultiLabel) -> Result<(), Error> {
+        let plain = self.label_smoothing == 0.0 && self.class_weights.is_empty();
+        if gradient == MultiLabel::Exact || plain {
+            return Ok(());
+        }
+        Err(Error::Option {
+            option: "Caffe gradient",
+            reason: "the layer that it is for has neither class weights nor label smoothing",
+        })
     }
 
     fn check_hessian(&self, outputs: &Outputs<'_>, classes: usize) -> Result<(), Error> {
@@ -305,6 +313,7 @@ impl<'a> SoftmaxBatch<'a> {
                     None => 1.0,
                 };
                 tally.valid_rows += 1;
+                tally.valid_losses += 1;
                 tally.class_weight += class_weight;
                 tally.weight += class_weight * job.weights.sample_weight(row);
             }

@@ -1,0 +1,118 @@
+//! Losses of probabilities that are already there.
+
+use xent_core::{Buffers, Error as InputError, LikelihoodBatch, LikelihoodInput, Shape};
+
+use super::common_methods;
+use crate::pass::Rule;
+use crate::reduction::Settings;
+use crate::{Error, Logits, LogitsMut, Pass, Preset, Report, Targets};
+
+macro_rules! likelihood {
+    ($(#[$doc:meta])* $loss:ident of $input:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default)]
+        pub struct $loss<'w> {
+            class_weights: &'w [f32],
+            ignore_index: Option<i64>,
+            settings: Settings,
+        }
+
+        impl<'w> $loss<'w> {
+            /// The mean over the rows.
+            #[must_use]
+            pub fn new() -> Self {
+                Self::default()
+            }
+
+            /// With the defaults of somebody else.
+            #[must_use]
+            pub fn preset(preset: Preset) -> Self {
+                let settings = Settings::of(preset, false);
+                Self { class_weights: &[], ignore_index: preset.ignore_index(), settings }
+            }
+
+            /// A non-negative weight for each class.
+            ///
+            /// # Errors
+            /// [`Error::Input`] if a weight is negative or not finite.
+            pub fn with_class_weights(mut self, weights: &'w [f32]) -> Result<Self, Error> {
+                if !weights.iter().all(|w| w.is_finite() && *w >= 0.0) {
+                    let reason = "expected finite numbers, none below zero";
+                    return Err(InputError::Option { option: "class weights", reason }.into());
+                }
+                self.class_weights = weights;
+                Ok(self)
+            }
+
+            /// Rows with this label have no loss and a gradient of zero; it may be a class or not.
+            #[must_use]
+            pub fn with_ignore_index(mut self, label: i64) -> Self {
+                self.ignore_index = Some(label);
+                self
+            }
+
+            fn ignored(&self) -> Option<i64> {
+                self.ignore_index
+            }
+
+            fn batch<'a>(
+                &self,
+                buffers: Buffers<'a>,
+                shape: Shape,
+                targets: Targets<'a>,
+            ) -> Result<Result<LikelihoodBatch<'a>, InputError>, Error>
+            where
+                'w: 'a,
+            {
+                let Targets::Index(labels) = targets else {
+                    return Err(Error::Targets { expected: "indices", found: targets.name() });
+                };
+                Ok(LikelihoodBatch::with_options(
+                    buffers,
+                    shape,
+                    labels,
+                    LikelihoodInput::$input,
+                    self.class_weights,
+                    self.ignore_index,
+                ))
+            }
+        }
+        common_methods!($loss, by |_: &Targets<'_>| Rule::ClassWeights);
+    };
+}
+
+likelihood! {
+    /// Negative log-likelihood of log-probabilities: the loss of a row is `-w_y lp_y` (PyTorch's
+    /// `NLLLoss`).
+    ///
+    /// If the log-probabilities came from a log-softmax,
+    /// [`SoftmaxCrossEntropy`](crate::SoftmaxCrossEntropy) of its logits is more accurate.
+    ///
+    /// ```
+    /// use xent::{Logits, NegativeLogLikelihood, Targets};
+    ///
+    /// let log_probabilities = [-0.5, -1.5, -2.0, -0.25];
+    /// let loss = NegativeLogLikelihood::new();
+    /// let value = loss.loss(Logits::new(&log_probabilities, 2)?, Targets::index(&[0_u8, 1]))?;
+    /// assert_eq!(value, 0.375);
+    /// # Ok::<(), xent::Error>(())
+    /// ```
+    NegativeLogLikelihood of LogProbabilities
+}
+
+likelihood! {
+    /// Multinomial logistic loss of probabilities: the loss of a row is `-w_y ln max(p_y, 1e-20)`,
+    /// and its gradient `-w_y / max(p_y, 1e-20)` at the label and zero elsewhere (Caffe's
+    /// `MultinomialLogisticLoss`).
+    ///
+    /// ```
+    /// use xent::{Logits, MultinomialLogistic, Targets};
+    ///
+    /// let loss = MultinomialLogistic::new();
+    /// let mut grad = [0.0; 2];
+    /// loss.loss_and_grad(Logits::new(&[0.5, 0.5], 2)?, Targets::index(&[0_u8]), &mut grad)?;
+    /// assert_eq!(grad, [-2.0, 0.0]);
+    /// # Ok::<(), xent::Error>(())
+    /// ```
+    MultinomialLogistic of Probabilities
+}

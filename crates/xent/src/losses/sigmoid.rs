@@ -1,0 +1,219 @@
+//! Any number of many classes, or one of two.
+
+use xent_core::{
+    Buffers, Error as InputError, Shape, SigmoidBatch, SigmoidInput, SigmoidOptions, SigmoidTargets,
+};
+
+use super::common_methods;
+use crate::pass::Rule;
+use crate::reduction::Settings;
+use crate::{Error, Logits, LogitsMut, Pass, Preset, Report, Targets};
+
+/// Options that every sigmoid loss may have.
+macro_rules! sigmoid_options {
+    ($loss:ident) => {
+        impl<'w> $loss<'w> {
+            /// A non-negative weight for the elements of each class.
+            ///
+            /// # Errors
+            /// [`Error::Input`] if a weight is negative or not finite.
+            pub fn with_class_weights(mut self, weights: &'w [f32]) -> Result<Self, Error> {
+                self.options.class_weights = weights;
+                self.checked()
+            }
+
+            /// A non-negative weight for the positive part of the loss of each class: above one it
+            /// is recall that counts, below one precision.
+            ///
+            /// # Errors
+            /// [`Error::Input`] if a weight is negative or not finite.
+            pub fn with_pos_weight(mut self, weights: &'w [f32]) -> Result<Self, Error> {
+                self.options.pos_weight = weights;
+                self.checked()
+            }
+
+            /// The target becomes `(1 - ε) y + ε / 2` (Keras).
+            ///
+            /// # Errors
+            /// [`Error::Input`] if `ε` is not in [0, 1].
+            pub fn with_label_smoothing(mut self, epsilon: f64) -> Result<Self, Error> {
+                self.options.label_smoothing = epsilon;
+                self.checked()
+            }
+
+            /// Elements with this target have no loss and a gradient of zero. Multi-hot and binary
+            /// index targets only.
+            #[must_use]
+            pub fn with_ignore_index(mut self, target: i64) -> Self {
+                self.options.ignore_index = Some(target);
+                self
+            }
+
+            fn checked(self) -> Result<Self, Error> {
+                self.options.check()?;
+                Ok(self)
+            }
+
+            fn ignored(&self) -> Option<i64> {
+                self.options.ignore_index
+            }
+
+            fn batch<'a>(
+                &self,
+                buffers: Buffers<'a>,
+                shape: Shape,
+                targets: Targets<'a>,
+            ) -> Result<Result<SigmoidBatch<'a>, InputError>, Error>
+            where
+                'w: 'a,
+            {
+                let targets = match targets {
+                    Targets::Dense(values) => SigmoidTargets::Dense(values),
+                    Targets::MultiHot(labels) => SigmoidTargets::MultiHot(labels),
+                    // With one logit a row, the index of the class is the target.
+                    Targets::Index(labels) if shape.classes() == 1 => {
+                        SigmoidTargets::MultiHot(labels)
+                    }
+                    Targets::Positives { offsets, classes } => {
+                        SigmoidTargets::Positives { offsets, classes }
+                    }
+                    other => {
+                        let expected = "a target for every logit (dense, multi-hot or lists of \
+                                        positive classes)";
+                        return Err(Error::Targets { expected, found: other.name() });
+                    }
+                };
+                Ok(SigmoidBatch::with_options(buffers, shape, targets, self.options))
+            }
+        }
+    };
+}
+
+/// Sigmoid (binary) cross-entropy: every logit is a question of its own, with the loss
+/// `-w_c (q_c y ln σ(x) + (1 - y) ln σ(-x))` for a target `y` in [0, 1], an element weight `w` and
+/// a `pos_weight` `q`.
+///
+/// Neither the loss nor the gradient overflows or cancels, however large the logit. The mean
+/// divides by the number of elements. With one logit a row (`C = 1`), index targets of 0 and 1 are
+/// as good as dense ones.
+///
+/// ```
+/// use xent::{Logits, SigmoidCrossEntropy, Targets};
+///
+/// let x = [0.0, 100.0, -100.0, 1.0_f32];
+/// let mut grad = [0.0; 4];
+/// let targets = Targets::dense(&[1.0, 1.0, 0.0, 0.0]);
+/// let value = SigmoidCrossEntropy::new().loss_and_grad(Logits::new(&x, 2)?, targets, &mut grad)?;
+/// assert!((value - 0.5016022).abs() < 1e-6);
+/// assert_eq!(grad[0], -0.125);
+/// # Ok::<(), xent::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SigmoidCrossEntropy<'w> {
+    options: SigmoidOptions<'w>,
+    settings: Settings,
+}
+
+impl SigmoidCrossEntropy<'_> {
+    /// The mean over the elements, at the best level of the machine.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// With the defaults of somebody else.
+    #[must_use]
+    pub fn preset(preset: Preset) -> Self {
+        Self { options: SigmoidOptions::default(), settings: Settings::of(preset, true) }
+    }
+
+    /// The focal loss `α_t (1 - p_t)^γ` times the cross-entropy (T. Lin et al., "Focal loss for
+    /// dense object detection", 2017), with `p_t = p y + (1 - p) (1 - y)` and, if there is an alpha,
+    /// `α_t = α y + (1 - α) (1 - y)`.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if gamma is negative or not finite, or alpha is not in [0, 1].
+    pub fn with_focal(mut self, gamma: f64, alpha: Option<f32>) -> Result<Self, Error> {
+        self.options.focal_gamma = gamma;
+        self.options.focal_alpha = alpha;
+        self.checked()
+    }
+}
+sigmoid_options!(SigmoidCrossEntropy);
+common_methods!(SigmoidCrossEntropy, by |_: &Targets<'_>| Rule::Losses);
+
+/// Multi-label soft margin: the loss of a row is the mean over its classes of the sigmoid
+/// cross-entropy (PyTorch's `multilabel_soft_margin_loss`).
+///
+/// ```
+/// use xent::{Logits, MultiLabelSoftMargin, Pass, Reduction, Targets};
+///
+/// let loss = MultiLabelSoftMargin::new().with_reduction(Reduction::None);
+/// let mut losses = [0.0];
+/// let logits = Logits::new(&[0.0, 100.0], 2)?;
+/// loss.evaluate(logits, Targets::dense(&[1.0, 1.0]), Pass::new().losses(&mut losses))?;
+/// assert!((losses[0] - core::f32::consts::LN_2 / 2.0).abs() < 1e-6);
+/// # Ok::<(), xent::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct MultiLabelSoftMargin<'w> {
+    options: SigmoidOptions<'w>,
+    settings: Settings,
+}
+
+impl Default for MultiLabelSoftMargin<'_> {
+    fn default() -> Self {
+        let options = SigmoidOptions { mean_over_classes: true, ..SigmoidOptions::default() };
+        Self { options, settings: Settings::default() }
+    }
+}
+
+impl MultiLabelSoftMargin<'_> {
+    /// The mean over the rows, at the best level of the machine.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+sigmoid_options!(MultiLabelSoftMargin);
+common_methods!(MultiLabelSoftMargin, by |_: &Targets<'_>| Rule::Losses);
+
+/// Logistic loss of probabilities, without an activation inside: `-y ln p - (1 - y) ln(1 - p)`
+/// (PyTorch's `BCELoss`, scikit-learn's `log_loss`).
+///
+/// Logarithms are not below -100, and the gradient is `(p - y) / max(p (1 - p), 1e-12)`, as in
+/// PyTorch. A probability outside of [0, 1] is an error. If the probabilities came from a sigmoid,
+/// [`SigmoidCrossEntropy`] of its logits is more accurate.
+///
+/// ```
+/// use xent::{Logits, LogisticLoss, Targets};
+///
+/// let loss = LogisticLoss::new();
+/// let value = loss.loss(Logits::new(&[0.25, 1.0], 2)?, Targets::dense(&[0.0, 1.0]))?;
+/// assert!((value + 0.75_f64.ln() / 2.0).abs() < 1e-7);
+/// assert!(loss.loss(Logits::new(&[1.5], 1)?, Targets::dense(&[1.0])).is_err());
+/// # Ok::<(), xent::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct LogisticLoss<'w> {
+    options: SigmoidOptions<'w>,
+    settings: Settings,
+}
+
+impl Default for LogisticLoss<'_> {
+    fn default() -> Self {
+        let input = SigmoidInput::Probabilities;
+        let options = SigmoidOptions { input, ..SigmoidOptions::default() };
+        Self { options, settings: Settings::default() }
+    }
+}
+
+impl LogisticLoss<'_> {
+    /// The mean over the elements, at the best level of the machine.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+sigmoid_options!(LogisticLoss);
+common_methods!(LogisticLoss, by |_: &Targets<'_>| Rule::Losses);

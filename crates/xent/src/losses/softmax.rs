@@ -1,0 +1,325 @@
+//! One of many classes.
+
+use xent_core::{
+    Buffers, Error as InputError, MultiLabel, Shape, SoftmaxBatch, SoftmaxOptions, SoftmaxTargets,
+};
+
+use super::common_methods;
+use crate::pass::Rule;
+use crate::reduction::Settings;
+use crate::{Error, Logits, LogitsMut, NothingValid, Pass, Preset, Report, Targets};
+
+/// Options that every softmax loss may have. `$cannot` are those that this one cannot.
+macro_rules! softmax_options {
+    ($loss:ident) => {
+        impl<'w> $loss<'w> {
+            /// A non-negative weight for each class, which multiplies its (smoothed) target.
+            ///
+            /// # Errors
+            /// [`Error::Input`] if a weight is negative or not finite, or does not go with the
+            /// options before.
+            pub fn with_class_weights(mut self, weights: &'w [f32]) -> Result<Self, Error> {
+                self.options.class_weights = weights;
+                self.checked()
+            }
+
+            /// Adds `λ lse²` to the loss of each row, where `lse` is its log-sum-exp: it keeps
+            /// logits from drifting (B. Zoph et al., "ST-MoE", 2022).
+            ///
+            /// # Errors
+            /// [`Error::Input`] if the factor is negative or not finite.
+            pub fn with_z_loss(mut self, factor: f64) -> Result<Self, Error> {
+                self.options.z_loss = factor;
+                self.checked()
+            }
+
+            /// The logits become `cap tanh(x / cap)` (Gemma Team, "Gemma 2", 2024). A logit of
+            /// `-inf` is absent all the same; a finite mask such as -1e30 becomes `-cap`.
+            ///
+            /// # Errors
+            /// [`Error::Input`] if the cap is not positive and finite.
+            pub fn with_soft_cap(mut self, cap: f32) -> Result<Self, Error> {
+                if !(cap.is_finite() && cap > 0.0) {
+                    let reason = "expected a positive finite number";
+                    return Err(InputError::Option { option: "soft cap", reason }.into());
+                }
+                self.options.soft_cap = cap;
+                self.checked()
+            }
+
+            /// The target becomes `(1 - ε) t + ε / C`, as in PyTorch, Keras and TensorFlow (C.
+            /// Szegedy et al., "Rethinking the Inception architecture", 2016).
+            ///
+            /// # Errors
+            /// [`Error::Input`] if `ε` is not in [0, 1], or does not go with the options before.
+            pub fn with_label_smoothing(mut self, epsilon: f64) -> Result<Self, Error> {
+                self.options.label_smoothing = epsilon;
+                self.checked()
+            }
+
+            fn checked(self) -> Result<Self, Error> {
+                self.check()?;
+                Ok(self)
+            }
+        }
+    };
+}
+
+/// Softmax (categorical) cross-entropy: the loss of a row is `-ln softmax(x)_y` for a target index
+/// `y`, or `-Σ t_c ln softmax(x)_c` for dense targets `t`.
+///
+/// With class weights `w` and label smoothing `ε` it is `Σ w_c ((1 - ε) t_c + ε / C) (-ln
+/// softmax(x)_c)`; for index targets the mean divides by the class weights of the labels. With a
+/// focal gamma it is `-w_y (1 - p_y)^γ ln p_y`.
+///
+/// Within 4 ULP, plus one for each unit of distance between a logit and its row's largest; a
+/// confident row keeps its relative accuracy. The gradient has the same bound. See
+/// [`xent_core::SoftmaxBatch`] for what NaN and infinities do.
+///
+/// ```
+/// use xent::{Logits, Reduction, SoftmaxCrossEntropy, Targets};
+///
+/// let x = [1.0, 2.0, 3.0, 4.0_f32];
+/// let loss = SoftmaxCrossEntropy::new().with_reduction(Reduction::Sum);
+/// let index = loss.loss(Logits::new(&x, 2)?, Targets::index(&[1_i64, 0]))?;
+/// let dense = loss.loss(Logits::new(&x, 2)?, Targets::dense(&[0.0, 1.0, 1.0, 0.0]))?;
+/// assert!((index - 1.6265233).abs() < 1e-6);
+/// assert!((dense - index).abs() < 1e-6);
+///
+/// let balanced = loss.with_class_weights(&[0.5, 2.0])?.with_label_smoothing(0.1)?;
+/// assert!(balanced.with_focal_gamma(2.0).is_err());
+/// # Ok::<(), xent::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SoftmaxCrossEntropy<'w> {
+    options: SoftmaxOptions<'w>,
+    settings: Settings,
+}
+
+impl<'w> SoftmaxCrossEntropy<'w> {
+    /// The mean over the rows, at the best level of the machine.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// With the defaults of somebody else.
+    #[must_use]
+    pub fn preset(preset: Preset) -> Self {
+        let options =
+            SoftmaxOptions { ignore_index: preset.ignore_index(), ..SoftmaxOptions::default() };
+        Self { options, settings: Settings::of(preset, false) }
+    }
+
+    /// Megatron's label smoothing: `ε` is shared by the *other* `C - 1` classes. It is the usual one
+    /// with `ε C / (C - 1)`.
+    ///
+    /// # Errors
+    /// As [`with_label_smoothing`](Self::with_label_smoothing), for the `ε` that results.
+    pub fn with_label_smoothing_of_others(
+        self,
+        epsilon: f64,
+        classes: usize,
+    ) -> Result<Self, Error> {
+        let classes = classes as f64;
+        self.with_label_smoothing(epsilon * classes / (classes - 1.0))
+    }
+
+    /// Rows with this label have no loss and a gradient of zero; it may be a class or not. Index
+    /// targets only.
+    #[must_use]
+    pub fn with_ignore_index(mut self, label: i64) -> Self {
+        self.options.ignore_index = Some(label);
+        self
+    }
+
+    /// The focal loss `-(1 - p_y)^γ ln p_y` (T. Lin et al., "Focal loss for dense object detection",
+    /// 2017). Index targets only.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if gamma is negative or not finite, or with label smoothing.
+    pub fn with_focal_gamma(mut self, gamma: f64) -> Result<Self, Error> {
+        self.options.focal_gamma = gamma;
+        self.checked()
+    }
+
+    fn check(&self) -> Result<(), InputError> {
+        self.options.check()
+    }
+
+    fn ignored(&self) -> Option<i64> {
+        self.options.ignore_index
+    }
+
+    fn batch<'a>(
+        &self,
+        buffers: Buffers<'a>,
+        shape: Shape,
+        targets: Targets<'a>,
+    ) -> Result<Result<SoftmaxBatch<'a>, InputError>, Error>
+    where
+        'w: 'a,
+    {
+        let mut options = self.options;
+        let targets = match targets {
+            Targets::Index(labels) => SoftmaxTargets::Index(labels),
+            Targets::Dense(weights) => {
+                // A preset ignores a label that dense targets cannot have.
+                options.ignore_index = None;
+                SoftmaxTargets::Dense(weights)
+            }
+            other => {
+                let expected = "indices or dense targets";
+                return Err(Error::Targets { expected, found: other.name() });
+            }
+        };
+        Ok(SoftmaxBatch::with_options(buffers, shape, targets, options))
+    }
+}
+softmax_options!(SoftmaxCrossEntropy);
+common_methods!(SoftmaxCrossEntropy, by |targets: &Targets<'_>| match targets {
+    Targets::Index(_) => Rule::ClassWeights,
+    _ => Rule::AllRows,
+});
+
+/// Multi-label softmax with the scale factor 1/M: the loss of a row is `(1 / M) Σ y_c (-ln
+/// softmax(x)_c)`, where `M` of its labels `y` are not zero.
+///
+/// Labels are zero or one, or positive numbers (to balance classes). The gradient is exactly that of
+/// the loss, `(Σ y / M) p - y / M`; [`with_caffe_gradient`](Self::with_caffe_gradient) has the other
+/// one. A row without a label is [`NothingValid`].
+///
+/// ```
+/// use xent::{Logits, MultiLabelSoftmax, Targets};
+///
+/// let x = [2.0, 1.0, 0.0_f32];
+/// let loss = MultiLabelSoftmax::new();
+/// let value = loss.loss(Logits::new(&x, 3)?, Targets::dense(&[1.0, 1.0, 0.0]))?;
+/// assert!((value - (0.407606 + 1.407606) / 2.0).abs() < 1e-6);
+/// # Ok::<(), xent::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MultiLabelSoftmax<'w> {
+    options: SoftmaxOptions<'w>,
+    gradient: MultiLabel,
+    settings: Settings,
+}
+
+impl<'w> MultiLabelSoftmax<'w> {
+    /// The mean over the rows, at the best level of the machine.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The gradient of the Caffe Python layer, `p - [y ≠ 0] / M`, which ignores the size of the
+    /// labels: it is that of the loss for labels of zero and one only.
+    ///
+    /// # Errors
+    /// [`Error::Input`] with class weights or label smoothing, which the layer does not have.
+    pub fn with_caffe_gradient(mut self) -> Result<Self, Error> {
+        self.gradient = MultiLabel::Caffe;
+        self.checked()
+    }
+
+    fn check(&self) -> Result<(), InputError> {
+        self.options.check()?;
+        self.options.check_multi_label(self.gradient)
+    }
+
+    fn ignored(&self) -> Option<i64> {
+        None
+    }
+
+    fn batch<'a>(
+        &self,
+        buffers: Buffers<'a>,
+        shape: Shape,
+        targets: Targets<'a>,
+    ) -> Result<Result<SoftmaxBatch<'a>, InputError>, Error>
+    where
+        'w: 'a,
+    {
+        let Targets::Dense(labels) = targets else {
+            let expected = "dense targets, zero for the classes that a row does not have";
+            return Err(Error::Targets { expected, found: targets.name() });
+        };
+        let mut options = self.options;
+        options.empty_is_nan = self.settings.nothing_valid == NothingValid::Nan;
+        let targets = SoftmaxTargets::MultiLabel(labels, self.gradient);
+        Ok(SoftmaxBatch::with_options(buffers, shape, targets, options))
+    }
+}
+softmax_options!(MultiLabelSoftmax);
+common_methods!(MultiLabelSoftmax, by |_: &Targets<'_>| Rule::AllRows);
+
+/// Distillation of a teacher: the loss of a row is `τ² KL(softmax(teacher / τ) ‖ softmax(x / τ))`,
+/// both from logits in one pass (G. Hinton et al., "Distilling the knowledge in a neural network",
+/// 2015). The gradient is `τ (softmax(x / τ) - softmax(teacher / τ))`.
+///
+/// The Kullback-Leibler divergence is a difference where the two agree: its error is relative to
+/// the cross-entropy. With class weights `w` it is `τ² Σ w_c q_c (ln q_c - ln p_c)`.
+///
+/// ```
+/// use xent::{Distillation, Logits, Targets};
+///
+/// let (student, teacher) = ([1.0, 0.0, -1.0_f32], [3.0, 0.0, -3.0_f32]);
+/// let loss = Distillation::new(2.0)?;
+/// let value = loss.loss(Logits::new(&student, 3)?, Targets::teacher(&teacher))?;
+/// assert!((value - 0.870).abs() < 1e-3);
+/// assert_eq!(loss.loss(Logits::new(&teacher, 3)?, Targets::teacher(&teacher))?, 0.0);
+/// # Ok::<(), xent::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Distillation<'w> {
+    options: SoftmaxOptions<'w>,
+    temperature: f32,
+    settings: Settings,
+}
+
+impl<'w> Distillation<'w> {
+    /// The mean over the rows, with the temperature `τ`.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if it is not positive and finite.
+    pub fn new(temperature: f32) -> Result<Self, Error> {
+        if !(temperature.is_finite() && temperature > 0.0) {
+            let reason = "expected a positive finite number";
+            return Err(InputError::Option { option: "temperature", reason }.into());
+        }
+        let (options, settings) = (SoftmaxOptions::default(), Settings::default());
+        Ok(Self { options, temperature, settings })
+    }
+
+    /// A non-negative weight for each class, which multiplies the teacher's probability.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if a weight is negative or not finite.
+    pub fn with_class_weights(mut self, weights: &'w [f32]) -> Result<Self, Error> {
+        self.options.class_weights = weights;
+        self.options.check()?;
+        Ok(self)
+    }
+
+    fn ignored(&self) -> Option<i64> {
+        None
+    }
+
+    fn batch<'a>(
+        &self,
+        buffers: Buffers<'a>,
+        shape: Shape,
+        targets: Targets<'a>,
+    ) -> Result<Result<SoftmaxBatch<'a>, InputError>, Error>
+    where
+        'w: 'a,
+    {
+        let Targets::Teacher(logits) = targets else {
+            let expected = "a teacher's logits";
+            return Err(Error::Targets { expected, found: targets.name() });
+        };
+        let targets = SoftmaxTargets::Teacher(logits, self.temperature);
+        Ok(SoftmaxBatch::with_options(buffers, shape, targets, self.options))
+    }
+}
+common_methods!(Distillation, by |_: &Targets<'_>| Rule::AllRows);

@@ -1,0 +1,86 @@
+//! From logits to predicted classes.
+
+use xent_core::Error as InputError;
+
+use crate::{Error, Logits};
+
+/// The class of the largest logit of every row, the first of equals; zero for a row without any but
+/// NaN. `classes` has one place for each row.
+///
+/// ```
+/// use xent::{Logits, predict};
+///
+/// let mut classes = [0; 2];
+/// predict::argmax(Logits::new(&[1.0, 2.0, 5.0, 4.0], 2)?, &mut classes)?;
+/// assert_eq!(classes, [1, 0]);
+/// # Ok::<(), xent::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::Input`] if there is not one place for each row.
+pub fn argmax(logits: Logits<'_>, classes: &mut [u32]) -> Result<(), Error> {
+    check("predicted classes", logits.rows(), classes.len())?;
+    for (row, place) in classes.iter_mut().enumerate() {
+        *place = u32::try_from(largest(&logits, row)).unwrap_or(u32::MAX);
+    }
+    Ok(())
+}
+
+/// Every class whose sigmoid is at least `threshold`, where the logits are (without a stride). With
+/// `at_least_one`, a row without any has the class of the lowest loss, that of its largest logit.
+///
+/// ```
+/// use xent::{Logits, predict};
+///
+/// let logits = Logits::new(&[2.0, 1.0, -1.0, -3.0, -1.0, -2.0], 3)?;
+/// let mut belongs = [false; 6];
+/// predict::multi_label(logits, 0.5, true, &mut belongs)?;
+/// assert_eq!(belongs, [true, true, false, false, true, false]);
+/// # Ok::<(), xent::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::Input`] if the threshold is not in [0, 1] or there is not one place for each logit.
+pub fn multi_label(
+    logits: Logits<'_>,
+    threshold: f32,
+    at_least_one: bool,
+    belongs: &mut [bool],
+) -> Result<(), Error> {
+    if !(0.0..=1.0).contains(&threshold) {
+        let reason = "expected a probability, from 0 to 1";
+        return Err(InputError::Option { option: "threshold", reason }.into());
+    }
+    check("predicted labels", logits.shape.elements(), belongs.len())?;
+    // σ(x) >= t where x >= ln(t / (1 - t)).
+    let mut ln = [0.0; 2];
+    xent_core::ln(xent_core::Level::Portable, &[threshold, 1.0 - threshold], &mut ln)?;
+    let least = ln[0] - ln[1];
+    for row in 0..logits.rows() {
+        let mut any = false;
+        for class in 0..logits.classes() {
+            let above = logits.get(row, class) >= least;
+            belongs[logits.shape.place(row, class)] = above;
+            any |= above;
+        }
+        if at_least_one && !any {
+            belongs[logits.shape.place(row, largest(&logits, row))] = true;
+        }
+    }
+    Ok(())
+}
+
+fn check(of: &'static str, expected: usize, found: usize) -> Result<(), InputError> {
+    if expected == found { Ok(()) } else { Err(InputError::Length { of, expected, found }) }
+}
+
+fn largest(logits: &Logits<'_>, row: usize) -> usize {
+    let mut largest = (0, f32::NEG_INFINITY);
+    for class in 0..logits.classes() {
+        let x = logits.get(row, class);
+        if x > largest.1 {
+            largest = (class, x);
+        }
+    }
+    largest.0
+}
