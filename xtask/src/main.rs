@@ -1,2 +1,57 @@
 //! Checks of the xent workspace.
-fn main() {}
+
+mod bounds;
+mod progress;
+mod rows;
+mod same;
+mod table;
+mod ulp;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Checks the accuracy of xent against its reference, at every level of this machine.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask")]
+enum Command {
+    /// Checks every public function over edge rows, random rows and extreme values.
+    Verify {
+        /// Fewer random rows: seconds instead of minutes.
+        #[arg(long)]
+        quick: bool,
+    },
+    /// Checks exp, ln, log1p and sigmoid over every float of their domains.
+    Ulp {
+        /// Every 257th float: seconds instead of minutes.
+        #[arg(long)]
+        quick: bool,
+        /// Print the table of README.md.
+        #[arg(long)]
+        table: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let (findings, text) = match Command::parse() {
+        Command::Verify { quick } => {
+            let findings = verify::run(quick);
+            let text = findings.to_text();
+            (findings, text)
+        }
+        Command::Ulp { quick, table } => {
+            let findings = ulp::run(quick);
+            let text = if table { findings.to_markdown() } else { findings.to_text() };
+            (findings, text)
+        }
+    };
+    print!("{text}");
+    match findings.failures() {
+        0 => ExitCode::SUCCESS,
+        failures => {
+            eprintln!("{failures} lines are above their bound");
+            ExitCode::FAILURE
+        }
+    }
+}

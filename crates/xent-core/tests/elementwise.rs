@@ -52,6 +52,17 @@ fn the_sum_of_a_million_losses_does_not_drift() {
 }
 
 #[test]
+fn a_sum_of_infinite_or_very_large_losses_is_infinite() {
+    for level in Level::available() {
+        for x in [f32::INFINITY, f32::MAX] {
+            let x = vec![x; 300];
+            let sum = SigmoidBatch::new(Buffers::Loss(&x), &[0.0; 300]).expect("equal lengths");
+            assert_eq!(sum.run(level), f64::INFINITY, "{level}");
+        }
+    }
+}
+
+#[test]
 fn functions_of_a_slice_refuse_other_lengths() {
     let level = Level::detect();
     let refused = Err(Error::Length { of: "output", expected: 2, found: 1 });

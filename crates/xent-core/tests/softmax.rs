@@ -176,6 +176,48 @@ fn a_tile_of_masks_does_not_poison_the_row() {
 }
 
 #[test]
+fn flat_rows_with_dense_targets_are_within_the_bound() {
+    for classes in 1..=133 {
+        let spread = |i: u32| (i.wrapping_mul(2_654_435_761) >> 9) as f32 / 8_388_608.0;
+        let x: Vec<f32> = (0..classes).map(|i| spread(i) / 8.0).collect();
+        let q: Vec<f32> = (1..=classes).map(|i| spread(i) / classes as f32).collect();
+        let wide: Vec<f64> = q.iter().map(|&q| q.into()).collect();
+        for level in Level::available() {
+            let got = solve(level, &x, SoftmaxTargets::Dense(&q));
+            check(level, &x, &wide, &got).unwrap();
+        }
+    }
+}
+
+#[test]
+fn dense_weight_on_a_masked_class_is_an_infinite_loss() {
+    for classes in [2, 32, 33, 5000] {
+        let mut x = vec![0.0; classes];
+        x[1] = -INF;
+        let mut q = vec![0.0; classes];
+        (q[0], q[1]) = (0.5, 0.5);
+        for level in Level::available() {
+            let (loss, gradient) = solve(level, &x, SoftmaxTargets::Dense(&q));
+            assert_eq!((loss, gradient[1]), (INF, -0.5), "{level}, {classes}");
+        }
+    }
+}
+
+#[test]
+fn dense_weights_far_apart_do_not_overflow_before_their_loss_does() {
+    for classes in [2, 32, 33, 5000] {
+        let mut x = vec![f32::MIN; classes];
+        x[0] = f32::MAX;
+        let mut q = vec![0.0; classes];
+        (q[0], q[1]) = (0.75, 0.25);
+        for level in Level::available() {
+            let (loss, _) = solve(level, &x, SoftmaxTargets::Dense(&q));
+            assert_eq!(loss, f32::MAX / 2.0, "{level}, {classes}");
+        }
+    }
+}
+
+#[test]
 fn a_bad_row_leaves_the_others_alone() {
     let x = [1.0, 2.0, NAN, 0.0, 1.0, 2.0, INF, INF, 1.0, 2.0];
     for level in Level::available() {

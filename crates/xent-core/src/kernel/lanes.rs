@@ -6,7 +6,7 @@
 //! has to cross lanes. The equation and the class treated apart are those of [`super::softmax`].
 
 use super::cells::Cells;
-use super::coefficients::{Factors, Number, Sums, coefficients};
+use super::coefficients::{Coefficients, Factors, Number, Sums, coefficients};
 use super::logit_map::LogitMap;
 use super::softmax::RowTask;
 use crate::hessian::Hessian;
@@ -47,12 +47,31 @@ impl<V: Lanes<Scalar = f32>> LaneSum<V> {
         self.high = sum;
     }
 
+    /// The sum of each lane, in full.
+    #[inline(always)]
+    fn in_full(self) -> [f64; ROWS] {
+        let (high, low) = (lanes_of(self.high), lanes_of(self.low));
+        core::array::from_fn(|lane| {
+            // Once the sum is infinite, what it lost is not a number.
+            let low = if high[lane].is_finite() { low[lane] } else { 0.0 };
+            f64::from(high[lane]) + f64::from(low)
+        })
+    }
+
     /// Once the sum is infinite, what it lost is not a number.
     #[inline(always)]
     fn total(self, token: V::Token) -> V {
         let infinity = V::splat(token, f32::INFINITY);
         V::select(self.high.less(infinity), self.high + self.low, self.high)
     }
+}
+
+/// The lanes of a register; zeros after the last.
+#[inline(always)]
+fn lanes_of<V: Lanes<Scalar = f32>>(register: V) -> OfRows {
+    let mut lanes = [0.0; ROWS];
+    register.store(&mut lanes);
+    lanes
 }
 
 /// Where the numbers of a block are: class `c` of its row `r` at `c * stride + first + r`.
@@ -137,7 +156,7 @@ pub(crate) struct Block<'a> {
     /// One for a row that is wanted, zero for one that is not.
     pub(crate) live: OfRows,
     pub(crate) loss_factors: OfRows,
-    pub(crate) gradient_factors: OfRows,
+    pub(crate) gradient_factors: [f64; ROWS],
     pub(crate) hessian: Hessian,
 }
 
@@ -339,48 +358,88 @@ impl Block<'_> {
                 }
             }
         }
-        let weights = weights.total(token);
-        let sums = Sums {
-            max: max * V::splat(token, map.unit()),
-            apart_distance,
-            others: others.total(token),
-            apart_weight,
-            weights,
-            gradient_apart_weight: if self.targets.caffe {
-                gradient_apart_weight
-            } else {
-                apart_weight
-            },
-            gradient_weights: if self.targets.caffe {
-                gradient_weights.total(token)
-            } else {
-                weights
-            },
-            distances: half_distances.total(token) * V::splat(token, 2.0),
-            target_ln_sum: teacher.ln_sum,
-            target_distance: if KIND == LABEL { apart_distance } else { target_distance },
-            target_is_other: apart - label,
-        };
+        let gradient_factors = self.gradient_factors.map(|factor| factor as f32);
         let factors = Factors {
             loss: V::load(token, from(&self.loss_factors, at), zero),
-            gradient: V::load(token, from(&self.gradient_factors, at), zero),
+            gradient: V::load(token, from(&gradient_factors, at), zero),
         };
-        let settled = coefficients(token, sums, terms, factors);
+        let settled = if KIND == LABEL {
+            let sums = Sums {
+                max: max * V::splat(token, map.unit()),
+                apart_distance,
+                others: others.total(token),
+                apart_weight,
+                weights: zero,
+                gradient_apart_weight: apart_weight,
+                gradient_weights: zero,
+                distances: zero,
+                target_ln_sum: zero,
+                target_distance: apart_distance,
+                target_is_other: zero,
+            };
+            coefficients(token, sums, terms, factors)
+        } else {
+            // A difference has no digits to spare: what a row needs once is computed in f64.
+            let (all_max, all_teacher) = (lanes_of(max), lanes_of(teacher.ln_sum));
+            let (all_apart_weights, all_others) = (lanes_of(apart_weight), others.in_full());
+            let (all_weights, all_distances) = (weights.in_full(), half_distances.in_full());
+            let all_gradient_apart = lanes_of(gradient_apart_weight);
+            let all_gradient_weights = gradient_weights.in_full();
+            let (all_targets, all_apart) = (lanes_of(target_distance), lanes_of(apart));
+            let mut rows = [[0.0; ROWS]; 6];
+            for lane in 0..V::LANES {
+                let row = at + lane;
+                let caffe = self.targets.caffe;
+                let apart_weight = f64::from(all_apart_weights[lane]);
+                let weights = all_weights[lane];
+                let sums = Sums {
+                    max: f64::from(all_max[lane]) * f64::from(map.unit()),
+                    apart_distance: 0.0,
+                    others: all_others[lane] * f64::from(UNLIFT),
+                    apart_weight,
+                    weights,
+                    gradient_apart_weight: if caffe {
+                        f64::from(all_gradient_apart[lane])
+                    } else {
+                        apart_weight
+                    },
+                    gradient_weights: if caffe { all_gradient_weights[lane] } else { weights },
+                    distances: 2.0 * all_distances[lane],
+                    target_ln_sum: f64::from(all_teacher[lane]),
+                    target_distance: f64::from(all_targets[lane]),
+                    target_is_other: f64::from(all_apart[lane] - self.targets.labels[row]),
+                };
+                let factors = Factors {
+                    loss: f64::from(self.loss_factors[row]),
+                    gradient: self.gradient_factors[row],
+                };
+                let settled = coefficients((), sums, terms, factors);
+                let Coefficients { loss, log_sum_exp, sum, probability, weight, apart } = settled;
+                let lifted = [sum * V::ONE_EXP, probability * f64::from(UNLIFT)];
+                let all = [loss, log_sum_exp, lifted[0], lifted[1], weight, apart];
+                for (of_rows, value) in rows.iter_mut().zip(all) {
+                    of_rows[lane] = value as f32;
+                }
+            }
+            let [loss, log_sum_exp, sum, probability, weight, apart] =
+                rows.map(|of_rows| V::load(token, &of_rows, zero));
+            Coefficients { loss, log_sum_exp, sum, probability, weight, apart }
+        };
         finite.store(from_mut(&mut results.finite, at));
         settled.loss.store(from_mut(&mut results.loss, at));
         settled.log_sum_exp.store(from_mut(&mut results.log_sum_exp, at));
         apart.store(from_mut(&mut results.apart, at));
 
         if let Some(out) = hessian {
-            // Weights of the gradient without the batch's own factor would differ for no one.
-            let all = (sums.weights + sums.apart_weight) * factors.gradient;
+            let all = (weights.total(token) + apart_weight) * factors.gradient;
+            let others = others.total(token);
             let scale = V::splat(token, self.hessian.softmax(1.0, self.classes).factor as f32);
             let floor = V::splat(token, self.hessian.floor() as f32);
             for class in 0..self.classes {
                 let e = self.exponential(token, class, at, &cells, map, max);
                 let p = e / settled.sum;
                 let here = apart.equal(number(class));
-                let rest = V::select(here, sums.others / settled.sum, one - p);
+                let rest = V::select(here, others / settled.sum, one - p);
                 let h = all * scale * p * rest;
                 grid.store(V::select(h.less(floor), floor, h), out, class, at);
             }

@@ -826,7 +826,7 @@ impl Job<'_> {
             // Lanes past the last row are as good as any.
             live: [1.0; ROWS],
             loss_factors: zeros,
-            gradient_factors: zeros,
+            gradient_factors: [0.0; ROWS],
             hessian,
         };
         for (row, place) in plans.iter_mut().enumerate().take(rows) {
@@ -836,7 +836,7 @@ impl Job<'_> {
             block.targets.keep[row] = plan.keep as f32;
             block.live[row] = if plan.state == State::Live { 1.0 } else { 0.0 };
             block.loss_factors[row] = plan.factors.loss as f32;
-            block.gradient_factors[row] = plan.factors.gradient as f32;
+            block.gradient_factors[row] = plan.factors.gradient;
             *place = plan;
         }
         (block, plans)

@@ -1,0 +1,200 @@
+//! What the checks found, and the tables that say so.
+
+use std::fmt::Write as _;
+
+use xent_core::Level;
+
+use crate::bounds::Bound;
+
+/// The worst of all results of one function at one level.
+#[derive(Clone, Debug)]
+pub(crate) struct Finding {
+    name: &'static str,
+    level: Level,
+    tried: u64,
+    /// The error that comes closest to its bound, or exceeds it most.
+    error: f64,
+    bound: f64,
+    place: String,
+}
+
+impl Finding {
+    /// Nothing tried yet.
+    pub(crate) fn new(bound: Bound, level: Level) -> Self {
+        let place = String::new();
+        Self { name: bound.name, level, tried: 0, error: 0.0, bound: bound.at(level), place }
+    }
+
+    /// Counts one result.
+    pub(crate) fn record(&mut self, error: f64, bound: f64, place: impl FnOnce() -> String) {
+        self.tried += 1;
+        if is_worse((error, bound), (self.error, self.bound)) {
+            (self.error, self.bound) = (error, bound);
+            self.place = place();
+        }
+    }
+
+    fn merge(&mut self, other: Self) {
+        let tried = self.tried + other.tried;
+        if is_worse((other.error, other.bound), (self.error, self.bound)) {
+            *self = other;
+        }
+        self.tried = tried;
+    }
+
+    fn is_ok(&self) -> bool {
+        self.error <= self.bound
+    }
+}
+
+/// Whether an error is closer to its bound (or further beyond) than another to its own.
+fn is_worse((error, bound): (f64, f64), (other, other_bound): (f64, f64)) -> bool {
+    let share = |error: f64, bound: f64| if error == 0.0 { 0.0 } else { error / bound };
+    share(error, bound) > share(other, other_bound)
+}
+
+/// One finding for each function and level.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Findings(Vec<Finding>);
+
+impl Findings {
+    /// The finding about a function at a level.
+    pub(crate) fn of(&mut self, bound: Bound, level: Level) -> &mut Finding {
+        let known = self.0.iter().position(|f| f.name == bound.name && f.level == level);
+        let index = known.unwrap_or_else(|| {
+            self.0.push(Finding::new(bound, level));
+            self.0.len() - 1
+        });
+        &mut self.0[index]
+    }
+
+    /// Adds what was found elsewhere.
+    pub(crate) fn add(&mut self, other: Finding) {
+        match self.0.iter_mut().find(|f| f.name == other.name && f.level == other.level) {
+            Some(finding) => finding.merge(other),
+            None => self.0.push(other),
+        }
+    }
+
+    /// Both.
+    pub(crate) fn merged(mut self, other: Self) -> Self {
+        other.0.into_iter().for_each(|finding| self.add(finding));
+        self
+    }
+
+    /// How many findings exceed their bound.
+    pub(crate) fn failures(&self) -> usize {
+        self.0.iter().filter(|finding| !finding.is_ok()).count()
+    }
+
+    /// The functions, in the order in which they were tried; what must be exact comes last.
+    fn names(&self) -> Vec<&'static str> {
+        let mut names = Vec::new();
+        let (exact, bounded): (Vec<_>, Vec<_>) = self.0.iter().partition(|f| f.bound == 0.0);
+        for finding in bounded.into_iter().chain(exact) {
+            if !names.contains(&finding.name) {
+                names.push(finding.name);
+            }
+        }
+        names
+    }
+
+    /// A line for each function and level, in columns.
+    pub(crate) fn to_text(&self) -> String {
+        let mut lines =
+            vec![["function", "level", "tried", "worst", "bound", "ok", "where"].map(String::from)];
+        for name in self.names() {
+            for finding in self.0.iter().filter(|finding| finding.name == name) {
+                lines.push([
+                    finding.name.to_owned(),
+                    finding.level.to_string(),
+                    finding.tried.to_string(),
+                    format!("{:.3}", finding.error),
+                    format!("{:.3}", finding.bound),
+                    if finding.is_ok() { "ok" } else { "NO" }.to_owned(),
+                    finding.place.clone(),
+                ]);
+            }
+        }
+        let widths = [0, 1, 2, 3, 4, 5].map(|column| {
+            lines.iter().map(|line| line[column].chars().count()).max().unwrap_or_default()
+        });
+        let mut text = String::new();
+        for [name, level, tried, worst, bound, ok, place] in &lines {
+            let [a, b, c, d, e, f] = widths;
+            let line = format!(
+                "{name:a$}  {level:b$}  {tried:>c$}  {worst:>d$}  {bound:>e$}  {ok:f$}  {place}"
+            );
+            text.push_str(line.trim_end());
+            text.push('\n');
+        }
+        text
+    }
+
+    /// A Markdown table with a line for each function and the worst error of each level.
+    pub(crate) fn to_markdown(&self) -> String {
+        let mut text = String::from("| function | inputs | bound without / with FMA |");
+        for level in Level::available() {
+            let _ = write!(text, " {level} |");
+        }
+        text.push_str("\n|---|---:|---:|");
+        text.push_str(&"---:|".repeat(Level::available().count()));
+        text.push('\n');
+        for name in self.names() {
+            let findings: Vec<&Finding> = self.0.iter().filter(|f| f.name == name).collect();
+            let tried = findings.iter().map(|finding| finding.tried).max().unwrap_or_default();
+            let _ = write!(text, "| {name} | {} |", grouped(tried));
+            let mut bounds: Vec<String> = findings.iter().map(|f| f.bound.to_string()).collect();
+            bounds.dedup();
+            let _ = write!(text, " {} |", bounds.join(" / "));
+            for level in Level::available() {
+                match findings.iter().find(|finding| finding.level == level) {
+                    Some(finding) => {
+                        let _ = write!(text, " {:.3} |", finding.error);
+                    }
+                    None => text.push_str(" |"),
+                }
+            }
+            text.push('\n');
+        }
+        text
+    }
+}
+
+/// A number with commas between groups of three digits.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_is_what_comes_closest_to_its_bound() {
+        let bound = Bound::new("f", 4.0);
+        let mut findings = Findings::default();
+        for (error, bound_here) in [(1.0, 4.0), (20.0, 100.0), (0.5, 4.0)] {
+            findings.of(bound, Level::Portable).record(error, bound_here, || format!("{error}"));
+        }
+        let worst = &findings.0[0];
+        assert_eq!((worst.tried, worst.error, worst.place.as_str()), (3, 1.0, "1"));
+        assert_eq!(findings.clone().merged(findings.clone()).0[0].tried, 6);
+        assert_eq!(findings.failures(), 0);
+        findings.of(bound, Level::Portable).record(101.0, 100.0, String::new);
+        assert_eq!(findings.failures(), 1);
+    }
+
+    #[test]
+    fn long_numbers_are_grouped() {
+        assert_eq!([1, 999, 1000, 1_234_567].map(grouped), ["1", "999", "1,000", "1,234,567"]);
+    }
+}

@@ -1,0 +1,91 @@
+//! The softmax cross-entropy.
+
+use rand::rngs::StdRng;
+use xent_core::{Batch as _, Labels, SoftmaxBatch, SoftmaxTargets};
+use xent_reference::softmax::cross_entropy;
+use xent_reference::targets::one_hot;
+
+use super::Batch;
+use super::loss::Loss;
+use crate::bounds::{
+    Bound, Exact, SOFTMAX_DENSE_GRADIENT, SOFTMAX_DENSE_LOSS, SOFTMAX_INDEX_GRADIENT,
+    SOFTMAX_INDEX_LOSS,
+};
+use crate::rows;
+use crate::table::Findings;
+
+/// With an index per row.
+pub(super) fn index(batch: &Batch, rng: &mut StdRng, findings: &mut Findings) {
+    let classes = batch.rows.classes;
+    for labels in rows::labels(&batch.rows, rng) {
+        let targets = SoftmaxTargets::Index(Labels::from(&labels[..]));
+        let weights = |row: usize| one_hot(classes, labels[row] as usize, 1.0);
+        let bounds = [SOFTMAX_INDEX_LOSS, SOFTMAX_INDEX_GRADIENT];
+        check(batch, targets, weights, Scale::Own, bounds, findings);
+    }
+}
+
+/// With a weight per class.
+pub(super) fn dense(batch: &Batch, rng: &mut StdRng, findings: &mut Findings) {
+    let classes = batch.rows.classes;
+    for q in rows::dense(&batch.rows, rng) {
+        let weights =
+            |row: usize| q[row * classes..][..classes].iter().map(|&q| q.into()).collect();
+        let bounds = [SOFTMAX_DENSE_LOSS, SOFTMAX_DENSE_GRADIENT];
+        check(batch, SoftmaxTargets::Dense(&q), weights, Scale::Terms, bounds, findings);
+    }
+}
+
+/// The scale that the gradient is judged at.
+#[derive(Clone, Copy)]
+enum Scale {
+    /// Its own.
+    Own,
+    /// The larger of the two terms whose difference it is.
+    Terms,
+}
+
+/// Any loss of this form: `weights` are the targets of a row as the reference has them.
+fn check(
+    batch: &Batch,
+    targets: SoftmaxTargets<'_>,
+    weights: impl Fn(usize) -> Vec<f64>,
+    scale: Scale,
+    [loss_bound, gradient_bound]: [Bound; 2],
+    findings: &mut Findings,
+) {
+    let Batch { rows, wide, distances, .. } = batch;
+    let mut losses = Vec::with_capacity(wide.len());
+    let mut gradients = Vec::with_capacity(rows.logits.len());
+    for (row, (x, distances)) in wide.iter().zip(distances).enumerate() {
+        let answer = cross_entropy(x, &weights(row));
+        losses.push(Exact { value: answer.loss, scale: 0.0, distance: distances.others });
+        let mean = answer.mean_distance.max(distances.others);
+        for (class, distance) in distances.class.iter().enumerate() {
+            let scale = match scale {
+                Scale::Own => 0.0,
+                Scale::Terms => answer.scale[class],
+            };
+            gradients.push(Exact {
+                value: answer.grad[class] * batch.scale,
+                scale: scale * batch.scale,
+                distance: distance + mean,
+            });
+        }
+    }
+    Loss {
+        logits: &rows.logits,
+        run: &|level, buffers, losses| {
+            SoftmaxBatch::new(buffers, rows.classes, targets)
+                .and_then(|loss| loss.with_scale(batch.scale).with_losses(losses))
+                .expect("a valid batch")
+                .run(level)
+        },
+        loss_bound,
+        losses,
+        gradient_bound,
+        gradients,
+        place: &|logit| rows.place(logit / rows.classes, logit % rows.classes),
+    }
+    .check(findings);
+}
