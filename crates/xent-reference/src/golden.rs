@@ -77,8 +77,7 @@ pub struct Case {
     pub rows: usize,
     /// C.
     pub classes: usize,
-    /// N·C numbers, row by row: logits, or what the loss says. `f32` holds them exactly, except
-    /// for log-probabilities.
+    /// N·C numbers, row by row: logits, or what the loss says. `f32` holds them exactly.
     pub input: Vec<f64>,
     /// What the rows are compared with.
     pub targets: Targets,

@@ -1,7 +1,5 @@
 //! What the crate says to a case, before the reduction.
 
-use xent_reference::softmax::RowAnswer;
-
 /// A number the crate computed, and the size of the terms the peer subtracts to get it.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Number {
@@ -10,7 +8,7 @@ pub(crate) struct Number {
 }
 
 impl Number {
-    /// A number that the peer's formula gets without cancellation.
+    /// A number that the peer's formula gets with hardly any cancellation.
     pub(crate) fn clean(value: f64) -> Self {
         Self { value, terms: 0.0 }
     }
@@ -43,11 +41,9 @@ impl Answer {
         Self { mean_divisor, ..Self::default() }
     }
 
-    /// A row whose gradient the peer gets as the difference that the crate's `scale` is of, and
-    /// whose loss it gets by subtracting numbers of the size of `loss_terms`.
-    pub(crate) fn push_row(&mut self, row: &RowAnswer, loss_terms: f64) {
-        self.losses.push(Number { value: row.loss, terms: loss_terms });
-        let numbers = row.grad.iter().zip(&row.scale);
-        self.grad.extend(numbers.map(|(&value, &terms)| Number { value, terms }));
+    /// A loss and its gradient that the peer, for these cases, gets with hardly any cancellation.
+    pub(crate) fn push(&mut self, loss: f64, grad: &[f64]) {
+        self.losses.push(Number::clean(loss));
+        self.grad.extend(grad.iter().copied().map(Number::clean));
     }
 }

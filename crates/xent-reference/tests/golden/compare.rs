@@ -11,7 +11,8 @@ const TOLERANCE: f64 = 1e-12;
 
 /// The peer computes in f64 too, but as ln(1 + R), p - y and the like, so where an answer is
 /// nearly 0 the peer's has lost digits (some are 0 where the exact one is 1e-18). That is allowed
-/// for, and no more: this many times 2^-52 of the numbers that the *peer* subtracts.
+/// for, and no more: this many times 2^-52 of the numbers that the *peer* subtracts. Only softmax
+/// and sigmoid cross-entropy have cases confident enough to need it.
 const PEER_ROUNDINGS: f64 = 1.0;
 
 /// How many numbers were compared, and how many of them needed [`PEER_ROUNDINGS`].

@@ -59,9 +59,13 @@ fn softmax_dense(case: &Case, values: &[f64]) -> Answer {
     answer
 }
 
-/// The peer takes ln(1 + R), which has an absolute error of one rounding of 1, Q times.
+/// The peer takes ln(1 + R), which has an absolute error of one rounding of 1, Q times; and its
+/// gradient is the difference that the crate's `scale` is of.
 fn push_softmax(answer: &mut Answer, x: &[f64], q: &[f64]) {
-    answer.push_row(&softmax::cross_entropy(x, q), q.iter().sum());
+    let row = softmax::cross_entropy(x, q);
+    answer.losses.push(Number { value: row.loss, terms: q.iter().sum() });
+    let numbers = row.grad.iter().zip(&row.scale);
+    answer.grad.extend(numbers.map(|(&value, &terms)| Number { value, terms }));
 }
 
 /// The class weight multiplies the element; a mean divides by N·C.
@@ -82,19 +86,14 @@ pub(crate) fn sigmoid(case: &Case) -> Answer {
     answer
 }
 
-/// A mean divides by N.
+/// A mean divides by N, also that of Caffe's gradient.
 pub(crate) fn multilabel_softmax(case: &Case) -> Answer {
     let mut answer = Answer::with_divisor(case.rows as f64);
     let mut caffe_grad = Vec::new();
     for (x, y) in rows(case).zip(case.targets.dense().chunks_exact(case.classes)) {
-        let q = targets::multilabel(y);
-        answer.push_row(&multilabel::softmax(x, y), q.iter().sum());
-        let (p, gradient) = (softmax::softmax(x), multilabel::caffe_gradient(x, y));
-        let share = 1.0 / y.iter().filter(|&&y| y != 0.0).count() as f64;
-        caffe_grad.extend(gradient.into_iter().zip(p).zip(y).map(|((value, p), &y)| {
-            let terms = if y == 0.0 { p } else { p.max(share) };
-            Number { value, terms }
-        }));
+        let row = multilabel::softmax(x, y);
+        answer.push(row.loss, &row.grad);
+        caffe_grad.extend(multilabel::caffe_gradient(x, y).into_iter().map(Number::clean));
     }
     answer.row_values = Some(answer.losses.clone());
     answer.caffe_grad = Some(caffe_grad);
