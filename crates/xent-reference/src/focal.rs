@@ -10,16 +10,16 @@ use crate::softmax::{RowAnswer, undefined};
 use crate::times;
 
 /// The focal loss of the softmax of one row of C logits `x` labelled `y`, times `weight` (of the
-/// class, the row or both). With p = softmax(x) and r = 1 - p_y:
+/// class, the row or both). With p = softmax(x) and `r = 1 - p_y`:
 ///
 /// ```text
 /// loss = -w·r^γ·ln p_y
 /// gradient_c = w·F·(p_c - [c = y]),  F = r^γ·(1 + γ·p_y·(-ln p_y)/r)
 /// ```
 ///
-/// r is the sum of the other classes' p, and never 1 - p_y; so it is in the gradient, which at y
+/// r is the sum of the other classes' p, and never `1 - p_y`; so it is in the gradient, which at y
 /// is -w·F·r. Everything is a product or a sum of numbers of one sign: full relative accuracy,
-/// less what the power costs (γ times the relative error of r). As r → 0, (-ln p_y)/r → 1.
+/// less what the power costs (γ times the relative error of r). As r → 0, `(-ln p_y)/r` → 1.
 ///
 /// [`scale`](RowAnswer::scale) is `|w|·F·max(p_c, [c = y])`.
 ///
@@ -80,7 +80,8 @@ pub fn softmax(x: &[f64], y: usize, gamma: f64, weight: f64) -> RowAnswer {
 /// loss = α_t·(1-p_t)^γ·[(1-y)·softplus(x) + y·softplus(-x)]
 /// ```
 ///
-/// as optax's `sigmoid_focal_loss` and RetinaNet's have it. m = 1 - p_t is computed as
+/// as optax's `sigmoid_focal_loss` has it, and the paper for hard targets. `m = 1 - p_t` is
+/// computed as
 /// (1-y)·σ(x) + y·σ(-x), in which nothing cancels. Its derivative is (1-2y)·σ(x)·σ(-x), and with
 /// the cross-entropy ℓ and its derivative ℓ',
 ///

@@ -1,7 +1,7 @@
 //! Losses of a row with any number of labels.
 //!
 //! Two ways to put the question: how the softmax's one unit of probability is shared among the
-//! labels ([`softmax`]), or C independent questions of yes or no ([`soft_margin`]).
+//! labels ([`softmax()`]), or C independent questions of yes or no ([`soft_margin`]).
 
 use crate::sigmoid;
 use crate::softmax::{self, RowAnswer};
@@ -40,13 +40,13 @@ pub fn softmax(x: &[f64], y: &[f64]) -> RowAnswer {
 }
 
 /// The gradient that the multi-label softmax layer of the Caffe Python layers passes back. With
-/// M, p as for [`softmax`]:
+/// M, p as for [`softmax()`]:
 ///
 /// ```text
 /// gradient_c = p_c - [y_c ≠ 0]/M
 /// ```
 ///
-/// It ignores the size of the labels. For labels 0 and 1 it is the gradient of [`softmax`]; for
+/// It ignores the size of the labels. For labels 0 and 1 it is the gradient of [`softmax()`]; for
 /// others it is the derivative of no loss that layer computes, and is here to be compatible. For
 /// M = 0 it is all 0, and NaN for a row without a softmax.
 ///

@@ -23,7 +23,7 @@ pub const LOGISTIC_FLOOR: f64 = 1e-12_f32 as f64;
 /// gradient_c = -[c = y]/max(p_y, 1e-20)
 /// ```
 ///
-/// Caffe's `MultinomialLogisticLoss` layer. The gradient is that of -ln p_y, and stays there below
+/// Caffe's `MultinomialLogisticLoss` layer. The gradient is that of `-ln p_y`, and stays there below
 /// the floor. A NaN `p_y` makes the loss and its gradient NaN; the other probabilities do not
 /// enter.
 ///

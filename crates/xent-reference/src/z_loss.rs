@@ -1,6 +1,6 @@
 //! Cross-entropy with the z-loss: a penalty that keeps the log-sum-exp near zero.
 //!
-//! Source: A. Chowdhery et al., "PaLM: Scaling Language Modeling with Pathways", 2022
+//! Source: A. Chowdhery et al., "`PaLM`: Scaling Language Modeling with Pathways", 2022
 //! (arXiv:2204.02311), section 5; Megatron and the Liger kernels offer it.
 
 use crate::row::Row;
