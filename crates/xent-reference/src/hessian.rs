@@ -42,8 +42,7 @@ pub fn exact(x: &[f64], total: f64) -> Vec<f64> {
 /// h_c = max(2·p_c·(1 - p_c)·v, 1e-16)
 /// ```
 ///
-/// Twice the exact ones, after J. Friedman, "Greedy Function Approximation", 2001, for two classes.
-/// As long as `x`. A row without a softmax is NaN and not the floor.
+/// Twice the exact ones, but for the floor. As long as `x`. A row without a softmax is NaN and not the floor.
 ///
 /// ```
 /// use xent_reference::hessian::xgboost;

@@ -18,7 +18,7 @@ use crate::times;
 /// ```
 ///
 /// The loss of D. Mahajan et al., "Exploring the Limits of Weakly Supervised Pretraining", ECCV
-/// 2018 (section 2.4: a target of 1/k for each of the k labels). Labels are 0 and 1, or any
+/// 2018: a target of 1/k for each of the k labels. Labels are 0 and 1, or any
 /// non-negative real numbers that balance the classes. The gradient is that of the loss, also for
 /// those; [`caffe_gradient`] is not.
 ///
