@@ -1,7 +1,7 @@
 //! The oracle: cross-entropy losses and their gradients in scalar `f64`, written from the
 //! textbook formulas, to judge code that is faster.
 //!
-//! It shares no code with what it judges, depends on nothing, and prefers the obvious to the
+//! It shares no code with what it judges, depends on nothing by default, and prefers the obvious to the
 //! quick. Where a formula as it stands would cancel, it is computed in the form that does not,
 //! and the documentation says which; sums are compensated. The result is good to about 1e-15 of
 //! *its own* size, also for a row so confident that its loss is 1e-25.
@@ -10,9 +10,17 @@
 //! |---|---|
 //! | [`softmax`] | log-sum-exp, softmax, log-softmax, and the cross-entropy of a row against any target vector |
 //! | [`sigmoid`] | sigmoid, softplus, and the binary cross-entropy of one logit |
-//! | [`targets`] | the target vector of a class index: weights and label smoothing |
+//! | [`targets`] | the target vector of an index, a vector or many labels: weights and label smoothing |
+//! | [`multilabel`] | rows with any number of labels: the softmax with 1/M, and the soft margin |
+//! | [`focal`] | the focal loss, of a softmax and of a sigmoid |
+//! | [`distillation`] | the divergence from a teacher's softmax, at a temperature |
+//! | [`z_loss`] | cross-entropy with a penalty on the log-sum-exp |
+//! | [`soft_cap`] | cross-entropy of logits squeezed by a tanh |
+//! | [`probabilities`] | losses of what is a probability, or its logarithm, already |
+//! | [`hessian`] | the diagonal of the second derivative, in the conventions of boosting |
 //! | [`ulp`] | how far an `f32` is from the exact answer, in units of the last place |
 //! | [`sum`] | the compensated sums the rest is made of |
+//! | `golden` | with the feature `golden`: what other people's implementations answered |
 //!
 //! # Judging a result
 //!
@@ -36,17 +44,28 @@
 //!
 //! A reduction, a class weight, an ignored row or a temperature is a sum, a factor or a skipped
 //! call around these functions, and is left to the caller: a loss over a batch is as long here as
-//! its definition. The tests compare the crate with the answers of PyTorch that way.
+//! its definition. The tests compare the crate with the answers of PyTorch, optax and others that
+//! way.
 //!
 //! NaN, infinities and masked classes are part of the definition; each module has the table.
 
 #![forbid(unsafe_code)]
 
+pub mod distillation;
+pub mod focal;
+#[cfg(feature = "golden")]
+pub mod golden;
+pub mod hessian;
+pub mod multilabel;
+pub mod probabilities;
+mod row;
 pub mod sigmoid;
+pub mod soft_cap;
 pub mod softmax;
 pub mod sum;
 pub mod targets;
 pub mod ulp;
+pub mod z_loss;
 
 /// a·b with 0·∞ = 0: a class that has no part in a sum adds nothing, however far it is.
 fn times(a: f64, b: f64) -> f64 {
@@ -61,5 +80,27 @@ mod test {
     pub(crate) fn assert_close(got: f64, want: f64, relative: f64) {
         let error = (got - want).abs();
         assert!(error <= relative * want.abs(), "got {got:e}, not {want:e}: {error:e} off");
+    }
+
+    /// Asserts that each `grad[c]` is the central difference of `loss` by `x[c]`, to 1e-8.
+    #[track_caller]
+    pub(crate) fn assert_gradient(x: &[f64], grad: &[f64], loss: impl Fn(&[f64]) -> f64) {
+        let h = 1e-5;
+        for c in 0..x.len() {
+            let at = |step: f64| {
+                let mut moved = x.to_vec();
+                moved[c] += step;
+                loss(&moved)
+            };
+            let difference = (at(h) - at(-h)) / (2.0 * h);
+            let error = (difference - grad[c]).abs();
+            assert!(error < 1e-8, "class {c}: {} is not {difference}, {error:e} off", grad[c]);
+        }
+    }
+
+    /// Asserts that every number is NaN.
+    #[track_caller]
+    pub(crate) fn assert_all_nan(values: &[f64]) {
+        assert!(values.iter().all(|v| v.is_nan()), "{values:?}");
     }
 }

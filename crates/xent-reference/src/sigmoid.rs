@@ -64,6 +64,27 @@ pub fn cross_entropy(x: f64, y: f64, pos_weight: f64) -> (f64, f64) {
     (loss, gradient)
 }
 
+/// [`cross_entropy`] times the weight w of the element: (loss, its derivative by `x`).
+///
+/// ```text
+/// loss = w·[(1-y)·x + (1 + (q-1)·y)·softplus(-x)]
+/// gradient = w·[(1-y)·σ(x) - y·q·σ(-x)]
+/// ```
+///
+/// as `weight` in PyTorch's `binary_cross_entropy_with_logits`. With 0·∞ = 0: an element without
+/// weight costs nothing, however wrong; a NaN still makes both NaN.
+///
+/// ```
+/// use xent_reference::sigmoid::{cross_entropy, weighted_cross_entropy};
+///
+/// let (loss, gradient) = cross_entropy(0.5, 1.0, 3.0);
+/// assert_eq!(weighted_cross_entropy(0.5, 1.0, 3.0, 2.0), (2.0 * loss, 2.0 * gradient));
+/// ```
+pub fn weighted_cross_entropy(x: f64, y: f64, pos_weight: f64, weight: f64) -> (f64, f64) {
+    let (loss, gradient) = cross_entropy(x, y, pos_weight);
+    (times(weight, loss), weight * gradient)
+}
+
 #[cfg(test)]
 #[expect(clippy::excessive_precision, reason = "digits of the exact answer, not of a double")]
 mod tests {
@@ -126,6 +147,13 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn an_element_without_weight_costs_nothing() {
+        assert_eq!(weighted_cross_entropy(INF, 0.0, 1.0, 0.0), (0.0, 0.0));
+        assert_eq!(weighted_cross_entropy(-INF, 1.0, 2.0, 3.0), (INF, -6.0));
+        assert!(weighted_cross_entropy(f64::NAN, 0.0, 1.0, 0.0).0.is_nan());
     }
 
     #[test]

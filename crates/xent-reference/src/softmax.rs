@@ -26,75 +26,9 @@
 //!
 //! Logits may be anything `f32` holds; beyond half of `f64::MAX` a distance overflows to +∞.
 
+use crate::row::{Row, Undefined};
 use crate::sum::{Neumaier, sum, sums_of_the_others};
 use crate::times;
-
-/// A row that has a softmax: one maximum or several equal finite ones, and no NaN.
-struct Row {
-    /// `m = max x`, possibly +∞ and never -∞.
-    max: f64,
-    /// `d_c = m - x_c ≥ 0`; where `x_c = m` it is 0, for m = +∞ too.
-    distance: Vec<f64>,
-    /// `e^-d_c`, in 0..=1.
-    exp: Vec<f64>,
-    /// R, the sum of all of `exp` except the first maximum's 1.
-    others: f64,
-}
-
-/// What a row without a softmax lacks it for.
-enum Undefined {
-    Nan,
-    TwoInfinities,
-    AllMasked,
-}
-
-impl Row {
-    fn new(x: &[f64]) -> Result<Self, Undefined> {
-        if x.iter().any(|v| v.is_nan()) {
-            return Err(Undefined::Nan);
-        }
-        if x.iter().filter(|&&v| v == f64::INFINITY).count() > 1 {
-            return Err(Undefined::TwoInfinities);
-        }
-        let max = x.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let Some(first) = x.iter().position(|&v| v == max && v != f64::NEG_INFINITY) else {
-            return Err(Undefined::AllMasked);
-        };
-        let (distance, exp): (Vec<f64>, Vec<f64>) =
-            x.iter().map(|&v| distance_and_exp(max, v)).unzip();
-        let others = sum(exp.iter().enumerate().filter(|&(c, _)| c != first).map(|(_, &e)| e));
-        Ok(Self { max, distance, exp, others })
-    }
-
-    /// `S = Σ e^-d_c ≥ 1`.
-    fn total(&self) -> f64 {
-        1.0 + self.others
-    }
-
-    /// ln S, accurate when it is tiny.
-    fn ln_total(&self) -> f64 {
-        self.others.ln_1p()
-    }
-}
-
-/// max - v and e^-(max - v).
-///
-/// The rounding error of the difference, which may be as large as half a unit of `max`, would be
-/// a *relative* error of the exponential. It is recovered exactly (D. Knuth, TAOCP vol. 2,
-/// section 4.2.2, theorem B) and put back as e^-(d+δ) = e^-d·(1-δ).
-fn distance_and_exp(max: f64, v: f64) -> (f64, f64) {
-    if v == max {
-        return (0.0, 1.0);
-    }
-    let d = max - v;
-    if d.is_infinite() {
-        return (d, 0.0);
-    }
-    let v_rounded = d - max;
-    let delta = (max - (d - v_rounded)) - (v + v_rounded);
-    let e = (-d).exp();
-    (d, e - e * delta)
-}
 
 /// `ln Σ_c e^x_c` of one row of any length, as `m + ln1p(R)`.
 ///
@@ -124,7 +58,7 @@ pub fn log_sum_exp(x: &[f64]) -> f64 {
 /// ```
 pub fn softmax(x: &[f64]) -> Vec<f64> {
     match Row::new(x) {
-        Ok(row) => row.exp.iter().map(|e| e / row.total()).collect(),
+        Ok(row) => row.probabilities(),
         Err(_) => vec![f64::NAN; x.len()],
     }
 }
@@ -141,13 +75,14 @@ pub fn softmax(x: &[f64]) -> Vec<f64> {
 pub fn log_softmax(x: &[f64]) -> Vec<f64> {
     match Row::new(x) {
         // Subtracted from zero rather than negated: a certain class has 0, not -0.
-        Ok(row) => row.distance.iter().map(|d| 0.0 - (d + row.ln_total())).collect(),
+        Ok(row) => (0..x.len()).map(|c| 0.0 - row.surprise(c)).collect(),
         Err(_) => vec![f64::NAN; x.len()],
     }
 }
 
 /// The answer of [`cross_entropy`] for one row, with what a bound on another program's error is
-/// made of.
+/// made of. The other losses of a row answer with it too; where they say nothing else, a field
+/// means there what it means here.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RowAnswer {
     /// `Σ_c q_c·(-s_c)`.
@@ -237,12 +172,12 @@ pub fn cross_entropy(x: &[f64], q: &[f64]) -> RowAnswer {
         .collect();
     let scale =
         q.iter().zip(&row.exp).map(|(q, e)| (q_total * e / total).abs().max(q.abs())).collect();
-    let mean_distance = sum(row.exp.iter().zip(&row.distance).map(|(&e, &d)| times(e, d))) / total;
+    let mean_distance = row.mean_distance();
     RowAnswer { loss: loss.value(), grad, scale, mean_distance, max: row.max }
 }
 
 /// The answer of a row that has none.
-fn undefined(x: &[f64]) -> RowAnswer {
+pub(crate) fn undefined(x: &[f64]) -> RowAnswer {
     let nan = || vec![f64::NAN; x.len()];
     let max = |a: f64, b: f64| if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) };
     RowAnswer {
@@ -328,16 +263,6 @@ mod tests {
         let answer = cross_entropy(&[60.0, 0.0], &[1.0, 1e-40]);
         assert_close(answer.grad[1], (-60.0_f64).exp(), 1e-13);
         assert_close(answer.grad[0], -(-60.0_f64).exp(), 1e-13);
-    }
-
-    #[test]
-    fn the_rounding_of_a_distance_does_not_reach_the_exponential() {
-        // 50-digit arithmetic on these two doubles. Their difference is not a double, and the
-        // exponential of what it rounds to is 5.7e-15 off.
-        let want = 5.724_557_235_467_643_796_055_583e-56;
-        let (d, e) = distance_and_exp(127.3, 0.1);
-        assert_close(e, want, 2.3e-16);
-        assert!(((-d).exp() - want).abs() > 5e-15 * want);
     }
 
     #[test]

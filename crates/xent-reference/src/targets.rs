@@ -1,7 +1,8 @@
 //! Target vectors: what is *left* of labels, class weights and smoothing before they meet a row.
 //!
 //! [`softmax::cross_entropy`](crate::softmax::cross_entropy) takes any non-negative vector q, one
-//! number a class. These functions make the two kinds that come from a class index.
+//! number a class. These functions make it of a class index, of a vector of probabilities, or of
+//! the labels of a row that may have many.
 
 /// The target of one row labelled `y`: `weight` at `y`, 0 elsewhere. As long as `classes`.
 ///
@@ -50,6 +51,49 @@ pub fn smoothed(classes: usize, y: usize, epsilon: f64, class_weights: Option<&[
     q
 }
 
+/// The smoothed target of one row that has a target vector `t` already, with weights w for the
+/// classes (all 1 when `None`):
+///
+/// ```text
+/// q_c = w_c·[(1 - ε)·t_c + ε/C]
+/// ```
+///
+/// PyTorch's definition of `cross_entropy` for targets that are probabilities. `t` need not sum
+/// to one. For a one-hot `t` it is [`smoothed`].
+///
+/// `class_weights` is as long as `t`, and so is the answer.
+///
+/// # Panics
+/// When there are not as many weights as classes.
+///
+/// ```
+/// use xent_reference::targets::smoothed_dense;
+///
+/// assert_eq!(smoothed_dense(&[0.5, 0.5, 0.0, 0.0], 0.5, None), [0.375, 0.375, 0.125, 0.125]);
+/// ```
+pub fn smoothed_dense(t: &[f64], epsilon: f64, class_weights: Option<&[f64]>) -> Vec<f64> {
+    let classes = t.len();
+    if let Some(weights) = class_weights {
+        assert_eq!(weights.len(), classes, "one weight a class");
+    }
+    let smooth = t.iter().map(|t| (1.0 - epsilon) * t + epsilon / classes as f64);
+    smooth.enumerate().map(|(c, t)| class_weights.map_or(1.0, |weights| weights[c]) * t).collect()
+}
+
+/// The target of one row with any number of labels, `q_c = y_c/M`, where M is how many of the `y`
+/// are not zero: the scale factor of the multi-label softmax. As long as `y`.
+///
+/// A label may be 1 or any real number, such as a weight that balances the classes; M counts it
+/// all the same. Without a label, M = 0, the target is all 0.
+///
+/// ```
+/// assert_eq!(xent_reference::targets::multilabel(&[0.0, 1.0, 3.0]), [0.0, 0.5, 1.5]);
+/// ```
+pub fn multilabel(y: &[f64]) -> Vec<f64> {
+    let labels = y.iter().filter(|&&y| y != 0.0).count();
+    y.iter().map(|&y| if y == 0.0 { 0.0 } else { y / labels as f64 }).collect()
+}
+
 fn check_label(classes: usize, y: usize) {
     assert!(y < classes, "label {y} of {classes} classes");
 }
@@ -84,6 +128,36 @@ mod tests {
     #[test]
     fn smoothing_by_one_forgets_the_label() {
         assert_eq!(smoothed(4, 0, 1.0, None), smoothed(4, 3, 1.0, None));
+    }
+
+    #[test]
+    fn smoothing_a_one_hot_vector_is_smoothing_its_index() {
+        let weights = [2.0, 4.0, 0.5, 8.0];
+        for (y, &weight) in weights.iter().enumerate() {
+            let dense = smoothed_dense(&one_hot(4, y, 1.0), 0.5, Some(&weights));
+            assert_eq!(dense, smoothed(4, y, 0.5, Some(&weights)));
+            let dense = smoothed_dense(&one_hot(4, y, 1.0), 0.0, Some(&weights));
+            assert_eq!(dense, one_hot(4, y, weight));
+        }
+    }
+
+    #[test]
+    fn a_vector_without_smoothing_and_weights_is_itself() {
+        assert_eq!(smoothed_dense(&[0.3, 2.0, 0.0], 0.0, None), [0.3, 2.0, 0.0]);
+    }
+
+    #[test]
+    fn labels_share_the_row_and_keep_their_size() {
+        assert_eq!(multilabel(&[1.0, 0.0, 1.0, 1.0, 1.0]), [0.25, 0.0, 0.25, 0.25, 0.25]);
+        assert_eq!(multilabel(&[-0.0, 0.5]), [0.0, 0.5]);
+        assert_eq!(multilabel(&[0.0, -0.0]), [0.0, 0.0]);
+        assert!(multilabel(&[]).is_empty());
+    }
+
+    #[test]
+    #[should_panic(expected = "one weight a class")]
+    fn too_few_weights_for_a_vector_are_refused() {
+        smoothed_dense(&[1.0, 0.0], 0.1, Some(&[1.0]));
     }
 
     #[test]

@@ -1,0 +1,179 @@
+//! The diagonal of the Hessian: the second derivative of a loss by each logit.
+//!
+//! Gradient boosting divides by it. Libraries differ in the factor, so each has a function named
+//! after it. Everywhere 1 - p is the sum of the other classes' p, and the product has full
+//! relative accuracy on both sides of the row.
+//!
+//! A row that has no softmax (a NaN, two or more +∞, everything masked) is all NaN. A masked class
+//! has p = 0, and a single +∞ p = 1 and leaves 0 to the others: no curvature in either.
+
+use crate::row::Row;
+use crate::sigmoid::sigmoid as sigma;
+use crate::times;
+
+/// What XGBoost never lets a second derivative fall below.
+pub const XGBOOST_FLOOR: f64 = 1e-16;
+
+/// The second derivatives of the softmax cross-entropy of one row of logits `x` against a target
+/// whose numbers sum to `total`, Q:
+///
+/// ```text
+/// h_c = ∂²loss/∂x_c² = Q·p_c·(1 - p_c)
+/// ```
+///
+/// They do not depend on how Q is shared. Of an index target Q is its weight. With Q = 1, as
+/// scikit-learn's `HalfMultinomialLoss`. As long as `x`.
+///
+/// ```
+/// assert_eq!(xent_reference::hessian::exact(&[1.0, 1.0], 3.0), [0.75, 0.75]);
+/// ```
+pub fn exact(x: &[f64], total: f64) -> Vec<f64> {
+    let Ok(row) = Row::new(x) else {
+        return vec![f64::NAN; x.len()];
+    };
+    let p = row.probabilities().into_iter();
+    p.zip(row.complements()).map(|(p, others)| total * (p * others)).collect()
+}
+
+/// The second derivatives that XGBoost's `multi:softmax` and `multi:softprob` use, for a row of
+/// logits `x` and its sample weight v:
+///
+/// ```text
+/// h_c = max(2·p_c·(1 - p_c)·v, 1e-16)
+/// ```
+///
+/// Twice the exact ones, but for the floor. As long as `x`. A row without a softmax is NaN and not the floor.
+///
+/// ```
+/// use xent_reference::hessian::xgboost;
+///
+/// assert_eq!(xgboost(&[1.0, 1.0], 1.0), [0.5, 0.5]);
+/// assert_eq!(xgboost(&[100.0, 0.0], 1.0), [1e-16, 1e-16]);
+/// ```
+pub fn xgboost(x: &[f64], weight: f64) -> Vec<f64> {
+    let floored = |h: f64| if h.is_nan() { h } else { h.max(XGBOOST_FLOOR) };
+    exact(x, weight).into_iter().map(|h| floored(2.0 * h)).collect()
+}
+
+/// The second derivatives that LightGBM's `multiclass` uses, for a row of C logits `x` and its
+/// sample weight v:
+///
+/// ```text
+/// h_c = C/(C-1)·p_c·(1 - p_c)·v
+/// ```
+///
+/// As long as `x`. For C = 1, where the factor is infinite and p(1-p) nothing, it is 0.
+///
+/// ```
+/// assert_eq!(xent_reference::hessian::lightgbm(&[1.0, 1.0], 1.0), [0.5, 0.5]);
+/// ```
+pub fn lightgbm(x: &[f64], weight: f64) -> Vec<f64> {
+    let classes = x.len() as f64;
+    let factor = classes / (classes - 1.0);
+    exact(x, weight).into_iter().map(|h| times(factor, h)).collect()
+}
+
+/// The second derivative of
+/// [`sigmoid::weighted_cross_entropy`](crate::sigmoid::weighted_cross_entropy) by its logit `x`, for
+/// a target `y`, q = `pos_weight` and the weight w of the element:
+///
+/// ```text
+/// h = w·(1 - y + q·y)·σ(x)·σ(-x)
+/// ```
+///
+/// With q = w = 1 it is p(1-p), as scikit-learn's `HalfBinomialLoss`. 0 at ±∞, NaN for a NaN.
+///
+/// ```
+/// assert_eq!(xent_reference::hessian::sigmoid(0.0, 1.0, 3.0, 2.0), 1.5);
+/// ```
+pub fn sigmoid(x: f64, y: f64, pos_weight: f64, weight: f64) -> f64 {
+    weight * ((1.0 - y) + pos_weight * y) * (sigma(x) * sigma(-x))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sigmoid::weighted_cross_entropy;
+    use crate::softmax::cross_entropy;
+    use crate::targets::{one_hot, smoothed};
+    use crate::test::{assert_all_nan, assert_close, assert_gradient};
+
+    const INF: f64 = f64::INFINITY;
+    const X: [f64; 5] = [0.5, -1.25, 2.0, 0.0, -3.0];
+
+    #[test]
+    fn it_is_the_finite_difference_of_the_gradient() {
+        for q in [one_hot(5, 1, 2.0), smoothed(5, 2, 0.1, Some(&[1.0, 2.0, 3.0, 4.0, 5.0]))] {
+            let h = exact(&X, q.iter().sum());
+            for c in 0..5 {
+                // The derivative of the c-th gradient by the c-th logit alone.
+                assert_gradient(&X[c..=c], &h[c..=c], |moved| {
+                    let mut x = X;
+                    x[c] = moved[0];
+                    cross_entropy(&x, &q).grad[c]
+                });
+            }
+        }
+        for x in X {
+            for (y, q, w) in [(0.0, 1.0, 1.0), (1.0, 3.0, 2.0), (0.3, 0.5, 4.0)] {
+                let h = sigmoid(x, y, q, w);
+                assert_gradient(&[x], &[h], |x| weighted_cross_entropy(x[0], y, q, w).1);
+            }
+        }
+    }
+
+    #[test]
+    fn a_confident_row_keeps_its_curvature() {
+        let tiny = (-57.5_f64).exp();
+        for h in exact(&[57.5, 0.0], 1.0) {
+            assert_close(h, tiny, 1e-15);
+        }
+        for h in lightgbm(&[57.5, 0.0], 2.0) {
+            assert_close(h, 4.0 * tiny, 1e-15);
+        }
+        assert_close(sigmoid(57.5, 1.0, 1.0, 1.0), tiny, 1e-15);
+        assert_close(sigmoid(-57.5, 1.0, 1.0, 1.0), tiny, 1e-15);
+    }
+
+    #[test]
+    fn the_conventions_differ_by_a_factor() {
+        let (plain, double, scaled) = (exact(&X, 3.0), xgboost(&X, 3.0), lightgbm(&X, 3.0));
+        for c in 0..5 {
+            assert_eq!(double[c], 2.0 * plain[c]);
+            assert_close(scaled[c], 1.25 * plain[c], 1e-16);
+        }
+    }
+
+    #[test]
+    fn two_classes_are_one_sigmoid() {
+        for x in [-50.0, -1.0, 0.0, 3.0] {
+            for h in exact(&[x, 0.0], 2.0) {
+                assert_close(h, sigmoid(x, 0.5, 1.0, 2.0), 1e-15);
+            }
+        }
+    }
+
+    #[test]
+    fn a_single_class_has_no_curvature() {
+        assert_eq!(exact(&[3.0], 1.0), [0.0]);
+        assert_eq!(xgboost(&[3.0], 1.0), [XGBOOST_FLOOR]);
+        assert_eq!(lightgbm(&[3.0], 1.0), [0.0]);
+    }
+
+    #[test]
+    fn not_finite_rows() {
+        for x in [[f64::NAN, 1.0, 2.0], [INF, INF, 1.0], [-INF; 3]] {
+            assert_all_nan(&exact(&x, 1.0));
+            assert_all_nan(&xgboost(&x, 1.0));
+            assert_all_nan(&lightgbm(&x, 1.0));
+        }
+        for mask in [-INF, -1e30] {
+            let (with, without) = (exact(&[1.0, mask, 0.5], 1.0), exact(&[1.0, 0.5], 1.0));
+            assert_eq!(with, [without[0], 0.0, without[1]]);
+        }
+        assert_eq!(exact(&[1.0, INF, 0.5], 1.0), [0.0; 3]);
+        assert_eq!(xgboost(&[1.0, INF, 0.5], 1.0), [XGBOOST_FLOOR; 3]);
+        assert_eq!((sigmoid(INF, 0.0, 1.0, 1.0), sigmoid(-INF, 1.0, 2.0, 1.0)), (0.0, 0.0));
+        assert!(sigmoid(f64::NAN, 0.0, 1.0, 1.0).is_nan());
+    }
+}
