@@ -1,6 +1,7 @@
 //! The slices that a loss works on.
 
 use crate::error::{Error, check_length};
+use crate::shape::Shape;
 
 /// The logits, row after row, and what is to be done with their gradient.
 #[derive(Debug)]
@@ -35,6 +36,14 @@ impl Buffers<'_> {
         match self {
             Self::Loss(x) | Self::Gradient(x, _) | Self::Accumulate(x, _) => x,
             Self::InPlace(x) => x,
+        }
+    }
+
+    /// The shape of the logits and of the gradient: in place, they have the same stride.
+    pub(crate) fn strides_of(&self, shape: Shape) -> Shape {
+        match self {
+            Self::InPlace(_) => Shape { gradient_stride: shape.logits_stride, ..shape },
+            _ => shape,
         }
     }
 

@@ -78,7 +78,7 @@ elementwise! {
     /// assert_eq!(out, [0.5, 0.0]);
     /// # Ok::<(), xent_core::Error>(())
     /// ```
-    sigmoid = |token, x| math::sigmoid::logistic(token, x).positive;
+    sigmoid = math::sigmoid::sigmoid;
 }
 
 /// The largest element; NaN if there is one, `-inf` for an empty slice.

@@ -23,11 +23,10 @@ use crate::softmax::{self, RowAnswer};
 ///
 /// # What is not finite
 ///
-/// The limit of the formula: ±∞ becomes ±c, an ordinary logit, with a gradient of 0. So a mask of
-/// -∞ does not survive the cap, nor does a finite one such as -1e30: its class keeps e^-c and is
-/// *not* as if absent. That is what Gemma and the Liger kernels compute too; a class to be left
-/// out is masked after the cap there, and here left out of the row. A NaN in `x` or `q` makes
-/// everything NaN.
+/// The cap is for finite logits. -∞ stays -∞, a class that is absent, as everywhere else; and +∞
+/// stays +∞, a class that is certain. (Gemma and the Liger kernels, which cap before they mask, give
+/// the limit ±c to both.) A finite mask such as -1e30 does not survive: its class keeps e^-c. A NaN
+/// in `x` or `q` makes everything NaN.
 ///
 /// # Panics
 /// When `x` and `q` differ in length, or the cap is not positive and finite.
@@ -50,20 +49,24 @@ pub fn cross_entropy(x: &[f64], q: &[f64], cap: f64) -> RowAnswer {
     answer
 }
 
-/// x' = c·tanh(x/c): nearly x for small |x|, and never beyond ±c.
+/// x' = c·tanh(x/c): nearly x for small |x|, and never beyond ±c. ±∞ stays what it is.
 ///
 /// # Panics
 /// When the cap is not positive and finite.
 ///
 /// ```
-/// assert_eq!(xent_reference::soft_cap::cap(f64::NEG_INFINITY, 30.0), -30.0);
+/// use xent_reference::soft_cap::cap;
+///
+/// assert_eq!(cap(-1e30, 30.0), -30.0);
+/// assert_eq!(cap(f64::NEG_INFINITY, 30.0), f64::NEG_INFINITY);
 /// ```
 pub fn cap(x: f64, cap: f64) -> f64 {
     check_cap(cap);
-    cap * (x / cap).tanh()
+    if x.is_infinite() { x } else { cap * (x / cap).tanh() }
 }
 
-/// The derivative of [`cap`] by x, sech²(x/c) = 1 - tanh²(x/c): 1 at 0, 0 at ±∞.
+/// The derivative of [`cap`] by x, sech²(x/c) = 1 - tanh²(x/c): 1 at 0, and 1 at ±∞, which is not
+/// capped.
 ///
 /// # Panics
 /// When the cap is not positive and finite.
@@ -78,7 +81,7 @@ pub fn slope(x: f64, cap: f64) -> f64 {
     check_cap(cap);
     let u = x.abs() / cap;
     if u.is_infinite() {
-        return 0.0;
+        return 1.0;
     }
     // What the division rounded away would be a relative error of e.
     let lost = (-u).mul_add(cap, x.abs()) / cap;
@@ -144,18 +147,16 @@ mod tests {
     }
 
     #[test]
-    fn not_finite_infinite_logits_are_at_the_cap() {
+    fn not_finite_infinite_logits_are_not_capped() {
         let q = one_hot(3, 1, 1.0);
-        for x in [[INF, 1.0, -INF], [INF, INF, 1.0], [-INF; 3]] {
-            let answer = cross_entropy(&x, &q, 5.0);
-            let capped = x.map(|x| cap(x, 5.0));
-            assert_eq!(answer.loss, softmax::cross_entropy(&capped, &q).loss);
-            assert!(answer.loss.is_finite());
-            let mut elements = x.iter().zip(answer.grad);
-            assert!(elements.all(|(x, gradient)| x.is_finite() || gradient == 0.0));
-        }
-        let (mask, infinite) = ([-1e30, 1.0, 2.0], [-INF, 1.0, 2.0]);
-        assert_eq!(cross_entropy(&mask, &q, 5.0), cross_entropy(&infinite, &q, 5.0));
+        let capped = |x: [f64; 3]| cross_entropy(&x, &q, 5.0);
+        let masked = capped([-INF, 1.0, 2.0]);
+        assert_eq!(masked.loss, cross_entropy(&[1.0, 2.0], &[1.0, 0.0], 5.0).loss);
+        assert_eq!(masked.grad[0], 0.0);
+        assert_ne!(masked.loss, capped([-1e30, 1.0, 2.0]).loss);
+        let certain = capped([INF, 1.0, 2.0]);
+        assert_eq!((certain.loss, certain.grad), (INF, vec![1.0, -slope(1.0, 5.0), 0.0]));
+        assert!(capped([-INF; 3]).loss.is_nan() && capped([INF, INF, 1.0]).loss.is_nan());
     }
 
     #[test]

@@ -105,9 +105,9 @@ impl Loss<'_> {
             let same = other.sum.to_bits() == beside.sum.to_bits()
                 || (other.sum.is_nan() && beside.sum.is_nan());
             let error = if same { 0.0 } else { f64::INFINITY };
-            findings
-                .of(SAME_MODES, level)
-                .record(error, SAME_MODES.at(level), || format!("sum from {}", self.result(0)));
+            findings.of(SAME_MODES, level).record(error, SAME_MODES.at(level), || {
+                format!("sums {:e} and {:e}, from {}", beside.sum, other.sum, self.result(0))
+            });
             let losses: [&[f32]; 2] = [&beside.losses, &other.losses];
             same_bits(SAME_MODES, level, losses, findings, |i| self.result(i));
         }

@@ -3,11 +3,13 @@
 use super::cells::Cells;
 use super::coefficients::Number;
 use super::sum::StripedSum;
+use crate::math::exp::{LIFTED_ONE, UNLIFT};
 use crate::math::ln::{ln, log1p};
 use crate::math::sigmoid::logistic;
 use crate::simd::{Lanes, STRIPES, from, from_mut};
 
-/// What becomes of an element: its loss and its derivatives, all without weights.
+/// What becomes of an element: its loss, and its derivatives `2^32` times too large, so that they
+/// are not subnormal before they meet their factors; all without weights.
 pub(crate) struct Outcome<V> {
     pub(crate) loss: V,
     pub(crate) gradient: V,
@@ -49,13 +51,14 @@ impl ElementLoss for Sigmoid {
     fn of<V: Lanes<Scalar = f32>>(self, token: V::Token, x: V, y: V, positive: V) -> Outcome<V> {
         let zero = V::splat(token, 0.0);
         let logistic = logistic(token, x);
+        let unlift = V::splat(token, UNLIFT);
         let not_y = V::splat(token, 1.0) - y;
         let y = y * positive;
         let linear = product(token, not_y, zero.max(x)) + product(token, y, zero.max(zero - x));
         Outcome {
             loss: linear + (not_y + y) * logistic.log1p,
             gradient: not_y * logistic.positive - y * logistic.negative,
-            curvature: (not_y + y) * (logistic.positive * logistic.negative),
+            curvature: (not_y + y) * (logistic.positive * (logistic.negative * unlift)),
         }
     }
 }
@@ -79,14 +82,16 @@ impl ElementLoss for SigmoidFocal {
         let entropy = Sigmoid.of(token, x, y, positive);
         let logistic = logistic(token, x);
         let not_y = one - y;
+        let unlift = V::splat(token, UNLIFT);
         let wrong = not_y * logistic.positive + y * logistic.negative;
-        let mut factor = if self.gamma == 0.0 { one } else { V::power(token, wrong, self.gamma) };
+        let mut factor =
+            if self.gamma == 0.0 { one } else { V::power(token, wrong * unlift, self.gamma) };
         if let Some(alpha) = self.alpha {
             let alpha = V::splat(token, alpha);
             factor = factor * (alpha * y + (one - alpha) * not_y);
         }
         // `d ln u / dx`, which is σ(-x) for a negative and -σ(x) for a positive.
-        let slope = logistic.positive * logistic.negative * (not_y - y) / wrong;
+        let slope = logistic.positive * (logistic.negative / wrong) * (not_y - y);
         let slope = V::select(wrong.equal(zero), zero, slope);
         let growth = V::splat(token, self.gamma as f32) * product(token, slope, entropy.loss);
         Outcome {
@@ -118,7 +123,7 @@ impl ElementLoss for Logistic {
         let spread = V::splat(token, 1e-12).max(x * not_x);
         Outcome {
             loss: zero - y * of_x - not_y * of_not_x,
-            gradient: (not_y * x - y * not_x) / spread,
+            gradient: (not_y * x - y * not_x) / spread * V::splat(token, LIFTED_ONE),
             curvature: zero,
         }
     }
@@ -159,7 +164,7 @@ impl<L: ElementLoss> Elements<L> {
     ) {
         let zero = V::splat(token, 0.0);
         let one = V::splat(token, 1.0);
-        let scale = V::splat(token, self.scale);
+        let scale = V::splat(token, self.scale * UNLIFT);
         let floor = V::splat(token, self.floor);
         let absent = V::splat(token, L::ABSENT);
         let length = cells.len();

@@ -91,6 +91,7 @@ impl<'a> LikelihoodBatch<'a> {
         class_weights: &'a [f32],
         ignore_index: Option<i64>,
     ) -> Result<Self, Error> {
+        let shape = buffers.strides_of(shape);
         buffers.check(shape.span(shape.logits_stride), shape.span(shape.gradient_stride))?;
         check_length("labels", shape.row_count(), labels.len())?;
         if !class_weights.is_empty() {

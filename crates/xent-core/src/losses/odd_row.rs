@@ -70,10 +70,11 @@ impl Job<'_> {
         let logits = cells.logits();
         let logit = |class| logits.get(place(class)).copied().unwrap_or(f32::NAN);
         let x = Extremes::of(classes.clone().map(logit));
-        let exp = |class| scalar::exp(f64::from(logit(class)) - f64::from(x.max));
+        let max = self.capped(x.max).0 * self.unit();
+        let exp = |class| scalar::exp(self.capped(logit(class)).0 * self.unit() - max);
         let log_sum_exp = if x.max.is_finite() && !x.any_nan && !outputs.log_sum_exp.is_empty() {
             let others = classes.clone().filter(|class| *class != x.argmax);
-            f64::from(x.max) + scalar::log1p(others.map(exp).sum())
+            max + scalar::log1p(others.map(exp).sum())
         } else {
             x.log_sum_exp()
         };
@@ -164,7 +165,8 @@ impl Job<'_> {
             } else {
                 all * p - q(class)
             };
-            cells.put_one(place(class), (plan.factors.gradient * g) as f32);
+            let g = plan.factors.gradient * g * self.capped(x_c).1;
+            cells.put_one(place(class), g as f32);
             let weight = plan.factors.gradient * all;
             let curvature = outputs.convention.softmax(weight, self.shape.classes);
             outputs.put_hessian(&self.shape, row, class, curvature.of(p, not_p) as f32);
@@ -193,6 +195,16 @@ impl Job<'_> {
         let dense = dense(class).map_or(0.0, |t| f64::from(t) * plan.keep);
         let spike = if plan.label == Some(class) { plan.spike } else { 0.0 };
         (dense + self.even()) * self.class_weight(class) + spike
+    }
+
+    /// A logit under the soft cap, and the derivative; an infinite one is not capped.
+    fn capped(&self, x: f32) -> (f64, f64) {
+        let (x, cap) = (f64::from(x), f64::from(self.options.soft_cap));
+        if cap == 0.0 || x.is_infinite() {
+            return (x, 1.0);
+        }
+        let (value, derivative) = scalar::tanh(x / cap);
+        (cap * value, derivative)
     }
 
     /// One over the temperature.

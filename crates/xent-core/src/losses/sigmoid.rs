@@ -160,6 +160,7 @@ impl<'a> SigmoidBatch<'a> {
                 reason: "only targets that are integers, zero or one, can be ignored by value",
             });
         }
+        let shape = buffers.strides_of(shape);
         let classes = shape.classes;
         for (of, weights) in
             [("class weights", options.class_weights), ("pos weight", options.pos_weight)]

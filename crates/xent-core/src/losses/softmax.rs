@@ -238,6 +238,7 @@ impl<'a> SoftmaxBatch<'a> {
     ) -> Result<Self, Error> {
         options.check()?;
         options.check_targets(&targets)?;
+        let shape = buffers.strides_of(shape);
         let Shape { classes, logits_stride, gradient_stride, .. } = shape;
         if !options.class_weights.is_empty() {
             check_length("class weights", classes, options.class_weights.len())?;
@@ -710,7 +711,8 @@ impl<Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, Z, KIND, MODE> {
         let mut weights = [0.0_f32; lanes::CLASSES * ROWS];
         let mut hessian = [0.0_f32; lanes::CLASSES * ROWS];
         for row in 0..rows {
-            let cells = self.cells.part((first + row) * logits_stride, 0, classes);
+            let index = first + row;
+            let cells = self.cells.part(index * logits_stride, index * gradient_stride, classes);
             for (column, &x) in values.chunks_exact_mut(ROWS).zip(cells.logits()) {
                 column[row] = x;
             }

@@ -1,14 +1,14 @@
 //! The logistic function and softplus, from one exponential.
 
-use super::exp::{UNLIFT, exp_lifted};
+use super::exp::{LIFTED_ONE, UNLIFT, exp_lifted};
 use super::ln::log1p_unit;
 use crate::simd::Lanes;
 
 /// What the sigmoid losses are made of, for one logit `x`.
 pub(crate) struct Logistic<V> {
-    /// `σ(x)`, the probability of a positive.
+    /// `2^32 σ(x)`: the probability of a positive, which is never subnormal.
     pub(crate) positive: V,
-    /// `σ(-x)`, without the cancellation of `1 - σ(x)`.
+    /// `2^32 σ(-x)`, without the cancellation of `1 - σ(x)`.
     pub(crate) negative: V,
     /// `ln(1 + e^-|x|)`: softplus without its linear part.
     pub(crate) log1p: V,
@@ -19,14 +19,21 @@ pub(crate) struct Logistic<V> {
 #[inline(always)]
 pub(crate) fn logistic<V: Lanes<Scalar = f32>>(token: V::Token, x: V) -> Logistic<V> {
     let zero = V::splat(token, 0.0);
-    let one = V::splat(token, 1.0);
-    let z = exp_lifted(token, zero - x.abs()) * V::splat(token, UNLIFT);
-    let likely = one / (one + z);
-    let unlikely = z / (one + z);
+    let lifted = exp_lifted(token, zero - x.abs());
+    let z = lifted * V::splat(token, UNLIFT);
+    let sum = V::splat(token, 1.0) + z;
+    let likely = V::splat(token, LIFTED_ONE) / sum;
+    let unlikely = lifted / sum;
     let below = x.less(zero);
     Logistic {
         positive: V::select(below, unlikely, likely),
         negative: V::select(below, likely, unlikely),
         log1p: log1p_unit(token, z),
     }
+}
+
+/// `σ(x)`.
+#[inline(always)]
+pub(crate) fn sigmoid<V: Lanes<Scalar = f32>>(token: V::Token, x: V) -> V {
+    logistic(token, x).positive * V::splat(token, UNLIFT)
 }
