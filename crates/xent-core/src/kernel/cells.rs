@@ -169,6 +169,14 @@ impl<'a, const MODE: u8> Cells<'a, MODE> {
         self.set_one(at, if MODE == ADD { self.gradient_of(at) + value } else { value });
     }
 
+    /// Puts the gradients of all cells.
+    #[inline(always)]
+    pub(crate) fn put_each(&mut self, values: impl Iterator<Item = f32>) {
+        for (place, value) in self.gradient.iter_mut().zip(values) {
+            *place = if MODE == ADD { *place + value } else { value };
+        }
+    }
+
     /// Zeroes the gradients of the cells from `first` on, each `step` after the one before.
     pub(crate) fn zero(&mut self, first: usize, step: usize) {
         if step == 1 {

@@ -674,6 +674,20 @@ impl Job<'_> {
     }
 }
 
+/// A block of rows, class by class: its logits (then gradients), targets and second derivatives.
+struct Scratch {
+    values: [f32; lanes::CLASSES * ROWS],
+    weights: [f32; lanes::CLASSES * ROWS],
+    hessian: [f32; lanes::CLASSES * ROWS],
+}
+
+impl Scratch {
+    fn new() -> Self {
+        let zeros = [0.0; lanes::CLASSES * ROWS];
+        Self { values: zeros, weights: zeros, hessian: zeros }
+    }
+}
+
 /// A row in each lane.
 struct ByLanes<L>(L);
 
@@ -686,8 +700,10 @@ impl<Z: LogitMap, const KIND: u8, const MODE: u8> Kernel for ByLanes<Leaf<'_, '_
         let Shape { outer, inner, .. } = leaf.job.shape;
         let mut sum = 0.0;
         if inner == 1 {
+            let mut scratch = Scratch::new();
             for first in (0..outer).step_by(ROWS) {
-                sum += leaf.transposed::<S>(simd, first, ROWS.min(outer - first));
+                let rows = ROWS.min(outer - first);
+                sum += leaf.transposed::<S>(simd, first, rows, &mut scratch);
             }
         } else {
             for block in 0..outer {
@@ -704,12 +720,16 @@ impl<Z: LogitMap, const KIND: u8, const MODE: u8> Kernel for ByLanes<Leaf<'_, '_
 impl<Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, Z, KIND, MODE> {
     /// Rows of few classes, through a transposed copy.
     #[inline(always)]
-    fn transposed<S: Simd>(&mut self, simd: S, first: usize, rows: usize) -> f64 {
+    fn transposed<S: Simd>(
+        &mut self,
+        simd: S,
+        first: usize,
+        rows: usize,
+        scratch: &mut Scratch,
+    ) -> f64 {
         let classes = self.job.shape.classes;
         let Shape { logits_stride, gradient_stride, .. } = self.job.shape;
-        let mut values = [0.0_f32; lanes::CLASSES * ROWS];
-        let mut weights = [0.0_f32; lanes::CLASSES * ROWS];
-        let mut hessian = [0.0_f32; lanes::CLASSES * ROWS];
+        let Scratch { values, weights, hessian } = scratch;
         for row in 0..rows {
             let index = first + row;
             let cells = self.cells.part(index * logits_stride, index * gradient_stride, classes);
@@ -729,17 +749,17 @@ impl<Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, Z, KIND, MODE> {
         let grid = Grid { stride: ROWS, first: 0, rows: ROWS };
         let (mut block, plans) = self.job.block(first, rows, grid, self.outputs.convention);
         if !self.job.dense().is_empty() {
-            block.targets.dense = &weights;
+            block.targets.dense = weights;
         }
         let mut results = BlockResults::new();
         let wants_hessian = !self.outputs.hessian.is_empty();
         let out = wants_hessian.then_some(hessian.as_mut_slice());
         let task = self.task();
         if MODE == LOSS {
-            let cells = Cells::loss(&values);
+            let cells = Cells::loss(values);
             block.run::<S::F32, Z, KIND, LOSS>(simd, cells, task, out, &mut results);
         } else {
-            let cells = Cells::<WRITE>::in_place(&mut values);
+            let cells = Cells::<WRITE>::in_place(values);
             block.run::<S::F32, Z, KIND, WRITE>(simd, cells, task, out, &mut results);
         }
 
@@ -760,9 +780,7 @@ impl<Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, Z, KIND, MODE> {
             let same = |class: usize| class;
             sum += match settled {
                 Some(loss) => {
-                    for (class, column) in values.chunks_exact(ROWS).enumerate().take(classes) {
-                        cells.put_one(class, column[row]);
-                    }
+                    cells.put_each(values.chunks_exact(ROWS).map(|column| column[row]));
                     loss
                 }
                 None => self.job.unsettled_row(index, plan, &mut cells, &mut self.outputs, same),
