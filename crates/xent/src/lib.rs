@@ -13,16 +13,60 @@
 //! # Ok::<(), xent::Error>(())
 //! ```
 //!
-//! * [`SoftmaxCrossEntropy`]: one of many classes (categorical cross-entropy).
-//! * [`SigmoidCrossEntropy`]: one of two classes, or any number of many (binary cross-entropy).
+//! # From the task to the loss
 //!
-//! The loss of a batch is reduced by [`Reduction::Mean`] unless told otherwise. A batch runs on the
-//! threads of the current rayon pool (feature `rayon`, on by default) and at the best [`Level`] of
-//! the machine; the result does not depend on the number of threads. All input is checked before
-//! anything is written, and whatever is wrong with it is an [`Error`] that says what was expected.
-#![cfg_attr(not(feature = "rayon"), no_std)]
+//! | the task | the loss | its targets |
+//! |---|---|---|
+//! | binary: one of two classes | [`SigmoidCrossEntropy`] with one logit a row | 0 or 1 |
+//! | multi-class: one of many classes | [`SoftmaxCrossEntropy`] | an index, or a weight for each class |
+//! | multi-label: any number of many classes | [`SigmoidCrossEntropy`] (a question for each class) or [`MultiLabelSoftmax`] (classes compete) | 0 or 1 for each class, or lists of classes |
+//! | multi-label, one loss for each row | [`MultiLabelSoftMargin`] | 0 or 1 for each class |
+//! | learning from a larger model | [`Distillation`] | its logits |
+//!
+//! Few of one class? [Class weights](SoftmaxCrossEntropy::with_class_weights), a [positive
+//! weight](SigmoidCrossEntropy::with_pos_weight), or the focal loss
+//! ([softmax](SoftmaxCrossEntropy::with_focal_gamma), [sigmoid](SigmoidCrossEntropy::with_focal)),
+//! which turns to the hard examples. Labels that may be wrong? [Label
+//! smoothing](SoftmaxCrossEntropy::with_label_smoothing). Padding? [An index to
+//! ignore](SoftmaxCrossEntropy::with_ignore_index), or a [sample weight](Pass::sample_weights) of
+//! zero.
+//!
+//! Probabilities instead of logits? If you can, take the logits. Otherwise [`LogisticLoss`],
+//! [`MultinomialLogistic`], or for log-probabilities [`NegativeLogLikelihood`]. From logits back to
+//! classes: [`predict`].
+//!
+//! # What a call does
+//!
+//! The loss of a batch is reduced by [`Reduction::Mean`] unless told otherwise; [`Preset`] has the
+//! defaults of others. [`Pass`] asks for more of the same pass: the loss of every row, log-sum-exp,
+//! predicted classes, the diagonal of the Hessian, a gradient that is added to another. Logits may
+//! have a stride between rows, or the class axis anywhere ([`Logits`]).
+//!
+//! A batch runs on the threads of the current rayon pool (feature `rayon`, on by default) and at
+//! the best [`Level`] of the machine; the result does not depend on the number of threads. All input
+//! is checked before anything is written, and whatever is wrong with it is an [`Error`] that says
+//! what was expected. An option that does not go with the others is refused when the loss is built.
+//!
+//! # Whose answers they were held to
+//!
+//! The tests hold every loss, at every level, to the answers of others:
+//!
+//! | loss | cases | of |
+//! |---|---|---|
+//! | softmax, index targets (weights, smoothing, ignored labels) | 73 | PyTorch 2.15 |
+//! | softmax, dense targets (weights, smoothing) | 74 | PyTorch 2.15 |
+//! | sigmoid (weights, positive weights) | 72 | PyTorch 2.15 |
+//! | multi-label softmax, both gradients | 12 | its formula in NumPy |
+//! | logistic, negative log-likelihood, multinomial logistic | 54 | PyTorch 2.15; Caffe's formula |
+//! | sigmoid focal | 15 | optax 0.2.8 |
+//! | distillation, multi-label soft margin | 15 | PyTorch 2.15 |
+//! | softmax focal, z-loss, soft cap | 35 | their formulas in PyTorch, in f64 |
+//! | Hessians of scikit-learn, XGBoost and LightGBM | 10 | their formulas |
+#![cfg_attr(not(any(feature = "rayon", feature = "ndarray")), no_std)]
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "ndarray")]
+mod array;
 mod error;
 mod input;
 mod losses;

@@ -11,6 +11,7 @@ use super::logit_map::LogitMap;
 use super::softmax::RowTask;
 use crate::hessian::Hessian;
 use crate::math::exp::{UNLIFT, exp_lifted};
+use crate::math::scalar;
 use crate::simd::{Lanes, from, from_mut};
 
 /// Rows of more classes go one at a time, where the class axis is the last.
@@ -164,8 +165,10 @@ pub(crate) struct Block<'a> {
 #[derive(Clone, Copy)]
 struct LaneTeacher<V> {
     max: V,
+    /// One over the sum of the exponentials.
     factor: V,
-    ln_sum: V,
+    /// That sum, without the largest.
+    others: LaneSum<V>,
 }
 
 impl Block<'_> {
@@ -264,11 +267,8 @@ impl Block<'_> {
             let here = apart.equal(V::splat(token, class as f32));
             others.add(V::select(here, zero, exp_lifted(token, zero - distance)));
         }
-        let others = others.total(token);
-        let unlift = V::splat(token, UNLIFT);
-        let ln_sum = V::ln_1p(token, others * unlift);
-        let sum = others + V::number(token, V::ONE_EXP);
-        LaneTeacher { max, factor: V::splat(token, 1.0) / sum, ln_sum }
+        let sum = others.total(token) + V::number(token, V::ONE_EXP);
+        LaneTeacher { max, factor: V::splat(token, 1.0) / sum, others }
     }
 
     /// The rows of one register, from `at` on.
@@ -288,7 +288,7 @@ impl Block<'_> {
         let one = V::splat(token, 1.0);
         let number = |class: usize| V::splat(token, class as f32);
         let label = V::load(token, from(&self.targets.labels, at), zero);
-        let mut teacher = LaneTeacher { max: zero, factor: zero, ln_sum: zero };
+        let mut teacher = LaneTeacher { max: zero, factor: zero, others: LaneSum::new(token) };
         if KIND == TEACHER {
             teacher = self.teacher(token, at, map.unit());
         }
@@ -380,7 +380,7 @@ impl Block<'_> {
             coefficients(token, sums, terms, factors)
         } else {
             // A difference has no digits to spare: what a row needs once is computed in f64.
-            let (all_max, all_teacher) = (lanes_of(max), lanes_of(teacher.ln_sum));
+            let (all_max, all_teacher) = (lanes_of(max), teacher.others.in_full());
             let (all_apart_weights, all_others) = (lanes_of(apart_weight), others.in_full());
             let (all_weights, all_distances) = (weights.in_full(), half_distances.in_full());
             let all_gradient_apart = lanes_of(gradient_apart_weight);
@@ -405,7 +405,7 @@ impl Block<'_> {
                     },
                     gradient_weights: if caffe { all_gradient_weights[lane] } else { weights },
                     distances: 2.0 * all_distances[lane],
-                    target_ln_sum: f64::from(all_teacher[lane]),
+                    target_ln_sum: scalar::log1p(all_teacher[lane] * f64::from(UNLIFT)),
                     target_distance: f64::from(all_targets[lane]),
                     target_is_other: f64::from(all_apart[lane] - self.targets.labels[row]),
                 };
