@@ -2,7 +2,8 @@
 //!
 //! Softmax regression (64-10), then a small network (64-32-10, ReLU), on 1,437 of the 1,797 digits;
 //! the other 360 are held out. At the end: what the loss costs beside a plain scalar loop, the
-//! confusion matrix, and the learning curves as a picture in the target folder.
+//! confusion matrix, and in the target folder the learning curves as a picture and the held-out
+//! logits as `.npy` files, for the program `xent`.
 //!
 //! ```sh
 //! cargo run --release --example digits
@@ -12,6 +13,7 @@ mod data;
 mod model;
 mod plot;
 mod report;
+mod save;
 
 use std::error::Error;
 
@@ -55,6 +57,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     report::confusion(&held_out.labels, &network.predict(&held_out.images));
     let picture = plot::curves(&[&first, &second])?;
     println!("\nlearning curves: {}", picture.display());
+    let folder = picture.parent().ok_or("the picture has no folder")?;
+    let [logits, labels] =
+        save::held_out(folder, network.forward(&held_out.images), &held_out.labels)?;
+    println!("held-out logits and labels: {}, {}", logits.display(), labels.display());
 
     for (curve, required) in [(&first, 0.93), (&second, 0.95)] {
         let reached = curve.accuracy.last().copied().unwrap_or_default();
