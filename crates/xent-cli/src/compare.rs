@@ -1,0 +1,186 @@
+//! `xent compare`: one model's outputs against another's.
+
+use serde::Serialize;
+
+use crate::args::CompareArgs;
+use crate::array::{Array, Kind};
+use crate::eval::{Layout, evaluate, level, plain_args, threads};
+use crate::failure::Failure;
+
+/// Elements that are in memory at a time, if a row is not longer.
+const PART: usize = 1 << 20;
+/// Rows that are named whose predicted class differs.
+const NAMED: usize = 10;
+
+/// The element that is furthest away.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Worst {
+    /// Counted from the first of the array.
+    element: usize,
+    reference: f32,
+    candidate: f32,
+    distance: f64,
+}
+
+/// The result of `xent compare`.
+#[derive(Debug, Default, Serialize)]
+struct Comparison {
+    elements: usize,
+    rows: usize,
+    classes: usize,
+    same_bits: bool,
+    worst_ulp: Option<Worst>,
+    worst_abs: Option<Worst>,
+    reference_loss: Option<f64>,
+    candidate_loss: Option<f64>,
+    /// Rows whose largest element is another one.
+    predicted_differently: usize,
+    first_rows_predicted_differently: Vec<usize>,
+    within: bool,
+}
+
+/// Compares; false if the tolerance is exceeded.
+pub(crate) fn run(args: &CompareArgs) -> Result<bool, Failure> {
+    level(&args.machine.level)?;
+    threads(&args.machine)?;
+    if args.max_abs.is_some_and(|most| most.is_nan() || most < 0.0) {
+        return Err(Failure::argument("--max-abs: expected a number, not below zero"));
+    }
+    let mut reference = Array::open(&args.reference)?;
+    let mut candidate = Array::open(&args.candidate)?;
+    for array in [&reference, &candidate] {
+        if array.kind() != Kind::Float {
+            return Err(Failure::file(array.path(), "expected floats, found integers"));
+        }
+    }
+    if candidate.shape() != reference.shape() {
+        let reason =
+            format!("expected shape {:?}, found {:?}", reference.shape(), candidate.shape());
+        return Err(Failure::file(candidate.path(), reason));
+    }
+    let layout = Layout::of(&reference, args.class_axis, args.loss)?;
+    let loss = |path| -> Result<Option<f64>, Failure> {
+        let Some(targets) = &args.targets else { return Ok(None) };
+        let args = plain_args(args.loss, path, targets, args.class_axis, &args.machine);
+        Ok(evaluate(&args)?.loss)
+    };
+    let mut found = Comparison {
+        rows: layout.rows(),
+        classes: layout.classes,
+        same_bits: true,
+        reference_loss: loss(&args.reference)?,
+        candidate_loss: loss(&args.candidate)?,
+        ..Comparison::default()
+    };
+    let block = layout.classes * layout.inner;
+    let part = (PART / block.max(1)).max(1);
+    let (mut a, mut b) = (Vec::new(), Vec::new());
+    for first in (0..layout.outer).step_by(part) {
+        let count = part.min(layout.outer - first) * block;
+        reference.floats(count, &mut a)?;
+        candidate.floats(count, &mut b)?;
+        found.elements_of(&a, &b, first * block);
+        found.predictions_of(&a, &b, &layout, first);
+    }
+    let at_most = |worst: Option<Worst>, most: Option<f64>| match (worst, most) {
+        (Some(worst), Some(most)) => worst.distance <= most,
+        _ => true,
+    };
+    found.within = at_most(found.worst_ulp, args.max_ulp.map(|most| most as f64))
+        && at_most(found.worst_abs, args.max_abs);
+    found.print(args);
+    Ok(found.within)
+}
+
+/// Numbers in order: neighbouring floats are neighbours, and both zeros are one.
+fn ordinal(x: f32) -> i64 {
+    let bits = i64::from(x.to_bits() & 0x7fff_ffff);
+    if x.is_sign_negative() { -bits } else { bits }
+}
+
+/// Steps from one float to the other; what is not finite is infinitely far from everything else.
+fn ulp(a: f32, b: f32) -> f64 {
+    if a == b || (a.is_nan() && b.is_nan()) {
+        0.0
+    } else if a.is_finite() && b.is_finite() {
+        (ordinal(a) - ordinal(b)).abs() as f64
+    } else {
+        f64::INFINITY
+    }
+}
+
+fn absolute(a: f32, b: f32) -> f64 {
+    if a == b || (a.is_nan() && b.is_nan()) {
+        return 0.0;
+    }
+    let distance = (f64::from(a) - f64::from(b)).abs();
+    if distance.is_nan() { f64::INFINITY } else { distance }
+}
+
+impl Comparison {
+    fn elements_of(&mut self, a: &[f32], b: &[f32], first: usize) {
+        for (i, (&a, &b)) in a.iter().zip(b).enumerate() {
+            self.same_bits &= a.to_bits() == b.to_bits();
+            let at = |distance| Worst { element: first + i, reference: a, candidate: b, distance };
+            for (worst, distance) in
+                [(&mut self.worst_ulp, ulp(a, b)), (&mut self.worst_abs, absolute(a, b))]
+            {
+                if worst.is_none_or(|worst| distance > worst.distance) {
+                    *worst = Some(at(distance));
+                }
+            }
+        }
+        self.elements += a.len();
+    }
+
+    fn predictions_of(&mut self, a: &[f32], b: &[f32], layout: &Layout, first: usize) {
+        let Layout { classes, inner, .. } = *layout;
+        let blocks = a.chunks(classes * inner).zip(b.chunks(classes * inner));
+        for (block, (a, b)) in blocks.enumerate() {
+            for position in 0..inner {
+                let argmax = |x: &[f32]| {
+                    let mut largest = (0, f32::NEG_INFINITY);
+                    for (class, &x) in x[position..].iter().step_by(inner).enumerate() {
+                        if x > largest.1 {
+                            largest = (class, x);
+                        }
+                    }
+                    largest.0
+                };
+                if argmax(a) != argmax(b) {
+                    self.predicted_differently += 1;
+                    if self.first_rows_predicted_differently.len() < NAMED {
+                        let row = (first + block) * inner + position;
+                        self.first_rows_predicted_differently.push(row);
+                    }
+                }
+            }
+        }
+    }
+
+    fn print(&self, args: &CompareArgs) {
+        if args.machine.json {
+            println!("{}", serde_json::to_string(self).unwrap_or_default());
+            return;
+        }
+        println!("elements    {} ({} rows of {} classes)", self.elements, self.rows, self.classes);
+        for (name, worst) in [("worst, ULP", self.worst_ulp), ("worst, abs", self.worst_abs)] {
+            if let Some(Worst { element, reference, candidate, distance }) = worst {
+                println!(
+                    "{name}  {distance} (element {element}: {candidate:e} instead of {reference:e})"
+                );
+            }
+        }
+        if self.same_bits {
+            println!("bits        all the same");
+        }
+        if let (Some(reference), Some(candidate)) = (self.reference_loss, self.candidate_loss) {
+            println!("loss        {candidate} instead of {reference}");
+        }
+        println!(
+            "predicted   {} rows differently {:?}",
+            self.predicted_differently, self.first_rows_predicted_differently
+        );
+        println!("{}", if self.within { "within the tolerance" } else { "OUTSIDE the tolerance" });
+    }
+}

@@ -1,0 +1,89 @@
+//! A folder of arrays to run the program in.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::Command;
+
+use npyz::{AutoSerialize, NpyFile, WriterBuilder};
+use tempfile::TempDir;
+
+/// A folder that is gone at the end.
+pub(crate) struct Folder(TempDir);
+
+/// What a run of the program came to.
+pub(crate) struct Outcome {
+    pub(crate) status: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        Self(TempDir::new().expect("a temporary folder"))
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    pub(crate) fn save<T: AutoSerialize + Copy>(&self, name: &str, shape: &[u64], values: &[T]) {
+        let mut writer = npyz::WriteOptions::new()
+            .default_dtype()
+            .shape(shape)
+            .writer(File::create(self.path(name)).expect("a file"))
+            .begin_nd()
+            .expect("a header");
+        writer.extend(values.iter().copied()).expect("the numbers");
+        writer.finish().expect("as many as the shape says");
+    }
+
+    pub(crate) fn load<T: npyz::Deserialize>(&self, name: &str) -> (Vec<u64>, Vec<T>) {
+        let file = NpyFile::new(File::open(self.path(name)).expect("a file")).expect("a header");
+        (file.shape().to_vec(), file.into_vec().expect("the numbers"))
+    }
+
+    /// The names of all files.
+    pub(crate) fn files(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.0.path()).expect("the folder");
+        let name = |entry: std::io::Result<std::fs::DirEntry>| {
+            entry.expect("an entry").file_name().to_string_lossy().into_owned()
+        };
+        let mut names: Vec<String> = entries.map(name).collect();
+        names.sort();
+        names
+    }
+
+    /// Runs the program in the folder.
+    pub(crate) fn run(&self, arguments: &str) -> Outcome {
+        let output = Command::new(env!("CARGO_BIN_EXE_xent"))
+            .args(arguments.split_whitespace())
+            .current_dir(self.0.path())
+            .output()
+            .expect("the program runs");
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+        Outcome {
+            status: output.status.code(),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        }
+    }
+
+    /// Runs it, and reads the JSON object that it prints.
+    pub(crate) fn json(&self, arguments: &str) -> serde_json::Value {
+        let outcome = self.run(&format!("{arguments} --json"));
+        assert_eq!(outcome.status, Some(0), "{}", outcome.stderr);
+        serde_json::from_str(&outcome.stdout).expect("one JSON object")
+    }
+
+    /// Runs it, and expects it to be refused with one line that has all of these words.
+    pub(crate) fn refused(&self, arguments: &str, words: &[&str]) {
+        let before = self.files();
+        let outcome = self.run(arguments);
+        assert_eq!(outcome.status, Some(2), "{}", outcome.stdout);
+        assert_eq!(outcome.stderr.lines().count(), 1, "{}", outcome.stderr);
+        for word in words {
+            assert!(outcome.stderr.contains(word), "no {word:?} in: {}", outcome.stderr);
+        }
+        assert_eq!(self.files(), before, "a file was left behind");
+    }
+}

@@ -1,0 +1,5 @@
+//! The program `xent`, run as its user runs it.
+
+mod compare;
+mod eval;
+mod folder;
