@@ -1,0 +1,10 @@
+//! What each loss, option and policy means, at every level and in every layout, against the
+//! reference.
+
+mod identities;
+mod losses;
+mod non_finite;
+mod outputs;
+mod peers;
+mod policies;
+mod support;

@@ -1,0 +1,202 @@
+//! What is not finite: each row of the table, at every level, in short rows, long ones and columns,
+//! and with good rows before and after.
+
+use xent::{
+    Distillation, Level, LogisticLoss, MultiLabelSoftmax, SigmoidCrossEntropy, SoftmaxCrossEntropy,
+};
+
+use crate::support::{Call, Given, layouts, same};
+
+const INF: f32 = f32::INFINITY;
+const NAN: f32 = f32::NAN;
+const LN_2: f32 = std::f32::consts::LN_2;
+
+/// Numbers of masked classes after those of a case.
+const PADDING: [usize; 3] = [0, 37, 5000];
+
+/// What a row should come to: with an index target, with the same as dense targets, and as the only
+/// label of many.
+fn softmax(x: &[f32], y: usize, loss: f32, grad: &[f32]) {
+    for padding in PADDING {
+        let classes = x.len() + padding;
+        let undefined = loss.is_nan();
+        // A good row on each side, whose loss is that of two equal classes.
+        let mut all = vec![-INF; 3 * classes];
+        for row in [0, 2] {
+            all[row * classes..][..2].copy_from_slice(&[1.0, 1.0]);
+        }
+        if x.len() == 1 && padding == 0 {
+            continue;
+        }
+        all[classes..][..x.len()].copy_from_slice(x);
+        let mut q = vec![0.0; 3 * classes];
+        for (row, y) in [0, y, 0].into_iter().enumerate() {
+            q[row * classes + y] = 1.0;
+        }
+        let labels = [0, y as i64, 0];
+        let plain = SoftmaxCrossEntropy::new();
+        let multi = MultiLabelSoftmax::new();
+        let cases: [(&str, &dyn Call, Given<'_>); 3] = [
+            ("index", &plain, Given::Index(&labels)),
+            ("dense", &plain, Given::Dense(&q)),
+            ("multi-label", &multi, Given::Dense(&q)),
+        ];
+        for (kind, call, given) in cases {
+            for level in Level::available() {
+                for (layout, got) in layouts(call, level, &all, classes, given, 3) {
+                    let what = format!("{kind}, {level}, {layout}, {classes} classes");
+                    for row in [0, 2] {
+                        assert_eq!(got.losses[row], LN_2, "{what}: a good row");
+                        let good = &got.grad[row * classes..][..classes];
+                        assert_eq!(good[..2], [-0.5, 0.5], "{what}: a good row");
+                        assert!(good[2..].iter().all(|g| *g == 0.0), "{what}: a good row");
+                    }
+                    assert!(same(got.losses[1], loss), "{what}: loss {}", got.losses[1]);
+                    for (class, &g) in got.grad[classes..2 * classes].iter().enumerate() {
+                        let padded = if undefined { NAN } else { 0.0 };
+                        let want = grad.get(class).copied().unwrap_or(padded);
+                        assert!(same(g, want), "{what}: gradient {class} is {g}, not {want}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn any_nan_among_the_logits_makes_that_row_nan() {
+    softmax(&[1.0, NAN, 2.0], 0, NAN, &[NAN; 3]);
+    softmax(&[NAN, 1.0, 2.0], 0, NAN, &[NAN; 3]);
+    softmax(&[INF, NAN], 0, NAN, &[NAN; 2]);
+}
+
+#[test]
+fn some_masked_classes_are_as_if_absent() {
+    softmax(&[1.0, -INF, 1.0], 0, LN_2, &[-0.5, 0.0, 0.5]);
+}
+
+#[test]
+fn a_masked_target_has_an_infinite_loss() {
+    softmax(&[0.0, -INF, 0.0], 1, INF, &[0.5, -1.0, 0.5]);
+}
+
+#[test]
+fn a_row_of_nothing_but_masks_is_nan() {
+    softmax(&[-INF; 3], 0, NAN, &[NAN; 3]);
+}
+
+#[test]
+fn one_plus_infinity_that_is_the_target_is_certain() {
+    softmax(&[0.0, INF, 1.0], 1, 0.0, &[0.0; 3]);
+}
+
+#[test]
+fn one_plus_infinity_that_is_not_the_target_is_a_certain_error() {
+    softmax(&[0.0, INF, 1.0], 0, INF, &[-1.0, 1.0, 0.0]);
+}
+
+#[test]
+fn two_plus_infinities_are_nan() {
+    softmax(&[INF, 0.0, INF], 0, NAN, &[NAN; 3]);
+}
+
+#[test]
+fn finite_masks_are_as_infinite_ones() {
+    for mask in [-1e30, f32::MIN] {
+        softmax(&[1.0, mask, 1.0], 0, LN_2, &[-0.5, 0.0, 0.5]);
+    }
+}
+
+/// One row at every level and in every layout.
+fn row(call: &dyn Call, x: &[f32], given: Given<'_>, loss: f32, grad: &[f32]) {
+    for level in Level::available() {
+        for (layout, got) in layouts(call, level, x, x.len(), given, 1) {
+            assert!(same(got.losses[0], loss), "{level}, {layout}: loss {}", got.losses[0]);
+            for (class, (&g, &want)) in got.grad.iter().zip(grad).enumerate() {
+                assert!(same(g, want), "{level}, {layout}: gradient {class} is {g}, not {want}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_focal_loss_has_the_same_limits() {
+    let loss = SoftmaxCrossEntropy::new().with_focal_gamma(2.0).unwrap();
+    row(&loss, &[0.0, INF, 1.0], Given::Index(&[1]), 0.0, &[0.0; 3]);
+    row(&loss, &[0.0, INF, 1.0], Given::Index(&[0]), INF, &[-1.0, 1.0, 0.0]);
+    row(&loss, &[0.0, -INF, 0.0], Given::Index(&[1]), INF, &[0.5, -1.0, 0.5]);
+    row(&loss, &[0.0, NAN], Given::Index(&[0]), NAN, &[NAN; 2]);
+}
+
+#[test]
+fn z_loss_of_an_infinite_log_sum_exp_is_infinite() {
+    let loss = SoftmaxCrossEntropy::new().with_z_loss(0.1).unwrap();
+    row(&loss, &[0.0, INF], Given::Index(&[1]), INF, &[0.0, INF]);
+    row(&loss, &[0.0, INF], Given::Index(&[0]), INF, &[-1.0, INF]);
+}
+
+#[test]
+fn a_soft_cap_is_for_finite_logits() {
+    let loss = SoftmaxCrossEntropy::new().with_soft_cap(5.0).unwrap();
+    row(&loss, &[0.0, -INF, 0.0], Given::Index(&[0]), LN_2, &[-0.5, 0.0, 0.5]);
+    row(&loss, &[0.0, INF, 1.0], Given::Index(&[1]), 0.0, &[0.0; 3]);
+    row(&loss, &[0.0, NAN], Given::Index(&[0]), NAN, &[NAN; 2]);
+}
+
+#[test]
+fn a_teacher_may_be_certain_or_masked() {
+    let loss = Distillation::new(1.0).unwrap();
+    row(&loss, &[0.0, 0.0], Given::Teacher(&[INF, 0.0]), LN_2, &[-0.5, 0.5]);
+    row(&loss, &[1.0, 1.0, -INF], Given::Teacher(&[2.0, 2.0, -INF]), 0.0, &[0.0; 3]);
+    row(&loss, &[1.0, -INF], Given::Teacher(&[2.0, 2.0]), INF, &[0.5, -0.5]);
+    row(&loss, &[1.0, 1.0], Given::Teacher(&[NAN, 2.0]), NAN, &[NAN; 2]);
+    row(&loss, &[1.0, 1.0], Given::Teacher(&[-INF, -INF]), NAN, &[NAN; 2]);
+    row(&loss, &[INF, 1.0], Given::Teacher(&[INF, 1.0]), 0.0, &[0.0; 2]);
+}
+
+#[test]
+fn a_sigmoid_has_the_limits_of_its_logit() {
+    let x = [INF, -INF, INF, -INF, NAN, 0.0];
+    let y = [1.0, 0.0, 0.0, 1.0, 1.0, 0.0];
+    let losses = [0.0, 0.0, INF, INF, NAN, LN_2];
+    let grad = [0.0, 0.0, 1.0, -1.0, NAN, 0.5];
+    for classes in [1, 6] {
+        for level in Level::available() {
+            let loss = SigmoidCrossEntropy::new();
+            let given = Given::Dense(&y);
+            for (layout, got) in layouts(&loss, level, &x, classes, given, 6) {
+                for i in 0..6 {
+                    assert!(same(got.losses[i], losses[i]), "{level}, {layout}: loss {i}");
+                    assert!(same(got.grad[i], grad[i]), "{level}, {layout}: gradient {i}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_sigmoid_focal_loss_has_the_limits_of_its_logit() {
+    let loss = SigmoidCrossEntropy::new().with_focal(2.0, None).unwrap();
+    let x = [INF, -INF, INF, -INF, NAN];
+    let y = [1.0, 0.0, 0.0, 1.0, 1.0];
+    for level in Level::available() {
+        for (layout, got) in layouts(&loss, level, &x, 5, Given::Dense(&y), 5) {
+            let what = format!("{level}, {layout}: {got:?}");
+            assert_eq!(got.losses[..4], [0.0, 0.0, INF, INF], "{what}");
+            assert_eq!(got.grad[..4], [0.0, 0.0, 1.0, -1.0], "{what}");
+            assert!(got.losses[4].is_nan() && got.grad[4].is_nan(), "{what}");
+        }
+    }
+}
+
+#[test]
+fn a_nan_probability_stays_with_its_element() {
+    for level in Level::available() {
+        let loss = LogisticLoss::new();
+        let (p, y) = ([0.5, NAN, 0.5], [1.0, 1.0, 0.0]);
+        for (layout, got) in layouts(&loss, level, &p, 3, Given::Dense(&y), 3) {
+            assert!(got.losses[1].is_nan() && got.grad[1].is_nan(), "{level}, {layout}");
+            assert_eq!((got.grad[0], got.grad[2]), (-2.0, 2.0), "{level}, {layout}");
+        }
+    }
+}
