@@ -42,7 +42,7 @@ impl Number for f64 {
     const ONE_EXP: f64 = 1.0;
 
     #[inline(always)]
-    fn number((): (), value: f64) -> Self {
+    fn number((): (), value: Self) -> Self {
         value
     }
 
@@ -57,7 +57,7 @@ impl Number for f64 {
     }
 
     #[inline(always)]
-    fn power((): (), base: Self, exponent: f64) -> Self {
+    fn power((): (), base: Self, exponent: Self) -> Self {
         scalar::exp(exponent * scalar::ln(base))
     }
 

@@ -1,1 +1,339 @@
-//! To be.
+//! Policies are explicit, and what does not make sense is refused before anything is written.
+
+use approx::assert_relative_eq;
+use xent::{
+    Error, InputError, Level, Logits, LogitsMut, MeanOver, MultiLabelSoftmax, NothingValid, Pass,
+    Preset, Reduction, SigmoidCrossEntropy, SoftmaxCrossEntropy, Targets,
+};
+
+use crate::support::numbers;
+
+const X: [f32; 8] = [1.0, 1.0, 3.0, 3.0, 0.0, 0.0, 7.0, 7.0];
+const LN_2: f64 = std::f64::consts::LN_2;
+
+/// Every row has the loss ln 2: what a mean of some of them divides by shows.
+fn mean(loss: SoftmaxCrossEntropy<'_>, labels: &[i64], weights: &[f32]) -> f64 {
+    let logits = Logits::new(&X, 2).unwrap();
+    let pass = Pass::new().sample_weights(weights);
+    loss.evaluate(logits, Targets::index(labels), pass).unwrap().loss.unwrap()
+}
+
+#[test]
+fn reductions_and_denominators() {
+    let w = [1.0, 3.0];
+    let labels = [0, 1, 1, -5];
+    let loss = SoftmaxCrossEntropy::new().with_ignore_index(-5).with_class_weights(&w).unwrap();
+    let total = 7.0 * LN_2;
+    assert_relative_eq!(
+        mean(loss.with_reduction(Reduction::Sum), &labels, &[]),
+        total,
+        max_relative = 1e-7
+    );
+    for (over, divisor) in [
+        (MeanOver::PyTorch, 7.0),
+        (MeanOver::Weights, 7.0),
+        (MeanOver::ValidRows, 3.0),
+        (MeanOver::AllRows, 4.0),
+    ] {
+        let got = mean(loss.with_mean_over(over), &labels, &[]);
+        assert_relative_eq!(got, total / divisor, max_relative = 1e-7);
+    }
+    // Sample weights scale the losses; only the sum of weights feels them.
+    let v = [2.0, 1.0, 4.0, 9.0];
+    let total = (2.0 + 3.0 + 12.0) * LN_2;
+    for (over, divisor) in
+        [(MeanOver::PyTorch, 7.0), (MeanOver::Weights, 17.0), (MeanOver::AllRows, 4.0)]
+    {
+        let got = mean(loss.with_mean_over(over), &labels, &v);
+        assert_relative_eq!(got, total / divisor, max_relative = 1e-7);
+    }
+}
+
+#[test]
+fn a_mean_of_nothing_is_an_error_or_zero_or_nan() {
+    let labels = [1; 4];
+    let loss = SoftmaxCrossEntropy::new().with_ignore_index(1);
+    assert_eq!(mean(loss, &labels, &[]), 0.0);
+    assert!(mean(loss.with_nothing_valid(NothingValid::Nan), &labels, &[]).is_nan());
+    let mut grad = [7.0; 8];
+    let refused = loss.with_nothing_valid(NothingValid::Error).loss_and_grad(
+        Logits::new(&X, 2).unwrap(),
+        Targets::index(&labels),
+        &mut grad,
+    );
+    assert_eq!(refused, Err(Error::NothingValid));
+    assert_eq!(grad, [7.0; 8]);
+    loss.loss_and_grad(Logits::new(&X, 2).unwrap(), Targets::index(&labels), &mut grad).unwrap();
+    assert_eq!(grad, [0.0; 8]);
+    assert_eq!(mean(SoftmaxCrossEntropy::new(), &[0; 4], &[0.0; 4]), 0.0);
+    let empty =
+        SoftmaxCrossEntropy::new().loss(Logits::new(&[], 2).unwrap(), Targets::index::<u8>(&[]));
+    assert_eq!(empty, Ok(0.0));
+}
+
+#[test]
+fn a_row_without_a_label_follows_the_same_policy() {
+    let y = [1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0];
+    let logits = || Logits::new(&X, 2).unwrap();
+    let mut losses = [9.0; 4];
+    fn pass(losses: &mut [f32]) -> Pass<'_> {
+        Pass::new().losses(losses)
+    }
+    let loss = MultiLabelSoftmax::new().with_reduction(Reduction::None);
+    loss.evaluate(logits(), Targets::dense(&y), pass(&mut losses)).unwrap();
+    assert_eq!(losses[1], 0.0);
+    let nan = loss.with_nothing_valid(NothingValid::Nan);
+    nan.evaluate(logits(), Targets::dense(&y), pass(&mut losses)).unwrap();
+    assert!(losses[1].is_nan() && !losses[0].is_nan() && !losses[2].is_nan());
+    losses = [9.0; 4];
+    let error = loss.with_nothing_valid(NothingValid::Error);
+    let refused = error.evaluate(logits(), Targets::dense(&y), pass(&mut losses)).unwrap_err();
+    assert_eq!(refused, Error::Input(InputError::Empty { row: 1 }));
+    assert_eq!(losses, [9.0; 4]);
+}
+
+#[test]
+fn any_i64_may_be_ignored_even_a_class() {
+    for ignored in [i64::MIN, -100, -1, 0, 1, 2, 255, i64::MAX] {
+        let labels = [0, ignored, 1, ignored];
+        let loss = SoftmaxCrossEntropy::new().with_ignore_index(ignored);
+        for level in Level::available() {
+            let mut grad = [7.0; 8];
+            let logits = Logits::new(&X, 2).unwrap();
+            let pass = Pass::new().grad(&mut grad);
+            let report =
+                loss.with_level(level).evaluate(logits, Targets::index(&labels), pass).unwrap();
+            let valid = labels.iter().filter(|&&label| label != ignored).count();
+            assert_eq!(report.valid_rows, valid);
+            assert_eq!(grad[2..4], [0.0; 2]);
+        }
+    }
+    // A label type that cannot hold the ignored value ignores nothing.
+    let loss = SoftmaxCrossEntropy::new().with_ignore_index(-100);
+    assert!(loss.loss(Logits::new(&X, 2).unwrap(), Targets::index(&[0_u8, 1, 0, 1])).is_ok());
+}
+
+#[test]
+fn a_bad_label_is_a_typed_error_and_nothing_is_written() {
+    let logits = || Logits::new(&X, 2).unwrap();
+    let labels = [0, 1, 2, -1];
+    let (mut grad, mut losses, mut lse, mut predicted, mut hessian) =
+        ([7.0; 8], [7.0; 4], [7.0; 4], [7; 4], [7.0; 8]);
+    let pass = Pass::new()
+        .grad(&mut grad)
+        .losses(&mut losses)
+        .log_sum_exp(&mut lse)
+        .predicted(&mut predicted)
+        .hessian(&mut hessian, xent::Hessian::Exact);
+    let error =
+        SoftmaxCrossEntropy::new().evaluate(logits(), Targets::index(&labels), pass).unwrap_err();
+    assert_eq!(error, Error::Input(InputError::Label { row: 2, label: 2, classes: 2 }));
+    assert!(error.to_string().contains("row 2 has 2"));
+    assert_eq!(
+        (grad, losses, lse, predicted, hessian),
+        ([7.0; 8], [7.0; 4], [7.0; 4], [7; 4], [7.0; 8])
+    );
+}
+
+#[test]
+fn wrong_lengths_and_kinds_are_refused() {
+    let loss = SoftmaxCrossEntropy::new();
+    let logits = || Logits::new(&X, 2).unwrap();
+    let index = Targets::index(&[0_u8; 4]);
+    for (pass, of) in [
+        (Pass::new().grad(&mut [0.0; 7]), "gradient"),
+        (Pass::new().losses(&mut [0.0; 5]), "losses"),
+        (Pass::new().sample_weights(&[1.0; 3]), "sample weights"),
+        (Pass::new().predicted(&mut [0; 3]), "predicted"),
+    ] {
+        let error = loss.evaluate(logits(), index, pass).unwrap_err();
+        assert!(error.to_string().contains(of), "{error}");
+    }
+    assert!(matches!(loss.loss(logits(), Targets::teacher(&X)), Err(Error::Targets { .. })));
+    let sigmoid = SigmoidCrossEntropy::new();
+    assert!(matches!(sigmoid.loss(logits(), index), Err(Error::Targets { .. })));
+    let upstream = Pass::new().upstream(&[1.0; 4]);
+    assert_eq!(loss.evaluate(logits(), index, upstream).unwrap_err(), Error::UpstreamOfRows);
+    let none = loss.with_reduction(Reduction::None);
+    assert_eq!(none.loss(logits(), index), Err(Error::NotReduced));
+    let ignoring = loss.with_ignore_index(3);
+    assert!(ignoring.loss(logits(), Targets::dense(&X)).is_ok());
+    let in_place = LogitsMut::new(&mut [0.0; 8], 2).map(|logits| {
+        loss.evaluate_in_place(logits, index, Pass::new().grad(&mut [0.0; 8])).unwrap_err()
+    });
+    assert_eq!(in_place, Ok(Error::TwoGradients));
+    assert!(matches!(
+        Logits::with_shape(&X, usize::MAX, 2),
+        Err(Error::Input(InputError::TooLarge { .. }))
+    ));
+}
+
+#[test]
+fn an_option_that_makes_no_sense_is_refused_when_the_loss_is_built() {
+    let plain = SoftmaxCrossEntropy::new();
+    let smoothed = plain.with_label_smoothing(0.1).unwrap();
+    let sigmoid = SigmoidCrossEntropy::new();
+    for (refused, option) in [
+        (plain.with_label_smoothing(1.5).err(), "label smoothing"),
+        (plain.with_label_smoothing(f64::NAN).err(), "label smoothing"),
+        (plain.with_class_weights(&[1.0, -1.0]).err(), "class weights"),
+        (plain.with_class_weights(&[f32::NAN]).err(), "class weights"),
+        (plain.with_focal_gamma(-1.0).err(), "focal gamma"),
+        (smoothed.with_focal_gamma(2.0).err(), "focal gamma"),
+        (plain.with_z_loss(f64::INFINITY).err(), "z-loss"),
+        (plain.with_soft_cap(0.0).err(), "soft cap"),
+        (sigmoid.with_pos_weight(&[-1.0]).err(), "pos weight"),
+        (sigmoid.with_focal(2.0, Some(1.5)).err(), "focal alpha"),
+        (xent::Distillation::new(-1.0).err(), "temperature"),
+        (
+            MultiLabelSoftmax::new()
+                .with_label_smoothing(0.1)
+                .and_then(MultiLabelSoftmax::with_caffe_gradient)
+                .err(),
+            "Caffe gradient",
+        ),
+    ] {
+        let message = refused.expect(option).to_string();
+        assert!(message.contains(option), "{message}");
+    }
+}
+
+#[test]
+fn megatrons_smoothing_is_the_same_with_another_number() {
+    let x = numbers(10, 1, 3.0);
+    let logits = || Logits::new(&x, 5).unwrap();
+    let targets = Targets::index(&[1_u8, 4]);
+    let loss = SoftmaxCrossEntropy::new();
+    let megatron = loss.with_label_smoothing_of_others(0.1, 5).unwrap();
+    let usual = loss.with_label_smoothing(0.1 * 5.0 / 4.0).unwrap();
+    assert_eq!(megatron.loss(logits(), targets), usual.loss(logits(), targets));
+}
+
+#[test]
+fn presets_have_the_defaults_of_their_peers() {
+    let labels = [0, -100, 1, 0];
+    let of = |preset| SoftmaxCrossEntropy::preset(preset);
+    assert_relative_eq!(mean(of(Preset::PyTorch), &labels, &[]), LN_2, max_relative = 1e-7);
+    assert!(mean(of(Preset::PyTorch), &[-100; 4], &[]).is_nan());
+    let caffe = of(Preset::Caffe).with_ignore_index(-100);
+    assert_relative_eq!(mean(caffe, &labels, &[]), LN_2, max_relative = 1e-7);
+    let keras = of(Preset::Keras).with_ignore_index(-100);
+    assert_relative_eq!(mean(keras, &labels, &[]), 0.75 * LN_2, max_relative = 1e-7);
+    let logits = || Logits::new(&X, 2).unwrap();
+    let optax = of(Preset::Optax).evaluate(logits(), Targets::index(&[0_u8; 4]), Pass::new());
+    assert_eq!(optax.unwrap().loss, None);
+    // Caffe divides the sigmoid loss by the rows, everyone else by the elements.
+    let y = [0.0; 8];
+    let sigmoid = |preset| SigmoidCrossEntropy::preset(preset).loss(logits(), Targets::dense(&y));
+    let elements = sigmoid(Preset::PyTorch).unwrap();
+    assert_relative_eq!(sigmoid(Preset::Caffe).unwrap(), 2.0 * elements, max_relative = 1e-12);
+}
+
+/// Gradients of one loss in all the ways that they can be had.
+#[test]
+fn a_gradient_is_written_accumulated_or_in_place() {
+    for classes in [3, 40, 4200] {
+        let x = numbers(4 * classes, 3, 8.0);
+        let labels: Vec<u32> = (0..4).map(|row| row % classes as u32).collect();
+        for level in Level::available() {
+            let plain = SoftmaxCrossEntropy::new().with_level(level);
+            let smoothed = plain.with_label_smoothing(0.1).unwrap();
+            for (loss, same_kernel) in [(plain, true), (smoothed, true)] {
+                let logits = || Logits::new(&x, classes).unwrap();
+                let targets = Targets::index(&labels);
+                let mut grad = vec![0.0; x.len()];
+                loss.loss_and_grad(logits(), targets, &mut grad).unwrap();
+                let mut in_place = x.clone();
+                let mutable = LogitsMut::new(&mut in_place, classes).unwrap();
+                loss.loss_and_grad_in_place(mutable, targets).unwrap();
+                assert_eq!(in_place, grad, "{level}, {classes}");
+                let old = numbers(x.len(), 5, 1.0);
+                let mut sum = old.clone();
+                let pass = Pass::new().accumulate_grad(&mut sum);
+                loss.evaluate(logits(), targets, pass).unwrap();
+                for ((sum, old), g) in sum.iter().zip(&old).zip(&grad) {
+                    assert!(!same_kernel || *sum == old + g, "{level}, {classes}: {sum}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn sample_weights_upstream_and_scale_multiply() {
+    for classes in [3, 40] {
+        let x = numbers(4 * classes, 3, 8.0);
+        let targets = Targets::index(&[0_u8, 1, 2, 0]);
+        let (v, u) = ([0.5, 2.0, 0.0, 1.0], [3.0, -1.0, 2.0, 0.25]);
+        for level in Level::available() {
+            let loss = SoftmaxCrossEntropy::new().with_level(level).with_reduction(Reduction::None);
+            let logits = || Logits::new(&x, classes).unwrap();
+            let (mut one, mut all) = (vec![0.0; x.len()], vec![0.0; x.len()]);
+            let (mut of_one, mut of_all) = ([0.0; 4], [0.0; 4]);
+            let pass = Pass::new().grad(&mut one).losses(&mut of_one);
+            loss.evaluate(logits(), targets, pass).unwrap();
+            let pass = Pass::new().grad(&mut all).losses(&mut of_all);
+            let pass = pass.sample_weights(&v).upstream(&u).scale(8.0);
+            loss.evaluate(logits(), targets, pass).unwrap();
+            for row in 0..4 {
+                assert_relative_eq!(of_all[row], v[row] * of_one[row], max_relative = 1e-6);
+                for class in row * classes..(row + 1) * classes {
+                    let want = v[row] * u[row] * 8.0 * one[class];
+                    assert_relative_eq!(all[class], want, max_relative = 1e-6);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_row_of_weight_zero_has_no_part_even_if_it_is_not_finite() {
+    let x = [1.0, 1.0, f32::NAN, 2.0, f32::INFINITY, f32::INFINITY];
+    for level in Level::available() {
+        let mut grad = [7.0; 6];
+        let pass = Pass::new().sample_weights(&[1.0, 0.0, 0.0]).grad(&mut grad);
+        let loss = SoftmaxCrossEntropy::new().with_level(level);
+        let logits = Logits::new(&x, 2).unwrap();
+        let report = loss.evaluate(logits, Targets::index(&[0_u8; 3]), pass).unwrap();
+        assert_relative_eq!(report.loss.unwrap(), LN_2, max_relative = 1e-7);
+        assert_eq!(grad, [-0.5, 0.5, 0.0, 0.0, 0.0, 0.0]);
+    }
+}
+
+#[test]
+fn sigmoid_targets_may_be_numbers_integers_or_lists() {
+    let x = numbers(12, 7, 5.0);
+    let dense = [1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0, 1.0, 1.0];
+    let hot: Vec<i8> = dense.iter().map(|&y| y as i8).collect();
+    let lists = ([0, 2, 2, 3, 6], [2_u16, 0, 1, 0, 1, 2]);
+    for level in Level::available() {
+        let loss = SigmoidCrossEntropy::new().with_level(level);
+        let solve = |targets| {
+            let mut grad = vec![0.0; 12];
+            let logits = Logits::new(&x, 3).unwrap();
+            (loss.loss_and_grad(logits, targets, &mut grad).unwrap(), grad)
+        };
+        let first = solve(Targets::dense(&dense));
+        assert_eq!(solve(Targets::multi_hot(&hot)), first);
+        assert_eq!(solve(Targets::positives(&lists.0, &lists.1)), first);
+    }
+    let loss = SigmoidCrossEntropy::new();
+    let logits = || Logits::new(&x, 3).unwrap();
+    let bad = Targets::positives(&[0, 2, 2, 3, 6], &[2_u16, 0, 1, 0, 1, 3]);
+    assert!(matches!(loss.loss(logits(), bad), Err(Error::Input(InputError::Label { .. }))));
+    let falling = Targets::positives(&[0, 2, 1, 3, 6], &[0_u8; 6]);
+    assert!(loss.loss(logits(), falling).is_err());
+    // An element may be ignored by value; the mean is over the others.
+    let mut with_void = hot.clone();
+    with_void[3] = -1;
+    let mut losses = [0.0; 12];
+    let report = loss
+        .with_ignore_index(-1)
+        .evaluate(logits(), Targets::multi_hot(&with_void), Pass::new().losses(&mut losses))
+        .unwrap();
+    assert_eq!((losses[3], report.denominator), (0.0, 11.0));
+    // With one logit a row, an index is a target.
+    let binary = Logits::new(&x, 1).unwrap();
+    let by_index = loss.loss(binary, Targets::index(&hot)).unwrap();
+    assert_eq!(by_index, loss.loss(binary, Targets::dense(&dense)).unwrap());
+}
