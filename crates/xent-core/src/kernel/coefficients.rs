@@ -39,7 +39,7 @@ pub(crate) trait Number:
 impl Number for f64 {
     type Token = ();
 
-    const ONE_EXP: f64 = 1.0;
+    const ONE_EXP: Self = 1.0;
 
     #[inline(always)]
     fn number((): (), value: Self) -> Self {

@@ -501,11 +501,14 @@ pub(crate) fn row<V: Lanes<Scalar = f32>, T: Targets, Z: LogitMap, const MODE: u
     let sums = row_sums::<V, T, Z, MODE>(token, &mut row, targets, map)?;
     let spike_z = spike.map_or(sums.max, |(_, x)| map.of_one::<V>(token, x));
     let spike_distance = sums.distance(spike_z);
-    let settled = coefficients((), sums.with_targets(targets, spike_distance), terms, factors);
+    let with_targets = sums.with_targets(targets, spike_distance);
+    let settled = coefficients((), with_targets, terms, factors);
     let apart = sums.apart.map_or(usize::MAX, |apart| apart.class);
     let result = RowResult { loss: settled.loss, log_sum_exp: settled.log_sum_exp, apart };
 
     if !out.is_empty() {
+        let all_weights = with_targets.weights + with_targets.apart_weight;
+        let curvature = Curvature { factor: curvature.factor * all_weights, ..curvature };
         hessian::<V, Z, MODE>(token, &row, map, &sums, curvature, out);
     }
     if MODE == LOSS {

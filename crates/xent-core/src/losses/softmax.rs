@@ -585,11 +585,10 @@ impl Job<'_> {
         let done = match KIND {
             LABEL => self.kernel_row::<S, _, Z, MODE>(
                 simd,
-                row,
+                (row, factors),
                 cells.reborrow(),
                 Label(spike),
                 task,
-                factors,
                 outputs,
             ),
             TEACHER => {
@@ -610,11 +609,10 @@ impl Job<'_> {
                     };
                     self.kernel_row::<S, _, Z, MODE>(
                         simd,
-                        row,
+                        (row, factors),
                         cells.reborrow(),
                         targets,
                         task,
-                        factors,
                         outputs,
                     )
                 })
@@ -630,11 +628,10 @@ impl Job<'_> {
                 };
                 self.kernel_row::<S, _, Z, MODE>(
                     simd,
-                    row,
+                    (row, factors),
                     cells.reborrow(),
                     targets,
                     task,
-                    factors,
                     outputs,
                 )
             }
@@ -649,15 +646,13 @@ impl Job<'_> {
     fn kernel_row<S: Simd, T: Targets, Z: LogitMap, const MODE: u8>(
         &self,
         simd: S,
-        row: usize,
+        (row, factors): (usize, Factors<f64>),
         cells: Cells<'_, MODE>,
         targets: T,
         task: RowTask<Z>,
-        factors: Factors<f64>,
         outputs: &mut Outputs<'_>,
     ) -> Option<f64> {
         let classes = self.shape.classes;
-        // What a second derivative is multiplied with has the whole weight of the row.
         let curvature = outputs.convention.softmax(factors.gradient, classes);
         let hessian = outputs.hessian.get_mut(row * classes..(row + 1) * classes);
         let result = softmax::row::<S::F32, T, Z, MODE>(

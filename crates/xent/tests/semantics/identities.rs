@@ -27,8 +27,11 @@ fn labels(x: &[f32], classes: usize) -> Vec<i64> {
     (0..x.len() / classes).map(|row| (row * 7 % classes) as i64).collect()
 }
 
+/// What is done with a loss: its name, the loss, inputs and targets.
+type Then<'a> = dyn FnMut(&str, &dyn Call, &[f32], Given<'_>) + 'a;
+
 /// Every loss, with targets that it has, for inputs that it has.
-fn every_loss(x: &[f32], classes: usize, then: &mut dyn FnMut(&str, &dyn Call, &[f32], Given<'_>)) {
+fn every_loss(x: &[f32], classes: usize, then: &mut Then<'_>) {
     let labels = labels(x, classes);
     let dense: Vec<f32> = x.iter().map(|x| (x.abs() * 10.0).fract()).collect();
     let p: Vec<f32> = x.iter().map(|x| 1.0 / (1.0 + (-x).exp())).collect();

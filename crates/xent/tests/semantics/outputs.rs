@@ -75,7 +75,12 @@ fn the_hessian_has_each_convention() {
         let labels: Vec<i64> = (0..ROWS as i64).map(|row| row % classes as i64).collect();
         let weights: Vec<f32> = (1..=ROWS).map(|row| row as f32 / 2.0).collect();
         for level in Level::available() {
-            let loss = SoftmaxCrossEntropy::new().with_level(level).with_reduction(Reduction::Sum);
+            let class_weights: Vec<f32> = (0..classes).map(|c| 0.5 + (c % 3) as f32).collect();
+            let loss = SoftmaxCrossEntropy::new()
+                .with_level(level)
+                .with_reduction(Reduction::Sum)
+                .with_class_weights(&class_weights)
+                .unwrap();
             for (convention, of) in [
                 (Hessian::Exact, hessian::exact as fn(&[f64], f64) -> Vec<f64>),
                 (Hessian::XgBoost, hessian::xgboost),
@@ -92,7 +97,8 @@ fn the_hessian_has_each_convention() {
                 loss.evaluate(logits, Targets::index(&labels), pass).unwrap();
                 let columns = transposed(&columns, classes);
                 for (row, x) in x.chunks(classes).enumerate() {
-                    let want = of(&wide(x), weights[row].into());
+                    let weight = weights[row] * class_weights[labels[row] as usize];
+                    let want = of(&wide(x), weight.into());
                     for (class, &want) in want.iter().enumerate() {
                         for got in [h[row * classes + class], columns[row * classes + class]] {
                             let error = error_f32(got, want);
