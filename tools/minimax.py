@@ -111,6 +111,14 @@ def log1p_entry(degree, halved=False):
     )
 
 
+def tanh_over_x(z):
+    """tanh(x) / x as a function of z = x^2."""
+    if z == 0:
+        return mpf(1)
+    x = mp.sqrt(z)
+    return mp.tanh(x) / x
+
+
 TABLE = [
     Entry(
         name="EXP_F32",
@@ -136,6 +144,15 @@ TABLE = [
         goal=-27,
         scheme="x_plus_x2",
         form="ln(1+f) = f - f^2/2 + f^3 r(f)",
+    ),
+    Entry(
+        name="TANH_F32",
+        bits=F32,
+        function=tanh_over_x,
+        interval=(mpf(0), mpf("0.390625")),
+        fixed=(1,),
+        degree=4,
+        form="tanh x = x + x^3 p(x^2), |x| <= 0.625",
     ),
     Entry(
         name="EXP_F64",
@@ -411,7 +428,11 @@ def simulate(entry, coefficients, points, fused):
     else:
         interval, reference = entry.interval, entry.function
     if single:  # the f64 library function is exact enough to judge f32 results
-        reference = {mp.exp: math.exp, mp.log1p: math.log1p}[reference]
+        reference = {
+            mp.exp: math.exp,
+            mp.log1p: math.log1p,
+            tanh_over_x: lambda z: math.tanh(math.sqrt(z)) / math.sqrt(z) if z else 1.0,
+        }[reference]
     lo, hi = (float(v) for v in interval)
     worst = 0.0
     for batch in batches(sample(lo, hi, points if single else min(points, F64_POINTS)), CHUNK):

@@ -63,11 +63,10 @@ struct Job<'a> {
 }
 
 impl<'a> LikelihoodBatch<'a> {
-    /// The loss without weights; labels are checked when the batch is run, or by
-    /// [`with_classes`](Self::with_classes).
+    /// The loss without weights. Checks all lengths and labels; nothing can go wrong afterwards.
     ///
     /// # Errors
-    /// [`Error::Length`] or [`Error::Label`].
+    /// As [`with_options`](Self::with_options).
     pub fn new(
         buffers: Buffers<'a>,
         shape: Shape,
