@@ -81,10 +81,27 @@ impl<'a, const MODE: u8> Cells<'a, MODE> {
         Self { x, gradient }
     }
 
-    /// Takes off the first panel, if there is a whole one.
+    /// Takes off the first panel, if there is a whole one: slices whose length the compiler knows.
     #[inline(always)]
     pub(crate) fn take_panel(&mut self) -> Option<Self> {
-        (self.len() >= PANEL).then(|| self.take_front(PANEL))
+        if self.len() < PANEL {
+            return None;
+        }
+        let x = match &mut self.x {
+            Some(x) => {
+                let (front, rest) = x.split_at_checked(PANEL)?;
+                *x = rest;
+                Some(front)
+            }
+            None => None,
+        };
+        if MODE == LOSS {
+            return Some(Self { x, gradient: &mut [] });
+        }
+        // As long as the logits.
+        let (gradient, rest) = core::mem::take(&mut self.gradient).split_at_mut_checked(PANEL)?;
+        self.gradient = rest;
+        Some(Self { x, gradient })
     }
 
     /// The logits from `at` on.

@@ -210,7 +210,7 @@ impl<V: Lanes<Scalar = f32>, T: Targets, Z: LogitMap> ExpSum<V, T, Z> {
         let absent = V::splat(token, f32::NEG_INFINITY);
         let zero = V::splat(token, 0.0);
         let hole = V::splat(token, hole as f32);
-        let length = cells.len();
+        let length = if HOLE { cells.len() } else { PANEL };
         let end = V::splat(token, length as f32);
         for register in 0..STRIPES / V::LANES {
             let mut exps = [zero; 4];
