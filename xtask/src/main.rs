@@ -1,5 +1,6 @@
 //! Checks of the xent workspace.
 
+mod bench;
 mod bounds;
 mod progress;
 mod rows;
@@ -12,7 +13,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// Checks the accuracy of xent against its reference, at every level of this machine.
+/// Checks the accuracy and the speed of xent, at every level of this machine.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask")]
 enum Command {
@@ -31,6 +32,8 @@ enum Command {
         #[arg(long)]
         table: bool,
     },
+    /// Measures the speed of every loss beside a copy of the same memory, in turns.
+    Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
             let text = if table { findings.to_markdown() } else { findings.to_text() };
             (findings, text)
         }
+        Command::Bench(options) => return bench::run(&options),
     };
     print!("{text}");
     match findings.failures() {
