@@ -6,7 +6,7 @@ use super::sum::StripedSum;
 use crate::math::exp::{LIFTED_ONE, UNLIFT};
 use crate::math::ln::{ln, log1p};
 use crate::math::sigmoid::logistic;
-use crate::simd::{Lanes, STRIPES, from, from_mut};
+use crate::simd::{Lanes, PANEL, STRIPES, from, from_mut};
 
 /// What becomes of an element: its loss, and its derivatives `2^32` times too large, so that they
 /// are not subnormal before they meet their factors; all without weights.
@@ -57,8 +57,8 @@ impl ElementLoss for Sigmoid {
         let linear = product(token, not_y, zero.max(x)) + product(token, y, zero.max(zero - x));
         Outcome {
             loss: linear + (not_y + y) * logistic.log1p,
-            gradient: not_y * logistic.positive - y * logistic.negative,
-            curvature: (not_y + y) * (logistic.positive * (logistic.negative * unlift)),
+            gradient: logistic.difference(not_y, y),
+            curvature: (not_y + y) * (logistic.positive() * (logistic.negative() * unlift)),
         }
     }
 }
@@ -83,7 +83,8 @@ impl ElementLoss for SigmoidFocal {
         let logistic = logistic(token, x);
         let not_y = one - y;
         let unlift = V::splat(token, UNLIFT);
-        let wrong = not_y * logistic.positive + y * logistic.negative;
+        let (positive_share, negative_share) = (logistic.positive(), logistic.negative());
+        let wrong = not_y * positive_share + y * negative_share;
         let mut factor =
             if self.gamma == 0.0 { one } else { V::power(token, wrong * unlift, self.gamma) };
         if let Some(alpha) = self.alpha {
@@ -91,7 +92,7 @@ impl ElementLoss for SigmoidFocal {
             factor = factor * (alpha * y + (one - alpha) * not_y);
         }
         // `d ln u / dx`, which is σ(-x) for a negative and -σ(x) for a positive.
-        let slope = logistic.positive * (logistic.negative / wrong) * (not_y - y);
+        let slope = positive_share * (negative_share / wrong) * (not_y - y);
         let slope = V::select(wrong.equal(zero), zero, slope);
         let growth = V::splat(token, self.gamma as f32) * product(token, slope, entropy.loss);
         Outcome {
@@ -150,10 +151,19 @@ pub(crate) struct Elements<L> {
     pub(crate) floor: f32,
 }
 
-impl<L: ElementLoss> Elements<L> {
-    /// A panel: its losses where there is a place for them, its derivatives likewise.
+impl<'a> Inputs<'a> {
+    /// Nothing but targets.
     #[inline(always)]
-    pub(crate) fn panel<V: Lanes<Scalar = f32>, const MODE: u8>(
+    pub(crate) fn plain(targets: &'a [f32]) -> Self {
+        Self { targets, positive: &[], weights: &[], upstream: &[] }
+    }
+}
+
+impl<L: ElementLoss> Elements<L> {
+    /// A panel, or with `WHOLE` one whose length the compiler is told: its losses where there is a
+    /// place for them, its derivatives likewise.
+    #[inline(always)]
+    pub(crate) fn panel<V: Lanes<Scalar = f32>, const MODE: u8, const WHOLE: bool>(
         self,
         token: V::Token,
         mut cells: Cells<'_, MODE>,
@@ -167,7 +177,7 @@ impl<L: ElementLoss> Elements<L> {
         let scale = V::splat(token, self.scale * UNLIFT);
         let floor = V::splat(token, self.floor);
         let absent = V::splat(token, L::ABSENT);
-        let length = cells.len();
+        let length = if WHOLE { PANEL } else { cells.len() };
         for register in 0..STRIPES / V::LANES {
             let mut terms = [zero; 4];
             for (row, term) in terms.iter_mut().enumerate() {

@@ -516,7 +516,7 @@ impl<L: ElementLoss, const MODE: u8> Kernel for Leaf<'_, '_, L, MODE> {
     }
 }
 
-impl<L: ElementLoss, const MODE: u8> Leaf<'_, '_, L, MODE> {
+impl<'a, L: ElementLoss, const MODE: u8> Leaf<'a, '_, L, MODE> {
     fn elements(&self) -> Elements<L> {
         let mut scale = self.job.weights.scale;
         if self.job.options.mean_over_classes {
@@ -524,6 +524,22 @@ impl<L: ElementLoss, const MODE: u8> Leaf<'_, '_, L, MODE> {
         }
         let convention: Hessian = self.outputs.convention;
         Elements { loss: self.loss, scale: scale as f32, floor: convention.floor() as f32 }
+    }
+
+    /// The targets, if they are all that the elements are compared with and nothing is wanted but the
+    /// gradient and the sum of the losses.
+    fn plain_targets(&self) -> Option<&'a [f32]> {
+        let Job { targets, options, weights, .. } = self.job;
+        let RowWeights { sample_weights, upstream, .. } = weights;
+        let factors = [options.class_weights, options.pos_weight, sample_weights, upstream];
+        let plain = factors.iter().all(|factors| factors.is_empty())
+            && options.label_smoothing == 0.0
+            && self.outputs.losses.is_empty()
+            && self.outputs.hessian.is_empty();
+        match targets {
+            SigmoidTargets::Dense(values) if plain => Some(values),
+            _ => None,
+        }
     }
 
     /// Neighbouring elements from `first` on, whose inputs and gradients begin where it is said.
@@ -540,9 +556,23 @@ impl<L: ElementLoss, const MODE: u8> Leaf<'_, '_, L, MODE> {
         let mut scratch = Scratch::new();
         let mut total = 0.0;
         let mut tile = 0;
+        let plain = self.plain_targets();
         while tile < length {
             let end = length.min(tile + TILE);
             let mut sum = StripedSum::<S::F32>::new(simd);
+            if let Some(targets) = plain {
+                // The usual loss, in a loop of its own that asks nothing of a panel.
+                let mut cells = self.cells.part(x_at + tile, gradient_at + tile, end - tile);
+                let targets = targets.get(first + tile..first + end).unwrap_or(&[]);
+                for targets in targets.as_chunks::<PANEL>().0 {
+                    let Some(panel) = cells.take_panel() else { break };
+                    let inputs = Inputs::plain(targets);
+                    let (losses, hessian) = (&mut [], &mut []);
+                    elements
+                        .panel::<_, MODE, true>(simd, panel, &inputs, losses, hessian, &mut sum);
+                    tile += PANEL;
+                }
+            }
             while tile < end {
                 let count = PANEL.min(end - tile);
                 let here = first + tile..first + tile + count;
@@ -550,7 +580,7 @@ impl<L: ElementLoss, const MODE: u8> Leaf<'_, '_, L, MODE> {
                 let cells = self.cells.part(x_at + tile, gradient_at + tile, count);
                 let losses = self.outputs.losses.get_mut(here.clone()).unwrap_or(&mut []);
                 let hessian = self.outputs.hessian.get_mut(here).unwrap_or(&mut []);
-                elements.panel::<_, MODE>(simd, cells, &inputs, losses, hessian, &mut sum);
+                elements.panel::<_, MODE, false>(simd, cells, &inputs, losses, hessian, &mut sum);
                 tile += count;
             }
             total += sum.total();
@@ -619,7 +649,7 @@ impl<L: ElementLoss, const MODE: u8> Leaf<'_, '_, L, MODE> {
         let cells = self.cells.part(x_at, gradient_at, count);
         let hessian = self.outputs.hessian.get_mut(first..first + count).unwrap_or(&mut []);
         let mut sum = StripedSum::<S::F32>::new(simd);
-        elements.panel::<_, MODE>(simd, cells, &inputs, losses, hessian, &mut sum);
+        elements.panel::<_, MODE, false>(simd, cells, &inputs, losses, hessian, &mut sum);
     }
 }
 

@@ -4,14 +4,37 @@ use super::exp::{LIFTED_ONE, UNLIFT, exp_lifted};
 use super::ln::log1p_unit;
 use crate::simd::Lanes;
 
-/// What the sigmoid losses are made of, for one logit `x`.
+/// What the sigmoid losses are made of, for one logit `x`. The probabilities are left as fractions:
+/// a difference of the two needs one division, not two.
 pub(crate) struct Logistic<V> {
-    /// `2^32 σ(x)`: the probability of a positive, which is never subnormal.
-    pub(crate) positive: V,
-    /// `2^32 σ(-x)`, without the cancellation of `1 - σ(x)`.
-    pub(crate) negative: V,
+    /// `2^32 σ(x) sum`: the probability of a positive, never subnormal.
+    positive: V,
+    /// `2^32 σ(-x) sum`, without the cancellation of `1 - σ(x)`.
+    negative: V,
+    /// `1 + e^-|x|`.
+    sum: V,
     /// `ln(1 + e^-|x|)`: softplus without its linear part.
     pub(crate) log1p: V,
+}
+
+impl<V: Lanes<Scalar = f32>> Logistic<V> {
+    /// `2^32 σ(x)`.
+    #[inline(always)]
+    pub(crate) fn positive(&self) -> V {
+        self.positive / self.sum
+    }
+
+    /// `2^32 σ(-x)`.
+    #[inline(always)]
+    pub(crate) fn negative(&self) -> V {
+        self.negative / self.sum
+    }
+
+    /// `2^32 (a σ(x) - b σ(-x))`.
+    #[inline(always)]
+    pub(crate) fn difference(&self, a: V, b: V) -> V {
+        (a * self.positive - b * self.negative) / self.sum
+    }
 }
 
 /// `z = e^-|x|` is at most one, so nothing overflows, and both probabilities come from it:
@@ -21,13 +44,12 @@ pub(crate) fn logistic<V: Lanes<Scalar = f32>>(token: V::Token, x: V) -> Logisti
     let zero = V::splat(token, 0.0);
     let lifted = exp_lifted(token, zero - x.abs());
     let z = lifted * V::splat(token, UNLIFT);
-    let sum = V::splat(token, 1.0) + z;
-    let likely = V::splat(token, LIFTED_ONE) / sum;
-    let unlikely = lifted / sum;
+    let likely = V::splat(token, LIFTED_ONE);
     let below = x.less(zero);
     Logistic {
-        positive: V::select(below, unlikely, likely),
-        negative: V::select(below, likely, unlikely),
+        positive: V::select(below, lifted, likely),
+        negative: V::select(below, likely, lifted),
+        sum: V::splat(token, 1.0) + z,
         log1p: log1p_unit(token, z),
     }
 }
@@ -35,5 +57,5 @@ pub(crate) fn logistic<V: Lanes<Scalar = f32>>(token: V::Token, x: V) -> Logisti
 /// `σ(x)`.
 #[inline(always)]
 pub(crate) fn sigmoid<V: Lanes<Scalar = f32>>(token: V::Token, x: V) -> V {
-    logistic(token, x).positive * V::splat(token, UNLIFT)
+    logistic(token, x).positive() * V::splat(token, UNLIFT)
 }
