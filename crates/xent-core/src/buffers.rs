@@ -166,6 +166,24 @@ macro_rules! labels {
                 }
             }
 
+            /// The numbers of the classes from row `first` on, exact up to 2^24; -1 for the label to
+            /// ignore.
+            pub(crate) fn numbers(&self, first: usize, ignore: Option<i64>, into: &mut [f32]) {
+                match self {
+                    $(Self::$variant(labels) => {
+                        let labels = labels.get(first..).unwrap_or(&[]);
+                        for (number, &label) in into.iter_mut().zip(labels) {
+                            *number = label as f32;
+                        }
+                        if let Some(ignore) = ignore.and_then(|i| <$integer>::try_from(i).ok()) {
+                            for (number, &label) in into.iter_mut().zip(labels) {
+                                *number = if label == ignore { -1.0 } else { *number };
+                            }
+                        }
+                    })*
+                }
+            }
+
             pub(crate) fn split_at(self, middle: usize) -> (Self, Self) {
                 match self {
                     $(Self::$variant(labels) => {

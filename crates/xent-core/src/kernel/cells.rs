@@ -62,6 +62,12 @@ impl<'a, const MODE: u8> Cells<'a, MODE> {
         }
     }
 
+    /// The cells from `x_at` on, whose gradient starts at `gradient_at`.
+    #[inline(always)]
+    pub(crate) fn from(&mut self, x_at: usize, gradient_at: usize) -> Cells<'_, MODE> {
+        Cells { x: self.x.map(|x| from(x, x_at)), gradient: from_mut(self.gradient, gradient_at) }
+    }
+
     #[inline(always)]
     pub(crate) fn reborrow(&mut self) -> Cells<'_, MODE> {
         Cells { x: self.x, gradient: self.gradient }
@@ -184,14 +190,6 @@ impl<'a, const MODE: u8> Cells<'a, MODE> {
     #[inline(always)]
     pub(crate) fn put_one(&mut self, at: usize, value: f32) {
         self.set_one(at, if MODE == ADD { self.gradient_of(at) + value } else { value });
-    }
-
-    /// Puts the gradients of all cells.
-    #[inline(always)]
-    pub(crate) fn put_each(&mut self, values: impl Iterator<Item = f32>) {
-        for (place, value) in self.gradient.iter_mut().zip(values) {
-            *place = if MODE == ADD { *place + value } else { value };
-        }
     }
 
     /// Zeroes the gradients of the cells from `first` on, each `step` after the one before.

@@ -158,6 +158,8 @@ pub(crate) struct Block<'a> {
     pub(crate) live: OfRows,
     pub(crate) loss_factors: OfRows,
     pub(crate) gradient_factors: [f64; ROWS],
+    /// The same, rounded.
+    pub(crate) gradient_factors_rounded: OfRows,
     pub(crate) hessian: Hessian,
 }
 
@@ -358,10 +360,9 @@ impl Block<'_> {
                 }
             }
         }
-        let gradient_factors = self.gradient_factors.map(|factor| factor as f32);
         let factors = Factors {
             loss: V::load(token, from(&self.loss_factors, at), zero),
-            gradient: V::load(token, from(&gradient_factors, at), zero),
+            gradient: V::load(token, from(&self.gradient_factors_rounded, at), zero),
         };
         let settled = if KIND == LABEL {
             let sums = Sums {

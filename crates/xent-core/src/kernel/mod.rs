@@ -10,3 +10,4 @@ pub(crate) mod reduce;
 pub(crate) mod softmax;
 pub(crate) mod sum;
 pub(crate) mod targets;
+pub(crate) mod transpose;

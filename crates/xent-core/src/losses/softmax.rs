@@ -14,9 +14,10 @@ use crate::kernel::lanes::{
 use crate::kernel::logit_map::{Identity, LogitMap, SoftCap, Temperature};
 use crate::kernel::softmax::{self, RowTask};
 use crate::kernel::targets::{Label, NoTargets, Spike, Spread, Targets, Teacher};
+use crate::kernel::transpose::{RowPlaces, from_columns, to_columns};
 use crate::level::Level;
 use crate::shape::Shape;
-use crate::simd::Simd;
+use crate::simd::{Simd, from, from_mut};
 
 /// What the softmax of each row is compared with.
 #[derive(Clone, Copy, Debug)]
@@ -420,16 +421,6 @@ pub(super) struct Plan {
     pub(super) factors: Factors<f64>,
 }
 
-impl Plan {
-    const NONE: Self = Self {
-        state: State::Ignored,
-        label: None,
-        spike: 0.0,
-        keep: 0.0,
-        factors: Factors { loss: 0.0, gradient: 0.0 },
-    };
-}
-
 impl Job<'_> {
     pub(super) fn class_weight(&self, class: usize) -> f64 {
         self.options.class_weights.get(class).map_or(1.0, |&weight| f64::from(weight))
@@ -671,14 +662,14 @@ impl Job<'_> {
 
 /// A block of rows, class by class: its logits (then gradients), targets and second derivatives.
 struct Scratch {
-    values: [f32; lanes::CLASSES * ROWS],
-    weights: [f32; lanes::CLASSES * ROWS],
-    hessian: [f32; lanes::CLASSES * ROWS],
+    values: [OfRows; lanes::CLASSES],
+    weights: [OfRows; lanes::CLASSES],
+    hessian: [OfRows; lanes::CLASSES],
 }
 
 impl Scratch {
     fn new() -> Self {
-        let zeros = [0.0; lanes::CLASSES * ROWS];
+        let zeros = [[0.0; ROWS]; lanes::CLASSES];
         Self { values: zeros, weights: zeros, hessian: zeros }
     }
 }
@@ -722,66 +713,48 @@ impl<Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, Z, KIND, MODE> {
         rows: usize,
         scratch: &mut Scratch,
     ) -> f64 {
-        let classes = self.job.shape.classes;
-        let Shape { logits_stride, gradient_stride, .. } = self.job.shape;
-        let Scratch { values, weights, hessian } = scratch;
-        for row in 0..rows {
-            let index = first + row;
-            let cells = self.cells.part(index * logits_stride, index * gradient_stride, classes);
-            for (column, &x) in values.chunks_exact_mut(ROWS).zip(cells.logits()) {
-                column[row] = x;
-            }
-        }
-        if KIND != LABEL {
-            let dense = self.job.dense().get(first * classes..).unwrap_or(&[]);
-            for (row, dense) in dense.chunks_exact(classes).take(rows).enumerate() {
-                for (column, &t) in weights.chunks_exact_mut(ROWS).zip(dense) {
-                    column[row] = t;
-                }
-            }
+        let Shape { classes, logits_stride, gradient_stride, .. } = self.job.shape;
+        let columns = ..classes.min(lanes::CLASSES);
+        let values = &mut scratch.values[columns];
+        let weights = &mut scratch.weights[columns];
+        let hessian = &mut scratch.hessian[columns];
+        let places = |stride| RowPlaces { rows, stride };
+        let logits = from(self.cells.logits(), first * logits_stride);
+        to_columns::<S::F32>(simd, logits, places(logits_stride), values);
+        if KIND != LABEL && !self.job.dense().is_empty() {
+            let dense = from(self.job.dense(), first * classes);
+            to_columns::<S::F32>(simd, dense, places(classes), weights);
         }
 
         let grid = Grid { stride: ROWS, first: 0, rows: ROWS };
-        let (mut block, plans) = self.job.block(first, rows, grid, self.outputs.convention);
+        let mut block = self.job.block(first, rows, grid, self.outputs.convention);
         if !self.job.dense().is_empty() {
-            block.targets.dense = weights;
+            block.targets.dense = weights.as_flattened();
         }
         let mut results = BlockResults::new();
         let wants_hessian = !self.outputs.hessian.is_empty();
-        let out = wants_hessian.then_some(hessian.as_mut_slice());
+        let out = wants_hessian.then_some(hessian.as_flattened_mut());
         let task = self.task();
         if MODE == LOSS {
-            let cells = Cells::loss(values);
+            let cells = Cells::loss(values.as_flattened());
             block.run::<S::F32, Z, KIND, LOSS>(simd, cells, task, out, &mut results);
         } else {
-            let cells = Cells::<WRITE>::in_place(values);
+            let cells = Cells::<WRITE>::in_place(values.as_flattened_mut());
             block.run::<S::F32, Z, KIND, WRITE>(simd, cells, task, out, &mut results);
+            let mut cells = self.cells.from(first * logits_stride, first * gradient_stride);
+            let settled = |row: usize| results.finite[row] == 1.0;
+            let places = places(gradient_stride);
+            from_columns::<S::F32, MODE>(simd, values, places, &mut cells, settled);
         }
-
-        let mut sum = 0.0;
-        for (row, plan) in plans.iter().enumerate().take(rows) {
-            let index = first + row;
-            let mut cells =
-                self.cells.part(index * logits_stride, index * gradient_stride, classes);
-            if wants_hessian {
-                let place = self.outputs.hessian.get_mut(index * classes..).unwrap_or(&mut []);
-                for (place, column) in
-                    place.iter_mut().zip(hessian.chunks_exact(ROWS)).take(classes)
-                {
-                    *place = column[row];
-                }
-            }
-            let settled = put_results(&results, row, index, &mut self.outputs);
-            let same = |class: usize| class;
-            sum += match settled {
-                Some(loss) => {
-                    cells.put_each(values.chunks_exact(ROWS).map(|column| column[row]));
-                    loss
-                }
-                None => self.job.unsettled_row(index, plan, &mut cells, &mut self.outputs, same),
-            };
+        if wants_hessian {
+            let place = from_mut(self.outputs.hessian, first * classes);
+            let mut cells = Cells::<WRITE>::in_place(place);
+            from_columns::<S::F32, WRITE>(simd, hessian, places(classes), &mut cells, |_| true);
         }
-        sum
+        self.settle(first, rows, &results, |row| {
+            let start = [row * logits_stride, row * gradient_stride];
+            (start, classes, Position { first: 0, step: 1 })
+        })
     }
 
     /// Neighbouring rows whose class axis is not the last one.
@@ -790,40 +763,85 @@ impl<Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, Z, KIND, MODE> {
         let Shape { classes, inner, logits_stride, gradient_stride, .. } = self.job.shape;
         let first = outer * inner + position;
         let grid = Grid { stride: inner, first: position, rows };
-        let (mut block, plans) = self.job.block(first, rows, grid, self.outputs.convention);
+        let mut block = self.job.block(first, rows, grid, self.outputs.convention);
         let plane = outer * classes * inner..(outer + 1) * classes * inner;
         block.targets.dense = self.job.dense().get(plane.clone()).unwrap_or(&[]);
         let mut results = BlockResults::new();
         let task = self.task();
-        let mut cells =
-            self.cells.part(outer * logits_stride, outer * gradient_stride, classes * inner);
+        let start = [outer * logits_stride, outer * gradient_stride];
+        let mut cells = self.cells.part(start[0], start[1], classes * inner);
         let hessian = self.outputs.hessian.get_mut(plane);
         block.run::<S::F32, Z, KIND, MODE>(simd, cells.reborrow(), task, hessian, &mut results);
-        let mut sum = 0.0;
-        for (row, plan) in plans.iter().enumerate().take(rows) {
-            let index = first + row;
-            let place = |class: usize| class * inner + position + row;
-            sum += match put_results(&results, row, index, &mut self.outputs) {
-                Some(loss) => loss,
-                None => self.job.unsettled_row(index, plan, &mut cells, &mut self.outputs, place),
-            };
+        self.settle(first, rows, &results, |row| {
+            let position = Position { first: row % inner, step: inner };
+            (start, classes * inner, position)
+        })
+    }
+
+    /// Writes what is known of the rows of a block, and settles those that the kernel has not: the
+    /// sum of their losses. `cells_of` says where the cells of a row are.
+    #[inline(always)]
+    fn settle(
+        &mut self,
+        first: usize,
+        rows: usize,
+        results: &BlockResults,
+        cells_of: impl Fn(usize) -> ([usize; 2], usize, Position),
+    ) -> f64 {
+        let Outputs { losses, log_sum_exp, predicted, .. } = &self.outputs;
+        let wanted = !(losses.is_empty() && log_sum_exp.is_empty() && predicted.is_empty());
+        if wanted {
+            for row in 0..rows {
+                let loss = f64::from(results.loss[row]);
+                let log_sum_exp = f64::from(results.log_sum_exp[row]);
+                // A class is counted in f32, exactly.
+                let predicted = results.apart[row] as usize;
+                self.outputs.put_row(first + row, loss, log_sum_exp, predicted);
+            }
         }
-        sum
+        let mut losses = results.loss;
+        let mut unsettled = 0.0;
+        if results.finite.iter().take(rows).any(|&finite| finite != 1.0) {
+            for row in (0..rows).filter(|&row| results.finite[row] != 1.0) {
+                losses[row] = 0.0;
+                let index = first + row;
+                let ([x_at, gradient_at], length, position) = cells_of(index);
+                let mut cells = self.cells.part(x_at, gradient_at, length);
+                let plan = self.job.plan(index);
+                let place = |class: usize| position.first + class * position.step;
+                unsettled +=
+                    self.job.unsettled_row(index, &plan, &mut cells, &mut self.outputs, place);
+            }
+        }
+        sum_of(&losses) + unsettled
     }
 }
 
+/// Where the classes of a row are among its cells.
+struct Position {
+    first: usize,
+    step: usize,
+}
+
+/// The sum of a block's losses: always the same tree.
+#[inline(always)]
+fn sum_of(losses: &OfRows) -> f64 {
+    let mut sums = losses.map(f64::from);
+    let mut width = ROWS;
+    while width > 1 {
+        width /= 2;
+        for i in 0..width {
+            sums[i] += sums[i + width];
+        }
+    }
+    sums[0]
+}
+
 impl Job<'_> {
-    /// What the kernel needs of so many rows, without the dense targets; and their plans.
+    /// What the kernel needs of so many rows, without the dense targets.
     #[inline(always)]
-    fn block(
-        &self,
-        first: usize,
-        rows: usize,
-        grid: Grid,
-        hessian: Hessian,
-    ) -> (Block<'_>, [Plan; ROWS]) {
+    fn block(&self, first: usize, rows: usize, grid: Grid, hessian: Hessian) -> Block<'_> {
         let zeros: OfRows = [0.0; ROWS];
-        let mut plans = [Plan::NONE; ROWS];
         let targets = BlockTargets {
             labels: [-1.0; ROWS],
             spikes: zeros,
@@ -842,35 +860,39 @@ impl Job<'_> {
             live: [1.0; ROWS],
             loss_factors: zeros,
             gradient_factors: [0.0; ROWS],
+            gradient_factors_rounded: zeros,
             hessian,
         };
-        for (row, place) in plans.iter_mut().enumerate().take(rows) {
-            let plan = self.plan(first + row);
-            block.targets.labels[row] = plan.label.map_or(-1.0, |class| class as f32);
-            block.targets.spikes[row] = plan.spike as f32;
-            block.targets.keep[row] = plan.keep as f32;
-            block.live[row] = if plan.state == State::Live { 1.0 } else { 0.0 };
-            block.loss_factors[row] = plan.factors.loss as f32;
-            block.gradient_factors[row] = plan.factors.gradient;
-            *place = plan;
+        let one_plan = self.options.class_weights.is_empty()
+            && self.weights.sample_weights.is_empty()
+            && self.weights.upstream.is_empty();
+        match self.targets {
+            SoftmaxTargets::Index(labels) if one_plan => {
+                // The usual case: the rows differ by their labels alone.
+                let keep = (1.0 - self.options.label_smoothing) as f32;
+                block.targets.spikes = [keep; ROWS];
+                block.targets.keep = [keep; ROWS];
+                block.gradient_factors = [self.weights.scale; ROWS];
+                block.loss_factors[..rows].fill(1.0);
+                let numbers = &mut block.targets.labels[..rows];
+                labels.numbers(first, self.options.ignore_index, numbers);
+                for (live, &label) in block.live.iter_mut().zip(&*numbers) {
+                    *live = if label < 0.0 { 0.0 } else { 1.0 };
+                }
+            }
+            _ => {
+                for row in 0..rows {
+                    let plan = self.plan(first + row);
+                    block.targets.labels[row] = plan.label.map_or(-1.0, |class| class as f32);
+                    block.targets.spikes[row] = plan.spike as f32;
+                    block.targets.keep[row] = plan.keep as f32;
+                    block.live[row] = if plan.state == State::Live { 1.0 } else { 0.0 };
+                    block.loss_factors[row] = plan.factors.loss as f32;
+                    block.gradient_factors[row] = plan.factors.gradient;
+                }
+            }
         }
-        (block, plans)
+        block.gradient_factors_rounded = block.gradient_factors.map(|factor| factor as f32);
+        block
     }
-}
-
-/// Writes what is known of a row of a block: its loss, unless it has to be settled otherwise.
-#[inline(always)]
-fn put_results(
-    results: &BlockResults,
-    row: usize,
-    index: usize,
-    outputs: &mut Outputs<'_>,
-) -> Option<f64> {
-    if results.finite[row] != 1.0 {
-        return None;
-    }
-    let loss = f64::from(results.loss[row]);
-    // A class is counted in f32, exactly.
-    outputs.put_row(index, loss, f64::from(results.log_sum_exp[row]), results.apart[row] as usize);
-    Some(loss)
 }

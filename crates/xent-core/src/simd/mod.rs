@@ -39,6 +39,8 @@ pub(crate) trait Lanes:
     type Mask: Copy;
     /// The registers that hold all stripes.
     type Stripes: Copy + AsRef<[Self]> + AsMut<[Self]>;
+    /// As many registers as one has lanes.
+    type Square: Copy + AsRef<[Self]> + AsMut<[Self]>;
 
     const LANES: usize;
 
@@ -52,6 +54,18 @@ pub(crate) trait Lanes:
 
     /// This vector in every register of the stripes.
     fn stripes(self) -> Self::Stripes;
+
+    /// This vector in every register of a square.
+    fn square(self) -> Self::Square;
+
+    /// Lane `i` of register `j` becomes lane `j` of register `i`.
+    fn transpose(square: Self::Square) -> Self::Square;
+
+    /// The lanes of the two in turns: `a0 b0 a1 b1 …`.
+    fn interleave(a: Self, b: Self) -> (Self, Self);
+
+    /// The lanes of even and those of odd number: what [`interleave`](Self::interleave) has mixed.
+    fn deinterleave(a: Self, b: Self) -> (Self, Self);
 
     /// `self * b + c`, rounded once where the level has FMA.
     fn mul_add(self, b: Self, c: Self) -> Self;

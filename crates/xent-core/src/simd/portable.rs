@@ -54,6 +54,7 @@ impl Lanes for F32x4 {
     type Scalar = f32;
     type Mask = f32x4;
     type Stripes = [Self; STRIPES / Self::LANES];
+    type Square = [Self; 4];
 
     const LANES: usize = 4;
 
@@ -88,6 +89,31 @@ impl Lanes for F32x4 {
     #[inline(always)]
     fn stripes(self) -> Self::Stripes {
         [self; STRIPES / Self::LANES]
+    }
+
+    #[inline(always)]
+    fn square(self) -> Self::Square {
+        [self; 4]
+    }
+
+    #[inline(always)]
+    fn transpose(square: Self::Square) -> Self::Square {
+        let [a, b, c, d] = square.map(|register| register.0.to_array());
+        core::array::from_fn(|i| Self(f32x4::new([a[i], b[i], c[i], d[i]])))
+    }
+
+    #[inline(always)]
+    fn interleave(a: Self, b: Self) -> (Self, Self) {
+        let (a, b) = (a.0.to_array(), b.0.to_array());
+        let both = |i: usize| Self(f32x4::new([a[i], b[i], a[i + 1], b[i + 1]]));
+        (both(0), both(2))
+    }
+
+    #[inline(always)]
+    fn deinterleave(a: Self, b: Self) -> (Self, Self) {
+        let (a, b) = (a.0.to_array(), b.0.to_array());
+        let every_other = |i: usize| Self(f32x4::new([a[i], a[i + 2], b[i], b[i + 2]]));
+        (every_other(0), every_other(1))
     }
 
     #[inline(always)]

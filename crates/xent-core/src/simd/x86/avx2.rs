@@ -39,6 +39,7 @@ impl Lanes for F32x8 {
     type Scalar = f32;
     type Mask = Self;
     type Stripes = [Self; STRIPES / Self::LANES];
+    type Square = [Self; 8];
 
     const LANES: usize = 8;
 
@@ -91,6 +92,70 @@ impl Lanes for F32x8 {
     #[inline(always)]
     fn stripes(self) -> Self::Stripes {
         [self; STRIPES / Self::LANES]
+    }
+
+    #[inline(always)]
+    fn square(self) -> Self::Square {
+        [self; 8]
+    }
+
+    #[inline(always)]
+    fn transpose(square: Self::Square) -> Self::Square {
+        #[inline]
+        #[target_feature(enable = "avx2,fma")]
+        fn inner(rows: [__m256; 8]) -> [__m256; 8] {
+            // Pairs, then fours within each half of the registers, then the halves.
+            let pairs: [__m256; 8] = core::array::from_fn(|i| {
+                let (a, b) = (rows[i & !1], rows[i | 1]);
+                if i % 2 == 0 { _mm256_unpacklo_ps(a, b) } else { _mm256_unpackhi_ps(a, b) }
+            });
+            let fours: [__m256d; 8] = core::array::from_fn(|i| {
+                let at = i / 4 * 4 + i % 4 / 2;
+                let (a, b) = (_mm256_castps_pd(pairs[at]), _mm256_castps_pd(pairs[at + 2]));
+                if i % 2 == 0 { _mm256_unpacklo_pd(a, b) } else { _mm256_unpackhi_pd(a, b) }
+            });
+            core::array::from_fn(|i| {
+                let (a, b) = (_mm256_castpd_ps(fours[i % 4]), _mm256_castpd_ps(fours[i % 4 + 4]));
+                if i < 4 {
+                    _mm256_permute2f128_ps::<0x20>(a, b)
+                } else {
+                    _mm256_permute2f128_ps::<0x31>(a, b)
+                }
+            })
+        }
+        // SAFETY: vectors exist, so AVX2 and FMA work.
+        unsafe { inner(square.map(|register| register.0)) }.map(Self)
+    }
+
+    #[inline(always)]
+    fn interleave(a: Self, b: Self) -> (Self, Self) {
+        #[inline]
+        #[target_feature(enable = "avx2,fma")]
+        fn inner(a: __m256, b: __m256) -> (__m256, __m256) {
+            let (low, high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+            let first = _mm256_permute2f128_ps::<0x20>(low, high);
+            (first, _mm256_permute2f128_ps::<0x31>(low, high))
+        }
+        // SAFETY: vectors exist, so AVX2 and FMA work.
+        let (first, second) = unsafe { inner(a.0, b.0) };
+        (Self(first), Self(second))
+    }
+
+    #[inline(always)]
+    fn deinterleave(a: Self, b: Self) -> (Self, Self) {
+        #[inline]
+        #[target_feature(enable = "avx2,fma")]
+        fn inner(a: __m256, b: __m256) -> (__m256, __m256) {
+            let in_order = |halves: __m256| {
+                let fours = _mm256_castps_pd(halves);
+                _mm256_castpd_ps(_mm256_permute4x64_pd::<0b11_01_10_00>(fours))
+            };
+            let even = _mm256_shuffle_ps::<0b10_00_10_00>(a, b);
+            (in_order(even), in_order(_mm256_shuffle_ps::<0b11_01_11_01>(a, b)))
+        }
+        // SAFETY: vectors exist, so AVX2 and FMA work.
+        let (even, odd) = unsafe { inner(a.0, b.0) };
+        (Self(even), Self(odd))
     }
 
     operations! { F32x8(__m256), "avx2,fma":

@@ -35,6 +35,7 @@ impl Lanes for F32x16 {
     type Scalar = f32;
     type Mask = __mmask16;
     type Stripes = [Self; STRIPES / Self::LANES];
+    type Square = [Self; 16];
 
     const LANES: usize = 16;
 
@@ -72,6 +73,81 @@ impl Lanes for F32x16 {
     #[inline(always)]
     fn stripes(self) -> Self::Stripes {
         [self; STRIPES / Self::LANES]
+    }
+
+    #[inline(always)]
+    fn square(self) -> Self::Square {
+        [self; 16]
+    }
+
+    #[inline(always)]
+    fn transpose(square: Self::Square) -> Self::Square {
+        #[inline]
+        #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw")]
+        fn inner(rows: [__m512; 16]) -> [__m512; 16] {
+            // Pairs, then fours within each quarter of the registers, then the quarters.
+            let pairs: [__m512; 16] = core::array::from_fn(|i| {
+                let (a, b) = (rows[i & !1], rows[i | 1]);
+                if i % 2 == 0 { _mm512_unpacklo_ps(a, b) } else { _mm512_unpackhi_ps(a, b) }
+            });
+            let fours: [__m512; 16] = core::array::from_fn(|i| {
+                let at = i / 4 * 4 + i % 4 / 2;
+                let (a, b) = (_mm512_castps_pd(pairs[at]), _mm512_castps_pd(pairs[at + 2]));
+                _mm512_castpd_ps(if i % 2 == 0 {
+                    _mm512_unpacklo_pd(a, b)
+                } else {
+                    _mm512_unpackhi_pd(a, b)
+                })
+            });
+            // Quarters 0 and 2 (then 1 and 3) of the registers `i % 4` and 4 (8, 12) after it.
+            let halves: [__m512; 16] = core::array::from_fn(|i| {
+                let at = i % 4 + i / 8 * 8;
+                let (a, b) = (fours[at], fours[at + 4]);
+                if i / 4 % 2 == 0 {
+                    _mm512_shuffle_f32x4::<0b10_00_10_00>(a, b)
+                } else {
+                    _mm512_shuffle_f32x4::<0b11_01_11_01>(a, b)
+                }
+            });
+            core::array::from_fn(|i| {
+                let (a, b) = (halves[i % 8], halves[i % 8 + 8]);
+                if i < 8 {
+                    _mm512_shuffle_f32x4::<0b10_00_10_00>(a, b)
+                } else {
+                    _mm512_shuffle_f32x4::<0b11_01_11_01>(a, b)
+                }
+            })
+        }
+        // SAFETY: vectors exist, so the level's features work.
+        unsafe { inner(square.map(|register| register.0)) }.map(Self)
+    }
+
+    #[inline(always)]
+    fn interleave(a: Self, b: Self) -> (Self, Self) {
+        #[inline]
+        #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw")]
+        fn inner(a: __m512, b: __m512) -> (__m512, __m512) {
+            let first = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+            let second = _mm512_add_epi32(first, _mm512_set1_epi32(8));
+            (_mm512_permutex2var_ps(a, first, b), _mm512_permutex2var_ps(a, second, b))
+        }
+        // SAFETY: vectors exist, so the level's features work.
+        let (first, second) = unsafe { inner(a.0, b.0) };
+        (Self(first), Self(second))
+    }
+
+    #[inline(always)]
+    fn deinterleave(a: Self, b: Self) -> (Self, Self) {
+        #[inline]
+        #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw")]
+        fn inner(a: __m512, b: __m512) -> (__m512, __m512) {
+            let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+            let odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
+            (_mm512_permutex2var_ps(a, even, b), _mm512_permutex2var_ps(a, odd, b))
+        }
+        // SAFETY: vectors exist, so the level's features work.
+        let (even, odd) = unsafe { inner(a.0, b.0) };
+        (Self(even), Self(odd))
     }
 
     operations! { F32x16(__m512), "avx512f,avx512vl,avx512dq,avx512bw":
