@@ -5,7 +5,7 @@
 //! class axis is not the last one, neighbours in memory are rows, not classes. In both cases no step
 //! has to cross lanes. The equation and the class treated apart are those of [`super::softmax`].
 
-use super::cells::Cells;
+use super::cells::{ADD, Cells, LOSS, WRITE};
 use super::coefficients::{Coefficients, Factors, Number, Sums, coefficients};
 use super::logit_map::LogitMap;
 use super::softmax::RowTask;
@@ -112,6 +112,82 @@ impl Grid {
     }
 }
 
+/// The logits of a block and the places of its gradients, by class.
+pub(crate) trait Plane {
+    /// What becomes of the gradient, as [`Cells`] have it.
+    const MODE: u8;
+
+    fn logits<V: Lanes<Scalar = f32>>(&self, token: V::Token, class: usize, at: usize) -> V;
+
+    /// See [`Cells::keep`].
+    fn keep<V: Lanes<Scalar = f32>>(&mut self, class: usize, at: usize, value: V);
+
+    /// See [`Cells::kept`].
+    fn kept<V: Lanes<Scalar = f32>>(&self, token: V::Token, class: usize, at: usize) -> V;
+
+    /// See [`Cells::put`].
+    fn put<V: Lanes<Scalar = f32>>(&mut self, token: V::Token, class: usize, at: usize, value: V);
+}
+
+/// A block whose classes are columns of its own.
+pub(crate) struct Columns<'a, const MODE: u8>(pub(crate) &'a mut [OfRows]);
+
+impl<const MODE: u8> Plane for Columns<'_, MODE> {
+    const MODE: u8 = MODE;
+
+    #[inline(always)]
+    fn logits<V: Lanes<Scalar = f32>>(&self, token: V::Token, class: usize, at: usize) -> V {
+        self.kept(token, class, at)
+    }
+
+    #[inline(always)]
+    fn keep<V: Lanes<Scalar = f32>>(&mut self, class: usize, at: usize, value: V) {
+        if MODE == WRITE {
+            value.store(from_mut(&mut self.0[class], at));
+        }
+    }
+
+    #[inline(always)]
+    fn kept<V: Lanes<Scalar = f32>>(&self, token: V::Token, class: usize, at: usize) -> V {
+        V::load(token, from(&self.0[class], at), V::splat(token, 0.0))
+    }
+
+    #[inline(always)]
+    fn put<V: Lanes<Scalar = f32>>(&mut self, _: V::Token, class: usize, at: usize, value: V) {
+        self.keep(class, at, value);
+    }
+}
+
+/// A block among others: its classes are where a grid says.
+pub(crate) struct Gridded<'a, const MODE: u8> {
+    pub(crate) cells: Cells<'a, MODE>,
+    pub(crate) grid: Grid,
+}
+
+impl<const MODE: u8> Plane for Gridded<'_, MODE> {
+    const MODE: u8 = MODE;
+
+    #[inline(always)]
+    fn logits<V: Lanes<Scalar = f32>>(&self, token: V::Token, class: usize, at: usize) -> V {
+        self.grid.load(token, self.cells.logits(), class, at, V::splat(token, 0.0))
+    }
+
+    #[inline(always)]
+    fn keep<V: Lanes<Scalar = f32>>(&mut self, class: usize, at: usize, value: V) {
+        self.cells.keep_in(self.grid.span(class, at), value);
+    }
+
+    #[inline(always)]
+    fn kept<V: Lanes<Scalar = f32>>(&self, token: V::Token, class: usize, at: usize) -> V {
+        self.grid.load(token, self.cells.gradient(), class, at, V::splat(token, 0.0))
+    }
+
+    #[inline(always)]
+    fn put<V: Lanes<Scalar = f32>>(&mut self, token: V::Token, class: usize, at: usize, value: V) {
+        self.cells.put_in(token, self.grid.span(class, at), value);
+    }
+}
+
 /// Numbers of the rows of a block.
 pub(crate) type OfRows = [f32; ROWS];
 
@@ -177,19 +253,20 @@ impl Block<'_> {
     /// All registers of the block. Rows that are not live, or whose largest logit is not finite, keep
     /// their logits where the gradient takes their place.
     #[inline(always)]
-    pub(crate) fn run<V: Lanes<Scalar = f32>, Z: LogitMap, const KIND: u8, const MODE: u8>(
+    pub(crate) fn run<V: Lanes<Scalar = f32>, Z: LogitMap, P: Plane, const KIND: u8>(
         &self,
         token: V::Token,
-        mut cells: Cells<'_, MODE>,
+        plane: &mut P,
         task: RowTask<Z>,
         mut hessian: Option<&mut [f32]>,
         results: &mut BlockResults,
     ) {
-        let mut at = 0;
-        while at < self.grid.rows {
-            let hessian = hessian.as_deref_mut();
-            self.register::<V, Z, KIND, MODE>(token, at, cells.reborrow(), task, hessian, results);
-            at += V::LANES;
+        for register in 0..ROWS / V::LANES {
+            let at = register * V::LANES;
+            if at < self.grid.rows {
+                let hessian = hessian.as_deref_mut();
+                self.register::<V, Z, P, KIND>(token, at, plane, task, hessian, results);
+            }
         }
     }
 
@@ -275,11 +352,11 @@ impl Block<'_> {
 
     /// The rows of one register, from `at` on.
     #[inline(always)]
-    fn register<V: Lanes<Scalar = f32>, Z: LogitMap, const KIND: u8, const MODE: u8>(
+    fn register<V: Lanes<Scalar = f32>, Z: LogitMap, P: Plane, const KIND: u8>(
         &self,
         token: V::Token,
         at: usize,
-        mut cells: Cells<'_, MODE>,
+        plane: &mut P,
         task: RowTask<Z>,
         hessian: Option<&mut [f32]>,
         results: &mut BlockResults,
@@ -299,7 +376,7 @@ impl Block<'_> {
         let mut largest = V::splat(token, f32::NEG_INFINITY);
         let mut apart = if KIND == LABEL { label } else { zero };
         for class in 0..self.classes {
-            let x = grid.load(token, cells.logits(), class, at, zero);
+            let x = plane.logits(token, class, at);
             if KIND != LABEL {
                 apart = V::select(largest.less(x), number(class), apart);
             }
@@ -329,13 +406,13 @@ impl Block<'_> {
         }
         for class in 0..self.classes {
             let here = apart.equal(number(class));
-            let x = grid.load(token, cells.logits(), class, at, zero);
+            let x = plane.logits(token, class, at);
             let z = map.of(token, x);
             let exponent = map.exponent(token, z, max);
             let e = exp_lifted(token, exponent);
             if Z::IDENTITY {
                 let kept = if some_odd { V::select(mask, e, x) } else { e };
-                cells.keep_in(grid.span(class, at), kept);
+                plane.keep(class, at, kept);
             }
             others.add(V::select(here, zero, e));
             let distance = zero - exponent;
@@ -437,7 +514,7 @@ impl Block<'_> {
             let scale = V::splat(token, self.hessian.softmax(1.0, self.classes).factor as f32);
             let floor = V::splat(token, self.hessian.floor() as f32);
             for class in 0..self.classes {
-                let e = self.exponential(token, class, at, &cells, map, max);
+                let e = exponential(token, class, at, plane, map, max);
                 let p = e / settled.sum;
                 let here = apart.equal(number(class));
                 let rest = V::select(here, others / settled.sum, one - p);
@@ -445,12 +522,12 @@ impl Block<'_> {
                 grid.store(V::select(h.less(floor), floor, h), out, class, at);
             }
         }
-        if MODE == super::cells::LOSS {
+        if P::MODE == LOSS {
             return;
         }
 
         for class in 0..self.classes {
-            let e = self.exponential(token, class, at, &cells, map, max);
+            let e = exponential(token, class, at, plane, map, max);
             let mut g = e * settled.probability;
             if KIND != LABEL {
                 let q = self.weights::<V, KIND>(token, class, at, teacher, map.unit());
@@ -458,34 +535,32 @@ impl Block<'_> {
             }
             g = V::select(apart.equal(number(class)), settled.apart, g);
             if !Z::IDENTITY || some_odd {
-                let x = grid.load(token, cells.logits(), class, at, zero);
+                let x = plane.logits(token, class, at);
                 if !Z::IDENTITY {
                     g = g * map.derivative(token, x);
                 }
                 if some_odd {
-                    g = V::select(mask, g, if MODE == super::cells::ADD { zero } else { x });
+                    g = V::select(mask, g, if P::MODE == ADD { zero } else { x });
                 }
             }
-            cells.put_in(token, grid.span(class, at), g);
+            plane.put(token, class, at, g);
         }
     }
+}
 
-    /// The exponentials of a class: kept where its gradient goes, or computed again.
-    #[inline(always)]
-    fn exponential<V: Lanes<Scalar = f32>, Z: LogitMap, const MODE: u8>(
-        &self,
-        token: V::Token,
-        class: usize,
-        at: usize,
-        cells: &Cells<'_, MODE>,
-        map: Z,
-        max: V,
-    ) -> V {
-        let zero = V::splat(token, 0.0);
-        if MODE == super::cells::WRITE && Z::IDENTITY {
-            return self.grid.load(token, cells.gradient(), class, at, zero);
-        }
-        let x = self.grid.load(token, cells.logits(), class, at, zero);
-        exp_lifted(token, map.exponent(token, map.of(token, x), max))
+/// The exponentials of a class: kept where its gradient goes, or computed again.
+#[inline(always)]
+fn exponential<V: Lanes<Scalar = f32>, Z: LogitMap, P: Plane>(
+    token: V::Token,
+    class: usize,
+    at: usize,
+    plane: &P,
+    map: Z,
+    max: V,
+) -> V {
+    if P::MODE == WRITE && Z::IDENTITY {
+        return plane.kept(token, class, at);
     }
+    let x = plane.logits(token, class, at);
+    exp_lifted(token, map.exponent(token, map.of(token, x), max))
 }

@@ -9,7 +9,8 @@ use crate::hessian::Hessian;
 use crate::kernel::cells::{ADD, Cells, LOSS, WRITE};
 use crate::kernel::coefficients::{Factors, Terms};
 use crate::kernel::lanes::{
-    self, Block, BlockResults, BlockTargets, Grid, LABEL, OfRows, ROWS, SPREAD, TEACHER,
+    self, Block, BlockResults, BlockTargets, Columns, Grid, Gridded, LABEL, OfRows, ROWS, SPREAD,
+    TEACHER,
 };
 use crate::kernel::logit_map::{Identity, LogitMap, SoftCap, Temperature};
 use crate::kernel::softmax::{self, RowTask};
@@ -736,11 +737,11 @@ impl<Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, Z, KIND, MODE> {
         let out = wants_hessian.then_some(hessian.as_flattened_mut());
         let task = self.task();
         if MODE == LOSS {
-            let cells = Cells::loss(values.as_flattened());
-            block.run::<S::F32, Z, KIND, LOSS>(simd, cells, task, out, &mut results);
+            let mut plane = Columns::<LOSS>(values);
+            block.run::<S::F32, Z, _, KIND>(simd, &mut plane, task, out, &mut results);
         } else {
-            let cells = Cells::<WRITE>::in_place(values.as_flattened_mut());
-            block.run::<S::F32, Z, KIND, WRITE>(simd, cells, task, out, &mut results);
+            let mut plane = Columns::<WRITE>(values);
+            block.run::<S::F32, Z, _, KIND>(simd, &mut plane, task, out, &mut results);
             let mut cells = self.cells.from(first * logits_stride, first * gradient_stride);
             let settled = |row: usize| results.finite[row] == 1.0;
             let places = places(gradient_stride);
@@ -769,9 +770,10 @@ impl<Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, Z, KIND, MODE> {
         let mut results = BlockResults::new();
         let task = self.task();
         let start = [outer * logits_stride, outer * gradient_stride];
-        let mut cells = self.cells.part(start[0], start[1], classes * inner);
+        let cells = self.cells.part(start[0], start[1], classes * inner);
         let hessian = self.outputs.hessian.get_mut(plane);
-        block.run::<S::F32, Z, KIND, MODE>(simd, cells.reborrow(), task, hessian, &mut results);
+        let mut plane = Gridded { cells, grid };
+        block.run::<S::F32, Z, _, KIND>(simd, &mut plane, task, hessian, &mut results);
         self.settle(first, rows, &results, |row| {
             let position = Position { first: row % inner, step: inner };
             (start, classes * inner, position)
