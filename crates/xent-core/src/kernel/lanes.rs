@@ -6,7 +6,7 @@
 //! has to cross lanes. The equation and the class treated apart are those of [`super::softmax`].
 
 use super::cells::{ADD, Cells, LOSS, WRITE};
-use super::coefficients::{Coefficients, Factors, Number, Sums, coefficients};
+use super::coefficients::{Coefficients, Factors, Number, Sums, Terms, coefficients};
 use super::logit_map::LogitMap;
 use super::softmax::RowTask;
 use crate::hessian::Hessian;
@@ -223,6 +223,21 @@ impl BlockResults {
         let zeros = [0.0; ROWS];
         Self { finite: zeros, loss: zeros, log_sum_exp: zeros, apart: zeros }
     }
+
+    /// Those of the rows of a register.
+    #[inline(always)]
+    pub(crate) fn put<V: Lanes<Scalar = f32>>(
+        &mut self,
+        at: usize,
+        finite: V,
+        settled: &Coefficients<V>,
+        apart: V,
+    ) {
+        finite.store(from_mut(&mut self.finite, at));
+        settled.loss.store(from_mut(&mut self.loss, at));
+        settled.log_sum_exp.store(from_mut(&mut self.log_sum_exp, at));
+        apart.store(from_mut(&mut self.apart, at));
+    }
 }
 
 /// A block: its targets, factors and the like.
@@ -268,6 +283,45 @@ impl Block<'_> {
                 self.register::<V, Z, P, KIND>(token, at, plane, task, hessian, results);
             }
         }
+    }
+
+    #[inline(always)]
+    fn factors<V: Lanes<Scalar = f32>>(&self, token: V::Token, at: usize) -> Factors<V> {
+        let zero = V::splat(token, 0.0);
+        Factors {
+            loss: V::load(token, from(&self.loss_factors, at), zero),
+            gradient: V::load(token, from(&self.gradient_factors_rounded, at), zero),
+        }
+    }
+
+    /// The coefficients of rows that are compared with labels: from their largest logit, how far the
+    /// label's is below it, and the sum of the other exponentials.
+    #[inline(always)]
+    pub(crate) fn settle_labels<V: Lanes<Scalar = f32>>(
+        &self,
+        token: V::Token,
+        at: usize,
+        max: V,
+        label_distance: V,
+        others: V,
+        terms: Terms,
+    ) -> Coefficients<V> {
+        let zero = V::splat(token, 0.0);
+        let label_weight = V::load(token, from(&self.targets.spikes, at), zero);
+        let sums = Sums {
+            max,
+            apart_distance: label_distance,
+            others,
+            apart_weight: label_weight,
+            weights: zero,
+            gradient_apart_weight: label_weight,
+            gradient_weights: zero,
+            distances: zero,
+            target_ln_sum: zero,
+            target_distance: label_distance,
+            target_is_other: zero,
+        };
+        coefficients(token, sums, terms, self.factors(token, at))
     }
 
     /// The weights of a class, and the same for the gradient.
@@ -437,25 +491,9 @@ impl Block<'_> {
                 }
             }
         }
-        let factors = Factors {
-            loss: V::load(token, from(&self.loss_factors, at), zero),
-            gradient: V::load(token, from(&self.gradient_factors_rounded, at), zero),
-        };
         let settled = if KIND == LABEL {
-            let sums = Sums {
-                max: max * V::splat(token, map.unit()),
-                apart_distance,
-                others: others.total(token),
-                apart_weight,
-                weights: zero,
-                gradient_apart_weight: apart_weight,
-                gradient_weights: zero,
-                distances: zero,
-                target_ln_sum: zero,
-                target_distance: apart_distance,
-                target_is_other: zero,
-            };
-            coefficients(token, sums, terms, factors)
+            let max = max * V::splat(token, map.unit());
+            self.settle_labels(token, at, max, apart_distance, others.total(token), terms)
         } else {
             // A difference has no digits to spare: what a row needs once is computed in f64.
             let (all_max, all_teacher) = (lanes_of(max), teacher.others.in_full());
@@ -503,12 +541,10 @@ impl Block<'_> {
                 rows.map(|of_rows| V::load(token, &of_rows, zero));
             Coefficients { loss, log_sum_exp, sum, probability, weight, apart }
         };
-        finite.store(from_mut(&mut results.finite, at));
-        settled.loss.store(from_mut(&mut results.loss, at));
-        settled.log_sum_exp.store(from_mut(&mut results.log_sum_exp, at));
-        apart.store(from_mut(&mut results.apart, at));
+        results.put(at, finite, &settled, apart);
 
         if let Some(out) = hessian {
+            let factors = self.factors(token, at);
             let all = (weights.total(token) + apart_weight) * factors.gradient;
             let others = others.total(token);
             let scale = V::splat(token, self.hessian.softmax(1.0, self.classes).factor as f32);

@@ -4,6 +4,7 @@ pub(crate) mod cells;
 pub(crate) mod coefficients;
 pub(crate) mod elements;
 pub(crate) mod elementwise;
+pub(crate) mod groups;
 pub(crate) mod lanes;
 pub(crate) mod logit_map;
 pub(crate) mod reduce;

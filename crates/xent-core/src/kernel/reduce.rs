@@ -25,19 +25,21 @@ pub(crate) fn max<V: Lanes<Scalar = f32>>(token: V::Token, x: &[f32]) -> f32 {
             }
         }
     }
-    let mut lanes = [f32::NEG_INFINITY; STRIPES];
-    for (register, lanes) in largest.as_ref().iter().zip(lanes.chunks_mut(V::LANES)) {
-        register.store(lanes);
-    }
-    // A tree, since a chain of 32 comparisons would take longer than a short row.
-    let mut width = STRIPES;
+    largest_of::<V>(largest)
+}
+
+/// The largest of all stripes.
+#[inline(always)]
+fn largest_of<V: Lanes<Scalar = f32>>(mut stripes: V::Stripes) -> f32 {
+    let registers = stripes.as_mut();
+    let mut width = registers.len();
     while width > 1 {
         width /= 2;
         for i in 0..width {
-            lanes[i] = if lanes[i + width] > lanes[i] { lanes[i + width] } else { lanes[i] };
+            registers[i] = registers[i + width].max(registers[i]);
         }
     }
-    lanes[0]
+    registers[0].largest()
 }
 
 /// The first position of `value`.

@@ -24,7 +24,7 @@
 //! of one tile are kept where the gradient goes; those of a longer row are computed again.
 
 use super::cells::{ADD, Cells, LOSS, WRITE};
-use super::coefficients::{Coefficients, Factors, Sums, Terms, coefficients, weighted};
+use super::coefficients::{Factors, Sums, Terms, coefficients, weighted};
 use super::logit_map::{Identity, LogitMap};
 use super::reduce::{max, position};
 use super::sum::{StripedSum, TILE};
@@ -186,12 +186,13 @@ const LANE_NUMBERS: [f32; PANEL] = {
 };
 
 /// The second pass over a tile: exponentials, kept in the gradient's place, and their sums.
-struct ExpSum<V: Lanes, T, Z> {
+pub(crate) struct ExpSum<V: Lanes, T, Z> {
     token: V::Token,
     targets: T,
     map: Z,
     max: V,
-    others: StripedSum<V>,
+    /// Of the exponentials, without the class treated apart.
+    pub(crate) others: StripedSum<V>,
     weights: StripedSum<V>,
     half_distances: StripedSum<V>,
 }
@@ -286,6 +287,29 @@ fn tile_sums<V: Lanes<Scalar = f32>, T: Targets, Z: LogitMap, const MODE: u8>(
         Some(Apart { class, logit, weight, target_distance })
     });
     let max = map.of_one::<V>(token, largest);
+    let pass = tile_exps::<V, T, Z, MODE>(token, tile, first, targets, map, max, position);
+    Some(RowSums {
+        max,
+        unit: f64::from(map.unit()),
+        apart,
+        others: pass.others.total() * f64::from(UNLIFT),
+        weights: if T::SPREAD { pass.weights.total() } else { 0.0 },
+        distances: if T::SPREAD { 2.0 * pass.half_distances.total() } else { 0.0 },
+    })
+}
+
+/// The exponentials of a tile, relative to its largest mapped logit, in the gradient's place and
+/// summed up; `apart` is the position in the tile of the class treated apart.
+#[inline(always)]
+pub(crate) fn tile_exps<V: Lanes<Scalar = f32>, T: Targets, Z: LogitMap, const MODE: u8>(
+    token: V::Token,
+    tile: &mut Cells<'_, MODE>,
+    first: usize,
+    targets: T,
+    map: Z,
+    max: f32,
+    apart: Option<usize>,
+) -> ExpSum<V, T, Z> {
     let zero = StripedSum::new(token);
     let mut pass = ExpSum {
         token,
@@ -302,7 +326,7 @@ fn tile_sums<V: Lanes<Scalar = f32>, T: Targets, Z: LogitMap, const MODE: u8>(
     let mut before = after.take_front(0);
     let mut around = after.take_front(0);
     let mut around_at = 0;
-    if let Some(position) = position {
+    if let Some(position) = apart {
         around_at = position / PANEL * PANEL;
         before = after.take_front(around_at);
         around = after.take_front(PANEL);
@@ -318,22 +342,14 @@ fn tile_sums<V: Lanes<Scalar = f32>, T: Targets, Z: LogitMap, const MODE: u8>(
         }
     }
     for (rest, at, hole) in [
-        (around, first + around_at, position.map_or(PANEL, |position| position - around_at)),
+        (around, first + around_at, apart.map_or(PANEL, |position| position - around_at)),
         (after, at, PANEL),
     ] {
         if rest.len() != 0 {
             pass.panel::<MODE, true>(rest, at, hole);
         }
     }
-
-    Some(RowSums {
-        max,
-        unit: f64::from(map.unit()),
-        apart,
-        others: pass.others.total() * f64::from(UNLIFT),
-        weights: if T::SPREAD { pass.weights.total() } else { 0.0 },
-        distances: if T::SPREAD { 2.0 * pass.half_distances.total() } else { 0.0 },
-    })
+    pass
 }
 
 /// The sums of a row of any length; `None` if its maximum is not finite.
@@ -422,20 +438,27 @@ fn hessian<V: Lanes<Scalar = f32>, Z: LogitMap, const MODE: u8>(
     }
 }
 
-/// The last pass: the gradient, from the exponentials in its place or from the logits again.
+/// The last pass: the gradient, from the exponentials in its place or from the logits again; the
+/// factors are those of the exponentials and of the weights.
 #[inline(always)]
-fn gradient<V: Lanes<Scalar = f32>, T: Targets, Z: LogitMap, const MODE: u8, const AGAIN: bool>(
+pub(crate) fn gradient<
+    V: Lanes<Scalar = f32>,
+    T: Targets,
+    Z: LogitMap,
+    const MODE: u8,
+    const AGAIN: bool,
+>(
     token: V::Token,
     mut row: Cells<'_, MODE>,
     targets: T,
     map: Z,
     max: f32,
-    coefficients: &Coefficients<f64>,
+    [probability, weight]: [f32; 2],
 ) {
     let absent = V::splat(token, f32::NEG_INFINITY);
     let max = V::splat(token, max);
-    let probability = V::splat(token, (coefficients.probability * f64::from(UNLIFT)) as f32);
-    let weight = V::splat(token, coefficients.weight as f32);
+    let probability = V::splat(token, probability);
+    let weight = V::splat(token, weight);
     let mut first = 0;
     while row.len() != 0 {
         let panel = row.take_panel();
@@ -530,11 +553,12 @@ pub(crate) fn row<V: Lanes<Scalar = f32>, T: Targets, Z: LogitMap, const MODE: u
     });
     let at_apart = row.gradient_of(apart);
 
+    let factors = [settled.probability * f64::from(UNLIFT), settled.weight].map(|f| f as f32);
     let (max, kept) = (sums.max, MODE == WRITE && Z::IDENTITY && row.len() <= TILE);
     if kept {
-        gradient::<V, T, Z, MODE, false>(token, row.reborrow(), targets, map, max, &settled);
+        gradient::<V, T, Z, MODE, false>(token, row.reborrow(), targets, map, max, factors);
     } else {
-        gradient::<V, T, Z, MODE, true>(token, row.reborrow(), targets, map, max, &settled);
+        gradient::<V, T, Z, MODE, true>(token, row.reborrow(), targets, map, max, factors);
     }
     one(apart, apart_x, settled.apart, &mut row, at_apart);
     if let Some((class, x, g, there)) = at_spike {

@@ -34,6 +34,21 @@ impl<V: Lanes<Scalar = f32>> StripedSum<V> {
         *high = sum;
     }
 
+    /// The sums of the stripes, added up until they fit one register, and what was lost.
+    #[inline(always)]
+    pub(crate) fn folded(mut self) -> (V, V) {
+        let (high, low) = (self.high.as_mut(), self.low.as_mut());
+        let mut width = high.len();
+        while width > 1 {
+            width /= 2;
+            for i in 0..width {
+                let sum = two_sum((high[i], low[i]), (high[i + width], low[i + width]));
+                (high[i], low[i]) = sum;
+            }
+        }
+        (high[0], low[0])
+    }
+
     /// The sum of all stripes: always the same tree, in f64.
     #[inline(always)]
     pub(crate) fn total(&self) -> f64 {
@@ -60,4 +75,30 @@ impl<V: Lanes<Scalar = f32>> StripedSum<V> {
         }
         sums[0]
     }
+}
+
+/// The sum of two sums with what they lost (D. Knuth, "The Art of Computer Programming", volume 2,
+/// section 4.2.2, theorem B): exact whichever is larger.
+#[inline(always)]
+fn two_sum<V: Lanes<Scalar = f32>>(a: (V, V), b: (V, V)) -> (V, V) {
+    let sum = a.0 + b.0;
+    let of_b = sum - a.0;
+    let lost = (a.0 - (sum - of_b)) + (b.0 - of_b);
+    (sum, lost + (a.1 + b.1))
+}
+
+/// The sums of as many rows as a register has lanes, a row in each; from what
+/// [`StripedSum::folded`] left of each row. With the folding always the same tree.
+#[inline(always)]
+pub(crate) fn totals<V: Lanes<Scalar = f32>>(high: V::Square, low: V::Square) -> V {
+    let (mut high, mut low) = (V::transpose(high), V::transpose(low));
+    let (high, low) = (high.as_mut(), low.as_mut());
+    let mut width = V::LANES;
+    while width > 1 {
+        width /= 2;
+        for i in 0..width {
+            (high[i], low[i]) = two_sum((high[i], low[i]), (high[i + width], low[i + width]));
+        }
+    }
+    high[0] + low[0]
 }

@@ -45,17 +45,15 @@ pub(crate) fn to_columns<V: Lanes<Scalar = f32>>(
     }
     for at in (0..ROWS).step_by(V::LANES) {
         for (chunk, columns) in columns.chunks_mut(V::LANES).enumerate() {
-            let mut square = V::square(zero);
-            if at < rows {
-                for (lane, register) in square.as_mut().iter_mut().enumerate() {
-                    // What follows the row's last class comes along and is left behind.
-                    if at + lane < rows {
-                        let start = (at + lane) * stride + chunk * V::LANES;
-                        *register = V::load(token, from(x, start), zero);
-                    }
+            // What follows a row's last class comes along and is left behind.
+            let start = at * stride + chunk * V::LANES;
+            let square = V::transpose(V::square(|lane| {
+                if at + lane < rows {
+                    V::load(token, from(x, start + lane * stride), zero)
+                } else {
+                    zero
                 }
-                square = V::transpose(square);
-            }
+            }));
             for (column, register) in columns.iter_mut().zip(square.as_ref()) {
                 register.store(from_mut(column, at));
             }
@@ -92,11 +90,10 @@ pub(crate) fn from_columns<V: Lanes<Scalar = f32>, const MODE: u8>(
     let may_run_over = MODE == WRITE && stride == classes;
     for at in (0..rows).step_by(V::LANES) {
         for (chunk, columns) in columns.chunks(V::LANES).enumerate().rev() {
-            let mut square = V::square(zero);
-            for (register, column) in square.as_mut().iter_mut().zip(columns) {
-                *register = V::load(token, from(column, at), zero);
-            }
-            let square = V::transpose(square);
+            let square = V::transpose(V::square(|class| match columns.get(class) {
+                Some(column) => V::load(token, from(column, at), zero),
+                None => zero,
+            }));
             for (row, &register) in (at..rows).zip(square.as_ref()) {
                 if MODE != WRITE && !wanted(row) {
                     continue;

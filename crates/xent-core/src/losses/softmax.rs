@@ -8,6 +8,7 @@ use crate::error::{Error, check_length};
 use crate::hessian::Hessian;
 use crate::kernel::cells::{ADD, Cells, LOSS, WRITE};
 use crate::kernel::coefficients::{Factors, Terms};
+use crate::kernel::groups::{self, GroupPlaces};
 use crate::kernel::lanes::{
     self, Block, BlockResults, BlockTargets, Columns, Grid, Gridded, LABEL, OfRows, ROWS, SPREAD,
     TEACHER,
@@ -506,7 +507,11 @@ impl Job<'_> {
             Leaf::<_, SPREAD, MODE> { job: self, cells, outputs, map }.run_on(level, by_lanes)
         } else if one_class {
             let leaf = Leaf::<_, LABEL, MODE> { job: self, cells, outputs, map: Identity };
-            leaf.run_on(level, by_lanes)
+            if !by_lanes && groups::serve(self.shape.classes) {
+                level.run(ByGroups(leaf))
+            } else {
+                leaf.run_on(level, by_lanes)
+            }
         } else {
             let leaf = Leaf::<_, SPREAD, MODE> { job: self, cells, outputs, map: Identity };
             leaf.run_on(level, by_lanes)
@@ -549,6 +554,34 @@ impl<Z: LogitMap, const KIND: u8, const MODE: u8> Kernel for ByRows<Leaf<'_, '_,
             let plan = job.plan(row);
             let cells = cells.part(row * logits_stride, row * gradient_stride, classes);
             sum += job.row::<S, Z, KIND, MODE>(simd, row, &plan, cells, task, &mut outputs);
+        }
+        sum
+    }
+}
+
+/// Rows with labels, some at a time.
+struct ByGroups<L>(L);
+
+impl<const MODE: u8> Kernel for ByGroups<Leaf<'_, '_, Identity, LABEL, MODE>> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> f64 {
+        let mut leaf = self.0;
+        let task = leaf.task();
+        let Shape { outer, classes, logits_stride, gradient_stride, .. } = leaf.job.shape;
+        let strides = [logits_stride, gradient_stride];
+        let group = groups::rows_of_group(classes);
+        let mut sum = 0.0;
+        for first in (0..outer).step_by(group) {
+            let rows = group.min(outer - first);
+            let grid = Grid { stride: 0, first: 0, rows };
+            let block = leaf.job.block(first, rows, grid, leaf.outputs.convention);
+            let mut results = BlockResults::new();
+            let places = GroupPlaces { rows, first: strides.map(|stride| first * stride), strides };
+            let cells = &mut leaf.cells;
+            groups::run::<S::F32, MODE>(simd, &block, places, cells, task, &mut results);
+            sum += leaf.settle_rows(first, rows, &results);
         }
         sum
     }
@@ -752,7 +785,14 @@ impl<Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, Z, KIND, MODE> {
             let mut cells = Cells::<WRITE>::in_place(place);
             from_columns::<S::F32, WRITE>(simd, hessian, places(classes), &mut cells, |_| true);
         }
-        self.settle(first, rows, &results, |row| {
+        self.settle_rows(first, rows, &results)
+    }
+
+    /// [`settle`](Self::settle) for rows one after the other.
+    #[inline(always)]
+    fn settle_rows(&mut self, first: usize, rows: usize, results: &BlockResults) -> f64 {
+        let Shape { classes, logits_stride, gradient_stride, .. } = self.job.shape;
+        self.settle(first, rows, results, |row| {
             let start = [row * logits_stride, row * gradient_stride];
             (start, classes, Position { first: 0, step: 1 })
         })

@@ -55,8 +55,8 @@ pub(crate) trait Lanes:
     /// This vector in every register of the stripes.
     fn stripes(self) -> Self::Stripes;
 
-    /// This vector in every register of a square.
-    fn square(self) -> Self::Square;
+    /// A square of the registers that a function gives for their numbers.
+    fn square(register: impl FnMut(usize) -> Self) -> Self::Square;
 
     /// Lane `i` of register `j` becomes lane `j` of register `i`.
     fn transpose(square: Self::Square) -> Self::Square;
@@ -69,6 +69,10 @@ pub(crate) trait Lanes:
 
     /// `self * b + c`, rounded once where the level has FMA.
     fn mul_add(self, b: Self, c: Self) -> Self;
+
+    /// The largest lane of a vector without NaN; of equals the first of the tree that adds the upper
+    /// half of the lanes to the lower, so that all levels agree on the sign of a zero.
+    fn largest(self) -> Self::Scalar;
 
     /// The larger; `other` where they are equal or either is NaN.
     fn max(self, other: Self) -> Self;

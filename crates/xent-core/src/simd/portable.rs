@@ -92,8 +92,15 @@ impl Lanes for F32x4 {
     }
 
     #[inline(always)]
-    fn square(self) -> Self::Square {
-        [self; 4]
+    fn square(register: impl FnMut(usize) -> Self) -> Self::Square {
+        core::array::from_fn(register)
+    }
+
+    #[inline(always)]
+    fn largest(self) -> f32 {
+        let larger = |high: f32, low: f32| if high > low { high } else { low };
+        let [a, b, c, d] = self.0.to_array();
+        larger(larger(d, b), larger(c, a))
     }
 
     #[inline(always)]

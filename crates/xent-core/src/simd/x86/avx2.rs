@@ -95,8 +95,21 @@ impl Lanes for F32x8 {
     }
 
     #[inline(always)]
-    fn square(self) -> Self::Square {
-        [self; 8]
+    fn square(register: impl FnMut(usize) -> Self) -> Self::Square {
+        core::array::from_fn(register)
+    }
+
+    #[inline(always)]
+    fn largest(self) -> f32 {
+        #[inline]
+        #[target_feature(enable = "avx2,fma")]
+        fn inner(a: __m256) -> f32 {
+            let four = _mm_max_ps(_mm256_extractf128_ps::<1>(a), _mm256_castps256_ps128(a));
+            let two = _mm_max_ps(_mm_movehl_ps(four, four), four);
+            _mm_cvtss_f32(_mm_max_ss(_mm_shuffle_ps::<1>(two, two), two))
+        }
+        // SAFETY: a vector exists, so AVX2 and FMA work.
+        unsafe { inner(self.0) }
     }
 
     #[inline(always)]

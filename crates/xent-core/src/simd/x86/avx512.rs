@@ -76,8 +76,22 @@ impl Lanes for F32x16 {
     }
 
     #[inline(always)]
-    fn square(self) -> Self::Square {
-        [self; 16]
+    fn square(register: impl FnMut(usize) -> Self) -> Self::Square {
+        core::array::from_fn(register)
+    }
+
+    #[inline(always)]
+    fn largest(self) -> f32 {
+        #[inline]
+        #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw")]
+        fn inner(a: __m512) -> f32 {
+            let eight = _mm256_max_ps(_mm512_extractf32x8_ps::<1>(a), _mm512_castps512_ps256(a));
+            let four = _mm_max_ps(_mm256_extractf128_ps::<1>(eight), _mm256_castps256_ps128(eight));
+            let two = _mm_max_ps(_mm_movehl_ps(four, four), four);
+            _mm_cvtss_f32(_mm_max_ss(_mm_shuffle_ps::<1>(two, two), two))
+        }
+        // SAFETY: a vector exists, so the level's features work.
+        unsafe { inner(self.0) }
     }
 
     #[inline(always)]
