@@ -1,6 +1,6 @@
 //! Where a kernel reads its logits and leaves its gradient.
 
-use crate::simd::{Lanes, PANEL, from, from_mut};
+use crate::simd::{Lanes, from, from_mut};
 
 /// Only the loss is wanted.
 pub(crate) const LOSS: u8 = 0;
@@ -8,6 +8,8 @@ pub(crate) const LOSS: u8 = 0;
 pub(crate) const WRITE: u8 = 1;
 /// The gradient is added to what is there.
 pub(crate) const ADD: u8 = 2;
+/// The gradient is written past the caches.
+pub(crate) const STREAM: u8 = 3;
 
 /// A run of logits and the place of their gradient; `MODE` says what becomes of it.
 pub(crate) struct Cells<'a, const MODE: u8> {
@@ -33,6 +35,12 @@ impl<'a, const MODE: u8> Cells<'a, MODE> {
     #[inline(always)]
     pub(crate) fn in_place(x: &'a mut [f32]) -> Self {
         Self { x: None, gradient: x }
+    }
+
+    /// The logits and the gradient, if they are beside each other.
+    #[inline(always)]
+    pub(crate) fn apart(&mut self) -> Option<(&[f32], &mut [f32])> {
+        self.x.map(|x| (x, &mut *self.gradient))
     }
 
     #[inline(always)]
@@ -87,15 +95,15 @@ impl<'a, const MODE: u8> Cells<'a, MODE> {
         Self { x, gradient }
     }
 
-    /// Takes off the first panel, if there is a whole one: slices whose length the compiler knows.
+    /// Takes off the first `COUNT` cells, if there are so many: slices whose length the compiler knows.
     #[inline(always)]
-    pub(crate) fn take_panel(&mut self) -> Option<Self> {
-        if self.len() < PANEL {
+    pub(crate) fn take_whole<const COUNT: usize>(&mut self) -> Option<Self> {
+        if self.len() < COUNT {
             return None;
         }
         let x = match &mut self.x {
             Some(x) => {
-                let (front, rest) = x.split_at_checked(PANEL)?;
+                let (front, rest) = x.split_at_checked(COUNT)?;
                 *x = rest;
                 Some(front)
             }
@@ -105,7 +113,7 @@ impl<'a, const MODE: u8> Cells<'a, MODE> {
             return Some(Self { x, gradient: &mut [] });
         }
         // As long as the logits.
-        let (gradient, rest) = core::mem::take(&mut self.gradient).split_at_mut_checked(PANEL)?;
+        let (gradient, rest) = core::mem::take(&mut self.gradient).split_at_mut_checked(COUNT)?;
         self.gradient = rest;
         Some(Self { x, gradient })
     }
@@ -135,6 +143,7 @@ impl<'a, const MODE: u8> Cells<'a, MODE> {
     pub(crate) fn put<V: Lanes<Scalar = f32>>(&mut self, token: V::Token, at: usize, value: V) {
         match MODE {
             WRITE => value.store(from_mut(self.gradient, at)),
+            STREAM => value.stream(from_mut(self.gradient, at)),
             ADD => {
                 let there = from_mut(self.gradient, at);
                 (V::load(token, there, V::splat(token, 0.0)) + value).store(there);

@@ -123,9 +123,11 @@ pub(crate) fn run<V: Lanes<Scalar = f32>, const MODE: u8>(
         let (factors, max) = ([probability[row], 0.0], maxima[row]);
         let row_cells = cells.reborrow();
         if MODE == WRITE {
-            gradient::<V, _, _, MODE, false>(token, row_cells, NoTargets, Identity, max, factors);
+            gradient::<V, _, _, MODE, false>(
+                token, row_cells, 0, NoTargets, Identity, max, factors,
+            );
         } else {
-            gradient::<V, _, _, MODE, true>(token, row_cells, NoTargets, Identity, max, factors);
+            gradient::<V, _, _, MODE, true>(token, row_cells, 0, NoTargets, Identity, max, factors);
         }
         cells.set_one(label(row), there + of_label[row]);
     }

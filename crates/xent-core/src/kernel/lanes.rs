@@ -415,7 +415,7 @@ impl Block<'_> {
         hessian: Option<&mut [f32]>,
         results: &mut BlockResults,
     ) {
-        let RowTask { map, terms } = task;
+        let RowTask { map, terms, .. } = task;
         let grid = self.grid;
         let zero = V::splat(token, 0.0);
         let one = V::splat(token, 1.0);

@@ -17,13 +17,14 @@ pub(crate) fn max<V: Lanes<Scalar = f32>>(token: V::Token, x: &[f32]) -> f32 {
             *largest = first.max(at(2).max(at(3).max(*largest)));
         }
     }
-    for rest in rest.chunks(STRIPES) {
+    let (rows, rest) = rest.as_chunks::<STRIPES>();
+    for row in rows {
         for (register, largest) in largest.as_mut().iter_mut().enumerate() {
-            let at = register * V::LANES;
-            if at < rest.len() {
-                *largest = V::load(token, from(rest, at), least).max(*largest);
-            }
+            *largest = V::load(token, from(row, register * V::LANES), least).max(*largest);
         }
+    }
+    for (chunk, largest) in rest.chunks(V::LANES).zip(largest.as_mut()) {
+        *largest = V::load(token, chunk, least).max(*largest);
     }
     largest_of::<V>(largest)
 }

@@ -23,7 +23,7 @@
 //! and N. Gimelshein, "Online normalizer calculation for softmax", 2018). The exponentials of a row
 //! of one tile are kept where the gradient goes; those of a longer row are computed again.
 
-use super::cells::{ADD, Cells, LOSS, WRITE};
+use super::cells::{ADD, Cells, LOSS, STREAM, WRITE};
 use super::coefficients::{Factors, Sums, Terms, coefficients, weighted};
 use super::logit_map::{Identity, LogitMap};
 use super::reduce::{max, position};
@@ -32,7 +32,7 @@ use super::targets::{NoTargets, Targets};
 use crate::hessian::Curvature;
 use crate::math::exp::{LIFTED_ONE, UNLIFT, exp_lifted};
 use crate::math::scalar;
-use crate::simd::{Lanes, PANEL, STRIPES, from, from_mut};
+use crate::simd::{LINE, Lanes, PANEL, STRIPES, from, from_mut};
 
 /// The class treated apart.
 #[derive(Clone, Copy)]
@@ -208,52 +208,84 @@ impl<V: Lanes<Scalar = f32>, T: Targets, Z: LogitMap> ExpSum<V, T, Z> {
         hole: usize,
     ) {
         let token = self.token;
+        if !HOLE {
+            // While the exponentials keep the arithmetic busy, the memory fetches the next tile.
+            for line in 0..PANEL / LINE {
+                V::prefetch(token, cells.logits(), TILE + line * LINE);
+            }
+        }
+        let nothing = V::splat(token, 0.0).stripes();
+        let mut rows = [[nothing; 3]; 4];
+        for (row, terms) in rows.iter_mut().enumerate() {
+            let at = row * STRIPES;
+            if let Some(cells) = cells.take_whole::<STRIPES>() {
+                self.stripes::<MODE, HOLE, true>(cells, first, at, hole, terms);
+            } else if cells.len() != 0 {
+                let cells = cells.take_front(STRIPES);
+                self.stripes::<MODE, HOLE, false>(cells, first, at, hole, terms);
+            }
+        }
+        for register in 0..STRIPES / V::LANES {
+            let of_rows = |kind: usize| rows.map(|terms| terms[kind].as_ref()[register]);
+            self.others.add(register, of_rows(0));
+            if T::SPREAD {
+                self.weights.add(register, of_rows(1));
+                self.half_distances.add(register, of_rows(2));
+            }
+        }
+    }
+
+    /// A class for each stripe (or with `WHOLE` false, fewer), from `at` of the panel on: their
+    /// exponentials, weights and half of their distances times weights.
+    #[inline(always)]
+    fn stripes<const MODE: u8, const HOLE: bool, const WHOLE: bool>(
+        &self,
+        mut cells: Cells<'_, MODE>,
+        first: usize,
+        at: usize,
+        hole: usize,
+        [exps, weights, half_distances]: &mut [V::Stripes; 3],
+    ) {
+        let token = self.token;
         let absent = V::splat(token, f32::NEG_INFINITY);
         let zero = V::splat(token, 0.0);
         let hole = V::splat(token, hole as f32);
-        let length = if HOLE { cells.len() } else { PANEL };
-        let end = V::splat(token, length as f32);
+        let length = if WHOLE { STRIPES } else { cells.len() };
+        let end = V::splat(token, (at + length) as f32);
         for register in 0..STRIPES / V::LANES {
-            let mut exps = [zero; 4];
-            let mut weights = [zero; 4];
-            let mut half_distances = [zero; 4];
-            for row in 0..4 {
-                let at = row * STRIPES + register * V::LANES;
-                if at >= length {
-                    continue;
-                }
-                let mut x = cells.load(token, at, absent);
-                let mut q = zero;
+            let lane = register * V::LANES;
+            if lane >= length {
+                break;
+            }
+            let class = first + at + lane;
+            let mut x = cells.load(token, lane, absent);
+            let mut q = zero;
+            if T::SPREAD {
+                q = self.targets.load(token, class);
+            }
+            if HOLE {
+                // The class treated apart, and the lanes past the last class.
+                let number = V::load(token, from(&LANE_NUMBERS, at + lane), zero);
+                let here = number.equal(hole);
+                x = V::select(here, absent, x);
                 if T::SPREAD {
-                    q = self.targets.load(token, first + at);
-                }
-                if HOLE {
-                    // The class treated apart, and the lanes past the last class.
-                    let number = V::load(token, from(&LANE_NUMBERS, at), zero);
-                    let here = number.equal(hole);
-                    x = V::select(here, absent, x);
                     q = V::select(here, zero, V::select(number.less(end), q, zero));
                 }
-                let z = self.map.of(token, x);
-                let e = exp_lifted(token, self.map.exponent(token, z, self.max));
-                if Z::IDENTITY {
-                    cells.keep(at, e);
-                }
-                exps[row] = e;
-                if T::SPREAD {
-                    weights[row] = q;
-                    let mut half = self.map.half_distance(token, z, self.max);
-                    if T::OF_LOGITS {
-                        let of_target = self.targets.distance::<V>(token, first + at);
-                        half = half - of_target * V::splat(token, 0.5);
-                    }
-                    half_distances[row] = V::select(q.equal(zero), zero, q * half);
-                }
             }
-            self.others.add(register, exps);
+            let z = self.map.of(token, x);
+            let e = exp_lifted(token, self.map.exponent(token, z, self.max));
+            if Z::IDENTITY {
+                cells.keep(lane, e);
+            }
+            exps.as_mut()[register] = e;
             if T::SPREAD {
-                self.weights.add(register, weights);
-                self.half_distances.add(register, half_distances);
+                weights.as_mut()[register] = q;
+                let mut half = self.map.half_distance(token, z, self.max);
+                if T::OF_LOGITS {
+                    let of_target = self.targets.distance::<V>(token, class);
+                    half = half - of_target * V::splat(token, 0.5);
+                }
+                half_distances.as_mut()[register] = V::select(q.equal(zero), zero, q * half);
             }
         }
     }
@@ -333,7 +365,7 @@ pub(crate) fn tile_exps<V: Lanes<Scalar = f32>, T: Targets, Z: LogitMap, const M
     }
     let mut at = first;
     for part in [&mut before, &mut after] {
-        while let Some(panel) = part.take_panel() {
+        while let Some(panel) = part.take_whole::<PANEL>() {
             pass.panel::<MODE, false>(panel, at, 0);
             at += PANEL;
         }
@@ -438,8 +470,49 @@ fn hessian<V: Lanes<Scalar = f32>, Z: LogitMap, const MODE: u8>(
     }
 }
 
-/// The last pass: the gradient, from the exponentials in its place or from the logits again; the
-/// factors are those of the exponentials and of the weights.
+/// The last pass, from the exponentials in the gradient's place or from the logits again.
+struct Gradient<V, T, Z> {
+    targets: T,
+    map: Z,
+    max: V,
+    probability: V,
+    weight: V,
+}
+
+impl<V: Lanes<Scalar = f32>, T: Targets, Z: LogitMap> Gradient<V, T, Z> {
+    /// As many classes as `WHOLE` says, or if that is zero, as there are cells.
+    #[inline(always)]
+    fn registers<const AGAIN: bool, const MODE: u8, const WHOLE: usize>(
+        &self,
+        token: V::Token,
+        mut cells: Cells<'_, MODE>,
+        first: usize,
+    ) {
+        let absent = V::splat(token, f32::NEG_INFINITY);
+        let length = if WHOLE == 0 { cells.len() } else { WHOLE };
+        let mut at = 0;
+        while at < length {
+            let x = if AGAIN { cells.load(token, at, absent) } else { absent };
+            let e = if AGAIN {
+                exp_lifted(token, self.map.exponent(token, self.map.of(token, x), self.max))
+            } else {
+                cells.kept(token, at, absent)
+            };
+            let mut g = e * self.probability;
+            if T::SPREAD {
+                g = g - self.targets.load_for_gradient::<V>(token, first + at) * self.weight;
+            }
+            if !Z::IDENTITY {
+                g = g * self.map.derivative(token, x);
+            }
+            cells.put(token, at, g);
+            at += V::LANES;
+        }
+    }
+}
+
+/// The gradient of the classes from `first` on, from the exponentials in its place or with `AGAIN`
+/// from the logits; the factors are those of the exponentials and of the weights.
 #[inline(always)]
 pub(crate) fn gradient<
     V: Lanes<Scalar = f32>,
@@ -450,44 +523,28 @@ pub(crate) fn gradient<
 >(
     token: V::Token,
     mut row: Cells<'_, MODE>,
+    mut first: usize,
     targets: T,
     map: Z,
     max: f32,
     [probability, weight]: [f32; 2],
 ) {
-    let absent = V::splat(token, f32::NEG_INFINITY);
-    let max = V::splat(token, max);
-    let probability = V::splat(token, probability);
-    let weight = V::splat(token, weight);
-    let mut first = 0;
-    while row.len() != 0 {
-        let panel = row.take_panel();
-        let whole = panel.is_some();
-        let mut cells = match panel {
-            Some(panel) => panel,
-            None => row.take_front(PANEL),
-        };
-        let length = if whole { PANEL } else { cells.len() };
-        let mut at = 0;
-        while at < length {
-            let x = if AGAIN { cells.load(token, at, absent) } else { absent };
-            let e = if AGAIN {
-                exp_lifted(token, map.exponent(token, map.of(token, x), max))
-            } else {
-                cells.kept(token, at, absent)
-            };
-            let mut g = e * probability;
-            if T::SPREAD {
-                g = g - targets.load_for_gradient::<V>(token, first + at) * weight;
-            }
-            if !Z::IDENTITY {
-                g = g * map.derivative(token, x);
-            }
-            cells.put(token, at, g);
-            at += V::LANES;
-        }
+    let pass = Gradient {
+        targets,
+        map,
+        max: V::splat(token, max),
+        probability: V::splat(token, probability),
+        weight: V::splat(token, weight),
+    };
+    while let Some(cells) = row.take_whole::<PANEL>() {
+        pass.registers::<AGAIN, MODE, PANEL>(token, cells, first);
         first += PANEL;
     }
+    while let Some(cells) = row.take_whole::<STRIPES>() {
+        pass.registers::<AGAIN, MODE, STRIPES>(token, cells, first);
+        first += STRIPES;
+    }
+    pass.registers::<AGAIN, MODE, 0>(token, row, first);
 }
 
 /// What is known of a row beside its gradient.
@@ -504,6 +561,8 @@ pub(crate) struct RowResult {
 pub(crate) struct RowTask<Z> {
     pub(crate) map: Z,
     pub(crate) terms: Terms,
+    /// Whether gradients of rows longer than a tile are written past the caches.
+    pub(crate) stream: bool,
 }
 
 /// The loss of one row, its gradient where the mode has a place for it, and its Hessian where `out`
@@ -518,7 +577,7 @@ pub(crate) fn row<V: Lanes<Scalar = f32>, T: Targets, Z: LogitMap, const MODE: u
     curvature: Curvature,
     out: &mut [f32],
 ) -> Option<RowResult> {
-    let RowTask { map, terms } = task;
+    let RowTask { map, terms, .. } = task;
     // The logits of the classes that are settled one by one, before a gradient takes their place.
     let spike = targets.spike().and_then(|s| Some((s, *row.logits().get(s.class)?)));
     let sums = row_sums::<V, T, Z, MODE>(token, &mut row, targets, map)?;
@@ -556,9 +615,20 @@ pub(crate) fn row<V: Lanes<Scalar = f32>, T: Targets, Z: LogitMap, const MODE: u
     let factors = [settled.probability * f64::from(UNLIFT), settled.weight].map(|f| f as f32);
     let (max, kept) = (sums.max, MODE == WRITE && Z::IDENTITY && row.len() <= TILE);
     if kept {
-        gradient::<V, T, Z, MODE, false>(token, row.reborrow(), targets, map, max, factors);
+        gradient::<V, T, Z, MODE, false>(token, row.reborrow(), 0, targets, map, max, factors);
+    } else if MODE == WRITE
+        && task.stream
+        && let Some((x, out)) = row.apart()
+    {
+        // Only aligned stores go past the caches.
+        let head = V::aligned(out).min(x.len());
+        let mut row = Cells::<STREAM>::beside(x, out);
+        let before = row.take_front(head);
+        gradient::<V, T, Z, STREAM, true>(token, before, 0, targets, map, max, factors);
+        gradient::<V, T, Z, STREAM, true>(token, row, head, targets, map, max, factors);
+        V::fence(token);
     } else {
-        gradient::<V, T, Z, MODE, true>(token, row.reborrow(), targets, map, max, factors);
+        gradient::<V, T, Z, MODE, true>(token, row.reborrow(), 0, targets, map, max, factors);
     }
     one(apart, apart_x, settled.apart, &mut row, at_apart);
     if let Some((class, x, g, there)) = at_spike {

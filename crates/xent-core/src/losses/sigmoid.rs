@@ -565,7 +565,7 @@ impl<'a, L: ElementLoss, const MODE: u8> Leaf<'a, '_, L, MODE> {
                 let mut cells = self.cells.part(x_at + tile, gradient_at + tile, end - tile);
                 let targets = targets.get(first + tile..first + end).unwrap_or(&[]);
                 for targets in targets.as_chunks::<PANEL>().0 {
-                    let Some(panel) = cells.take_panel() else { break };
+                    let Some(panel) = cells.take_whole::<PANEL>() else { break };
                     let inputs = Inputs::plain(targets);
                     let (losses, hessian) = (&mut [], &mut []);
                     elements

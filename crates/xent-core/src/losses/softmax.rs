@@ -211,7 +211,14 @@ pub(super) struct Job<'a> {
     pub(super) targets: SoftmaxTargets<'a>,
     pub(super) options: SoftmaxOptions<'a>,
     weights: RowWeights<'a>,
+    /// Of the whole batch, however often it has been split.
+    elements: usize,
 }
+
+/// A gradient of so many elements (16 MiB) is written past the caches, if its rows are longer than a
+/// tile: it would not stay there until it is read, and a store through the cache first reads the line
+/// that it overwrites.
+const STREAM_FROM: usize = 1 << 22;
 
 impl<'a> SoftmaxBatch<'a> {
     /// The plain loss of rows one after the other. Checks all lengths and labels; nothing can go
@@ -259,7 +266,8 @@ impl<'a> SoftmaxBatch<'a> {
                 check_length("teacher's logits", shape.elements(), values.len())?;
             }
         }
-        let job = Job { shape, targets, options, weights: RowWeights::default() };
+        let elements = shape.elements();
+        let job = Job { shape, targets, options, weights: RowWeights::default(), elements };
         Ok(Self { buffers, job, outputs: Outputs::default() })
     }
 
@@ -350,7 +358,7 @@ impl Batch for SoftmaxBatch<'_> {
 
     fn split_at(self, part: usize) -> (Self, Self) {
         let Self { buffers, job, outputs } = self;
-        let Job { shape, targets, options, weights } = job;
+        let Job { shape, targets, weights, .. } = job;
         let rows = part * shape.inner;
         let elements = rows * shape.classes;
         let at = |stride| shape.offset(part, stride);
@@ -379,12 +387,12 @@ impl Batch for SoftmaxBatch<'_> {
         (
             Self {
                 buffers: buffers.0,
-                job: Job { shape: shapes.0, targets: targets.0, options, weights: weights.0 },
+                job: Job { shape: shapes.0, targets: targets.0, weights: weights.0, ..job },
                 outputs: outputs.0,
             },
             Self {
                 buffers: buffers.1,
-                job: Job { shape: shapes.1, targets: targets.1, options, weights: weights.1 },
+                job: Job { shape: shapes.1, targets: targets.1, weights: weights.1, ..job },
                 outputs: outputs.1,
             },
         )
@@ -534,7 +542,8 @@ impl<Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, Z, KIND, MODE> {
 
     fn task(&self) -> RowTask<Z> {
         let SoftmaxOptions { focal_gamma, z_loss, .. } = self.job.options;
-        RowTask { map: self.map, terms: Terms { gamma: focal_gamma, z_loss } }
+        let terms = Terms { gamma: focal_gamma, z_loss };
+        RowTask { map: self.map, terms, stream: self.job.elements >= STREAM_FROM }
     }
 }
 

@@ -23,6 +23,9 @@ pub(crate) const STRIPES: usize = 32;
 /// Elements that are summed before the sum is compensated: four for each stripe.
 pub(crate) const PANEL: usize = 4 * STRIPES;
 
+/// Elements of a cache line.
+pub(crate) const LINE: usize = 16;
+
 /// A level's token: the vectors that its instructions work on.
 pub(crate) trait Simd: Copy {
     type F32: Lanes<Token = Self, Scalar = f32>;
@@ -51,6 +54,27 @@ pub(crate) trait Lanes:
 
     /// Writes the first `LANES` elements of `into`; where it has fewer, the others are dropped.
     fn store(self, into: &mut [Self::Scalar]);
+
+    /// [`store`](Self::store), past the caches where the place is [`aligned`](Self::aligned): for
+    /// what will not be read again soon. [`fence`](Self::fence) before another thread reads it.
+    #[inline(always)]
+    fn stream(self, into: &mut [Self::Scalar]) {
+        self.store(into);
+    }
+
+    /// How many elements there are before the first that [`stream`](Self::stream) wants.
+    #[inline(always)]
+    fn aligned(into: &[Self::Scalar]) -> usize {
+        into.as_ptr().align_offset(LINE * size_of::<Self::Scalar>())
+    }
+
+    /// Waits for what was [`stream`](Self::stream)ed.
+    #[inline(always)]
+    fn fence(_: Self::Token) {}
+
+    /// Asks for the memory so many elements behind the start of a slice (there may be none).
+    #[inline(always)]
+    fn prefetch(_: Self::Token, _: &[Self::Scalar], _: usize) {}
 
     /// This vector in every register of the stripes.
     fn stripes(self) -> Self::Stripes;

@@ -90,6 +90,31 @@ impl Lanes for F32x8 {
     }
 
     #[inline(always)]
+    fn stream(self, into: &mut [f32]) {
+        match into.first_chunk_mut::<8>() {
+            Some(lanes) if lanes.as_ptr().cast::<__m256>().is_aligned() => {
+                // SAFETY: a vector exists, so AVX works; the reference is to 8 f32 that are
+                // borrowed for writing, and aligned like a register.
+                unsafe { _mm256_stream_ps(lanes.as_mut_ptr(), self.0) }
+            }
+            _ => self.store(into),
+        }
+    }
+
+    #[inline(always)]
+    fn fence(_: Avx2) {
+        // SAFETY: the token proves that AVX works, and SSE with it.
+        unsafe { _mm_sfence() };
+    }
+
+    #[inline(always)]
+    fn prefetch(_: Avx2, from: &[f32], behind: usize) {
+        // SAFETY: the token proves that AVX works, and SSE with it; a prefetch reads nothing and
+        // cannot fault, whatever the address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.as_ptr().wrapping_add(behind).cast()) };
+    }
+
+    #[inline(always)]
     fn stripes(self) -> Self::Stripes {
         [self; STRIPES / Self::LANES]
     }
