@@ -37,10 +37,16 @@ impl<'a, const MODE: u8> Cells<'a, MODE> {
         Self { x: None, gradient: x }
     }
 
-    /// The logits and the gradient, if they are beside each other.
+    /// Whether the gradient does not take the place of the logits.
     #[inline(always)]
-    pub(crate) fn apart(&mut self) -> Option<(&[f32], &mut [f32])> {
-        self.x.map(|x| (x, &mut *self.gradient))
+    pub(crate) fn is_beside(&self) -> bool {
+        self.x.is_some()
+    }
+
+    /// The same cells, whose gradient is written past the caches.
+    #[inline(always)]
+    pub(crate) fn streaming(self) -> Cells<'a, STREAM> {
+        Cells { x: self.x, gradient: self.gradient }
     }
 
     #[inline(always)]

@@ -8,14 +8,19 @@ use super::cells::{ADD, Cells, LOSS, WRITE};
 use super::lanes::{Block, BlockResults, OfRows, ROWS};
 use super::logit_map::Identity;
 use super::reduce::max;
-use super::softmax::{RowTask, gradient, tile_exps};
+use super::softmax::{RowTask, gradient, gradient_past_caches, tile_exps};
 use super::sum::{TILE, totals};
-use super::targets::{Label, NoTargets, Spike};
+use super::targets::NoTargets;
 use crate::simd::{Lanes, PANEL, from};
 
 /// Logits of a group, at most, if it is more than one row: with the gradient they stay in the
 /// first-level cache from pass to pass.
 const ELEMENTS: usize = 4096;
+
+/// Gradients of rows of so many classes are worth computing the exponentials again, to be written
+/// past the caches if the batch is large. The one of the label is written on its own, and in a shorter
+/// row would bring too much of it back.
+const STREAM_CLASSES: usize = 256;
 
 /// Rows of a group.
 pub(crate) fn rows_of_group(classes: usize) -> usize {
@@ -63,6 +68,8 @@ pub(crate) fn run<V: Lanes<Scalar = f32>, const MODE: u8>(
     let zeros: OfRows = [0.0; ROWS];
     let (mut maxima, mut label_distances, mut finite) = (zeros, zeros, zeros);
     let mut folded = [(zero, zero); ROWS];
+    let streams =
+        MODE == WRITE && task.stream && block.classes >= STREAM_CLASSES && cells.is_beside();
     let label = |row: usize| block.targets.labels[row] as usize;
     for row in 0..places.rows {
         let mut cells = places.row(cells, row, block.classes);
@@ -74,17 +81,16 @@ pub(crate) fn run<V: Lanes<Scalar = f32>, const MODE: u8>(
         maxima[row] = largest;
         let logit = cells.logits().get(label(row)).copied().unwrap_or(largest);
         label_distances[row] = largest - logit;
-        let spike = Spike { class: label(row), weight: 0.0 };
-        let exps = tile_exps::<V, _, _, MODE>(
-            token,
-            &mut cells,
-            0,
-            Label(Some(spike)),
-            Identity,
-            largest,
-            Some(label(row)),
-        );
-        folded[row] = exps.others.folded();
+        let apart = Some(label(row));
+        let targets = NoTargets;
+        folded[row] = if streams {
+            let mut cells = Cells::loss(cells.logits());
+            tile_exps::<V, _, _, LOSS>(token, &mut cells, 0, targets, Identity, largest, apart)
+        } else {
+            tile_exps::<V, _, _, MODE>(token, &mut cells, 0, targets, Identity, largest, apart)
+        }
+        .others
+        .folded();
     }
 
     let (mut probability, mut of_label) = (zeros, zeros);
@@ -122,7 +128,11 @@ pub(crate) fn run<V: Lanes<Scalar = f32>, const MODE: u8>(
         let there = if MODE == ADD { cells.gradient_of(label(row)) } else { 0.0 };
         let (factors, max) = ([probability[row], 0.0], maxima[row]);
         let row_cells = cells.reborrow();
-        if MODE == WRITE {
+        if streams {
+            gradient_past_caches::<V, _, _, MODE>(
+                token, row_cells, NoTargets, Identity, max, factors,
+            );
+        } else if MODE == WRITE {
             gradient::<V, _, _, MODE, false>(
                 token, row_cells, 0, NoTargets, Identity, max, factors,
             );

@@ -547,6 +547,30 @@ pub(crate) fn gradient<
     pass.registers::<AGAIN, MODE, 0>(token, row, first);
 }
 
+/// [`gradient`] of logits that are beside it, past the caches where the level can.
+#[inline(always)]
+pub(crate) fn gradient_past_caches<
+    V: Lanes<Scalar = f32>,
+    T: Targets,
+    Z: LogitMap,
+    const MODE: u8,
+>(
+    token: V::Token,
+    row: Cells<'_, MODE>,
+    targets: T,
+    map: Z,
+    max: f32,
+    factors: [f32; 2],
+) {
+    // Only aligned stores go past the caches.
+    let head = V::aligned(row.gradient()).min(row.len());
+    let mut row = row.streaming();
+    let before = row.take_front(head);
+    gradient::<V, T, Z, STREAM, true>(token, before, 0, targets, map, max, factors);
+    gradient::<V, T, Z, STREAM, true>(token, row, head, targets, map, max, factors);
+    V::fence(token);
+}
+
 /// What is known of a row beside its gradient.
 #[derive(Clone, Copy)]
 pub(crate) struct RowResult {
@@ -616,17 +640,8 @@ pub(crate) fn row<V: Lanes<Scalar = f32>, T: Targets, Z: LogitMap, const MODE: u
     let (max, kept) = (sums.max, MODE == WRITE && Z::IDENTITY && row.len() <= TILE);
     if kept {
         gradient::<V, T, Z, MODE, false>(token, row.reborrow(), 0, targets, map, max, factors);
-    } else if MODE == WRITE
-        && task.stream
-        && let Some((x, out)) = row.apart()
-    {
-        // Only aligned stores go past the caches.
-        let head = V::aligned(out).min(x.len());
-        let mut row = Cells::<STREAM>::beside(x, out);
-        let before = row.take_front(head);
-        gradient::<V, T, Z, STREAM, true>(token, before, 0, targets, map, max, factors);
-        gradient::<V, T, Z, STREAM, true>(token, row, head, targets, map, max, factors);
-        V::fence(token);
+    } else if MODE == WRITE && task.stream && row.is_beside() {
+        gradient_past_caches::<V, T, Z, MODE>(token, row.reborrow(), targets, map, max, factors);
     } else {
         gradient::<V, T, Z, MODE, true>(token, row.reborrow(), 0, targets, map, max, factors);
     }
