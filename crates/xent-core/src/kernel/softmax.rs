@@ -185,6 +185,13 @@ const LANE_NUMBERS: [f32; PANEL] = {
     numbers
 };
 
+/// One register of the four rows of a panel.
+#[inline(always)]
+fn column<V: Lanes>(rows: &[[V::Stripes; 3]; 4], kind: usize, register: usize) -> [V; 4] {
+    let [a, b, c, d] = rows;
+    [a, b, c, d].map(|row| row[kind].as_ref()[register])
+}
+
 /// The second pass over a tile: exponentials, kept in the gradient's place, and their sums.
 pub(crate) struct ExpSum<V: Lanes, T, Z> {
     token: V::Token,
@@ -214,24 +221,59 @@ impl<V: Lanes<Scalar = f32>, T: Targets, Z: LogitMap> ExpSum<V, T, Z> {
                 V::prefetch(token, cells.logits(), TILE + line * LINE);
             }
         }
-        let nothing = V::splat(token, 0.0).stripes();
-        let mut rows = [[nothing; 3]; 4];
-        for (row, terms) in rows.iter_mut().enumerate() {
-            let at = row * STRIPES;
-            if let Some(cells) = cells.take_whole::<STRIPES>() {
-                self.stripes::<MODE, HOLE, true>(cells, first, at, hole, terms);
-            } else if cells.len() != 0 {
-                let cells = cells.take_front(STRIPES);
-                self.stripes::<MODE, HOLE, false>(cells, first, at, hole, terms);
+        let rows = [
+            self.row_of_panel::<MODE, HOLE>(&mut cells, first, 0, hole),
+            self.row_of_panel::<MODE, HOLE>(&mut cells, first, STRIPES, hole),
+            self.row_of_panel::<MODE, HOLE>(&mut cells, first, 2 * STRIPES, hole),
+            self.row_of_panel::<MODE, HOLE>(&mut cells, first, 3 * STRIPES, hole),
+        ];
+        for register in 0..STRIPES / V::LANES {
+            self.others.add(register, column(&rows, 0, register));
+            if T::SPREAD {
+                self.weights.add(register, column(&rows, 1, register));
+                self.half_distances.add(register, column(&rows, 2, register));
             }
         }
-        for register in 0..STRIPES / V::LANES {
-            let of_rows = |kind: usize| rows.map(|terms| terms[kind].as_ref()[register]);
-            self.others.add(register, of_rows(0));
-            if T::SPREAD {
-                self.weights.add(register, of_rows(1));
-                self.half_distances.add(register, of_rows(2));
-            }
+    }
+
+    /// The next classes of a panel, one for each stripe while there are so many.
+    #[inline(always)]
+    fn row_of_panel<const MODE: u8, const HOLE: bool>(
+        &self,
+        cells: &mut Cells<'_, MODE>,
+        first: usize,
+        at: usize,
+        hole: usize,
+    ) -> [V::Stripes; 3] {
+        if let Some(cells) = cells.take_whole::<STRIPES>() {
+            return self.stripes::<MODE, HOLE, true>(cells, first, at, hole);
+        }
+        let rest = cells.take_front(STRIPES);
+        if rest.len() == 0 {
+            return [V::splat(self.token, 0.0).stripes(); 3];
+        }
+        self.stripes::<MODE, HOLE, false>(rest, first, at, hole)
+    }
+
+    /// All whole panels that there are, taken off: the class after the last of them.
+    #[inline(always)]
+    fn whole_panels<const MODE: u8>(
+        &mut self,
+        cells: &mut Cells<'_, MODE>,
+        mut first: usize,
+    ) -> usize {
+        while let Some(panel) = cells.take_whole::<PANEL>() {
+            self.panel::<MODE, false>(panel, first, 0);
+            first += PANEL;
+        }
+        first
+    }
+
+    /// A panel with a hole or without an end, if there is one.
+    #[inline(always)]
+    fn last_panel<const MODE: u8>(&mut self, cells: Cells<'_, MODE>, first: usize, hole: usize) {
+        if cells.len() != 0 {
+            self.panel::<MODE, true>(cells, first, hole);
         }
     }
 
@@ -244,14 +286,15 @@ impl<V: Lanes<Scalar = f32>, T: Targets, Z: LogitMap> ExpSum<V, T, Z> {
         first: usize,
         at: usize,
         hole: usize,
-        [exps, weights, half_distances]: &mut [V::Stripes; 3],
-    ) {
+    ) -> [V::Stripes; 3] {
         let token = self.token;
         let absent = V::splat(token, f32::NEG_INFINITY);
         let zero = V::splat(token, 0.0);
         let hole = V::splat(token, hole as f32);
         let length = if WHOLE { STRIPES } else { cells.len() };
         let end = V::splat(token, (at + length) as f32);
+        let (mut exps, mut weights, mut half_distances) =
+            (zero.stripes(), zero.stripes(), zero.stripes());
         for register in 0..STRIPES / V::LANES {
             let lane = register * V::LANES;
             if lane >= length {
@@ -288,6 +331,7 @@ impl<V: Lanes<Scalar = f32>, T: Targets, Z: LogitMap> ExpSum<V, T, Z> {
                 half_distances.as_mut()[register] = V::select(q.equal(zero), zero, q * half);
             }
         }
+        [exps, weights, half_distances]
     }
 }
 
@@ -355,32 +399,18 @@ pub(crate) fn tile_exps<V: Lanes<Scalar = f32>, T: Targets, Z: LogitMap, const M
 
     // The panel that holds the class treated apart comes after the whole panels around it.
     let mut after = tile.reborrow();
-    let mut before = after.take_front(0);
-    let mut around = after.take_front(0);
-    let mut around_at = 0;
-    if let Some(position) = apart {
-        around_at = position / PANEL * PANEL;
-        before = after.take_front(around_at);
-        around = after.take_front(PANEL);
-    }
-    let mut at = first;
-    for part in [&mut before, &mut after] {
-        while let Some(panel) = part.take_whole::<PANEL>() {
-            pass.panel::<MODE, false>(panel, at, 0);
-            at += PANEL;
-        }
-        if at == first + around_at {
-            at += around.len();
-        }
-    }
-    for (rest, at, hole) in [
-        (around, first + around_at, apart.map_or(PANEL, |position| position - around_at)),
-        (after, at, PANEL),
-    ] {
-        if rest.len() != 0 {
-            pass.panel::<MODE, true>(rest, at, hole);
-        }
-    }
+    let Some(position) = apart else {
+        let at = pass.whole_panels(&mut after, first);
+        pass.last_panel(after, at, PANEL);
+        return pass;
+    };
+    let around_at = position / PANEL * PANEL;
+    let mut before = after.take_front(around_at);
+    let around = after.take_front(PANEL);
+    let at = pass.whole_panels(&mut before, first);
+    let end = pass.whole_panels(&mut after, at + around.len());
+    pass.last_panel(around, at, position - around_at);
+    pass.last_panel(after, end, PANEL);
     pass
 }
 
