@@ -1,7 +1,9 @@
 //! The softmax cross-entropy keeps its promises at every level of the machine.
 
 use proptest::prelude::*;
-use xent_core::{Batch, Buffers, Error, Labels, Level, SoftmaxBatch, SoftmaxTargets};
+use xent_core::{
+    Batch, Buffers, Error, Labels, Level, Shape, SoftmaxBatch, SoftmaxOptions, SoftmaxTargets,
+};
 use xent_reference::softmax::{self, RowAnswer, cross_entropy};
 use xent_reference::targets::one_hot;
 use xent_reference::ulp::{error_at_f32, error_f32};
@@ -346,6 +348,58 @@ proptest! {
             prop_assert_eq!(losses[0][0].to_bits(), loss.to_bits());
             prop_assert_eq!(losses[1][0].to_bits(), loss.to_bits());
             prop_assert_eq!(bits(&in_place), bits(&gradient));
+        }
+    }
+}
+
+#[test]
+fn a_gradient_too_large_for_the_caches_has_the_bits_of_one_in_place() {
+    // From 2^22 elements on it is written past them; at an odd place, so that rows begin anywhere.
+    for (rows, classes) in [(16_000, 263), (900, 4999), (840, 5000)] {
+        let x: Vec<f32> = (0..rows * classes).map(|i| (i * 7919 % 10_007) as f32 / 500.0).collect();
+        let labels: Vec<u32> = (0..rows).map(|row| (row * 31 % classes) as u32).collect();
+        let targets = SoftmaxTargets::Index(labels.as_slice().into());
+        for level in Level::available() {
+            let mut beside = vec![f32::MAX; x.len() + 3];
+            let sum = SoftmaxBatch::new(Buffers::Gradient(&x, &mut beside[3..]), classes, targets)
+                .expect("a valid batch")
+                .run(level);
+            let mut in_place = x.clone();
+            let other = SoftmaxBatch::new(Buffers::InPlace(&mut in_place), classes, targets)
+                .expect("a valid batch")
+                .run(level);
+            assert_eq!(sum, other, "{level}: {rows} x {classes}");
+            let differs =
+                beside[3..].iter().zip(&in_place).position(|(a, b)| a.to_bits() != b.to_bits());
+            assert_eq!(differs, None, "{level}: {rows} x {classes}");
+            assert_eq!(beside[..3], [f32::MAX; 3], "{level}: nothing before the gradient");
+        }
+    }
+}
+
+#[test]
+fn rows_of_few_classes_leave_what_is_between_them_alone() {
+    for classes in 1..=33 {
+        for gap in [0, 1, 5] {
+            let (rows, stride) = (71, classes + gap);
+            let length = (rows - 1) * stride + classes;
+            let x: Vec<f32> = (0..length).map(|i| (i * 37 % 101) as f32 / 20.0).collect();
+            let labels: Vec<usize> = (0..rows).map(|row| row * 3 % classes).collect();
+            let targets = SoftmaxTargets::Index(labels.as_slice().into());
+            let shape = Shape::rows(rows, classes).and_then(|s| s.with_strides(stride, stride));
+            let shape = shape.expect("a valid shape");
+            for level in Level::available() {
+                let mut gradient = vec![f32::MAX; length];
+                let buffers = Buffers::Gradient(&x, &mut gradient);
+                SoftmaxBatch::with_options(buffers, shape, targets, SoftmaxOptions::default())
+                    .expect("a valid batch")
+                    .run(level);
+                for (row, gradient) in gradient.chunks(stride).enumerate() {
+                    let (_, expected) = index(level, &x[row * stride..][..classes], labels[row]);
+                    assert_eq!(gradient[..classes], expected, "{level}: row {row} of {classes}");
+                    assert!(gradient[classes..].iter().all(|&g| g == f32::MAX), "{level}: gap");
+                }
+            }
         }
     }
 }
