@@ -162,7 +162,11 @@ pub(crate) struct Coefficients<R> {
     /// `S`, lifted like the exponentials.
     pub(crate) sum: R,
     pub(crate) probability: R,
+    /// What `probability` is made of: without the factor of the gradient and `S`.
+    pub(crate) mass: R,
     pub(crate) weight: R,
+    /// `e^(x_k - m)` of the class treated apart, lifted like the exponentials.
+    pub(crate) apart_exp: R,
     /// The gradient of the class treated apart.
     pub(crate) apart: R,
 }
@@ -224,7 +228,9 @@ pub(crate) fn coefficients<R: Number>(
         log_sum_exp,
         sum,
         probability,
+        mass,
         weight,
+        apart_exp,
         apart: R::where_less(apart_exp, others, plain, kept),
     }
 }

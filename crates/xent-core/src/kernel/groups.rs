@@ -93,13 +93,14 @@ pub(crate) fn run<V: Lanes<Scalar = f32>, const MODE: u8>(
         .folded();
     }
 
-    let (mut probability, mut of_label) = (zeros, zeros);
+    let mut of_label = zeros;
+    let mut sums = [zeros; 4];
     for register in 0..ROWS / V::LANES {
         let at = register * V::LANES;
         if at >= places.rows {
             break;
         }
-        let others = totals::<V>(
+        let (high, low) = totals::<V>(
             V::square(|lane| folded[at + lane].0),
             V::square(|lane| folded[at + lane].1),
         );
@@ -109,15 +110,25 @@ pub(crate) fn run<V: Lanes<Scalar = f32>, const MODE: u8>(
             at,
             load(&maxima),
             load(&label_distances),
-            others,
+            high + low,
             task.terms,
         );
         results.put(at, load(&finite), &settled, load(&block.targets.labels));
-        settled.probability.store(&mut probability[at..]);
         settled.apart.store(&mut of_label[at..]);
+        let parts = [settled.mass, settled.apart_exp, high, low];
+        for (numbers, part) in sums.iter_mut().zip(parts) {
+            part.store(&mut numbers[at..]);
+        }
     }
     if MODE == LOSS {
         return;
+    }
+    // Every gradient has this factor's error: it is rounded but once.
+    let [mass, label_exps, high, low] = &sums;
+    let mut probability = zeros;
+    for (row, probability) in probability.iter_mut().enumerate() {
+        let sum = f64::from(high[row]) + (f64::from(low[row]) + f64::from(label_exps[row]));
+        *probability = (block.gradient_factors[row] * f64::from(mass[row]) / sum) as f32;
     }
 
     for row in 0..places.rows {

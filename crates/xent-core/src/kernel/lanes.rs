@@ -530,7 +530,8 @@ impl Block<'_> {
                     gradient: self.gradient_factors[row],
                 };
                 let settled = coefficients((), sums, terms, factors);
-                let Coefficients { loss, log_sum_exp, sum, probability, weight, apart } = settled;
+                let Coefficients { loss, log_sum_exp, sum, probability, weight, apart, .. } =
+                    settled;
                 let lifted = [sum * V::ONE_EXP, probability * f64::from(UNLIFT)];
                 let all = [loss, log_sum_exp, lifted[0], lifted[1], weight, apart];
                 for (of_rows, value) in rows.iter_mut().zip(all) {
@@ -539,7 +540,8 @@ impl Block<'_> {
             }
             let [loss, log_sum_exp, sum, probability, weight, apart] =
                 rows.map(|of_rows| V::load(token, &of_rows, zero));
-            Coefficients { loss, log_sum_exp, sum, probability, weight, apart }
+            let (mass, apart_exp) = (zero, zero);
+            Coefficients { loss, log_sum_exp, sum, probability, mass, weight, apart_exp, apart }
         };
         results.put(at, finite, &settled, apart);
 

@@ -88,9 +88,9 @@ fn two_sum<V: Lanes<Scalar = f32>>(a: (V, V), b: (V, V)) -> (V, V) {
 }
 
 /// The sums of as many rows as a register has lanes, a row in each; from what
-/// [`StripedSum::folded`] left of each row. With the folding always the same tree.
+/// [`StripedSum::folded`] left of each row, and what they lost. With the folding always the same tree.
 #[inline(always)]
-pub(crate) fn totals<V: Lanes<Scalar = f32>>(high: V::Square, low: V::Square) -> V {
+pub(crate) fn totals<V: Lanes<Scalar = f32>>(high: V::Square, low: V::Square) -> (V, V) {
     let (mut high, mut low) = (V::transpose(high), V::transpose(low));
     let (high, low) = (high.as_mut(), low.as_mut());
     let mut width = V::LANES;
@@ -100,5 +100,5 @@ pub(crate) fn totals<V: Lanes<Scalar = f32>>(high: V::Square, low: V::Square) ->
             (high[i], low[i]) = two_sum((high[i], low[i]), (high[i + width], low[i + width]));
         }
     }
-    high[0] + low[0]
+    (high[0], low[0])
 }
