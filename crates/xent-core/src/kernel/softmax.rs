@@ -615,7 +615,7 @@ pub(crate) struct RowResult {
 pub(crate) struct RowTask<Z> {
     pub(crate) map: Z,
     pub(crate) terms: Terms,
-    /// Whether gradients of rows longer than a tile are written past the caches.
+    /// Whether the gradient is large enough to be written past the caches.
     pub(crate) stream: bool,
 }
 

@@ -215,9 +215,9 @@ pub(super) struct Job<'a> {
     elements: usize,
 }
 
-/// A gradient of so many elements (16 MiB) is written past the caches, if its rows are longer than a
-/// tile: it would not stay there until it is read, and a store through the cache first reads the line
-/// that it overwrites.
+/// A gradient of so many elements (16 MiB) is written past the caches, unless its rows are short: it
+/// would not stay there until it is read, and a store through the cache first reads the line that it
+/// overwrites.
 const STREAM_FROM: usize = 1 << 22;
 
 impl<'a> SoftmaxBatch<'a> {
