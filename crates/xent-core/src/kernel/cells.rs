@@ -1,6 +1,6 @@
 //! Where a kernel reads its logits and leaves its gradient.
 
-use crate::simd::{Lanes, from, from_mut};
+use crate::simd::{Vector, from, from_mut};
 
 /// Only the loss is wanted.
 pub(crate) const LOSS: u8 = 0;
@@ -126,13 +126,13 @@ impl<'a, const MODE: u8> Cells<'a, MODE> {
 
     /// The logits from `at` on.
     #[inline(always)]
-    pub(crate) fn load<V: Lanes<Scalar = f32>>(&self, token: V::Token, at: usize, fill: V) -> V {
+    pub(crate) fn load<V: Vector<Scalar = f32>>(&self, token: V::Token, at: usize, fill: V) -> V {
         V::load(token, from(self.logits(), at), fill)
     }
 
     /// Leaves something in the gradient's place for a later pass; only with [`WRITE`].
     #[inline(always)]
-    pub(crate) fn keep<V: Lanes<Scalar = f32>>(&mut self, at: usize, value: V) {
+    pub(crate) fn keep<V: Vector<Scalar = f32>>(&mut self, at: usize, value: V) {
         if MODE == WRITE {
             value.store(from_mut(self.gradient, at));
         }
@@ -140,13 +140,13 @@ impl<'a, const MODE: u8> Cells<'a, MODE> {
 
     /// What has been left there.
     #[inline(always)]
-    pub(crate) fn kept<V: Lanes<Scalar = f32>>(&self, token: V::Token, at: usize, fill: V) -> V {
+    pub(crate) fn kept<V: Vector<Scalar = f32>>(&self, token: V::Token, at: usize, fill: V) -> V {
         V::load(token, from(self.gradient, at), fill)
     }
 
     /// The gradient from `at` on.
     #[inline(always)]
-    pub(crate) fn put<V: Lanes<Scalar = f32>>(&mut self, token: V::Token, at: usize, value: V) {
+    pub(crate) fn put<V: Vector<Scalar = f32>>(&mut self, token: V::Token, at: usize, value: V) {
         match MODE {
             WRITE => value.store(from_mut(self.gradient, at)),
             STREAM => value.stream(from_mut(self.gradient, at)),
@@ -163,9 +163,14 @@ impl<'a, const MODE: u8> Cells<'a, MODE> {
         self.gradient
     }
 
+    #[inline(always)]
+    pub(crate) fn gradient_mut(&mut self) -> &mut [f32] {
+        self.gradient
+    }
+
     /// [`keep`](Self::keep) in the cells of a range alone.
     #[inline(always)]
-    pub(crate) fn keep_in<V: Lanes<Scalar = f32>>(
+    pub(crate) fn keep_in<V: Vector<Scalar = f32>>(
         &mut self,
         (start, end): (usize, usize),
         value: V,
@@ -177,7 +182,7 @@ impl<'a, const MODE: u8> Cells<'a, MODE> {
 
     /// [`put`](Self::put) in the cells of a range alone.
     #[inline(always)]
-    pub(crate) fn put_in<V: Lanes<Scalar = f32>>(
+    pub(crate) fn put_in<V: Vector<Scalar = f32>>(
         &mut self,
         token: V::Token,
         (start, end): (usize, usize),

@@ -5,9 +5,9 @@
 use core::ops::{Add, Div, Mul, Sub};
 
 use crate::math::exp::{LIFTED_ONE, UNLIFT, exp_lifted};
-use crate::math::ln::{ln, log1p_unit};
+use crate::math::ln::{ln, ln_normal, log1p_unit};
 use crate::math::scalar;
-use crate::simd::Lanes;
+use crate::simd::Vector;
 
 /// A number, or a register of them.
 pub(crate) trait Number:
@@ -23,7 +23,7 @@ pub(crate) trait Number:
     /// `ONE_EXP e^x` for `x <= 0`.
     fn exp_of(token: Self::Token, x: Self) -> Self;
 
-    /// `ln(1 + u)` for `u >= 0`.
+    /// `ln(1 + u)` for a finite `u >= 0`.
     fn ln_1p(token: Self::Token, u: Self) -> Self;
 
     /// `base^exponent` for a base in [0, 1] and a positive exponent.
@@ -72,7 +72,7 @@ impl Number for f64 {
     }
 }
 
-impl<V: Lanes<Scalar = f32>> Number for V {
+impl<V: Vector<Scalar = f32>> Number for V {
     type Token = V::Token;
 
     const ONE_EXP: f64 = LIFTED_ONE as f64;
@@ -90,7 +90,7 @@ impl<V: Lanes<Scalar = f32>> Number for V {
     #[inline(always)]
     fn ln_1p(token: V::Token, u: Self) -> Self {
         let one = V::splat(token, 1.0);
-        V::select(one.less(u), ln(token, one + u), log1p_unit(token, one.min(u)))
+        V::select(one.less(u), ln_normal(token, one + u), log1p_unit(token, one.min(u)))
     }
 
     #[inline(always)]
@@ -117,6 +117,8 @@ pub(crate) struct Sums<R> {
     pub(crate) max: R,
     /// `m - x_k` of the class treated apart.
     pub(crate) apart_distance: R,
+    /// `ONE_EXP e^(x_k - m)`.
+    pub(crate) apart_exp: R,
     /// `ONE_EXP Σ e^(x_c - m)` over the others.
     pub(crate) others: R,
     /// `q_k`.
@@ -165,8 +167,6 @@ pub(crate) struct Coefficients<R> {
     /// What `probability` is made of: without the factor of the gradient and `S`.
     pub(crate) mass: R,
     pub(crate) weight: R,
-    /// `e^(x_k - m)` of the class treated apart, lifted like the exponentials.
-    pub(crate) apart_exp: R,
     /// The gradient of the class treated apart.
     pub(crate) apart: R,
 }
@@ -188,9 +188,8 @@ pub(crate) fn coefficients<R: Number>(
     let number = |value| R::number(token, value);
     let (zero, one) = (number(0.0), number(1.0));
     let unlift = number(1.0 / R::ONE_EXP);
-    let Sums { others, apart_distance, .. } = sums;
+    let Sums { others, apart_distance, apart_exp, .. } = sums;
 
-    let apart_exp = R::exp_of(token, zero - apart_distance);
     let sum = others + apart_exp;
     let above_one = R::where_zero(token, apart_distance, others * unlift, sum * unlift - one);
     let ln_sum = R::ln_1p(token, above_one);
@@ -230,7 +229,6 @@ pub(crate) fn coefficients<R: Number>(
         probability,
         mass,
         weight,
-        apart_exp,
         apart: R::where_less(apart_exp, others, plain, kept),
     }
 }

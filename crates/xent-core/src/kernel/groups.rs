@@ -11,6 +11,7 @@ use super::reduce::max;
 use super::softmax::{RowTask, gradient, gradient_past_caches, tile_exps};
 use super::sum::{TILE, totals};
 use super::targets::NoTargets;
+use crate::math::exp::exp_lifted;
 use crate::simd::{Lanes, PANEL, from};
 
 /// Logits of a group, at most, if it is more than one row: with the gradient they stay in the
@@ -66,7 +67,7 @@ pub(crate) fn run<V: Lanes<Scalar = f32>, const MODE: u8>(
 ) {
     let zero = V::splat(token, 0.0);
     let zeros: OfRows = [0.0; ROWS];
-    let (mut maxima, mut label_distances, mut finite) = (zeros, zeros, zeros);
+    let (mut maxima, mut label_distances, mut finite) = (zeros, zeros, [1.0; ROWS]);
     let mut folded = [(zero, zero); ROWS];
     let streams =
         MODE == WRITE && task.stream && block.classes >= STREAM_CLASSES && cells.is_beside();
@@ -75,9 +76,9 @@ pub(crate) fn run<V: Lanes<Scalar = f32>, const MODE: u8>(
         let mut cells = places.row(cells, row, block.classes);
         let largest = max::<V>(token, cells.logits());
         if !largest.is_finite() || block.live[row] != 1.0 {
+            finite[row] = 0.0;
             continue;
         }
-        finite[row] = 1.0;
         maxima[row] = largest;
         let logit = cells.logits().get(label(row)).copied().unwrap_or(largest);
         label_distances[row] = largest - logit;
@@ -105,17 +106,14 @@ pub(crate) fn run<V: Lanes<Scalar = f32>, const MODE: u8>(
             V::square(|lane| folded[at + lane].1),
         );
         let load = |numbers: &OfRows| V::load(token, from(numbers, at), zero);
-        let settled = block.settle_labels(
-            token,
-            at,
-            load(&maxima),
-            load(&label_distances),
-            high + low,
-            task.terms,
-        );
+        let distance = load(&label_distances);
+        let label_exp = exp_lifted(token, zero - distance);
+        let label_sums = [distance, label_exp, high + low];
+        let settled =
+            block.settle_labels(token, at, load(&maxima), label_sums, task.terms);
         results.put(at, load(&finite), &settled, load(&block.targets.labels));
         settled.apart.store(&mut of_label[at..]);
-        let parts = [settled.mass, settled.apart_exp, high, low];
+        let parts = [settled.mass, label_exp, high, low];
         for (numbers, part) in sums.iter_mut().zip(parts) {
             part.store(&mut numbers[at..]);
         }

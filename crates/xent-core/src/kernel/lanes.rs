@@ -12,7 +12,7 @@ use super::softmax::RowTask;
 use crate::hessian::Hessian;
 use crate::math::exp::{UNLIFT, exp_lifted};
 use crate::math::scalar;
-use crate::simd::{Lanes, from, from_mut};
+use crate::simd::{Vector, from, from_mut};
 
 /// Rows of more classes go one at a time, where the class axis is the last.
 pub(crate) const CLASSES: usize = 32;
@@ -34,7 +34,7 @@ struct LaneSum<V> {
     low: V,
 }
 
-impl<V: Lanes<Scalar = f32>> LaneSum<V> {
+impl<V: Vector<Scalar = f32>> LaneSum<V> {
     #[inline(always)]
     fn new(token: V::Token) -> Self {
         let zero = V::splat(token, 0.0);
@@ -69,7 +69,7 @@ impl<V: Lanes<Scalar = f32>> LaneSum<V> {
 
 /// The lanes of a register; zeros after the last.
 #[inline(always)]
-fn lanes_of<V: Lanes<Scalar = f32>>(register: V) -> OfRows {
+fn lanes_of<V: Vector<Scalar = f32>>(register: V) -> OfRows {
     let mut lanes = [0.0; ROWS];
     register.store(&mut lanes);
     lanes
@@ -93,7 +93,7 @@ impl Grid {
     }
 
     #[inline(always)]
-    fn load<V: Lanes<Scalar = f32>>(
+    fn load<V: Vector<Scalar = f32>>(
         self,
         token: V::Token,
         of: &[f32],
@@ -106,54 +106,54 @@ impl Grid {
     }
 
     #[inline(always)]
-    fn store<V: Lanes<Scalar = f32>>(self, value: V, into: &mut [f32], class: usize, at: usize) {
+    fn store<V: Vector<Scalar = f32>>(self, value: V, into: &mut [f32], class: usize, at: usize) {
         let (start, end) = self.span(class, at);
         value.store(into.get_mut(start..end).unwrap_or(&mut []));
     }
 }
 
 /// The logits of a block and the places of its gradients, by class.
-pub(crate) trait Plane {
+pub(crate) trait Plane<V: Vector<Scalar = f32>> {
     /// What becomes of the gradient, as [`Cells`] have it.
     const MODE: u8;
 
-    fn logits<V: Lanes<Scalar = f32>>(&self, token: V::Token, class: usize, at: usize) -> V;
+    fn logits(&self, token: V::Token, class: usize, at: usize) -> V;
 
     /// See [`Cells::keep`].
-    fn keep<V: Lanes<Scalar = f32>>(&mut self, class: usize, at: usize, value: V);
+    fn keep(&mut self, class: usize, at: usize, value: V);
 
     /// See [`Cells::kept`].
-    fn kept<V: Lanes<Scalar = f32>>(&self, token: V::Token, class: usize, at: usize) -> V;
+    fn kept(&self, token: V::Token, class: usize, at: usize) -> V;
 
     /// See [`Cells::put`].
-    fn put<V: Lanes<Scalar = f32>>(&mut self, token: V::Token, class: usize, at: usize, value: V);
+    fn put(&mut self, token: V::Token, class: usize, at: usize, value: V);
 }
 
-/// A block whose classes are columns of its own.
-pub(crate) struct Columns<'a, const MODE: u8>(pub(crate) &'a mut [OfRows]);
+/// A register of rows, whose classes have registers of their own.
+pub(crate) struct Registers<'a, V, const MODE: u8>(pub(crate) &'a mut [V]);
 
-impl<const MODE: u8> Plane for Columns<'_, MODE> {
+impl<V: Vector<Scalar = f32>, const MODE: u8> Plane<V> for Registers<'_, V, MODE> {
     const MODE: u8 = MODE;
 
     #[inline(always)]
-    fn logits<V: Lanes<Scalar = f32>>(&self, token: V::Token, class: usize, at: usize) -> V {
+    fn logits(&self, token: V::Token, class: usize, at: usize) -> V {
         self.kept(token, class, at)
     }
 
     #[inline(always)]
-    fn keep<V: Lanes<Scalar = f32>>(&mut self, class: usize, at: usize, value: V) {
+    fn keep(&mut self, class: usize, _: usize, value: V) {
         if MODE == WRITE {
-            value.store(from_mut(&mut self.0[class], at));
+            self.0[class] = value;
         }
     }
 
     #[inline(always)]
-    fn kept<V: Lanes<Scalar = f32>>(&self, token: V::Token, class: usize, at: usize) -> V {
-        V::load(token, from(&self.0[class], at), V::splat(token, 0.0))
+    fn kept(&self, _: V::Token, class: usize, _: usize) -> V {
+        self.0[class]
     }
 
     #[inline(always)]
-    fn put<V: Lanes<Scalar = f32>>(&mut self, _: V::Token, class: usize, at: usize, value: V) {
+    fn put(&mut self, _: V::Token, class: usize, at: usize, value: V) {
         self.keep(class, at, value);
     }
 }
@@ -164,26 +164,26 @@ pub(crate) struct Gridded<'a, const MODE: u8> {
     pub(crate) grid: Grid,
 }
 
-impl<const MODE: u8> Plane for Gridded<'_, MODE> {
+impl<V: Vector<Scalar = f32>, const MODE: u8> Plane<V> for Gridded<'_, MODE> {
     const MODE: u8 = MODE;
 
     #[inline(always)]
-    fn logits<V: Lanes<Scalar = f32>>(&self, token: V::Token, class: usize, at: usize) -> V {
+    fn logits(&self, token: V::Token, class: usize, at: usize) -> V {
         self.grid.load(token, self.cells.logits(), class, at, V::splat(token, 0.0))
     }
 
     #[inline(always)]
-    fn keep<V: Lanes<Scalar = f32>>(&mut self, class: usize, at: usize, value: V) {
+    fn keep(&mut self, class: usize, at: usize, value: V) {
         self.cells.keep_in(self.grid.span(class, at), value);
     }
 
     #[inline(always)]
-    fn kept<V: Lanes<Scalar = f32>>(&self, token: V::Token, class: usize, at: usize) -> V {
+    fn kept(&self, token: V::Token, class: usize, at: usize) -> V {
         self.grid.load(token, self.cells.gradient(), class, at, V::splat(token, 0.0))
     }
 
     #[inline(always)]
-    fn put<V: Lanes<Scalar = f32>>(&mut self, token: V::Token, class: usize, at: usize, value: V) {
+    fn put(&mut self, token: V::Token, class: usize, at: usize, value: V) {
         self.cells.put_in(token, self.grid.span(class, at), value);
     }
 }
@@ -197,8 +197,7 @@ pub(crate) struct BlockTargets<'a> {
     pub(crate) labels: OfRows,
     /// The weight of the label.
     pub(crate) spikes: OfRows,
-    /// Dense targets or the teacher's logits; none if empty.
-    pub(crate) dense: &'a [f32],
+    /// Where dense targets or the teacher's logits are.
     pub(crate) dense_grid: Grid,
     /// What dense targets are multiplied with.
     pub(crate) keep: OfRows,
@@ -210,7 +209,7 @@ pub(crate) struct BlockTargets<'a> {
 
 /// What becomes of the rows of a block.
 pub(crate) struct BlockResults {
-    /// One where the row is live and its largest logit (and the teacher's) is finite.
+    /// One where the row is live and its largest logit (and the teacher's) is finite, or there is none.
     pub(crate) finite: OfRows,
     pub(crate) loss: OfRows,
     pub(crate) log_sum_exp: OfRows,
@@ -221,12 +220,12 @@ pub(crate) struct BlockResults {
 impl BlockResults {
     pub(crate) fn new() -> Self {
         let zeros = [0.0; ROWS];
-        Self { finite: zeros, loss: zeros, log_sum_exp: zeros, apart: zeros }
+        Self { finite: [1.0; ROWS], loss: zeros, log_sum_exp: zeros, apart: zeros }
     }
 
     /// Those of the rows of a register.
     #[inline(always)]
-    pub(crate) fn put<V: Lanes<Scalar = f32>>(
+    pub(crate) fn put<V: Vector<Scalar = f32>>(
         &mut self,
         at: usize,
         finite: V,
@@ -254,9 +253,12 @@ pub(crate) struct Block<'a> {
     pub(crate) hessian: Hessian,
 }
 
-/// The teacher's side of a register of rows.
+/// What a register of rows is compared with beside labels: dense targets, or a teacher's logits.
 #[derive(Clone, Copy)]
-struct LaneTeacher<V> {
+struct Beside<'a, V> {
+    /// None if empty.
+    dense: &'a [f32],
+    /// The largest of the teacher's logits.
     max: V,
     /// One over the sum of the exponentials.
     factor: V,
@@ -268,9 +270,10 @@ impl Block<'_> {
     /// All registers of the block. Rows that are not live, or whose largest logit is not finite, keep
     /// their logits where the gradient takes their place.
     #[inline(always)]
-    pub(crate) fn run<V: Lanes<Scalar = f32>, Z: LogitMap, P: Plane, const KIND: u8>(
+    pub(crate) fn run<V: Vector<Scalar = f32>, Z: LogitMap, P: Plane<V>, const KIND: u8>(
         &self,
         token: V::Token,
+        dense: &[f32],
         plane: &mut P,
         task: RowTask<Z>,
         mut hessian: Option<&mut [f32]>,
@@ -280,13 +283,13 @@ impl Block<'_> {
             let at = register * V::LANES;
             if at < self.grid.rows {
                 let hessian = hessian.as_deref_mut();
-                self.register::<V, Z, P, KIND>(token, at, plane, task, hessian, results);
+                self.register::<V, Z, P, KIND>(token, at, dense, plane, task, hessian, results);
             }
         }
     }
 
     #[inline(always)]
-    fn factors<V: Lanes<Scalar = f32>>(&self, token: V::Token, at: usize) -> Factors<V> {
+    fn factors<V: Vector<Scalar = f32>>(&self, token: V::Token, at: usize) -> Factors<V> {
         let zero = V::splat(token, 0.0);
         Factors {
             loss: V::load(token, from(&self.loss_factors, at), zero),
@@ -295,15 +298,14 @@ impl Block<'_> {
     }
 
     /// The coefficients of rows that are compared with labels: from their largest logit, how far the
-    /// label's is below it, and the sum of the other exponentials.
+    /// label's is below it, its exponential, and the sum of the others.
     #[inline(always)]
-    pub(crate) fn settle_labels<V: Lanes<Scalar = f32>>(
+    pub(crate) fn settle_labels<V: Vector<Scalar = f32>>(
         &self,
         token: V::Token,
         at: usize,
         max: V,
-        label_distance: V,
-        others: V,
+        [label_distance, label_exp, others]: [V; 3],
         terms: Terms,
     ) -> Coefficients<V> {
         let zero = V::splat(token, 0.0);
@@ -311,6 +313,7 @@ impl Block<'_> {
         let sums = Sums {
             max,
             apart_distance: label_distance,
+            apart_exp: label_exp,
             others,
             apart_weight: label_weight,
             weights: zero,
@@ -326,22 +329,22 @@ impl Block<'_> {
 
     /// The weights of a class, and the same for the gradient.
     #[inline(always)]
-    fn weights<V: Lanes<Scalar = f32>, const KIND: u8>(
+    fn weights<V: Vector<Scalar = f32>, const KIND: u8>(
         &self,
         token: V::Token,
         class: usize,
         at: usize,
-        teacher: LaneTeacher<V>,
+        beside: &Beside<'_, V>,
         inverse: f32,
     ) -> V {
         let targets = &self.targets;
         let zero = V::splat(token, 0.0);
         let mut q = V::splat(token, targets.even);
         if KIND == TEACHER {
-            let distance = self.teacher_distance(token, class, at, teacher.max, inverse);
-            q = exp_lifted(token, zero - distance) * teacher.factor;
-        } else if !targets.dense.is_empty() {
-            let t = targets.dense_grid.load(token, targets.dense, class, at, zero);
+            let distance = self.teacher_distance(token, class, at, beside, inverse);
+            q = exp_lifted(token, zero - distance) * beside.factor;
+        } else if !beside.dense.is_empty() {
+            let t = targets.dense_grid.load(token, beside.dense, class, at, zero);
             q = t.mul_add(V::load(token, from(&targets.keep, at), zero), q);
         }
         if let Some(&weight) = targets.class_weights.get(class) {
@@ -354,7 +357,7 @@ impl Block<'_> {
     }
 
     #[inline(always)]
-    fn weights_of_gradient<V: Lanes<Scalar = f32>>(&self, token: V::Token, at: usize, q: V) -> V {
+    fn weights_of_gradient<V: Vector<Scalar = f32>>(&self, token: V::Token, at: usize, q: V) -> V {
         if !self.targets.caffe {
             return q;
         }
@@ -364,52 +367,53 @@ impl Block<'_> {
 
     /// How far the teacher's logits of a class are below the largest.
     #[inline(always)]
-    fn teacher_distance<V: Lanes<Scalar = f32>>(
+    fn teacher_distance<V: Vector<Scalar = f32>>(
         &self,
         token: V::Token,
         class: usize,
         at: usize,
-        max: V,
+        beside: &Beside<'_, V>,
         inverse: f32,
     ) -> V {
         let zero = V::splat(token, 0.0);
-        let targets = &self.targets;
-        let t = targets.dense_grid.load(token, targets.dense, class, at, zero);
-        (max - t) * V::splat(token, inverse)
+        let t = self.targets.dense_grid.load(token, beside.dense, class, at, zero);
+        (beside.max - t) * V::splat(token, inverse)
     }
 
+    /// Finds the largest of the teacher's logits, and their sum.
     #[inline(always)]
-    fn teacher<V: Lanes<Scalar = f32>>(
+    fn sum_teacher<V: Vector<Scalar = f32>>(
         &self,
         token: V::Token,
         at: usize,
+        beside: &mut Beside<'_, V>,
         inverse: f32,
-    ) -> LaneTeacher<V> {
+    ) {
         let zero = V::splat(token, 0.0);
-        let targets = &self.targets;
         let mut max = V::splat(token, f32::NEG_INFINITY);
         let mut apart = zero;
         for class in 0..self.classes {
-            let t = targets.dense_grid.load(token, targets.dense, class, at, zero);
+            let t = self.targets.dense_grid.load(token, beside.dense, class, at, zero);
             apart = V::select(max.less(t), V::splat(token, class as f32), apart);
             max = t.max(max);
         }
-        let mut others = LaneSum::new(token);
+        beside.max = max;
         for class in 0..self.classes {
-            let distance = self.teacher_distance(token, class, at, max, inverse);
+            let distance = self.teacher_distance(token, class, at, beside, inverse);
             let here = apart.equal(V::splat(token, class as f32));
-            others.add(V::select(here, zero, exp_lifted(token, zero - distance)));
+            beside.others.add(V::select(here, zero, exp_lifted(token, zero - distance)));
         }
-        let sum = others.total(token) + V::number(token, V::ONE_EXP);
-        LaneTeacher { max, factor: V::splat(token, 1.0) / sum, others }
+        let sum = beside.others.total(token) + V::number(token, V::ONE_EXP);
+        beside.factor = V::splat(token, 1.0) / sum;
     }
 
     /// The rows of one register, from `at` on.
     #[inline(always)]
-    fn register<V: Lanes<Scalar = f32>, Z: LogitMap, P: Plane, const KIND: u8>(
+    pub(crate) fn register<V: Vector<Scalar = f32>, Z: LogitMap, P: Plane<V>, const KIND: u8>(
         &self,
         token: V::Token,
         at: usize,
+        dense: &[f32],
         plane: &mut P,
         task: RowTask<Z>,
         hessian: Option<&mut [f32]>,
@@ -421,9 +425,9 @@ impl Block<'_> {
         let one = V::splat(token, 1.0);
         let number = |class: usize| V::splat(token, class as f32);
         let label = V::load(token, from(&self.targets.labels, at), zero);
-        let mut teacher = LaneTeacher { max: zero, factor: zero, others: LaneSum::new(token) };
+        let mut beside = Beside { dense, max: zero, factor: zero, others: LaneSum::new(token) };
         if KIND == TEACHER {
-            teacher = self.teacher(token, at, map.unit());
+            self.sum_teacher(token, at, &mut beside, map.unit());
         }
 
         // The maximum; and the class treated apart: the label, or the first of the largest logits.
@@ -442,7 +446,7 @@ impl Block<'_> {
         let infinity = V::splat(token, f32::INFINITY);
         let finite = V::select(largest.abs().less(infinity), live, zero);
         let finite = if KIND == TEACHER {
-            V::select(teacher.max.abs().less(infinity), finite, zero)
+            V::select(beside.max.abs().less(infinity), finite, zero)
         } else {
             finite
         };
@@ -453,34 +457,36 @@ impl Block<'_> {
         let empty = LaneSum::new(token);
         let (mut others, mut weights, mut half_distances) = (empty, empty, empty);
         let mut gradient_weights = empty;
-        let (mut apart_distance, mut apart_weight) = (zero, zero);
-        let (mut gradient_apart_weight, mut target_distance) = (zero, zero);
+        let (mut apart_weight, mut gradient_apart_weight, mut target_distance) = (zero, zero, zero);
         if KIND == LABEL {
             apart_weight = V::load(token, from(&self.targets.spikes, at), zero);
         }
-        for class in 0..self.classes {
-            let here = apart.equal(number(class));
-            let x = plane.logits(token, class, at);
-            let z = map.of(token, x);
-            let exponent = map.exponent(token, z, max);
-            let e = exp_lifted(token, exponent);
-            if Z::IDENTITY {
-                let kept = if some_odd { V::select(mask, e, x) } else { e };
-                plane.keep(class, at, kept);
+        let mut pass = Pass { at, apart, max, mask, some_odd, distance: zero, exp: zero };
+        if KIND == LABEL {
+            // Two by two: half as many sums to compensate.
+            let pairs = self.classes / 2;
+            for pair in 0..pairs {
+                let first = pass.exponential(token, plane, map, 2 * pair);
+                let second = pass.exponential(token, plane, map, 2 * pair + 1);
+                others.add(first + second);
             }
-            others.add(V::select(here, zero, e));
-            let distance = zero - exponent;
-            apart_distance = V::select(here, distance, apart_distance);
-            if KIND != LABEL {
+            if self.classes % 2 != 0 {
+                others.add(pass.exponential(token, plane, map, 2 * pairs));
+            }
+        } else {
+            for class in 0..self.classes {
+                let here = apart.equal(number(class));
+                let z = map.of(token, plane.logits(token, class, at));
+                others.add(pass.exponential(token, plane, map, class));
+                let distance = zero - map.exponent(token, z, max);
                 target_distance = V::select(label.equal(number(class)), distance, target_distance);
-                let q = self.weights::<V, KIND>(token, class, at, teacher, map.unit());
+                let q = self.weights::<V, KIND>(token, class, at, &beside, map.unit());
                 weights.add(V::select(here, zero, q));
                 apart_weight = V::select(here, q, apart_weight);
                 // The distance of the class treated apart, the largest, is zero.
                 let mut half = V::select(here, zero, map.half_distance(token, z, max));
                 if KIND == TEACHER {
-                    let of_teacher =
-                        self.teacher_distance(token, class, at, teacher.max, map.unit());
+                    let of_teacher = self.teacher_distance(token, class, at, &beside, map.unit());
                     half = half - of_teacher * V::splat(token, 0.5);
                 }
                 half_distances.add(V::select(q.equal(zero), zero, q * half));
@@ -493,10 +499,11 @@ impl Block<'_> {
         }
         let settled = if KIND == LABEL {
             let max = max * V::splat(token, map.unit());
-            self.settle_labels(token, at, max, apart_distance, others.total(token), terms)
+            let sums = [pass.distance, pass.exp, others.total(token)];
+            self.settle_labels(token, at, max, sums, terms)
         } else {
             // A difference has no digits to spare: what a row needs once is computed in f64.
-            let (all_max, all_teacher) = (lanes_of(max), teacher.others.in_full());
+            let (all_max, all_teacher) = (lanes_of(max), beside.others.in_full());
             let (all_apart_weights, all_others) = (lanes_of(apart_weight), others.in_full());
             let (all_weights, all_distances) = (weights.in_full(), half_distances.in_full());
             let all_gradient_apart = lanes_of(gradient_apart_weight);
@@ -511,6 +518,7 @@ impl Block<'_> {
                 let sums = Sums {
                     max: f64::from(all_max[lane]) * f64::from(map.unit()),
                     apart_distance: 0.0,
+                    apart_exp: 1.0,
                     others: all_others[lane] * f64::from(UNLIFT),
                     apart_weight,
                     weights,
@@ -540,8 +548,8 @@ impl Block<'_> {
             }
             let [loss, log_sum_exp, sum, probability, weight, apart] =
                 rows.map(|of_rows| V::load(token, &of_rows, zero));
-            let (mass, apart_exp) = (zero, zero);
-            Coefficients { loss, log_sum_exp, sum, probability, mass, weight, apart_exp, apart }
+            let mass = zero;
+            Coefficients { loss, log_sum_exp, sum, probability, mass, weight, apart }
         };
         results.put(at, finite, &settled, apart);
 
@@ -568,7 +576,7 @@ impl Block<'_> {
             let e = exponential(token, class, at, plane, map, max);
             let mut g = e * settled.probability;
             if KIND != LABEL {
-                let q = self.weights::<V, KIND>(token, class, at, teacher, map.unit());
+                let q = self.weights::<V, KIND>(token, class, at, &beside, map.unit());
                 g = g - self.weights_of_gradient(token, at, q) * settled.weight;
             }
             g = V::select(apart.equal(number(class)), settled.apart, g);
@@ -586,9 +594,50 @@ impl Block<'_> {
     }
 }
 
+/// The pass over the exponentials of a register of rows.
+struct Pass<V: Vector> {
+    /// The first row.
+    at: usize,
+    /// The class treated apart, as a number.
+    apart: V,
+    /// The largest logit.
+    max: V,
+    /// Rows that do not keep their logits; and whether some do.
+    mask: V::Mask,
+    some_odd: bool,
+    /// How far the class treated apart is below the largest, and its exponential.
+    distance: V,
+    exp: V,
+}
+
+impl<V: Vector<Scalar = f32>> Pass<V> {
+    /// The exponentials of a class, kept for the gradient: those of rows that do not treat it apart.
+    #[inline(always)]
+    fn exponential<Z: LogitMap, P: Plane<V>>(
+        &mut self,
+        token: V::Token,
+        plane: &mut P,
+        map: Z,
+        class: usize,
+    ) -> V {
+        let zero = V::splat(token, 0.0);
+        let here = self.apart.equal(V::splat(token, class as f32));
+        let x = plane.logits(token, class, self.at);
+        let exponent = map.exponent(token, map.of(token, x), self.max);
+        let e = exp_lifted(token, exponent);
+        if Z::IDENTITY {
+            let kept = if self.some_odd { V::select(self.mask, e, x) } else { e };
+            plane.keep(class, self.at, kept);
+        }
+        self.distance = V::select(here, zero - exponent, self.distance);
+        self.exp = V::select(here, e, self.exp);
+        V::select(here, zero, e)
+    }
+}
+
 /// The exponentials of a class: kept where its gradient goes, or computed again.
 #[inline(always)]
-fn exponential<V: Lanes<Scalar = f32>, Z: LogitMap, P: Plane>(
+fn exponential<V: Vector<Scalar = f32>, Z: LogitMap, P: Plane<V>>(
     token: V::Token,
     class: usize,
     at: usize,

@@ -1,7 +1,7 @@
 //! What is done to a logit before the softmax sees it: nothing, a temperature, or a soft cap.
 
 use crate::math::tanh::tanh;
-use crate::simd::Lanes;
+use crate::simd::Vector;
 
 /// A non-decreasing function of a logit, `z(x)`, and a unit that distances between two `z` are
 /// measured in: the softmax is that of `z(x) * unit`.
@@ -13,29 +13,29 @@ pub(crate) trait LogitMap: Copy {
     const HAS_UNIT: bool;
 
     /// `z(x)`; `-inf` and NaN stay what they are.
-    fn of<V: Lanes<Scalar = f32>>(self, token: V::Token, x: V) -> V;
+    fn of<V: Vector<Scalar = f32>>(self, token: V::Token, x: V) -> V;
 
     fn unit(self) -> f32;
 
     /// `dz/dx`.
-    fn derivative<V: Lanes<Scalar = f32>>(self, token: V::Token, x: V) -> V;
+    fn derivative<V: Vector<Scalar = f32>>(self, token: V::Token, x: V) -> V;
 
     /// [`of`](Self::of) one logit: the same bits as in a vector.
     #[inline(always)]
-    fn of_one<V: Lanes<Scalar = f32>>(self, token: V::Token, x: f32) -> f32 {
+    fn of_one<V: Vector<Scalar = f32>>(self, token: V::Token, x: f32) -> f32 {
         if Self::IDENTITY { x } else { first(self.of(token, V::splat(token, x))) }
     }
 
     /// [`derivative`](Self::derivative) of one logit.
     #[inline(always)]
-    fn derivative_one<V: Lanes<Scalar = f32>>(self, token: V::Token, x: f32) -> f32 {
+    fn derivative_one<V: Vector<Scalar = f32>>(self, token: V::Token, x: f32) -> f32 {
         if Self::IDENTITY { 1.0 } else { first(self.derivative(token, V::splat(token, x))) }
     }
 
     /// Half of `(reference - z) * unit`: two finite logits may be further apart than the largest
     /// float.
     #[inline(always)]
-    fn half_distance<V: Lanes<Scalar = f32>>(self, token: V::Token, z: V, reference: V) -> V {
+    fn half_distance<V: Vector<Scalar = f32>>(self, token: V::Token, z: V, reference: V) -> V {
         let half = V::splat(token, 0.5);
         let above = z.mul_add(V::splat(token, -0.5), reference * half);
         if Self::HAS_UNIT { above * V::splat(token, self.unit()) } else { above }
@@ -43,14 +43,14 @@ pub(crate) trait LogitMap: Copy {
 
     /// `(z - reference) * unit`.
     #[inline(always)]
-    fn exponent<V: Lanes<Scalar = f32>>(self, token: V::Token, z: V, reference: V) -> V {
+    fn exponent<V: Vector<Scalar = f32>>(self, token: V::Token, z: V, reference: V) -> V {
         let below = z - reference;
         if Self::HAS_UNIT { below * V::splat(token, self.unit()) } else { below }
     }
 }
 
 #[inline(always)]
-fn first<V: Lanes<Scalar = f32>>(x: V) -> f32 {
+fn first<V: Vector<Scalar = f32>>(x: V) -> f32 {
     let mut one = [0.0];
     x.store(&mut one);
     one[0]
@@ -65,7 +65,7 @@ impl LogitMap for Identity {
     const HAS_UNIT: bool = false;
 
     #[inline(always)]
-    fn of<V: Lanes<Scalar = f32>>(self, _: V::Token, x: V) -> V {
+    fn of<V: Vector<Scalar = f32>>(self, _: V::Token, x: V) -> V {
         x
     }
 
@@ -75,7 +75,7 @@ impl LogitMap for Identity {
     }
 
     #[inline(always)]
-    fn derivative<V: Lanes<Scalar = f32>>(self, token: V::Token, _: V) -> V {
+    fn derivative<V: Vector<Scalar = f32>>(self, token: V::Token, _: V) -> V {
         V::splat(token, 1.0)
     }
 }
@@ -92,7 +92,7 @@ impl LogitMap for Temperature {
     const HAS_UNIT: bool = true;
 
     #[inline(always)]
-    fn of<V: Lanes<Scalar = f32>>(self, _: V::Token, x: V) -> V {
+    fn of<V: Vector<Scalar = f32>>(self, _: V::Token, x: V) -> V {
         x
     }
 
@@ -102,7 +102,7 @@ impl LogitMap for Temperature {
     }
 
     #[inline(always)]
-    fn derivative<V: Lanes<Scalar = f32>>(self, token: V::Token, _: V) -> V {
+    fn derivative<V: Vector<Scalar = f32>>(self, token: V::Token, _: V) -> V {
         V::splat(token, 1.0)
     }
 }
@@ -118,7 +118,7 @@ impl LogitMap for SoftCap {
     const HAS_UNIT: bool = false;
 
     #[inline(always)]
-    fn of<V: Lanes<Scalar = f32>>(self, token: V::Token, x: V) -> V {
+    fn of<V: Vector<Scalar = f32>>(self, token: V::Token, x: V) -> V {
         let cap = V::splat(token, self.cap);
         let masked = x.equal(V::splat(token, f32::NEG_INFINITY));
         V::select(masked, x, tanh(token, x / cap).value * cap)
@@ -130,7 +130,7 @@ impl LogitMap for SoftCap {
     }
 
     #[inline(always)]
-    fn derivative<V: Lanes<Scalar = f32>>(self, token: V::Token, x: V) -> V {
+    fn derivative<V: Vector<Scalar = f32>>(self, token: V::Token, x: V) -> V {
         tanh(token, x / V::splat(token, self.cap)).derivative
     }
 }

@@ -24,7 +24,7 @@
 //! of one tile are kept where the gradient goes; those of a longer row are computed again.
 
 use super::cells::{ADD, Cells, LOSS, STREAM, WRITE};
-use super::coefficients::{Factors, Sums, Terms, coefficients, weighted};
+use super::coefficients::{Factors, Number, Sums, Terms, coefficients, weighted};
 use super::logit_map::{Identity, LogitMap};
 use super::reduce::{max, position};
 use super::sum::{StripedSum, TILE};
@@ -143,6 +143,7 @@ impl RowSums {
         let mut sums = Sums {
             max: f64::from(self.max) * self.unit,
             apart_distance: self.apart_distance(),
+            apart_exp: f64::exp_of((), 0.0 - self.apart_distance()),
             others: self.others,
             apart_weight: apart.map_or(0.0, |apart| apart.weight),
             weights: self.weights,

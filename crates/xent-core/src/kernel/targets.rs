@@ -2,7 +2,7 @@
 
 use crate::math::exp::{UNLIFT, exp_lifted};
 use crate::math::scalar;
-use crate::simd::{Lanes, from};
+use crate::simd::{Vector, from};
 
 /// A weight on one class, beside those of [`Targets::load`].
 #[derive(Clone, Copy)]
@@ -28,14 +28,14 @@ pub(crate) trait Targets: Copy {
     fn spike(self) -> Option<Spike>;
 
     /// `q` of the classes from `class` on, without the spike.
-    fn load<V: Lanes<Scalar = f32>>(self, token: V::Token, class: usize) -> V;
+    fn load<V: Vector<Scalar = f32>>(self, token: V::Token, class: usize) -> V;
 
     /// `q` of one class, without the spike.
     fn weight(self, class: usize) -> f64;
 
     /// What the gradient has in place of `q`, if that is something else.
     #[inline(always)]
-    fn load_for_gradient<V: Lanes<Scalar = f32>>(self, token: V::Token, class: usize) -> V {
+    fn load_for_gradient<V: Vector<Scalar = f32>>(self, token: V::Token, class: usize) -> V {
         self.load(token, class)
     }
 
@@ -47,7 +47,7 @@ pub(crate) trait Targets: Copy {
 
     /// How far the targets' own logits are below their largest.
     #[inline(always)]
-    fn distance<V: Lanes<Scalar = f32>>(self, token: V::Token, _: usize) -> V {
+    fn distance<V: Vector<Scalar = f32>>(self, token: V::Token, _: usize) -> V {
         V::splat(token, 0.0)
     }
 
@@ -77,7 +77,7 @@ impl Targets for NoTargets {
     }
 
     #[inline(always)]
-    fn load<V: Lanes<Scalar = f32>>(self, token: V::Token, _: usize) -> V {
+    fn load<V: Vector<Scalar = f32>>(self, token: V::Token, _: usize) -> V {
         V::splat(token, 0.0)
     }
 
@@ -101,7 +101,7 @@ impl Targets for Label {
     }
 
     #[inline(always)]
-    fn load<V: Lanes<Scalar = f32>>(self, token: V::Token, _: usize) -> V {
+    fn load<V: Vector<Scalar = f32>>(self, token: V::Token, _: usize) -> V {
         V::splat(token, 0.0)
     }
 
@@ -134,7 +134,7 @@ impl Targets for Spread<'_> {
     }
 
     #[inline(always)]
-    fn load<V: Lanes<Scalar = f32>>(self, token: V::Token, class: usize) -> V {
+    fn load<V: Vector<Scalar = f32>>(self, token: V::Token, class: usize) -> V {
         let mut q = V::splat(token, self.even);
         let zero = V::splat(token, 0.0);
         if !self.dense.is_empty() {
@@ -155,7 +155,7 @@ impl Targets for Spread<'_> {
     }
 
     #[inline(always)]
-    fn load_for_gradient<V: Lanes<Scalar = f32>>(self, token: V::Token, class: usize) -> V {
+    fn load_for_gradient<V: Vector<Scalar = f32>>(self, token: V::Token, class: usize) -> V {
         let q = self.load::<V>(token, class);
         match self.per_label {
             None => q,
@@ -198,7 +198,7 @@ impl Targets for Teacher<'_> {
     }
 
     #[inline(always)]
-    fn load<V: Lanes<Scalar = f32>>(self, token: V::Token, class: usize) -> V {
+    fn load<V: Vector<Scalar = f32>>(self, token: V::Token, class: usize) -> V {
         let zero = V::splat(token, 0.0);
         let factor = V::splat(token, (f64::from(UNLIFT) / self.sum) as f32);
         let q = exp_lifted(token, zero - self.distance::<V>(token, class)) * factor;
@@ -216,7 +216,7 @@ impl Targets for Teacher<'_> {
     }
 
     #[inline(always)]
-    fn distance<V: Lanes<Scalar = f32>>(self, token: V::Token, class: usize) -> V {
+    fn distance<V: Vector<Scalar = f32>>(self, token: V::Token, class: usize) -> V {
         let absent = V::splat(token, f32::NEG_INFINITY);
         let x = V::load(token, from(self.logits, class), absent);
         (V::splat(token, self.max) - x) * V::splat(token, self.inverse)

@@ -1,15 +1,14 @@
 //! Rows of few classes to columns and back, through registers.
 //!
-//! In columns, class `c` of the rows of a block is one array, a row in each of its lanes.
+//! A column is a register: class `c` of as many rows as it has lanes.
 
 use super::cells::{Cells, WRITE};
-use super::lanes::{OfRows, ROWS};
-use crate::simd::{Lanes, from, from_mut};
+use crate::simd::{Vector, from, from_mut};
 
 /// Rows that lie one after the other: row `r` from `r * stride` on.
 #[derive(Clone, Copy)]
 pub(crate) struct RowPlaces {
-    /// Rows there are: at most a block.
+    /// Rows there are: at most as many as a register has lanes.
     pub(crate) rows: usize,
     pub(crate) stride: usize,
 }
@@ -21,89 +20,136 @@ impl RowPlaces {
     }
 }
 
-/// The columns of the rows in `x`; zeros after the last row.
+/// Four classes of as many rows as a register may have lanes, one row after the other.
+struct Fours([f32; Self::ROWS * 4]);
+
+impl Fours {
+    const ROWS: usize = 32;
+
+    fn rows(&self) -> &[[f32; 4]] {
+        self.0.as_chunks().0
+    }
+}
+
+/// The columns of the rows in `x`, and some after the last class so that there are fours of them; zeros
+/// after the last row.
 #[inline(always)]
-pub(crate) fn to_columns<V: Lanes<Scalar = f32>>(
+pub(crate) fn to_columns<V: Vector<Scalar = f32>>(
     token: V::Token,
     x: &[f32],
     places: RowPlaces,
-    columns: &mut [OfRows],
+    classes: usize,
+    columns: &mut [V],
 ) {
     let zero = V::splat(token, 0.0);
     let RowPlaces { rows, stride } = places;
-    if places.are_pairs(columns.len())
-        && let [first, second] = columns
+    let fours = columns.as_chunks_mut::<4>().0;
+    if places.are_pairs(classes)
+        && let [[first, second, ..], ..] = fours
     {
         let x = x.get(..2 * rows).unwrap_or(x);
-        for at in (0..ROWS).step_by(V::LANES) {
-            let load = |at| V::load(token, from(x, at), zero);
-            let pair = V::deinterleave(load(2 * at), load(2 * at + V::LANES));
-            pair.0.store(from_mut(first, at));
-            pair.1.store(from_mut(second, at));
-        }
+        let load = |at| V::load(token, from(x, at), zero);
+        (*first, *second) = V::deinterleave(load(0), load(V::LANES));
         return;
     }
-    for at in (0..ROWS).step_by(V::LANES) {
-        for (chunk, columns) in columns.chunks_mut(V::LANES).enumerate() {
-            // What follows a row's last class comes along and is left behind.
-            let start = at * stride + chunk * V::LANES;
-            let square = V::transpose(V::square(|lane| {
-                if at + lane < rows {
-                    V::load(token, from(x, start + lane * stride), zero)
-                } else {
-                    zero
+    for (four, columns) in fours.iter_mut().enumerate().take(classes.div_ceil(4)) {
+        // What follows a row's last class comes along and is left behind.
+        let x = from(x, 4 * four);
+        if rows != V::LANES || !V::load_fours(columns, token, x, stride) {
+            load_last_fours(columns, token, x, places);
+        }
+    }
+}
+
+/// [`Vector::load_fours`] of rows that are too few, or that end with the slice.
+#[cold]
+fn load_last_fours<V: Vector<Scalar = f32>>(
+    columns: &mut [V; 4],
+    token: V::Token,
+    x: &[f32],
+    places: RowPlaces,
+) {
+    let mut fours = Fours([0.0; _]);
+    for (row, four) in fours.0.chunks_mut(4).enumerate().take(places.rows) {
+        for (to, &of) in four.iter_mut().zip(from(x, row * places.stride)) {
+            *to = of;
+        }
+    }
+    V::load_fours(columns, token, &fours.0, 4);
+}
+
+/// The gradients of the rows, from their columns.
+#[inline(always)]
+pub(crate) fn from_columns<V: Vector<Scalar = f32>, const MODE: u8>(
+    token: V::Token,
+    columns: &mut [V],
+    places: RowPlaces,
+    classes: usize,
+    cells: &mut Cells<'_, MODE>,
+    wanted: impl Fn(usize) -> bool,
+) {
+    let RowPlaces { rows, stride } = places;
+    if MODE != WRITE {
+        // Columns after the last add nothing, not even to the sign of a zero.
+        let nothing = V::splat(token, -0.0);
+        columns
+            .iter_mut()
+            .take(classes.next_multiple_of(4))
+            .skip(classes)
+            .for_each(|c| *c = nothing);
+    }
+    let fours = columns.as_chunks::<4>().0;
+    if MODE == WRITE
+        && places.are_pairs(classes)
+        && let [[first, second, ..], ..] = *fours
+    {
+        let pair = V::interleave(first, second);
+        cells.put_in(token, (0, 2 * rows), pair.0);
+        cells.put_in(token, (V::LANES, 2 * rows), pair.1);
+        return;
+    }
+    // Where the next row follows at once, a store of four may run over into it: what is written later
+    // must come later (hence the last classes first, and the rows in their order), and what may not
+    // have been read yet is put back.
+    let together = stride == classes;
+    let all_wanted = MODE == WRITE || (0..rows).all(&wanted);
+    for (four, columns) in fours.iter().enumerate().take(classes.div_ceil(4)).rev() {
+        let first = 4 * four;
+        if rows == V::LANES && all_wanted && (together || first + 4 <= classes) {
+            let behind = from(cells.gradient(), rows * stride).first_chunk::<3>().copied();
+            let gradient = from_mut(cells.gradient_mut(), first);
+            let registers =
+                if MODE == WRITE { *columns } else { added(token, *columns, gradient, stride) };
+            if V::store_fours(registers, gradient, stride) {
+                let place = from_mut(cells.gradient_mut(), rows * stride).first_chunk_mut();
+                if let (Some(place), Some(behind)) = (place, behind) {
+                    *place = behind;
                 }
-            }));
-            for (column, register) in columns.iter_mut().zip(square.as_ref()) {
-                register.store(from_mut(column, at));
+                continue;
+            }
+        }
+        let mut last = Fours([0.0; _]);
+        V::store_fours(*columns, &mut last.0, 4);
+        for (row, values) in last.rows().iter().enumerate().take(rows) {
+            if MODE == WRITE || wanted(row) {
+                for (class, &value) in (first..classes).zip(values) {
+                    cells.put_one(row * stride + class, value);
+                }
             }
         }
     }
 }
 
-/// The gradients of the rows, from their columns.
+/// The sum of columns and those of the rows that are there.
 #[inline(always)]
-pub(crate) fn from_columns<V: Lanes<Scalar = f32>, const MODE: u8>(
+fn added<V: Vector<Scalar = f32>>(
     token: V::Token,
-    columns: &[OfRows],
-    places: RowPlaces,
-    cells: &mut Cells<'_, MODE>,
-    wanted: impl Fn(usize) -> bool,
-) {
-    let zero = V::splat(token, 0.0);
-    let RowPlaces { rows, stride } = places;
-    let classes = columns.len();
-    if MODE == WRITE
-        && places.are_pairs(classes)
-        && let [first, second] = columns
-    {
-        for at in (0..rows).step_by(V::LANES) {
-            let load = |column| V::load(token, from(column, at), zero);
-            let pair = V::interleave(load(first), load(second));
-            cells.put_in(token, (2 * at, 2 * rows), pair.0);
-            cells.put_in(token, (2 * at + V::LANES, 2 * rows), pair.1);
-        }
-        return;
-    }
-    // A whole register is the quicker store. Where the next row follows at once it may run over into
-    // rows that are written later; hence the last classes first, and the rows in their order.
-    let may_run_over = MODE == WRITE && stride == classes;
-    for at in (0..rows).step_by(V::LANES) {
-        for (chunk, columns) in columns.chunks(V::LANES).enumerate().rev() {
-            let square = V::transpose(V::square(|class| match columns.get(class) {
-                Some(column) => V::load(token, from(column, at), zero),
-                None => zero,
-            }));
-            for (row, &register) in (at..rows).zip(square.as_ref()) {
-                if MODE != WRITE && !wanted(row) {
-                    continue;
-                }
-                let start = row * stride + chunk * V::LANES;
-                let whole = start + V::LANES;
-                let runs_over = may_run_over && whole <= rows * stride;
-                let end = if runs_over { whole } else { start + columns.len() };
-                cells.put_in(token, (start, end), register);
-            }
-        }
-    }
+    [a, b, c, d]: [V; 4],
+    there: &[f32],
+    stride: usize,
+) -> [V; 4] {
+    let mut sums = [V::splat(token, -0.0); 4];
+    V::load_fours(&mut sums, token, there, stride);
+    let [e, f, g, h] = sums;
+    [e + a, f + b, g + c, h + d]
 }

@@ -10,7 +10,7 @@ use crate::kernel::cells::{ADD, Cells, LOSS, WRITE};
 use crate::kernel::coefficients::{Factors, Terms};
 use crate::kernel::groups::{self, GroupPlaces};
 use crate::kernel::lanes::{
-    self, Block, BlockResults, BlockTargets, Columns, Grid, Gridded, LABEL, OfRows, ROWS, SPREAD,
+    self, Block, BlockResults, BlockTargets, Grid, Gridded, LABEL, OfRows, ROWS, Registers, SPREAD,
     TEACHER,
 };
 use crate::kernel::logit_map::{Identity, LogitMap, SoftCap, Temperature};
@@ -19,7 +19,7 @@ use crate::kernel::targets::{Label, NoTargets, Spike, Spread, Targets, Teacher};
 use crate::kernel::transpose::{RowPlaces, from_columns, to_columns};
 use crate::level::Level;
 use crate::shape::Shape;
-use crate::simd::{Simd, from, from_mut};
+use crate::simd::{Pair, Simd, Vector, from, from_mut};
 
 /// What the softmax of each row is compared with.
 #[derive(Clone, Copy, Debug)]
@@ -582,10 +582,12 @@ impl<const MODE: u8> Kernel for ByGroups<Leaf<'_, '_, Identity, LABEL, MODE>> {
         let strides = [logits_stride, gradient_stride];
         let group = groups::rows_of_group(classes);
         let mut sum = 0.0;
+        let grid = Grid { stride: 0, first: 0, rows: group };
+        let job = leaf.job;
+        let mut block = job.block(grid, leaf.outputs.convention);
         for first in (0..outer).step_by(group) {
             let rows = group.min(outer - first);
-            let grid = Grid { stride: 0, first: 0, rows };
-            let block = leaf.job.block(first, rows, grid, leaf.outputs.convention);
+            job.fill(&mut block, first, rows);
             let mut results = BlockResults::new();
             let places = GroupPlaces { rows, first: strides.map(|stride| first * stride), strides };
             let cells = &mut leaf.cells;
@@ -703,17 +705,18 @@ impl Job<'_> {
     }
 }
 
-/// A block of rows, class by class: its logits (then gradients), targets and second derivatives.
-struct Scratch {
-    values: [OfRows; lanes::CLASSES],
+/// A register of rows, class by class: its logits (then gradients); and what is beside them, as a grid.
+struct Scratch<V> {
+    values: [V; lanes::CLASSES],
     weights: [OfRows; lanes::CLASSES],
     hessian: [OfRows; lanes::CLASSES],
 }
 
-impl Scratch {
-    fn new() -> Self {
+impl<V: Vector<Scalar = f32>> Scratch<V> {
+    #[inline(always)]
+    fn new(token: V::Token) -> Self {
         let zeros = [[0.0; ROWS]; lanes::CLASSES];
-        Self { values: zeros, weights: zeros, hessian: zeros }
+        Self { values: [V::splat(token, 0.0); _], weights: zeros, hessian: zeros }
     }
 }
 
@@ -729,10 +732,14 @@ impl<Z: LogitMap, const KIND: u8, const MODE: u8> Kernel for ByLanes<Leaf<'_, '_
         let Shape { outer, inner, .. } = leaf.job.shape;
         let mut sum = 0.0;
         if inner == 1 {
-            let mut scratch = Scratch::new();
+            let mut scratch = Scratch::new(simd);
+            let grid = Grid { stride: ROWS, first: 0, rows: ROWS };
+            let job = leaf.job;
+            let mut block = job.block(grid, leaf.outputs.convention);
             for first in (0..outer).step_by(ROWS) {
                 let rows = ROWS.min(outer - first);
-                sum += leaf.transposed::<S>(simd, first, rows, &mut scratch);
+                job.fill(&mut block, first, rows);
+                sum += leaf.transposed::<Pair<S::F32>>(simd, &block, first, rows, &mut scratch);
             }
         } else {
             for block in 0..outer {
@@ -747,52 +754,75 @@ impl<Z: LogitMap, const KIND: u8, const MODE: u8> Kernel for ByLanes<Leaf<'_, '_
 }
 
 impl<Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, Z, KIND, MODE> {
-    /// Rows of few classes, through a transposed copy.
+    /// Rows of few classes: a register of them at a time is transposed, and its gradients back.
     #[inline(always)]
-    fn transposed<S: Simd>(
+    fn transposed<V: Vector<Scalar = f32>>(
         &mut self,
-        simd: S,
+        token: V::Token,
+        block: &Block<'_>,
         first: usize,
         rows: usize,
-        scratch: &mut Scratch,
+        scratch: &mut Scratch<V>,
     ) -> f64 {
         let Shape { classes, logits_stride, gradient_stride, .. } = self.job.shape;
         let columns = ..classes.min(lanes::CLASSES);
-        let values = &mut scratch.values[columns];
+        let values = &mut scratch.values;
         let weights = &mut scratch.weights[columns];
         let hessian = &mut scratch.hessian[columns];
-        let places = |stride| RowPlaces { rows, stride };
-        let logits = from(self.cells.logits(), first * logits_stride);
-        to_columns::<S::F32>(simd, logits, places(logits_stride), values);
-        if KIND != LABEL && !self.job.dense().is_empty() {
-            let dense = from(self.job.dense(), first * classes);
-            to_columns::<S::F32>(simd, dense, places(classes), weights);
-        }
-
-        let grid = Grid { stride: ROWS, first: 0, rows: ROWS };
-        let mut block = self.job.block(first, rows, grid, self.outputs.convention);
-        if !self.job.dense().is_empty() {
-            block.targets.dense = weights.as_flattened();
-        }
-        let mut results = BlockResults::new();
         let wants_hessian = !self.outputs.hessian.is_empty();
-        let out = wants_hessian.then_some(hessian.as_flattened_mut());
         let task = self.task();
-        if MODE == LOSS {
-            let mut plane = Columns::<LOSS>(values);
-            block.run::<S::F32, Z, _, KIND>(simd, &mut plane, task, out, &mut results);
-        } else {
-            let mut plane = Columns::<WRITE>(values);
-            block.run::<S::F32, Z, _, KIND>(simd, &mut plane, task, out, &mut results);
-            let mut cells = self.cells.from(first * logits_stride, first * gradient_stride);
-            let settled = |row: usize| results.finite[row] == 1.0;
-            let places = places(gradient_stride);
-            from_columns::<S::F32, MODE>(simd, values, places, &mut cells, settled);
-        }
-        if wants_hessian {
-            let place = from_mut(self.outputs.hessian, first * classes);
-            let mut cells = Cells::<WRITE>::in_place(place);
-            from_columns::<S::F32, WRITE>(simd, hessian, places(classes), &mut cells, |_| true);
+        let mut results = BlockResults::new();
+        for at in (0..rows).step_by(V::LANES) {
+            let row = first + at;
+            let places = |stride| RowPlaces { rows: (rows - at).min(V::LANES), stride };
+            let mut dense: &[f32] = &[];
+            if KIND != LABEL && !self.job.dense().is_empty() {
+                let dense_rows = from(self.job.dense(), row * classes);
+                to_columns(token, dense_rows, places(classes), classes, values);
+                for (column, register) in weights.iter_mut().zip(&*values) {
+                    register.store(&mut column[at..]);
+                }
+                dense = weights.as_flattened();
+            }
+            let logits = from(self.cells.logits(), row * logits_stride);
+            to_columns(token, logits, places(logits_stride), classes, values);
+            let out = wants_hessian.then(|| hessian.as_flattened_mut());
+            if MODE == LOSS {
+                let mut plane = Registers::<_, LOSS>(values);
+                block.register::<_, Z, _, KIND>(
+                    token,
+                    at,
+                    dense,
+                    &mut plane,
+                    task,
+                    out,
+                    &mut results,
+                );
+            } else {
+                let mut plane = Registers::<_, WRITE>(values);
+                block.register::<_, Z, _, KIND>(
+                    token,
+                    at,
+                    dense,
+                    &mut plane,
+                    task,
+                    out,
+                    &mut results,
+                );
+                let mut cells = self.cells.from(row * logits_stride, row * gradient_stride);
+                let settled = |row: usize| results.finite[at + row] == 1.0;
+                let places = places(gradient_stride);
+                from_columns::<_, MODE>(token, values, places, classes, &mut cells, settled);
+            }
+            if wants_hessian {
+                for (column, register) in hessian.iter().zip(values.iter_mut()) {
+                    *register = V::load(token, &column[at..], V::splat(token, 0.0));
+                }
+                let place = from_mut(self.outputs.hessian, row * classes);
+                let mut cells = Cells::<WRITE>::in_place(place);
+                let places = places(classes);
+                from_columns::<_, WRITE>(token, values, places, classes, &mut cells, |_| true);
+            }
         }
         self.settle_rows(first, rows, &results)
     }
@@ -813,16 +843,18 @@ impl<Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, Z, KIND, MODE> {
         let Shape { classes, inner, logits_stride, gradient_stride, .. } = self.job.shape;
         let first = outer * inner + position;
         let grid = Grid { stride: inner, first: position, rows };
-        let mut block = self.job.block(first, rows, grid, self.outputs.convention);
+        let job = self.job;
+        let mut block = job.block(grid, self.outputs.convention);
+        job.fill(&mut block, first, rows);
         let plane = outer * classes * inner..(outer + 1) * classes * inner;
-        block.targets.dense = self.job.dense().get(plane.clone()).unwrap_or(&[]);
+        let dense = self.job.dense().get(plane.clone()).unwrap_or(&[]);
         let mut results = BlockResults::new();
         let task = self.task();
         let start = [outer * logits_stride, outer * gradient_stride];
         let cells = self.cells.part(start[0], start[1], classes * inner);
         let hessian = self.outputs.hessian.get_mut(plane);
         let mut plane = Gridded { cells, grid };
-        block.run::<S::F32, Z, _, KIND>(simd, &mut plane, task, hessian, &mut results);
+        block.run::<Pair<S::F32>, Z, _, KIND>(simd, dense, &mut plane, task, hessian, &mut results);
         self.settle(first, rows, &results, |row| {
             let position = Position { first: row % inner, step: inner };
             (start, classes * inner, position)
@@ -852,7 +884,8 @@ impl<Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, Z, KIND, MODE> {
         }
         let mut losses = results.loss;
         let mut unsettled = 0.0;
-        if results.finite.iter().take(rows).any(|&finite| finite != 1.0) {
+        // Without an early exit: a few comparisons of registers.
+        if !results.finite.iter().fold(true, |all, &finite| all & (finite == 1.0)) {
             for row in (0..rows).filter(|&row| results.finite[row] != 1.0) {
                 losses[row] = 0.0;
                 let index = first + row;
@@ -889,48 +922,52 @@ fn sum_of(losses: &OfRows) -> f64 {
 }
 
 impl Job<'_> {
-    /// What the kernel needs of so many rows, without the dense targets.
-    #[inline(always)]
-    fn block(&self, first: usize, rows: usize, grid: Grid, hessian: Hessian) -> Block<'_> {
-        let zeros: OfRows = [0.0; ROWS];
+    /// What the kernel needs of a block of rows, without that which differs from row to row.
+    fn block(&self, grid: Grid, hessian: Hessian) -> Block<'_> {
+        let keep = (1.0 - self.options.label_smoothing) as f32;
         let targets = BlockTargets {
             labels: [-1.0; ROWS],
-            spikes: zeros,
-            dense: &[],
+            spikes: [keep; ROWS],
             dense_grid: grid,
-            keep: zeros,
+            keep: [keep; ROWS],
             even: self.even() as f32,
             class_weights: self.options.class_weights,
             caffe: self.is_caffe(),
         };
-        let mut block = Block {
+        Block {
             classes: self.shape.classes,
             grid,
             targets,
-            // Lanes past the last row are as good as any.
             live: [1.0; ROWS],
-            loss_factors: zeros,
-            gradient_factors: [0.0; ROWS],
-            gradient_factors_rounded: zeros,
+            loss_factors: [1.0; ROWS],
+            gradient_factors: [self.weights.scale; ROWS],
+            gradient_factors_rounded: [self.weights.scale as f32; ROWS],
             hessian,
-        };
-        let one_plan = self.options.class_weights.is_empty()
-            && self.weights.sample_weights.is_empty()
-            && self.weights.upstream.is_empty();
+        }
+    }
+
+    /// Fills in so many rows.
+    #[inline(always)]
+    fn fill(&self, block: &mut Block<'_>, first: usize, rows: usize) {
+        // Lanes past the last row are as good as any, without a loss.
+        block.live = [1.0; ROWS];
+        if rows < ROWS {
+            block.loss_factors[rows..].fill(0.0);
+        }
+        let rows_differ = !self.options.class_weights.is_empty()
+            || !self.weights.sample_weights.is_empty()
+            || !self.weights.upstream.is_empty();
         match self.targets {
-            SoftmaxTargets::Index(labels) if one_plan => {
+            SoftmaxTargets::Index(labels) if !rows_differ => {
                 // The usual case: the rows differ by their labels alone.
-                let keep = (1.0 - self.options.label_smoothing) as f32;
-                block.targets.spikes = [keep; ROWS];
-                block.targets.keep = [keep; ROWS];
-                block.gradient_factors = [self.weights.scale; ROWS];
-                block.loss_factors[..rows].fill(1.0);
                 let numbers = &mut block.targets.labels[..rows];
                 labels.numbers(first, self.options.ignore_index, numbers);
-                for (live, &label) in block.live.iter_mut().zip(&*numbers) {
+                let live = if self.options.ignore_index.is_some() { &mut block.live[..] } else { &mut [] };
+                for (live, &label) in live.iter_mut().zip(&*numbers) {
                     *live = if label < 0.0 { 0.0 } else { 1.0 };
                 }
             }
+            SoftmaxTargets::Dense(_) if !rows_differ => {}
             _ => {
                 for row in 0..rows {
                     let plan = self.plan(first + row);
@@ -940,10 +977,9 @@ impl Job<'_> {
                     block.live[row] = if plan.state == State::Live { 1.0 } else { 0.0 };
                     block.loss_factors[row] = plan.factors.loss as f32;
                     block.gradient_factors[row] = plan.factors.gradient;
+                    block.gradient_factors_rounded[row] = plan.factors.gradient as f32;
                 }
             }
         }
-        block.gradient_factors_rounded = block.gradient_factors.map(|factor| factor as f32);
-        block
     }
 }

@@ -7,7 +7,7 @@
 //! the exponent's bias, and one more shift of the exponent for free: `2^LIFT`.
 
 use super::polynomial;
-use crate::simd::Lanes;
+use crate::simd::Vector;
 
 /// How far [`exp_lifted`] moves its result away from the subnormal numbers: exponents below are
 /// computed in full down to `2^-158`, although f32 ends at `2^-149`.
@@ -38,7 +38,7 @@ const EXP: [f32; 6] =
 
 /// `2^(n + lift) e^t` for an argument whose lifted result has an exponent field of 0 to 254.
 #[inline(always)]
-fn reduced<V: Lanes<Scalar = f32>>(token: V::Token, x: V, rounder: V) -> V {
+fn reduced<V: Vector<Scalar = f32>>(token: V::Token, x: V, rounder: V) -> V {
     let shifted = x.mul_add(V::splat(token, core::f32::consts::LOG2_E), rounder);
     let scale = shifted.shift_into_exponent();
     let n = shifted - rounder;
@@ -52,14 +52,14 @@ fn reduced<V: Lanes<Scalar = f32>>(token: V::Token, x: V, rounder: V) -> V {
 /// Lifted, the exponentials of a row keep their relative accuracy down to the smallest f32, and so
 /// does what is made of them. NaN stays NaN.
 #[inline(always)]
-pub(crate) fn exp_lifted<V: Lanes<Scalar = f32>>(token: V::Token, x: V) -> V {
+pub(crate) fn exp_lifted<V: Vector<Scalar = f32>>(token: V::Token, x: V) -> V {
     let x = V::splat(token, LOWEST).max(x);
     reduced(token, x, V::splat(token, ROUNDER + BIAS + LIFT as f32))
 }
 
 /// `e^x` for every `x`; overflows to infinity, underflows gradually.
 #[inline(always)]
-pub(crate) fn exp<V: Lanes<Scalar = f32>>(token: V::Token, x: V) -> V {
+pub(crate) fn exp<V: Vector<Scalar = f32>>(token: V::Token, x: V) -> V {
     let x = V::splat(token, LOWEST).max(x);
     let x = V::splat(token, -LOWEST).min(x);
     // Positive arguments are lowered instead of lifted, so that only the last product overflows.

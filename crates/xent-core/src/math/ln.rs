@@ -1,7 +1,7 @@
 //! Logarithms.
 
 use super::polynomial;
-use crate::simd::Lanes;
+use crate::simd::Vector;
 
 /// `ln 2` in two parts; the products of the first with `|n| <= 256` are exact.
 const LN_2_HIGH: f32 = 0.693_145_75;
@@ -33,20 +33,20 @@ const LN: [f32; 8] = [
 
 /// `f - f^2 / 2 + f^3 r(f)`.
 #[inline(always)]
-fn series<V: Lanes<Scalar = f32>>(token: V::Token, f: V, r: &[f32; 8]) -> V {
+fn series<V: Vector<Scalar = f32>>(token: V::Token, f: V, r: &[f32; 8]) -> V {
     let q = polynomial(token, f, r).mul_add(f, V::splat(token, -0.5));
     (f * f).mul_add(q, f)
 }
 
 /// `ln(1 + u)` for `u` in [0, 1]. NaN stays NaN.
 #[inline(always)]
-pub(crate) fn log1p_unit<V: Lanes<Scalar = f32>>(token: V::Token, u: V) -> V {
+pub(crate) fn log1p_unit<V: Vector<Scalar = f32>>(token: V::Token, u: V) -> V {
     series(token, u, &LOG1P)
 }
 
-/// `ln(m 2^k (1 + c))` for a tiny `c`, `m` and `k` from [`Lanes::split_exponent`].
+/// `ln(m 2^k (1 + c))` for a tiny `c`, `m` and `k` from [`Vector::split_exponent`].
 #[inline(always)]
-fn ln_parts<V: Lanes<Scalar = f32>>(token: V::Token, m: V, k: V, c: V) -> V {
+fn ln_parts<V: Vector<Scalar = f32>>(token: V::Token, m: V, k: V, c: V) -> V {
     let f = m - V::splat(token, 1.0);
     let small = series(token, f, &LN) + k.mul_add(V::splat(token, LN_2_LOW), c);
     k.mul_add(V::splat(token, LN_2_HIGH), small)
@@ -54,7 +54,7 @@ fn ln_parts<V: Lanes<Scalar = f32>>(token: V::Token, m: V, k: V, c: V) -> V {
 
 /// The limits of a logarithm: `-inf` at zero, `+inf` at `+inf`, NaN below zero and for NaN.
 #[inline(always)]
-fn with_limits<V: Lanes<Scalar = f32>>(token: V::Token, x: V, ln: V) -> V {
+fn with_limits<V: Vector<Scalar = f32>>(token: V::Token, x: V, ln: V) -> V {
     let zero = V::splat(token, 0.0);
     let infinity = V::splat(token, f32::INFINITY);
     // `x - x` is NaN for both infinities, `x / 0` for NaN; a negative number has no logarithm.
@@ -63,9 +63,16 @@ fn with_limits<V: Lanes<Scalar = f32>>(token: V::Token, x: V, ln: V) -> V {
     V::select(x.equal(zero), V::splat(token, f32::NEG_INFINITY), ln)
 }
 
+/// `ln x` for a positive normal number.
+#[inline(always)]
+pub(crate) fn ln_normal<V: Vector<Scalar = f32>>(token: V::Token, x: V) -> V {
+    let (m, k) = x.split_exponent();
+    ln_parts(token, m, k, V::splat(token, 0.0))
+}
+
 /// `ln x` for every `x`, subnormal numbers included.
 #[inline(always)]
-pub(crate) fn ln<V: Lanes<Scalar = f32>>(token: V::Token, x: V) -> V {
+pub(crate) fn ln<V: Vector<Scalar = f32>>(token: V::Token, x: V) -> V {
     const TWO_TO_23: f32 = 8_388_608.0;
     let subnormal = x.less(V::splat(token, f32::MIN_POSITIVE));
     let normal = V::select(subnormal, x * V::splat(token, TWO_TO_23), x);
@@ -76,7 +83,7 @@ pub(crate) fn ln<V: Lanes<Scalar = f32>>(token: V::Token, x: V) -> V {
 
 /// `ln(1 + u)` for every `u >= -1`.
 #[inline(always)]
-pub(crate) fn log1p<V: Lanes<Scalar = f32>>(token: V::Token, u: V) -> V {
+pub(crate) fn log1p<V: Vector<Scalar = f32>>(token: V::Token, u: V) -> V {
     let one = V::splat(token, 1.0);
     let zero = V::splat(token, 0.0);
     // Outside of [0, 1]: the logarithm of the rounded sum, corrected by what rounding lost.

@@ -10,11 +10,11 @@ pub(crate) mod scalar;
 pub(crate) mod sigmoid;
 pub(crate) mod tanh;
 
-use crate::simd::Lanes;
+use crate::simd::Vector;
 
 /// `c[0] + c[1] x + … + c[N-1] x^(N-1)` by Horner's rule.
 #[inline(always)]
-fn polynomial<V: Lanes<Scalar = f32>, const N: usize>(
+fn polynomial<V: Vector<Scalar = f32>, const N: usize>(
     token: V::Token,
     x: V,
     coefficients: &[f32; N],

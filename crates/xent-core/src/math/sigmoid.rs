@@ -2,7 +2,7 @@
 
 use super::exp::{LIFTED_ONE, UNLIFT, exp_lifted};
 use super::ln::log1p_unit;
-use crate::simd::Lanes;
+use crate::simd::Vector;
 
 /// What the sigmoid losses are made of, for one logit `x`. The probabilities are left as fractions:
 /// a difference of the two needs one division, not two.
@@ -17,7 +17,7 @@ pub(crate) struct Logistic<V> {
     pub(crate) log1p: V,
 }
 
-impl<V: Lanes<Scalar = f32>> Logistic<V> {
+impl<V: Vector<Scalar = f32>> Logistic<V> {
     /// `2^32 σ(x)`.
     #[inline(always)]
     pub(crate) fn positive(&self) -> V {
@@ -40,7 +40,7 @@ impl<V: Lanes<Scalar = f32>> Logistic<V> {
 /// `z = e^-|x|` is at most one, so nothing overflows, and both probabilities come from it:
 /// `1 / (1 + z)` and `z / (1 + z)`. NaN stays NaN.
 #[inline(always)]
-pub(crate) fn logistic<V: Lanes<Scalar = f32>>(token: V::Token, x: V) -> Logistic<V> {
+pub(crate) fn logistic<V: Vector<Scalar = f32>>(token: V::Token, x: V) -> Logistic<V> {
     let zero = V::splat(token, 0.0);
     let lifted = exp_lifted(token, zero - x.abs());
     let z = lifted * V::splat(token, UNLIFT);
@@ -56,6 +56,6 @@ pub(crate) fn logistic<V: Lanes<Scalar = f32>>(token: V::Token, x: V) -> Logisti
 
 /// `σ(x)`.
 #[inline(always)]
-pub(crate) fn sigmoid<V: Lanes<Scalar = f32>>(token: V::Token, x: V) -> V {
+pub(crate) fn sigmoid<V: Vector<Scalar = f32>>(token: V::Token, x: V) -> V {
     logistic(token, x).positive() * V::splat(token, UNLIFT)
 }

@@ -2,7 +2,7 @@
 
 use super::exp::{UNLIFT, exp_lifted};
 use super::polynomial;
-use crate::simd::Lanes;
+use crate::simd::Vector;
 
 /// A value and its derivative, from one exponential.
 pub(crate) struct Tanh<V> {
@@ -19,7 +19,7 @@ const TANH: [f32; 5] = [-0.333_332_8, 0.133_314_06, -0.053_736_515, 0.020_628_16
 
 /// With `u = e^-2|x|`: `(1 - u) / (1 + u)` and `4 u / (1 + u)^2`. NaN stays NaN.
 #[inline(always)]
-pub(crate) fn tanh<V: Lanes<Scalar = f32>>(token: V::Token, x: V) -> Tanh<V> {
+pub(crate) fn tanh<V: Vector<Scalar = f32>>(token: V::Token, x: V) -> Tanh<V> {
     let zero = V::splat(token, 0.0);
     let one = V::splat(token, 1.0);
     let magnitude = x.abs();

@@ -15,6 +15,8 @@ mod x86;
 
 use core::ops::{Add, Div, Mul, Sub};
 
+mod pair;
+pub(crate) use pair::Pair;
 pub(crate) use portable::{HAS_FMA as PORTABLE_HAS_FMA, Portable};
 
 /// The virtual width: how many independent sums a reduction keeps, at every level.
@@ -31,8 +33,8 @@ pub(crate) trait Simd: Copy {
     type F32: Lanes<Token = Self, Scalar = f32>;
 }
 
-/// A vector register of floating-point numbers.
-pub(crate) trait Lanes:
+/// Floating-point numbers side by side, in one register or two.
+pub(crate) trait Vector:
     Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self>
 {
     /// What it takes to make one.
@@ -40,11 +42,6 @@ pub(crate) trait Lanes:
     type Scalar: Copy;
     /// The outcome of a comparison, lane by lane.
     type Mask: Copy;
-    /// The registers that hold all stripes.
-    type Stripes: Copy + AsRef<[Self]> + AsMut<[Self]>;
-    /// As many registers as one has lanes.
-    type Square: Copy + AsRef<[Self]> + AsMut<[Self]>;
-
     const LANES: usize;
 
     fn splat(token: Self::Token, value: Self::Scalar) -> Self;
@@ -62,28 +59,19 @@ pub(crate) trait Lanes:
         self.store(into);
     }
 
-    /// How many elements there are before the first that [`stream`](Self::stream) wants.
-    #[inline(always)]
-    fn aligned(into: &[Self::Scalar]) -> usize {
-        into.as_ptr().align_offset(LINE * size_of::<Self::Scalar>())
-    }
+    /// Four columns of as many rows as there are lanes: lane `i` of register `j` is element `j` of the
+    /// row that starts at `i * stride`. False, and nothing read, where the last row does not have four
+    /// elements.
+    fn load_fours(
+        columns: &mut [Self; 4],
+        token: Self::Token,
+        from: &[Self::Scalar],
+        stride: usize,
+    ) -> bool;
 
-    /// Waits for what was [`stream`](Self::stream)ed.
-    #[inline(always)]
-    fn fence(_: Self::Token) {}
-
-    /// Asks for the memory so many elements behind the start of a slice (there may be none).
-    #[inline(always)]
-    fn prefetch(_: Self::Token, _: &[Self::Scalar], _: usize) {}
-
-    /// This vector in every register of the stripes.
-    fn stripes(self) -> Self::Stripes;
-
-    /// A square of the registers that a function gives for their numbers.
-    fn square(register: impl FnMut(usize) -> Self) -> Self::Square;
-
-    /// Lane `i` of register `j` becomes lane `j` of register `i`.
-    fn transpose(square: Self::Square) -> Self::Square;
+    /// The four elements of each row from their columns, in the order of the rows (the end of one may
+    /// be overwritten by the next). False, and nothing written, where the last row does not have four.
+    fn store_fours(columns: [Self; 4], into: &mut [Self::Scalar], stride: usize) -> bool;
 
     /// The lanes of the two in turns: `a0 b0 a1 b1 …`.
     fn interleave(a: Self, b: Self) -> (Self, Self);
@@ -93,10 +81,6 @@ pub(crate) trait Lanes:
 
     /// `self * b + c`, rounded once where the level has FMA.
     fn mul_add(self, b: Self, c: Self) -> Self;
-
-    /// The largest lane of a vector without NaN; of equals the first of the tree that adds the upper
-    /// half of the lanes to the lower, so that all levels agree on the sign of a zero.
-    fn largest(self) -> Self::Scalar;
 
     /// The larger; `other` where they are equal or either is NaN.
     fn max(self, other: Self) -> Self;
@@ -124,6 +108,48 @@ pub(crate) trait Lanes:
 
     /// `(m, k)` with `self = m * 2^k` and `m` in [√½, √2), for a positive normal number.
     fn split_exponent(self) -> (Self, Self);
+}
+
+/// A vector register, of which so many hold all stripes.
+pub(crate) trait Lanes: Vector {
+    /// The registers that hold all stripes.
+    type Stripes: Copy + AsRef<[Self]> + AsMut<[Self]>;
+    /// As many registers as one has lanes.
+    type Square: Copy + AsRef<[Self]> + AsMut<[Self]>;
+
+    /// How many elements there are before the first that [`stream`](Self::stream) wants.
+    #[inline(always)]
+    fn aligned(into: &[Self::Scalar]) -> usize {
+        into.as_ptr().align_offset(LINE * size_of::<Self::Scalar>())
+    }
+
+    /// Waits for what was [`stream`](Self::stream)ed.
+    #[inline(always)]
+    fn fence(_: Self::Token) {}
+
+    /// Asks for the memory so many elements behind the start of a slice (there may be none).
+    #[inline(always)]
+    fn prefetch(_: Self::Token, _: &[Self::Scalar], _: usize) {}
+
+    /// This vector in every register of the stripes.
+    fn stripes(self) -> Self::Stripes;
+
+    /// A square of the registers that a function gives for their numbers.
+    fn square(register: impl FnMut(usize) -> Self) -> Self::Square;
+
+    /// Lane `i` of register `j` becomes lane `j` of register `i`.
+    fn transpose(square: Self::Square) -> Self::Square;
+
+    /// The largest lane of a vector without NaN; of equals the first of the tree that adds the upper
+    /// half of the lanes to the lower, so that all levels agree on the sign of a zero.
+    fn largest(self) -> Self::Scalar;
+}
+
+/// Whether a slice has four elements at the start of each of so many rows.
+#[inline(always)]
+fn has_fours<T>(slice: &[T], rows: usize, stride: usize) -> bool {
+    let last = (rows - 1).checked_mul(stride);
+    last.and_then(|last| last.checked_add(4)).is_some_and(|end| end <= slice.len())
 }
 
 /// The part of a slice from `at` on, empty if there is none.

@@ -4,7 +4,7 @@ use core::ops::{Add, Div, Mul, Sub};
 
 use wide::{f32x4, i32x4};
 
-use super::{Lanes, STRIPES, Simd};
+use super::{Lanes, STRIPES, Simd, Vector, from, from_mut, has_fours};
 
 /// Whether `wide` was compiled to fuse: it chooses at compile time.
 pub(crate) const HAS_FMA: bool = cfg!(any(
@@ -49,12 +49,10 @@ operator!(Sub, sub);
 operator!(Mul, mul);
 operator!(Div, div);
 
-impl Lanes for F32x4 {
+impl Vector for F32x4 {
     type Token = Portable;
     type Scalar = f32;
     type Mask = f32x4;
-    type Stripes = [Self; STRIPES / Self::LANES];
-    type Square = [Self; 4];
 
     const LANES: usize = 4;
 
@@ -87,26 +85,24 @@ impl Lanes for F32x4 {
     }
 
     #[inline(always)]
-    fn stripes(self) -> Self::Stripes {
-        [self; STRIPES / Self::LANES]
+    fn load_fours(columns: &mut [Self; 4], token: Portable, slice: &[f32], stride: usize) -> bool {
+        if !has_fours(slice, Self::LANES, stride) {
+            return false;
+        }
+        let row = |i: usize| Self::load(token, from(slice, i * stride), columns[0]);
+        *columns = Self::transpose([row(0), row(1), row(2), row(3)]);
+        true
     }
 
     #[inline(always)]
-    fn square(register: impl FnMut(usize) -> Self) -> Self::Square {
-        core::array::from_fn(register)
-    }
-
-    #[inline(always)]
-    fn largest(self) -> f32 {
-        let larger = |high: f32, low: f32| if high > low { high } else { low };
-        let [a, b, c, d] = self.0.to_array();
-        larger(larger(d, b), larger(c, a))
-    }
-
-    #[inline(always)]
-    fn transpose(square: Self::Square) -> Self::Square {
-        let [a, b, c, d] = square.map(|register| register.0.to_array());
-        core::array::from_fn(|i| Self(f32x4::new([a[i], b[i], c[i], d[i]])))
+    fn store_fours(columns: [Self; 4], into: &mut [f32], stride: usize) -> bool {
+        if !has_fours(into, Self::LANES, stride) {
+            return false;
+        }
+        for (i, row) in Self::transpose(columns).into_iter().enumerate() {
+            row.store(from_mut(into, i * stride));
+        }
+        true
     }
 
     #[inline(always)]
@@ -183,5 +179,33 @@ impl Lanes for F32x4 {
         let mantissa = (above & i32x4::splat(0x007f_ffff)) + sqrt_half;
         let exponent: i32x4 = above >> 23;
         (Self(from_bits(mantissa)), Self(exponent.round_float()))
+    }
+}
+
+impl Lanes for F32x4 {
+    type Stripes = [Self; STRIPES / Self::LANES];
+    type Square = [Self; 4];
+
+    #[inline(always)]
+    fn stripes(self) -> Self::Stripes {
+        [self; STRIPES / Self::LANES]
+    }
+
+    #[inline(always)]
+    fn square(register: impl FnMut(usize) -> Self) -> Self::Square {
+        core::array::from_fn(register)
+    }
+
+    #[inline(always)]
+    fn largest(self) -> f32 {
+        let larger = |high: f32, low: f32| if high > low { high } else { low };
+        let [a, b, c, d] = self.0.to_array();
+        larger(larger(d, b), larger(c, a))
+    }
+
+    #[inline(always)]
+    fn transpose(square: Self::Square) -> Self::Square {
+        let [a, b, c, d] = square.map(|register| register.0.to_array());
+        core::array::from_fn(|i| Self(f32x4::new([a[i], b[i], c[i], d[i]])))
     }
 }

@@ -8,7 +8,7 @@ use core::ops::{Add, Div, Mul, Sub};
 
 use super::{operations, operators};
 use crate::level::Avx2;
-use crate::simd::{Lanes, STRIPES, Simd};
+use crate::simd::{Lanes, STRIPES, Simd, Vector, has_fours};
 
 impl Simd for Avx2 {
     type F32 = F32x8;
@@ -34,12 +34,23 @@ fn first_lanes(count: usize) -> __m256i {
     unsafe { _mm256_loadu_si256(LANES.as_ptr().add(start).cast()) }
 }
 
-impl Lanes for F32x8 {
+/// The transpose of each half: four rows of four.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn transpose_fours([a, b, c, d]: [__m256; 4]) -> [__m256; 4] {
+    let (ab, cd) = (_mm256_unpacklo_ps(a, b), _mm256_unpacklo_ps(c, d));
+    let (low, high) = (_mm256_castps_pd(ab), _mm256_castps_pd(cd));
+    let first = [_mm256_unpacklo_pd(low, high), _mm256_unpackhi_pd(low, high)];
+    let (ab, cd) = (_mm256_unpackhi_ps(a, b), _mm256_unpackhi_ps(c, d));
+    let (low, high) = (_mm256_castps_pd(ab), _mm256_castps_pd(cd));
+    let last = [_mm256_unpacklo_pd(low, high), _mm256_unpackhi_pd(low, high)];
+    [_mm256_castpd_ps(first[0]), _mm256_castpd_ps(first[1]), _mm256_castpd_ps(last[0]), _mm256_castpd_ps(last[1])]
+}
+
+impl Vector for F32x8 {
     type Token = Avx2;
     type Scalar = f32;
     type Mask = Self;
-    type Stripes = [Self; STRIPES / Self::LANES];
-    type Square = [Self; 8];
 
     const LANES: usize = 8;
 
@@ -102,67 +113,54 @@ impl Lanes for F32x8 {
     }
 
     #[inline(always)]
-    fn fence(_: Avx2) {
-        // SAFETY: the token proves that AVX works, and SSE with it.
-        unsafe { _mm_sfence() };
-    }
-
-    #[inline(always)]
-    fn prefetch(_: Avx2, from: &[f32], behind: usize) {
-        // SAFETY: the token proves that AVX works, and SSE with it; a prefetch reads nothing and
-        // cannot fault, whatever the address.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.as_ptr().wrapping_add(behind).cast()) };
-    }
-
-    #[inline(always)]
-    fn stripes(self) -> Self::Stripes {
-        [self; STRIPES / Self::LANES]
-    }
-
-    #[inline(always)]
-    fn square(register: impl FnMut(usize) -> Self) -> Self::Square {
-        core::array::from_fn(register)
-    }
-
-    #[inline(always)]
-    fn largest(self) -> f32 {
+    fn load_fours(columns: &mut [Self; 4], _: Avx2, from: &[f32], stride: usize) -> bool {
         #[inline]
         #[target_feature(enable = "avx2,fma")]
-        fn inner(a: __m256) -> f32 {
-            let four = _mm_max_ps(_mm256_extractf128_ps::<1>(a), _mm256_castps256_ps128(a));
-            let two = _mm_max_ps(_mm_movehl_ps(four, four), four);
-            _mm_cvtss_f32(_mm_max_ss(_mm_shuffle_ps::<1>(two, two), two))
+        fn inner([a, b, c, d]: &mut [F32x8; 4], from: &[f32], stride: usize) -> bool {
+            if !has_fours(from, 8, stride) {
+                return false;
+            }
+            let four = |row: usize| {
+                // SAFETY: the slice has four f32 from `row * stride` on, as was just asked for its
+                // last row, the seventh; the load asks for no alignment.
+                unsafe { _mm_loadu_ps(from.as_ptr().add(row * stride)) }
+            };
+            let both = |row| _mm256_set_m128(four(row + 4), four(row));
+            let rows = [both(0), both(1), both(2), both(3)];
+            [a.0, b.0, c.0, d.0] = transpose_fours(rows);
+            true
         }
-        // SAFETY: a vector exists, so AVX2 and FMA work.
-        unsafe { inner(self.0) }
+        // SAFETY: the token proves that AVX2 and FMA work.
+        unsafe { inner(columns, from, stride) }
     }
 
     #[inline(always)]
-    fn transpose(square: Self::Square) -> Self::Square {
+    fn store_fours(columns: [Self; 4], into: &mut [f32], stride: usize) -> bool {
         #[inline]
         #[target_feature(enable = "avx2,fma")]
-        fn inner(rows: [__m256; 8]) -> [__m256; 8] {
-            // Pairs, then fours within each half of the registers, then the halves.
-            let pairs: [__m256; 8] = core::array::from_fn(|i| {
-                let (a, b) = (rows[i & !1], rows[i | 1]);
-                if i % 2 == 0 { _mm256_unpacklo_ps(a, b) } else { _mm256_unpackhi_ps(a, b) }
-            });
-            let fours: [__m256d; 8] = core::array::from_fn(|i| {
-                let at = i / 4 * 4 + i % 4 / 2;
-                let (a, b) = (_mm256_castps_pd(pairs[at]), _mm256_castps_pd(pairs[at + 2]));
-                if i % 2 == 0 { _mm256_unpacklo_pd(a, b) } else { _mm256_unpackhi_pd(a, b) }
-            });
-            core::array::from_fn(|i| {
-                let (a, b) = (_mm256_castpd_ps(fours[i % 4]), _mm256_castpd_ps(fours[i % 4 + 4]));
-                if i < 4 {
-                    _mm256_permute2f128_ps::<0x20>(a, b)
-                } else {
-                    _mm256_permute2f128_ps::<0x31>(a, b)
-                }
-            })
+        fn inner(columns: [__m256; 4], into: &mut [f32], stride: usize) -> bool {
+            if !has_fours(into, 8, stride) {
+                return false;
+            }
+            let start = into.as_mut_ptr();
+            let mut put = |row: usize, four: __m128| {
+                // SAFETY: the slice has four f32 from `row * stride` on, as was just asked for its
+                // last row, the seventh, borrowed for writing; the store asks for no alignment.
+                unsafe { _mm_storeu_ps(start.add(row * stride), four) };
+            };
+            let [a, b, c, d] = transpose_fours(columns);
+            put(0, _mm256_castps256_ps128(a));
+            put(1, _mm256_castps256_ps128(b));
+            put(2, _mm256_castps256_ps128(c));
+            put(3, _mm256_castps256_ps128(d));
+            put(4, _mm256_extractf128_ps::<1>(a));
+            put(5, _mm256_extractf128_ps::<1>(b));
+            put(6, _mm256_extractf128_ps::<1>(c));
+            put(7, _mm256_extractf128_ps::<1>(d));
+            true
         }
         // SAFETY: vectors exist, so AVX2 and FMA work.
-        unsafe { inner(square.map(|register| register.0)) }.map(Self)
+        unsafe { inner([columns[0].0, columns[1].0, columns[2].0, columns[3].0], into, stride) }
     }
 
     #[inline(always)]
@@ -235,5 +233,74 @@ impl Lanes for F32x8 {
         // SAFETY: a vector exists, so AVX2 and FMA work.
         let (mantissa, exponent) = unsafe { inner(self.0) };
         (Self(mantissa), Self(exponent))
+    }
+}
+
+impl Lanes for F32x8 {
+    type Stripes = [Self; STRIPES / Self::LANES];
+    type Square = [Self; 8];
+
+    #[inline(always)]
+    fn fence(_: Avx2) {
+        // SAFETY: the token proves that AVX works, and SSE with it.
+        unsafe { _mm_sfence() };
+    }
+
+    #[inline(always)]
+    fn prefetch(_: Avx2, from: &[f32], behind: usize) {
+        // SAFETY: the token proves that AVX works, and SSE with it; a prefetch reads nothing and
+        // cannot fault, whatever the address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.as_ptr().wrapping_add(behind).cast()) };
+    }
+
+    #[inline(always)]
+    fn stripes(self) -> Self::Stripes {
+        [self; STRIPES / Self::LANES]
+    }
+
+    #[inline(always)]
+    fn square(register: impl FnMut(usize) -> Self) -> Self::Square {
+        core::array::from_fn(register)
+    }
+
+    #[inline(always)]
+    fn largest(self) -> f32 {
+        #[inline]
+        #[target_feature(enable = "avx2,fma")]
+        fn inner(a: __m256) -> f32 {
+            let four = _mm_max_ps(_mm256_extractf128_ps::<1>(a), _mm256_castps256_ps128(a));
+            let two = _mm_max_ps(_mm_movehl_ps(four, four), four);
+            _mm_cvtss_f32(_mm_max_ss(_mm_shuffle_ps::<1>(two, two), two))
+        }
+        // SAFETY: a vector exists, so AVX2 and FMA work.
+        unsafe { inner(self.0) }
+    }
+
+    #[inline(always)]
+    fn transpose(square: Self::Square) -> Self::Square {
+        #[inline]
+        #[target_feature(enable = "avx2,fma")]
+        fn inner(rows: [__m256; 8]) -> [__m256; 8] {
+            // Pairs, then fours within each half of the registers, then the halves.
+            let pairs: [__m256; 8] = core::array::from_fn(|i| {
+                let (a, b) = (rows[i & !1], rows[i | 1]);
+                if i % 2 == 0 { _mm256_unpacklo_ps(a, b) } else { _mm256_unpackhi_ps(a, b) }
+            });
+            let fours: [__m256d; 8] = core::array::from_fn(|i| {
+                let at = i / 4 * 4 + i % 4 / 2;
+                let (a, b) = (_mm256_castps_pd(pairs[at]), _mm256_castps_pd(pairs[at + 2]));
+                if i % 2 == 0 { _mm256_unpacklo_pd(a, b) } else { _mm256_unpackhi_pd(a, b) }
+            });
+            core::array::from_fn(|i| {
+                let (a, b) = (_mm256_castpd_ps(fours[i % 4]), _mm256_castpd_ps(fours[i % 4 + 4]));
+                if i < 4 {
+                    _mm256_permute2f128_ps::<0x20>(a, b)
+                } else {
+                    _mm256_permute2f128_ps::<0x31>(a, b)
+                }
+            })
+        }
+        // SAFETY: vectors exist, so AVX2 and FMA work.
+        unsafe { inner(square.map(|register| register.0)) }.map(Self)
     }
 }

@@ -8,7 +8,7 @@ use core::ops::{Add, Div, Mul, Sub};
 
 use super::{operations, operators};
 use crate::level::Avx512;
-use crate::simd::{Lanes, STRIPES, Simd};
+use crate::simd::{Lanes, STRIPES, Simd, Vector, has_fours};
 
 impl Simd for Avx512 {
     type F32 = F32x16;
@@ -30,12 +30,23 @@ fn first_lanes(count: usize) -> __mmask16 {
     if count < 16 { (1 << count) - 1 } else { !0 }
 }
 
-impl Lanes for F32x16 {
+/// The transpose of each quarter: four rows of four.
+#[inline]
+#[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw")]
+fn transpose_fours([a, b, c, d]: [__m512; 4]) -> [__m512; 4] {
+    let (ab, cd) = (_mm512_unpacklo_ps(a, b), _mm512_unpacklo_ps(c, d));
+    let (low, high) = (_mm512_castps_pd(ab), _mm512_castps_pd(cd));
+    let first = [_mm512_unpacklo_pd(low, high), _mm512_unpackhi_pd(low, high)];
+    let (ab, cd) = (_mm512_unpackhi_ps(a, b), _mm512_unpackhi_ps(c, d));
+    let (low, high) = (_mm512_castps_pd(ab), _mm512_castps_pd(cd));
+    let last = [_mm512_unpacklo_pd(low, high), _mm512_unpackhi_pd(low, high)];
+    [_mm512_castpd_ps(first[0]), _mm512_castpd_ps(first[1]), _mm512_castpd_ps(last[0]), _mm512_castpd_ps(last[1])]
+}
+
+impl Vector for F32x16 {
     type Token = Avx512;
     type Scalar = f32;
     type Mask = __mmask16;
-    type Stripes = [Self; STRIPES / Self::LANES];
-    type Square = [Self; 16];
 
     const LANES: usize = 16;
 
@@ -83,82 +94,67 @@ impl Lanes for F32x16 {
     }
 
     #[inline(always)]
-    fn fence(_: Avx512) {
-        // SAFETY: the token proves that AVX-512F works, and SSE with it.
-        unsafe { _mm_sfence() };
-    }
-
-    #[inline(always)]
-    fn prefetch(_: Avx512, from: &[f32], behind: usize) {
-        // SAFETY: the token proves that AVX-512F works, and SSE with it; a prefetch reads nothing and
-        // cannot fault, whatever the address.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.as_ptr().wrapping_add(behind).cast()) };
-    }
-
-    #[inline(always)]
-    fn stripes(self) -> Self::Stripes {
-        [self; STRIPES / Self::LANES]
-    }
-
-    #[inline(always)]
-    fn square(register: impl FnMut(usize) -> Self) -> Self::Square {
-        core::array::from_fn(register)
-    }
-
-    #[inline(always)]
-    fn largest(self) -> f32 {
+    fn load_fours(columns: &mut [Self; 4], _: Avx512, from: &[f32], stride: usize) -> bool {
         #[inline]
         #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw")]
-        fn inner(a: __m512) -> f32 {
-            let eight = _mm256_max_ps(_mm512_extractf32x8_ps::<1>(a), _mm512_castps512_ps256(a));
-            let four = _mm_max_ps(_mm256_extractf128_ps::<1>(eight), _mm256_castps256_ps128(eight));
-            let two = _mm_max_ps(_mm_movehl_ps(four, four), four);
-            _mm_cvtss_f32(_mm_max_ss(_mm_shuffle_ps::<1>(two, two), two))
+        fn inner([a, b, c, d]: &mut [F32x16; 4], from: &[f32], stride: usize) -> bool {
+            if !has_fours(from, 16, stride) {
+                return false;
+            }
+            let four = |row: usize| {
+                // SAFETY: the slice has four f32 from `row * stride` on, as was just asked for its
+                // last row, the fifteenth; the load asks for no alignment.
+                unsafe { _mm_loadu_ps(from.as_ptr().add(row * stride)) }
+            };
+            let every_fourth = |row: usize| {
+                let all = _mm512_castps128_ps512(four(row));
+                let all = _mm512_insertf32x4::<1>(all, four(row + 4));
+                let all = _mm512_insertf32x4::<2>(all, four(row + 8));
+                _mm512_insertf32x4::<3>(all, four(row + 12))
+            };
+            let rows = [every_fourth(0), every_fourth(1), every_fourth(2), every_fourth(3)];
+            [a.0, b.0, c.0, d.0] = transpose_fours(rows);
+            true
         }
-        // SAFETY: a vector exists, so the level's features work.
-        unsafe { inner(self.0) }
+        // SAFETY: the token proves that the level's features work.
+        unsafe { inner(columns, from, stride) }
     }
 
     #[inline(always)]
-    fn transpose(square: Self::Square) -> Self::Square {
+    fn store_fours(columns: [Self; 4], into: &mut [f32], stride: usize) -> bool {
         #[inline]
         #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw")]
-        fn inner(rows: [__m512; 16]) -> [__m512; 16] {
-            // Pairs, then fours within each quarter of the registers, then the quarters.
-            let pairs: [__m512; 16] = core::array::from_fn(|i| {
-                let (a, b) = (rows[i & !1], rows[i | 1]);
-                if i % 2 == 0 { _mm512_unpacklo_ps(a, b) } else { _mm512_unpackhi_ps(a, b) }
-            });
-            let fours: [__m512; 16] = core::array::from_fn(|i| {
-                let at = i / 4 * 4 + i % 4 / 2;
-                let (a, b) = (_mm512_castps_pd(pairs[at]), _mm512_castps_pd(pairs[at + 2]));
-                _mm512_castpd_ps(if i % 2 == 0 {
-                    _mm512_unpacklo_pd(a, b)
-                } else {
-                    _mm512_unpackhi_pd(a, b)
-                })
-            });
-            // Quarters 0 and 2 (then 1 and 3) of the registers `i % 4` and 4 (8, 12) after it.
-            let halves: [__m512; 16] = core::array::from_fn(|i| {
-                let at = i % 4 + i / 8 * 8;
-                let (a, b) = (fours[at], fours[at + 4]);
-                if i / 4 % 2 == 0 {
-                    _mm512_shuffle_f32x4::<0b10_00_10_00>(a, b)
-                } else {
-                    _mm512_shuffle_f32x4::<0b11_01_11_01>(a, b)
-                }
-            });
-            core::array::from_fn(|i| {
-                let (a, b) = (halves[i % 8], halves[i % 8 + 8]);
-                if i < 8 {
-                    _mm512_shuffle_f32x4::<0b10_00_10_00>(a, b)
-                } else {
-                    _mm512_shuffle_f32x4::<0b11_01_11_01>(a, b)
-                }
-            })
+        fn inner(columns: [__m512; 4], into: &mut [f32], stride: usize) -> bool {
+            if !has_fours(into, 16, stride) {
+                return false;
+            }
+            let start = into.as_mut_ptr();
+            let mut put = |row: usize, four: __m128| {
+                // SAFETY: the slice has four f32 from `row * stride` on, as was just asked for its
+                // last row, the fifteenth, borrowed for writing; the store asks for no alignment.
+                unsafe { _mm_storeu_ps(start.add(row * stride), four) };
+            };
+            let [a, b, c, d] = transpose_fours(columns);
+            put(0, _mm512_castps512_ps128(a));
+            put(1, _mm512_castps512_ps128(b));
+            put(2, _mm512_castps512_ps128(c));
+            put(3, _mm512_castps512_ps128(d));
+            put(4, _mm512_extractf32x4_ps::<1>(a));
+            put(5, _mm512_extractf32x4_ps::<1>(b));
+            put(6, _mm512_extractf32x4_ps::<1>(c));
+            put(7, _mm512_extractf32x4_ps::<1>(d));
+            put(8, _mm512_extractf32x4_ps::<2>(a));
+            put(9, _mm512_extractf32x4_ps::<2>(b));
+            put(10, _mm512_extractf32x4_ps::<2>(c));
+            put(11, _mm512_extractf32x4_ps::<2>(d));
+            put(12, _mm512_extractf32x4_ps::<3>(a));
+            put(13, _mm512_extractf32x4_ps::<3>(b));
+            put(14, _mm512_extractf32x4_ps::<3>(c));
+            put(15, _mm512_extractf32x4_ps::<3>(d));
+            true
         }
         // SAFETY: vectors exist, so the level's features work.
-        unsafe { inner(square.map(|register| register.0)) }.map(Self)
+        unsafe { inner([columns[0].0, columns[1].0, columns[2].0, columns[3].0], into, stride) }
     }
 
     #[inline(always)]
@@ -237,5 +233,89 @@ impl Lanes for F32x16 {
         // SAFETY: a vector exists, so the level's features work.
         let (mantissa, exponent) = unsafe { inner(self.0) };
         (Self(mantissa), Self(exponent))
+    }
+}
+
+impl Lanes for F32x16 {
+    type Stripes = [Self; STRIPES / Self::LANES];
+    type Square = [Self; 16];
+
+    #[inline(always)]
+    fn fence(_: Avx512) {
+        // SAFETY: the token proves that AVX-512F works, and SSE with it.
+        unsafe { _mm_sfence() };
+    }
+
+    #[inline(always)]
+    fn prefetch(_: Avx512, from: &[f32], behind: usize) {
+        // SAFETY: the token proves that AVX-512F works, and SSE with it; a prefetch reads nothing and
+        // cannot fault, whatever the address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.as_ptr().wrapping_add(behind).cast()) };
+    }
+
+    #[inline(always)]
+    fn stripes(self) -> Self::Stripes {
+        [self; STRIPES / Self::LANES]
+    }
+
+    #[inline(always)]
+    fn square(register: impl FnMut(usize) -> Self) -> Self::Square {
+        core::array::from_fn(register)
+    }
+
+    #[inline(always)]
+    fn largest(self) -> f32 {
+        #[inline]
+        #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw")]
+        fn inner(a: __m512) -> f32 {
+            let eight = _mm256_max_ps(_mm512_extractf32x8_ps::<1>(a), _mm512_castps512_ps256(a));
+            let four = _mm_max_ps(_mm256_extractf128_ps::<1>(eight), _mm256_castps256_ps128(eight));
+            let two = _mm_max_ps(_mm_movehl_ps(four, four), four);
+            _mm_cvtss_f32(_mm_max_ss(_mm_shuffle_ps::<1>(two, two), two))
+        }
+        // SAFETY: a vector exists, so the level's features work.
+        unsafe { inner(self.0) }
+    }
+
+    #[inline(always)]
+    fn transpose(square: Self::Square) -> Self::Square {
+        #[inline]
+        #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw")]
+        fn inner(rows: [__m512; 16]) -> [__m512; 16] {
+            // Pairs, then fours within each quarter of the registers, then the quarters.
+            let pairs: [__m512; 16] = core::array::from_fn(|i| {
+                let (a, b) = (rows[i & !1], rows[i | 1]);
+                if i % 2 == 0 { _mm512_unpacklo_ps(a, b) } else { _mm512_unpackhi_ps(a, b) }
+            });
+            let fours: [__m512; 16] = core::array::from_fn(|i| {
+                let at = i / 4 * 4 + i % 4 / 2;
+                let (a, b) = (_mm512_castps_pd(pairs[at]), _mm512_castps_pd(pairs[at + 2]));
+                _mm512_castpd_ps(if i % 2 == 0 {
+                    _mm512_unpacklo_pd(a, b)
+                } else {
+                    _mm512_unpackhi_pd(a, b)
+                })
+            });
+            // Quarters 0 and 2 (then 1 and 3) of the registers `i % 4` and 4 (8, 12) after it.
+            let halves: [__m512; 16] = core::array::from_fn(|i| {
+                let at = i % 4 + i / 8 * 8;
+                let (a, b) = (fours[at], fours[at + 4]);
+                if i / 4 % 2 == 0 {
+                    _mm512_shuffle_f32x4::<0b10_00_10_00>(a, b)
+                } else {
+                    _mm512_shuffle_f32x4::<0b11_01_11_01>(a, b)
+                }
+            });
+            core::array::from_fn(|i| {
+                let (a, b) = (halves[i % 8], halves[i % 8 + 8]);
+                if i < 8 {
+                    _mm512_shuffle_f32x4::<0b10_00_10_00>(a, b)
+                } else {
+                    _mm512_shuffle_f32x4::<0b11_01_11_01>(a, b)
+                }
+            })
+        }
+        // SAFETY: vectors exist, so the level's features work.
+        unsafe { inner(square.map(|register| register.0)) }.map(Self)
     }
 }
