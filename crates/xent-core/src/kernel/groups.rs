@@ -109,8 +109,7 @@ pub(crate) fn run<V: Lanes<Scalar = f32>, const MODE: u8>(
         let distance = load(&label_distances);
         let label_exp = exp_lifted(token, zero - distance);
         let label_sums = [distance, label_exp, high + low];
-        let settled =
-            block.settle_labels(token, at, load(&maxima), label_sums, task.terms);
+        let settled = block.settle_labels(token, at, load(&maxima), label_sums, task.terms);
         results.put(at, load(&finite), &settled, load(&block.targets.labels));
         settled.apart.store(&mut of_label[at..]);
         let parts = [settled.mass, label_exp, high, low];

@@ -2,6 +2,8 @@
 //!
 //! A column is a register: class `c` of as many rows as it has lanes.
 
+use core::ops::Range;
+
 use super::cells::{Cells, WRITE};
 use crate::simd::{Vector, from, from_mut};
 
@@ -128,13 +130,26 @@ pub(crate) fn from_columns<V: Vector<Scalar = f32>, const MODE: u8>(
                 continue;
             }
         }
-        let mut last = Fours([0.0; _]);
-        V::store_fours(*columns, &mut last.0, 4);
-        for (row, values) in last.rows().iter().enumerate().take(rows) {
-            if MODE == WRITE || wanted(row) {
-                for (class, &value) in (first..classes).zip(values) {
-                    cells.put_one(row * stride + class, value);
-                }
+        let all = first..classes;
+        store_last_fours::<V, MODE>(columns, all, places, cells.reborrow(), |row| wanted(row));
+    }
+}
+
+/// [`Vector::store_fours`] of rows that are too few, not all wanted, or that end with the slice.
+#[cold]
+fn store_last_fours<V: Vector<Scalar = f32>, const MODE: u8>(
+    columns: &[V; 4],
+    classes: Range<usize>,
+    places: RowPlaces,
+    mut cells: Cells<'_, MODE>,
+    wanted: impl Fn(usize) -> bool,
+) {
+    let mut fours = Fours([0.0; _]);
+    V::store_fours(*columns, &mut fours.0, 4);
+    for (row, values) in fours.rows().iter().enumerate().take(places.rows) {
+        if MODE == WRITE || wanted(row) {
+            for (class, &value) in classes.clone().zip(values) {
+                cells.put_one(row * places.stride + class, value);
             }
         }
     }

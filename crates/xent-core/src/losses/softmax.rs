@@ -730,23 +730,18 @@ impl<Z: LogitMap, const KIND: u8, const MODE: u8> Kernel for ByLanes<Leaf<'_, '_
     fn run<S: Simd>(self, simd: S) -> f64 {
         let mut leaf = self.0;
         let Shape { outer, inner, .. } = leaf.job.shape;
-        let mut sum = 0.0;
         if inner == 1 {
-            let mut scratch = Scratch::new(simd);
-            let grid = Grid { stride: ROWS, first: 0, rows: ROWS };
-            let job = leaf.job;
-            let mut block = job.block(grid, leaf.outputs.convention);
-            for first in (0..outer).step_by(ROWS) {
-                let rows = ROWS.min(outer - first);
-                job.fill(&mut block, first, rows);
-                sum += leaf.transposed::<Pair<S::F32>>(simd, &block, first, rows, &mut scratch);
+            // What settles in lanes gains by two registers side by side; the others would but spill.
+            if KIND == LABEL {
+                return leaf.narrow::<Pair<S::F32>>(simd);
             }
-        } else {
-            for block in 0..outer {
-                for position in (0..inner).step_by(ROWS) {
-                    let rows = ROWS.min(inner - position);
-                    sum += leaf.columns::<S>(simd, block, position, rows);
-                }
+            return leaf.narrow::<S::F32>(simd);
+        }
+        let mut sum = 0.0;
+        for block in 0..outer {
+            for position in (0..inner).step_by(ROWS) {
+                let rows = ROWS.min(inner - position);
+                sum += leaf.columns::<S>(simd, block, position, rows);
             }
         }
         sum
@@ -754,6 +749,22 @@ impl<Z: LogitMap, const KIND: u8, const MODE: u8> Kernel for ByLanes<Leaf<'_, '_
 }
 
 impl<Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, Z, KIND, MODE> {
+    /// All rows of few classes.
+    #[inline(always)]
+    fn narrow<V: Vector<Scalar = f32>>(&mut self, token: V::Token) -> f64 {
+        let mut scratch = Scratch::<V>::new(token);
+        let grid = Grid { stride: ROWS, first: 0, rows: ROWS };
+        let job = self.job;
+        let mut block = job.block(grid, self.outputs.convention);
+        let mut sum = 0.0;
+        for first in (0..job.shape.outer).step_by(ROWS) {
+            let rows = ROWS.min(job.shape.outer - first);
+            job.fill(&mut block, first, rows);
+            sum += self.transposed(token, &block, first, rows, &mut scratch);
+        }
+        sum
+    }
+
     /// Rows of few classes: a register of them at a time is transposed, and its gradients back.
     #[inline(always)]
     fn transposed<V: Vector<Scalar = f32>>(
@@ -854,7 +865,7 @@ impl<Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, Z, KIND, MODE> {
         let cells = self.cells.part(start[0], start[1], classes * inner);
         let hessian = self.outputs.hessian.get_mut(plane);
         let mut plane = Gridded { cells, grid };
-        block.run::<Pair<S::F32>, Z, _, KIND>(simd, dense, &mut plane, task, hessian, &mut results);
+        block.run::<S::F32, Z, _, KIND>(simd, dense, &mut plane, task, hessian, &mut results);
         self.settle(first, rows, &results, |row| {
             let position = Position { first: row % inner, step: inner };
             (start, classes * inner, position)
@@ -962,7 +973,8 @@ impl Job<'_> {
                 // The usual case: the rows differ by their labels alone.
                 let numbers = &mut block.targets.labels[..rows];
                 labels.numbers(first, self.options.ignore_index, numbers);
-                let live = if self.options.ignore_index.is_some() { &mut block.live[..] } else { &mut [] };
+                let live =
+                    if self.options.ignore_index.is_some() { &mut block.live[..] } else { &mut [] };
                 for (live, &label) in live.iter_mut().zip(&*numbers) {
                     *live = if label < 0.0 { 0.0 } else { 1.0 };
                 }

@@ -44,7 +44,12 @@ fn transpose_fours([a, b, c, d]: [__m256; 4]) -> [__m256; 4] {
     let (ab, cd) = (_mm256_unpackhi_ps(a, b), _mm256_unpackhi_ps(c, d));
     let (low, high) = (_mm256_castps_pd(ab), _mm256_castps_pd(cd));
     let last = [_mm256_unpacklo_pd(low, high), _mm256_unpackhi_pd(low, high)];
-    [_mm256_castpd_ps(first[0]), _mm256_castpd_ps(first[1]), _mm256_castpd_ps(last[0]), _mm256_castpd_ps(last[1])]
+    [
+        _mm256_castpd_ps(first[0]),
+        _mm256_castpd_ps(first[1]),
+        _mm256_castpd_ps(last[0]),
+        _mm256_castpd_ps(last[1]),
+    ]
 }
 
 impl Vector for F32x8 {
@@ -143,7 +148,7 @@ impl Vector for F32x8 {
                 return false;
             }
             let start = into.as_mut_ptr();
-            let mut put = |row: usize, four: __m128| {
+            let put = |row: usize, four: __m128| {
                 // SAFETY: the slice has four f32 from `row * stride` on, as was just asked for its
                 // last row, the seventh, borrowed for writing; the store asks for no alignment.
                 unsafe { _mm_storeu_ps(start.add(row * stride), four) };

@@ -40,7 +40,12 @@ fn transpose_fours([a, b, c, d]: [__m512; 4]) -> [__m512; 4] {
     let (ab, cd) = (_mm512_unpackhi_ps(a, b), _mm512_unpackhi_ps(c, d));
     let (low, high) = (_mm512_castps_pd(ab), _mm512_castps_pd(cd));
     let last = [_mm512_unpacklo_pd(low, high), _mm512_unpackhi_pd(low, high)];
-    [_mm512_castpd_ps(first[0]), _mm512_castpd_ps(first[1]), _mm512_castpd_ps(last[0]), _mm512_castpd_ps(last[1])]
+    [
+        _mm512_castpd_ps(first[0]),
+        _mm512_castpd_ps(first[1]),
+        _mm512_castpd_ps(last[0]),
+        _mm512_castpd_ps(last[1]),
+    ]
 }
 
 impl Vector for F32x16 {
@@ -129,7 +134,7 @@ impl Vector for F32x16 {
                 return false;
             }
             let start = into.as_mut_ptr();
-            let mut put = |row: usize, four: __m128| {
+            let put = |row: usize, four: __m128| {
                 // SAFETY: the slice has four f32 from `row * stride` on, as was just asked for its
                 // last row, the fifteenth, borrowed for writing; the store asks for no alignment.
                 unsafe { _mm_storeu_ps(start.add(row * stride), four) };
