@@ -207,6 +207,14 @@ pub(crate) struct BlockTargets<'a> {
     pub(crate) caffe: bool,
 }
 
+/// What lies in grids of its own.
+pub(crate) struct Alongside<'a> {
+    /// Dense targets, or the teacher's logits; none if empty.
+    pub(crate) dense: &'a [f32],
+    /// The place of second derivatives, if they are wanted.
+    pub(crate) hessian: Option<&'a mut [f32]>,
+}
+
 /// What becomes of the rows of a block.
 pub(crate) struct BlockResults {
     /// One where the row is live and its largest logit (and the teacher's) is finite, or there is none.
@@ -273,17 +281,16 @@ impl Block<'_> {
     pub(crate) fn run<V: Vector<Scalar = f32>, Z: LogitMap, P: Plane<V>, const KIND: u8>(
         &self,
         token: V::Token,
-        dense: &[f32],
         plane: &mut P,
+        Alongside { dense, mut hessian }: Alongside<'_>,
         task: RowTask<Z>,
-        mut hessian: Option<&mut [f32]>,
         results: &mut BlockResults,
     ) {
         for register in 0..ROWS / V::LANES {
             let at = register * V::LANES;
             if at < self.grid.rows {
-                let hessian = hessian.as_deref_mut();
-                self.register::<V, Z, P, KIND>(token, at, dense, plane, task, hessian, results);
+                let alongside = Alongside { dense, hessian: hessian.as_deref_mut() };
+                self.register::<V, Z, P, KIND>(token, at, plane, alongside, task, results);
             }
         }
     }
@@ -413,10 +420,9 @@ impl Block<'_> {
         &self,
         token: V::Token,
         at: usize,
-        dense: &[f32],
         plane: &mut P,
+        Alongside { dense, hessian }: Alongside<'_>,
         task: RowTask<Z>,
-        hessian: Option<&mut [f32]>,
         results: &mut BlockResults,
     ) {
         let RowTask { map, terms, .. } = task;
@@ -470,7 +476,7 @@ impl Block<'_> {
                 let second = pass.exponential(token, plane, map, 2 * pair + 1);
                 others.add(first + second);
             }
-            if self.classes % 2 != 0 {
+            if !self.classes.is_multiple_of(2) {
                 others.add(pass.exponential(token, plane, map, 2 * pairs));
             }
         } else {

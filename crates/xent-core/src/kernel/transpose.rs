@@ -131,7 +131,7 @@ pub(crate) fn from_columns<V: Vector<Scalar = f32>, const MODE: u8>(
             }
         }
         let all = first..classes;
-        store_last_fours::<V, MODE>(columns, all, places, cells.reborrow(), |row| wanted(row));
+        store_last_fours::<V, MODE>(columns, all, places, cells.reborrow(), &wanted);
     }
 }
 

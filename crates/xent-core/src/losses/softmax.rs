@@ -10,8 +10,8 @@ use crate::kernel::cells::{ADD, Cells, LOSS, WRITE};
 use crate::kernel::coefficients::{Factors, Terms};
 use crate::kernel::groups::{self, GroupPlaces};
 use crate::kernel::lanes::{
-    self, Block, BlockResults, BlockTargets, Grid, Gridded, LABEL, OfRows, ROWS, Registers, SPREAD,
-    TEACHER,
+    self, Alongside, Block, BlockResults, BlockTargets, Grid, Gridded, LABEL, OfRows, ROWS,
+    Registers, SPREAD, TEACHER,
 };
 use crate::kernel::logit_map::{Identity, LogitMap, SoftCap, Temperature};
 use crate::kernel::softmax::{self, RowTask};
@@ -797,16 +797,16 @@ impl<Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, Z, KIND, MODE> {
             }
             let logits = from(self.cells.logits(), row * logits_stride);
             to_columns(token, logits, places(logits_stride), classes, values);
-            let out = wants_hessian.then(|| hessian.as_flattened_mut());
+            let hessian_place = wants_hessian.then_some(hessian.as_flattened_mut());
+            let alongside = Alongside { dense, hessian: hessian_place };
             if MODE == LOSS {
                 let mut plane = Registers::<_, LOSS>(values);
                 block.register::<_, Z, _, KIND>(
                     token,
                     at,
-                    dense,
                     &mut plane,
+                    alongside,
                     task,
-                    out,
                     &mut results,
                 );
             } else {
@@ -814,10 +814,9 @@ impl<Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, Z, KIND, MODE> {
                 block.register::<_, Z, _, KIND>(
                     token,
                     at,
-                    dense,
                     &mut plane,
+                    alongside,
                     task,
-                    out,
                     &mut results,
                 );
                 let mut cells = self.cells.from(row * logits_stride, row * gradient_stride);
@@ -865,7 +864,13 @@ impl<Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, Z, KIND, MODE> {
         let cells = self.cells.part(start[0], start[1], classes * inner);
         let hessian = self.outputs.hessian.get_mut(plane);
         let mut plane = Gridded { cells, grid };
-        block.run::<S::F32, Z, _, KIND>(simd, dense, &mut plane, task, hessian, &mut results);
+        block.run::<S::F32, Z, _, KIND>(
+            simd,
+            &mut plane,
+            Alongside { dense, hessian },
+            task,
+            &mut results,
+        );
         self.settle(first, rows, &results, |row| {
             let position = Position { first: row % inner, step: inner };
             (start, classes * inner, position)
