@@ -1,40 +1,76 @@
-//! How long do the loss and gradient of softmax cross-entropy take, at each level and shape, beside
-//! a copy of the same bytes and the scalar loop?
-#![allow(missing_docs, reason = "criterion's macros write functions without any")]
+//! How long do the loss and gradient of softmax cross-entropy take, with a label for each row?
+//!
+//! xent at the best level of the machine, beside a copy of the logits (the least that memory must
+//! do), the loop that a user would write, and other crates: candle's and burn's loss with its
+//! backward pass, and rten's softmax, which is the forward half alone. All on one thread; all must
+//! agree with xent before they are timed.
+//!
+//! ```sh
+//! cargo bench -p xent-benches --bench softmax --features peers
+//! ```
 
 use std::hint::black_box;
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use xent_benches::{labels, logits, scalar_loop};
+#[cfg(feature = "peers")]
+use xent_benches::peers::{burn, candle, rten};
+use xent_benches::{Answer, Case, Contestant, Entry, ROWS, compare, main as contest};
 use xent_core::{Batch, Buffers, Labels, Level, SoftmaxBatch, SoftmaxTargets};
 
-fn loss_and_grad(criterion: &mut Criterion) {
-    for (rows, classes) in [(4096, 10), (4096, 64), (1024, 1000), (32, 32_000)] {
-        let x = logits(rows * classes);
-        let labels = labels(rows, classes);
-        let mut grad = vec![0.0; x.len()];
-        let mut group =
-            criterion.benchmark_group(format!("softmax/loss_and_grad/{rows}x{classes}"));
-        group.throughput(Throughput::Elements(x.len() as u64));
-        group.bench_function("copy", |bencher| {
-            bencher.iter(|| black_box(&mut grad).copy_from_slice(black_box(&x)));
-        });
-        group.bench_function("scalar loop", |bencher| {
-            bencher.iter(|| scalar_loop(black_box(&x), classes, &labels, &mut grad));
-        });
-        for level in Level::available() {
-            group.bench_function(BenchmarkId::new("xent", level), |bencher| {
-                bencher.iter(|| {
-                    let targets = SoftmaxTargets::Index(Labels::from(labels.as_slice()));
-                    SoftmaxBatch::new(Buffers::Gradient(black_box(&x), &mut grad), classes, targets)
-                        .expect("a valid batch")
-                        .run(level)
-                });
-            });
-        }
-        group.finish();
-    }
+const CONTESTANTS: &[Entry] = &[
+    xent,
+    copy,
+    scalar_loop,
+    #[cfg(feature = "peers")]
+    candle::softmax,
+    #[cfg(feature = "peers")]
+    burn::softmax,
+    #[cfg(feature = "peers")]
+    rten::softmax,
+];
+
+fn main() {
+    contest(|criterion| compare(criterion, "softmax/loss_and_grad", ROWS, CONTESTANTS));
 }
 
-criterion_group!(benches, loss_and_grad);
-criterion_main!(benches);
+fn xent(case: &Case) -> Contestant<'_> {
+    let level = Level::detect();
+    Contestant::new(
+        "xent",
+        move |grad| {
+            let targets = SoftmaxTargets::Index(Labels::from(case.labels.as_slice()));
+            SoftmaxBatch::new(Buffers::Gradient(&case.logits, grad), case.classes, targets)
+                .expect("a valid batch")
+                .run(level)
+        },
+        |loss, grad| Answer { loss: Some(loss), output: Some(grad.to_vec()) },
+    )
+}
+
+fn copy(case: &Case) -> Contestant<'_> {
+    Contestant::new("copy", |to| to.copy_from_slice(&case.logits), |(), _| Answer::default())
+}
+
+fn scalar_loop(case: &Case) -> Contestant<'_> {
+    let run = |grad: &mut Vec<f32>| {
+        let mut total = 0.0;
+        let rows = case.rows_of(black_box(&case.logits)).zip(grad.chunks_exact_mut(case.classes));
+        for ((x, grad), &label) in rows.zip(&case.labels) {
+            let max = x.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let mut sum = 0.0;
+            for (grad, x) in grad.iter_mut().zip(x) {
+                *grad = (x - max).exp();
+                sum += *grad;
+            }
+            for grad in grad.iter_mut() {
+                *grad /= sum;
+            }
+            grad[label as usize] -= 1.0;
+            total += f64::from(sum.ln() + max - x[label as usize]);
+        }
+        total
+    };
+    Contestant::new("scalar loop", run, |loss, grad| Answer {
+        loss: Some(loss),
+        output: Some(grad.to_vec()),
+    })
+}

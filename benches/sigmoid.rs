@@ -1,0 +1,71 @@
+//! How long do the loss and gradient of sigmoid (binary) cross-entropy with logits take, with a
+//! target for each element?
+//!
+//! xent at the best level of the machine, beside `c = a + b` over logits and targets (the least
+//! that memory must do), the loop that a user would write, and candle's and burn's loss with its
+//! backward pass. All on one thread; all must agree with xent before they are timed.
+//!
+//! ```sh
+//! cargo bench -p xent-benches --bench sigmoid --features peers
+//! ```
+
+#[cfg(feature = "peers")]
+use xent_benches::peers::{burn, candle};
+use xent_benches::{Answer, Case, Contestant, Entry, compare, main as contest};
+use xent_core::{Batch, Buffers, Level, SigmoidBatch};
+
+/// Images, and what may be on them.
+const SHAPES: &[[usize; 2]] = &[[65_536, 80]];
+
+const CONTESTANTS: &[Entry] = &[
+    xent,
+    sum,
+    scalar_loop,
+    #[cfg(feature = "peers")]
+    candle::sigmoid,
+    #[cfg(feature = "peers")]
+    burn::sigmoid,
+];
+
+fn main() {
+    contest(|criterion| compare(criterion, "sigmoid/loss_and_grad", SHAPES, CONTESTANTS));
+}
+
+fn xent(case: &Case) -> Contestant<'_> {
+    let level = Level::detect();
+    Contestant::new(
+        "xent",
+        move |grad| {
+            SigmoidBatch::new(Buffers::Gradient(&case.logits, grad), &case.targets)
+                .expect("a valid batch")
+                .run(level)
+        },
+        |loss, grad| Answer { loss: Some(loss), output: Some(grad.to_vec()) },
+    )
+}
+
+fn inputs<'a>(case: &'a Case) -> impl Iterator<Item = (f32, f32)> + use<'a> {
+    case.logits.iter().copied().zip(case.targets.iter().copied())
+}
+
+fn sum(case: &Case) -> Contestant<'_> {
+    let run = |to: &mut Vec<f32>| {
+        to.iter_mut().zip(inputs(case)).for_each(|(to, (a, b))| *to = a + b);
+    };
+    Contestant::new("c = a + b", run, |(), _| Answer::default())
+}
+
+fn scalar_loop(case: &Case) -> Contestant<'_> {
+    let run = |grad: &mut Vec<f32>| {
+        let mut total = 0.0;
+        for (grad, (x, y)) in grad.iter_mut().zip(inputs(case)) {
+            total += f64::from(x.max(0.0) - x * y + (-x.abs()).exp().ln_1p());
+            *grad = 1.0 / (1.0 + (-x).exp()) - y;
+        }
+        total
+    };
+    Contestant::new("scalar loop", run, |loss, grad| Answer {
+        loss: Some(loss),
+        output: Some(grad.to_vec()),
+    })
+}
