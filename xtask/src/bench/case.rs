@@ -43,6 +43,11 @@ impl Question {
             Columns => "columns/loss_and_grad",
         }
     }
+
+    /// Whether the scripts in `benches/peers` answer it.
+    pub(crate) fn has_peers(self) -> bool {
+        matches!(self, SoftmaxGradient | SigmoidGradient)
+    }
 }
 
 const OF_ROWS: [Question; 6] = [

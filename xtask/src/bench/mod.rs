@@ -1,10 +1,13 @@
 //! `cargo xtask bench`: every case beside a copy of the same bytes, measured in turns.
 
 mod case;
+mod chart;
 mod measure;
+mod peers;
 mod report;
 mod workspace;
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -12,6 +15,7 @@ use xent_core::Level;
 
 use self::case::Case;
 use self::measure::{Effort, Runner, medians};
+use self::peers::{Comparison, PEERS, Python};
 use self::report::{Format, Line, Report};
 use self::workspace::Workspace;
 use crate::progress;
@@ -38,6 +42,13 @@ pub(crate) struct Options {
     /// Only cases whose name and shape, as in "softmax/loss 65536x10", contain this text.
     #[arg(long)]
     filter: Option<String>,
+    /// Also measures PyTorch, torch.compile and JAX, by the scripts in `benches/peers` and a Python
+    /// that has them; prints a Markdown table of the cases that both sides have.
+    #[arg(long, value_name = "PYTHON", conflicts_with_all = ["json", "markdown"])]
+    peers: Option<PathBuf>,
+    /// With the peers: also draws them, as SVG.
+    #[arg(long, value_name = "FILE", requires = "peers")]
+    chart: Option<PathBuf>,
 }
 
 fn level(name: &str) -> Result<Level, String> {
@@ -71,6 +82,11 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     };
     let report = Report::new(format);
 
+    if let Some(python) = &options.peers {
+        let cases: Vec<Case> = cases.into_iter().filter(|case| case.question.has_peers()).collect();
+        return against_peers(options, python, &cases, levels[0], effort);
+    }
+
     let mut workspace = Workspace::for_cases(&cases);
     let runners: Vec<Runner> = options.threads.iter().map(|&n| Runner::new(n.into())).collect();
     let bar = progress::bar("bench", (cases.len() * levels.len() * runners.len()) as u64);
@@ -79,17 +95,86 @@ pub(crate) fn run(options: &Options) -> ExitCode {
         workspace.prepare(case);
         for &level in &levels {
             for runner in &runners {
-                let [ours, copy] = medians(
-                    effort,
-                    &mut workspace,
-                    [&|w| case.run(w, level, runner), &|w| case.run_limit(w, runner)],
-                );
-                let line = Line::new(case, level, runner.threads(), ours, copy);
+                let line = line(case, level, runner, effort, &mut workspace);
                 bar.suspend(|| report.line(&line));
                 bar.inc(1);
             }
         }
     }
     bar.finish_and_clear();
+    ExitCode::SUCCESS
+}
+
+fn line(
+    case: &Case,
+    level: Level,
+    runner: &Runner,
+    effort: Effort,
+    workspace: &mut Workspace,
+) -> Line {
+    let [ours, copy] = medians(
+        effort,
+        workspace,
+        [&|w| case.run(w, level, runner), &|w| case.run_limit(w, runner)],
+    );
+    Line::new(case, level, runner.threads(), ours, copy)
+}
+
+/// Measures both sides of each case in turns: xent, the peers, and xent again.
+fn against_peers(
+    options: &Options,
+    python: &Path,
+    cases: &[Case],
+    level: Level,
+    effort: Effort,
+) -> ExitCode {
+    let runner = Runner::new(options.threads[0].into());
+    let seconds = if options.quick { 0.3 } else { 1.5 };
+    let python = Python { program: python, threads: runner.threads(), level, seconds };
+    let mut workspace = Workspace::for_cases(cases);
+    let bar = progress::bar("peers", (cases.len() * (PEERS.len() + 2)) as u64);
+    let mut absent = [false; PEERS.len()];
+    let mut comparisons = Vec::new();
+    for case in cases {
+        workspace.prepare(case);
+        let before = line(case, level, &runner, effort, &mut workspace);
+        bar.inc(1);
+        let mut peers = [None; PEERS.len()];
+        for ((peer, ns), absent) in PEERS.iter().zip(&mut peers).zip(&mut absent) {
+            if !*absent {
+                match python.ask(peer, case) {
+                    Ok(measured) => *ns = Some(measured),
+                    Err(why) => {
+                        bar.suspend(|| {
+                            eprintln!("{} is left out from {case} on: {why}", peer.name);
+                        });
+                        *absent = true;
+                    }
+                }
+            }
+            bar.inc(1);
+        }
+        let after = line(case, level, &runner, effort, &mut workspace);
+        bar.inc(1);
+        comparisons.push(Comparison {
+            case: before.case,
+            size: before.size,
+            copy: f64::midpoint(before.copy_ns_per_element, after.copy_ns_per_element),
+            xent: f64::midpoint(before.ns_per_element, after.ns_per_element),
+            peers,
+        });
+    }
+    bar.finish_and_clear();
+    print!("{}", peers::table(&comparisons));
+    if comparisons.iter().all(|comparison| comparison.peers == [None; PEERS.len()]) {
+        eprintln!("no peer ran");
+        return ExitCode::FAILURE;
+    }
+    if let Some(path) = &options.chart
+        && let Err(why) = chart::draw(path, &comparisons)
+    {
+        eprintln!("{}: {why}", path.display());
+        return ExitCode::FAILURE;
+    }
     ExitCode::SUCCESS
 }

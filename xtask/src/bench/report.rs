@@ -18,18 +18,18 @@ pub(crate) enum Format {
 /// One case, measured.
 #[derive(Debug, Serialize)]
 pub(crate) struct Line {
-    case: &'static str,
+    pub(crate) case: &'static str,
     rows: usize,
     classes: usize,
     dtype: &'static str,
     level: &'static str,
     threads: usize,
-    ns_per_element: f64,
+    pub(crate) ns_per_element: f64,
     /// Of the copy, or of the loop of three streams for the sigmoid losses.
-    copy_ns_per_element: f64,
+    pub(crate) copy_ns_per_element: f64,
     ratio_to_copy: f64,
     #[serde(skip)]
-    size: String,
+    pub(crate) size: String,
 }
 
 impl Line {
