@@ -5,12 +5,14 @@
 //! class axis is not the last one, neighbours in memory are rows, not classes. In both cases no step
 //! has to cross lanes. The equation and the class treated apart are those of [`super::softmax`].
 
+use core::ops::Range;
+
 use super::cells::{ADD, Cells, LOSS, WRITE};
 use super::coefficients::{Coefficients, Factors, Number, Sums, Terms, coefficients};
 use super::logit_map::LogitMap;
 use super::softmax::RowTask;
 use crate::hessian::Hessian;
-use crate::math::exp::{UNLIFT, exp_lifted};
+use crate::math::exp::{LIFTED_ONE, UNLIFT, exp_lifted};
 use crate::math::scalar;
 use crate::simd::{Vector, from, from_mut};
 
@@ -48,15 +50,10 @@ impl<V: Vector<Scalar = f32>> LaneSum<V> {
         self.high = sum;
     }
 
-    /// The sum of each lane, in full.
+    /// The sum of each lane, and what was lost.
     #[inline(always)]
-    fn in_full(self) -> [f64; ROWS] {
-        let (high, low) = (lanes_of(self.high), lanes_of(self.low));
-        core::array::from_fn(|lane| {
-            // Once the sum is infinite, what it lost is not a number.
-            let low = if high[lane].is_finite() { low[lane] } else { 0.0 };
-            f64::from(high[lane]) + f64::from(low)
-        })
+    fn parts(self) -> [OfRows; 2] {
+        [lanes_of(self.high), lanes_of(self.low)]
     }
 
     /// Once the sum is infinite, what it lost is not a number.
@@ -65,6 +62,29 @@ impl<V: Vector<Scalar = f32>> LaneSum<V> {
         let infinity = V::splat(token, f32::INFINITY);
         V::select(self.high.less(infinity), self.high + self.low, self.high)
     }
+}
+
+/// What a register of rows adds up to, lane by lane: what a difference is made of has no digits to
+/// spare, so that these are settled in f64.
+struct SumsOfRows {
+    max: OfRows,
+    others: [OfRows; 2],
+    apart_weight: OfRows,
+    weights: [OfRows; 2],
+    gradient_apart_weight: OfRows,
+    gradient_weights: [OfRows; 2],
+    half_distances: [OfRows; 2],
+    /// Of the teacher's exponentials, without the largest.
+    teacher: [OfRows; 2],
+    target_distance: OfRows,
+    apart: OfRows,
+}
+
+/// A sum with what it lost.
+fn in_full([high, low]: &[OfRows; 2], lane: usize) -> f64 {
+    // Once the sum is infinite, what it lost is not a number.
+    let low = if high[lane].is_finite() { low[lane] } else { 0.0 };
+    f64::from(high[lane]) + f64::from(low)
 }
 
 /// The lanes of a register; zeros after the last.
@@ -414,6 +434,55 @@ impl Block<'_> {
         beside.factor = V::splat(token, 1.0) / sum;
     }
 
+    /// Loss, log-sum-exp, lifted sum and probability, weight, and gradient of the class treated apart, of
+    /// the rows of a register. Not for each kind of rows anew: these are hundreds of instructions.
+    #[inline(never)]
+    fn settle_in_full(
+        &self,
+        rows: Range<usize>,
+        all: &SumsOfRows,
+        unit: f64,
+        terms: Terms,
+    ) -> [OfRows; 6] {
+        let mut settled = [[0.0; ROWS]; 6];
+        for (lane, row) in rows.enumerate() {
+            let apart_weight = f64::from(all.apart_weight[lane]);
+            let weights = in_full(&all.weights, lane);
+            let (gradient_apart_weight, gradient_weights) = if self.targets.caffe {
+                let apart = f64::from(all.gradient_apart_weight[lane]);
+                (apart, in_full(&all.gradient_weights, lane))
+            } else {
+                (apart_weight, weights)
+            };
+            let sums = Sums {
+                max: f64::from(all.max[lane]) * unit,
+                apart_distance: 0.0,
+                apart_exp: 1.0,
+                others: in_full(&all.others, lane) * f64::from(UNLIFT),
+                apart_weight,
+                weights,
+                gradient_apart_weight,
+                gradient_weights,
+                distances: 2.0 * in_full(&all.half_distances, lane),
+                target_ln_sum: scalar::log1p(in_full(&all.teacher, lane) * f64::from(UNLIFT)),
+                target_distance: f64::from(all.target_distance[lane]),
+                target_is_other: f64::from(all.apart[lane] - self.targets.labels[row]),
+            };
+            let factors = Factors {
+                loss: f64::from(self.loss_factors[row]),
+                gradient: self.gradient_factors[row],
+            };
+            let Coefficients { loss, log_sum_exp, sum, probability, weight, apart, .. } =
+                coefficients((), sums, terms, factors);
+            let lifted = [sum * f64::from(LIFTED_ONE), probability * f64::from(UNLIFT)];
+            let of_row = [loss, log_sum_exp, lifted[0], lifted[1], weight, apart];
+            for (of_rows, value) in settled.iter_mut().zip(of_row) {
+                of_rows[lane] = value as f32;
+            }
+        }
+        settled
+    }
+
     /// The rows of one register, from `at` on.
     #[inline(always)]
     pub(crate) fn register<V: Vector<Scalar = f32>, Z: LogitMap, P: Plane<V>, const KIND: u8>(
@@ -508,50 +577,19 @@ impl Block<'_> {
             let sums = [pass.distance, pass.exp, others.total(token)];
             self.settle_labels(token, at, max, sums, terms)
         } else {
-            // A difference has no digits to spare: what a row needs once is computed in f64.
-            let (all_max, all_teacher) = (lanes_of(max), beside.others.in_full());
-            let (all_apart_weights, all_others) = (lanes_of(apart_weight), others.in_full());
-            let (all_weights, all_distances) = (weights.in_full(), half_distances.in_full());
-            let all_gradient_apart = lanes_of(gradient_apart_weight);
-            let all_gradient_weights = gradient_weights.in_full();
-            let (all_targets, all_apart) = (lanes_of(target_distance), lanes_of(apart));
-            let mut rows = [[0.0; ROWS]; 6];
-            for lane in 0..V::LANES {
-                let row = at + lane;
-                let caffe = self.targets.caffe;
-                let apart_weight = f64::from(all_apart_weights[lane]);
-                let weights = all_weights[lane];
-                let sums = Sums {
-                    max: f64::from(all_max[lane]) * f64::from(map.unit()),
-                    apart_distance: 0.0,
-                    apart_exp: 1.0,
-                    others: all_others[lane] * f64::from(UNLIFT),
-                    apart_weight,
-                    weights,
-                    gradient_apart_weight: if caffe {
-                        f64::from(all_gradient_apart[lane])
-                    } else {
-                        apart_weight
-                    },
-                    gradient_weights: if caffe { all_gradient_weights[lane] } else { weights },
-                    distances: 2.0 * all_distances[lane],
-                    target_ln_sum: scalar::log1p(all_teacher[lane] * f64::from(UNLIFT)),
-                    target_distance: f64::from(all_targets[lane]),
-                    target_is_other: f64::from(all_apart[lane] - self.targets.labels[row]),
-                };
-                let factors = Factors {
-                    loss: f64::from(self.loss_factors[row]),
-                    gradient: self.gradient_factors[row],
-                };
-                let settled = coefficients((), sums, terms, factors);
-                let Coefficients { loss, log_sum_exp, sum, probability, weight, apart, .. } =
-                    settled;
-                let lifted = [sum * V::ONE_EXP, probability * f64::from(UNLIFT)];
-                let all = [loss, log_sum_exp, lifted[0], lifted[1], weight, apart];
-                for (of_rows, value) in rows.iter_mut().zip(all) {
-                    of_rows[lane] = value as f32;
-                }
-            }
+            let sums = SumsOfRows {
+                max: lanes_of(max),
+                others: others.parts(),
+                apart_weight: lanes_of(apart_weight),
+                weights: weights.parts(),
+                gradient_apart_weight: lanes_of(gradient_apart_weight),
+                gradient_weights: gradient_weights.parts(),
+                half_distances: half_distances.parts(),
+                teacher: beside.others.parts(),
+                target_distance: lanes_of(target_distance),
+                apart: lanes_of(apart),
+            };
+            let rows = self.settle_in_full(at..at + V::LANES, &sums, f64::from(map.unit()), terms);
             let [loss, log_sum_exp, sum, probability, weight, apart] =
                 rows.map(|of_rows| V::load(token, &of_rows, zero));
             let mass = zero;

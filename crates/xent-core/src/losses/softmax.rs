@@ -962,8 +962,8 @@ impl Job<'_> {
         }
     }
 
-    /// Fills in so many rows.
-    #[inline(always)]
+    /// Fills in so many rows. One function for all kernels: nothing here depends on their level.
+    #[inline(never)]
     fn fill(&self, block: &mut Block<'_>, first: usize, rows: usize) {
         // Lanes past the last row are as good as any, without a loss.
         block.live = [1.0; ROWS];
