@@ -5,6 +5,12 @@ use crate::level::Level;
 /// Elements that a leaf of the tree holds at most (one row, if a row has more).
 pub(crate) const LEAF: usize = 1 << 15;
 
+/// Who solves two halves of a problem: one after the other, or on two threads.
+pub trait Join: Sync {
+    /// Runs both, each once, and returns when both are done.
+    fn join(&self, first: &mut (dyn FnMut() + Send), second: &mut (dyn FnMut() + Send));
+}
+
 /// A problem over independent rows.
 ///
 /// A batch is halved until a half has few enough elements, whatever runs it: the tree depends on
@@ -22,6 +28,17 @@ pub trait Batch: Sized + Send {
 
     /// Solves the whole batch with one kernel call: the sum of the losses of its rows.
     fn run_leaf(self, level: Level) -> f64;
+
+    /// Into how many pieces of about a leaf's work a leaf can be cut, for
+    /// [`run_leaf_in_pieces`](Self::run_leaf_in_pieces): more than one only if it is a single long row.
+    fn pieces_per_leaf(&self) -> usize {
+        1
+    }
+
+    /// [`run_leaf`](Self::run_leaf), cut inside its row: the same bits.
+    fn run_leaf_in_pieces(self, level: Level, _: &dyn Join) -> f64 {
+        self.run_leaf(level)
+    }
 
     /// The two halves to solve apart.
     ///

@@ -4,6 +4,7 @@
 //! * [`Level`] says which instructions to use; choose it once.
 //! * [`SoftmaxBatch`] and [`SigmoidBatch`] give the loss and, in the same pass, its gradient.
 //!   Whatever can be wrong with the input is found when they are built.
+//! * [`PartialRow`] is a part of a row that is in several places; parts are merged.
 //! * [`exp`], [`ln`], [`log1p`], [`sigmoid`], [`max`], [`log_sum_exp`], [`softmax`] and
 //!   [`log_softmax`] are the parts that may be of use on their own.
 //!
@@ -24,7 +25,7 @@ mod shape;
 mod simd;
 mod slices;
 
-pub use batch::Batch;
+pub use batch::{Batch, Join};
 pub use buffers::{Buffers, Labels};
 pub use error::Error;
 pub use hessian::Hessian;
@@ -32,8 +33,9 @@ pub use level::Level;
 #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
 pub use level::{Avx2, Avx512};
 pub use losses::{
-    LikelihoodBatch, LikelihoodInput, MultiLabel, Outputs, RowWeights, SigmoidBatch, SigmoidInput,
-    SigmoidOptions, SigmoidTargets, SoftmaxBatch, SoftmaxOptions, SoftmaxTargets, Tally,
+    LikelihoodBatch, LikelihoodInput, LogSumExpBatch, MultiLabel, Outputs, PartialRow, RowWeights,
+    SigmoidBatch, SigmoidInput, SigmoidOptions, SigmoidTargets, SoftmaxBatch, SoftmaxOptions,
+    SoftmaxTargets, Tally,
 };
 pub use shape::Shape;
 pub use slices::{exp, ln, log_softmax, log_sum_exp, log1p, max, sigmoid, softmax};

@@ -129,6 +129,16 @@ impl Shape {
         Self { outer, ..self }
     }
 
+    /// How many rows (blocks) have at most so many elements together; at least one.
+    pub(crate) fn blocks_per_leaf(&self, leaf: usize) -> usize {
+        (leaf / (self.classes * self.inner).max(1)).max(1)
+    }
+
+    /// Into how many pieces of a leaf's size a row can be cut; one if it is not contiguous.
+    pub(crate) fn pieces_of_row(&self, leaf: usize) -> usize {
+        if self.inner == 1 { (self.classes / leaf).max(1) } else { 1 }
+    }
+
     /// Where the logit of a class of a row is among the logits.
     #[must_use]
     pub fn logit_place(&self, row: usize, class: usize) -> usize {

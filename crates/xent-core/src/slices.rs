@@ -2,11 +2,18 @@
 
 use crate::dispatch::Kernel;
 use crate::error::{Error, check_length};
+use crate::kernel::cells::{Cells, WRITE};
 use crate::kernel::elementwise::{Function, map};
-use crate::kernel::{reduce, softmax};
+use crate::kernel::logit_map::Identity;
+use crate::kernel::passes::{Gradient, PutGradient, Source};
+use crate::kernel::reduce;
+use crate::kernel::row_sums::RowSums;
+use crate::kernel::softmax::Rows;
+use crate::kernel::targets::NoTargets;
 use crate::level::Level;
 use crate::math;
-use crate::simd::{Lanes, Simd};
+use crate::math::exp::UNLIFT;
+use crate::simd::{Lanes, Simd, Vector};
 
 macro_rules! elementwise {
     ($($(#[$doc:meta])* $name:ident = $math:expr;)*) => {
@@ -114,27 +121,7 @@ pub fn max(level: Level, x: &[f32]) -> f32 {
 /// ```
 #[must_use]
 pub fn log_sum_exp(level: Level, x: &[f32]) -> f32 {
-    struct LogSumExp<'a>(&'a [f32]);
-    impl Kernel for LogSumExp<'_> {
-        type Output = f32;
-
-        #[inline(always)]
-        fn run<S: Simd>(self, simd: S) -> f32 {
-            softmax::log_sum_exp::<S::F32>(simd, self.0)
-        }
-    }
-    level.run(LogSumExp(x))
-}
-
-struct Distribution<'a, const LOG: bool>(&'a [f32], &'a mut [f32]);
-
-impl<const LOG: bool> Kernel for Distribution<'_, LOG> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        softmax::distribution::<S::F32, LOG>(simd, self.0, self.1);
-    }
+    Rows { level, join: None }.log_sum_exp(x)
 }
 
 /// The softmax of one row, `e^x / Σ e^x`.
@@ -150,7 +137,15 @@ impl<const LOG: bool> Kernel for Distribution<'_, LOG> {
 /// [`Error::Length`] if `out` is not as long as `x`.
 pub fn softmax(level: Level, x: &[f32], out: &mut [f32]) -> Result<(), Error> {
     check_length("output", x.len(), out.len())?;
-    level.run(Distribution::<false>(x, out));
+    let Some(sums) = (Rows { level, join: None }).sums(x, NoTargets, Identity) else {
+        infinite_row(x, out, [0.0, 1.0]);
+        return Ok(());
+    };
+    let factors = [(f64::from(UNLIFT) / sums.sum()) as f32, 0.0];
+    let gradient = Gradient { targets: NoTargets, map: Identity, max: sums.max, factors };
+    let cells = Cells::<WRITE>::beside(x, out);
+    let source = Source::Logits;
+    level.run(PutGradient { gradient, cells, first: 0, source, settled: [None; 2] });
     Ok(())
 }
 
@@ -167,6 +162,44 @@ pub fn softmax(level: Level, x: &[f32], out: &mut [f32]) -> Result<(), Error> {
 /// [`Error::Length`] if `out` is not as long as `x`.
 pub fn log_softmax(level: Level, x: &[f32], out: &mut [f32]) -> Result<(), Error> {
     check_length("output", x.len(), out.len())?;
-    level.run(Distribution::<true>(x, out));
+    match (Rows { level, join: None }).sums(x, NoTargets, Identity) {
+        Some(sums) => level.run(LogSoftmax { x, sums, out }),
+        None => infinite_row(x, out, [f32::NEG_INFINITY, 0.0]),
+    }
     Ok(())
+}
+
+struct LogSoftmax<'a> {
+    x: &'a [f32],
+    sums: RowSums,
+    out: &'a mut [f32],
+}
+
+impl Kernel for LogSoftmax<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let absent = S::F32::splat(simd, f32::NEG_INFINITY);
+        let max = S::F32::splat(simd, self.sums.max);
+        let ln_sum = S::F32::splat(simd, self.sums.ln_sum() as f32);
+        let chunks = self.x.chunks(S::F32::LANES).zip(self.out.chunks_mut(S::F32::LANES));
+        for (x, out) in chunks {
+            (S::F32::load(simd, x, absent) - max - ln_sum).store(out);
+        }
+    }
+}
+
+/// A row whose largest logit is not finite, from the values of an impossible and of a certain class.
+#[cold]
+fn infinite_row(x: &[f32], out: &mut [f32], [impossible, certain]: [f32; 2]) {
+    let infinite = x.iter().filter(|x| **x == f32::INFINITY).count();
+    let defined = infinite == 1 && !x.iter().any(|x| x.is_nan());
+    for (&x, out) in x.iter().zip(out) {
+        *out = match (defined, x == f32::INFINITY) {
+            (false, _) => f32::NAN,
+            (true, true) => certain,
+            (true, false) => impossible,
+        };
+    }
 }

@@ -3,9 +3,15 @@
 //! A batch is cut by a tree that depends on its shape alone ([`Batch::halves`]), and the parts are
 //! added up along that tree, so the result has the same bits for any number of threads, and the
 //! same as [`Batch::run`] on one.
+//!
+//! Where there are fewer than four rows for each thread and at least 2^17 classes, the rows themselves
+//! are cut, along the fixed tree of their tiles: [`xent_core::LogSumExpBatch`], and
+//! [`xent_core::SoftmaxBatch`] with labels as targets (with class weights, ignored labels, focal loss
+//! and z-loss; not with label smoothing or a soft cap, nor where predicted classes or second
+//! derivatives are wanted). Its class axis must be the last.
 #![forbid(unsafe_code)]
 
-use xent_core::{Batch, Level};
+use xent_core::{Batch, Join, Level};
 
 /// Solves a batch on the threads of the current rayon pool: the sum of the losses of its rows.
 ///
@@ -23,17 +29,40 @@ use xent_core::{Batch, Level};
 /// # Ok::<(), xent_core::Error>(())
 /// ```
 pub fn run<B: Batch>(batch: B, level: Level) -> f64 {
-    if batch.parts() / batch.parts_per_leaf() < WORTH_A_THREAD {
+    let inside = batch.pieces_per_leaf() >= WORTH_A_THREAD && {
+        let threads = rayon::current_num_threads();
+        threads > 1 && batch.parts() < ROWS_PER_THREAD * threads
+    };
+    run_part(batch, level, inside)
+}
+
+/// With `inside`, also cuts leaves.
+fn run_part<B: Batch>(batch: B, level: Level, inside: bool) -> f64 {
+    if !inside && batch.parts() / batch.parts_per_leaf() < WORTH_A_THREAD {
         return batch.run(level);
     }
     match batch.halves() {
         Ok((first, second)) => {
-            let (first, second) = rayon::join(|| run(first, level), || run(second, level));
+            let (first, second) =
+                rayon::join(|| run_part(first, level, inside), || run_part(second, level, inside));
             first + second
         }
+        Err(leaf) if inside => leaf.run_leaf_in_pieces(level, &Threads),
         Err(leaf) => leaf.run_leaf(level),
     }
 }
+
+/// Those of the current pool.
+struct Threads;
+
+impl Join for Threads {
+    fn join(&self, first: &mut (dyn FnMut() + Send), second: &mut (dyn FnMut() + Send)) {
+        rayon::join(first, second);
+    }
+}
+
+/// Rows for each thread from which on no row is cut: there are enough to keep all threads at work.
+const ROWS_PER_THREAD: usize = 4;
 
 /// Leaves below which a part is not cut further: waking a thread costs tens of microseconds, and a leaf
 /// of 2^15 elements takes 5 µs (long rows) to 60 µs (rows of two or three classes).

@@ -1,6 +1,9 @@
 //! The number of threads changes nothing.
 
-use xent_core::{Batch, Buffers, Labels, Level, SigmoidBatch, SoftmaxBatch, SoftmaxTargets};
+use xent_core::{
+    Batch, Buffers, Labels, Level, LogSumExpBatch, Outputs, RowWeights, Shape, SigmoidBatch,
+    SoftmaxBatch, SoftmaxOptions, SoftmaxTargets,
+};
 
 /// Logits that are spread, reproducible and of no particular pattern.
 fn logits(count: usize) -> Vec<f32> {
@@ -40,6 +43,104 @@ fn any_number_of_threads_returns_the_same_bits() {
                     solve(Some(threads)) == serial,
                     "{rows} x {classes} at {level} with {threads} threads differs"
                 );
+            }
+        }
+    }
+}
+
+/// All NaN are one.
+fn bits(x: f32) -> u32 {
+    if x.is_nan() { u32::MAX } else { x.to_bits() }
+}
+
+#[test]
+fn few_long_rows_have_the_bits_of_one_thread() {
+    let (classes, stride) = (300_001, 300_010);
+    for rows in [1, 3] {
+        let shape = Shape::rows(rows, classes).and_then(|shape| shape.with_strides(stride, stride));
+        let shape = shape.expect("not too large");
+        let plain = logits((rows - 1) * stride + classes);
+        let label = 200_000;
+        let labels = vec![label as i64; rows];
+        let weights = vec![0.7; rows];
+        let absent = f32::NEG_INFINITY;
+        let ends = [(0, 0.0), (9, f32::NAN), (9, f32::INFINITY), (label, absent), (label, 3.0)];
+        let odd = ends.iter().map(|&(at, value)| {
+            let mut x = plain.clone();
+            x[at] = value;
+            x
+        });
+        let masked = odd.clone().take(1).map(|mut x| {
+            x[..classes].fill(absent);
+            x
+        });
+        let options = [
+            SoftmaxOptions::default(),
+            SoftmaxOptions { focal_gamma: 2.0, z_loss: 1e-3, ..Default::default() },
+            SoftmaxOptions { ignore_index: Some(label as i64), ..Default::default() },
+            SoftmaxOptions { label_smoothing: 0.1, ..Default::default() },
+        ];
+        for (case, x) in odd.chain(masked).enumerate() {
+            for level in Level::available() {
+                for (kind, options) in options.into_iter().enumerate() {
+                    if case != 0 && kind != 0 {
+                        continue;
+                    }
+                    for mode in 0..4 {
+                        let solve = |threads: Option<usize>| {
+                            let mut gradient =
+                                if mode == 3 { x.clone() } else { vec![0.25; x.len()] };
+                            let mut log_sum_exp = vec![0.0; rows];
+                            let mut losses = vec![0.0; rows];
+                            let mut alone = vec![0.0; rows];
+                            let buffers = match mode {
+                                0 => Buffers::Loss(&x),
+                                1 => Buffers::Gradient(&x, &mut gradient),
+                                2 => Buffers::Accumulate(&x, &mut gradient),
+                                _ => Buffers::InPlace(&mut gradient),
+                            };
+                            let targets = SoftmaxTargets::Index(Labels::from(labels.as_slice()));
+                            let outputs = Outputs {
+                                losses: &mut losses,
+                                log_sum_exp: &mut log_sum_exp,
+                                ..Default::default()
+                            };
+                            let weights =
+                                RowWeights { scale: 0.3, sample_weights: &weights, upstream: &[] };
+                            let batch =
+                                SoftmaxBatch::with_options(buffers, shape, targets, options)
+                                    .and_then(|batch| batch.with_weights(weights))
+                                    .and_then(|batch| batch.with_outputs(outputs))
+                                    .expect("a valid batch");
+                            let sums = LogSumExpBatch::new(&x, shape, &mut alone).expect("valid");
+                            let sums = match threads {
+                                None => [batch.run(level), sums.run(level)],
+                                Some(threads) => rayon::ThreadPoolBuilder::new()
+                                    .num_threads(threads)
+                                    .build()
+                                    .expect("threads to run on")
+                                    .install(|| {
+                                        [
+                                            xent_rayon::run(batch, level),
+                                            xent_rayon::run(sums, level),
+                                        ]
+                                    }),
+                            };
+                            let outputs = losses.into_iter().chain(log_sum_exp).chain(alone);
+                            let numbers = gradient.into_iter().chain(outputs).map(bits);
+                            // All NaN are one.
+                            let sums = sums.map(|sum| if sum.is_nan() { 0 } else { sum.to_bits() });
+                            (sums, numbers.collect::<Vec<_>>())
+                        };
+                        let serial = solve(None);
+                        for threads in [1, 2, 3, 4] {
+                            assert!(
+                                solve(Some(threads)) == serial,
+                                "case {case}, kind {kind}, mode {mode} at {level} with {threads} threads"
+                            );
+                        }
+                    }
+                }
             }
         }
     }

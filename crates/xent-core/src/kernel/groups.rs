@@ -7,8 +7,9 @@
 use super::cells::{ADD, Cells, LOSS, WRITE};
 use super::lanes::{Block, BlockResults, OfRows, ROWS};
 use super::logit_map::Identity;
+use super::passes::{Gradient, tile_exps};
 use super::reduce::max;
-use super::softmax::{RowTask, gradient, gradient_past_caches, tile_exps};
+use super::softmax::RowTask;
 use super::sum::{TILE, totals};
 use super::targets::NoTargets;
 use crate::math::exp::exp_lifted;
@@ -134,18 +135,19 @@ pub(crate) fn run<V: Lanes<Scalar = f32>, const MODE: u8>(
         }
         let mut cells = places.row(cells, row, block.classes);
         let there = if MODE == ADD { cells.gradient_of(label(row)) } else { 0.0 };
-        let (factors, max) = ([probability[row], 0.0], maxima[row]);
+        let gradient = Gradient {
+            targets: NoTargets,
+            map: Identity,
+            max: maxima[row],
+            factors: [probability[row], 0.0],
+        };
         let row_cells = cells.reborrow();
         if streams {
-            gradient_past_caches::<V, _, _, MODE>(
-                token, row_cells, NoTargets, Identity, max, factors,
-            );
+            gradient.put_past_caches::<V, MODE>(token, row_cells, 0);
         } else if MODE == WRITE {
-            gradient::<V, _, _, MODE, false>(
-                token, row_cells, 0, NoTargets, Identity, max, factors,
-            );
+            gradient.put::<V, MODE, false>(token, row_cells, 0);
         } else {
-            gradient::<V, _, _, MODE, true>(token, row_cells, 0, NoTargets, Identity, max, factors);
+            gradient.put::<V, MODE, true>(token, row_cells, 0);
         }
         cells.set_one(label(row), there + of_label[row]);
     }

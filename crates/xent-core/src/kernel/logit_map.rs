@@ -5,7 +5,7 @@ use crate::simd::Vector;
 
 /// A non-decreasing function of a logit, `z(x)`, and a unit that distances between two `z` are
 /// measured in: the softmax is that of `z(x) * unit`.
-pub(crate) trait LogitMap: Copy {
+pub(crate) trait LogitMap: Copy + Send + Sync {
     /// Whether `z(x) = x`, so that a gradient by `z` is one by `x`.
     const IDENTITY: bool;
 

@@ -15,7 +15,7 @@ pub(crate) struct Spike {
 ///
 /// One class of the row is always treated apart from the others (see [`super::softmax`]); the
 /// kernel asks for its weight alone, and for the others by the vector.
-pub(crate) trait Targets: Copy {
+pub(crate) trait Targets: Copy + Send + Sync {
     /// Whether classes other than the spike's can have weights.
     const SPREAD: bool;
 

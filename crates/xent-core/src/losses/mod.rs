@@ -1,12 +1,16 @@
 //! The fused losses, as batches.
 
 mod likelihood;
+mod log_sum_exp;
 mod odd_row;
+mod partial_row;
 mod rows;
 mod sigmoid;
 mod softmax;
 
 pub use likelihood::{LikelihoodBatch, LikelihoodInput};
+pub use log_sum_exp::LogSumExpBatch;
+pub use partial_row::PartialRow;
 pub use rows::{Outputs, RowWeights, Tally};
 pub use sigmoid::{SigmoidBatch, SigmoidInput, SigmoidOptions, SigmoidTargets};
 pub use softmax::{MultiLabel, SoftmaxBatch, SoftmaxOptions, SoftmaxTargets};

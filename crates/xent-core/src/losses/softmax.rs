@@ -1,7 +1,7 @@
 //! The softmax losses.
 
 use super::rows::{Outputs, RowWeights, Tally};
-use crate::batch::{Batch, LEAF};
+use crate::batch::{Batch, Join, LEAF};
 use crate::buffers::{Buffers, Labels};
 use crate::dispatch::Kernel;
 use crate::error::{Error, check_length};
@@ -14,7 +14,7 @@ use crate::kernel::lanes::{
     Registers, SPREAD, TEACHER,
 };
 use crate::kernel::logit_map::{Identity, LogitMap, SoftCap, Temperature};
-use crate::kernel::softmax::{self, RowTask};
+use crate::kernel::softmax::{Place, RowTask, Rows};
 use crate::kernel::targets::{Label, NoTargets, Spike, Spread, Targets, Teacher};
 use crate::kernel::transpose::{RowPlaces, from_columns, to_columns};
 use crate::level::Level;
@@ -266,8 +266,7 @@ impl<'a> SoftmaxBatch<'a> {
                 check_length("teacher's logits", shape.elements(), values.len())?;
             }
         }
-        let elements = shape.elements();
-        let job = Job { shape, targets, options, weights: RowWeights::default(), elements };
+        let job = Job { options, ..Job::new(shape, targets) };
         Ok(Self { buffers, job, outputs: Outputs::default() })
     }
 
@@ -346,14 +345,25 @@ impl<'a> SoftmaxBatch<'a> {
     }
 }
 
+impl SoftmaxBatch<'_> {
+    fn run_on(self, level: Level, join: Option<&dyn Join>) -> f64 {
+        let Self { buffers, job, outputs } = self;
+        match buffers {
+            Buffers::Loss(x) => job.run(level, join, Cells::loss(x), outputs),
+            Buffers::Gradient(x, g) => job.run(level, join, Cells::<WRITE>::beside(x, g), outputs),
+            Buffers::InPlace(x) => job.run(level, join, Cells::<WRITE>::in_place(x), outputs),
+            Buffers::Accumulate(x, g) => job.run(level, join, Cells::<ADD>::beside(x, g), outputs),
+        }
+    }
+}
+
 impl Batch for SoftmaxBatch<'_> {
     fn parts(&self) -> usize {
         self.job.shape.outer
     }
 
     fn parts_per_leaf(&self) -> usize {
-        let Shape { classes, inner, .. } = self.job.shape;
-        (LEAF / (classes * inner).max(1)).max(1)
+        self.job.shape.blocks_per_leaf(LEAF)
     }
 
     fn split_at(self, part: usize) -> (Self, Self) {
@@ -399,13 +409,18 @@ impl Batch for SoftmaxBatch<'_> {
     }
 
     fn run_leaf(self, level: Level) -> f64 {
-        let Self { buffers, job, outputs } = self;
-        match buffers {
-            Buffers::Loss(x) => job.run(level, Cells::loss(x), outputs),
-            Buffers::Gradient(x, g) => job.run(level, Cells::<WRITE>::beside(x, g), outputs),
-            Buffers::InPlace(x) => job.run(level, Cells::<WRITE>::in_place(x), outputs),
-            Buffers::Accumulate(x, g) => job.run(level, Cells::<ADD>::beside(x, g), outputs),
-        }
+        self.run_on(level, None)
+    }
+
+    fn pieces_per_leaf(&self) -> usize {
+        // Other kinds are rarely so long, and each would be compiled once more for every level.
+        let split = self.job.of_one_class(&self.outputs) && self.job.options.soft_cap == 0.0;
+        if split { self.job.shape.pieces_of_row(LEAF) } else { 1 }
+    }
+
+    fn run_leaf_in_pieces(self, level: Level, join: &dyn Join) -> f64 {
+        let join = (self.pieces_per_leaf() > 1).then_some(join);
+        self.run_on(level, join)
     }
 }
 
@@ -429,6 +444,14 @@ pub(super) struct Plan {
     /// What dense targets are multiplied with.
     pub(super) keep: f64,
     pub(super) factors: Factors<f64>,
+}
+
+impl<'a> Job<'a> {
+    /// Without options; targets are not checked.
+    pub(super) fn new(shape: Shape, targets: SoftmaxTargets<'a>) -> Self {
+        let (options, weights) = (SoftmaxOptions::default(), RowWeights::default());
+        Self { shape, targets, options, weights, elements: shape.elements() }
+    }
 }
 
 impl Job<'_> {
@@ -492,37 +515,43 @@ impl Job<'_> {
         plan
     }
 
+    /// Whether the label is the only class that is wanted of a row, beside its gradient.
+    fn of_one_class(&self, outputs: &Outputs<'_>) -> bool {
+        matches!(self.targets, SoftmaxTargets::Index(_))
+            && self.options.label_smoothing == 0.0
+            && outputs.predicted.is_empty()
+            && outputs.hessian.is_empty()
+    }
+
     /// The one place that chooses how the rows are computed: by the shape and the kind of the loss
     /// alone, so that a row has the same bits alone and in a batch.
-    fn run<const MODE: u8>(
+    pub(super) fn run<const MODE: u8>(
         self,
         level: Level,
+        join: Option<&dyn Join>,
         cells: Cells<'_, MODE>,
         outputs: Outputs<'_>,
     ) -> f64 {
         let Self { options, targets, .. } = self;
         let by_lanes = self.shape.inner != 1 || self.shape.classes <= lanes::CLASSES;
-        let any_class = !outputs.predicted.is_empty() || !outputs.hessian.is_empty();
-        let one_class = matches!(targets, SoftmaxTargets::Index(_))
-            && options.label_smoothing == 0.0
-            && !any_class;
+        let one_class = self.of_one_class(&outputs);
         if let SoftmaxTargets::Teacher(_, temperature) = targets {
             let map = Temperature { inverse: 1.0 / temperature };
             let leaf = Leaf::<_, TEACHER, MODE> { job: self, cells, outputs, map };
-            leaf.run_on(level, by_lanes)
+            leaf.run_on(level, join, by_lanes)
         } else if options.soft_cap != 0.0 {
             let map = SoftCap { cap: options.soft_cap };
-            Leaf::<_, SPREAD, MODE> { job: self, cells, outputs, map }.run_on(level, by_lanes)
+            Leaf::<_, SPREAD, MODE> { job: self, cells, outputs, map }.run_on(level, join, by_lanes)
         } else if one_class {
             let leaf = Leaf::<_, LABEL, MODE> { job: self, cells, outputs, map: Identity };
             if !by_lanes && groups::serve(self.shape.classes) {
                 level.run(ByGroups(leaf))
             } else {
-                leaf.run_on(level, by_lanes)
+                leaf.run_on(level, join, by_lanes)
             }
         } else {
             let leaf = Leaf::<_, SPREAD, MODE> { job: self, cells, outputs, map: Identity };
-            leaf.run_on(level, by_lanes)
+            leaf.run_on(level, join, by_lanes)
         }
     }
 }
@@ -536,35 +565,28 @@ struct Leaf<'a, 'o, Z, const KIND: u8, const MODE: u8> {
 }
 
 impl<Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, Z, KIND, MODE> {
-    fn run_on(self, level: Level, by_lanes: bool) -> f64 {
-        if by_lanes { level.run(ByLanes(self)) } else { level.run(ByRows(self)) }
+    fn run_on(self, level: Level, join: Option<&dyn Join>, by_lanes: bool) -> f64 {
+        if by_lanes { level.run(ByLanes(self)) } else { self.by_rows(Rows { level, join }) }
+    }
+
+    /// One row after the other.
+    fn by_rows(self, rows: Rows<'_>) -> f64 {
+        let task = self.task();
+        let Leaf { job, mut cells, mut outputs, .. } = self;
+        let Shape { classes, logits_stride, gradient_stride, .. } = job.shape;
+        let mut sum = 0.0;
+        for row in 0..job.shape.row_count() {
+            let plan = job.plan(row);
+            let cells = cells.part(row * logits_stride, row * gradient_stride, classes);
+            sum += job.row::<Z, KIND, MODE>(rows, row, &plan, cells, task, &mut outputs);
+        }
+        sum
     }
 
     fn task(&self) -> RowTask<Z> {
         let SoftmaxOptions { focal_gamma, z_loss, .. } = self.job.options;
         let terms = Terms { gamma: focal_gamma, z_loss };
         RowTask { map: self.map, terms, stream: self.job.elements >= STREAM_FROM }
-    }
-}
-
-/// One row after the other.
-struct ByRows<L>(L);
-
-impl<Z: LogitMap, const KIND: u8, const MODE: u8> Kernel for ByRows<Leaf<'_, '_, Z, KIND, MODE>> {
-    type Output = f64;
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) -> f64 {
-        let task = self.0.task();
-        let Leaf { job, mut cells, mut outputs, .. } = self.0;
-        let Shape { classes, logits_stride, gradient_stride, .. } = job.shape;
-        let mut sum = 0.0;
-        for row in 0..job.shape.row_count() {
-            let plan = job.plan(row);
-            let cells = cells.part(row * logits_stride, row * gradient_stride, classes);
-            sum += job.row::<S, Z, KIND, MODE>(simd, row, &plan, cells, task, &mut outputs);
-        }
-        sum
     }
 }
 
@@ -599,10 +621,9 @@ impl<const MODE: u8> Kernel for ByGroups<Leaf<'_, '_, Identity, LABEL, MODE>> {
 }
 
 impl Job<'_> {
-    #[inline(always)]
-    fn row<S: Simd, Z: LogitMap, const KIND: u8, const MODE: u8>(
+    fn row<Z: LogitMap, const KIND: u8, const MODE: u8>(
         &self,
-        simd: S,
+        rows: Rows<'_>,
         row: usize,
         plan: &Plan,
         mut cells: Cells<'_, MODE>,
@@ -619,8 +640,8 @@ impl Job<'_> {
         let spike = plan.label.map(|class| Spike { class, weight: plan.spike });
         let factors = plan.factors;
         let done = match KIND {
-            LABEL => self.kernel_row::<S, _, Z, MODE>(
-                simd,
+            LABEL => self.kernel_row::<_, Z, MODE>(
+                rows,
                 (row, factors),
                 cells.reborrow(),
                 Label(spike),
@@ -628,12 +649,7 @@ impl Job<'_> {
                 outputs,
             ),
             TEACHER => {
-                let teacher = softmax::row_sums::<S::F32, _, Z, LOSS>(
-                    simd,
-                    &mut Cells::loss(dense),
-                    NoTargets,
-                    task.map,
-                );
+                let teacher = rows.sums(dense, NoTargets, task.map);
                 teacher.and_then(|sums| {
                     let targets = Teacher {
                         logits: dense,
@@ -643,8 +659,8 @@ impl Job<'_> {
                         ln_sum: sums.ln_sum(),
                         class_weights: options.class_weights,
                     };
-                    self.kernel_row::<S, _, Z, MODE>(
-                        simd,
+                    self.kernel_row::<_, Z, MODE>(
+                        rows,
                         (row, factors),
                         cells.reborrow(),
                         targets,
@@ -662,8 +678,8 @@ impl Job<'_> {
                     class_weights: options.class_weights,
                     per_label: self.is_caffe().then_some(plan.keep as f32),
                 };
-                self.kernel_row::<S, _, Z, MODE>(
-                    simd,
+                self.kernel_row::<_, Z, MODE>(
+                    rows,
                     (row, factors),
                     cells.reborrow(),
                     targets,
@@ -678,10 +694,9 @@ impl Job<'_> {
         }
     }
 
-    #[inline(always)]
-    fn kernel_row<S: Simd, T: Targets, Z: LogitMap, const MODE: u8>(
+    fn kernel_row<T: Targets, Z: LogitMap, const MODE: u8>(
         &self,
-        simd: S,
+        rows: Rows<'_>,
         (row, factors): (usize, Factors<f64>),
         cells: Cells<'_, MODE>,
         targets: T,
@@ -691,15 +706,8 @@ impl Job<'_> {
         let classes = self.shape.classes;
         let curvature = outputs.convention.softmax(factors.gradient, classes);
         let hessian = outputs.hessian.get_mut(row * classes..(row + 1) * classes);
-        let result = softmax::row::<S::F32, T, Z, MODE>(
-            simd,
-            cells,
-            targets,
-            task,
-            factors,
-            curvature,
-            hessian.unwrap_or(&mut []),
-        )?;
+        let place = Place { cells, hessian: hessian.unwrap_or(&mut []), curvature };
+        let result = rows.row(place, targets, task, factors)?;
         outputs.put_row(row, result.loss, result.log_sum_exp, result.apart);
         Some(result.loss)
     }

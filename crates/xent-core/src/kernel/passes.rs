@@ -1,0 +1,451 @@
+//! The passes over the logits of a row: exponentials and their sums, gradient, second derivatives.
+//!
+//! Each is a kernel of its own, compiled apart from the others; a row's own arithmetic is between them, in
+//! f64.
+
+use super::cells::{ADD, Cells, STREAM, WRITE};
+use super::logit_map::LogitMap;
+use super::reduce::{max, position};
+use super::row_sums::{Apart, RowSums};
+use super::sum::{StripedSum, TILE};
+use super::targets::Targets;
+use crate::dispatch::Kernel;
+use crate::hessian::Curvature;
+use crate::math::exp::{LIFTED_ONE, UNLIFT, exp_lifted};
+use crate::math::scalar;
+use crate::simd::{LINE, Lanes, PANEL, STRIPES, Simd, Vector, from, from_mut};
+
+/// The numbers of the classes of a panel.
+const LANE_NUMBERS: [f32; PANEL] = {
+    let mut numbers = [0.0; PANEL];
+    let mut i = 0;
+    while i < PANEL {
+        numbers[i] = i as f32;
+        i += 1;
+    }
+    numbers
+};
+
+/// One register of the four rows of a panel.
+#[inline(always)]
+fn column<V: Lanes>(rows: &[[V::Stripes; 3]; 4], kind: usize, register: usize) -> [V; 4] {
+    let [a, b, c, d] = rows;
+    [a, b, c, d].map(|row| row[kind].as_ref()[register])
+}
+
+/// The second pass over a tile: exponentials, kept in the gradient's place, and their sums.
+pub(crate) struct ExpSum<V: Lanes, T, Z> {
+    token: V::Token,
+    targets: T,
+    map: Z,
+    max: V,
+    /// Of the exponentials, without the class treated apart.
+    pub(crate) others: StripedSum<V>,
+    weights: StripedSum<V>,
+    half_distances: StripedSum<V>,
+}
+
+impl<V: Lanes<Scalar = f32>, T: Targets, Z: LogitMap> ExpSum<V, T, Z> {
+    /// One panel (a whole one, or the last classes of the row) whose first class is `first`. With
+    /// `HOLE`, the class of that number in the panel is left out of the sums.
+    #[inline(always)]
+    fn panel<const MODE: u8, const HOLE: bool>(
+        &mut self,
+        mut cells: Cells<'_, MODE>,
+        first: usize,
+        hole: usize,
+    ) {
+        let token = self.token;
+        if !HOLE {
+            // While the exponentials keep the arithmetic busy, the memory fetches the next tile.
+            for line in 0..PANEL / LINE {
+                V::prefetch(token, cells.logits(), TILE + line * LINE);
+            }
+        }
+        let rows = [
+            self.row_of_panel::<MODE, HOLE>(&mut cells, first, 0, hole),
+            self.row_of_panel::<MODE, HOLE>(&mut cells, first, STRIPES, hole),
+            self.row_of_panel::<MODE, HOLE>(&mut cells, first, 2 * STRIPES, hole),
+            self.row_of_panel::<MODE, HOLE>(&mut cells, first, 3 * STRIPES, hole),
+        ];
+        for register in 0..STRIPES / V::LANES {
+            self.others.add(register, column(&rows, 0, register));
+            if T::SPREAD {
+                self.weights.add(register, column(&rows, 1, register));
+                self.half_distances.add(register, column(&rows, 2, register));
+            }
+        }
+    }
+
+    /// The next classes of a panel, one for each stripe while there are so many.
+    #[inline(always)]
+    fn row_of_panel<const MODE: u8, const HOLE: bool>(
+        &self,
+        cells: &mut Cells<'_, MODE>,
+        first: usize,
+        at: usize,
+        hole: usize,
+    ) -> [V::Stripes; 3] {
+        if let Some(cells) = cells.take_whole::<STRIPES>() {
+            return self.stripes::<MODE, HOLE, true>(cells, first, at, hole);
+        }
+        let rest = cells.take_front(STRIPES);
+        if rest.len() == 0 {
+            return [V::splat(self.token, 0.0).stripes(); 3];
+        }
+        self.stripes::<MODE, HOLE, false>(rest, first, at, hole)
+    }
+
+    /// All whole panels that there are, taken off: the class after the last of them.
+    #[inline(always)]
+    fn whole_panels<const MODE: u8>(
+        &mut self,
+        cells: &mut Cells<'_, MODE>,
+        mut first: usize,
+    ) -> usize {
+        while let Some(panel) = cells.take_whole::<PANEL>() {
+            self.panel::<MODE, false>(panel, first, 0);
+            first += PANEL;
+        }
+        first
+    }
+
+    /// A panel with a hole or without an end, if there is one.
+    #[inline(always)]
+    fn last_panel<const MODE: u8>(&mut self, cells: Cells<'_, MODE>, first: usize, hole: usize) {
+        if cells.len() != 0 {
+            self.panel::<MODE, true>(cells, first, hole);
+        }
+    }
+
+    /// A class for each stripe (or with `WHOLE` false, fewer), from `at` of the panel on: their
+    /// exponentials, weights and half of their distances times weights.
+    #[inline(always)]
+    fn stripes<const MODE: u8, const HOLE: bool, const WHOLE: bool>(
+        &self,
+        mut cells: Cells<'_, MODE>,
+        first: usize,
+        at: usize,
+        hole: usize,
+    ) -> [V::Stripes; 3] {
+        let token = self.token;
+        let absent = V::splat(token, f32::NEG_INFINITY);
+        let zero = V::splat(token, 0.0);
+        let hole = V::splat(token, hole as f32);
+        let length = if WHOLE { STRIPES } else { cells.len() };
+        let end = V::splat(token, (at + length) as f32);
+        let (mut exps, mut weights, mut half_distances) =
+            (zero.stripes(), zero.stripes(), zero.stripes());
+        for register in 0..STRIPES / V::LANES {
+            let lane = register * V::LANES;
+            if lane >= length {
+                break;
+            }
+            let class = first + at + lane;
+            let mut x = cells.load(token, lane, absent);
+            let mut q = zero;
+            if T::SPREAD {
+                q = self.targets.load(token, class);
+            }
+            if HOLE {
+                // The class treated apart, and the lanes past the last class.
+                let number = V::load(token, from(&LANE_NUMBERS, at + lane), zero);
+                let here = number.equal(hole);
+                x = V::select(here, absent, x);
+                if T::SPREAD {
+                    q = V::select(here, zero, V::select(number.less(end), q, zero));
+                }
+            }
+            let z = self.map.of(token, x);
+            let e = exp_lifted(token, self.map.exponent(token, z, self.max));
+            if Z::IDENTITY {
+                cells.keep(lane, e);
+            }
+            exps.as_mut()[register] = e;
+            if T::SPREAD {
+                weights.as_mut()[register] = q;
+                let mut half = self.map.half_distance(token, z, self.max);
+                if T::OF_LOGITS {
+                    let of_target = self.targets.distance::<V>(token, class);
+                    half = half - of_target * V::splat(token, 0.5);
+                }
+                half_distances.as_mut()[register] = V::select(q.equal(zero), zero, q * half);
+            }
+        }
+        [exps, weights, half_distances]
+    }
+}
+
+/// The sums of one tile whose first class is `first`; `None` if its maximum is not finite.
+///
+/// With [`WRITE`] the exponentials are left in the gradient's place, `2^32` times too large.
+pub(crate) struct TileSums<'a, T, Z, const MODE: u8> {
+    pub(crate) tile: Cells<'a, MODE>,
+    pub(crate) first: usize,
+    pub(crate) targets: T,
+    pub(crate) map: Z,
+}
+
+impl<T: Targets, Z: LogitMap, const MODE: u8> Kernel for TileSums<'_, T, Z, MODE> {
+    type Output = Option<RowSums>;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> Option<RowSums> {
+        let Self { mut tile, first, targets, map } = self;
+        let largest = max::<S::F32>(simd, tile.logits());
+        if !largest.is_finite() {
+            return None;
+        }
+        let position = if T::APART_IS_SPIKE {
+            let label = targets.spike().and_then(|spike| spike.class.checked_sub(first));
+            label.filter(|&at| at < tile.len())
+        } else {
+            position::<S::F32>(simd, tile.logits(), largest)
+        };
+        let apart = position.and_then(|at| {
+            let logit = map.of_one::<S::F32>(simd, *tile.logits().get(at)?);
+            let class = first + at;
+            let (weight, target_distance) = (targets.weight(class), targets.distance_of(class));
+            Some(Apart { class, logit, weight, target_distance })
+        });
+        let max = map.of_one::<S::F32>(simd, largest);
+        let pass =
+            tile_exps::<S::F32, T, Z, MODE>(simd, &mut tile, first, targets, map, max, position);
+        Some(RowSums {
+            max,
+            unit: f64::from(map.unit()),
+            apart,
+            others: pass.others.total() * f64::from(UNLIFT),
+            weights: if T::SPREAD { pass.weights.total() } else { 0.0 },
+            distances: if T::SPREAD { 2.0 * pass.half_distances.total() } else { 0.0 },
+        })
+    }
+}
+
+/// The exponentials of a tile, relative to its largest mapped logit, in the gradient's place and
+/// summed up; `apart` is the position in the tile of the class treated apart.
+#[inline(always)]
+pub(crate) fn tile_exps<V: Lanes<Scalar = f32>, T: Targets, Z: LogitMap, const MODE: u8>(
+    token: V::Token,
+    tile: &mut Cells<'_, MODE>,
+    first: usize,
+    targets: T,
+    map: Z,
+    max: f32,
+    apart: Option<usize>,
+) -> ExpSum<V, T, Z> {
+    let zero = StripedSum::new(token);
+    let mut pass = ExpSum {
+        token,
+        targets,
+        map,
+        max: V::splat(token, max),
+        others: zero,
+        weights: zero,
+        half_distances: zero,
+    };
+
+    // A panel with the class treated apart, or without an end, is one of its own.
+    let around_at = apart.unwrap_or(tile.len()) / PANEL * PANEL;
+    let hole = apart.map_or(PANEL, |position| position - around_at);
+    let mut rest = tile.reborrow();
+    let mut at = first;
+    let mut next = (around_at, hole);
+    while rest.len() != 0 {
+        let (until, hole) = next;
+        let mut before = rest.take_front(until);
+        at = pass.whole_panels(&mut before, at);
+        let last = rest.take_front(PANEL);
+        let length = last.len();
+        pass.last_panel(last, at, hole);
+        at += length;
+        next = (rest.len() / PANEL * PANEL, PANEL);
+    }
+    pass
+}
+
+/// A second derivative for each class from `first` on: `curvature p_c (1 - p_c)`, at least the floor.
+/// With `kept`, what is in `x` are the exponentials, not the logits.
+pub(crate) struct SecondDerivatives<'a, Z> {
+    pub(crate) x: &'a [f32],
+    pub(crate) kept: bool,
+    pub(crate) first: usize,
+    pub(crate) map: Z,
+    pub(crate) sums: &'a RowSums,
+    pub(crate) curvature: Curvature,
+    pub(crate) out: &'a mut [f32],
+}
+
+impl<Z: LogitMap> Kernel for SecondDerivatives<'_, Z> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { x, kept, first, map, sums, curvature, out } = self;
+        let splat = |value: f64| S::F32::splat(simd, value as f32);
+        let absent = splat(f64::NEG_INFINITY);
+        let max = S::F32::splat(simd, sums.max);
+        let inverse = splat(f64::from(UNLIFT) / sums.sum());
+        let (one, factor, floor) = (splat(1.0), splat(curvature.factor), splat(curvature.floor));
+        for at in (0..x.len()).step_by(S::F32::LANES) {
+            let mut e = S::F32::load(simd, from(x, at), absent);
+            if !kept {
+                e = exp_lifted(simd, map.exponent(simd, map.of(simd, e), max));
+            }
+            let p = e * inverse;
+            let h = p * (one - p) * factor;
+            S::F32::select(h.less(floor), floor, h).store(from_mut(out, at));
+        }
+        if let Some(apart) = sums.apart
+            && let Some(place) = out.get_mut(apart.class.wrapping_sub(first))
+        {
+            let sum = sums.sum();
+            let p = scalar::exp(-sums.apart_distance()) / sum;
+            *place = curvature.of(p, sums.others / sum) as f32;
+        }
+    }
+}
+
+/// The last pass: the gradient, without that of the classes that are settled one by one.
+#[derive(Clone, Copy)]
+pub(crate) struct Gradient<T, Z> {
+    pub(crate) targets: T,
+    pub(crate) map: Z,
+    pub(crate) max: f32,
+    /// Of the exponentials, and of the weights.
+    pub(crate) factors: [f32; 2],
+}
+
+impl<T: Targets, Z: LogitMap> Gradient<T, Z> {
+    /// Of the classes from `first` on, from the exponentials in its place or with `AGAIN` from the
+    /// logits.
+    #[inline(always)]
+    pub(crate) fn put<V: Lanes<Scalar = f32>, const MODE: u8, const AGAIN: bool>(
+        self,
+        token: V::Token,
+        mut row: Cells<'_, MODE>,
+        mut first: usize,
+    ) {
+        while let Some(cells) = row.take_whole::<PANEL>() {
+            self.registers::<V, AGAIN, MODE, PANEL>(token, cells, first);
+            first += PANEL;
+        }
+        while let Some(cells) = row.take_whole::<STRIPES>() {
+            self.registers::<V, AGAIN, MODE, STRIPES>(token, cells, first);
+            first += STRIPES;
+        }
+        self.registers::<V, AGAIN, MODE, 0>(token, row, first);
+    }
+
+    /// [`put`](Self::put) again beside the logits, past the caches where the level can.
+    #[inline(always)]
+    pub(crate) fn put_past_caches<V: Lanes<Scalar = f32>, const MODE: u8>(
+        self,
+        token: V::Token,
+        row: Cells<'_, MODE>,
+        first: usize,
+    ) {
+        // Only aligned stores go past the caches.
+        let head = V::aligned(row.gradient()).min(row.len());
+        let mut row = row.streaming();
+        let before = row.take_front(head);
+        self.registers::<V, true, STREAM, 0>(token, before, first);
+        self.put::<V, STREAM, true>(token, row, first + head);
+        V::fence(token);
+    }
+
+    /// As many classes as `WHOLE` says, or if that is zero, as there are cells.
+    #[inline(always)]
+    fn registers<V: Lanes<Scalar = f32>, const AGAIN: bool, const MODE: u8, const WHOLE: usize>(
+        &self,
+        token: V::Token,
+        mut cells: Cells<'_, MODE>,
+        first: usize,
+    ) {
+        let absent = V::splat(token, f32::NEG_INFINITY);
+        let max = V::splat(token, self.max);
+        let [probability, weight] = self.factors.map(|factor| V::splat(token, factor));
+        let length = if WHOLE == 0 { cells.len() } else { WHOLE };
+        let mut at = 0;
+        while at < length {
+            let x = if AGAIN { cells.load(token, at, absent) } else { absent };
+            let e = if AGAIN {
+                exp_lifted(token, self.map.exponent(token, self.map.of(token, x), max))
+            } else {
+                cells.kept(token, at, absent)
+            };
+            let mut g = e * probability;
+            if T::SPREAD {
+                g = g - self.targets.load_for_gradient::<V>(token, first + at) * weight;
+            }
+            if !Z::IDENTITY {
+                g = g * self.map.derivative(token, x);
+            }
+            cells.put(token, at, g);
+            at += V::LANES;
+        }
+    }
+}
+
+/// From which the gradient comes, and how it is stored.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Source {
+    /// From the exponentials in its place.
+    Kept,
+    /// From the logits.
+    Logits,
+    /// From logits beside it, past the caches.
+    LogitsPastCaches,
+}
+
+/// A [`Gradient`] of the classes from `first` on, and of at most two that are settled one by one.
+pub(crate) struct PutGradient<'a, T, Z, const MODE: u8> {
+    pub(crate) gradient: Gradient<T, Z>,
+    pub(crate) cells: Cells<'a, MODE>,
+    pub(crate) first: usize,
+    pub(crate) source: Source,
+    /// Classes with their logits, and the derivatives by the mapped logits; those that are not among
+    /// the cells are left alone.
+    pub(crate) settled: [Option<(usize, f32, f64)>; 2],
+}
+
+impl<T: Targets, Z: LogitMap, const MODE: u8> Kernel for PutGradient<'_, T, Z, MODE> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { gradient, mut cells, first, source, settled } = self;
+        let place = |class: usize| class.wrapping_sub(first);
+        let there = settled.map(|one| one.map_or(0.0, |(at, ..)| cells.gradient_of(place(at))));
+        let row = cells.reborrow();
+        match source {
+            Source::Kept if MODE == WRITE && Z::IDENTITY => {
+                gradient.put::<S::F32, MODE, false>(simd, row, first);
+            }
+            Source::LogitsPastCaches if MODE == WRITE => {
+                gradient.put_past_caches::<S::F32, MODE>(simd, row, first);
+            }
+            _ => gradient.put::<S::F32, MODE, true>(simd, row, first),
+        }
+        for (one, there) in settled.into_iter().zip(there) {
+            if let Some((class, x, g)) = one {
+                let g = (g * f64::from(gradient.map.derivative_one::<S::F32>(simd, x))) as f32;
+                cells.set_one(place(class), if MODE == ADD { there + g } else { g });
+            }
+        }
+    }
+}
+
+/// One logit, mapped.
+pub(crate) struct Mapped<Z>(pub(crate) Z, pub(crate) f32);
+
+impl<Z: LogitMap> Kernel for Mapped<Z> {
+    type Output = f32;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> f32 {
+        self.0.of_one::<S::F32>(simd, self.1)
+    }
+}
+
+const _: () = assert!(LIFTED_ONE * UNLIFT == 1.0 && TILE.is_multiple_of(PANEL));

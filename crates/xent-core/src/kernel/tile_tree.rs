@@ -1,0 +1,69 @@
+//! The tree by which the sums of a row's tiles are merged.
+
+use super::row_sums::RowSums;
+
+/// Enough for 2^32 tiles that start anywhere: two runs of each length.
+const NODES: usize = 64;
+
+/// The sums of neighbouring tiles, merged as far as the tree of the whole row goes.
+///
+/// Merging rounds, so its order is part of the result. Two runs of `2^h` tiles are merged only where
+/// they make a run that begins at a multiple of `2^(h + 1)` tiles of the row: what a run adds up to
+/// depends on its own tiles alone, not on the parts in which a row was seen. What is left at the end
+/// of the row, longer runs before shorter ones, is merged from its end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TileTree {
+    /// Runs one after the other, each with the `h` of its length.
+    runs: [Option<(u32, RowSums)>; NODES],
+    count: usize,
+    /// The tile after the last.
+    end: usize,
+}
+
+impl TileTree {
+    /// No tiles so far; the next one is the tile `start` of its row.
+    #[inline(always)]
+    pub(crate) fn new(start: usize) -> Self {
+        Self { runs: [None; NODES], count: 0, end: start }
+    }
+
+    /// Adds the next tile.
+    #[inline(always)]
+    pub(crate) fn push(&mut self, tile: RowSums) {
+        self.push_run(0, tile);
+    }
+
+    /// Adds what follows.
+    pub(crate) fn append(&mut self, later: &Self) {
+        for &(height, sums) in later.runs.iter().take(later.count).flatten() {
+            self.push_run(height, sums);
+        }
+    }
+
+    /// All tiles merged.
+    #[inline(always)]
+    pub(crate) fn total(&self) -> Option<RowSums> {
+        let mut total: Option<RowSums> = None;
+        for &(_, run) in self.runs.iter().take(self.count).flatten().rev() {
+            total = Some(total.map_or(run, |later| run.merge(later)));
+        }
+        total
+    }
+
+    #[inline(always)]
+    fn push_run(&mut self, mut height: u32, mut run: RowSums) {
+        self.end += 1 << height;
+        while let Some(Some((h, before))) = self.runs.get(self.count.wrapping_sub(1))
+            && *h == height
+            && self.end.trailing_zeros() > height
+        {
+            run = before.merge(run);
+            height += 1;
+            self.count -= 1;
+        }
+        if let Some(place) = self.runs.get_mut(self.count) {
+            *place = Some((height, run));
+            self.count += 1;
+        }
+    }
+}

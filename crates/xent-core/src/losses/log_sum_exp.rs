@@ -1,0 +1,97 @@
+//! The log-sum-exp of a batch of rows.
+
+use super::rows::Outputs;
+use super::softmax::{Job, SoftmaxTargets};
+use crate::batch::{Batch, Join, LEAF};
+use crate::error::{Error, check_length};
+use crate::kernel::cells::Cells;
+use crate::kernel::lanes;
+use crate::kernel::softmax::Rows;
+use crate::level::Level;
+use crate::shape::Shape;
+
+/// `ln Σ e^x` of every row of a batch, without overflow; NaN for a row with NaN.
+///
+/// A row of more than 32 classes, if its class axis is the last, has the bits that
+/// [`log_sum_exp`](crate::log_sum_exp) gives it. The error is relative to the larger of `|max x|` and
+/// `ln Σ e^(x - max x)`, whose sum it is.
+///
+/// ```
+/// use xent_core::{Batch, Level, LogSumExpBatch, Shape};
+///
+/// let x = [0.0, 0.0, 1000.0, 1000.0];
+/// let mut out = [0.0; 2];
+/// LogSumExpBatch::new(&x, Shape::rows(2, 2)?, &mut out)?.run(Level::detect());
+/// assert_eq!(out[1], 1000.0 + core::f32::consts::LN_2);
+/// # Ok::<(), xent_core::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct LogSumExpBatch<'a> {
+    logits: &'a [f32],
+    shape: Shape,
+    out: &'a mut [f32],
+}
+
+impl<'a> LogSumExpBatch<'a> {
+    /// Rows, and a place for each of them. Running the batch returns the sum of what it writes.
+    ///
+    /// # Errors
+    /// [`Error::Length`] if there are not as many logits and places as the shape has.
+    pub fn new(logits: &'a [f32], shape: Shape, out: &'a mut [f32]) -> Result<Self, Error> {
+        shape.check(logits.len())?;
+        check_length("log-sum-exp", shape.row_count(), out.len())?;
+        Ok(Self { logits, shape, out })
+    }
+
+    fn by_rows(&mut self, rows: Rows<'_>) {
+        let Shape { classes, logits_stride, .. } = self.shape;
+        for (row, place) in self.out.iter_mut().enumerate() {
+            let start = row * logits_stride;
+            *place = rows.log_sum_exp(self.logits.get(start..start + classes).unwrap_or(&[]));
+        }
+    }
+
+    fn run_on(mut self, level: Level, join: Option<&dyn Join>) -> f64 {
+        if self.shape.inner != 1 || self.shape.classes <= lanes::CLASSES {
+            let job = Job::new(self.shape, SoftmaxTargets::Dense(&[]));
+            let outputs = Outputs { log_sum_exp: &mut *self.out, ..Outputs::default() };
+            job.run(level, None, Cells::loss(self.logits), outputs);
+        } else {
+            self.by_rows(Rows { level, join });
+        }
+        self.out.iter().map(|&value| f64::from(value)).sum()
+    }
+}
+
+impl Batch for LogSumExpBatch<'_> {
+    fn parts(&self) -> usize {
+        self.shape.outer
+    }
+
+    fn parts_per_leaf(&self) -> usize {
+        self.shape.blocks_per_leaf(LEAF)
+    }
+
+    fn split_at(self, part: usize) -> (Self, Self) {
+        let Self { logits, shape, out } = self;
+        let (a, b) = logits.split_at(shape.offset(part, shape.logits_stride));
+        let (out_a, out_b) = out.split_at_mut(part * shape.inner);
+        (
+            Self { logits: a, shape: shape.with_outer(part), out: out_a },
+            Self { logits: b, shape: shape.with_outer(shape.outer - part), out: out_b },
+        )
+    }
+
+    fn run_leaf(self, level: Level) -> f64 {
+        self.run_on(level, None)
+    }
+
+    fn pieces_per_leaf(&self) -> usize {
+        self.shape.pieces_of_row(LEAF)
+    }
+
+    fn run_leaf_in_pieces(self, level: Level, join: &dyn Join) -> f64 {
+        let join = (self.pieces_per_leaf() > 1).then_some(join);
+        self.run_on(level, join)
+    }
+}

@@ -1,0 +1,281 @@
+//! A part of a row, for those who have a row in several places.
+
+use core::ops::Range;
+
+use crate::buffers::Buffers;
+use crate::error::{Error, check_length};
+use crate::hessian::Hessian;
+use crate::kernel::cells::{ADD, Cells, WRITE};
+use crate::kernel::coefficients::{Factors, Terms};
+use crate::kernel::logit_map::Identity;
+use crate::kernel::row_sums::RowSums;
+use crate::kernel::softmax::{Place, Settled, tile_sums};
+use crate::kernel::sum::TILE;
+use crate::kernel::targets::{Label, NoTargets, Spike, Targets};
+use crate::kernel::tile_tree::TileTree;
+use crate::level::Level;
+
+/// What neighbouring classes of one row add up to: the part of a row that is in one place, where the
+/// others are on other threads or machines.
+///
+/// It holds the largest logit `m` and the sum of `e^(x - m)` of runs of tiles of [`TILE`](Self::TILE)
+/// classes, not yet merged where that would take classes of other parts (M. Milakov and N.
+/// Gimelshein, "Online normalizer calculation for softmax", 2018, section 3.1). Merging is therefore
+/// exactly associative: whatever the parts, the loss, the log-sum-exp and the gradient have the same
+/// bits, those of [`SoftmaxBatch`](crate::SoftmaxBatch) if the row is longer than a tile. They have
+/// its bound, too: 4 ULP, plus one for each unit of distance from the largest logit.
+///
+/// A row in two parts:
+///
+/// ```
+/// use xent_core::{Batch, Buffers, Level, PartialRow, SoftmaxBatch, SoftmaxTargets};
+///
+/// let level = Level::detect();
+/// let x: Vec<f32> = (0..10_000_u32).map(|i| (i * i % 1013) as f32 / 100.0).collect();
+/// let (label, middle) = (7000, 2 * PartialRow::TILE);
+///
+/// let first = PartialRow::new(level, &x[..middle], 0, Some(label))?;
+/// let second = PartialRow::new(level, &x[middle..], middle, Some(label))?;
+/// let whole = first.merge(&second)?;
+/// let mut gradient = vec![0.0; x.len()];
+/// let (a, b) = gradient.split_at_mut(middle);
+/// whole.gradient(level, Buffers::Gradient(&x[..middle], a), 0, 1.0)?;
+/// whole.gradient(level, Buffers::Gradient(&x[middle..], b), middle, 1.0)?;
+///
+/// let mut at_once = vec![0.0; x.len()];
+/// let labels = [label as u32];
+/// let targets = SoftmaxTargets::Index((&labels).into());
+/// let batch = SoftmaxBatch::new(Buffers::Gradient(&x, &mut at_once), x.len(), targets)?;
+/// assert_eq!(whole.loss(level), Some(batch.run(level)));
+/// assert_eq!(gradient, at_once);
+/// # Ok::<(), xent_core::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct PartialRow {
+    first: usize,
+    end: usize,
+    label: Option<usize>,
+    /// Where the label is one of the classes.
+    label_logit: Option<f32>,
+    tree: TileTree,
+    /// In tiles that the tree takes for masked.
+    infinite: usize,
+    any_nan: bool,
+}
+
+/// A row that the equation does not settle.
+#[derive(Clone, Copy, PartialEq)]
+enum Odd {
+    /// With NaN, with several `+inf`, or without any other logit than `-inf`.
+    Undefined,
+    /// With a single `+inf`, which has all of the probability.
+    Certain,
+}
+
+impl PartialRow {
+    /// Classes of a tile: a part begins at a multiple of it.
+    pub const TILE: usize = TILE;
+
+    /// The part of a row whose first class is `first`; `label` is the row's, in this part or in
+    /// another, or `None` if only the log-sum-exp is wanted.
+    ///
+    /// # Errors
+    /// [`Error::Option`] if `first` is not a multiple of [`TILE`](Self::TILE); [`Error::ZeroClasses`]
+    /// without logits; [`Error::TooLarge`] past class 2^44, or past what `usize` can count.
+    pub fn new(
+        level: Level,
+        logits: &[f32],
+        first: usize,
+        label: Option<usize>,
+    ) -> Result<Self, Error> {
+        if !first.is_multiple_of(TILE) {
+            let reason = "expected a multiple of the tile, 4096";
+            return Err(Error::Option { option: "first class of a part", reason });
+        }
+        if logits.is_empty() {
+            return Err(Error::ZeroClasses);
+        }
+        let too_large = Error::TooLarge { rows: 1, classes: usize::MAX };
+        let end = first.checked_add(logits.len()).ok_or(too_large)?;
+        if end as u64 > 1 << 44 {
+            return Err(Error::TooLarge { rows: 1, classes: end });
+        }
+        let label_logit =
+            label.and_then(|class| class.checked_sub(first)).and_then(|at| logits.get(at));
+        let tree = TileTree::new(first / TILE);
+        let part = Self {
+            first,
+            end,
+            label,
+            label_logit: label_logit.copied(),
+            tree,
+            infinite: 0,
+            any_nan: false,
+        };
+        Ok(match label {
+            Some(class) => part.filled(level, logits, label_of(class)),
+            None => part.filled(level, logits, NoTargets),
+        })
+    }
+
+    /// The classes that it is of.
+    #[must_use]
+    pub fn classes(&self) -> Range<usize> {
+        self.first..self.end
+    }
+
+    /// This part and the one that follows it.
+    ///
+    /// # Errors
+    /// [`Error::Option`] if `later` does not begin where this part ends, or is of another label.
+    pub fn merge(&self, later: &Self) -> Result<Self, Error> {
+        let refused = |reason| Err(Error::Option { option: "parts of a row", reason });
+        if later.first != self.end {
+            return refused("expected the second to begin where the first ends");
+        }
+        if later.label != self.label {
+            return refused("expected the same label in both");
+        }
+        let mut merged = *self;
+        merged.end = later.end;
+        merged.label_logit = self.label_logit.or(later.label_logit);
+        merged.infinite += later.infinite;
+        merged.any_nan |= later.any_nan;
+        merged.tree.append(&later.tree);
+        Ok(merged)
+    }
+
+    /// `ln Σ e^x` of its classes; NaN if there is one.
+    #[must_use]
+    pub fn log_sum_exp(&self) -> f64 {
+        match self.sums() {
+            Ok(sums) => sums.log_sum_exp(),
+            Err(_) if self.has_nan() => f64::NAN,
+            Err(_) if self.infinite > 0 => f64::INFINITY,
+            Err(_) => f64::NEG_INFINITY,
+        }
+    }
+
+    /// The loss of the row, if this is all of it: `ln Σ e^x` less the label's logit, without
+    /// cancellation. `None` if the label is not among its classes.
+    #[must_use]
+    pub fn loss(&self, level: Level) -> Option<f64> {
+        let (label, logit) = self.label.zip(self.label_logit)?;
+        Some(match self.sums() {
+            Ok(sums) => settle(level, sums, label, logit, 1.0).result().loss,
+            Err(Odd::Undefined) => f64::NAN,
+            Err(Odd::Certain) if logit == f32::INFINITY => 0.0,
+            Err(Odd::Certain) => f64::INFINITY,
+        })
+    }
+
+    /// The gradient of the loss by the logits of the classes from `first` on, times `scale`, if this is
+    /// all of the row: `softmax(x)`, less one for the label.
+    ///
+    /// # Errors
+    /// [`Error::Length`] if there are other numbers of logits and of gradients, or classes past the
+    /// end of the row; [`Error::Option`] without a label among the row's classes.
+    pub fn gradient(
+        &self,
+        level: Level,
+        buffers: Buffers<'_>,
+        first: usize,
+        scale: f64,
+    ) -> Result<(), Error> {
+        let length = buffers.len();
+        buffers.check(length, length)?;
+        let available = self.end.checked_sub(first).filter(|_| first >= self.first).unwrap_or(0);
+        if length > available {
+            check_length("part of the row", available, length)?;
+        }
+        let Some((label, logit)) = self.label.zip(self.label_logit) else {
+            let reason = "a gradient needs a label among the classes of the row";
+            return Err(Error::Option { option: "parts of a row", reason });
+        };
+        let of = match self.sums() {
+            Ok(sums) => Ok(settle(level, sums, label, logit, scale)),
+            Err(odd) => Err((odd, label, logit, scale)),
+        };
+        match buffers {
+            Buffers::Loss(_) => {}
+            Buffers::Gradient(x, g) => put(level, Cells::<WRITE>::beside(x, g), first, of),
+            Buffers::InPlace(x) => put(level, Cells::<WRITE>::in_place(x), first, of),
+            Buffers::Accumulate(x, g) => put(level, Cells::<ADD>::beside(x, g), first, of),
+        }
+        Ok(())
+    }
+
+    /// What the equation needs, if it settles the row.
+    fn sums(&self) -> Result<RowSums, Odd> {
+        match self.tree.total() {
+            Some(sums) if self.infinite == 0 && !self.any_nan && sums.max.is_finite() => Ok(sums),
+            _ if self.infinite == 1 && !self.has_nan() => Err(Odd::Certain),
+            _ => Err(Odd::Undefined),
+        }
+    }
+
+    /// Whether there is NaN, seen or summed up.
+    fn has_nan(&self) -> bool {
+        self.any_nan
+            || self.label_logit.is_some_and(f32::is_nan)
+            || self.tree.total().is_some_and(|sums| sums.max.is_finite() && sums.sum().is_nan())
+    }
+
+    /// With the sums of its tiles.
+    fn filled<T: Targets>(mut self, level: Level, logits: &[f32], targets: T) -> Self {
+        for (index, tile) in logits.chunks(TILE).enumerate() {
+            let first = self.first + index * TILE;
+            let sums = tile_sums(level, tile, first, targets, Identity).unwrap_or_else(|| {
+                self.infinite += tile.iter().filter(|x| **x == f32::INFINITY).count();
+                self.any_nan |= tile.iter().any(|x| x.is_nan());
+                RowSums::masked(tile.len(), first, targets, 1.0)
+            });
+            self.tree.push(sums);
+        }
+        self
+    }
+}
+
+fn label_of(class: usize) -> Label {
+    Label(Some(Spike { class, weight: 1.0 }))
+}
+
+fn settle(
+    level: Level,
+    sums: RowSums,
+    label: usize,
+    logit: f32,
+    scale: f64,
+) -> Settled<Label, Identity> {
+    let of = (label_of(label), Identity, Terms { gamma: 0.0, z_loss: 0.0 });
+    let factors = Factors { loss: 1.0, gradient: scale };
+    Settled::new(level, of, sums, Some(logit), factors)
+}
+
+/// The gradient of some classes; of a row that the equation does not settle, the limits.
+fn put<const MODE: u8>(
+    level: Level,
+    mut cells: Cells<'_, MODE>,
+    first: usize,
+    of: Result<Settled<Label, Identity>, (Odd, usize, f32, f64)>,
+) {
+    let (odd, label, logit, scale) = match of {
+        Ok(settled) => {
+            let curvature = Hessian::default().softmax(0.0, 2);
+            let place = Place { cells, hessian: &mut [], curvature };
+            return settled.put(level, place, first, false, false);
+        }
+        Err(odd) => odd,
+    };
+    for at in 0..cells.len() {
+        let x = cells.logits().get(at).copied().unwrap_or(f32::NAN);
+        let g = match odd {
+            Odd::Undefined => f64::NAN,
+            Odd::Certain if logit == f32::INFINITY => 0.0,
+            Odd::Certain if x == f32::INFINITY => 1.0,
+            Odd::Certain if first + at == label => -1.0,
+            Odd::Certain => 0.0,
+        };
+        cells.put_one(at, (scale * g) as f32);
+    }
+}
