@@ -222,7 +222,7 @@ impl Rows<'_> {
         let (a, b) = x.split_at(middle(x.len()));
         let (mut of_a, mut of_b) = (None, None);
         join.join(&mut || of_a = self.run_sums(a, first, targets, map), &mut || {
-            of_b = self.run_sums(b, first + a.len(), targets, map)
+            of_b = self.run_sums(b, first + a.len(), targets, map);
         });
         Some(of_a?.merge(of_b?))
     }
