@@ -152,9 +152,11 @@ macro_rules! labels {
                 match self {
                     $(Self::$variant(labels) => {
                         let ignore = ignore.and_then(|ignore| <$integer>::try_from(ignore).ok());
+                        // Compared in their own type, as many as fit a register.
+                        let last = <$integer>::try_from(classes.saturating_sub(1));
+                        let classes_of_type = 0..=last.unwrap_or(<$integer>::MAX);
                         let good = |label: $integer| {
-                            usize::try_from(label).is_ok_and(|class| class < classes)
-                                | (Some(label) == ignore)
+                            classes_of_type.contains(&label) | (Some(label) == ignore)
                         };
                         // A flag over all labels is quicker than an early return.
                         if labels.iter().fold(true, |all, &label| all & good(label)) {

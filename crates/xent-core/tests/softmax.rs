@@ -403,3 +403,45 @@ fn rows_of_few_classes_leave_what_is_between_them_alone() {
         }
     }
 }
+
+#[test]
+fn long_batches_of_few_classes_have_the_bits_of_each_row_alone() {
+    // Enough for several blocks, a part of one, and rows that nothing follows.
+    let rows = 211;
+    let odd =
+        [(5, f32::NAN), (64, f32::INFINITY), (65, f32::NAN), (113, f32::NAN), (200, f32::NAN)];
+    for classes in 2..=33 {
+        let spread = |i: u32| (i.wrapping_mul(2_654_435_761) >> 8) as f32 / 4e5 - 20.0;
+        let mut x: Vec<f32> = (0..(rows * classes) as u32).map(spread).collect();
+        for (row, value) in odd {
+            x[row * classes + row % classes] = value;
+        }
+        x[70 * classes..71 * classes - 1].fill(f32::NEG_INFINITY);
+        let labels: Vec<u16> = (0..rows).map(|row| (row * row % classes) as u16).collect();
+        for level in Level::available() {
+            let alone: Vec<(f32, Vec<f32>)> = x
+                .chunks(classes)
+                .zip(&labels)
+                .map(|(x, &label)| index(level, x, label.into()))
+                .collect();
+            let losses_alone: Vec<f32> = alone.iter().map(|row| row.0).collect();
+            let gradient_alone: Vec<f32> = alone.into_iter().flat_map(|row| row.1).collect();
+            let (mut gradient, mut in_place) = (vec![f32::MAX; x.len()], x.clone());
+            let buffers = [
+                Buffers::Loss(&x),
+                Buffers::Gradient(&x, &mut gradient),
+                Buffers::InPlace(&mut in_place),
+            ];
+            for buffers in buffers {
+                let mut losses = vec![0.0; rows];
+                SoftmaxBatch::new(buffers, classes, SoftmaxTargets::Index(labels[..].into()))
+                    .and_then(|batch| batch.with_losses(&mut losses))
+                    .expect("a valid batch")
+                    .run(level);
+                assert_eq!(bits(&losses), bits(&losses_alone), "{level}, {classes} classes");
+            }
+            assert_eq!(bits(&gradient), bits(&gradient_alone), "{level}, {classes} classes");
+            assert_eq!(bits(&in_place), bits(&gradient_alone), "{level}, {classes}, in place");
+        }
+    }
+}

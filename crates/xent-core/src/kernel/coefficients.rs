@@ -90,7 +90,12 @@ impl<V: Vector<Scalar = f32>> Number for V {
     #[inline(always)]
     fn ln_1p(token: V::Token, u: Self) -> Self {
         let one = V::splat(token, 1.0);
-        V::select(one.less(u), ln_normal(token, one + u), log1p_unit(token, one.min(u)))
+        let above = one.less(u);
+        // Of two classes, never.
+        if V::any(above) {
+            return V::select(above, ln_normal(token, one + u), log1p_unit(token, one.min(u)));
+        }
+        log1p_unit(token, u)
     }
 
     #[inline(always)]

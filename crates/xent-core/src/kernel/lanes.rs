@@ -9,7 +9,7 @@ use core::ops::Range;
 
 use super::cells::{ADD, Cells, LOSS, WRITE};
 use super::coefficients::{Coefficients, Factors, Number, Sums, Terms, coefficients};
-use super::logit_map::LogitMap;
+use super::logit_map::{Identity, LogitMap};
 use super::softmax::RowTask;
 use crate::hessian::Hessian;
 use crate::math::exp::{LIFTED_ONE, UNLIFT, exp_lifted};
@@ -137,6 +137,11 @@ pub(crate) trait Plane<V: Vector<Scalar = f32>> {
     /// What becomes of the gradient, as [`Cells`] have it.
     const MODE: u8;
 
+    /// How many classes there are, where the compiler may know; zero where only the plane does.
+    const CLASSES: usize;
+
+    fn classes(&self) -> usize;
+
     fn logits(&self, token: V::Token, class: usize, at: usize) -> V;
 
     /// See [`Cells::keep`].
@@ -149,11 +154,20 @@ pub(crate) trait Plane<V: Vector<Scalar = f32>> {
     fn put(&mut self, token: V::Token, class: usize, at: usize, value: V);
 }
 
-/// A register of rows, whose classes have registers of their own.
-pub(crate) struct Registers<'a, V, const MODE: u8>(pub(crate) &'a mut [V]);
+/// A register of rows, whose classes have registers of their own: as many as there are, or the first
+/// `CLASSES` of them.
+pub(crate) struct Registers<'a, V, const MODE: u8, const CLASSES: usize>(pub(crate) &'a mut [V]);
 
-impl<V: Vector<Scalar = f32>, const MODE: u8> Plane<V> for Registers<'_, V, MODE> {
+impl<V: Vector<Scalar = f32>, const MODE: u8, const CLASSES: usize> Plane<V>
+    for Registers<'_, V, MODE, CLASSES>
+{
     const MODE: u8 = MODE;
+    const CLASSES: usize = CLASSES;
+
+    #[inline(always)]
+    fn classes(&self) -> usize {
+        if CLASSES == 0 { self.0.len() } else { CLASSES }
+    }
 
     #[inline(always)]
     fn logits(&self, token: V::Token, class: usize, at: usize) -> V {
@@ -182,10 +196,17 @@ impl<V: Vector<Scalar = f32>, const MODE: u8> Plane<V> for Registers<'_, V, MODE
 pub(crate) struct Gridded<'a, const MODE: u8> {
     pub(crate) cells: Cells<'a, MODE>,
     pub(crate) grid: Grid,
+    pub(crate) classes: usize,
 }
 
 impl<V: Vector<Scalar = f32>, const MODE: u8> Plane<V> for Gridded<'_, MODE> {
     const MODE: u8 = MODE;
+    const CLASSES: usize = 0;
+
+    #[inline(always)]
+    fn classes(&self) -> usize {
+        self.classes
+    }
 
     #[inline(always)]
     fn logits(&self, token: V::Token, class: usize, at: usize) -> V {
@@ -292,6 +313,14 @@ struct Beside<'a, V> {
     factor: V,
     /// That sum, without the largest.
     others: LaneSum<V>,
+}
+
+impl<'a, V: Vector<Scalar = f32>> Beside<'a, V> {
+    #[inline(always)]
+    fn of_dense(token: V::Token, dense: &'a [f32]) -> Self {
+        let zero = V::splat(token, 0.0);
+        Self { dense, max: zero, factor: zero, others: LaneSum::new(token) }
+    }
 }
 
 impl Block<'_> {
@@ -490,66 +519,121 @@ impl Block<'_> {
         token: V::Token,
         at: usize,
         plane: &mut P,
-        Alongside { dense, hessian }: Alongside<'_>,
+        alongside: Alongside<'_>,
+        task: RowTask<Z>,
+        results: &mut BlockResults,
+    ) {
+        let mut beside = Beside::of_dense(token, alongside.dense);
+        if KIND == TEACHER {
+            self.sum_teacher(token, at, &mut beside, task.map.unit());
+        }
+        let largest = self.largest::<V, Z, P, KIND>(token, at, plane, &beside, task.map);
+        let of_rows = (beside, largest, alongside.hessian);
+        self.rest::<V, Z, P, KIND>(token, at, plane, of_rows, task, results);
+    }
+
+    /// [`register`](Self::register) of rows with labels and nothing else, if all are to be settled here:
+    /// otherwise false, and nothing has been changed.
+    #[inline(always)]
+    pub(crate) fn plain_register<V: Vector<Scalar = f32>, P: Plane<V>>(
+        &self,
+        token: V::Token,
+        at: usize,
+        plane: &mut P,
+        results: &mut BlockResults,
+    ) -> bool {
+        let beside = Beside::of_dense(token, &[]);
+        let largest = self.largest::<V, Identity, P, LABEL>(token, at, plane, &beside, Identity);
+        if largest.some_odd {
+            return false;
+        }
+        // What the compiler then knows makes the rest short.
+        let largest = Largest { some_odd: false, ..largest };
+        let terms = Terms { gamma: 0.0, z_loss: 0.0 };
+        let task = RowTask { map: Identity, terms, stream: false };
+        let of_rows = (beside, largest, None);
+        self.rest::<V, Identity, P, LABEL>(token, at, plane, of_rows, task, results);
+        true
+    }
+
+    /// The largest logit of each row; and the class treated apart: the label, or the first of the
+    /// largest logits.
+    #[inline(always)]
+    fn largest<V: Vector<Scalar = f32>, Z: LogitMap, P: Plane<V>, const KIND: u8>(
+        &self,
+        token: V::Token,
+        at: usize,
+        plane: &P,
+        beside: &Beside<'_, V>,
+        map: Z,
+    ) -> Largest<V> {
+        let zero = V::splat(token, 0.0);
+        let one = V::splat(token, 1.0);
+        let mut largest = V::splat(token, f32::NEG_INFINITY);
+        let mut apart = zero;
+        if KIND == LABEL {
+            apart = V::load(token, from(&self.targets.labels, at), zero);
+        }
+        for class in 0..plane.classes() {
+            let x = plane.logits(token, class, at);
+            if KIND != LABEL {
+                apart = V::select(largest.less(x), V::splat(token, class as f32), apart);
+            }
+            largest = x.max(largest);
+        }
+        // Rows that are settled otherwise keep their logits.
+        let live = V::load(token, from(&self.live, at), zero);
+        let infinity = V::splat(token, f32::INFINITY);
+        let mut finite = V::select(largest.abs().less(infinity), live, zero);
+        if KIND == TEACHER {
+            finite = V::select(beside.max.abs().less(infinity), finite, zero);
+        }
+        let some_odd = V::any(finite.less(one));
+        Largest { apart, max: map.of(token, largest), finite, some_odd }
+    }
+
+    /// All but the largest logits.
+    #[inline(always)]
+    fn rest<V: Vector<Scalar = f32>, Z: LogitMap, P: Plane<V>, const KIND: u8>(
+        &self,
+        token: V::Token,
+        at: usize,
+        plane: &mut P,
+        (beside, largest, hessian): (Beside<'_, V>, Largest<V>, Option<&mut [f32]>),
         task: RowTask<Z>,
         results: &mut BlockResults,
     ) {
         let RowTask { map, terms, .. } = task;
+        let Largest { apart, max, finite, some_odd } = largest;
         let grid = self.grid;
+        let classes = plane.classes();
         let zero = V::splat(token, 0.0);
         let one = V::splat(token, 1.0);
         let number = |class: usize| V::splat(token, class as f32);
-        let label = V::load(token, from(&self.targets.labels, at), zero);
-        let mut beside = Beside { dense, max: zero, factor: zero, others: LaneSum::new(token) };
-        if KIND == TEACHER {
-            self.sum_teacher(token, at, &mut beside, map.unit());
-        }
-
-        // The maximum; and the class treated apart: the label, or the first of the largest logits.
-        let mut largest = V::splat(token, f32::NEG_INFINITY);
-        let mut apart = if KIND == LABEL { label } else { zero };
-        for class in 0..self.classes {
-            let x = plane.logits(token, class, at);
-            if KIND != LABEL {
-                apart = V::select(largest.less(x), number(class), apart);
-            }
-            largest = x.max(largest);
-        }
-        let max = map.of(token, largest);
-        // Rows that are settled otherwise keep their logits.
-        let live = V::load(token, from(&self.live, at), zero);
-        let infinity = V::splat(token, f32::INFINITY);
-        let finite = V::select(largest.abs().less(infinity), live, zero);
-        let finite = if KIND == TEACHER {
-            V::select(beside.max.abs().less(infinity), finite, zero)
-        } else {
-            finite
-        };
         let mask = finite.equal(one);
-        let some_odd = V::any(finite.less(one));
 
         // The exponentials, and the sums over the classes not treated apart.
         let empty = LaneSum::new(token);
         let (mut others, mut weights, mut half_distances) = (empty, empty, empty);
         let mut gradient_weights = empty;
         let (mut apart_weight, mut gradient_apart_weight, mut target_distance) = (zero, zero, zero);
-        if KIND == LABEL {
-            apart_weight = V::load(token, from(&self.targets.spikes, at), zero);
-        }
         let mut pass = Pass { at, apart, max, mask, some_odd, distance: zero, exp: zero };
-        if KIND == LABEL {
+        if KIND == LABEL && P::CLASSES == 2 {
+            others.add(pass.two_exponentials(token, plane));
+        } else if KIND == LABEL {
             // Two by two: half as many sums to compensate.
-            let pairs = self.classes / 2;
+            let pairs = classes / 2;
             for pair in 0..pairs {
                 let first = pass.exponential(token, plane, map, 2 * pair);
                 let second = pass.exponential(token, plane, map, 2 * pair + 1);
                 others.add(first + second);
             }
-            if !self.classes.is_multiple_of(2) {
+            if !classes.is_multiple_of(2) {
                 others.add(pass.exponential(token, plane, map, 2 * pairs));
             }
         } else {
-            for class in 0..self.classes {
+            let label = V::load(token, from(&self.targets.labels, at), zero);
+            for class in 0..classes {
                 let here = apart.equal(number(class));
                 let z = map.of(token, plane.logits(token, class, at));
                 others.add(pass.exponential(token, plane, map, class));
@@ -601,9 +685,9 @@ impl Block<'_> {
             let factors = self.factors(token, at);
             let all = (weights.total(token) + apart_weight) * factors.gradient;
             let others = others.total(token);
-            let scale = V::splat(token, self.hessian.softmax(1.0, self.classes).factor as f32);
+            let scale = V::splat(token, self.hessian.softmax(1.0, classes).factor as f32);
             let floor = V::splat(token, self.hessian.floor() as f32);
-            for class in 0..self.classes {
+            for class in 0..classes {
                 let e = exponential(token, class, at, plane, map, max);
                 let p = e / settled.sum;
                 let here = apart.equal(number(class));
@@ -616,7 +700,7 @@ impl Block<'_> {
             return;
         }
 
-        for class in 0..self.classes {
+        for class in 0..classes {
             let e = exponential(token, class, at, plane, map, max);
             let mut g = e * settled.probability;
             if KIND != LABEL {
@@ -636,6 +720,19 @@ impl Block<'_> {
             plane.put(token, class, at, g);
         }
     }
+}
+
+/// The largest logits of a register of rows.
+#[derive(Clone, Copy)]
+struct Largest<V> {
+    /// The class treated apart, as a number.
+    apart: V,
+    /// The largest logit, mapped.
+    max: V,
+    /// One in rows that are live and whose largest logit (and the teacher's) is finite, zero in others;
+    /// and whether there are others.
+    finite: V,
+    some_odd: bool,
 }
 
 /// The pass over the exponentials of a register of rows.
@@ -664,8 +761,6 @@ impl<V: Vector<Scalar = f32>> Pass<V> {
         map: Z,
         class: usize,
     ) -> V {
-        let zero = V::splat(token, 0.0);
-        let here = self.apart.equal(V::splat(token, class as f32));
         let x = plane.logits(token, class, self.at);
         let exponent = map.exponent(token, map.of(token, x), self.max);
         let e = exp_lifted(token, exponent);
@@ -673,6 +768,29 @@ impl<V: Vector<Scalar = f32>> Pass<V> {
             let kept = if self.some_odd { V::select(self.mask, e, x) } else { e };
             plane.keep(class, self.at, kept);
         }
+        self.apart_from(token, class, exponent, e)
+    }
+
+    /// [`exponential`](Self::exponential) of the only two classes, in rows of which none is odd, added
+    /// up. One of the two exponents is zero: their sum is the other, or NaN if that is.
+    #[inline(always)]
+    fn two_exponentials<P: Plane<V>>(&mut self, token: V::Token, plane: &mut P) -> V {
+        let zero = V::splat(token, 0.0);
+        let of_largest = V::splat(token, LIFTED_ONE);
+        let exponents = [0, 1].map(|class| plane.logits(token, class, self.at) - self.max);
+        let e = exp_lifted(token, exponents[0] + exponents[1]);
+        let exps = exponents.map(|exponent| V::select(exponent.equal(zero), of_largest, e));
+        plane.keep(0, self.at, exps[0]);
+        plane.keep(1, self.at, exps[1]);
+        let first = self.apart_from(token, 0, exponents[0], exps[0]);
+        first + self.apart_from(token, 1, exponents[1], exps[1])
+    }
+
+    /// The exponential of a class for the sum of the others: zero in rows that treat it apart.
+    #[inline(always)]
+    fn apart_from(&mut self, token: V::Token, class: usize, exponent: V, e: V) -> V {
+        let zero = V::splat(token, 0.0);
+        let here = self.apart.equal(V::splat(token, class as f32));
         self.distance = V::select(here, zero - exponent, self.distance);
         self.exp = V::select(here, e, self.exp);
         V::select(here, zero, e)

@@ -49,7 +49,7 @@ impl<V: Lanes<Scalar = f32>> StripedSum<V> {
         (high[0], low[0])
     }
 
-    /// The sum of all stripes: always the same tree, in f64.
+    /// The sum of all stripes, in f64.
     #[inline(always)]
     pub(crate) fn total(&self) -> f64 {
         let mut sums = [0.0_f64; STRIPES];
@@ -66,14 +66,43 @@ impl<V: Lanes<Scalar = f32>> StripedSum<V> {
             let low = if high.is_finite() { low } else { 0.0 };
             *sum = f64::from(high) + f64::from(low);
         }
-        let mut width = STRIPES;
-        while width > 1 {
-            width /= 2;
-            for i in 0..width {
-                sums[i] += sums[i + width];
-            }
+        added_up(sums)
+    }
+}
+
+/// The sum of all stripes: always the same tree.
+#[inline(always)]
+fn added_up(mut sums: [f64; STRIPES]) -> f64 {
+    let mut width = STRIPES;
+    while width > 1 {
+        width /= 2;
+        for i in 0..width {
+            sums[i] += sums[i + width];
         }
-        sums[0]
+    }
+    sums[0]
+}
+
+/// Losses of rows, summed by stripe: row `i` belongs to stripe `i % 32`.
+#[derive(Clone, Copy)]
+pub(crate) struct LossSum([f64; STRIPES]);
+
+impl LossSum {
+    pub(crate) fn new() -> Self {
+        Self([0.0; STRIPES])
+    }
+
+    /// Adds the losses of rows from stripe `first` on.
+    #[inline(always)]
+    pub(crate) fn add(&mut self, first: usize, losses: &[f32]) {
+        let sums = self.0.get_mut(first..first + losses.len()).unwrap_or(&mut []);
+        for (sum, &loss) in sums.iter_mut().zip(losses) {
+            *sum += f64::from(loss);
+        }
+    }
+
+    pub(crate) fn total(self) -> f64 {
+        added_up(self.0)
     }
 }
 

@@ -33,6 +33,66 @@ impl Fours {
     }
 }
 
+/// The columns of as many rows as a register has lanes, without a gap between them. False, and nothing
+/// read, where less than three logits follow them that a load may take along.
+#[inline(always)]
+pub(crate) fn whole_to_columns<V: Vector<Scalar = f32>>(
+    token: V::Token,
+    x: &[f32],
+    classes: usize,
+    fours: &mut [[V; 4]],
+) -> bool {
+    if x.len() < V::LANES * classes + overrun(classes) {
+        return false;
+    }
+    if classes == 2 {
+        if let ([[first, second, ..], ..], Some(x)) = (fours, x.get(..2 * V::LANES)) {
+            let load = |at| V::load(token, from(x, at), V::splat(token, 0.0));
+            (*first, *second) = V::deinterleave(load(0), load(V::LANES));
+        }
+        return true;
+    }
+    for (four, columns) in fours.iter_mut().enumerate().take(classes.div_ceil(4)) {
+        V::load_fours(columns, token, from(x, 4 * four), classes);
+    }
+    true
+}
+
+/// What [`whole_to_columns`] has read, from columns, where there are as many places.
+#[inline(always)]
+pub(crate) fn whole_from_columns<V: Vector<Scalar = f32>>(
+    fours: &[[V; 4]],
+    classes: usize,
+    into: &mut [f32],
+) {
+    if classes == 2 {
+        if let (&[[first, second, ..], ..], Some(into)) = (fours, into.get_mut(..2 * V::LANES)) {
+            let (first, second) = V::interleave(first, second);
+            first.store(into);
+            second.store(from_mut(into, V::LANES));
+        }
+        return;
+    }
+    // The last classes first: a store of four runs over into the next row, and after the last row into
+    // what may not have been read yet.
+    let end = V::LANES * classes;
+    let behind = from(into, end).first_chunk::<3>().copied();
+    for (four, columns) in fours.iter().enumerate().take(classes.div_ceil(4)).rev() {
+        V::store_fours(*columns, from_mut(into, 4 * four), classes);
+    }
+    if overrun(classes) != 0
+        && let (Some(place), Some(behind)) = (from_mut(into, end).first_chunk_mut(), behind)
+    {
+        *place = behind;
+    }
+}
+
+/// How many elements behind a row fours of its classes may reach.
+#[inline(always)]
+fn overrun(classes: usize) -> usize {
+    if classes == 2 || classes.is_multiple_of(4) { 0 } else { 3 }
+}
+
 /// The columns of the rows in `x`, and some after the last class so that there are fours of them; zeros
 /// after the last row.
 #[inline(always)]

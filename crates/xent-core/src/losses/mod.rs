@@ -1,5 +1,6 @@
 //! The fused losses, as batches.
 
+mod by_lanes;
 mod likelihood;
 mod log_sum_exp;
 mod odd_row;

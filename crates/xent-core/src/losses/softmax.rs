@@ -6,20 +6,19 @@ use crate::buffers::{Buffers, Labels};
 use crate::dispatch::Kernel;
 use crate::error::{Error, check_length};
 use crate::hessian::Hessian;
-use crate::kernel::cells::{ADD, Cells, LOSS, WRITE};
+use crate::kernel::cells::{ADD, Cells, WRITE};
 use crate::kernel::coefficients::{Factors, Terms};
 use crate::kernel::groups::{self, GroupPlaces};
 use crate::kernel::lanes::{
-    self, Alongside, Block, BlockResults, BlockTargets, Grid, Gridded, LABEL, OfRows, ROWS,
-    Registers, SPREAD, TEACHER,
+    self, Block, BlockResults, BlockTargets, Grid, LABEL, ROWS, SPREAD, TEACHER,
 };
 use crate::kernel::logit_map::{Identity, LogitMap, SoftCap, Temperature};
 use crate::kernel::softmax::{Place, RowTask, Rows};
+use crate::kernel::sum::LossSum;
 use crate::kernel::targets::{Label, NoTargets, Spike, Spread, Targets, Teacher};
-use crate::kernel::transpose::{RowPlaces, from_columns, to_columns};
 use crate::level::Level;
 use crate::shape::Shape;
-use crate::simd::{Pair, Simd, Vector, from, from_mut};
+use crate::simd::Simd;
 
 /// What the softmax of each row is compared with.
 #[derive(Clone, Copy, Debug)]
@@ -477,7 +476,7 @@ impl Job<'_> {
         }
     }
 
-    fn plan(&self, row: usize) -> Plan {
+    pub(super) fn plan(&self, row: usize) -> Plan {
         let sample_weight = self.weights.sample_weight(row);
         let factors = Factors {
             loss: sample_weight,
@@ -557,16 +556,16 @@ impl Job<'_> {
 }
 
 /// Leaf of a batch: everything the kernels need.
-struct Leaf<'a, 'o, Z, const KIND: u8, const MODE: u8> {
-    job: Job<'a>,
-    cells: Cells<'o, MODE>,
-    outputs: Outputs<'o>,
-    map: Z,
+pub(super) struct Leaf<'a, 'o, Z, const KIND: u8, const MODE: u8> {
+    pub(super) job: Job<'a>,
+    pub(super) cells: Cells<'o, MODE>,
+    pub(super) outputs: Outputs<'o>,
+    pub(super) map: Z,
 }
 
 impl<Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, Z, KIND, MODE> {
     fn run_on(self, level: Level, join: Option<&dyn Join>, by_lanes: bool) -> f64 {
-        if by_lanes { level.run(ByLanes(self)) } else { self.by_rows(Rows { level, join }) }
+        if by_lanes { self.by_lanes(level) } else { self.by_rows(Rows { level, join }) }
     }
 
     /// One row after the other.
@@ -583,7 +582,7 @@ impl<Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, Z, KIND, MODE> {
         sum
     }
 
-    fn task(&self) -> RowTask<Z> {
+    pub(super) fn task(&self) -> RowTask<Z> {
         let SoftmaxOptions { focal_gamma, z_loss, .. } = self.job.options;
         let terms = Terms { gamma: focal_gamma, z_loss };
         RowTask { map: self.map, terms, stream: self.job.elements >= STREAM_FROM }
@@ -603,7 +602,7 @@ impl<const MODE: u8> Kernel for ByGroups<Leaf<'_, '_, Identity, LABEL, MODE>> {
         let Shape { outer, classes, logits_stride, gradient_stride, .. } = leaf.job.shape;
         let strides = [logits_stride, gradient_stride];
         let group = groups::rows_of_group(classes);
-        let mut sum = 0.0;
+        let mut sum = LossSum::new();
         let grid = Grid { stride: 0, first: 0, rows: group };
         let job = leaf.job;
         let mut block = job.block(grid, leaf.outputs.convention);
@@ -614,9 +613,10 @@ impl<const MODE: u8> Kernel for ByGroups<Leaf<'_, '_, Identity, LABEL, MODE>> {
             let places = GroupPlaces { rows, first: strides.map(|stride| first * stride), strides };
             let cells = &mut leaf.cells;
             groups::run::<S::F32, MODE>(simd, &block, places, cells, task, &mut results);
-            sum += leaf.settle_rows(first, rows, &results);
+            leaf.settle_rows(first, 0..rows, &mut results);
+            sum.add(0, &results.loss[..rows]);
         }
-        sum
+        sum.total()
     }
 }
 
@@ -713,241 +713,9 @@ impl Job<'_> {
     }
 }
 
-/// A register of rows, class by class: its logits (then gradients); and what is beside them, as a grid.
-struct Scratch<V> {
-    values: [V; lanes::CLASSES],
-    weights: [OfRows; lanes::CLASSES],
-    hessian: [OfRows; lanes::CLASSES],
-}
-
-impl<V: Vector<Scalar = f32>> Scratch<V> {
-    #[inline(always)]
-    fn new(token: V::Token) -> Self {
-        let zeros = [[0.0; ROWS]; lanes::CLASSES];
-        Self { values: [V::splat(token, 0.0); _], weights: zeros, hessian: zeros }
-    }
-}
-
-/// A row in each lane.
-struct ByLanes<L>(L);
-
-impl<Z: LogitMap, const KIND: u8, const MODE: u8> Kernel for ByLanes<Leaf<'_, '_, Z, KIND, MODE>> {
-    type Output = f64;
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) -> f64 {
-        let mut leaf = self.0;
-        let Shape { outer, inner, .. } = leaf.job.shape;
-        if inner == 1 {
-            // What settles in lanes gains by two registers side by side; the others would but spill.
-            if KIND == LABEL {
-                return leaf.narrow::<Pair<S::F32>>(simd);
-            }
-            return leaf.narrow::<S::F32>(simd);
-        }
-        let mut sum = 0.0;
-        for block in 0..outer {
-            for position in (0..inner).step_by(ROWS) {
-                let rows = ROWS.min(inner - position);
-                sum += leaf.columns::<S>(simd, block, position, rows);
-            }
-        }
-        sum
-    }
-}
-
-impl<Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, Z, KIND, MODE> {
-    /// All rows of few classes.
-    #[inline(always)]
-    fn narrow<V: Vector<Scalar = f32>>(&mut self, token: V::Token) -> f64 {
-        let mut scratch = Scratch::<V>::new(token);
-        let grid = Grid { stride: ROWS, first: 0, rows: ROWS };
-        let job = self.job;
-        let mut block = job.block(grid, self.outputs.convention);
-        let mut sum = 0.0;
-        for first in (0..job.shape.outer).step_by(ROWS) {
-            let rows = ROWS.min(job.shape.outer - first);
-            job.fill(&mut block, first, rows);
-            sum += self.transposed(token, &block, first, rows, &mut scratch);
-        }
-        sum
-    }
-
-    /// Rows of few classes: a register of them at a time is transposed, and its gradients back.
-    #[inline(always)]
-    fn transposed<V: Vector<Scalar = f32>>(
-        &mut self,
-        token: V::Token,
-        block: &Block<'_>,
-        first: usize,
-        rows: usize,
-        scratch: &mut Scratch<V>,
-    ) -> f64 {
-        let Shape { classes, logits_stride, gradient_stride, .. } = self.job.shape;
-        let columns = ..classes.min(lanes::CLASSES);
-        let values = &mut scratch.values;
-        let weights = &mut scratch.weights[columns];
-        let hessian = &mut scratch.hessian[columns];
-        let wants_hessian = !self.outputs.hessian.is_empty();
-        let task = self.task();
-        let mut results = BlockResults::new();
-        for at in (0..rows).step_by(V::LANES) {
-            let row = first + at;
-            let places = |stride| RowPlaces { rows: (rows - at).min(V::LANES), stride };
-            let mut dense: &[f32] = &[];
-            if KIND != LABEL && !self.job.dense().is_empty() {
-                let dense_rows = from(self.job.dense(), row * classes);
-                to_columns(token, dense_rows, places(classes), classes, values);
-                for (column, register) in weights.iter_mut().zip(&*values) {
-                    register.store(&mut column[at..]);
-                }
-                dense = weights.as_flattened();
-            }
-            let logits = from(self.cells.logits(), row * logits_stride);
-            to_columns(token, logits, places(logits_stride), classes, values);
-            let hessian_place = wants_hessian.then_some(hessian.as_flattened_mut());
-            let alongside = Alongside { dense, hessian: hessian_place };
-            if MODE == LOSS {
-                let mut plane = Registers::<_, LOSS>(values);
-                block.register::<_, Z, _, KIND>(
-                    token,
-                    at,
-                    &mut plane,
-                    alongside,
-                    task,
-                    &mut results,
-                );
-            } else {
-                let mut plane = Registers::<_, WRITE>(values);
-                block.register::<_, Z, _, KIND>(
-                    token,
-                    at,
-                    &mut plane,
-                    alongside,
-                    task,
-                    &mut results,
-                );
-                let mut cells = self.cells.from(row * logits_stride, row * gradient_stride);
-                let settled = |row: usize| results.finite[at + row] == 1.0;
-                let places = places(gradient_stride);
-                from_columns::<_, MODE>(token, values, places, classes, &mut cells, settled);
-            }
-            if wants_hessian {
-                for (column, register) in hessian.iter().zip(values.iter_mut()) {
-                    *register = V::load(token, &column[at..], V::splat(token, 0.0));
-                }
-                let place = from_mut(self.outputs.hessian, row * classes);
-                let mut cells = Cells::<WRITE>::in_place(place);
-                let places = places(classes);
-                from_columns::<_, WRITE>(token, values, places, classes, &mut cells, |_| true);
-            }
-        }
-        self.settle_rows(first, rows, &results)
-    }
-
-    /// [`settle`](Self::settle) for rows one after the other.
-    #[inline(always)]
-    fn settle_rows(&mut self, first: usize, rows: usize, results: &BlockResults) -> f64 {
-        let Shape { classes, logits_stride, gradient_stride, .. } = self.job.shape;
-        self.settle(first, rows, results, |row| {
-            let start = [row * logits_stride, row * gradient_stride];
-            (start, classes, Position { first: 0, step: 1 })
-        })
-    }
-
-    /// Neighbouring rows whose class axis is not the last one.
-    #[inline(always)]
-    fn columns<S: Simd>(&mut self, simd: S, outer: usize, position: usize, rows: usize) -> f64 {
-        let Shape { classes, inner, logits_stride, gradient_stride, .. } = self.job.shape;
-        let first = outer * inner + position;
-        let grid = Grid { stride: inner, first: position, rows };
-        let job = self.job;
-        let mut block = job.block(grid, self.outputs.convention);
-        job.fill(&mut block, first, rows);
-        let plane = outer * classes * inner..(outer + 1) * classes * inner;
-        let dense = self.job.dense().get(plane.clone()).unwrap_or(&[]);
-        let mut results = BlockResults::new();
-        let task = self.task();
-        let start = [outer * logits_stride, outer * gradient_stride];
-        let cells = self.cells.part(start[0], start[1], classes * inner);
-        let hessian = self.outputs.hessian.get_mut(plane);
-        let mut plane = Gridded { cells, grid };
-        block.run::<S::F32, Z, _, KIND>(
-            simd,
-            &mut plane,
-            Alongside { dense, hessian },
-            task,
-            &mut results,
-        );
-        self.settle(first, rows, &results, |row| {
-            let position = Position { first: row % inner, step: inner };
-            (start, classes * inner, position)
-        })
-    }
-
-    /// Writes what is known of the rows of a block, and settles those that the kernel has not: the
-    /// sum of their losses. `cells_of` says where the cells of a row are.
-    #[inline(always)]
-    fn settle(
-        &mut self,
-        first: usize,
-        rows: usize,
-        results: &BlockResults,
-        cells_of: impl Fn(usize) -> ([usize; 2], usize, Position),
-    ) -> f64 {
-        let Outputs { losses, log_sum_exp, predicted, .. } = &self.outputs;
-        let wanted = !(losses.is_empty() && log_sum_exp.is_empty() && predicted.is_empty());
-        if wanted {
-            for row in 0..rows {
-                let loss = f64::from(results.loss[row]);
-                let log_sum_exp = f64::from(results.log_sum_exp[row]);
-                // A class is counted in f32, exactly.
-                let predicted = results.apart[row] as usize;
-                self.outputs.put_row(first + row, loss, log_sum_exp, predicted);
-            }
-        }
-        let mut losses = results.loss;
-        let mut unsettled = 0.0;
-        // Without an early exit: a few comparisons of registers.
-        if !results.finite.iter().fold(true, |all, &finite| all & (finite == 1.0)) {
-            for row in (0..rows).filter(|&row| results.finite[row] != 1.0) {
-                losses[row] = 0.0;
-                let index = first + row;
-                let ([x_at, gradient_at], length, position) = cells_of(index);
-                let mut cells = self.cells.part(x_at, gradient_at, length);
-                let plan = self.job.plan(index);
-                let place = |class: usize| position.first + class * position.step;
-                unsettled +=
-                    self.job.unsettled_row(index, &plan, &mut cells, &mut self.outputs, place);
-            }
-        }
-        sum_of(&losses) + unsettled
-    }
-}
-
-/// Where the classes of a row are among its cells.
-struct Position {
-    first: usize,
-    step: usize,
-}
-
-/// The sum of a block's losses: always the same tree.
-#[inline(always)]
-fn sum_of(losses: &OfRows) -> f64 {
-    let mut sums = losses.map(f64::from);
-    let mut width = ROWS;
-    while width > 1 {
-        width /= 2;
-        for i in 0..width {
-            sums[i] += sums[i + width];
-        }
-    }
-    sums[0]
-}
-
 impl Job<'_> {
     /// What the kernel needs of a block of rows, without that which differs from row to row.
-    fn block(&self, grid: Grid, hessian: Hessian) -> Block<'_> {
+    pub(super) fn block(&self, grid: Grid, hessian: Hessian) -> Block<'_> {
         let keep = (1.0 - self.options.label_smoothing) as f32;
         let targets = BlockTargets {
             labels: [-1.0; ROWS],
@@ -972,7 +740,7 @@ impl Job<'_> {
 
     /// Fills in so many rows. One function for all kernels: nothing here depends on their level.
     #[inline(never)]
-    fn fill(&self, block: &mut Block<'_>, first: usize, rows: usize) {
+    pub(super) fn fill(&self, block: &mut Block<'_>, first: usize, rows: usize) {
         // Lanes past the last row are as good as any, without a loss.
         block.live = [1.0; ROWS];
         if rows < ROWS {

@@ -1,0 +1,422 @@
+//! Rows that are computed a row in each lane: those of few classes, and columns.
+
+use core::ops::Range;
+
+use super::rows::Outputs;
+use super::softmax::Leaf;
+use crate::dispatch::Kernel;
+use crate::kernel::cells::{ADD, Cells, LOSS, WRITE};
+use crate::kernel::lanes::{
+    self, Alongside, Block, BlockResults, Grid, Gridded, LABEL, OfRows, ROWS, Registers,
+};
+use crate::kernel::logit_map::LogitMap;
+use crate::kernel::sum::LossSum;
+use crate::kernel::transpose::{
+    RowPlaces, from_columns, to_columns, whole_from_columns, whole_to_columns,
+};
+use crate::level::Level;
+use crate::shape::Shape;
+use crate::simd::{Pair, Simd, Vector, from, from_mut};
+
+impl<Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, Z, KIND, MODE> {
+    /// Whether there may be rows for [`Plain`].
+    const LABELS_ALONE: bool = KIND == LABEL && MODE != ADD && Z::IDENTITY;
+
+    /// The sum of the losses of all rows.
+    pub(super) fn by_lanes(mut self, level: Level) -> f64 {
+        let Shape { outer, inner, .. } = self.job.shape;
+        let mut sum = LossSum::new();
+        if inner != 1 {
+            level.run(Columns { leaf: &mut self, sum: &mut sum });
+            return sum.total();
+        }
+        let mut first = 0;
+        while first < outer {
+            let mut rows = first..outer;
+            if Self::LABELS_ALONE && self.is_plain() {
+                first = self.plain(level, first, &mut sum);
+                // Plain rows go on with the next block.
+                rows = first..outer.min((first + 1).next_multiple_of(ROWS));
+            }
+            first = rows.end;
+            level.run(Narrow { leaf: &mut self, rows, sum: &mut sum });
+        }
+        sum.total()
+    }
+
+    /// Whether rows are one after the other and have losses without further terms.
+    fn is_plain(&self) -> bool {
+        let Shape { classes, logits_stride, gradient_stride, .. } = self.job.shape;
+        let options = &self.job.options;
+        let together = logits_stride == classes && gradient_stride == classes;
+        together && classes >= 2 && options.focal_gamma == 0.0 && options.z_loss == 0.0
+    }
+
+    /// [`Plain`], for the number of classes.
+    fn plain(&mut self, level: Level, first: usize, sum: &mut LossSum) -> usize {
+        macro_rules! rows_of {
+            ($($classes:literal in $fours:literal),*) => {
+                match self.job.shape.classes {
+                    $($classes => {
+                        level.run(Plain::<_, KIND, MODE, $classes, $fours> { leaf: self, first, sum })
+                    })*
+                    _ => level.run(Plain::<_, KIND, MODE, 0, 8> { leaf: self, first, sum }),
+                }
+            };
+        }
+        rows_of!(2 in 1, 3 in 1, 4 in 1, 5 in 2, 8 in 2, 10 in 3)
+    }
+
+    /// Writes what is known of so many rows of a block, and settles those that the kernel has not.
+    #[inline(always)]
+    pub(super) fn settle_rows(
+        &mut self,
+        first: usize,
+        rows: Range<usize>,
+        results: &mut BlockResults,
+    ) {
+        let Shape { classes, logits_stride, gradient_stride, .. } = self.job.shape;
+        self.put_outputs(first, rows.clone(), results);
+        self.settle(first, rows, results, |row| {
+            let start = [row * logits_stride, row * gradient_stride];
+            (start, classes, Position { first: 0, step: 1 })
+        });
+    }
+
+    /// Writes what is known of so many rows of a block.
+    #[inline(always)]
+    fn put_outputs(&mut self, first: usize, rows: Range<usize>, results: &BlockResults) {
+        let Outputs { losses, log_sum_exp, predicted, .. } = &self.outputs;
+        if losses.is_empty() && log_sum_exp.is_empty() && predicted.is_empty() {
+            return;
+        }
+        for row in rows {
+            let loss = f64::from(results.loss[row]);
+            let log_sum_exp = f64::from(results.log_sum_exp[row]);
+            // A class is counted in f32, exactly.
+            let predicted = results.apart[row] as usize;
+            self.outputs.put_row(first + row, loss, log_sum_exp, predicted);
+        }
+    }
+
+    /// Settles the rows of a block that the kernel has not. `cells_of` says where the cells of a row are.
+    #[inline(always)]
+    fn settle(
+        &mut self,
+        first: usize,
+        rows: Range<usize>,
+        results: &mut BlockResults,
+        cells_of: impl Fn(usize) -> ([usize; 2], usize, Position),
+    ) {
+        // Without an early exit: a few comparisons of registers.
+        if results.finite.iter().fold(true, |all, &finite| all & (finite == 1.0)) {
+            return;
+        }
+        for row in rows.filter(|&row| results.finite[row] != 1.0) {
+            let index = first + row;
+            let ([x_at, gradient_at], length, position) = cells_of(index);
+            let mut cells = self.cells.part(x_at, gradient_at, length);
+            let plan = self.job.plan(index);
+            let place = |class: usize| position.first + class * position.step;
+            let outputs = &mut self.outputs;
+            // Zero, infinite or NaN.
+            results.loss[row] =
+                self.job.unsettled_row(index, &plan, &mut cells, outputs, place) as f32;
+        }
+    }
+}
+
+/// Where the classes of a row are among its cells.
+struct Position {
+    first: usize,
+    step: usize,
+}
+
+/// Rows of few classes with labels and nothing else, from `first` on: returns the first that is not one
+/// of those, is not live, or has logits that are not finite.
+///
+/// With so little to ask for, the registers hold all there is; and for some numbers of `CLASSES` (zero for
+/// any other) the compiler knows where each logit is.
+struct Plain<
+    'l,
+    'a,
+    'o,
+    Z,
+    const KIND: u8,
+    const MODE: u8,
+    const CLASSES: usize,
+    const FOURS: usize,
+> {
+    leaf: &'l mut Leaf<'a, 'o, Z, KIND, MODE>,
+    first: usize,
+    sum: &'l mut LossSum,
+}
+
+impl<Z, const KIND: u8, const MODE: u8, const CLASSES: usize, const FOURS: usize> Kernel
+    for Plain<'_, '_, '_, Z, KIND, MODE, CLASSES, FOURS>
+where
+    Z: LogitMap,
+{
+    type Output = usize;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> usize {
+        self.rows::<Pair<S::F32>>(simd)
+    }
+}
+
+impl<Z, const KIND: u8, const MODE: u8, const CLASSES: usize, const FOURS: usize>
+    Plain<'_, '_, '_, Z, KIND, MODE, CLASSES, FOURS>
+where
+    Z: LogitMap,
+{
+    #[inline(always)]
+    fn rows<V: Vector<Scalar = f32>>(self, token: V::Token) -> usize {
+        let Self { leaf, first, sum } = self;
+        // A sum of its own, which nothing else can refer to, stays in registers.
+        let mut total = *sum;
+        let end = Self::blocks::<V>(leaf, first, &mut total, token);
+        *sum = total;
+        end
+    }
+
+    #[inline(always)]
+    fn blocks<V: Vector<Scalar = f32>>(
+        leaf: &mut Leaf<'_, '_, Z, KIND, MODE>,
+        mut first: usize,
+        sum: &mut LossSum,
+        token: V::Token,
+    ) -> usize {
+        let job = leaf.job;
+        let classes = if CLASSES == 0 { job.shape.classes } else { CLASSES };
+        let grid = Grid { stride: ROWS, first: 0, rows: ROWS };
+        let mut blocks = [(); AHEAD].map(|()| job.block(grid, leaf.outputs.convention));
+        let mut results = BlockResults::new();
+        let mut columns = [[V::splat(token, 0.0); 4]; FOURS];
+        loop {
+            let count = ((job.shape.outer - first) / ROWS).min(AHEAD);
+            let blocks = &mut blocks[..count];
+            for (index, block) in blocks.iter_mut().enumerate() {
+                job.fill(block, first + index * ROWS, ROWS);
+            }
+            if blocks.is_empty() {
+                return first;
+            }
+            for block in blocks {
+                for at in (0..ROWS).step_by(V::LANES) {
+                    let row = first + at;
+                    let logits = from(leaf.cells.logits(), row * classes);
+                    if !whole_to_columns(token, logits, classes, &mut columns) {
+                        return row;
+                    }
+                    let values = &mut columns.as_flattened_mut()[..classes];
+                    let plain = if MODE == LOSS {
+                        let mut plane = Registers::<_, LOSS, CLASSES>(values);
+                        block.plain_register(token, at, &mut plane, &mut results)
+                    } else {
+                        let mut plane = Registers::<_, WRITE, CLASSES>(values);
+                        block.plain_register(token, at, &mut plane, &mut results)
+                    };
+                    if !plain {
+                        return row;
+                    }
+                    if MODE == WRITE {
+                        let mut cells = leaf.cells.from(row * classes, row * classes);
+                        whole_from_columns(&columns, classes, cells.gradient_mut());
+                    }
+                    let rows = at..at + V::LANES;
+                    sum.add(at, &results.loss[rows.clone()]);
+                    leaf.put_outputs(first, rows, &results);
+                }
+                first += ROWS;
+            }
+        }
+    }
+}
+
+/// Blocks that are filled before the first of them is read. What has just been stored in small parts
+/// cannot be loaded as a whole before it has reached the cache: each block would wait for the one before.
+const AHEAD: usize = 4;
+
+/// Rows of few classes.
+struct Narrow<'l, 'a, 'o, Z, const KIND: u8, const MODE: u8> {
+    leaf: &'l mut Leaf<'a, 'o, Z, KIND, MODE>,
+    rows: Range<usize>,
+    sum: &'l mut LossSum,
+}
+
+impl<Z: LogitMap, const KIND: u8, const MODE: u8> Kernel for Narrow<'_, '_, '_, Z, KIND, MODE> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { leaf, rows, sum } = self;
+        let mut scratch = Scratch::<S::F32>::new(simd);
+        let grid = Grid { stride: ROWS, first: 0, rows: ROWS };
+        let job = leaf.job;
+        let mut block = job.block(grid, leaf.outputs.convention);
+        let mut first = rows.start;
+        while first < rows.end {
+            // A block begins at a multiple of its rows, but the first may not.
+            let stripe = first % ROWS;
+            let count = (ROWS - stripe).min(rows.end - first);
+            job.fill(&mut block, first, count);
+            let mut results = leaf.transposed(simd, &block, first, count, &mut scratch);
+            leaf.settle_rows(first, 0..count, &mut results);
+            sum.add(stripe, &results.loss[..count]);
+            first += count;
+        }
+    }
+}
+
+/// A register of rows, class by class: its logits (then gradients); and what is beside them, as a grid.
+struct Scratch<V> {
+    values: [V; lanes::CLASSES],
+    weights: [OfRows; lanes::CLASSES],
+    hessian: [OfRows; lanes::CLASSES],
+}
+
+impl<V: Vector<Scalar = f32>> Scratch<V> {
+    #[inline(always)]
+    fn new(token: V::Token) -> Self {
+        let zeros = [[0.0; ROWS]; lanes::CLASSES];
+        Self { values: [V::splat(token, 0.0); _], weights: zeros, hessian: zeros }
+    }
+}
+
+impl<Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, Z, KIND, MODE> {
+    /// Rows of few classes: a register of them at a time is transposed, and its gradients back.
+    #[inline(always)]
+    fn transposed<V: Vector<Scalar = f32>>(
+        &mut self,
+        token: V::Token,
+        block: &Block<'_>,
+        first: usize,
+        rows: usize,
+        scratch: &mut Scratch<V>,
+    ) -> BlockResults {
+        let Shape { classes, logits_stride, gradient_stride, .. } = self.job.shape;
+        let columns = ..classes.min(lanes::CLASSES);
+        let values = &mut scratch.values;
+        let weights = &mut scratch.weights[columns];
+        let hessian = &mut scratch.hessian[columns];
+        let wants_hessian = !self.outputs.hessian.is_empty();
+        let task = self.task();
+        let mut results = BlockResults::new();
+        for at in (0..rows).step_by(V::LANES) {
+            let row = first + at;
+            let places = |stride| RowPlaces { rows: (rows - at).min(V::LANES), stride };
+            let mut dense: &[f32] = &[];
+            if KIND != LABEL && !self.job.dense().is_empty() {
+                let dense_rows = from(self.job.dense(), row * classes);
+                to_columns(token, dense_rows, places(classes), classes, values);
+                for (column, register) in weights.iter_mut().zip(&*values) {
+                    register.store(&mut column[at..]);
+                }
+                dense = weights.as_flattened();
+            }
+            let logits = from(self.cells.logits(), row * logits_stride);
+            to_columns(token, logits, places(logits_stride), classes, values);
+            let hessian_place = wants_hessian.then_some(hessian.as_flattened_mut());
+            let alongside = Alongside { dense, hessian: hessian_place };
+            if MODE == LOSS {
+                let mut plane = Registers::<_, LOSS, 0>(&mut values[columns]);
+                block.register::<_, Z, _, KIND>(
+                    token,
+                    at,
+                    &mut plane,
+                    alongside,
+                    task,
+                    &mut results,
+                );
+            } else {
+                let mut plane = Registers::<_, WRITE, 0>(&mut values[columns]);
+                block.register::<_, Z, _, KIND>(
+                    token,
+                    at,
+                    &mut plane,
+                    alongside,
+                    task,
+                    &mut results,
+                );
+                let mut cells = self.cells.from(row * logits_stride, row * gradient_stride);
+                let settled = |row: usize| results.finite[at + row] == 1.0;
+                let places = places(gradient_stride);
+                from_columns::<_, MODE>(token, values, places, classes, &mut cells, settled);
+            }
+            if wants_hessian {
+                for (column, register) in hessian.iter().zip(values.iter_mut()) {
+                    *register = V::load(token, &column[at..], V::splat(token, 0.0));
+                }
+                let place = from_mut(self.outputs.hessian, row * classes);
+                let mut cells = Cells::<WRITE>::in_place(place);
+                let places = places(classes);
+                from_columns::<_, WRITE>(token, values, places, classes, &mut cells, |_| true);
+            }
+        }
+        results
+    }
+}
+
+/// Rows whose class axis is not the last one.
+struct Columns<'l, 'a, 'o, Z, const KIND: u8, const MODE: u8> {
+    leaf: &'l mut Leaf<'a, 'o, Z, KIND, MODE>,
+    sum: &'l mut LossSum,
+}
+
+impl<Z: LogitMap, const KIND: u8, const MODE: u8> Kernel for Columns<'_, '_, '_, Z, KIND, MODE> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { leaf, sum } = self;
+        let Shape { outer, inner, .. } = leaf.job.shape;
+        for block in 0..outer {
+            for position in (0..inner).step_by(ROWS) {
+                let rows = ROWS.min(inner - position);
+                let results = leaf.columns::<S>(simd, block, position, rows);
+                sum.add(0, &results.loss[..rows]);
+            }
+        }
+    }
+}
+
+impl<Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, Z, KIND, MODE> {
+    /// Neighbouring rows whose class axis is not the last one.
+    #[inline(always)]
+    fn columns<S: Simd>(
+        &mut self,
+        simd: S,
+        outer: usize,
+        position: usize,
+        rows: usize,
+    ) -> BlockResults {
+        let Shape { classes, inner, logits_stride, gradient_stride, .. } = self.job.shape;
+        let first = outer * inner + position;
+        let grid = Grid { stride: inner, first: position, rows };
+        let job = self.job;
+        let mut block = job.block(grid, self.outputs.convention);
+        job.fill(&mut block, first, rows);
+        let plane = outer * classes * inner..(outer + 1) * classes * inner;
+        let dense = self.job.dense().get(plane.clone()).unwrap_or(&[]);
+        let mut results = BlockResults::new();
+        let task = self.task();
+        let start = [outer * logits_stride, outer * gradient_stride];
+        let cells = self.cells.part(start[0], start[1], classes * inner);
+        let hessian = self.outputs.hessian.get_mut(plane);
+        let mut plane = Gridded { cells, grid, classes };
+        block.run::<S::F32, Z, _, KIND>(
+            simd,
+            &mut plane,
+            Alongside { dense, hessian },
+            task,
+            &mut results,
+        );
+        self.put_outputs(first, 0..rows, &results);
+        self.settle(first, 0..rows, &mut results, |row| {
+            let position = Position { first: row % inner, step: inner };
+            (start, classes * inner, position)
+        });
+        results
+    }
+}
