@@ -5,7 +5,7 @@ use super::coefficients::Number;
 use super::sum::StripedSum;
 use crate::math::exp::{LIFTED_ONE, UNLIFT};
 use crate::math::ln::{ln, log1p};
-use crate::math::sigmoid::logistic;
+use crate::math::sigmoid::{exponential, logistic};
 use crate::simd::{Lanes, PANEL, STRIPES, from, from_mut};
 
 /// What becomes of an element: its loss, and its derivatives `2^32` times too large, so that they
@@ -22,7 +22,17 @@ pub(crate) trait ElementLoss: Copy {
     /// The input of an element that has no part in the loss.
     const ABSENT: f32;
 
-    fn of<V: Lanes<Scalar = f32>>(self, token: V::Token, x: V, y: V, positive: V) -> Outcome<V>;
+    /// What the outcome waits for longest.
+    fn exponential<V: Lanes<Scalar = f32>>(self, token: V::Token, x: V) -> V;
+
+    /// From `x` with its [`exponential`](Self::exponential).
+    fn of<V: Lanes<Scalar = f32>>(
+        self,
+        token: V::Token,
+        x_and_e: (V, V),
+        y: V,
+        positive: V,
+    ) -> Outcome<V>;
 }
 
 /// `a b`, zero where `a` is zero even if `b` is infinite.
@@ -48,9 +58,20 @@ impl ElementLoss for Sigmoid {
     const ABSENT: f32 = f32::NEG_INFINITY;
 
     #[inline(always)]
-    fn of<V: Lanes<Scalar = f32>>(self, token: V::Token, x: V, y: V, positive: V) -> Outcome<V> {
+    fn exponential<V: Lanes<Scalar = f32>>(self, token: V::Token, x: V) -> V {
+        exponential(token, x)
+    }
+
+    #[inline(always)]
+    fn of<V: Lanes<Scalar = f32>>(
+        self,
+        token: V::Token,
+        (x, e): (V, V),
+        y: V,
+        positive: V,
+    ) -> Outcome<V> {
         let zero = V::splat(token, 0.0);
-        let logistic = logistic(token, x);
+        let logistic = logistic(token, x, e);
         let unlift = V::splat(token, UNLIFT);
         let not_y = V::splat(token, 1.0) - y;
         let y = y * positive;
@@ -76,11 +97,22 @@ impl ElementLoss for SigmoidFocal {
     const ABSENT: f32 = f32::NEG_INFINITY;
 
     #[inline(always)]
-    fn of<V: Lanes<Scalar = f32>>(self, token: V::Token, x: V, y: V, positive: V) -> Outcome<V> {
+    fn exponential<V: Lanes<Scalar = f32>>(self, token: V::Token, x: V) -> V {
+        exponential(token, x)
+    }
+
+    #[inline(always)]
+    fn of<V: Lanes<Scalar = f32>>(
+        self,
+        token: V::Token,
+        (x, e): (V, V),
+        y: V,
+        positive: V,
+    ) -> Outcome<V> {
         let one = V::splat(token, 1.0);
         let zero = V::splat(token, 0.0);
-        let entropy = Sigmoid.of(token, x, y, positive);
-        let logistic = logistic(token, x);
+        let entropy = Sigmoid.of(token, (x, e), y, positive);
+        let logistic = logistic(token, x, e);
         let not_y = one - y;
         let unlift = V::splat(token, UNLIFT);
         let (positive_share, negative_share) = (logistic.positive(), logistic.negative());
@@ -112,7 +144,18 @@ impl ElementLoss for Logistic {
     const ABSENT: f32 = 0.0;
 
     #[inline(always)]
-    fn of<V: Lanes<Scalar = f32>>(self, token: V::Token, x: V, y: V, positive: V) -> Outcome<V> {
+    fn exponential<V: Lanes<Scalar = f32>>(self, _: V::Token, x: V) -> V {
+        x
+    }
+
+    #[inline(always)]
+    fn of<V: Lanes<Scalar = f32>>(
+        self,
+        token: V::Token,
+        (x, _): (V, V),
+        y: V,
+        positive: V,
+    ) -> Outcome<V> {
         let zero = V::splat(token, 0.0);
         let least = V::splat(token, -100.0);
         let not_x = V::splat(token, 1.0) - x;
@@ -178,6 +221,15 @@ impl<L: ElementLoss> Elements<L> {
         let floor = V::splat(token, self.floor);
         let absent = V::splat(token, L::ABSENT);
         let length = if WHOLE { PANEL } else { cells.len() };
+        // All exponentials first: an element is one long chain of instructions that wait for each other,
+        // longer than what the processor looks ahead.
+        let mut exponentials = [zero.stripes(); PANEL / STRIPES];
+        for (row, exponentials) in exponentials.iter_mut().enumerate() {
+            for (register, e) in exponentials.as_mut().iter_mut().enumerate() {
+                let x = cells.load(token, row * STRIPES + register * V::LANES, absent);
+                *e = self.loss.exponential(token, x);
+            }
+        }
         for register in 0..STRIPES / V::LANES {
             let mut terms = [zero; 4];
             for (row, term) in terms.iter_mut().enumerate() {
@@ -191,7 +243,8 @@ impl<L: ElementLoss> Elements<L> {
                 // Beyond the last element an absent input with a target of zero adds nothing.
                 let x = cells.load(token, at, absent);
                 let y = V::load(token, from(inputs.targets, at), zero);
-                let outcome = self.loss.of(token, x, y, or_one(inputs.positive));
+                let e = exponentials[row].as_ref()[register];
+                let outcome = self.loss.of(token, (x, e), y, or_one(inputs.positive));
                 let mut loss = outcome.loss;
                 let mut factor = scale;
                 if !inputs.upstream.is_empty() {

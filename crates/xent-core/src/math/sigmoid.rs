@@ -37,12 +37,17 @@ impl<V: Vector<Scalar = f32>> Logistic<V> {
     }
 }
 
-/// `z = e^-|x|` is at most one, so nothing overflows, and both probabilities come from it:
-/// `1 / (1 + z)` and `z / (1 + z)`. NaN stays NaN.
+/// `2^32 e^-|x|`, the one exponential.
 #[inline(always)]
-pub(crate) fn logistic<V: Vector<Scalar = f32>>(token: V::Token, x: V) -> Logistic<V> {
+pub(crate) fn exponential<V: Vector<Scalar = f32>>(token: V::Token, x: V) -> V {
+    exp_lifted(token, V::splat(token, 0.0) - x.abs())
+}
+
+/// `z = e^-|x|` is at most one, so nothing overflows, and both probabilities come from it:
+/// `1 / (1 + z)` and `z / (1 + z)`. NaN stays NaN. `lifted` is the [`exponential`] of `x`.
+#[inline(always)]
+pub(crate) fn logistic<V: Vector<Scalar = f32>>(token: V::Token, x: V, lifted: V) -> Logistic<V> {
     let zero = V::splat(token, 0.0);
-    let lifted = exp_lifted(token, zero - x.abs());
     let z = lifted * V::splat(token, UNLIFT);
     let likely = V::splat(token, LIFTED_ONE);
     let below = x.less(zero);
@@ -57,5 +62,5 @@ pub(crate) fn logistic<V: Vector<Scalar = f32>>(token: V::Token, x: V) -> Logist
 /// `σ(x)`.
 #[inline(always)]
 pub(crate) fn sigmoid<V: Vector<Scalar = f32>>(token: V::Token, x: V) -> V {
-    logistic(token, x).positive() * V::splat(token, UNLIFT)
+    logistic(token, x, exponential(token, x)).positive() * V::splat(token, UNLIFT)
 }
