@@ -532,28 +532,71 @@ impl Block<'_> {
         self.rest::<V, Z, P, KIND>(token, at, plane, of_rows, task, results);
     }
 
-    /// [`register`](Self::register) of rows with labels and nothing else, if all are to be settled here:
-    /// otherwise false, and nothing has been changed.
+    /// The largest logits of rows with labels and nothing else, if all are to be settled here: the first
+    /// step of [`register`](Self::register) for those who take each step for several registers.
     #[inline(always)]
-    pub(crate) fn plain_register<V: Vector<Scalar = f32>, P: Plane<V>>(
+    pub(crate) fn plain_largest<V: Vector<Scalar = f32>, P: Plane<V>>(
+        &self,
+        token: V::Token,
+        at: usize,
+        plane: &P,
+    ) -> Option<V> {
+        let beside = Beside::of_dense(token, &[]);
+        let largest = self.largest::<V, Identity, P, LABEL>(token, at, plane, &beside, Identity);
+        (!largest.some_odd).then_some(largest.max)
+    }
+
+    /// The second step: the exponentials, kept for the gradient, and what [`settle_labels`] needs.
+    ///
+    /// [`settle_labels`]: Self::settle_labels
+    #[inline(always)]
+    pub(crate) fn plain_sums<V: Vector<Scalar = f32>, P: Plane<V>>(
         &self,
         token: V::Token,
         at: usize,
         plane: &mut P,
+        max: V,
+    ) -> [V; 3] {
+        label_sums(token, at, plane, self.plain(token, at, max), Identity)
+    }
+
+    /// The third step: losses, and coefficients of the gradient.
+    #[inline(always)]
+    pub(crate) fn plain_settled<V: Vector<Scalar = f32>>(
+        &self,
+        token: V::Token,
+        at: usize,
+        max: V,
+        sums: [V; 3],
         results: &mut BlockResults,
-    ) -> bool {
-        let beside = Beside::of_dense(token, &[]);
-        let largest = self.largest::<V, Identity, P, LABEL>(token, at, plane, &beside, Identity);
-        if largest.some_odd {
-            return false;
-        }
-        // What the compiler then knows makes the rest short.
-        let largest = Largest { some_odd: false, ..largest };
+    ) -> Coefficients<V> {
+        let Largest { apart, finite, .. } = self.plain(token, at, max);
         let terms = Terms { gamma: 0.0, z_loss: 0.0 };
-        let task = RowTask { map: Identity, terms, stream: false };
-        let of_rows = (beside, largest, None);
-        self.rest::<V, Identity, P, LABEL>(token, at, plane, of_rows, task, results);
-        true
+        let settled = self.settle_labels(token, at, max, sums, terms);
+        results.put(at, finite, &settled, apart);
+        settled
+    }
+
+    /// The last step: the gradient.
+    #[inline(always)]
+    pub(crate) fn plain_gradient<V: Vector<Scalar = f32>, P: Plane<V>>(
+        &self,
+        token: V::Token,
+        at: usize,
+        plane: &mut P,
+        max: V,
+        settled: &Coefficients<V>,
+    ) {
+        let of_rows = (&Beside::of_dense(token, &[]), self.plain(token, at, max), settled);
+        self.put_gradient::<V, Identity, P, LABEL>(token, at, plane, of_rows, Identity);
+    }
+
+    /// The largest logits of rows of which none is odd: what the compiler knows of them makes the other
+    /// steps short.
+    #[inline(always)]
+    fn plain<V: Vector<Scalar = f32>>(&self, token: V::Token, at: usize, max: V) -> Largest<V> {
+        let apart = V::load(token, from(&self.targets.labels, at), V::splat(token, 0.0));
+        Largest { apart, max, finite: V::splat(token, 1.0), some_odd: false }
     }
 
     /// The largest logit of each row; and the class treated apart: the label, or the first of the
@@ -604,34 +647,20 @@ impl Block<'_> {
         results: &mut BlockResults,
     ) {
         let RowTask { map, terms, .. } = task;
-        let Largest { apart, max, finite, some_odd } = largest;
+        let Largest { apart, max, finite, .. } = largest;
         let grid = self.grid;
         let classes = plane.classes();
         let zero = V::splat(token, 0.0);
         let one = V::splat(token, 1.0);
         let number = |class: usize| V::splat(token, class as f32);
-        let mask = finite.equal(one);
 
         // The exponentials, and the sums over the classes not treated apart.
         let empty = LaneSum::new(token);
         let (mut others, mut weights, mut half_distances) = (empty, empty, empty);
         let mut gradient_weights = empty;
         let (mut apart_weight, mut gradient_apart_weight, mut target_distance) = (zero, zero, zero);
-        let mut pass = Pass { at, apart, max, mask, some_odd, distance: zero, exp: zero };
-        if KIND == LABEL && P::CLASSES == 2 {
-            others.add(pass.two_exponentials(token, plane));
-        } else if KIND == LABEL {
-            // Two by two: half as many sums to compensate.
-            let pairs = classes / 2;
-            for pair in 0..pairs {
-                let first = pass.exponential(token, plane, map, 2 * pair);
-                let second = pass.exponential(token, plane, map, 2 * pair + 1);
-                others.add(first + second);
-            }
-            if !classes.is_multiple_of(2) {
-                others.add(pass.exponential(token, plane, map, 2 * pairs));
-            }
-        } else {
+        if KIND != LABEL {
+            let mut pass = Pass::new(token, at, largest);
             let label = V::load(token, from(&self.targets.labels, at), zero);
             for class in 0..classes {
                 let here = apart.equal(number(class));
@@ -657,9 +686,8 @@ impl Block<'_> {
             }
         }
         let settled = if KIND == LABEL {
-            let max = max * V::splat(token, map.unit());
-            let sums = [pass.distance, pass.exp, others.total(token)];
-            self.settle_labels(token, at, max, sums, terms)
+            let sums = label_sums(token, at, plane, largest, map);
+            self.settle_labels(token, at, max * V::splat(token, map.unit()), sums, terms)
         } else {
             let sums = SumsOfRows {
                 max: lanes_of(max),
@@ -696,18 +724,34 @@ impl Block<'_> {
                 grid.store(V::select(h.less(floor), floor, h), out, class, at);
             }
         }
-        if P::MODE == LOSS {
-            return;
+        if P::MODE != LOSS {
+            let of_rows = (&beside, largest, &settled);
+            self.put_gradient::<V, Z, P, KIND>(token, at, plane, of_rows, map);
         }
+    }
 
-        for class in 0..classes {
+    /// The gradient, from kept exponentials or from the logits again.
+    #[inline(always)]
+    fn put_gradient<V: Vector<Scalar = f32>, Z: LogitMap, P: Plane<V>, const KIND: u8>(
+        &self,
+        token: V::Token,
+        at: usize,
+        plane: &mut P,
+        (beside, largest, settled): (&Beside<'_, V>, Largest<V>, &Coefficients<V>),
+        map: Z,
+    ) {
+        let Largest { apart, max, finite, some_odd } = largest;
+        let zero = V::splat(token, 0.0);
+        let mask = finite.equal(V::splat(token, 1.0));
+        for class in 0..plane.classes() {
             let e = exponential(token, class, at, plane, map, max);
             let mut g = e * settled.probability;
             if KIND != LABEL {
-                let q = self.weights::<V, KIND>(token, class, at, &beside, map.unit());
+                let q = self.weights::<V, KIND>(token, class, at, beside, map.unit());
                 g = g - self.weights_of_gradient(token, at, q) * settled.weight;
             }
-            g = V::select(apart.equal(number(class)), settled.apart, g);
+            let here = apart.equal(V::splat(token, class as f32));
+            g = V::select(here, settled.apart, g);
             if !Z::IDENTITY || some_odd {
                 let x = plane.logits(token, class, at);
                 if !Z::IDENTITY {
@@ -735,6 +779,36 @@ struct Largest<V> {
     some_odd: bool,
 }
 
+/// Of rows with labels: how far the label's class is below the largest, its exponential, and the sum of
+/// the others. The exponentials are kept for the gradient.
+#[inline(always)]
+fn label_sums<V: Vector<Scalar = f32>, Z: LogitMap, P: Plane<V>>(
+    token: V::Token,
+    at: usize,
+    plane: &mut P,
+    largest: Largest<V>,
+    map: Z,
+) -> [V; 3] {
+    let mut pass = Pass::new(token, at, largest);
+    let mut others = LaneSum::new(token);
+    if P::CLASSES == 2 {
+        others.add(pass.two_exponentials(token, plane));
+    } else {
+        // Two by two: half as many sums to compensate.
+        let classes = plane.classes();
+        let pairs = classes / 2;
+        for pair in 0..pairs {
+            let first = pass.exponential(token, plane, map, 2 * pair);
+            let second = pass.exponential(token, plane, map, 2 * pair + 1);
+            others.add(first + second);
+        }
+        if !classes.is_multiple_of(2) {
+            others.add(pass.exponential(token, plane, map, 2 * pairs));
+        }
+    }
+    [pass.distance, pass.exp, others.total(token)]
+}
+
 /// The pass over the exponentials of a register of rows.
 struct Pass<V: Vector> {
     /// The first row.
@@ -752,6 +826,14 @@ struct Pass<V: Vector> {
 }
 
 impl<V: Vector<Scalar = f32>> Pass<V> {
+    #[inline(always)]
+    fn new(token: V::Token, at: usize, largest: Largest<V>) -> Self {
+        let Largest { apart, max, finite, some_odd } = largest;
+        let zero = V::splat(token, 0.0);
+        let mask = finite.equal(V::splat(token, 1.0));
+        Self { at, apart, max, mask, some_odd, distance: zero, exp: zero }
+    }
+
     /// The exponentials of a class, kept for the gradient: those of rows that do not treat it apart.
     #[inline(always)]
     fn exponential<Z: LogitMap, P: Plane<V>>(

@@ -92,11 +92,10 @@ impl LossSum {
         Self([0.0; STRIPES])
     }
 
-    /// Adds the losses of rows from stripe `first` on.
+    /// Adds the losses of at most so many rows.
     #[inline(always)]
-    pub(crate) fn add(&mut self, first: usize, losses: &[f32]) {
-        let sums = self.0.get_mut(first..first + losses.len()).unwrap_or(&mut []);
-        for (sum, &loss) in sums.iter_mut().zip(losses) {
+    pub(crate) fn add(&mut self, losses: &[f32]) {
+        for (sum, &loss) in self.0.iter_mut().zip(losses) {
             *sum += f64::from(loss);
         }
     }

@@ -16,7 +16,7 @@ use crate::kernel::transpose::{
 };
 use crate::level::Level;
 use crate::shape::Shape;
-use crate::simd::{Pair, Simd, Vector, from, from_mut};
+use crate::simd::{Simd, Vector, from, from_mut};
 
 impl<Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, Z, KIND, MODE> {
     /// Whether there may be rows for [`Plain`].
@@ -36,7 +36,7 @@ impl<Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, Z, KIND, MODE> {
             if Self::LABELS_ALONE && self.is_plain() {
                 first = self.plain(level, first, &mut sum);
                 // Plain rows go on with the next block.
-                rows = first..outer.min((first + 1).next_multiple_of(ROWS));
+                rows = first..outer.min(first + ROWS);
             }
             first = rows.end;
             level.run(Narrow { leaf: &mut self, rows, sum: &mut sum });
@@ -132,8 +132,8 @@ struct Position {
     step: usize,
 }
 
-/// Rows of few classes with labels and nothing else, from `first` on: returns the first that is not one
-/// of those, is not live, or has logits that are not finite.
+/// Whole blocks of rows of few classes with labels and nothing else, from row `first` on: returns the
+/// first row of a block that has others, which are not live or whose largest logit is not finite.
 ///
 /// With so little to ask for, the registers hold all there is; and for some numbers of `CLASSES` (zero for
 /// any other) the compiler knows where each logit is.
@@ -161,7 +161,7 @@ where
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> usize {
-        self.rows::<Pair<S::F32>>(simd)
+        self.rows::<S::F32>(simd)
     }
 }
 
@@ -190,53 +190,84 @@ where
         let job = leaf.job;
         let classes = if CLASSES == 0 { job.shape.classes } else { CLASSES };
         let grid = Grid { stride: ROWS, first: 0, rows: ROWS };
-        let mut blocks = [(); AHEAD].map(|()| job.block(grid, leaf.outputs.convention));
-        let mut results = BlockResults::new();
-        let mut columns = [[V::splat(token, 0.0); 4]; FOURS];
+        let mut blocks = [(); BLOCKS].map(|()| job.block(grid, leaf.outputs.convention));
+        let mut results = [(); BLOCKS].map(|()| BlockResults::new());
+        let zero = V::splat(token, 0.0);
+        let mut columns = [[[zero; 4]; FOURS]; TOGETHER];
+        let (mut largest, mut sums) = ([zero; TOGETHER], [[zero; 3]; TOGETHER]);
+        let of_block = ROWS / V::LANES;
+        let place = |register: usize| (register / of_block, register % of_block * V::LANES);
         loop {
-            let count = ((job.shape.outer - first) / ROWS).min(AHEAD);
-            let blocks = &mut blocks[..count];
-            for (index, block) in blocks.iter_mut().enumerate() {
+            let count = ((job.shape.outer - first) / ROWS).min(TOGETHER / of_block);
+            for (index, block) in blocks.iter_mut().enumerate().take(count) {
                 job.fill(block, first + index * ROWS, ROWS);
             }
-            if blocks.is_empty() {
+            let mut ready = 0;
+            while ready < count * of_block {
+                let (block, at) = place(ready);
+                let logits = from(leaf.cells.logits(), (first + ready * V::LANES) * classes);
+                if !whole_to_columns(token, logits, classes, &mut columns[ready]) {
+                    break;
+                }
+                let plane = columns_of::<V, LOSS, CLASSES>(&mut columns[ready], classes);
+                let Some(max) = blocks[block].plain_largest(token, at, &plane) else { break };
+                largest[ready] = max;
+                ready += 1;
+            }
+            let whole = ready / of_block;
+            if whole == 0 {
                 return first;
             }
-            for block in blocks {
-                for at in (0..ROWS).step_by(V::LANES) {
-                    let row = first + at;
-                    let logits = from(leaf.cells.logits(), row * classes);
-                    if !whole_to_columns(token, logits, classes, &mut columns) {
-                        return row;
-                    }
-                    let values = &mut columns.as_flattened_mut()[..classes];
-                    let plain = if MODE == LOSS {
-                        let mut plane = Registers::<_, LOSS, CLASSES>(values);
-                        block.plain_register(token, at, &mut plane, &mut results)
-                    } else {
-                        let mut plane = Registers::<_, WRITE, CLASSES>(values);
-                        block.plain_register(token, at, &mut plane, &mut results)
-                    };
-                    if !plain {
-                        return row;
-                    }
-                    if MODE == WRITE {
-                        let mut cells = leaf.cells.from(row * classes, row * classes);
-                        whole_from_columns(&columns, classes, cells.gradient_mut());
-                    }
-                    let rows = at..at + V::LANES;
-                    sum.add(at, &results.loss[rows.clone()]);
-                    leaf.put_outputs(first, rows, &results);
+            for register in 0..whole * of_block {
+                let (block, at) = place(register);
+                let (columns, max) = (&mut columns[register], largest[register]);
+                sums[register] = if MODE == LOSS {
+                    let mut plane = columns_of::<V, LOSS, CLASSES>(columns, classes);
+                    blocks[block].plain_sums(token, at, &mut plane, max)
+                } else {
+                    let mut plane = columns_of::<V, WRITE, CLASSES>(columns, classes);
+                    blocks[block].plain_sums(token, at, &mut plane, max)
+                };
+            }
+            for register in 0..whole * of_block {
+                let (block, at) = place(register);
+                let (max, sums) = (largest[register], sums[register]);
+                let results = &mut results[block];
+                let settled = blocks[block].plain_settled(token, at, max, sums, results);
+                if MODE == WRITE {
+                    let columns = &mut columns[register];
+                    let mut plane = columns_of::<V, WRITE, CLASSES>(columns, classes);
+                    blocks[block].plain_gradient(token, at, &mut plane, max, &settled);
+                    let start = (first + register * V::LANES) * classes;
+                    let mut cells = leaf.cells.from(start, start);
+                    whole_from_columns(columns, classes, cells.gradient_mut());
                 }
+            }
+            for results in &results[..whole] {
+                sum.add(&results.loss);
+                leaf.put_outputs(first, 0..ROWS, results);
                 first += ROWS;
             }
         }
     }
 }
 
-/// Blocks that are filled before the first of them is read. What has just been stored in small parts
-/// cannot be loaded as a whole before it has reached the cache: each block would wait for the one before.
-const AHEAD: usize = 4;
+/// The classes of a register of rows.
+#[inline(always)]
+fn columns_of<V, const MODE: u8, const CLASSES: usize>(
+    fours: &mut [[V; 4]],
+    classes: usize,
+) -> Registers<'_, V, MODE, CLASSES> {
+    Registers(&mut fours.as_flattened_mut()[..classes])
+}
+
+/// Registers of rows that take each step together, so that the steps of one need not wait for each other:
+/// all of them one after the other are longer than what the processor looks ahead.
+const TOGETHER: usize = 8;
+
+/// Blocks that those registers have at most. All are filled before the first of them is read: what has
+/// just been stored in small parts cannot be loaded as a whole before it has reached the cache.
+const BLOCKS: usize = 4;
 
 /// Rows of few classes.
 struct Narrow<'l, 'a, 'o, Z, const KIND: u8, const MODE: u8> {
@@ -257,13 +288,11 @@ impl<Z: LogitMap, const KIND: u8, const MODE: u8> Kernel for Narrow<'_, '_, '_, 
         let mut block = job.block(grid, leaf.outputs.convention);
         let mut first = rows.start;
         while first < rows.end {
-            // A block begins at a multiple of its rows, but the first may not.
-            let stripe = first % ROWS;
-            let count = (ROWS - stripe).min(rows.end - first);
+            let count = ROWS.min(rows.end - first);
             job.fill(&mut block, first, count);
             let mut results = leaf.transposed(simd, &block, first, count, &mut scratch);
             leaf.settle_rows(first, 0..count, &mut results);
-            sum.add(stripe, &results.loss[..count]);
+            sum.add(&results.loss[..count]);
             first += count;
         }
     }
@@ -375,7 +404,7 @@ impl<Z: LogitMap, const KIND: u8, const MODE: u8> Kernel for Columns<'_, '_, '_,
             for position in (0..inner).step_by(ROWS) {
                 let rows = ROWS.min(inner - position);
                 let results = leaf.columns::<S>(simd, block, position, rows);
-                sum.add(0, &results.loss[..rows]);
+                sum.add(&results.loss[..rows]);
             }
         }
     }

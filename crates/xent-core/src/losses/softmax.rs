@@ -614,7 +614,7 @@ impl<const MODE: u8> Kernel for ByGroups<Leaf<'_, '_, Identity, LABEL, MODE>> {
             let cells = &mut leaf.cells;
             groups::run::<S::F32, MODE>(simd, &block, places, cells, task, &mut results);
             leaf.settle_rows(first, 0..rows, &mut results);
-            sum.add(0, &results.loss[..rows]);
+            sum.add(&results.loss[..rows]);
         }
         sum.total()
     }

@@ -15,8 +15,6 @@ mod x86;
 
 use core::ops::{Add, Div, Mul, Sub};
 
-mod pair;
-pub(crate) use pair::Pair;
 pub(crate) use portable::{HAS_FMA as PORTABLE_HAS_FMA, Portable};
 
 /// The virtual width: how many independent sums a reduction keeps, at every level.
