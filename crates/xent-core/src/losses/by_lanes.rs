@@ -16,7 +16,7 @@ use crate::kernel::transpose::{
 };
 use crate::level::Level;
 use crate::shape::Shape;
-use crate::simd::{Simd, Vector, from, from_mut};
+use crate::simd::{Lanes, Simd, Vector, from, from_mut};
 
 impl<Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, Z, KIND, MODE> {
     /// Whether there may be rows for [`Plain`].
@@ -24,40 +24,44 @@ impl<Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, Z, KIND, MODE> {
 
     /// The sum of the losses of all rows.
     pub(super) fn by_lanes(mut self, level: Level) -> f64 {
-        let Shape { outer, inner, .. } = self.job.shape;
+        let shape = self.job.shape;
+        let end = shape.row_count();
         let mut sum = LossSum::new();
-        if inner != 1 {
-            level.run(Columns { leaf: &mut self, sum: &mut sum });
-            return sum.total();
-        }
         let mut first = 0;
-        while first < outer {
-            let mut rows = first..outer;
+        while first < end {
+            let mut rows = first..end;
             if Self::LABELS_ALONE && self.is_plain() {
                 first = self.plain(level, first, &mut sum);
                 // Plain rows go on with the next block.
-                rows = first..outer.min(first + ROWS);
+                rows = first..end.min(first + ROWS);
             }
             first = rows.end;
-            level.run(Narrow { leaf: &mut self, rows, sum: &mut sum });
+            if shape.inner == 1 {
+                level.run(Narrow { leaf: &mut self, rows, sum: &mut sum });
+            } else {
+                level.run(Columns { leaf: &mut self, rows, sum: &mut sum });
+            }
         }
         sum.total()
     }
 
-    /// Whether rows are one after the other and have losses without further terms.
+    /// Whether rows have losses without further terms, and few classes; and lie one after the other, or
+    /// are whole blocks side by side.
     fn is_plain(&self) -> bool {
-        let Shape { classes, logits_stride, gradient_stride, .. } = self.job.shape;
+        let Shape { classes, inner, logits_stride, gradient_stride, .. } = self.job.shape;
         let options = &self.job.options;
-        let together = logits_stride == classes && gradient_stride == classes;
-        together && classes >= 2 && options.focal_gamma == 0.0 && options.z_loss == 0.0
+        let together = logits_stride == classes && gradient_stride == classes && classes >= 2;
+        let side_by_side = inner.is_multiple_of(ROWS) && classes <= lanes::CLASSES;
+        let few = if inner == 1 { together } else { side_by_side };
+        few && options.focal_gamma == 0.0 && options.z_loss == 0.0
     }
 
     /// [`Plain`], for the number of classes.
     fn plain(&mut self, level: Level, first: usize, sum: &mut LossSum) -> usize {
         macro_rules! rows_of {
             ($($classes:literal in $fours:literal),*) => {
-                match self.job.shape.classes {
-                    $($classes => {
+                match self.job.shape {
+                    $(Shape { classes: $classes, inner: 1, .. } => {
                         level.run(Plain::<_, KIND, MODE, $classes, $fours> { leaf: self, first, sum })
                     })*
                     _ => level.run(Plain::<_, KIND, MODE, 0, 8> { leaf: self, first, sum }),
@@ -171,7 +175,7 @@ where
     Z: LogitMap,
 {
     #[inline(always)]
-    fn rows<V: Vector<Scalar = f32>>(self, token: V::Token) -> usize {
+    fn rows<V: Lanes<Scalar = f32>>(self, token: V::Token) -> usize {
         let Self { leaf, first, sum } = self;
         // A sum of its own, which nothing else can refer to, stays in registers.
         let mut total = *sum;
@@ -181,7 +185,7 @@ where
     }
 
     #[inline(always)]
-    fn blocks<V: Vector<Scalar = f32>>(
+    fn blocks<V: Lanes<Scalar = f32>>(
         leaf: &mut Leaf<'_, '_, Z, KIND, MODE>,
         mut first: usize,
         sum: &mut LossSum,
@@ -198,17 +202,14 @@ where
         let of_block = ROWS / V::LANES;
         let place = |register: usize| (register / of_block, register % of_block * V::LANES);
         loop {
-            let count = ((job.shape.outer - first) / ROWS).min(TOGETHER / of_block);
+            let count = ((job.shape.row_count() - first) / ROWS).min(TOGETHER / of_block);
             for (index, block) in blocks.iter_mut().enumerate().take(count) {
                 job.fill(block, first + index * ROWS, ROWS);
             }
+            let there = Self::load(leaf, token, first, &mut columns[..count * of_block]);
             let mut ready = 0;
-            while ready < count * of_block {
+            while ready < there {
                 let (block, at) = place(ready);
-                let logits = from(leaf.cells.logits(), (first + ready * V::LANES) * classes);
-                if !whole_to_columns(token, logits, classes, &mut columns[ready]) {
-                    break;
-                }
                 let plane = columns_of::<V, LOSS, CLASSES>(&mut columns[ready], classes);
                 let Some(max) = blocks[block].plain_largest(token, at, &plane) else { break };
                 largest[ready] = max;
@@ -238,15 +239,78 @@ where
                     let columns = &mut columns[register];
                     let mut plane = columns_of::<V, WRITE, CLASSES>(columns, classes);
                     blocks[block].plain_gradient(token, at, &mut plane, max, &settled);
-                    let start = (first + register * V::LANES) * classes;
-                    let mut cells = leaf.cells.from(start, start);
-                    whole_from_columns(columns, classes, cells.gradient_mut());
                 }
+            }
+            if MODE == WRITE {
+                Self::store(leaf, first, &columns[..whole * of_block]);
             }
             for results in &results[..whole] {
                 sum.add(&results.loss);
                 leaf.put_outputs(first, 0..ROWS, results);
                 first += ROWS;
+            }
+        }
+    }
+}
+
+impl<Z, const KIND: u8, const MODE: u8, const CLASSES: usize, const FOURS: usize>
+    Plain<'_, '_, '_, Z, KIND, MODE, CLASSES, FOURS>
+where
+    Z: LogitMap,
+{
+    /// The columns of registers of rows from `first` on: of how many registers.
+    #[inline(always)]
+    fn load<V: Lanes<Scalar = f32>>(
+        leaf: &Leaf<'_, '_, Z, KIND, MODE>,
+        token: V::Token,
+        first: usize,
+        columns: &mut [[[V; 4]; FOURS]],
+    ) -> usize {
+        let Shape { classes, inner, .. } = leaf.job.shape;
+        let logits = leaf.cells.logits();
+        if CLASSES != 0 || inner == 1 {
+            let classes = if CLASSES == 0 { classes } else { CLASSES };
+            for (register, columns) in columns.iter_mut().enumerate() {
+                let logits = from(logits, (first + register * V::LANES) * classes);
+                if !whole_to_columns(token, logits, classes, columns) {
+                    return register;
+                }
+            }
+            return columns.len();
+        }
+        // Registers of a class together: classes are far apart in memory.
+        for class in 0..classes {
+            for (register, columns) in columns.iter_mut().enumerate() {
+                let start = leaf.job.shape.logit_place(first + register * V::LANES, class);
+                let column = &mut columns.as_flattened_mut()[class];
+                *column = V::load(token, from(logits, start), V::splat(token, 0.0));
+            }
+        }
+        columns.len()
+    }
+
+    /// The gradient of registers of rows from `first` on.
+    #[inline(always)]
+    fn store<V: Lanes<Scalar = f32>>(
+        leaf: &mut Leaf<'_, '_, Z, KIND, MODE>,
+        first: usize,
+        columns: &[[[V; 4]; FOURS]],
+    ) {
+        let Shape { classes, inner, gradient_stride, .. } = leaf.job.shape;
+        let gradient = leaf.cells.gradient_mut();
+        if CLASSES != 0 || inner == 1 {
+            let classes = if CLASSES == 0 { classes } else { CLASSES };
+            for (register, columns) in columns.iter().enumerate() {
+                let start = (first + register * V::LANES) * classes;
+                whole_from_columns(columns, classes, from_mut(gradient, start));
+            }
+            return;
+        }
+        for class in 0..classes {
+            for (register, columns) in columns.iter().enumerate() {
+                let row = first + register * V::LANES;
+                let start = row / inner * gradient_stride + row % inner + class * inner;
+                columns.as_flattened()[class].store(from_mut(gradient, start));
             }
         }
     }
@@ -390,6 +454,7 @@ impl<Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, Z, KIND, MODE> {
 /// Rows whose class axis is not the last one.
 struct Columns<'l, 'a, 'o, Z, const KIND: u8, const MODE: u8> {
     leaf: &'l mut Leaf<'a, 'o, Z, KIND, MODE>,
+    rows: Range<usize>,
     sum: &'l mut LossSum,
 }
 
@@ -398,14 +463,15 @@ impl<Z: LogitMap, const KIND: u8, const MODE: u8> Kernel for Columns<'_, '_, '_,
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Self { leaf, sum } = self;
-        let Shape { outer, inner, .. } = leaf.job.shape;
-        for block in 0..outer {
-            for position in (0..inner).step_by(ROWS) {
-                let rows = ROWS.min(inner - position);
-                let results = leaf.columns::<S>(simd, block, position, rows);
-                sum.add(&results.loss[..rows]);
-            }
+        let Self { leaf, rows, sum } = self;
+        let inner = leaf.job.shape.inner;
+        let mut first = rows.start;
+        while first < rows.end {
+            let position = first % inner;
+            let count = ROWS.min(inner - position).min(rows.end - first);
+            let results = leaf.columns::<S>(simd, first / inner, position, count);
+            sum.add(&results.loss[..count]);
+            first += count;
         }
     }
 }
