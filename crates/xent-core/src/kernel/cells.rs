@@ -62,6 +62,16 @@ impl<'a, const MODE: u8> Cells<'a, MODE> {
         self.logits().len()
     }
 
+    /// Takes off a row (or what there is of it), of which the next is so far away: `[logits, gradient]`.
+    #[inline(always)]
+    pub(crate) fn take_row(&mut self, classes: usize, [x, gradient]: [usize; 2]) -> Self {
+        let mut row = Self { x: self.x, gradient: core::mem::take(&mut self.gradient) };
+        self.x = self.x.map(|all| from(all, x));
+        let (front, rest) = row.gradient.split_at_mut(gradient.min(row.gradient.len()));
+        (row.gradient, self.gradient) = (front, rest);
+        row.take_front(classes)
+    }
+
     /// The `length` cells from `x_at` on, whose gradient starts at `gradient_at`.
     #[inline(always)]
     pub(crate) fn part(
@@ -113,6 +123,7 @@ impl<'a, const MODE: u8> Cells<'a, MODE> {
                 *x = rest;
                 Some(front)
             }
+            None if MODE == LOSS => return None,
             None => None,
         };
         if MODE == LOSS {

@@ -2,18 +2,19 @@
 //!
 //! A row of a tile or less has its exponentials in registers of its own, as in [`super::softmax`];
 //! but its own arithmetic (a quotient, a logarithm) is one long chain of instructions that wait for
-//! each other. So a group of rows has that in common, a row in each lane, as in [`super::lanes`].
+//! each other. So a group of rows has that in common, a row in each lane, as in [`super::lanes`]; and
+//! each pass goes over all of its rows before the next, so that no row waits for its own maximum.
 
 use super::cells::{ADD, Cells, LOSS, WRITE};
 use super::lanes::{Block, BlockResults, OfRows, ROWS};
 use super::logit_map::Identity;
-use super::passes::{Gradient, tile_exps};
-use super::reduce::max;
+use super::passes::{ExpSum, Gradient};
+use super::reduce::{max_by_lane, max_of_rows};
 use super::softmax::RowTask;
-use super::sum::{TILE, totals};
+use super::sum::{StripedSum, TILE, totals};
 use super::targets::NoTargets;
 use crate::math::exp::exp_lifted;
-use crate::simd::{Lanes, PANEL, from};
+use crate::simd::{Lanes, PANEL, Pair, Vector, from};
 
 /// Logits of a group, at most, if it is more than one row: with the gradient they stay in the
 /// first-level cache from pass to pass.
@@ -42,115 +43,185 @@ pub(crate) struct GroupPlaces {
     pub(crate) strides: [usize; 2],
 }
 
-impl GroupPlaces {
+/// 2^23: the float from which on the last bit is one.
+const TO_INTEGER: f32 = 8_388_608.0;
+
+/// What is kept of the rows of a group from one pass to the next.
+pub(crate) struct GroupScratch<V: Lanes> {
+    /// Rows of the group.
+    rows: usize,
+    /// The largest logits, lane by lane.
+    largest: [V; ROWS],
+    /// The sums of a panel's exponentials, without the label's.
+    stripes: [V::Stripes; ROWS],
+    /// The same of the row, folded, and what was lost.
+    folded: [(V, V); ROWS],
+}
+
+impl<V: Lanes<Scalar = f32>> GroupScratch<V> {
     #[inline(always)]
-    fn row<'c, const MODE: u8>(
-        self,
-        cells: &'c mut Cells<'_, MODE>,
-        row: usize,
-        classes: usize,
-    ) -> Cells<'c, MODE> {
-        let [x_at, gradient_at] = core::array::from_fn(|i| self.first[i] + row * self.strides[i]);
-        cells.part(x_at, gradient_at, classes)
+    pub(crate) fn new(token: V::Token) -> Self {
+        let zero = V::splat(token, 0.0);
+        Self {
+            rows: 0,
+            largest: [zero; ROWS],
+            stripes: [zero.stripes(); ROWS],
+            folded: [(zero, zero); ROWS],
+        }
+    }
+
+    /// The losses and gradients of a group. Rows that are not live, or whose largest logit is not finite,
+    /// keep their logits.
+    #[inline(always)]
+    pub(crate) fn run<const MODE: u8>(
+        &mut self,
+        token: V::Token,
+        block: &Block<'_>,
+        places: GroupPlaces,
+        cells: &mut Cells<'_, MODE>,
+        task: RowTask<Identity>,
+        results: &mut BlockResults,
+    ) {
+        let zero = V::splat(token, 0.0);
+        let zeros: OfRows = [0.0; ROWS];
+        let streams =
+            MODE == WRITE && task.stream && block.classes >= STREAM_CLASSES && cells.is_beside();
+        let label_numbers = &block.targets.labels;
+        // A conversion would not be one of registers. A number below zero becomes one of no class.
+        let labels = label_numbers
+            .map(|label| (label + TO_INTEGER).to_bits().wrapping_sub(TO_INTEGER.to_bits()));
+        let label = |row: usize| labels[row] as usize;
+        let [x_at, gradient_at] = places.first;
+        let mut cells = cells.from(x_at, gradient_at);
+        // A group of fewer rows than the one before: those that there are not have no loss.
+        for row in places.rows..self.rows {
+            self.largest[row] = zero;
+            self.folded[row] = (zero, zero);
+        }
+        self.rows = places.rows;
+
+        let mut label_logits = zeros;
+        let mut rest = cells.reborrow();
+        for (row, label_logit) in label_logits.iter_mut().enumerate().take(places.rows) {
+            let cells = rest.take_row(block.classes, places.strides);
+            self.largest[row] = max_by_lane(token, cells.logits());
+            *label_logit = cells.logits().get(label(row)).copied().unwrap_or(0.0);
+        }
+        let (mut maxima, mut label_distances, mut finite) = (zeros, zeros, [1.0; ROWS]);
+        for at in (0..places.rows).step_by(V::LANES) {
+            let load = |numbers: &OfRows| V::load(token, from(numbers, at), zero);
+            let max = max_of_rows(&mut self.largest[at..at + V::LANES]);
+            let is_finite = max.abs().less(V::splat(token, f32::INFINITY));
+            max.store(&mut maxima[at..]);
+            (max - load(&label_logits)).store(&mut label_distances[at..]);
+            V::select(is_finite, load(&block.live), zero).store(&mut finite[at..]);
+        }
+
+        let rows = Rows {
+            places,
+            classes: block.classes,
+            finite: &finite,
+            maxima: &maxima,
+            labels: label_numbers,
+        };
+        if streams {
+            self.exps::<LOSS, false>(token, Cells::loss(cells.logits()), &rows);
+        } else if block.classes <= PANEL {
+            self.exps::<MODE, true>(token, cells.reborrow(), &rows);
+            for row in 0..places.rows {
+                self.folded[row] = StripedSum::of(token, self.stripes[row]).folded();
+            }
+        } else {
+            self.exps::<MODE, false>(token, cells.reborrow(), &rows);
+        }
+        let (mut highs, mut lows) = (zeros, zeros);
+        for at in (0..places.rows).step_by(V::LANES) {
+            let (high, low) = totals(&mut self.folded[at..at + V::LANES]);
+            high.store(&mut highs[at..]);
+            low.store(&mut lows[at..]);
+        }
+
+        let (mut of_label, mut mass, mut label_exps) = (zeros, zeros, zeros);
+        // Two registers at a time: this is one long chain of instructions.
+        let zero = Pair::<V>::splat(token, 0.0);
+        for at in (0..places.rows).step_by(Pair::<V>::LANES) {
+            let load = |numbers: &OfRows| Pair::load(token, from(numbers, at), zero);
+            let distance = load(&label_distances);
+            let label_exp = exp_lifted(token, zero - distance);
+            let label_sums = [distance, label_exp, load(&highs) + load(&lows)];
+            let settled = block.settle_labels(token, at, load(&maxima), label_sums, task.terms);
+            results.put(at, load(&finite), &settled, load(label_numbers));
+            settled.apart.store(&mut of_label[at..]);
+            settled.mass.store(&mut mass[at..]);
+            label_exp.store(&mut label_exps[at..]);
+        }
+        if MODE == LOSS {
+            return;
+        }
+        // Every gradient has this factor's error: it is rounded but once.
+        let mut probability = zeros;
+        for (row, probability) in probability.iter_mut().enumerate() {
+            let sum = f64::from(highs[row]) + (f64::from(lows[row]) + f64::from(label_exps[row]));
+            *probability = (block.gradient_factors[row] * f64::from(mass[row]) / sum) as f32;
+        }
+
+        let mut rest = cells.reborrow();
+        for row in 0..places.rows {
+            let mut cells = rest.take_row(block.classes, places.strides);
+            if finite[row] != 1.0 {
+                continue;
+            }
+            let there = if MODE == ADD { cells.gradient_of(label(row)) } else { 0.0 };
+            let gradient = Gradient {
+                targets: NoTargets,
+                map: Identity,
+                max: maxima[row],
+                factors: [probability[row], 0.0],
+            };
+            let row_cells = cells.reborrow();
+            if streams {
+                gradient.put_past_caches::<V, MODE>(token, row_cells, 0);
+            } else if MODE == WRITE {
+                gradient.put::<V, MODE, false>(token, row_cells, 0);
+            } else {
+                gradient.put::<V, MODE, true>(token, row_cells, 0);
+            }
+            cells.set_one(label(row), there + of_label[row]);
+        }
+    }
+
+    /// The exponentials, kept for the gradient, and their sums without the label's. A loop of its own for
+    /// rows of a panel or less, `SHORT`: its constants stay in registers, and its sums are folded later,
+    /// so that a row is not waited for.
+    #[inline(always)]
+    fn exps<const MODE: u8, const SHORT: bool>(
+        &mut self,
+        token: V::Token,
+        mut rest: Cells<'_, MODE>,
+        rows: &Rows<'_>,
+    ) {
+        for row in 0..rows.places.rows {
+            let cells = rest.take_row(rows.classes, rows.places.strides);
+            if rows.finite[row] != 1.0 {
+                continue;
+            }
+            let pass = ExpSum::new(token, NoTargets, Identity, rows.maxima[row], rows.labels[row]);
+            if SHORT {
+                self.stripes[row] = pass.short_row(cells);
+            } else {
+                self.folded[row] = pass.tile(cells, 0).others.folded();
+            }
+        }
     }
 }
 
-/// The losses and gradients of a group. Rows that are not live, or whose largest logit is not finite,
-/// keep their logits.
-#[inline(always)]
-pub(crate) fn run<V: Lanes<Scalar = f32>, const MODE: u8>(
-    token: V::Token,
-    block: &Block<'_>,
+/// The rows of a group, and what their exponentials depend on.
+struct Rows<'a> {
     places: GroupPlaces,
-    cells: &mut Cells<'_, MODE>,
-    task: RowTask<Identity>,
-    results: &mut BlockResults,
-) {
-    let zero = V::splat(token, 0.0);
-    let zeros: OfRows = [0.0; ROWS];
-    let (mut maxima, mut label_distances, mut finite) = (zeros, zeros, [1.0; ROWS]);
-    let mut folded = [(zero, zero); ROWS];
-    let streams =
-        MODE == WRITE && task.stream && block.classes >= STREAM_CLASSES && cells.is_beside();
-    let label = |row: usize| block.targets.labels[row] as usize;
-    for row in 0..places.rows {
-        let mut cells = places.row(cells, row, block.classes);
-        let largest = max::<V>(token, cells.logits());
-        if !largest.is_finite() || block.live[row] != 1.0 {
-            finite[row] = 0.0;
-            continue;
-        }
-        maxima[row] = largest;
-        let logit = cells.logits().get(label(row)).copied().unwrap_or(largest);
-        label_distances[row] = largest - logit;
-        let apart = Some(label(row));
-        let targets = NoTargets;
-        folded[row] = if streams {
-            let mut cells = Cells::loss(cells.logits());
-            tile_exps::<V, _, _, LOSS>(token, &mut cells, 0, targets, Identity, largest, apart)
-        } else {
-            tile_exps::<V, _, _, MODE>(token, &mut cells, 0, targets, Identity, largest, apart)
-        }
-        .others
-        .folded();
-    }
-
-    let mut of_label = zeros;
-    let mut sums = [zeros; 4];
-    for register in 0..ROWS / V::LANES {
-        let at = register * V::LANES;
-        if at >= places.rows {
-            break;
-        }
-        let (high, low) = totals::<V>(
-            V::square(|lane| folded[at + lane].0),
-            V::square(|lane| folded[at + lane].1),
-        );
-        let load = |numbers: &OfRows| V::load(token, from(numbers, at), zero);
-        let distance = load(&label_distances);
-        let label_exp = exp_lifted(token, zero - distance);
-        let label_sums = [distance, label_exp, high + low];
-        let settled = block.settle_labels(token, at, load(&maxima), label_sums, task.terms);
-        results.put(at, load(&finite), &settled, load(&block.targets.labels));
-        settled.apart.store(&mut of_label[at..]);
-        let parts = [settled.mass, label_exp, high, low];
-        for (numbers, part) in sums.iter_mut().zip(parts) {
-            part.store(&mut numbers[at..]);
-        }
-    }
-    if MODE == LOSS {
-        return;
-    }
-    // Every gradient has this factor's error: it is rounded but once.
-    let [mass, label_exps, high, low] = &sums;
-    let mut probability = zeros;
-    for (row, probability) in probability.iter_mut().enumerate() {
-        let sum = f64::from(high[row]) + (f64::from(low[row]) + f64::from(label_exps[row]));
-        *probability = (block.gradient_factors[row] * f64::from(mass[row]) / sum) as f32;
-    }
-
-    for row in 0..places.rows {
-        if finite[row] != 1.0 {
-            continue;
-        }
-        let mut cells = places.row(cells, row, block.classes);
-        let there = if MODE == ADD { cells.gradient_of(label(row)) } else { 0.0 };
-        let gradient = Gradient {
-            targets: NoTargets,
-            map: Identity,
-            max: maxima[row],
-            factors: [probability[row], 0.0],
-        };
-        let row_cells = cells.reborrow();
-        if streams {
-            gradient.put_past_caches::<V, MODE>(token, row_cells, 0);
-        } else if MODE == WRITE {
-            gradient.put::<V, MODE, false>(token, row_cells, 0);
-        } else {
-            gradient.put::<V, MODE, true>(token, row_cells, 0);
-        }
-        cells.set_one(label(row), there + of_label[row]);
-    }
+    classes: usize,
+    finite: &'a OfRows,
+    maxima: &'a OfRows,
+    labels: &'a OfRows,
 }
 
 const _: () = assert!(ELEMENTS.is_multiple_of(PANEL) && ELEMENTS <= TILE);

@@ -3,7 +3,7 @@
 //! Each is a kernel of its own, compiled apart from the others; a row's own arithmetic is between them, in
 //! f64.
 
-use super::cells::{ADD, Cells, STREAM, WRITE};
+use super::cells::{ADD, Cells, LOSS, STREAM, WRITE};
 use super::logit_map::LogitMap;
 use super::reduce::{max, position};
 use super::row_sums::{Apart, RowSums};
@@ -13,7 +13,7 @@ use crate::dispatch::Kernel;
 use crate::hessian::Curvature;
 use crate::math::exp::{LIFTED_ONE, UNLIFT, exp_lifted};
 use crate::math::scalar;
-use crate::simd::{LINE, Lanes, PANEL, STRIPES, Simd, Vector, from, from_mut};
+use crate::simd::{HALF_PANEL, LINE, Lanes, PANEL, STRIPES, Simd, Vector, from, from_mut};
 
 /// The numbers of the classes of a panel.
 const LANE_NUMBERS: [f32; PANEL] = {
@@ -26,19 +26,29 @@ const LANE_NUMBERS: [f32; PANEL] = {
     numbers
 };
 
-/// One register of the four rows of a panel.
+/// Exponentials, weights, and half of the distances times weights, by stripe.
+type ByStripe<V> = [<V as Lanes>::Stripes; 3];
+
+/// The sums of two for each stripe.
 #[inline(always)]
-fn column<V: Lanes>(rows: &[[V::Stripes; 3]; 4], kind: usize, register: usize) -> [V; 4] {
-    let [a, b, c, d] = rows;
-    [a, b, c, d].map(|row| row[kind].as_ref()[register])
+fn sums<V: Lanes>(mut a: ByStripe<V>, b: ByStripe<V>) -> ByStripe<V> {
+    for (a, b) in a.iter_mut().zip(b) {
+        for (a, &b) in a.as_mut().iter_mut().zip(b.as_ref()) {
+            *a = *a + b;
+        }
+    }
+    a
 }
 
-/// The second pass over a tile: exponentials, kept in the gradient's place, and their sums.
+/// The second pass over a tile: exponentials, relative to the largest logit, kept in the gradient's
+/// place and summed up.
 pub(crate) struct ExpSum<V: Lanes, T, Z> {
     token: V::Token,
     targets: T,
     map: Z,
     max: V,
+    /// The class treated apart, from the start of the tile on; of no class if negative.
+    apart: f32,
     /// Of the exponentials, without the class treated apart.
     pub(crate) others: StripedSum<V>,
     weights: StripedSum<V>,
@@ -46,76 +56,111 @@ pub(crate) struct ExpSum<V: Lanes, T, Z> {
 }
 
 impl<V: Lanes<Scalar = f32>, T: Targets, Z: LogitMap> ExpSum<V, T, Z> {
-    /// One panel (a whole one, or the last classes of the row) whose first class is `first`. With
-    /// `HOLE`, the class of that number in the panel is left out of the sums.
+    /// `max` is the largest mapped logit, `apart` the number of the class treated apart.
     #[inline(always)]
-    fn panel<const MODE: u8, const HOLE: bool>(
-        &mut self,
-        mut cells: Cells<'_, MODE>,
-        first: usize,
-        hole: usize,
-    ) {
-        let token = self.token;
-        if !HOLE {
-            // While the exponentials keep the arithmetic busy, the memory fetches the next tile.
-            for line in 0..PANEL / LINE {
-                V::prefetch(token, cells.logits(), TILE + line * LINE);
-            }
-        }
-        let rows = [
-            self.row_of_panel::<MODE, HOLE>(&mut cells, first, 0, hole),
-            self.row_of_panel::<MODE, HOLE>(&mut cells, first, STRIPES, hole),
-            self.row_of_panel::<MODE, HOLE>(&mut cells, first, 2 * STRIPES, hole),
-            self.row_of_panel::<MODE, HOLE>(&mut cells, first, 3 * STRIPES, hole),
-        ];
-        for register in 0..STRIPES / V::LANES {
-            self.others.add(register, column(&rows, 0, register));
-            if T::SPREAD {
-                self.weights.add(register, column(&rows, 1, register));
-                self.half_distances.add(register, column(&rows, 2, register));
-            }
+    pub(crate) fn new(token: V::Token, targets: T, map: Z, max: f32, apart: f32) -> Self {
+        let none = StripedSum::new(token);
+        Self {
+            token,
+            targets,
+            map,
+            max: V::splat(token, max),
+            apart,
+            others: none,
+            weights: none,
+            half_distances: none,
         }
     }
 
-    /// The next classes of a panel, one for each stripe while there are so many.
+    /// Adds a tile, whose first class is `first`.
     #[inline(always)]
-    fn row_of_panel<const MODE: u8, const HOLE: bool>(
+    pub(crate) fn tile<const MODE: u8>(mut self, mut tile: Cells<'_, MODE>, first: usize) -> Self {
+        // The panel of the class treated apart is one of its own; so is the last, if it has no end.
+        let own = self.apart as usize / PANEL;
+        let mut panels = 0;
+        while let Some(panel) = tile.take_whole::<PANEL>() {
+            let sums = if panels == own {
+                self.panel::<MODE, true>(panel, first, panels * PANEL)
+            } else {
+                self.panel::<MODE, false>(panel, first, panels * PANEL)
+            };
+            self.add(sums);
+            panels += 1;
+        }
+        if tile.len() != 0 {
+            let sums = self.panel::<MODE, true>(tile, first, panels * PANEL);
+            self.add(sums);
+        }
+        self
+    }
+
+    /// The sums of the exponentials of a row that is not longer than a panel.
+    #[inline(always)]
+    pub(crate) fn short_row<const MODE: u8>(self, row: Cells<'_, MODE>) -> V::Stripes {
+        let [exps, ..] = self.panel::<MODE, true>(row, 0, 0);
+        exps
+    }
+
+    /// A panel: the sums of its classes, from class `at` of the tile whose first class is `first`. With
+    /// `HOLE`, one of them may be the class treated apart.
+    #[inline(always)]
+    fn panel<const MODE: u8, const HOLE: bool>(
+        &self,
+        mut cells: Cells<'_, MODE>,
+        first: usize,
+        at: usize,
+    ) -> ByStripe<V> {
+        let apart = V::splat(self.token, self.apart - at as f32);
+        let first = first + at;
+        let front = self.half::<MODE, HOLE>(&mut cells, first, 0, apart);
+        if cells.len() == 0 {
+            return front;
+        }
+        sums::<V>(front, self.half::<MODE, HOLE>(&mut cells, first, HALF_PANEL, apart))
+    }
+
+    /// Adds the sums of a panel.
+    #[inline(always)]
+    fn add(&mut self, [exps, weights, half_distances]: ByStripe<V>) {
+        self.others.add_all(exps);
+        if T::SPREAD {
+            self.weights.add_all(weights);
+            self.half_distances.add_all(half_distances);
+        }
+    }
+
+    /// The sums of the next classes of a panel, two for each stripe while there are so many.
+    #[inline(always)]
+    fn half<const MODE: u8, const HOLE: bool>(
         &self,
         cells: &mut Cells<'_, MODE>,
         first: usize,
         at: usize,
-        hole: usize,
-    ) -> [V::Stripes; 3] {
-        if let Some(cells) = cells.take_whole::<STRIPES>() {
-            return self.stripes::<MODE, HOLE, true>(cells, first, at, hole);
+        apart: V,
+    ) -> ByStripe<V> {
+        let token = self.token;
+        if let Some(mut half) = cells.take_whole::<HALF_PANEL>() {
+            // While the exponentials keep the arithmetic busy, the memory fetches the next tile, and the
+            // place of a gradient, which would be waited for when it is written.
+            for line in 0..HALF_PANEL / LINE {
+                V::prefetch(token, half.logits(), TILE + line * LINE);
+                if MODE != LOSS && half.is_beside() {
+                    V::prefetch(token, half.gradient(), TILE / 2 + line * LINE);
+                }
+            }
+            let front = half.take_front(STRIPES);
+            let front = self.stripes::<MODE, HOLE, true>(front, first, at, apart);
+            let back = self.stripes::<MODE, HOLE, true>(half, first, at + STRIPES, apart);
+            return sums::<V>(front, back);
         }
-        let rest = cells.take_front(STRIPES);
-        if rest.len() == 0 {
-            return [V::splat(self.token, 0.0).stripes(); 3];
-        }
-        self.stripes::<MODE, HOLE, false>(rest, first, at, hole)
-    }
-
-    /// All whole panels that there are, taken off: the class after the last of them.
-    #[inline(always)]
-    fn whole_panels<const MODE: u8>(
-        &mut self,
-        cells: &mut Cells<'_, MODE>,
-        mut first: usize,
-    ) -> usize {
-        while let Some(panel) = cells.take_whole::<PANEL>() {
-            self.panel::<MODE, false>(panel, first, 0);
-            first += PANEL;
-        }
-        first
-    }
-
-    /// A panel with a hole or without an end, if there is one.
-    #[inline(always)]
-    fn last_panel<const MODE: u8>(&mut self, cells: Cells<'_, MODE>, first: usize, hole: usize) {
-        if cells.len() != 0 {
-            self.panel::<MODE, true>(cells, first, hole);
-        }
+        let mut rest = cells.take_front(HALF_PANEL);
+        let (front, at) = match rest.take_whole::<STRIPES>() {
+            Some(whole) => {
+                (self.stripes::<MODE, HOLE, true>(whole, first, at, apart), at + STRIPES)
+            }
+            None => ([V::splat(token, 0.0).stripes(); 3], at),
+        };
+        sums::<V>(front, self.stripes::<MODE, HOLE, false>(rest, first, at, apart))
     }
 
     /// A class for each stripe (or with `WHOLE` false, fewer), from `at` of the panel on: their
@@ -126,12 +171,11 @@ impl<V: Lanes<Scalar = f32>, T: Targets, Z: LogitMap> ExpSum<V, T, Z> {
         mut cells: Cells<'_, MODE>,
         first: usize,
         at: usize,
-        hole: usize,
-    ) -> [V::Stripes; 3] {
+        apart: V,
+    ) -> ByStripe<V> {
         let token = self.token;
         let absent = V::splat(token, f32::NEG_INFINITY);
         let zero = V::splat(token, 0.0);
-        let hole = V::splat(token, hole as f32);
         let length = if WHOLE { STRIPES } else { cells.len() };
         let end = V::splat(token, (at + length) as f32);
         let (mut exps, mut weights, mut half_distances) =
@@ -142,27 +186,23 @@ impl<V: Lanes<Scalar = f32>, T: Targets, Z: LogitMap> ExpSum<V, T, Z> {
                 break;
             }
             let class = first + at + lane;
-            let mut x = cells.load(token, lane, absent);
-            let mut q = zero;
-            if T::SPREAD {
-                q = self.targets.load(token, class);
-            }
-            if HOLE {
-                // The class treated apart, and the lanes past the last class.
-                let number = V::load(token, from(&LANE_NUMBERS, at + lane), zero);
-                let here = number.equal(hole);
-                x = V::select(here, absent, x);
-                if T::SPREAD {
-                    q = V::select(here, zero, V::select(number.less(end), q, zero));
-                }
-            }
+            let number = V::load(token, from(&LANE_NUMBERS, at + lane), zero);
+            let here = number.equal(apart);
+            let x = cells.load(token, lane, absent);
             let z = self.map.of(token, x);
             let e = exp_lifted(token, self.map.exponent(token, z, self.max));
             if Z::IDENTITY {
                 cells.keep(lane, e);
             }
-            exps.as_mut()[register] = e;
+            exps.as_mut()[register] = if HOLE { V::select(here, zero, e) } else { e };
             if T::SPREAD {
+                let mut q = self.targets.load(token, class);
+                if !WHOLE {
+                    q = V::select(number.less(end), q, zero);
+                }
+                if HOLE {
+                    q = V::select(here, zero, q);
+                }
                 weights.as_mut()[register] = q;
                 let mut half = self.map.half_distance(token, z, self.max);
                 if T::OF_LOGITS {
@@ -191,7 +231,7 @@ impl<T: Targets, Z: LogitMap, const MODE: u8> Kernel for TileSums<'_, T, Z, MODE
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> Option<RowSums> {
-        let Self { mut tile, first, targets, map } = self;
+        let Self { tile, first, targets, map } = self;
         let largest = max::<S::F32>(simd, tile.logits());
         if !largest.is_finite() {
             return None;
@@ -209,8 +249,9 @@ impl<T: Targets, Z: LogitMap, const MODE: u8> Kernel for TileSums<'_, T, Z, MODE
             Some(Apart { class, logit, weight, target_distance })
         });
         let max = map.of_one::<S::F32>(simd, largest);
-        let pass =
-            tile_exps::<S::F32, T, Z, MODE>(simd, &mut tile, first, targets, map, max, position);
+        let apart_number = position.map_or(-1.0, |at| at as f32);
+        let pass = ExpSum::<S::F32, T, Z>::new(simd, targets, map, max, apart_number);
+        let pass = pass.tile(tile, first);
         Some(RowSums {
             max,
             unit: f64::from(map.unit()),
@@ -220,48 +261,6 @@ impl<T: Targets, Z: LogitMap, const MODE: u8> Kernel for TileSums<'_, T, Z, MODE
             distances: if T::SPREAD { 2.0 * pass.half_distances.total() } else { 0.0 },
         })
     }
-}
-
-/// The exponentials of a tile, relative to its largest mapped logit, in the gradient's place and
-/// summed up; `apart` is the position in the tile of the class treated apart.
-#[inline(always)]
-pub(crate) fn tile_exps<V: Lanes<Scalar = f32>, T: Targets, Z: LogitMap, const MODE: u8>(
-    token: V::Token,
-    tile: &mut Cells<'_, MODE>,
-    first: usize,
-    targets: T,
-    map: Z,
-    max: f32,
-    apart: Option<usize>,
-) -> ExpSum<V, T, Z> {
-    let zero = StripedSum::new(token);
-    let mut pass = ExpSum {
-        token,
-        targets,
-        map,
-        max: V::splat(token, max),
-        others: zero,
-        weights: zero,
-        half_distances: zero,
-    };
-
-    // A panel with the class treated apart, or without an end, is one of its own.
-    let around_at = apart.unwrap_or(tile.len()) / PANEL * PANEL;
-    let hole = apart.map_or(PANEL, |position| position - around_at);
-    let mut rest = tile.reborrow();
-    let mut at = first;
-    let mut next = (around_at, hole);
-    while rest.len() != 0 {
-        let (until, hole) = next;
-        let mut before = rest.take_front(until);
-        at = pass.whole_panels(&mut before, at);
-        let last = rest.take_front(PANEL);
-        let length = last.len();
-        pass.last_panel(last, at, hole);
-        at += length;
-        next = (rest.len() / PANEL * PANEL, PANEL);
-    }
-    pass
 }
 
 /// A second derivative for each class from `first` on: `curvature p_c (1 - p_c)`, at least the floor.
@@ -326,9 +325,9 @@ impl<T: Targets, Z: LogitMap> Gradient<T, Z> {
         mut row: Cells<'_, MODE>,
         mut first: usize,
     ) {
-        while let Some(cells) = row.take_whole::<PANEL>() {
-            self.registers::<V, AGAIN, MODE, PANEL>(token, cells, first);
-            first += PANEL;
+        while let Some(cells) = row.take_whole::<HALF_PANEL>() {
+            self.registers::<V, AGAIN, MODE, HALF_PANEL>(token, cells, first);
+            first += HALF_PANEL;
         }
         while let Some(cells) = row.take_whole::<STRIPES>() {
             self.registers::<V, AGAIN, MODE, STRIPES>(token, cells, first);

@@ -1,20 +1,37 @@
 //! The largest element of a slice, and where it is.
 
-use crate::simd::{Lanes, PANEL, STRIPES, from};
+use crate::simd::{HALF_PANEL, Lanes, PANEL, STRIPES, from, in_lanes};
 
 /// The largest element; NaN is passed over, and an empty slice has `-inf`.
 #[inline(always)]
 pub(crate) fn max<V: Lanes<Scalar = f32>>(token: V::Token, x: &[f32]) -> f32 {
+    max_by_lane::<V>(token, x).largest()
+}
+
+/// The largest elements of as many rows as there are lanes, a row in each; from the
+/// [`max_by_lane`] of each row.
+#[inline(always)]
+pub(crate) fn max_of_rows<V: Lanes<Scalar = f32>>(rows: &mut [V]) -> V {
+    in_lanes::<V, V>(rows, larger)
+}
+
+#[inline(always)]
+fn larger<V: Lanes<Scalar = f32>>(a: V, b: V, width: usize) -> V {
+    let (low, high) = V::halves(a, b, width);
+    high.max(low)
+}
+
+/// [`max`], but for what is left to compare across the lanes.
+#[inline(always)]
+pub(crate) fn max_by_lane<V: Lanes<Scalar = f32>>(token: V::Token, x: &[f32]) -> V {
     let least = V::splat(token, f32::NEG_INFINITY);
     let mut largest = least.stripes();
-    let (panels, rest) = x.as_chunks::<PANEL>();
-    for panel in panels {
+    let (halves, rest) = x.as_chunks::<HALF_PANEL>();
+    for half in halves {
         for (register, largest) in largest.as_mut().iter_mut().enumerate() {
-            let at = |row: usize| {
-                V::load(token, from(panel, row * STRIPES + register * V::LANES), least)
-            };
-            let first = at(0).max(at(1));
-            *largest = first.max(at(2).max(at(3).max(*largest)));
+            let at =
+                |row: usize| V::load(token, from(half, row * STRIPES + register * V::LANES), least);
+            *largest = at(0).max(at(1)).max(*largest);
         }
     }
     let (rows, rest) = rest.as_chunks::<STRIPES>();
@@ -26,13 +43,7 @@ pub(crate) fn max<V: Lanes<Scalar = f32>>(token: V::Token, x: &[f32]) -> f32 {
     for (chunk, largest) in rest.chunks(V::LANES).zip(largest.as_mut()) {
         *largest = V::load(token, chunk, least).max(*largest);
     }
-    largest_of::<V>(largest)
-}
-
-/// The largest of all stripes.
-#[inline(always)]
-fn largest_of<V: Lanes<Scalar = f32>>(mut stripes: V::Stripes) -> f32 {
-    let registers = stripes.as_mut();
+    let registers = largest.as_mut();
     let mut width = registers.len();
     while width > 1 {
         width /= 2;
@@ -40,7 +51,7 @@ fn largest_of<V: Lanes<Scalar = f32>>(mut stripes: V::Stripes) -> f32 {
             registers[i] = registers[i + width].max(registers[i]);
         }
     }
-    registers[0].largest()
+    registers[0]
 }
 
 /// The first position of `value`.

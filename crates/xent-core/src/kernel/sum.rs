@@ -1,6 +1,6 @@
 //! Sums whose error does not grow with their length.
 
-use crate::simd::{Lanes, STRIPES};
+use crate::simd::{Lanes, STRIPES, in_lanes};
 
 /// Elements that one [`StripedSum`] takes before it is added up in f64.
 pub(crate) const TILE: usize = 4096;
@@ -26,7 +26,25 @@ impl<V: Lanes<Scalar = f32>> StripedSum<V> {
     /// Adds one term to each stripe of a register: the four of a panel, as a tree.
     #[inline(always)]
     pub(crate) fn add(&mut self, register: usize, [a, b, c, d]: [V; 4]) {
-        let terms = (a + b) + (c + d);
+        self.add_one(register, (a + b) + (c + d));
+    }
+
+    /// The sum of one term for each stripe.
+    #[inline(always)]
+    pub(crate) fn of(token: V::Token, terms: V::Stripes) -> Self {
+        Self { high: terms, ..Self::new(token) }
+    }
+
+    /// Adds one term to each stripe.
+    #[inline(always)]
+    pub(crate) fn add_all(&mut self, terms: V::Stripes) {
+        for (register, &terms) in terms.as_ref().iter().enumerate() {
+            self.add_one(register, terms);
+        }
+    }
+
+    #[inline(always)]
+    fn add_one(&mut self, register: usize, terms: V) {
         let high = &mut self.high.as_mut()[register];
         let low = &mut self.low.as_mut()[register];
         let sum = *high + terms;
@@ -115,18 +133,15 @@ fn two_sum<V: Lanes<Scalar = f32>>(a: (V, V), b: (V, V)) -> (V, V) {
     (sum, lost + (a.1 + b.1))
 }
 
-/// The sums of as many rows as a register has lanes, a row in each; from what
-/// [`StripedSum::folded`] left of each row, and what they lost. With the folding always the same tree.
+/// The sums of as many rows as there are lanes, a row in each, and what they lost; from what
+/// [`StripedSum::folded`] left of each row. With the folding always the same tree.
 #[inline(always)]
-pub(crate) fn totals<V: Lanes<Scalar = f32>>(high: V::Square, low: V::Square) -> (V, V) {
-    let (mut high, mut low) = (V::transpose(high), V::transpose(low));
-    let (high, low) = (high.as_mut(), low.as_mut());
-    let mut width = V::LANES;
-    while width > 1 {
-        width /= 2;
-        for i in 0..width {
-            (high[i], low[i]) = two_sum((high[i], low[i]), (high[i + width], low[i + width]));
-        }
-    }
-    (high[0], low[0])
+pub(crate) fn totals<V: Lanes<Scalar = f32>>(rows: &mut [(V, V)]) -> (V, V) {
+    in_lanes::<V, _>(rows, sum_of_halves)
+}
+
+#[inline(always)]
+fn sum_of_halves<V: Lanes<Scalar = f32>>(a: (V, V), b: (V, V), width: usize) -> (V, V) {
+    let (high, low) = (V::halves(a.0, b.0, width), V::halves(a.1, b.1, width));
+    two_sum((high.0, low.0), (high.1, low.1))
 }

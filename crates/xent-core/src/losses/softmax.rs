@@ -8,7 +8,7 @@ use crate::error::{Error, check_length};
 use crate::hessian::Hessian;
 use crate::kernel::cells::{ADD, Cells, WRITE};
 use crate::kernel::coefficients::{Factors, Terms};
-use crate::kernel::groups::{self, GroupPlaces};
+use crate::kernel::groups::{self, GroupPlaces, GroupScratch};
 use crate::kernel::lanes::{
     self, Block, BlockResults, BlockTargets, Grid, LABEL, ROWS, SPREAD, TEACHER,
 };
@@ -606,13 +606,14 @@ impl<const MODE: u8> Kernel for ByGroups<Leaf<'_, '_, Identity, LABEL, MODE>> {
         let grid = Grid { stride: 0, first: 0, rows: group };
         let job = leaf.job;
         let mut block = job.block(grid, leaf.outputs.convention);
+        let mut scratch = GroupScratch::<S::F32>::new(simd);
         for first in (0..outer).step_by(group) {
             let rows = group.min(outer - first);
             job.fill(&mut block, first, rows);
             let mut results = BlockResults::new();
             let places = GroupPlaces { rows, first: strides.map(|stride| first * stride), strides };
             let cells = &mut leaf.cells;
-            groups::run::<S::F32, MODE>(simd, &block, places, cells, task, &mut results);
+            scratch.run::<MODE>(simd, &block, places, cells, task, &mut results);
             leaf.settle_rows(first, 0..rows, &mut results);
             sum.add(&results.loss[..rows]);
         }

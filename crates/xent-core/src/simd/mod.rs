@@ -15,6 +15,8 @@ mod x86;
 
 use core::ops::{Add, Div, Mul, Sub};
 
+mod pair;
+pub(crate) use pair::Pair;
 pub(crate) use portable::{HAS_FMA as PORTABLE_HAS_FMA, Portable};
 
 /// The virtual width: how many independent sums a reduction keeps, at every level.
@@ -22,6 +24,9 @@ pub(crate) const STRIPES: usize = 32;
 
 /// Elements that are summed before the sum is compensated: four for each stripe.
 pub(crate) const PANEL: usize = 4 * STRIPES;
+
+/// Half of them.
+pub(crate) const HALF_PANEL: usize = PANEL / 2;
 
 /// Elements of a cache line.
 pub(crate) const LINE: usize = 16;
@@ -112,8 +117,6 @@ pub(crate) trait Vector:
 pub(crate) trait Lanes: Vector {
     /// The registers that hold all stripes.
     type Stripes: Copy + AsRef<[Self]> + AsMut<[Self]>;
-    /// As many registers as one has lanes.
-    type Square: Copy + AsRef<[Self]> + AsMut<[Self]>;
 
     /// How many elements there are before the first that [`stream`](Self::stream) wants.
     #[inline(always)]
@@ -132,15 +135,31 @@ pub(crate) trait Lanes: Vector {
     /// This vector in every register of the stripes.
     fn stripes(self) -> Self::Stripes;
 
-    /// A square of the registers that a function gives for their numbers.
-    fn square(register: impl FnMut(usize) -> Self) -> Self::Square;
-
-    /// Lane `i` of register `j` becomes lane `j` of register `i`.
-    fn transpose(square: Self::Square) -> Self::Square;
+    /// A step of [`in_lanes`]: the lower halves of all runs of `2 * width` lanes, and the upper.
+    fn halves(a: Self, b: Self, width: usize) -> (Self, Self);
 
     /// The largest lane of a vector without NaN; of equals the first of the tree that adds the upper
     /// half of the lanes to the lower, so that all levels agree on the sign of a zero.
     fn largest(self) -> Self::Scalar;
+}
+
+/// From a register for each of as many rows as there are lanes to one with a row in each: `merge` adds
+/// up (or the like) the halves of two rows, then the quarters of two such pairs, down to one lane.
+#[inline(always)]
+pub(crate) fn in_lanes<V: Lanes, T: Copy>(rows: &mut [T], merge: impl Fn(T, T, usize) -> T) -> T {
+    let (mut width, mut merged) = (V::LANES, 0);
+    while width > 1 {
+        width /= 2;
+        // With these for partners row `i` ends up in lane `i`.
+        let distance = if width < 4 { 2 / width } else { 2 * V::LANES / width };
+        merged |= distance;
+        for i in 0..V::LANES {
+            if i & merged == 0 {
+                rows[i] = merge(rows[i], rows[i + distance], width);
+            }
+        }
+    }
+    rows[0]
 }
 
 /// Whether a slice has four elements at the start of each of so many rows.

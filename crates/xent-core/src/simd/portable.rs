@@ -32,6 +32,13 @@ fn from_bits(x: i32x4) -> f32x4 {
     f32x4::new(x.to_array().map(|lane| f32::from_bits(lane.cast_unsigned())))
 }
 
+/// Four rows of four to their columns, or back.
+#[inline(always)]
+fn transpose(rows: [F32x4; 4]) -> [F32x4; 4] {
+    let [a, b, c, d] = rows.map(|row| row.0.to_array());
+    core::array::from_fn(|i| F32x4(f32x4::new([a[i], b[i], c[i], d[i]])))
+}
+
 macro_rules! operator {
     ($trait:ident, $name:ident) => {
         impl $trait for F32x4 {
@@ -90,7 +97,7 @@ impl Vector for F32x4 {
             return false;
         }
         let row = |i: usize| Self::load(token, from(slice, i * stride), columns[0]);
-        *columns = Self::transpose([row(0), row(1), row(2), row(3)]);
+        *columns = transpose([row(0), row(1), row(2), row(3)]);
         true
     }
 
@@ -99,7 +106,7 @@ impl Vector for F32x4 {
         if !has_fours(into, Self::LANES, stride) {
             return false;
         }
-        for (i, row) in Self::transpose(columns).into_iter().enumerate() {
+        for (i, row) in transpose(columns).into_iter().enumerate() {
             row.store(from_mut(into, i * stride));
         }
         true
@@ -184,16 +191,10 @@ impl Vector for F32x4 {
 
 impl Lanes for F32x4 {
     type Stripes = [Self; STRIPES / Self::LANES];
-    type Square = [Self; 4];
 
     #[inline(always)]
     fn stripes(self) -> Self::Stripes {
         [self; STRIPES / Self::LANES]
-    }
-
-    #[inline(always)]
-    fn square(register: impl FnMut(usize) -> Self) -> Self::Square {
-        core::array::from_fn(register)
     }
 
     #[inline(always)]
@@ -204,8 +205,9 @@ impl Lanes for F32x4 {
     }
 
     #[inline(always)]
-    fn transpose(square: Self::Square) -> Self::Square {
-        let [a, b, c, d] = square.map(|register| register.0.to_array());
-        core::array::from_fn(|i| Self(f32x4::new([a[i], b[i], c[i], d[i]])))
+    fn halves(a: Self, b: Self, width: usize) -> (Self, Self) {
+        let (a, b) = (a.0.to_array(), b.0.to_array());
+        let four = |x, y| Self(f32x4::new([a[x], a[y], b[x], b[y]]));
+        if width == 2 { (four(0, 1), four(2, 3)) } else { (four(0, 2), four(1, 3)) }
     }
 }

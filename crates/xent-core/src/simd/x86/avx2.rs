@@ -243,7 +243,6 @@ impl Vector for F32x8 {
 
 impl Lanes for F32x8 {
     type Stripes = [Self; STRIPES / Self::LANES];
-    type Square = [Self; 8];
 
     #[inline(always)]
     fn fence(_: Avx2) {
@@ -264,11 +263,6 @@ impl Lanes for F32x8 {
     }
 
     #[inline(always)]
-    fn square(register: impl FnMut(usize) -> Self) -> Self::Square {
-        core::array::from_fn(register)
-    }
-
-    #[inline(always)]
     fn largest(self) -> f32 {
         #[inline]
         #[target_feature(enable = "avx2,fma")]
@@ -282,30 +276,24 @@ impl Lanes for F32x8 {
     }
 
     #[inline(always)]
-    fn transpose(square: Self::Square) -> Self::Square {
+    fn halves(a: Self, b: Self, width: usize) -> (Self, Self) {
         #[inline]
         #[target_feature(enable = "avx2,fma")]
-        fn inner(rows: [__m256; 8]) -> [__m256; 8] {
-            // Pairs, then fours within each half of the registers, then the halves.
-            let pairs: [__m256; 8] = core::array::from_fn(|i| {
-                let (a, b) = (rows[i & !1], rows[i | 1]);
-                if i % 2 == 0 { _mm256_unpacklo_ps(a, b) } else { _mm256_unpackhi_ps(a, b) }
-            });
-            let fours: [__m256d; 8] = core::array::from_fn(|i| {
-                let at = i / 4 * 4 + i % 4 / 2;
-                let (a, b) = (_mm256_castps_pd(pairs[at]), _mm256_castps_pd(pairs[at + 2]));
-                if i % 2 == 0 { _mm256_unpacklo_pd(a, b) } else { _mm256_unpackhi_pd(a, b) }
-            });
-            core::array::from_fn(|i| {
-                let (a, b) = (_mm256_castpd_ps(fours[i % 4]), _mm256_castpd_ps(fours[i % 4 + 4]));
-                if i < 4 {
-                    _mm256_permute2f128_ps::<0x20>(a, b)
-                } else {
-                    _mm256_permute2f128_ps::<0x31>(a, b)
-                }
-            })
+        fn inner(a: __m256, b: __m256, width: usize) -> (__m256, __m256) {
+            match width {
+                4 => (_mm256_permute2f128_ps::<0x20>(a, b), _mm256_permute2f128_ps::<0x31>(a, b)),
+                2 => (
+                    _mm256_shuffle_ps::<0b01_00_01_00>(a, b),
+                    _mm256_shuffle_ps::<0b11_10_11_10>(a, b),
+                ),
+                _ => (
+                    _mm256_shuffle_ps::<0b10_00_10_00>(a, b),
+                    _mm256_shuffle_ps::<0b11_01_11_01>(a, b),
+                ),
+            }
         }
         // SAFETY: vectors exist, so AVX2 and FMA work.
-        unsafe { inner(square.map(|register| register.0)) }.map(Self)
+        let (low, high) = unsafe { inner(a.0, b.0, width) };
+        (Self(low), Self(high))
     }
 }

@@ -243,7 +243,6 @@ impl Vector for F32x16 {
 
 impl Lanes for F32x16 {
     type Stripes = [Self; STRIPES / Self::LANES];
-    type Square = [Self; 16];
 
     #[inline(always)]
     fn fence(_: Avx512) {
@@ -264,11 +263,6 @@ impl Lanes for F32x16 {
     }
 
     #[inline(always)]
-    fn square(register: impl FnMut(usize) -> Self) -> Self::Square {
-        core::array::from_fn(register)
-    }
-
-    #[inline(always)]
     fn largest(self) -> f32 {
         #[inline]
         #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw")]
@@ -283,44 +277,23 @@ impl Lanes for F32x16 {
     }
 
     #[inline(always)]
-    fn transpose(square: Self::Square) -> Self::Square {
+    fn halves(a: Self, b: Self, width: usize) -> (Self, Self) {
         #[inline]
         #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw")]
-        fn inner(rows: [__m512; 16]) -> [__m512; 16] {
-            // Pairs, then fours within each quarter of the registers, then the quarters.
-            let pairs: [__m512; 16] = core::array::from_fn(|i| {
-                let (a, b) = (rows[i & !1], rows[i | 1]);
-                if i % 2 == 0 { _mm512_unpacklo_ps(a, b) } else { _mm512_unpackhi_ps(a, b) }
-            });
-            let fours: [__m512; 16] = core::array::from_fn(|i| {
-                let at = i / 4 * 4 + i % 4 / 2;
-                let (a, b) = (_mm512_castps_pd(pairs[at]), _mm512_castps_pd(pairs[at + 2]));
-                _mm512_castpd_ps(if i % 2 == 0 {
-                    _mm512_unpacklo_pd(a, b)
-                } else {
-                    _mm512_unpackhi_pd(a, b)
-                })
-            });
-            // Quarters 0 and 2 (then 1 and 3) of the registers `i % 4` and 4 (8, 12) after it.
-            let halves: [__m512; 16] = core::array::from_fn(|i| {
-                let at = i % 4 + i / 8 * 8;
-                let (a, b) = (fours[at], fours[at + 4]);
-                if i / 4 % 2 == 0 {
-                    _mm512_shuffle_f32x4::<0b10_00_10_00>(a, b)
-                } else {
-                    _mm512_shuffle_f32x4::<0b11_01_11_01>(a, b)
-                }
-            });
-            core::array::from_fn(|i| {
-                let (a, b) = (halves[i % 8], halves[i % 8 + 8]);
-                if i < 8 {
-                    _mm512_shuffle_f32x4::<0b10_00_10_00>(a, b)
-                } else {
-                    _mm512_shuffle_f32x4::<0b11_01_11_01>(a, b)
-                }
-            })
+        fn inner(a: __m512, b: __m512, width: usize) -> (__m512, __m512) {
+            const LOW: i32 = 0b01_00_01_00;
+            const HIGH: i32 = 0b11_10_11_10;
+            const EVEN: i32 = 0b10_00_10_00;
+            const ODD: i32 = 0b11_01_11_01;
+            match width {
+                8 => (_mm512_shuffle_f32x4::<LOW>(a, b), _mm512_shuffle_f32x4::<HIGH>(a, b)),
+                4 => (_mm512_shuffle_f32x4::<EVEN>(a, b), _mm512_shuffle_f32x4::<ODD>(a, b)),
+                2 => (_mm512_shuffle_ps::<LOW>(a, b), _mm512_shuffle_ps::<HIGH>(a, b)),
+                _ => (_mm512_shuffle_ps::<EVEN>(a, b), _mm512_shuffle_ps::<ODD>(a, b)),
+            }
         }
         // SAFETY: vectors exist, so the level's features work.
-        unsafe { inner(square.map(|register| register.0)) }.map(Self)
+        let (low, high) = unsafe { inner(a.0, b.0, width) };
+        (Self(low), Self(high))
     }
 }
