@@ -178,6 +178,7 @@ impl<V: Lanes<Scalar = f32>, T: Targets, Z: LogitMap> ExpSum<V, T, Z> {
         let zero = V::splat(token, 0.0);
         let length = if WHOLE { STRIPES } else { cells.len() };
         let end = V::splat(token, (at + length) as f32);
+        let targets = self.targets.part(first + at, length);
         let (mut exps, mut weights, mut half_distances) =
             (zero.stripes(), zero.stripes(), zero.stripes());
         for register in 0..STRIPES / V::LANES {
@@ -185,7 +186,6 @@ impl<V: Lanes<Scalar = f32>, T: Targets, Z: LogitMap> ExpSum<V, T, Z> {
             if lane >= length {
                 break;
             }
-            let class = first + at + lane;
             let number = V::load(token, from(&LANE_NUMBERS, at + lane), zero);
             let here = number.equal(apart);
             let x = cells.load(token, lane, absent);
@@ -196,7 +196,7 @@ impl<V: Lanes<Scalar = f32>, T: Targets, Z: LogitMap> ExpSum<V, T, Z> {
             }
             exps.as_mut()[register] = if HOLE { V::select(here, zero, e) } else { e };
             if T::SPREAD {
-                let mut q = self.targets.load(token, class);
+                let mut q = targets.load(token, lane);
                 if !WHOLE {
                     q = V::select(number.less(end), q, zero);
                 }
@@ -206,7 +206,7 @@ impl<V: Lanes<Scalar = f32>, T: Targets, Z: LogitMap> ExpSum<V, T, Z> {
                 weights.as_mut()[register] = q;
                 let mut half = self.map.half_distance(token, z, self.max);
                 if T::OF_LOGITS {
-                    let of_target = self.targets.distance::<V>(token, class);
+                    let of_target = targets.distance::<V>(token, lane);
                     half = half - of_target * V::splat(token, 0.5);
                 }
                 half_distances.as_mut()[register] = V::select(q.equal(zero), zero, q * half);
@@ -365,6 +365,7 @@ impl<T: Targets, Z: LogitMap> Gradient<T, Z> {
         let max = V::splat(token, self.max);
         let [probability, weight] = self.factors.map(|factor| V::splat(token, factor));
         let length = if WHOLE == 0 { cells.len() } else { WHOLE };
+        let targets = self.targets.part(first, length);
         let mut at = 0;
         while at < length {
             let x = if AGAIN { cells.load(token, at, absent) } else { absent };
@@ -375,7 +376,7 @@ impl<T: Targets, Z: LogitMap> Gradient<T, Z> {
             };
             let mut g = e * probability;
             if T::SPREAD {
-                g = g - self.targets.load_for_gradient::<V>(token, first + at) * weight;
+                g = g - targets.load_for_gradient::<V>(token, at) * weight;
             }
             if !Z::IDENTITY {
                 g = g * self.map.derivative(token, x);

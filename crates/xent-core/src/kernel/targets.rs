@@ -27,6 +27,13 @@ pub(crate) trait Targets: Copy + Send + Sync {
 
     fn spike(self) -> Option<Spike>;
 
+    /// The targets of so many classes from `first` on, which is then class zero to the loads: with a
+    /// length that the compiler knows, they check nothing.
+    #[inline(always)]
+    fn part(self, _first: usize, _length: usize) -> Self {
+        self
+    }
+
     /// `q` of the classes from `class` on, without the spike.
     fn load<V: Vector<Scalar = f32>>(self, token: V::Token, class: usize) -> V;
 
@@ -134,6 +141,12 @@ impl Targets for Spread<'_> {
     }
 
     #[inline(always)]
+    fn part(self, first: usize, length: usize) -> Self {
+        let part = |slice| part(slice, first, length);
+        Self { dense: part(self.dense), class_weights: part(self.class_weights), ..self }
+    }
+
+    #[inline(always)]
     fn load<V: Vector<Scalar = f32>>(self, token: V::Token, class: usize) -> V {
         let mut q = V::splat(token, self.even);
         let zero = V::splat(token, 0.0);
@@ -198,6 +211,12 @@ impl Targets for Teacher<'_> {
     }
 
     #[inline(always)]
+    fn part(self, first: usize, length: usize) -> Self {
+        let part = |slice| part(slice, first, length);
+        Self { logits: part(self.logits), class_weights: part(self.class_weights), ..self }
+    }
+
+    #[inline(always)]
     fn load<V: Vector<Scalar = f32>>(self, token: V::Token, class: usize) -> V {
         let zero = V::splat(token, 0.0);
         let factor = V::splat(token, (f64::from(UNLIFT) / self.sum) as f32);
@@ -232,4 +251,10 @@ impl Targets for Teacher<'_> {
     fn ln_sum(self) -> f64 {
         self.ln_sum
     }
+}
+
+/// So many elements from `first` on, or none.
+#[inline(always)]
+fn part(slice: &[f32], first: usize, length: usize) -> &[f32] {
+    slice.get(first..first + length).unwrap_or(&[])
 }

@@ -101,6 +101,10 @@ impl Vector for F32x8 {
             unsafe { _mm256_storeu_ps(lanes.as_mut_ptr(), self.0) };
             return;
         }
+        if into.is_empty() {
+            // A masked store of nothing to an address of nothing takes hundreds of cycles.
+            return;
+        }
         // SAFETY: a vector exists, so AVX2 and FMA work.
         unsafe { partial(into, self.0) }
     }

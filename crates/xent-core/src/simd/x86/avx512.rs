@@ -81,6 +81,10 @@ impl Vector for F32x16 {
             unsafe { _mm512_storeu_ps(lanes.as_mut_ptr(), self.0) };
             return;
         }
+        if into.is_empty() {
+            // A masked store of nothing to an address of nothing takes hundreds of cycles.
+            return;
+        }
         // SAFETY: a vector exists, so AVX-512F works; only lanes below `into.len()` are written,
         // and a masked store does not touch (nor fault on) the memory of the others.
         unsafe { _mm512_mask_storeu_ps(into.as_mut_ptr(), first_lanes(into.len()), self.0) }
