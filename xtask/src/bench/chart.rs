@@ -18,7 +18,8 @@ pub(crate) fn draw(path: &Path, comparisons: &[Comparison]) -> Result<(), Box<dy
     let (low, high) = all
         .flatten()
         .fold((f64::INFINITY, 0.0_f64), |(low, high), value| (low.min(value), high.max(value)));
-    let (low, high) = (low / 2.0, high * 2.0);
+    // Room above the bars for the names.
+    let (low, high) = (low / 2.0, high * 12.0);
     let groups = comparisons.len() as f64;
 
     let area = SVGBackend::new(path, (1100, 420)).into_drawing_area();
