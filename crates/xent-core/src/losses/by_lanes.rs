@@ -73,14 +73,9 @@ impl<Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, Z, KIND, MODE> {
 
     /// Writes what is known of so many rows of a block, and settles those that the kernel has not.
     #[inline(always)]
-    pub(super) fn settle_rows(
-        &mut self,
-        first: usize,
-        rows: Range<usize>,
-        results: &mut BlockResults,
-    ) {
+    pub(super) fn settle_rows(&mut self, first: usize, rows: usize, results: &mut BlockResults) {
         let Shape { classes, logits_stride, gradient_stride, .. } = self.job.shape;
-        self.put_outputs(first, rows.clone(), results);
+        self.put_outputs(first, rows, results);
         self.settle(first, rows, results, |row| {
             let start = [row * logits_stride, row * gradient_stride];
             (start, classes, Position { first: 0, step: 1 })
@@ -89,12 +84,12 @@ impl<Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, Z, KIND, MODE> {
 
     /// Writes what is known of so many rows of a block.
     #[inline(always)]
-    fn put_outputs(&mut self, first: usize, rows: Range<usize>, results: &BlockResults) {
+    fn put_outputs(&mut self, first: usize, rows: usize, results: &BlockResults) {
         let Outputs { losses, log_sum_exp, predicted, .. } = &self.outputs;
         if losses.is_empty() && log_sum_exp.is_empty() && predicted.is_empty() {
             return;
         }
-        for row in rows {
+        for row in 0..rows {
             let loss = f64::from(results.loss[row]);
             let log_sum_exp = f64::from(results.log_sum_exp[row]);
             // A class is counted in f32, exactly.
@@ -108,7 +103,7 @@ impl<Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, Z, KIND, MODE> {
     fn settle(
         &mut self,
         first: usize,
-        rows: Range<usize>,
+        rows: usize,
         results: &mut BlockResults,
         cells_of: impl Fn(usize) -> ([usize; 2], usize, Position),
     ) {
@@ -116,7 +111,7 @@ impl<Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, Z, KIND, MODE> {
         if results.finite.iter().fold(true, |all, &finite| all & (finite == 1.0)) {
             return;
         }
-        for row in rows.filter(|&row| results.finite[row] != 1.0) {
+        for row in (0..rows).filter(|&row| results.finite[row] != 1.0) {
             let index = first + row;
             let ([x_at, gradient_at], length, position) = cells_of(index);
             let mut cells = self.cells.part(x_at, gradient_at, length);
@@ -192,7 +187,7 @@ where
         token: V::Token,
     ) -> usize {
         let job = leaf.job;
-        let classes = if CLASSES == 0 { job.shape.classes } else { CLASSES };
+        let classes = Self::classes(leaf);
         let grid = Grid { stride: ROWS, first: 0, rows: ROWS };
         let mut blocks = [(); BLOCKS].map(|()| job.block(grid, leaf.outputs.convention));
         let mut results = [(); BLOCKS].map(|()| BlockResults::new());
@@ -246,7 +241,7 @@ where
             }
             for results in &results[..whole] {
                 sum.add(&results.loss);
-                leaf.put_outputs(first, 0..ROWS, results);
+                leaf.put_outputs(first, ROWS, results);
                 first += ROWS;
             }
         }
@@ -258,6 +253,18 @@ impl<Z, const KIND: u8, const MODE: u8, const CLASSES: usize, const FOURS: usize
 where
     Z: LogitMap,
 {
+    /// How many classes there are, known to the compiler where it may be.
+    #[inline(always)]
+    fn classes(leaf: &Leaf<'_, '_, Z, KIND, MODE>) -> usize {
+        if CLASSES == 0 { leaf.job.shape.classes } else { CLASSES }
+    }
+
+    /// Whether rows lie one after the other, and not side by side.
+    #[inline(always)]
+    fn are_together(leaf: &Leaf<'_, '_, Z, KIND, MODE>) -> bool {
+        CLASSES != 0 || leaf.job.shape.inner == 1
+    }
+
     /// The columns of registers of rows from `first` on: of how many registers.
     #[inline(always)]
     fn load<V: Lanes<Scalar = f32>>(
@@ -266,10 +273,9 @@ where
         first: usize,
         columns: &mut [[[V; 4]; FOURS]],
     ) -> usize {
-        let Shape { classes, inner, .. } = leaf.job.shape;
+        let classes = Self::classes(leaf);
         let logits = leaf.cells.logits();
-        if CLASSES != 0 || inner == 1 {
-            let classes = if CLASSES == 0 { classes } else { CLASSES };
+        if Self::are_together(leaf) {
             for (register, columns) in columns.iter_mut().enumerate() {
                 let logits = from(logits, (first + register * V::LANES) * classes);
                 if !whole_to_columns(token, logits, classes, columns) {
@@ -296,10 +302,11 @@ where
         first: usize,
         columns: &[[[V; 4]; FOURS]],
     ) {
-        let Shape { classes, inner, gradient_stride, .. } = leaf.job.shape;
+        let Shape { inner, gradient_stride, .. } = leaf.job.shape;
+        let classes = Self::classes(leaf);
+        let together = Self::are_together(leaf);
         let gradient = leaf.cells.gradient_mut();
-        if CLASSES != 0 || inner == 1 {
-            let classes = if CLASSES == 0 { classes } else { CLASSES };
+        if together {
             for (register, columns) in columns.iter().enumerate() {
                 let start = (first + register * V::LANES) * classes;
                 whole_from_columns(columns, classes, from_mut(gradient, start));
@@ -355,7 +362,7 @@ impl<Z: LogitMap, const KIND: u8, const MODE: u8> Kernel for Narrow<'_, '_, '_, 
             let count = ROWS.min(rows.end - first);
             job.fill(&mut block, first, count);
             let mut results = leaf.transposed(simd, &block, first, count, &mut scratch);
-            leaf.settle_rows(first, 0..count, &mut results);
+            leaf.settle_rows(first, count, &mut results);
             sum.add(&results.loss[..count]);
             first += count;
         }
@@ -507,8 +514,8 @@ impl<Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, Z, KIND, MODE> {
             task,
             &mut results,
         );
-        self.put_outputs(first, 0..rows, &results);
-        self.settle(first, 0..rows, &mut results, |row| {
+        self.put_outputs(first, rows, &results);
+        self.settle(first, rows, &mut results, |row| {
             let position = Position { first: row % inner, step: inner };
             (start, classes * inner, position)
         });

@@ -614,7 +614,7 @@ impl<const MODE: u8> Kernel for ByGroups<Leaf<'_, '_, Identity, LABEL, MODE>> {
             let places = GroupPlaces { rows, first: strides.map(|stride| first * stride), strides };
             let cells = &mut leaf.cells;
             scratch.run::<MODE>(simd, &block, places, cells, task, &mut results);
-            leaf.settle_rows(first, 0..rows, &mut results);
+            leaf.settle_rows(first, rows, &mut results);
             sum.add(&results.loss[..rows]);
         }
         sum.total()
