@@ -22,7 +22,8 @@ For every entry of ``TABLE`` the script
    multiply-add, and reports the largest error in units in the last place (ULP).
 
 It also prints the two-part splits of ln 2 for the argument reduction of Cody and
-Waite [3] and simulates the complete single-precision exponential.
+Waite [3] and simulates the complete exponentials and the complete double-precision
+logarithm and hyperbolic tangent.
 
 "Relative error" always refers to the whole function, not to the fitted tail.
 An ULP of a result is the spacing of the target format at the exact value, hence
@@ -37,14 +38,16 @@ References
     Birkhaeuser, 2016.
 [3] W. J. Cody and W. Waite, "Software Manual for the Elementary Functions",
     Prentice-Hall, 1980.
+[4] T. J. Dekker, "A Floating-Point Technique for Extending the Available Precision",
+    Numerische Mathematik 18 (1971), 224-242.
 """
 
 import argparse
 import math
+import random
 import struct
 from array import array
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Callable, Optional, Sequence, Tuple
 
 from mpmath import mp, mpf
@@ -52,12 +55,14 @@ from mpmath import mp, mpf
 mp.prec = 240  # bits carried by everything that is not explicitly rounded
 
 F32, F64 = 24, 53  # formats are named by the width of their significand
+LN2_HEAD_F64 = 42  # bits of the head of ln 2, which leave room for |n| <= 2^11
 RUST_TYPE = {F32: "f32", F64: "f64"}
 
 FIT_POINTS = 1200  # Chebyshev points on which the exchange works
 CHECK_POINTS = 6000  # equidistant points of the final verification
-F64_POINTS = 20000  # cap on the simulated points of double-precision entries
+F64_POINTS = 200_000  # cap on the simulated points of double-precision entries
 CHUNK = 1 << 16  # simulated points per batch
+REFERENCE_BITS = 120  # precision that judges double-precision results
 
 
 # --------------------------------------------------------------------------
@@ -86,7 +91,7 @@ class Entry:
     interval: Tuple
     fixed: Sequence  # prescribed low-order coefficients, lowest first
     degree: Optional[int] = None  # degree of p; None: smallest that meets `goal`
-    goal: Optional[int] = None  # wanted bound on the relative error, log2
+    goal: Optional[float] = None  # wanted bound on the relative error, log2
     weight: Callable = relative
     scheme: str = "horner"  # how the simulation evaluates it, see SCHEMES
     form: str = ""
@@ -172,6 +177,36 @@ TABLE = [
         goal=-57,
         scheme="atanh",
         form="ln(1+f) = f - (f^2/2 - s (f^2/2 + z p(z))), s = f/(2+f), z = s^2",
+    ),
+    Entry(
+        name="LOG1P_VECTOR_F64",
+        bits=F64,
+        function=mp.log1p,
+        interval=(mpf(0), mpf(1)),
+        fixed=(0, 1, -HALF),
+        goal=-56.5,
+        scheme="x_plus_x2",
+        form="log1p(u) = u - u^2/2 + u^3 r(u)",
+    ),
+    Entry(
+        name="LN_F64",
+        bits=F64,
+        function=mp.log1p,
+        interval=LN_RANGE,
+        fixed=(0, 1, -HALF),
+        goal=-56.5,
+        scheme="x_plus_x2",
+        form="ln(1+f) = f - f^2/2 + f^3 r(f)",
+    ),
+    Entry(
+        name="TANH_F64",
+        bits=F64,
+        function=tanh_over_x,
+        interval=(mpf(0), mpf("0.390625")),
+        fixed=(1,),
+        goal=-56.5,
+        scheme="odd",
+        form="tanh x = x + x^3 p(x^2), |x| <= 0.625",
     ),
 ]
 
@@ -343,17 +378,31 @@ class Single:
 
 
 class Double(Single):
-    """Vectors of f64; the fused operation goes through exact rationals."""
+    """Vectors of f64.  The fused operation adds the two parts of the exact product [4]
+    to the third operand and rounds once; nothing here comes near the subnormal numbers,
+    where that would not be exact."""
 
     @staticmethod
     def vector(values):
         return array("d", values)
 
+    @staticmethod
+    def split(x):
+        """`x` as a sum of two numbers of 26 bits."""
+        scaled = 134_217_729.0 * x  # 2^27 + 1
+        head = scaled - (scaled - x)
+        return head, x - head
+
+    @classmethod
+    def fma_scalar(cls, x, y, z):
+        product = x * y
+        (xh, xl), (yh, yl) = cls.split(x), cls.split(y)
+        lost = ((xh * yh - product) + xh * yl + xl * yh) + xl * yl
+        return math.fsum((product, lost, z))
+
     def fma(self, a, b, c):
         if self.fused:
-            return self.vector(
-                [float(Fraction(x) * Fraction(y) + Fraction(z)) for x, y, z in zip(a, b, c)]
-            )
+            return self.vector(map(self.fma_scalar, a, b, c))
         return super().fma(a, b, c)
 
 
@@ -384,10 +433,17 @@ def scheme_atanh(unit, whole, f):
     return unit.add(f, unit.mul(minus, inner))
 
 
+def scheme_odd(unit, whole, x):
+    """fma(x^2 x, p(x^2), x)."""
+    z = unit.mul(x, x)
+    return unit.fma(unit.mul(z, x), horner(unit, whole[1:], z), x)
+
+
 SCHEMES = {
     "horner": scheme_horner,
     "x_plus_x2": scheme_x_plus_x2,
     "atanh": scheme_atanh,
+    "odd": scheme_odd,
 }
 
 
@@ -425,6 +481,8 @@ def simulate(entry, coefficients, points, fused):
     unit = Single(fused) if single else Double(fused)
     if entry.scheme == "atanh":
         interval, reference = LN_RANGE, mp.log1p  # the argument is f, not z
+    elif entry.scheme == "odd":
+        interval, reference = (mpf(0), mp.sqrt(entry.interval[1])), mp.tanh  # x, not z
     else:
         interval, reference = entry.interval, entry.function
     if single:  # the f64 library function is exact enough to judge f32 results
@@ -438,7 +496,8 @@ def simulate(entry, coefficients, points, fused):
     for batch in batches(sample(lo, hi, points if single else min(points, F64_POINTS)), CHUNK):
         x = unit.vector(batch)
         y = SCHEMES[entry.scheme](unit, whole, x)
-        worst = max(worst, ulps(entry.bits, map(reference, x), y))
+        with mp.workprec(REFERENCE_BITS):
+            worst = max(worst, ulps(entry.bits, map(reference, x), y))
     return worst
 
 
@@ -461,6 +520,76 @@ def simulate_exp_f32(coefficients, hi, lo, points, fused):
     return worst, widest
 
 
+def exp_f64(unit, table, x):
+    """2^n fma(t, P(t), 1), with P = `table`; returns the value and t.  The integer n
+    comes from the addition of 1.5 2^52 and the exponent's bias.  The kernel multiplies
+    1 and t by 2^n beforehand, which gives the same bits."""
+    hi, lo = ln2_split(F64, LN2_HEAD_F64)
+    log2_e = float(round_to(F64, 1 / mp.log(2)))
+    rounder = unit.constant(6_755_399_441_055_744.0 + 1023.0, x)
+    n = unit.fma(x, unit.constant(log2_e, x), rounder)
+    n = unit.add(n, unit.constant(-rounder[0], x))
+    t = unit.fma(n, unit.constant(-float(hi), x), x)
+    t = unit.fma(n, unit.constant(-float(lo), x), t)
+    y = unit.fma(t, horner(unit, table, t), unit.constant(1.0, t))
+    return unit.vector(math.ldexp(v, int(k)) for v, k in zip(y, n)), t
+
+
+def random_arguments(lo, hi, count):
+    generator = random.Random(count)
+    return batches((generator.uniform(lo, hi) for _ in range(count)), CHUNK)
+
+
+def simulate_exp_f64(coefficients, points, fused):
+    """Complete f64 exponential of negative arguments: (largest ULP, largest |t|)."""
+    unit = Double(fused)
+    table = [1.0] + [float(c) for c in coefficients]
+    worst, widest = 0.0, 0.0
+    for batch in random_arguments(-700.0, 0.0, points):
+        x = unit.vector(batch)
+        y, t = exp_f64(unit, table, x)
+        with mp.workprec(REFERENCE_BITS):
+            worst = max(worst, ulps(F64, map(mp.exp, x), y))
+        widest = max(widest, max(map(abs, t)))
+    return worst, widest
+
+
+def simulate_ln_f64(coefficients, exponents, points, fused):
+    """Complete f64 logarithm, largest ULP for random arguments 2^-e to 2^e."""
+    unit = Double(fused)
+    whole = [0.0, 1.0, -0.5] + [float(c) for c in coefficients]
+    hi, lo = (float(part) for part in ln2_split(F64, LN2_HEAD_F64))
+    sqrt_half = math.sqrt(0.5)
+    worst = 0.0
+    for batch in random_arguments(-exponents, exponents, points):
+        x = unit.vector(2.0 ** (e % 1.0) * 2.0 ** math.floor(e) for e in batch)
+        parts = [math.frexp(v) for v in x]
+        parts = [(2.0 * m, k - 1) if m < sqrt_half else (m, k) for m, k in parts]
+        f, k = unit.vector(m - 1.0 for m, _ in parts), unit.vector(k for _, k in parts)
+        small = unit.mul(k, unit.constant(lo, k))
+        small = unit.add(scheme_x_plus_x2(unit, whole, f), small)
+        y = unit.fma(k, unit.constant(hi, k), small)
+        with mp.workprec(REFERENCE_BITS):
+            worst = max(worst, ulps(F64, map(mp.log, x), y))
+    return worst
+
+
+def simulate_tanh_f64(exp_coefficients, points, fused):
+    """(1 - u) / (1 + u), u = e^-2x, beyond the polynomial: largest ULP."""
+    unit = Double(fused)
+    table = [1.0] + [float(c) for c in exp_coefficients]
+    worst = 0.0
+    for batch in random_arguments(0.625, 20.0, points):
+        x = unit.vector(batch)
+        one = unit.constant(1.0, x)
+        u, _ = exp_f64(unit, table, unit.vector(-2.0 * v for v in x))
+        inverse = unit.div(one, unit.add(one, u))
+        y = unit.mul(unit.vector(1.0 - v for v in u), inverse)
+        with mp.workprec(REFERENCE_BITS):
+            worst = max(worst, ulps(F64, map(mp.tanh, x), y))
+    return worst
+
+
 # --------------------------------------------------------------------------
 # Output
 # --------------------------------------------------------------------------
@@ -476,9 +605,11 @@ def literal(bits, value):
         shortest = (("%%.%dg" % d) % number for d in range(1, 18))
         text = next(s for s in shortest if array("f", [float(s)])[0] == number)
     mantissa, _, exponent = text.partition("e")
+    whole, _, fraction = mantissa.partition(".")
+    groups = [fraction[k : k + 3] for k in range(0, len(fraction), 3)]
     if exponent:
-        return "%se%d" % (mantissa, int(exponent))
-    return mantissa if "." in mantissa else mantissa + ".0"
+        return "%s.%se%d" % (whole, "_".join(groups) or "0", int(exponent))
+    return "%s.%s" % (whole, "_".join(groups) or "0")
 
 
 def bit_pattern(bits, value):
@@ -551,12 +682,28 @@ def print_reduction(bits):
     print_scalar(bits, "LOG2_E", round_to(bits, 1 / mp.log(2)))
     print()
     if bits == F64:
-        return {"wide": print_split(F64, 42, "n * LN2_HI exact for |n| <= 2^11")}
+        return {"wide": print_split(F64, LN2_HEAD_F64, "n * LN2_HI exact for |n| <= 2^11")}
     return {
         "12-bit head": print_split(F32, 12, "n * LN2_HI exact for |n| <= 2^12"),
         "16-bit head": print_split(F32, 16, "n * LN2_HI exact for |n| <= 2^8"),
         "full head": print_split(F32, F32, "for machines with FMA only"),
     }
+
+
+def print_complete(entry, coefficients, points):
+    """Simulation of the complete double-precision functions."""
+    for fused in (True, False):
+        remark = "with FMA" if fused else "without FMA"
+        if entry.name == "EXP_F64":
+            figures = simulate_exp_f64(coefficients, points, fused)
+            print("// exp on [-700, 0], %s: %.4f ULP, |t| <= %.8f" % (remark, *figures))
+            worst = simulate_tanh_f64(coefficients, points, fused)
+            print("// tanh on [0.625, 20], from that, %s: %.4f ULP" % (remark, worst))
+        elif entry.name == "LN_F64":
+            for exponents in (2.0, 1000.0):
+                worst = simulate_ln_f64(coefficients, exponents, points, fused)
+                bounds = "[2^-%d, 2^%d]" % (exponents, exponents)
+                print("// ln on %s, %s: %.4f ULP" % (bounds, remark, worst))
 
 
 def main():
@@ -574,6 +721,7 @@ def main():
             continue
         print("// ---- %s ----" % entry.name)
         coefficients = print_entry(entry, arguments.points)
+        print_complete(entry, coefficients, min(arguments.points, F64_POINTS))
         if entry.function is not mp.exp:
             continue
         splits = print_reduction(entry.bits)
