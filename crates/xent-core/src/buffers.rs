@@ -1,28 +1,36 @@
 //! The slices that a loss works on.
 
+use crate::element::{Element, Float};
 use crate::error::{Error, check_length};
 use crate::shape::Shape;
 
 /// The logits, row after row, and what is to be done with their gradient.
+///
+/// The gradient has the format of the logits or, with the variants that say `Wide`, the one that they are
+/// computed in: `f32` for logits of sixteen bits.
 #[derive(Debug)]
-pub enum Buffers<'a> {
+pub enum Buffers<'a, E: Element = f32> {
     /// Only the loss is wanted.
-    Loss(&'a [f32]),
+    Loss(&'a [E]),
     /// The gradient is written to a slice as long as the logits.
-    Gradient(&'a [f32], &'a mut [f32]),
-    /// The gradient is added to what is in a slice as long as the logits.
-    Accumulate(&'a [f32], &'a mut [f32]),
+    Gradient(&'a [E], &'a mut [E]),
+    /// The gradient is added to what is in a slice as long as the logits: the sum is rounded once.
+    Accumulate(&'a [E], &'a mut [E]),
     /// The gradient takes the place of the logits.
-    InPlace(&'a mut [f32]),
+    InPlace(&'a mut [E]),
+    /// [`Gradient`](Self::Gradient), not rounded to the format of the logits.
+    WideGradient(&'a [E], &'a mut [E::Float]),
+    /// [`Accumulate`](Self::Accumulate), not rounded to the format of the logits.
+    WideAccumulate(&'a [E], &'a mut [E::Float]),
 }
 
-impl Buffers<'_> {
+impl<E: Element> Buffers<'_, E> {
     /// How many logits there are.
     #[must_use]
     pub fn len(&self) -> usize {
         match self {
-            Self::Loss(x) | Self::Gradient(x, _) | Self::Accumulate(x, _) => x.len(),
             Self::InPlace(x) => x.len(),
+            others => others.logits().len(),
         }
     }
 
@@ -32,9 +40,13 @@ impl Buffers<'_> {
         self.len() == 0
     }
 
-    pub(crate) fn logits(&self) -> &[f32] {
+    pub(crate) fn logits(&self) -> &[E] {
         match self {
-            Self::Loss(x) | Self::Gradient(x, _) | Self::Accumulate(x, _) => x,
+            Self::Loss(x)
+            | Self::Gradient(x, _)
+            | Self::Accumulate(x, _)
+            | Self::WideGradient(x, _)
+            | Self::WideAccumulate(x, _) => x,
             Self::InPlace(x) => x,
         }
     }
@@ -54,7 +66,61 @@ impl Buffers<'_> {
             Self::Gradient(_, g) | Self::Accumulate(_, g) => {
                 check_length("gradient", gradient, g.len())
             }
+            Self::WideGradient(_, g) | Self::WideAccumulate(_, g) => {
+                check_length("gradient", gradient, g.len())
+            }
             Self::Loss(_) | Self::InPlace(_) => Ok(()),
+        }
+    }
+
+    /// Zeroes so many gradients from `at` on, each `step` after the one before, where they are written.
+    pub(crate) fn clear(&mut self, at: usize, count: usize, step: usize) {
+        match self {
+            Self::Gradient(_, g) | Self::InPlace(g) => clear(g, at, count, step),
+            Self::WideGradient(_, g) => clear(g, at, count, step),
+            Self::Loss(_) | Self::Accumulate(..) | Self::WideAccumulate(..) => {}
+        }
+    }
+
+    /// Writes the gradient of one logit, or adds it to what is there.
+    pub(crate) fn put(&mut self, at: usize, value: E::Float) {
+        match self {
+            Self::Loss(_) => {}
+            Self::Gradient(_, g) | Self::InPlace(g) => {
+                if let Some(place) = g.get_mut(at) {
+                    *place = E::from_float(value);
+                }
+            }
+            Self::Accumulate(_, g) => {
+                if let Some(place) = g.get_mut(at) {
+                    *place = E::from_float(place.to_float() + value);
+                }
+            }
+            Self::WideGradient(_, g) => {
+                if let Some(place) = g.get_mut(at) {
+                    *place = value;
+                }
+            }
+            Self::WideAccumulate(_, g) => {
+                if let Some(place) = g.get_mut(at) {
+                    *place = *place + value;
+                }
+            }
+        }
+    }
+
+    /// So many of them, where the logits and the gradient begin: `[logits, gradient]`.
+    pub(crate) fn part(&mut self, [x_at, g_at]: [usize; 2], length: usize) -> Buffers<'_, E> {
+        let (x, g) = (x_at..x_at + length, g_at..g_at + length);
+        match self {
+            Self::Loss(all) => Buffers::Loss(&all[x]),
+            Self::Gradient(all, gradient) => Buffers::Gradient(&all[x], &mut gradient[g]),
+            Self::Accumulate(all, gradient) => Buffers::Accumulate(&all[x], &mut gradient[g]),
+            Self::InPlace(all) => Buffers::InPlace(&mut all[x]),
+            Self::WideGradient(all, gradient) => Buffers::WideGradient(&all[x], &mut gradient[g]),
+            Self::WideAccumulate(all, gradient) => {
+                Buffers::WideAccumulate(&all[x], &mut gradient[g])
+            }
         }
     }
 
@@ -77,7 +143,24 @@ impl Buffers<'_> {
                 let (a, b) = x.split_at_mut(logits);
                 (Self::InPlace(a), Self::InPlace(b))
             }
+            Self::WideGradient(x, g) => {
+                let ((a, b), (ga, gb)) = (x.split_at(logits), g.split_at_mut(gradient));
+                (Self::WideGradient(a, ga), Self::WideGradient(b, gb))
+            }
+            Self::WideAccumulate(x, g) => {
+                let ((a, b), (ga, gb)) = (x.split_at(logits), g.split_at_mut(gradient));
+                (Self::WideAccumulate(a, ga), Self::WideAccumulate(b, gb))
+            }
         }
+    }
+}
+
+fn clear<T: Copy + Default>(slice: &mut [T], at: usize, count: usize, step: usize) {
+    let places = slice.get_mut(at..).unwrap_or(&mut []);
+    if step == 1 {
+        places.iter_mut().take(count).for_each(|place| *place = T::default());
+    } else {
+        places.iter_mut().step_by(step).take(count).for_each(|place| *place = T::default());
     }
 }
 
@@ -170,16 +253,21 @@ macro_rules! labels {
 
             /// The numbers of the classes from row `first` on, exact up to 2^24; -1 for the label to
             /// ignore.
-            pub(crate) fn numbers(&self, first: usize, ignore: Option<i64>, into: &mut [f32]) {
+            pub(crate) fn numbers<F: Float>(
+                &self,
+                first: usize,
+                ignore: Option<i64>,
+                into: &mut [F],
+            ) {
                 match self {
                     $(Self::$variant(labels) => {
                         let labels = labels.get(first..).unwrap_or(&[]);
                         for (number, &label) in into.iter_mut().zip(labels) {
-                            *number = label as f32;
+                            *number = F::from(label as f32);
                         }
                         if let Some(ignore) = ignore.and_then(|i| <$integer>::try_from(i).ok()) {
                             for (number, &label) in into.iter_mut().zip(labels) {
-                                *number = if label == ignore { -1.0 } else { *number };
+                                *number = if label == ignore { F::from(-1.0) } else { *number };
                             }
                         }
                     })*

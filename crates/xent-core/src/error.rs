@@ -57,7 +57,7 @@ pub enum Error {
         /// Which element, counted from the first of the batch.
         element: usize,
         /// What it is.
-        value: f32,
+        value: f64,
     },
 }
 

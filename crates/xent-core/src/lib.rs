@@ -15,6 +15,7 @@
 mod batch;
 mod buffers;
 mod dispatch;
+mod element;
 mod error;
 mod hessian;
 mod kernel;
@@ -27,6 +28,7 @@ mod slices;
 
 pub use batch::{Batch, Join};
 pub use buffers::{Buffers, Labels};
+pub use element::{Element, Float};
 pub use error::Error;
 pub use hessian::Hessian;
 pub use level::Level;

@@ -1,6 +1,7 @@
 //! Functions of one slice.
 
 use crate::dispatch::Kernel;
+use crate::element::Float;
 use crate::error::{Error, check_length};
 use crate::kernel::cells::{Cells, WRITE};
 use crate::kernel::elementwise::{Function, map};
@@ -12,7 +13,6 @@ use crate::kernel::softmax::Rows;
 use crate::kernel::targets::NoTargets;
 use crate::level::Level;
 use crate::math;
-use crate::math::exp::UNLIFT;
 use crate::simd::{Lanes, Simd, Vector};
 
 macro_rules! elementwise {
@@ -22,20 +22,20 @@ macro_rules! elementwise {
             ///
             /// # Errors
             /// [`Error::Length`] if `out` is not as long as `x`.
-            pub fn $name(level: Level, x: &[f32], out: &mut [f32]) -> Result<(), Error> {
-                struct Map<'a>(&'a [f32], &'a mut [f32]);
-                impl Function for Map<'_> {
+            pub fn $name<F: Float>(level: Level, x: &[F], out: &mut [F]) -> Result<(), Error> {
+                struct Map<'a, F>(&'a [F], &'a mut [F]);
+                impl<F: Float> Function for Map<'_, F> {
                     #[inline(always)]
-                    fn of<V: Lanes<Scalar = f32>>(token: V::Token, x: V) -> V {
+                    fn of<V: Lanes>(token: V::Token, x: V) -> V {
                         $math(token, x)
                     }
                 }
-                impl Kernel for Map<'_> {
+                impl<F: Float> Kernel for Map<'_, F> {
                     type Output = ();
 
                     #[inline(always)]
                     fn run<S: Simd>(self, simd: S) {
-                        map::<S::F32, Self>(simd, self.0, self.1);
+                        map::<F::Of<S>, Self>(simd, self.0, self.1);
                     }
                 }
                 check_length("output", x.len(), out.len())?;
@@ -71,7 +71,7 @@ elementwise! {
     ///
     /// ```
     /// let mut out = [0.0; 2];
-    /// xent_core::log1p(xent_core::Level::detect(), &[0.0, 1e-10], &mut out)?;
+    /// xent_core::log1p(xent_core::Level::detect(), &[0.0, 1e-10_f32], &mut out)?;
     /// assert_eq!(out, [0.0, 1e-10]);
     /// # Ok::<(), xent_core::Error>(())
     /// ```
@@ -81,7 +81,7 @@ elementwise! {
     ///
     /// ```
     /// let mut out = [0.0; 2];
-    /// xent_core::sigmoid(xent_core::Level::detect(), &[0.0, f32::NEG_INFINITY], &mut out)?;
+    /// xent_core::sigmoid(xent_core::Level::detect(), &[0.0_f32, f32::NEG_INFINITY], &mut out)?;
     /// assert_eq!(out, [0.5, 0.0]);
     /// # Ok::<(), xent_core::Error>(())
     /// ```
@@ -94,17 +94,17 @@ elementwise! {
 /// assert_eq!(xent_core::max(xent_core::Level::detect(), &[1.0, 3.0, 2.0]), 3.0);
 /// ```
 #[must_use]
-pub fn max(level: Level, x: &[f32]) -> f32 {
-    struct Max<'a>(&'a [f32]);
-    impl Kernel for Max<'_> {
-        type Output = f32;
+pub fn max<F: Float>(level: Level, x: &[F]) -> F {
+    struct Max<'a, F>(&'a [F]);
+    impl<F: Float> Kernel for Max<'_, F> {
+        type Output = F;
 
         #[inline(always)]
-        fn run<S: Simd>(self, simd: S) -> f32 {
-            if reduce::any_nan::<S::F32>(simd, self.0) {
-                f32::NAN
+        fn run<S: Simd>(self, simd: S) -> F {
+            if reduce::any_nan::<F::Of<S>>(simd, self.0) {
+                F::NAN
             } else {
-                reduce::max::<S::F32>(simd, self.0)
+                reduce::max::<F::Of<S>>(simd, self.0)
             }
         }
     }
@@ -120,7 +120,7 @@ pub fn max(level: Level, x: &[f32]) -> f32 {
 /// assert_eq!(lse, 1000.0 + core::f32::consts::LN_2);
 /// ```
 #[must_use]
-pub fn log_sum_exp(level: Level, x: &[f32]) -> f32 {
+pub fn log_sum_exp<F: Float>(level: Level, x: &[F]) -> F {
     Rows { level, join: None }.log_sum_exp(x)
 }
 
@@ -135,15 +135,16 @@ pub fn log_sum_exp(level: Level, x: &[f32]) -> f32 {
 ///
 /// # Errors
 /// [`Error::Length`] if `out` is not as long as `x`.
-pub fn softmax(level: Level, x: &[f32], out: &mut [f32]) -> Result<(), Error> {
+pub fn softmax<F: Float>(level: Level, x: &[F], out: &mut [F]) -> Result<(), Error> {
     check_length("output", x.len(), out.len())?;
     let Some(sums) = (Rows { level, join: None }).sums(x, NoTargets, Identity) else {
         infinite_row(x, out, [0.0, 1.0]);
         return Ok(());
     };
-    let factors = [(f64::from(UNLIFT) / sums.sum()) as f32, 0.0];
-    let gradient = Gradient { targets: NoTargets, map: Identity, max: sums.max, factors };
-    let cells = Cells::<WRITE>::beside(x, out);
+    let factors = [F::UNLIFT / sums.sum(), 0.0].map(F::from_f64);
+    let max = F::from_f64(sums.max);
+    let gradient = Gradient { targets: NoTargets, map: Identity, max, factors };
+    let cells = Cells::<_, WRITE>::beside(x, out);
     let source = Source::Logits;
     level.run(PutGradient { gradient, cells, first: 0, source, settled: [None; 2] });
     Ok(())
@@ -153,53 +154,53 @@ pub fn softmax(level: Level, x: &[f32], out: &mut [f32]) -> Result<(), Error> {
 ///
 /// ```
 /// let mut s = [0.0; 2];
-/// xent_core::log_softmax(xent_core::Level::detect(), &[50.0, 0.0], &mut s)?;
+/// xent_core::log_softmax(xent_core::Level::detect(), &[50.0, 0.0_f32], &mut s)?;
 /// assert_eq!(s, [-1.9287499e-22, -50.0]);
 /// # Ok::<(), xent_core::Error>(())
 /// ```
 ///
 /// # Errors
 /// [`Error::Length`] if `out` is not as long as `x`.
-pub fn log_softmax(level: Level, x: &[f32], out: &mut [f32]) -> Result<(), Error> {
+pub fn log_softmax<F: Float>(level: Level, x: &[F], out: &mut [F]) -> Result<(), Error> {
     check_length("output", x.len(), out.len())?;
     match (Rows { level, join: None }).sums(x, NoTargets, Identity) {
         Some(sums) => level.run(LogSoftmax { x, sums, out }),
-        None => infinite_row(x, out, [f32::NEG_INFINITY, 0.0]),
+        None => infinite_row(x, out, [f64::NEG_INFINITY, 0.0]),
     }
     Ok(())
 }
 
-struct LogSoftmax<'a> {
-    x: &'a [f32],
+struct LogSoftmax<'a, F> {
+    x: &'a [F],
     sums: RowSums,
-    out: &'a mut [f32],
+    out: &'a mut [F],
 }
 
-impl Kernel for LogSoftmax<'_> {
+impl<F: Float> Kernel for LogSoftmax<'_, F> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let absent = S::F32::splat(simd, f32::NEG_INFINITY);
-        let max = S::F32::splat(simd, self.sums.max);
-        let ln_sum = S::F32::splat(simd, self.sums.ln_sum() as f32);
-        let chunks = self.x.chunks(S::F32::LANES).zip(self.out.chunks_mut(S::F32::LANES));
-        for (x, out) in chunks {
-            (S::F32::load(simd, x, absent) - max - ln_sum).store(out);
+        let absent = F::Of::<S>::of(simd, f64::NEG_INFINITY);
+        let max = F::Of::<S>::of(simd, self.sums.max);
+        let ln_sum = F::Of::<S>::of(simd, self.sums.ln_sum());
+        let lanes = F::Of::<S>::LANES;
+        for (x, out) in self.x.chunks(lanes).zip(self.out.chunks_mut(lanes)) {
+            (F::Of::<S>::load(simd, x, absent) - max - ln_sum).store(out);
         }
     }
 }
 
 /// A row whose largest logit is not finite, from the values of an impossible and of a certain class.
 #[cold]
-fn infinite_row(x: &[f32], out: &mut [f32], [impossible, certain]: [f32; 2]) {
-    let infinite = x.iter().filter(|x| **x == f32::INFINITY).count();
+fn infinite_row<F: Float>(x: &[F], out: &mut [F], [impossible, certain]: [f64; 2]) {
+    let infinite = x.iter().filter(|x| **x == F::INFINITY).count();
     let defined = infinite == 1 && !x.iter().any(|x| x.is_nan());
     for (&x, out) in x.iter().zip(out) {
-        *out = match (defined, x == f32::INFINITY) {
-            (false, _) => f32::NAN,
+        *out = F::from_f64(match (defined, x == F::INFINITY) {
+            (false, _) => f64::NAN,
             (true, true) => certain,
             (true, false) => impossible,
-        };
+        });
     }
 }

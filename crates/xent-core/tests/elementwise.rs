@@ -81,9 +81,9 @@ fn functions_of_a_slice_refuse_other_lengths() {
 #[test]
 fn functions_of_an_empty_slice_have_a_value() {
     for level in Level::available() {
-        assert_eq!(xent_core::max(level, &[]), f32::NEG_INFINITY);
-        assert_eq!(xent_core::log_sum_exp(level, &[]), f32::NEG_INFINITY);
-        assert_eq!(xent_core::softmax(level, &[], &mut []), Ok(()));
+        assert_eq!(xent_core::max::<f32>(level, &[]), f32::NEG_INFINITY);
+        assert_eq!(xent_core::log_sum_exp::<f32>(level, &[]), f32::NEG_INFINITY);
+        assert_eq!(xent_core::softmax::<f32>(level, &[], &mut []), Ok(()));
     }
 }
 

@@ -200,7 +200,7 @@ fn what_does_not_fit_together_is_refused() {
         PartialRow::new(level, &x[from..to], from, label).expect("a valid part")
     };
     assert!(matches!(PartialRow::new(level, &x, 5, None), Err(Error::Option { .. })));
-    assert_eq!(PartialRow::new(level, &[], 0, None).err(), Some(Error::ZeroClasses));
+    assert_eq!(PartialRow::new::<f32>(level, &[], 0, None).err(), Some(Error::ZeroClasses));
     let past = usize::MAX / TILE * TILE;
     assert!(matches!(PartialRow::new(level, &x, past, None), Err(Error::TooLarge { .. })));
     let (first, second) = (part(0, TILE, Some(7)), part(TILE, 2 * TILE, Some(7)));

@@ -1,11 +1,11 @@
 //! Logits from `ndarray` views.
 
 use ndarray::{ArrayView, ArrayViewMut, Axis, Dimension};
-use xent_core::Shape;
+use xent_core::{Element, Shape};
 
 use crate::{Error, Logits, LogitsMut};
 
-impl<'a> Logits<'a> {
+impl<'a, E: Element> Logits<'a, E> {
     /// The logits of a view whose classes are along `class_axis`; its other axes, in order, are the
     /// rows. No copy is made: the view must be contiguous in memory, in the order of its axes but
     /// for the class axis, which may be anywhere (so a transposed matrix will do).
@@ -30,7 +30,7 @@ impl<'a> Logits<'a> {
     /// [`Error::Layout`] if the view is not laid out like that; [`Error::Input`] if it has no
     /// classes.
     pub fn from_array<D: Dimension>(
-        view: ArrayView<'a, f32, D>,
+        view: ArrayView<'a, E, D>,
         class_axis: Axis,
     ) -> Result<Self, Error> {
         let shape = shape(view.shape(), view.strides(), class_axis)?;
@@ -41,13 +41,13 @@ impl<'a> Logits<'a> {
     }
 }
 
-impl<'a> LogitsMut<'a> {
+impl<'a, E: Element> LogitsMut<'a, E> {
     /// As [`Logits::from_array`]; the gradient takes the place of the logits.
     ///
     /// # Errors
     /// As [`Logits::from_array`].
     pub fn from_array<D: Dimension>(
-        view: ArrayViewMut<'a, f32, D>,
+        view: ArrayViewMut<'a, E, D>,
         class_axis: Axis,
     ) -> Result<Self, Error> {
         let shape = shape(view.shape(), view.strides(), class_axis)?;

@@ -1,21 +1,21 @@
 //! Logits and targets with their shapes.
 
-use xent_core::{Labels, Shape};
+use xent_core::{Element, Labels, Shape};
 
 use crate::Error;
 
-/// The logits of a batch, with their [`Shape`].
+/// The logits of a batch, with their [`Shape`]: of f32, f64 or, with the feature `half`, bf16 or f16.
 ///
 /// ```
 /// use xent::Logits;
 ///
-/// assert_eq!(Logits::new(&[0.0; 6], 3)?.rows(), 2);
-/// assert!(Logits::new(&[0.0; 7], 3).is_err());
+/// assert_eq!(Logits::new(&[0.0_f32; 6], 3)?.rows(), 2);
+/// assert!(Logits::new(&[0.0_f64; 7], 3).is_err());
 /// # Ok::<(), xent::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
-pub struct Logits<'a> {
-    pub(crate) values: &'a [f32],
+pub struct Logits<'a, E = f32> {
+    pub(crate) values: &'a [E],
     pub(crate) shape: Shape,
 }
 
@@ -24,21 +24,21 @@ pub struct Logits<'a> {
 /// ```
 /// use xent::{LogitsMut, SoftmaxCrossEntropy, Targets};
 ///
-/// let mut x = [0.0, 0.0];
+/// let mut x = [0.0, 0.0_f32];
 /// let loss = SoftmaxCrossEntropy::new();
 /// loss.loss_and_grad_in_place(LogitsMut::new(&mut x, 2)?, Targets::index(&[1_u8]))?;
 /// assert_eq!(x, [0.5, -0.5]);
 /// # Ok::<(), xent::Error>(())
 /// ```
 #[derive(Debug)]
-pub struct LogitsMut<'a> {
-    pub(crate) values: &'a mut [f32],
+pub struct LogitsMut<'a, E = f32> {
+    pub(crate) values: &'a mut [E],
     pub(crate) shape: Shape,
 }
 
 macro_rules! constructors {
     ($name:ident, $slice:ty) => {
-        impl<'a> $name<'a> {
+        impl<'a, E: Element> $name<'a, E> {
             /// Rows one after the other, as many of `classes` logits as there are: shape
             /// `(rows, classes)`.
             ///
@@ -108,26 +108,27 @@ macro_rules! constructors {
         }
     };
 }
-constructors!(Logits, &'a [f32]);
-constructors!(LogitsMut, &'a mut [f32]);
+constructors!(Logits, &'a [E]);
+constructors!(LogitsMut, &'a mut [E]);
 
-impl Logits<'_> {
+impl<E: Element> Logits<'_, E> {
     /// One logit.
-    pub(crate) fn get(&self, row: usize, class: usize) -> f32 {
+    pub(crate) fn get(&self, row: usize, class: usize) -> E {
         self.values[self.shape.logit_place(row, class)]
     }
 }
 
-/// What the logits are compared with.
+/// What the logits are compared with. Numbers are of the format that the logits are computed in: f64 for
+/// f64, f32 for the others.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
-pub enum Targets<'a> {
+pub enum Targets<'a, F = f32> {
     /// The index of the right class of each row: shape `(rows,)`.
     Index(Labels<'a>),
     /// A number for every logit, of the logits' shape (without a stride). For softmax any
     /// non-negative weights; for multi-label softmax the labels; for sigmoid 0, 1 or a number
     /// between.
-    Dense(&'a [f32]),
+    Dense(&'a [F]),
     /// Zero or one for every logit, as integers of the logits' shape.
     MultiHot(Labels<'a>),
     /// The classes that each row belongs to: `classes[offsets[r]..offsets[r + 1]]`.
@@ -138,17 +139,17 @@ pub enum Targets<'a> {
         classes: Labels<'a>,
     },
     /// The logits of a teacher, of the logits' shape.
-    Teacher(&'a [f32]),
+    Teacher(&'a [F]),
 }
 
-impl<'a> Targets<'a> {
+impl<'a, F> Targets<'a, F> {
     /// The index of the right class of each row, of any integer type from 8 to 64 bits.
     ///
     /// ```
     /// use xent::Targets;
     ///
     /// let labels: Vec<i64> = vec![3, 1, 4];
-    /// let targets = Targets::index(&labels);
+    /// let targets: Targets<'_> = Targets::index(&labels);
     /// # let _ = targets;
     /// ```
     #[must_use]
@@ -161,7 +162,7 @@ impl<'a> Targets<'a> {
 
     /// A number for every class of every row.
     #[must_use]
-    pub fn dense(values: &'a [f32]) -> Self {
+    pub fn dense(values: &'a [F]) -> Self {
         Self::Dense(values)
     }
 
@@ -181,7 +182,7 @@ impl<'a> Targets<'a> {
     /// use xent::Targets;
     ///
     /// // The first row is of classes 0 and 3, the second of none, the third of class 1.
-    /// let targets = Targets::positives(&[0, 2, 2, 3], &[0_u32, 3, 1]);
+    /// let targets: Targets<'_> = Targets::positives(&[0, 2, 2, 3], &[0_u32, 3, 1]);
     /// # let _ = targets;
     /// ```
     #[must_use]
@@ -194,7 +195,7 @@ impl<'a> Targets<'a> {
 
     /// The logits of a teacher.
     #[must_use]
-    pub fn teacher(logits: &'a [f32]) -> Self {
+    pub fn teacher(logits: &'a [F]) -> Self {
         Self::Teacher(logits)
     }
 

@@ -82,4 +82,4 @@ pub use losses::{
 };
 pub use pass::{Pass, Report};
 pub use reduction::{MeanOver, NothingValid, Preset, Reduction};
-pub use xent_core::{Error as InputError, Hessian, Labels, Level, Shape};
+pub use xent_core::{Element, Error as InputError, Float, Hessian, Labels, Level, Shape};

@@ -1,7 +1,9 @@
 //! One pass over a batch: what goes in beside logits and targets, and what comes out.
 
-use xent_core::{Batch, Buffers, Hessian, LikelihoodBatch, Outputs, RowWeights, SigmoidBatch};
-use xent_core::{Error as InputError, SoftmaxBatch, Tally};
+use xent_core::{
+    Batch, Buffers, Element, Error as InputError, Float, Hessian, LikelihoodBatch, Outputs,
+    RowWeights, SigmoidBatch, SoftmaxBatch, Tally,
+};
 
 use crate::reduction::{NothingValid, Reduction, Settings};
 use crate::{Error, MeanOver, Targets};
@@ -20,23 +22,31 @@ use crate::{Error, MeanOver, Targets};
 /// assert_eq!(report.correct, Some(1));
 /// # Ok::<(), xent::Error>(())
 /// ```
-#[derive(Debug, Default)]
-pub struct Pass<'a> {
-    pub(crate) gradient: Gradient<'a>,
-    weights: RowWeights<'a>,
-    outputs: Outputs<'a>,
+#[derive(Debug)]
+pub struct Pass<'a, E: Element = f32> {
+    pub(crate) gradient: Gradient<'a, E>,
+    weights: RowWeights<'a, E::Float>,
+    outputs: Outputs<'a, E::Float>,
+}
+
+impl<E: Element> Default for Pass<'_, E> {
+    fn default() -> Self {
+        let (weights, outputs) = (RowWeights::default(), Outputs::default());
+        Self { gradient: Gradient::None, weights, outputs }
+    }
 }
 
 /// Where the gradient goes.
-#[derive(Debug, Default)]
-pub(crate) enum Gradient<'a> {
-    #[default]
+#[derive(Debug)]
+pub(crate) enum Gradient<'a, E: Element> {
     None,
-    Write(&'a mut [f32]),
-    Add(&'a mut [f32]),
+    Write(&'a mut [E]),
+    Add(&'a mut [E]),
+    WriteWide(&'a mut [E::Float]),
+    AddWide(&'a mut [E::Float]),
 }
 
-impl<'a> Pass<'a> {
+impl<'a, E: Element> Pass<'a, E> {
     /// The loss alone.
     #[must_use]
     pub fn new() -> Self {
@@ -45,29 +55,43 @@ impl<'a> Pass<'a> {
 
     /// Writes the gradient of the reduced loss, where the logits are.
     #[must_use]
-    pub fn grad(mut self, grad: &'a mut [f32]) -> Self {
+    pub fn grad(mut self, grad: &'a mut [E]) -> Self {
         self.gradient = Gradient::Write(grad);
         self
     }
 
     /// Adds the gradient of the reduced loss to what is there.
     #[must_use]
-    pub fn accumulate_grad(mut self, grad: &'a mut [f32]) -> Self {
+    pub fn accumulate_grad(mut self, grad: &'a mut [E]) -> Self {
         self.gradient = Gradient::Add(grad);
+        self
+    }
+
+    /// [`grad`](Self::grad) of logits of sixteen bits, in f32.
+    #[must_use]
+    pub fn wide_grad(mut self, grad: &'a mut [E::Float]) -> Self {
+        self.gradient = Gradient::WriteWide(grad);
+        self
+    }
+
+    /// [`accumulate_grad`](Self::accumulate_grad) of logits of sixteen bits, in f32.
+    #[must_use]
+    pub fn accumulate_wide_grad(mut self, grad: &'a mut [E::Float]) -> Self {
+        self.gradient = Gradient::AddWide(grad);
         self
     }
 
     /// Writes the loss of every row, not reduced; for the sigmoid losses, of every element. Sample
     /// weights and class weights are in it.
     #[must_use]
-    pub fn losses(mut self, losses: &'a mut [f32]) -> Self {
+    pub fn losses(mut self, losses: &'a mut [E::Float]) -> Self {
         self.outputs.losses = losses;
         self
     }
 
     /// Writes the log-sum-exp of every row. Softmax only.
     #[must_use]
-    pub fn log_sum_exp(mut self, log_sum_exp: &'a mut [f32]) -> Self {
+    pub fn log_sum_exp(mut self, log_sum_exp: &'a mut [E::Float]) -> Self {
         self.outputs.log_sum_exp = log_sum_exp;
         self
     }
@@ -82,7 +106,7 @@ impl<'a> Pass<'a> {
     /// Writes the diagonal of the Hessian of the reduced loss, where the logits are (without a
     /// stride).
     #[must_use]
-    pub fn hessian(mut self, hessian: &'a mut [f32], convention: Hessian) -> Self {
+    pub fn hessian(mut self, hessian: &'a mut [E::Float], convention: Hessian) -> Self {
         self.outputs.hessian = hessian;
         self.outputs.convention = convention;
         self
@@ -90,7 +114,7 @@ impl<'a> Pass<'a> {
 
     /// A weight for the loss of every row. A row of weight zero has no part in the batch.
     #[must_use]
-    pub fn sample_weights(mut self, sample_weights: &'a [f32]) -> Self {
+    pub fn sample_weights(mut self, sample_weights: &'a [E::Float]) -> Self {
         self.weights.sample_weights = sample_weights;
         self
     }
@@ -98,7 +122,7 @@ impl<'a> Pass<'a> {
     /// The gradient of what follows by the loss of every row (for sigmoid: of every element), which
     /// the row's gradient is multiplied with. [`Reduction::None`] only.
     #[must_use]
-    pub fn upstream(mut self, upstream: &'a [f32]) -> Self {
+    pub fn upstream(mut self, upstream: &'a [E::Float]) -> Self {
         self.weights.upstream = upstream;
         self
     }
@@ -137,21 +161,21 @@ pub(crate) enum Rule {
 }
 
 /// What the batches of the core have in common.
-pub(crate) trait Fused<'a>: Batch {
-    fn weigh(self, weights: RowWeights<'a>) -> Result<Self, InputError>;
-    fn put(self, outputs: Outputs<'a>) -> Result<Self, InputError>;
+pub(crate) trait Fused<'a, F>: Batch {
+    fn weigh(self, weights: RowWeights<'a, F>) -> Result<Self, InputError>;
+    fn put(self, outputs: Outputs<'a, F>) -> Result<Self, InputError>;
     fn count(&self) -> Tally;
     fn empty_row(&self) -> Option<usize>;
 }
 
 macro_rules! fused {
     ($batch:ident, $empty_row:expr) => {
-        impl<'a> Fused<'a> for $batch<'a> {
-            fn weigh(self, weights: RowWeights<'a>) -> Result<Self, InputError> {
+        impl<'a, E: Element> Fused<'a, E::Float> for $batch<'a, E> {
+            fn weigh(self, weights: RowWeights<'a, E::Float>) -> Result<Self, InputError> {
                 self.with_weights(weights)
             }
 
-            fn put(self, outputs: Outputs<'a>) -> Result<Self, InputError> {
+            fn put(self, outputs: Outputs<'a, E::Float>) -> Result<Self, InputError> {
                 self.with_outputs(outputs)
             }
 
@@ -180,15 +204,17 @@ pub(crate) fn denominator(tally: &Tally, mean_over: MeanOver, rule: Rule) -> f64
     }
 }
 
-impl<'a> Pass<'a> {
+impl<'a, E: Element> Pass<'a, E> {
     /// The same pass over buffers borrowed for a shorter time.
-    pub(crate) fn reborrow(&mut self) -> Pass<'_> {
+    pub(crate) fn reborrow(&mut self) -> Pass<'_, E> {
         let Outputs { losses, log_sum_exp, predicted, hessian, convention } = &mut self.outputs;
         Pass {
             gradient: match &mut self.gradient {
                 Gradient::None => Gradient::None,
                 Gradient::Write(grad) => Gradient::Write(grad),
                 Gradient::Add(grad) => Gradient::Add(grad),
+                Gradient::WriteWide(grad) => Gradient::WriteWide(grad),
+                Gradient::AddWide(grad) => Gradient::AddWide(grad),
             },
             weights: self.weights,
             outputs: Outputs { losses, log_sum_exp, predicted, hessian, convention: *convention },
@@ -196,16 +222,22 @@ impl<'a> Pass<'a> {
     }
 
     /// The buffers of a batch over these logits.
-    pub(crate) fn buffers(&mut self, logits: &'a [f32]) -> Buffers<'a> {
-        match core::mem::take(&mut self.gradient) {
+    pub(crate) fn buffers(&mut self, logits: &'a [E]) -> Buffers<'a, E> {
+        match core::mem::replace(&mut self.gradient, Gradient::None) {
             Gradient::None => Buffers::Loss(logits),
             Gradient::Write(grad) => Buffers::Gradient(logits, grad),
             Gradient::Add(grad) => Buffers::Accumulate(logits, grad),
+            Gradient::WriteWide(grad) => Buffers::WideGradient(logits, grad),
+            Gradient::AddWide(grad) => Buffers::WideAccumulate(logits, grad),
         }
     }
 
     /// How many rows have been predicted right, if both the predictions and the labels are known.
-    pub(crate) fn correct(&self, targets: &Targets<'_>, ignore: Option<i64>) -> Option<usize> {
+    pub(crate) fn correct(
+        &self,
+        targets: &Targets<'_, E::Float>,
+        ignore: Option<i64>,
+    ) -> Option<usize> {
         let Targets::Index(labels) = targets else { return None };
         if self.outputs.predicted.is_empty() {
             return None;
@@ -219,7 +251,7 @@ impl<'a> Pass<'a> {
     }
 
     /// What a mean over the batch divides by.
-    pub(crate) fn denominator<B: Fused<'a>>(
+    pub(crate) fn denominator<B: Fused<'a, E::Float>>(
         self,
         settings: &Settings,
         rule: Rule,
@@ -230,7 +262,7 @@ impl<'a> Pass<'a> {
     }
 
     /// Runs a batch.
-    pub(crate) fn run<B: Fused<'a>>(
+    pub(crate) fn run<B: Fused<'a, E::Float>>(
         self,
         settings: &Settings,
         rule: Rule,

@@ -1,6 +1,6 @@
 //! From logits to predicted classes.
 
-use xent_core::Error as InputError;
+use xent_core::{Element, Error as InputError};
 
 use crate::{Error, Logits};
 
@@ -11,14 +11,14 @@ use crate::{Error, Logits};
 /// use xent::{Logits, predict};
 ///
 /// let mut classes = [0; 2];
-/// predict::argmax(Logits::new(&[1.0, 2.0, 5.0, 4.0], 2)?, &mut classes)?;
+/// predict::argmax(Logits::new(&[1.0, 2.0, 5.0, 4.0_f32], 2)?, &mut classes)?;
 /// assert_eq!(classes, [1, 0]);
 /// # Ok::<(), xent::Error>(())
 /// ```
 ///
 /// # Errors
 /// [`Error::Input`] if there is not one place for each row.
-pub fn argmax(logits: Logits<'_>, classes: &mut [u32]) -> Result<(), Error> {
+pub fn argmax<E: Element>(logits: Logits<'_, E>, classes: &mut [u32]) -> Result<(), Error> {
     check("predicted classes", logits.rows(), classes.len())?;
     for (row, place) in classes.iter_mut().enumerate() {
         *place = u32::try_from(largest(&logits, row)).unwrap_or(u32::MAX);
@@ -32,7 +32,7 @@ pub fn argmax(logits: Logits<'_>, classes: &mut [u32]) -> Result<(), Error> {
 /// ```
 /// use xent::{Logits, predict};
 ///
-/// let logits = Logits::new(&[2.0, 1.0, -1.0, -3.0, -1.0, -2.0], 3)?;
+/// let logits = Logits::new(&[2.0, 1.0, -1.0, -3.0, -1.0, -2.0_f32], 3)?;
 /// let mut belongs = [false; 6];
 /// predict::multi_label(logits, 0.5, true, &mut belongs)?;
 /// assert_eq!(belongs, [true, true, false, false, true, false]);
@@ -41,9 +41,9 @@ pub fn argmax(logits: Logits<'_>, classes: &mut [u32]) -> Result<(), Error> {
 ///
 /// # Errors
 /// [`Error::Input`] if the threshold is not in [0, 1] or there is not one place for each logit.
-pub fn multi_label(
-    logits: Logits<'_>,
-    threshold: f32,
+pub fn multi_label<E: Element>(
+    logits: Logits<'_, E>,
+    threshold: f64,
     at_least_one: bool,
     belongs: &mut [bool],
 ) -> Result<(), Error> {
@@ -53,13 +53,13 @@ pub fn multi_label(
     }
     check("predicted labels", logits.shape.elements(), belongs.len())?;
     // σ(x) >= t where x >= ln(t / (1 - t)).
-    let mut ln = [0.0; 2];
+    let mut ln = [0.0_f64; 2];
     xent_core::ln(xent_core::Level::Portable, &[threshold, 1.0 - threshold], &mut ln)?;
     let least = ln[0] - ln[1];
     for row in 0..logits.rows() {
         let mut any = false;
         for class in 0..logits.classes() {
-            let above = logits.get(row, class) >= least;
+            let above = logits.get(row, class).to_float().into() >= least;
             belongs[logits.shape.place(row, class)] = above;
             any |= above;
         }
@@ -74,10 +74,10 @@ fn check(of: &'static str, expected: usize, found: usize) -> Result<(), InputErr
     if expected == found { Ok(()) } else { Err(InputError::Length { of, expected, found }) }
 }
 
-fn largest(logits: &Logits<'_>, row: usize) -> usize {
-    let mut largest = (0, f32::NEG_INFINITY);
+fn largest<E: Element>(logits: &Logits<'_, E>, row: usize) -> usize {
+    let mut largest = (0, f64::NEG_INFINITY);
     for class in 0..logits.classes() {
-        let x = logits.get(row, class);
+        let x = logits.get(row, class).to_float().into();
         if x > largest.1 {
             largest = (class, x);
         }

@@ -1,9 +1,10 @@
-//! What PyTorch, optax, scikit-learn and the others answered: every golden case, at every level.
+//! What PyTorch, optax, scikit-learn and the others answered: every golden case, at every level, in f32
+//! and in f64.
 
 use std::io::{Write, stdout};
 
 use xent::{
-    Distillation, Error, Hessian, Level, LogisticLoss, Logits, MultiLabelSoftMargin,
+    Distillation, Error, Float, Hessian, Level, LogisticLoss, Logits, MultiLabelSoftMargin,
     MultiLabelSoftmax, MultinomialLogistic, NegativeLogLikelihood, Pass, Reduction, Report,
     SigmoidCrossEntropy, SoftmaxCrossEntropy, Targets,
 };
@@ -11,51 +12,71 @@ use xent_reference::golden::{
     Case, File, Loss, Options, Reduction as GoldenReduction, Targets as GoldenTargets, cases,
 };
 
-/// The numbers of a case in f32, which holds them exactly.
-fn narrow(values: &[f64]) -> Vec<f32> {
+/// A format that cases are answered in.
+trait Answering: Float {
+    /// What a unit in the last place is of one.
+    const EPSILON: f64;
+
+    /// ULP that peers are off themselves: they answered in f64.
+    const OF_PEERS: f64;
+}
+
+impl Answering for f32 {
+    const EPSILON: f64 = f32::EPSILON as f64;
+    const OF_PEERS: f64 = 0.0;
+}
+
+impl Answering for f64 {
+    const EPSILON: f64 = f64::EPSILON;
+    /// A relative error of 1e-14.
+    const OF_PEERS: f64 = 1e-14 / f64::EPSILON;
+}
+
+/// The numbers of a case, which f32 holds exactly.
+fn exactly<F: Float>(values: &[f64]) -> Vec<F> {
     values
         .iter()
         .map(|&value| {
             assert_eq!(f64::from(value as f32), value, "not an f32");
-            value as f32
+            F::from(value as f32)
         })
         .collect()
 }
 
-fn optional(values: Option<&Vec<f64>>) -> Vec<f32> {
-    values.map_or_else(Vec::new, |values| narrow(values))
+fn optional<F: Float>(values: Option<&Vec<f64>>) -> Vec<F> {
+    values.map_or_else(Vec::new, |values| exactly(values))
 }
 
 /// A case's numbers, as the losses take them.
-struct Input<'a> {
+struct Input<'a, F> {
     case: &'a Case,
-    logits: Vec<f32>,
+    logits: Vec<F>,
     labels: Vec<i64>,
-    numbers: Vec<f32>,
-    class_weights: Vec<f32>,
-    sample_weights: Vec<f32>,
-    pos_weight: Vec<f32>,
+    numbers: Vec<F>,
+    class_weights: Vec<F>,
+    sample_weights: Vec<F>,
+    pos_weight: Vec<F>,
 }
 
 /// What a level has answered.
-struct Answer {
+struct Answer<F> {
     value: Vec<f64>,
-    grad: Vec<f32>,
-    hessian: Vec<f32>,
+    grad: Vec<F>,
+    hessian: Vec<F>,
 }
 
-impl<'a> Input<'a> {
+impl<'a, F: Answering> Input<'a, F> {
     fn new(case: &'a Case) -> Self {
         let (labels, numbers) = match &case.targets {
             GoldenTargets::Index(labels) => (labels.clone(), Vec::new()),
             GoldenTargets::Dense(values) | GoldenTargets::TeacherLogits(values) => {
-                (Vec::new(), narrow(values))
+                (Vec::new(), exactly(values))
             }
         };
         let options = &case.options;
         Self {
             case,
-            logits: narrow(&case.input),
+            logits: exactly(&case.input),
             labels,
             numbers,
             class_weights: optional(options.class_weights.as_ref()),
@@ -64,7 +85,7 @@ impl<'a> Input<'a> {
         }
     }
 
-    fn targets(&self) -> Targets<'_> {
+    fn targets(&self) -> Targets<'_, F> {
         match self.case.targets {
             GoldenTargets::Index(_) => Targets::index(&self.labels),
             GoldenTargets::Dense(_) => Targets::dense(&self.numbers),
@@ -82,7 +103,12 @@ impl<'a> Input<'a> {
 
     /// Calls the loss that the case asks for, with the options that it sets; with the gradient of
     /// the Caffe layer and a convention of the Hessian, if asked for.
-    fn answer(&self, level: Level, caffe: bool, hessian: Option<Hessian>) -> Result<Answer, Error> {
+    fn answer(
+        &self,
+        level: Level,
+        caffe: bool,
+        hessian: Option<Hessian>,
+    ) -> Result<Answer<F>, Error> {
         let case = self.case;
         // Every option by name: what a loss has no use for must not be set.
         let Options {
@@ -99,10 +125,10 @@ impl<'a> Input<'a> {
             reduction: _,
         } = case.options;
         let logits = Logits::new(&self.logits, case.classes)?;
-        let mut grad = vec![f32::NAN; self.logits.len()];
-        let mut second = vec![0.0; if hessian.is_some() { self.logits.len() } else { 0 }];
+        let mut grad = vec![F::from(f32::NAN); self.logits.len()];
+        let mut second = vec![F::default(); if hessian.is_some() { self.logits.len() } else { 0 }];
         let count = if self.reduction() == Reduction::None { case.value.len() } else { 0 };
-        let mut losses = vec![f32::NAN; count];
+        let mut losses = vec![F::from(f32::NAN); count];
         let mut pass = Pass::new().grad(&mut grad).losses(&mut losses);
         pass = pass.sample_weights(&self.sample_weights);
         if let Some(convention) = hessian {
@@ -126,7 +152,7 @@ impl<'a> Input<'a> {
                     .with_focal_gamma(gamma.unwrap_or(0.0))?
                     .with_z_loss(z_loss.unwrap_or(0.0))?;
                 if let Some(cap) = soft_cap {
-                    loss = loss.with_soft_cap(cap as f32)?;
+                    loss = loss.with_soft_cap(cap)?;
                 }
                 if let Some(label) = ignore_index {
                     loss = loss.with_ignore_index(label);
@@ -141,7 +167,7 @@ impl<'a> Input<'a> {
                         .with_class_weights(&self.class_weights)?
                         .with_pos_weight(&self.pos_weight)?
                         .with_label_smoothing(label_smoothing.unwrap_or(0.0))?
-                        .with_focal(gamma.unwrap_or(0.0), alpha.map(|alpha| alpha as f32))?
+                        .with_focal(gamma.unwrap_or(0.0), alpha)?
                 )
             }
             Loss::MultilabelSoftmax => {
@@ -151,7 +177,7 @@ impl<'a> Input<'a> {
             }
             Loss::Distillation => {
                 assert!(self.class_weights.is_empty() && label_smoothing.is_none());
-                run!(Distillation::new(temperature.unwrap_or(1.0) as f32)?)
+                run!(Distillation::new(temperature.unwrap_or(1.0))?)
             }
             Loss::SoftMargin => {
                 self.assert_plain();
@@ -208,10 +234,10 @@ impl<'a> Input<'a> {
             Loss::SoftCap => 2.0 * options.soft_cap.unwrap_or(0.0),
             _ => high - low,
         };
-        (4.0 + distance) * (1.0 + options.gamma.unwrap_or(0.0))
+        ((4.0 + distance) * (1.0 + options.gamma.unwrap_or(0.0))).max(F::OF_PEERS)
     }
 
-    fn compare(&self, answer: &Answer, want_grad: &[f64]) {
+    fn compare(&self, answer: &Answer<F>, want_grad: &[f64]) {
         let case = self.case;
         let rows: Vec<&[f64]> = case.input.chunks(case.classes).collect();
         let widest = rows.iter().map(|row| self.allowed(row)).fold(0.0, f64::max);
@@ -220,10 +246,10 @@ impl<'a> Input<'a> {
         let floor = if case.loss == Loss::Distillation { 1.0 } else { 0.0 };
         // PyTorch subtracts logits from each other, and so loses the digits of a confident loss.
         let largest_logit = case.input.iter().fold(1.0_f64, |largest, x| largest.max(x.abs()));
-        let of_peer = f64::EPSILON * largest_logit / f64::from(f32::EPSILON);
+        let of_peer = f64::EPSILON * largest_logit / F::EPSILON;
         for (&got, &want) in answer.value.iter().zip(&case.value) {
             let scale = want.abs() + floor + of_peer;
-            within(got, want, scale, widest, || format!("{} value", case.id));
+            within::<F>(got, want, scale, widest, || format!("{} value", case.id));
         }
         let wanted = want_grad.chunks(case.classes);
         for (row, (got, want)) in answer.grad.chunks(case.classes).zip(wanted).enumerate() {
@@ -232,10 +258,13 @@ impl<'a> Input<'a> {
             // The gradient of an index target is no difference of larger numbers.
             let smoothed = case.options.label_smoothing.unwrap_or(0.0) != 0.0;
             let exact = matches!(case.targets, GoldenTargets::Index(_)) && !smoothed;
+            // PyTorch subtracts the target from a probability.
+            let of_peer = f64::EPSILON / F::EPSILON;
             for (class, (&got, &want)) in got.iter().zip(want).enumerate() {
                 let target = self.target_term(row, class);
                 let scale = if exact { want.abs() } else { largest.max(want.abs() + target) };
-                within(got.into(), want, scale, allowed, || {
+                let scale = scale + of_peer;
+                within::<F>(got.into(), want, scale, allowed, || {
                     format!("{} gradient of row {row}, class {class}", case.id)
                 });
             }
@@ -246,7 +275,7 @@ impl<'a> Input<'a> {
     fn target_term(&self, row: usize, class: usize) -> f64 {
         let Case { rows, classes, options, loss, .. } = self.case;
         let Some(&target) = self.numbers.get(row * classes + class) else { return 0.0 };
-        let weight = |weights: &[f32]| weights.get(class).map_or(1.0, |&weight| weight.into());
+        let weight = |weights: &[F]| weights.get(class).map_or(1.0, |&weight| weight.into());
         let rows = *rows as f64;
         let count = match (options.reduction, loss) {
             (GoldenReduction::None | GoldenReduction::Sum, _) => 1.0,
@@ -255,13 +284,13 @@ impl<'a> Input<'a> {
             // Of the others the largest gradient of the row is scale enough.
             (GoldenReduction::Mean, _) => return 0.0,
         };
-        f64::from(target) * weight(&self.class_weights) * weight(&self.pos_weight) / count
+        target.into() * weight(&self.class_weights) * weight(&self.pos_weight) / count
     }
 
     /// The loss of each row of a case that has a mean for its value.
     fn compare_rows(&self, level: Level, want: &[f64]) {
         assert_eq!(self.case.loss, Loss::MultilabelSoftmax);
-        let mut losses = vec![0.0; self.case.rows];
+        let mut losses = vec![F::default(); self.case.rows];
         let logits = Logits::new(&self.logits, self.case.classes).expect("whole rows");
         MultiLabelSoftmax::new()
             .with_level(level)
@@ -269,7 +298,8 @@ impl<'a> Input<'a> {
             .expect("valid input");
         let rows = self.case.input.chunks(self.case.classes);
         for ((&got, &want), row) in losses.iter().zip(want).zip(rows) {
-            within(got.into(), want, want, self.allowed(row), || format!("{} row", self.case.id));
+            let what = || format!("{} row", self.case.id);
+            within::<F>(got.into(), want, want, self.allowed(row), what);
         }
     }
 
@@ -283,23 +313,34 @@ impl<'a> Input<'a> {
             let allowed = 2.0 * self.allowed(row);
             for (&got, &want) in got.iter().zip(want) {
                 let what = || format!("{} Hessian {convention:?}", self.case.id);
-                within(got.into(), want, want, allowed, what);
+                // The formula subtracts a probability from one.
+                let scale = want + f64::EPSILON / F::EPSILON;
+                within::<F>(got.into(), want, scale, allowed, what);
             }
         }
     }
 }
 
 #[track_caller]
-fn within(got: f64, want: f64, scale: f64, ulp: f64, what: impl Fn() -> String) {
-    let error = (got - want).abs() / (f64::from(f32::EPSILON) * scale.max(1e-37));
+fn within<F: Answering>(got: f64, want: f64, scale: f64, ulp: f64, what: impl Fn() -> String) {
+    let error = (got - want).abs() / (F::EPSILON * scale.max(1e-37));
     assert!(error <= ulp, "{}: {got:e} instead of {want:e}, {error} ULP of {ulp}", what());
 }
 
 fn run(file: File) {
     let cases = cases(file);
+    run_in::<f32>(&cases);
+    run_in::<f64>(&cases);
+    let levels = Level::available().count();
+    // Not `println!`, which a test that passes keeps to itself.
+    writeln!(stdout(), "{}: {} cases at {levels} levels in f32, f64", file.name(), cases.len())
+        .expect("a place to print to");
+}
+
+fn run_in<F: Answering>(cases: &[Case]) {
     for level in Level::available() {
-        for case in &cases {
-            let input = Input::new(case);
+        for case in cases {
+            let input = Input::<F>::new(case);
             input.compare(&input.answer(level, false, None).expect(&case.id), &case.grad);
             if let Some(want) = &case.caffe_grad {
                 input.compare(&input.answer(level, true, None).expect(&case.id), want);
@@ -318,10 +359,6 @@ fn run(file: File) {
             }
         }
     }
-    let levels = Level::available().count();
-    // Not `println!`, which a test that passes keeps to itself.
-    writeln!(stdout(), "{}: {} cases at {levels} levels", file.name(), cases.len())
-        .expect("a place to print to");
 }
 
 #[test]

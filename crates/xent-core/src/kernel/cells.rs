@@ -1,5 +1,6 @@
 //! Where a kernel reads its logits and leaves its gradient.
 
+use crate::element::Float;
 use crate::simd::{Vector, from, from_mut};
 
 /// Only the loss is wanted.
@@ -12,28 +13,28 @@ pub(crate) const ADD: u8 = 2;
 pub(crate) const STREAM: u8 = 3;
 
 /// A run of logits and the place of their gradient; `MODE` says what becomes of it.
-pub(crate) struct Cells<'a, const MODE: u8> {
+pub struct Cells<'a, F, const MODE: u8> {
     /// `None` where the gradient takes the place of the logits.
-    x: Option<&'a [f32]>,
+    x: Option<&'a [F]>,
     /// As long as the logits, or empty with [`LOSS`].
-    gradient: &'a mut [f32],
+    gradient: &'a mut [F],
 }
 
-impl<'a> Cells<'a, LOSS> {
+impl<'a, F> Cells<'a, F, LOSS> {
     #[inline(always)]
-    pub(crate) fn loss(x: &'a [f32]) -> Self {
+    pub(crate) fn loss(x: &'a [F]) -> Self {
         Self { x: Some(x), gradient: &mut [] }
     }
 }
 
-impl<'a, const MODE: u8> Cells<'a, MODE> {
+impl<'a, F: Float, const MODE: u8> Cells<'a, F, MODE> {
     #[inline(always)]
-    pub(crate) fn beside(x: &'a [f32], gradient: &'a mut [f32]) -> Self {
+    pub(crate) fn beside(x: &'a [F], gradient: &'a mut [F]) -> Self {
         Self { x: Some(x), gradient }
     }
 
     #[inline(always)]
-    pub(crate) fn in_place(x: &'a mut [f32]) -> Self {
+    pub(crate) fn in_place(x: &'a mut [F]) -> Self {
         Self { x: None, gradient: x }
     }
 
@@ -45,12 +46,12 @@ impl<'a, const MODE: u8> Cells<'a, MODE> {
 
     /// The same cells, whose gradient is written past the caches.
     #[inline(always)]
-    pub(crate) fn streaming(self) -> Cells<'a, STREAM> {
+    pub(crate) fn streaming(self) -> Cells<'a, F, STREAM> {
         Cells { x: self.x, gradient: self.gradient }
     }
 
     #[inline(always)]
-    pub(crate) fn logits(&self) -> &[f32] {
+    pub(crate) fn logits(&self) -> &[F] {
         match self.x {
             Some(x) => x,
             None => self.gradient,
@@ -79,7 +80,7 @@ impl<'a, const MODE: u8> Cells<'a, MODE> {
         x_at: usize,
         gradient_at: usize,
         length: usize,
-    ) -> Cells<'_, MODE> {
+    ) -> Cells<'_, F, MODE> {
         Cells {
             x: self.x.map(|x| x.get(x_at..x_at + length).unwrap_or(&[])),
             gradient: self.gradient.get_mut(gradient_at..gradient_at + length).unwrap_or(&mut []),
@@ -88,12 +89,12 @@ impl<'a, const MODE: u8> Cells<'a, MODE> {
 
     /// The cells from `x_at` on, whose gradient starts at `gradient_at`.
     #[inline(always)]
-    pub(crate) fn from(&mut self, x_at: usize, gradient_at: usize) -> Cells<'_, MODE> {
+    pub(crate) fn from(&mut self, x_at: usize, gradient_at: usize) -> Cells<'_, F, MODE> {
         Cells { x: self.x.map(|x| from(x, x_at)), gradient: from_mut(self.gradient, gradient_at) }
     }
 
     #[inline(always)]
-    pub(crate) fn reborrow(&mut self) -> Cells<'_, MODE> {
+    pub(crate) fn reborrow(&mut self) -> Cells<'_, F, MODE> {
         Cells { x: self.x, gradient: self.gradient }
     }
 
@@ -137,13 +138,13 @@ impl<'a, const MODE: u8> Cells<'a, MODE> {
 
     /// The logits from `at` on.
     #[inline(always)]
-    pub(crate) fn load<V: Vector<Scalar = f32>>(&self, token: V::Token, at: usize, fill: V) -> V {
+    pub(crate) fn load<V: Vector<Scalar = F>>(&self, token: V::Token, at: usize, fill: V) -> V {
         V::load(token, from(self.logits(), at), fill)
     }
 
     /// Leaves something in the gradient's place for a later pass; only with [`WRITE`].
     #[inline(always)]
-    pub(crate) fn keep<V: Vector<Scalar = f32>>(&mut self, at: usize, value: V) {
+    pub(crate) fn keep<V: Vector<Scalar = F>>(&mut self, at: usize, value: V) {
         if MODE == WRITE {
             value.store(from_mut(self.gradient, at));
         }
@@ -151,37 +152,37 @@ impl<'a, const MODE: u8> Cells<'a, MODE> {
 
     /// What has been left there.
     #[inline(always)]
-    pub(crate) fn kept<V: Vector<Scalar = f32>>(&self, token: V::Token, at: usize, fill: V) -> V {
+    pub(crate) fn kept<V: Vector<Scalar = F>>(&self, token: V::Token, at: usize, fill: V) -> V {
         V::load(token, from(self.gradient, at), fill)
     }
 
     /// The gradient from `at` on.
     #[inline(always)]
-    pub(crate) fn put<V: Vector<Scalar = f32>>(&mut self, token: V::Token, at: usize, value: V) {
+    pub(crate) fn put<V: Vector<Scalar = F>>(&mut self, token: V::Token, at: usize, value: V) {
         match MODE {
             WRITE => value.store(from_mut(self.gradient, at)),
             STREAM => value.stream(from_mut(self.gradient, at)),
             ADD => {
                 let there = from_mut(self.gradient, at);
-                (V::load(token, there, V::splat(token, 0.0)) + value).store(there);
+                (V::load(token, there, V::of(token, 0.0)) + value).store(there);
             }
             _ => {}
         }
     }
 
     #[inline(always)]
-    pub(crate) fn gradient(&self) -> &[f32] {
+    pub(crate) fn gradient(&self) -> &[F] {
         self.gradient
     }
 
     #[inline(always)]
-    pub(crate) fn gradient_mut(&mut self) -> &mut [f32] {
+    pub(crate) fn gradient_mut(&mut self) -> &mut [F] {
         self.gradient
     }
 
     /// [`keep`](Self::keep) in the cells of a range alone.
     #[inline(always)]
-    pub(crate) fn keep_in<V: Vector<Scalar = f32>>(
+    pub(crate) fn keep_in<V: Vector<Scalar = F>>(
         &mut self,
         (start, end): (usize, usize),
         value: V,
@@ -193,25 +194,25 @@ impl<'a, const MODE: u8> Cells<'a, MODE> {
 
     /// [`put`](Self::put) in the cells of a range alone.
     #[inline(always)]
-    pub(crate) fn put_in<V: Vector<Scalar = f32>>(
+    pub(crate) fn put_in<V: Vector<Scalar = F>>(
         &mut self,
         token: V::Token,
         (start, end): (usize, usize),
         value: V,
     ) {
         let gradient = self.gradient.get_mut(start..end).unwrap_or(&mut []);
-        Cells::<MODE> { x: None, gradient }.put(token, 0, value);
+        Cells::<F, MODE> { x: None, gradient }.put(token, 0, value);
     }
 
     /// What is in the gradient's place of one cell.
     #[inline(always)]
-    pub(crate) fn gradient_of(&self, at: usize) -> f32 {
-        self.gradient.get(at).copied().unwrap_or(0.0)
+    pub(crate) fn gradient_of(&self, at: usize) -> F {
+        self.gradient.get(at).copied().unwrap_or_default()
     }
 
     /// Replaces the gradient of one cell.
     #[inline(always)]
-    pub(crate) fn set_one(&mut self, at: usize, value: f32) {
+    pub(crate) fn set_one(&mut self, at: usize, value: F) {
         if let Some(place) = self.gradient.get_mut(at) {
             *place = value;
         }
@@ -219,16 +220,7 @@ impl<'a, const MODE: u8> Cells<'a, MODE> {
 
     /// Puts the gradient of one cell.
     #[inline(always)]
-    pub(crate) fn put_one(&mut self, at: usize, value: f32) {
+    pub(crate) fn put_one(&mut self, at: usize, value: F) {
         self.set_one(at, if MODE == ADD { self.gradient_of(at) + value } else { value });
-    }
-
-    /// Zeroes the gradients of the cells from `first` on, each `step` after the one before.
-    pub(crate) fn zero(&mut self, first: usize, step: usize) {
-        if step == 1 {
-            self.gradient.fill(0.0);
-        } else {
-            self.gradient.iter_mut().skip(first).step_by(step).for_each(|place| *place = 0.0);
-        }
     }
 }

@@ -1,12 +1,13 @@
 //! From the sums of a row to its loss and the coefficients of its gradient.
 //!
-//! Written once over [`Number`]: an f64 for a row of its own, a register of f32 for a row a lane.
+//! Written once over [`Number`]: an f64 for a row of its own, a register for a row a lane.
 
 use core::ops::{Add, Div, Mul, Sub};
 
-use crate::math::exp::{LIFTED_ONE, UNLIFT, exp_lifted};
+use crate::math::exp::exp_lifted;
 use crate::math::ln::{ln, ln_normal, log1p_unit};
 use crate::math::scalar;
+use crate::math::tables::Tables;
 use crate::simd::Vector;
 
 /// A number, or a register of them.
@@ -72,14 +73,14 @@ impl Number for f64 {
     }
 }
 
-impl<V: Vector<Scalar = f32>> Number for V {
+impl<V: Vector> Number for V {
     type Token = V::Token;
 
-    const ONE_EXP: f64 = LIFTED_ONE as f64;
+    const ONE_EXP: f64 = V::Scalar::LIFTED_ONE;
 
     #[inline(always)]
     fn number(token: V::Token, value: f64) -> Self {
-        V::splat(token, value as f32)
+        V::of(token, value)
     }
 
     #[inline(always)]
@@ -89,7 +90,7 @@ impl<V: Vector<Scalar = f32>> Number for V {
 
     #[inline(always)]
     fn ln_1p(token: V::Token, u: Self) -> Self {
-        let one = V::splat(token, 1.0);
+        let one = V::of(token, 1.0);
         let above = one.less(u);
         // Of two classes, never.
         if V::any(above) {
@@ -100,13 +101,13 @@ impl<V: Vector<Scalar = f32>> Number for V {
 
     #[inline(always)]
     fn power(token: V::Token, base: Self, exponent: f64) -> Self {
-        let exponent = V::splat(token, exponent as f32);
-        exp_lifted(token, exponent * ln(token, base)) * V::splat(token, UNLIFT)
+        let exponent = V::of(token, exponent);
+        exp_lifted(token, exponent * ln(token, base)) * V::of(token, V::Scalar::UNLIFT)
     }
 
     #[inline(always)]
     fn where_zero(token: V::Token, test: Self, yes: Self, no: Self) -> Self {
-        V::select(test.equal(V::splat(token, 0.0)), yes, no)
+        V::select(test.equal(V::of(token, 0.0)), yes, no)
     }
 
     #[inline(always)]

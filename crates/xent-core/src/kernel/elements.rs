@@ -3,12 +3,12 @@
 use super::cells::Cells;
 use super::coefficients::Number;
 use super::sum::StripedSum;
-use crate::math::exp::{LIFTED_ONE, UNLIFT};
 use crate::math::ln::{ln, log1p};
 use crate::math::sigmoid::{exponential, logistic};
+use crate::math::tables::Tables;
 use crate::simd::{Lanes, PANEL, STRIPES, from, from_mut};
 
-/// What becomes of an element: its loss, and its derivatives `2^32` times too large, so that they
+/// What becomes of an element: its loss, and its derivatives lifted ([`Tables::LIFT`]), so that they
 /// are not subnormal before they meet their factors; all without weights.
 pub(crate) struct Outcome<V> {
     pub(crate) loss: V,
@@ -20,25 +20,19 @@ pub(crate) struct Outcome<V> {
 /// times.
 pub(crate) trait ElementLoss: Copy {
     /// The input of an element that has no part in the loss.
-    const ABSENT: f32;
+    const ABSENT: f64;
 
     /// What the outcome waits for longest.
-    fn exponential<V: Lanes<Scalar = f32>>(self, token: V::Token, x: V) -> V;
+    fn exponential<V: Lanes>(self, token: V::Token, x: V) -> V;
 
     /// From `x` with its [`exponential`](Self::exponential).
-    fn of<V: Lanes<Scalar = f32>>(
-        self,
-        token: V::Token,
-        x_and_e: (V, V),
-        y: V,
-        positive: V,
-    ) -> Outcome<V>;
+    fn of<V: Lanes>(self, token: V::Token, x_and_e: (V, V), y: V, positive: V) -> Outcome<V>;
 }
 
 /// `a b`, zero where `a` is zero even if `b` is infinite.
 #[inline(always)]
-fn product<V: Lanes<Scalar = f32>>(token: V::Token, a: V, b: V) -> V {
-    let zero = V::splat(token, 0.0);
+fn product<V: Lanes>(token: V::Token, a: V, b: V) -> V {
+    let zero = V::of(token, 0.0);
     V::select(a.equal(zero), zero, a * b)
 }
 
@@ -55,25 +49,19 @@ fn product<V: Lanes<Scalar = f32>>(token: V::Token, a: V, b: V) -> V {
 pub(crate) struct Sigmoid;
 
 impl ElementLoss for Sigmoid {
-    const ABSENT: f32 = f32::NEG_INFINITY;
+    const ABSENT: f64 = f64::NEG_INFINITY;
 
     #[inline(always)]
-    fn exponential<V: Lanes<Scalar = f32>>(self, token: V::Token, x: V) -> V {
+    fn exponential<V: Lanes>(self, token: V::Token, x: V) -> V {
         exponential(token, x)
     }
 
     #[inline(always)]
-    fn of<V: Lanes<Scalar = f32>>(
-        self,
-        token: V::Token,
-        (x, e): (V, V),
-        y: V,
-        positive: V,
-    ) -> Outcome<V> {
-        let zero = V::splat(token, 0.0);
+    fn of<V: Lanes>(self, token: V::Token, (x, e): (V, V), y: V, positive: V) -> Outcome<V> {
+        let zero = V::of(token, 0.0);
         let logistic = logistic(token, x, e);
-        let unlift = V::splat(token, UNLIFT);
-        let not_y = V::splat(token, 1.0) - y;
+        let unlift = V::of(token, V::Scalar::UNLIFT);
+        let not_y = V::of(token, 1.0) - y;
         let y = y * positive;
         let linear = product(token, not_y, zero.max(x)) + product(token, y, zero.max(zero - x));
         Outcome {
@@ -90,43 +78,37 @@ impl ElementLoss for Sigmoid {
 #[derive(Clone, Copy)]
 pub(crate) struct SigmoidFocal {
     pub(crate) gamma: f64,
-    pub(crate) alpha: Option<f32>,
+    pub(crate) alpha: Option<f64>,
 }
 
 impl ElementLoss for SigmoidFocal {
-    const ABSENT: f32 = f32::NEG_INFINITY;
+    const ABSENT: f64 = f64::NEG_INFINITY;
 
     #[inline(always)]
-    fn exponential<V: Lanes<Scalar = f32>>(self, token: V::Token, x: V) -> V {
+    fn exponential<V: Lanes>(self, token: V::Token, x: V) -> V {
         exponential(token, x)
     }
 
     #[inline(always)]
-    fn of<V: Lanes<Scalar = f32>>(
-        self,
-        token: V::Token,
-        (x, e): (V, V),
-        y: V,
-        positive: V,
-    ) -> Outcome<V> {
-        let one = V::splat(token, 1.0);
-        let zero = V::splat(token, 0.0);
+    fn of<V: Lanes>(self, token: V::Token, (x, e): (V, V), y: V, positive: V) -> Outcome<V> {
+        let one = V::of(token, 1.0);
+        let zero = V::of(token, 0.0);
         let entropy = Sigmoid.of(token, (x, e), y, positive);
         let logistic = logistic(token, x, e);
         let not_y = one - y;
-        let unlift = V::splat(token, UNLIFT);
+        let unlift = V::of(token, V::Scalar::UNLIFT);
         let (positive_share, negative_share) = (logistic.positive(), logistic.negative());
         let wrong = not_y * positive_share + y * negative_share;
         let mut factor =
             if self.gamma == 0.0 { one } else { V::power(token, wrong * unlift, self.gamma) };
         if let Some(alpha) = self.alpha {
-            let alpha = V::splat(token, alpha);
+            let alpha = V::of(token, alpha);
             factor = factor * (alpha * y + (one - alpha) * not_y);
         }
         // `d ln u / dx`, which is σ(-x) for a negative and -σ(x) for a positive.
         let slope = positive_share * (negative_share / wrong) * (not_y - y);
         let slope = V::select(wrong.equal(zero), zero, slope);
-        let growth = V::splat(token, self.gamma as f32) * product(token, slope, entropy.loss);
+        let growth = V::of(token, self.gamma) * product(token, slope, entropy.loss);
         Outcome {
             loss: product(token, factor, entropy.loss),
             gradient: factor * (entropy.gradient + growth),
@@ -141,33 +123,28 @@ impl ElementLoss for SigmoidFocal {
 pub(crate) struct Logistic;
 
 impl ElementLoss for Logistic {
-    const ABSENT: f32 = 0.0;
+    const ABSENT: f64 = 0.0;
 
     #[inline(always)]
-    fn exponential<V: Lanes<Scalar = f32>>(self, _: V::Token, x: V) -> V {
+    fn exponential<V: Lanes>(self, _: V::Token, x: V) -> V {
         x
     }
 
     #[inline(always)]
-    fn of<V: Lanes<Scalar = f32>>(
-        self,
-        token: V::Token,
-        (x, _): (V, V),
-        y: V,
-        positive: V,
-    ) -> Outcome<V> {
-        let zero = V::splat(token, 0.0);
-        let least = V::splat(token, -100.0);
-        let not_x = V::splat(token, 1.0) - x;
-        let not_y = V::splat(token, 1.0) - y;
+    fn of<V: Lanes>(self, token: V::Token, (x, _): (V, V), y: V, positive: V) -> Outcome<V> {
+        let zero = V::of(token, 0.0);
+        let least = V::of(token, -100.0);
+        let not_x = V::of(token, 1.0) - x;
+        let not_y = V::of(token, 1.0) - y;
         let y = y * positive;
         // The second operand of a maximum is what NaN becomes; here NaN has to stay.
         let of_x = least.max(ln(token, x));
         let of_not_x = least.max(log1p(token, zero - x));
-        let spread = V::splat(token, 1e-12).max(x * not_x);
+        // That of an f32, in f64 too.
+        let spread = V::of(token, f64::from(1e-12_f32)).max(x * not_x);
         Outcome {
             loss: zero - y * of_x - not_y * of_not_x,
-            gradient: (not_y * x - y * not_x) / spread * V::splat(token, LIFTED_ONE),
+            gradient: (not_y * x - y * not_x) / spread * V::of(token, V::Scalar::LIFTED_ONE),
             curvature: zero,
         }
     }
@@ -175,13 +152,13 @@ impl ElementLoss for Logistic {
 
 /// What the elements of at most a panel are compared with, and their factors; those that are empty are
 /// ones.
-pub(crate) struct Inputs<'a> {
-    pub(crate) targets: &'a [f32],
-    pub(crate) positive: &'a [f32],
+pub(crate) struct Inputs<'a, F> {
+    pub(crate) targets: &'a [F],
+    pub(crate) positive: &'a [F],
     /// Multiplies the loss and its derivatives; an element of weight zero has no part in it.
-    pub(crate) weights: &'a [f32],
+    pub(crate) weights: &'a [F],
     /// Multiplies the derivatives.
-    pub(crate) upstream: &'a [f32],
+    pub(crate) upstream: &'a [F],
 }
 
 /// What all elements have in common.
@@ -189,15 +166,15 @@ pub(crate) struct Inputs<'a> {
 pub(crate) struct Elements<L> {
     pub(crate) loss: L,
     /// Multiplies the derivatives.
-    pub(crate) scale: f32,
+    pub(crate) scale: f64,
     /// The least second derivative.
-    pub(crate) floor: f32,
+    pub(crate) floor: f64,
 }
 
-impl<'a> Inputs<'a> {
+impl<'a, F> Inputs<'a, F> {
     /// Nothing but targets.
     #[inline(always)]
-    pub(crate) fn plain(targets: &'a [f32]) -> Self {
+    pub(crate) fn plain(targets: &'a [F]) -> Self {
         Self { targets, positive: &[], weights: &[], upstream: &[] }
     }
 }
@@ -206,20 +183,20 @@ impl<L: ElementLoss> Elements<L> {
     /// A panel, or with `WHOLE` one whose length the compiler is told: its losses where there is a
     /// place for them, its derivatives likewise.
     #[inline(always)]
-    pub(crate) fn panel<V: Lanes<Scalar = f32>, const MODE: u8, const WHOLE: bool>(
+    pub(crate) fn panel<V: Lanes, const MODE: u8, const WHOLE: bool>(
         self,
         token: V::Token,
-        mut cells: Cells<'_, MODE>,
-        inputs: &Inputs<'_>,
-        losses: &mut [f32],
-        hessian: &mut [f32],
+        mut cells: Cells<'_, V::Scalar, MODE>,
+        inputs: &Inputs<'_, V::Scalar>,
+        losses: &mut [V::Scalar],
+        hessian: &mut [V::Scalar],
         sum: &mut StripedSum<V>,
     ) {
-        let zero = V::splat(token, 0.0);
-        let one = V::splat(token, 1.0);
-        let scale = V::splat(token, self.scale * UNLIFT);
-        let floor = V::splat(token, self.floor);
-        let absent = V::splat(token, L::ABSENT);
+        let zero = V::of(token, 0.0);
+        let one = V::of(token, 1.0);
+        let scale = V::of(token, self.scale * V::Scalar::UNLIFT);
+        let floor = V::of(token, self.floor);
+        let absent = V::of(token, L::ABSENT);
         let length = if WHOLE { PANEL } else { cells.len() };
         // All exponentials first: an element is one long chain of instructions that wait for each other,
         // longer than what the processor looks ahead.
@@ -237,7 +214,7 @@ impl<L: ElementLoss> Elements<L> {
                 if at >= length {
                     continue;
                 }
-                let or_one = |slice: &[f32]| {
+                let or_one = |slice: &[V::Scalar]| {
                     if slice.is_empty() { one } else { V::load(token, from(slice, at), zero) }
                 };
                 // Beyond the last element an absent input with a target of zero adds nothing.

@@ -4,12 +4,8 @@ use crate::simd::Lanes;
 
 /// `out = f(x)`; `f` is a unit struct so that its body is inlined where the level is known.
 #[inline(always)]
-pub(crate) fn map<V: Lanes<Scalar = f32>, F: Function>(
-    token: V::Token,
-    x: &[f32],
-    out: &mut [f32],
-) {
-    let fill = V::splat(token, 1.0);
+pub(crate) fn map<V: Lanes, F: Function>(token: V::Token, x: &[V::Scalar], out: &mut [V::Scalar]) {
+    let fill = V::of(token, 1.0);
     let (whole, rest) = x.as_chunks::<16>();
     let (whole_out, rest_out) = out.as_chunks_mut::<16>();
     for (x, out) in whole.iter().zip(whole_out) {
@@ -23,5 +19,5 @@ pub(crate) fn map<V: Lanes<Scalar = f32>, F: Function>(
 }
 
 pub(crate) trait Function {
-    fn of<V: Lanes<Scalar = f32>>(token: V::Token, x: V) -> V;
+    fn of<V: Lanes>(token: V::Token, x: V) -> V;
 }

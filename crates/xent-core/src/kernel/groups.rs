@@ -13,6 +13,7 @@ use super::reduce::{max_by_lane, max_of_rows};
 use super::softmax::RowTask;
 use super::sum::{StripedSum, TILE, totals};
 use super::targets::NoTargets;
+use crate::element::Compute;
 use crate::math::exp::exp_lifted;
 use crate::simd::{Lanes, PANEL, Pair, Vector, from};
 
@@ -43,9 +44,6 @@ pub(crate) struct GroupPlaces {
     pub(crate) strides: [usize; 2],
 }
 
-/// 2^23: the float from which on the last bit is one.
-const TO_INTEGER: f32 = 8_388_608.0;
-
 /// What is kept of the rows of a group from one pass to the next.
 pub(crate) struct GroupScratch<V: Lanes> {
     /// Rows of the group.
@@ -58,10 +56,10 @@ pub(crate) struct GroupScratch<V: Lanes> {
     folded: [(V, V); ROWS],
 }
 
-impl<V: Lanes<Scalar = f32>> GroupScratch<V> {
+impl<V: Lanes> GroupScratch<V> {
     #[inline(always)]
     pub(crate) fn new(token: V::Token) -> Self {
-        let zero = V::splat(token, 0.0);
+        let zero = V::of(token, 0.0);
         Self {
             rows: 0,
             largest: [zero; ROWS],
@@ -76,21 +74,20 @@ impl<V: Lanes<Scalar = f32>> GroupScratch<V> {
     pub(crate) fn run<const MODE: u8>(
         &mut self,
         token: V::Token,
-        block: &Block<'_>,
+        block: &Block<'_, V::Scalar>,
         places: GroupPlaces,
-        cells: &mut Cells<'_, MODE>,
+        cells: &mut Cells<'_, V::Scalar, MODE>,
         task: RowTask<Identity>,
-        results: &mut BlockResults,
+        results: &mut BlockResults<V::Scalar>,
     ) {
-        let zero = V::splat(token, 0.0);
-        let zeros: OfRows = [0.0; ROWS];
+        let zero = V::of(token, 0.0);
+        let zeros: OfRows<V::Scalar> = [V::Scalar::default(); ROWS];
+        let one = V::Scalar::from_count(1);
         let streams =
             MODE == WRITE && task.stream && block.classes >= STREAM_CLASSES && cells.is_beside();
         let label_numbers = &block.targets.labels;
-        // A conversion would not be one of registers. A number below zero becomes one of no class.
-        let labels = label_numbers
-            .map(|label| (label + TO_INTEGER).to_bits().wrapping_sub(TO_INTEGER.to_bits()));
-        let label = |row: usize| labels[row] as usize;
+        let labels = label_numbers.map(Compute::to_count);
+        let label = |row: usize| labels[row];
         let [x_at, gradient_at] = places.first;
         let mut cells = cells.from(x_at, gradient_at);
         // A group of fewer rows than the one before: those that there are not have no loss.
@@ -105,13 +102,13 @@ impl<V: Lanes<Scalar = f32>> GroupScratch<V> {
         for (row, label_logit) in label_logits.iter_mut().enumerate().take(places.rows) {
             let cells = rest.take_row(block.classes, places.strides);
             self.largest[row] = max_by_lane(token, cells.logits());
-            *label_logit = cells.logits().get(label(row)).copied().unwrap_or(0.0);
+            *label_logit = cells.logits().get(label(row)).copied().unwrap_or_default();
         }
-        let (mut maxima, mut label_distances, mut finite) = (zeros, zeros, [1.0; ROWS]);
+        let (mut maxima, mut label_distances, mut finite) = (zeros, zeros, [one; ROWS]);
         for at in (0..places.rows).step_by(V::LANES) {
-            let load = |numbers: &OfRows| V::load(token, from(numbers, at), zero);
+            let load = |numbers: &OfRows<V::Scalar>| V::load(token, from(numbers, at), zero);
             let max = max_of_rows(&mut self.largest[at..at + V::LANES]);
-            let is_finite = max.abs().less(V::splat(token, f32::INFINITY));
+            let is_finite = max.abs().less(V::of(token, f64::INFINITY));
             max.store(&mut maxima[at..]);
             (max - load(&label_logits)).store(&mut label_distances[at..]);
             V::select(is_finite, load(&block.live), zero).store(&mut finite[at..]);
@@ -143,9 +140,9 @@ impl<V: Lanes<Scalar = f32>> GroupScratch<V> {
 
         let (mut of_label, mut mass, mut label_exps) = (zeros, zeros, zeros);
         // Two registers at a time: this is one long chain of instructions.
-        let zero = Pair::<V>::splat(token, 0.0);
+        let zero = Pair::<V>::of(token, 0.0);
         for at in (0..places.rows).step_by(Pair::<V>::LANES) {
-            let load = |numbers: &OfRows| Pair::load(token, from(numbers, at), zero);
+            let load = |numbers: &OfRows<V::Scalar>| Pair::load(token, from(numbers, at), zero);
             let distance = load(&label_distances);
             let label_exp = exp_lifted(token, zero - distance);
             let label_sums = [distance, label_exp, load(&highs) + load(&lows)];
@@ -161,22 +158,24 @@ impl<V: Lanes<Scalar = f32>> GroupScratch<V> {
         // Every gradient has this factor's error: it is rounded but once.
         let mut probability = zeros;
         for (row, probability) in probability.iter_mut().enumerate() {
-            let sum = f64::from(highs[row]) + (f64::from(lows[row]) + f64::from(label_exps[row]));
-            *probability = (block.gradient_factors[row] * f64::from(mass[row]) / sum) as f32;
+            let [high, low, label, mass] =
+                [highs[row], lows[row], label_exps[row], mass[row]].map(Compute::to_f64);
+            let sum = high + (low + label);
+            *probability = V::Scalar::from_f64(block.gradient_factors[row] * mass / sum);
         }
 
         let mut rest = cells.reborrow();
         for row in 0..places.rows {
             let mut cells = rest.take_row(block.classes, places.strides);
-            if finite[row] != 1.0 {
+            if finite[row] != one {
                 continue;
             }
-            let there = if MODE == ADD { cells.gradient_of(label(row)) } else { 0.0 };
+            let there = if MODE == ADD { cells.gradient_of(label(row)) } else { zeros[row] };
             let gradient = Gradient {
                 targets: NoTargets,
                 map: Identity,
                 max: maxima[row],
-                factors: [probability[row], 0.0],
+                factors: [probability[row], V::Scalar::default()],
             };
             let row_cells = cells.reborrow();
             if streams {
@@ -197,12 +196,12 @@ impl<V: Lanes<Scalar = f32>> GroupScratch<V> {
     fn exps<const MODE: u8, const SHORT: bool>(
         &mut self,
         token: V::Token,
-        mut rest: Cells<'_, MODE>,
-        rows: &Rows<'_>,
+        mut rest: Cells<'_, V::Scalar, MODE>,
+        rows: &Rows<'_, V::Scalar>,
     ) {
         for row in 0..rows.places.rows {
             let cells = rest.take_row(rows.classes, rows.places.strides);
-            if rows.finite[row] != 1.0 {
+            if rows.finite[row] != V::Scalar::from_count(1) {
                 continue;
             }
             let pass = ExpSum::new(token, NoTargets, Identity, rows.maxima[row], rows.labels[row]);
@@ -216,12 +215,12 @@ impl<V: Lanes<Scalar = f32>> GroupScratch<V> {
 }
 
 /// The rows of a group, and what their exponentials depend on.
-struct Rows<'a> {
+struct Rows<'a, F> {
     places: GroupPlaces,
     classes: usize,
-    finite: &'a OfRows,
-    maxima: &'a OfRows,
-    labels: &'a OfRows,
+    finite: &'a OfRows<F>,
+    maxima: &'a OfRows<F>,
+    labels: &'a OfRows<F>,
 }
 
 const _: () = assert!(ELEMENTS.is_multiple_of(PANEL) && ELEMENTS <= TILE);

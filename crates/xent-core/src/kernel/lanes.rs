@@ -11,9 +11,11 @@ use super::cells::{ADD, Cells, LOSS, WRITE};
 use super::coefficients::{Coefficients, Factors, Number, Sums, Terms, coefficients};
 use super::logit_map::{Identity, LogitMap};
 use super::softmax::RowTask;
+use crate::element::{Compute, Float};
 use crate::hessian::Hessian;
-use crate::math::exp::{LIFTED_ONE, UNLIFT, exp_lifted};
+use crate::math::exp::exp_lifted;
 use crate::math::scalar;
+use crate::math::tables::Tables;
 use crate::simd::{Vector, from, from_mut};
 
 /// Rows of more classes go one at a time, where the class axis is the last.
@@ -36,10 +38,10 @@ struct LaneSum<V> {
     low: V,
 }
 
-impl<V: Vector<Scalar = f32>> LaneSum<V> {
+impl<V: Vector> LaneSum<V> {
     #[inline(always)]
     fn new(token: V::Token) -> Self {
-        let zero = V::splat(token, 0.0);
+        let zero = V::of(token, 0.0);
         Self { high: zero, low: zero }
     }
 
@@ -52,45 +54,45 @@ impl<V: Vector<Scalar = f32>> LaneSum<V> {
 
     /// The sum of each lane, and what was lost.
     #[inline(always)]
-    fn parts(self) -> [OfRows; 2] {
+    fn parts(self) -> [OfRows<V::Scalar>; 2] {
         [lanes_of(self.high), lanes_of(self.low)]
     }
 
     /// Once the sum is infinite, what it lost is not a number.
     #[inline(always)]
     fn total(self, token: V::Token) -> V {
-        let infinity = V::splat(token, f32::INFINITY);
+        let infinity = V::of(token, f64::INFINITY);
         V::select(self.high.less(infinity), self.high + self.low, self.high)
     }
 }
 
 /// What a register of rows adds up to, lane by lane: what a difference is made of has no digits to
 /// spare, so that these are settled in f64.
-struct SumsOfRows {
-    max: OfRows,
-    others: [OfRows; 2],
-    apart_weight: OfRows,
-    weights: [OfRows; 2],
-    gradient_apart_weight: OfRows,
-    gradient_weights: [OfRows; 2],
-    half_distances: [OfRows; 2],
+struct SumsOfRows<F> {
+    max: OfRows<F>,
+    others: [OfRows<F>; 2],
+    apart_weight: OfRows<F>,
+    weights: [OfRows<F>; 2],
+    gradient_apart_weight: OfRows<F>,
+    gradient_weights: [OfRows<F>; 2],
+    half_distances: [OfRows<F>; 2],
     /// Of the teacher's exponentials, without the largest.
-    teacher: [OfRows; 2],
-    target_distance: OfRows,
-    apart: OfRows,
+    teacher: [OfRows<F>; 2],
+    target_distance: OfRows<F>,
+    apart: OfRows<F>,
 }
 
 /// A sum with what it lost.
-fn in_full([high, low]: &[OfRows; 2], lane: usize) -> f64 {
+fn in_full<F: Float>([high, low]: &[OfRows<F>; 2], lane: usize) -> f64 {
+    let [high, low] = [high[lane], low[lane]].map(Compute::to_f64);
     // Once the sum is infinite, what it lost is not a number.
-    let low = if high[lane].is_finite() { low[lane] } else { 0.0 };
-    f64::from(high[lane]) + f64::from(low)
+    if high.is_finite() { high + low } else { high }
 }
 
 /// The lanes of a register; zeros after the last.
 #[inline(always)]
-fn lanes_of<V: Vector<Scalar = f32>>(register: V) -> OfRows {
-    let mut lanes = [0.0; ROWS];
+fn lanes_of<V: Vector>(register: V) -> OfRows<V::Scalar> {
+    let mut lanes = [V::Scalar::default(); ROWS];
     register.store(&mut lanes);
     lanes
 }
@@ -113,10 +115,10 @@ impl Grid {
     }
 
     #[inline(always)]
-    fn load<V: Vector<Scalar = f32>>(
+    fn load<V: Vector>(
         self,
         token: V::Token,
-        of: &[f32],
+        of: &[V::Scalar],
         class: usize,
         at: usize,
         fill: V,
@@ -126,14 +128,14 @@ impl Grid {
     }
 
     #[inline(always)]
-    fn store<V: Vector<Scalar = f32>>(self, value: V, into: &mut [f32], class: usize, at: usize) {
+    fn store<V: Vector>(self, value: V, into: &mut [V::Scalar], class: usize, at: usize) {
         let (start, end) = self.span(class, at);
         value.store(into.get_mut(start..end).unwrap_or(&mut []));
     }
 }
 
 /// The logits of a block and the places of its gradients, by class.
-pub(crate) trait Plane<V: Vector<Scalar = f32>> {
+pub(crate) trait Plane<V: Vector> {
     /// What becomes of the gradient, as [`Cells`] have it.
     const MODE: u8;
 
@@ -158,9 +160,7 @@ pub(crate) trait Plane<V: Vector<Scalar = f32>> {
 /// `CLASSES` of them.
 pub(crate) struct Registers<'a, V, const MODE: u8, const CLASSES: usize>(pub(crate) &'a mut [V]);
 
-impl<V: Vector<Scalar = f32>, const MODE: u8, const CLASSES: usize> Plane<V>
-    for Registers<'_, V, MODE, CLASSES>
-{
+impl<V: Vector, const MODE: u8, const CLASSES: usize> Plane<V> for Registers<'_, V, MODE, CLASSES> {
     const MODE: u8 = MODE;
     const CLASSES: usize = CLASSES;
 
@@ -193,13 +193,13 @@ impl<V: Vector<Scalar = f32>, const MODE: u8, const CLASSES: usize> Plane<V>
 }
 
 /// A block among others: its classes are where a grid says.
-pub(crate) struct Gridded<'a, const MODE: u8> {
-    pub(crate) cells: Cells<'a, MODE>,
+pub(crate) struct Gridded<'a, F, const MODE: u8> {
+    pub(crate) cells: Cells<'a, F, MODE>,
     pub(crate) grid: Grid,
     pub(crate) classes: usize,
 }
 
-impl<V: Vector<Scalar = f32>, const MODE: u8> Plane<V> for Gridded<'_, MODE> {
+impl<V: Vector, const MODE: u8> Plane<V> for Gridded<'_, V::Scalar, MODE> {
     const MODE: u8 = MODE;
     const CLASSES: usize = 0;
 
@@ -210,7 +210,7 @@ impl<V: Vector<Scalar = f32>, const MODE: u8> Plane<V> for Gridded<'_, MODE> {
 
     #[inline(always)]
     fn logits(&self, token: V::Token, class: usize, at: usize) -> V {
-        self.grid.load(token, self.cells.logits(), class, at, V::splat(token, 0.0))
+        self.grid.load(token, self.cells.logits(), class, at, V::of(token, 0.0))
     }
 
     #[inline(always)]
@@ -220,7 +220,7 @@ impl<V: Vector<Scalar = f32>, const MODE: u8> Plane<V> for Gridded<'_, MODE> {
 
     #[inline(always)]
     fn kept(&self, token: V::Token, class: usize, at: usize) -> V {
-        self.grid.load(token, self.cells.gradient(), class, at, V::splat(token, 0.0))
+        self.grid.load(token, self.cells.gradient(), class, at, V::of(token, 0.0))
     }
 
     #[inline(always)]
@@ -230,51 +230,51 @@ impl<V: Vector<Scalar = f32>, const MODE: u8> Plane<V> for Gridded<'_, MODE> {
 }
 
 /// Numbers of the rows of a block.
-pub(crate) type OfRows = [f32; ROWS];
+pub(crate) type OfRows<F> = [F; ROWS];
 
 /// The targets of a block.
-pub(crate) struct BlockTargets<'a> {
+pub(crate) struct BlockTargets<'a, F> {
     /// The class of the label, as a number; of no class if negative.
-    pub(crate) labels: OfRows,
+    pub(crate) labels: OfRows<F>,
     /// The weight of the label.
-    pub(crate) spikes: OfRows,
+    pub(crate) spikes: OfRows<F>,
     /// Where dense targets or the teacher's logits are.
     pub(crate) dense_grid: Grid,
     /// What dense targets are multiplied with.
-    pub(crate) keep: OfRows,
-    pub(crate) even: f32,
-    pub(crate) class_weights: &'a [f32],
+    pub(crate) keep: OfRows<F>,
+    pub(crate) even: F,
+    pub(crate) class_weights: &'a [F],
     /// Whether the gradient is that of the Caffe layer: `keep` in place of any target but zero.
     pub(crate) caffe: bool,
 }
 
 /// What lies in grids of its own.
-pub(crate) struct Alongside<'a> {
+pub(crate) struct Alongside<'a, F> {
     /// Dense targets, or the teacher's logits; none if empty.
-    pub(crate) dense: &'a [f32],
+    pub(crate) dense: &'a [F],
     /// The place of second derivatives, if they are wanted.
-    pub(crate) hessian: Option<&'a mut [f32]>,
+    pub(crate) hessian: Option<&'a mut [F]>,
 }
 
 /// What becomes of the rows of a block.
-pub(crate) struct BlockResults {
+pub(crate) struct BlockResults<F> {
     /// One where the row is live and its largest logit (and the teacher's) is finite, or there is none.
-    pub(crate) finite: OfRows,
-    pub(crate) loss: OfRows,
-    pub(crate) log_sum_exp: OfRows,
+    pub(crate) finite: OfRows<F>,
+    pub(crate) loss: OfRows<F>,
+    pub(crate) log_sum_exp: OfRows<F>,
     /// The class treated apart, as a number.
-    pub(crate) apart: OfRows,
+    pub(crate) apart: OfRows<F>,
 }
 
-impl BlockResults {
+impl<F: Float> BlockResults<F> {
     pub(crate) fn new() -> Self {
-        let zeros = [0.0; ROWS];
-        Self { finite: [1.0; ROWS], loss: zeros, log_sum_exp: zeros, apart: zeros }
+        let zeros = [F::default(); ROWS];
+        Self { finite: [F::from_count(1); ROWS], loss: zeros, log_sum_exp: zeros, apart: zeros }
     }
 
     /// Those of the rows of a register.
     #[inline(always)]
-    pub(crate) fn put<V: Vector<Scalar = f32>>(
+    pub(crate) fn put<V: Vector<Scalar = F>>(
         &mut self,
         at: usize,
         finite: V,
@@ -289,24 +289,24 @@ impl BlockResults {
 }
 
 /// A block: its targets, factors and the like.
-pub(crate) struct Block<'a> {
+pub(crate) struct Block<'a, F> {
     pub(crate) classes: usize,
     pub(crate) grid: Grid,
-    pub(crate) targets: BlockTargets<'a>,
+    pub(crate) targets: BlockTargets<'a, F>,
     /// One for a row that is wanted, zero for one that is not.
-    pub(crate) live: OfRows,
-    pub(crate) loss_factors: OfRows,
+    pub(crate) live: OfRows<F>,
+    pub(crate) loss_factors: OfRows<F>,
     pub(crate) gradient_factors: [f64; ROWS],
     /// The same, rounded.
-    pub(crate) gradient_factors_rounded: OfRows,
+    pub(crate) gradient_factors_rounded: OfRows<F>,
     pub(crate) hessian: Hessian,
 }
 
 /// What a register of rows is compared with beside labels: dense targets, or a teacher's logits.
 #[derive(Clone, Copy)]
-struct Beside<'a, V> {
+struct Beside<'a, V: Vector> {
     /// None if empty.
-    dense: &'a [f32],
+    dense: &'a [V::Scalar],
     /// The largest of the teacher's logits.
     max: V,
     /// One over the sum of the exponentials.
@@ -315,25 +315,25 @@ struct Beside<'a, V> {
     others: LaneSum<V>,
 }
 
-impl<'a, V: Vector<Scalar = f32>> Beside<'a, V> {
+impl<'a, V: Vector> Beside<'a, V> {
     #[inline(always)]
-    fn of_dense(token: V::Token, dense: &'a [f32]) -> Self {
-        let zero = V::splat(token, 0.0);
+    fn of_dense(token: V::Token, dense: &'a [V::Scalar]) -> Self {
+        let zero = V::of(token, 0.0);
         Self { dense, max: zero, factor: zero, others: LaneSum::new(token) }
     }
 }
 
-impl Block<'_> {
+impl<F: Float> Block<'_, F> {
     /// All registers of the block. Rows that are not live, or whose largest logit is not finite, keep
     /// their logits where the gradient takes their place.
     #[inline(always)]
-    pub(crate) fn run<V: Vector<Scalar = f32>, Z: LogitMap, P: Plane<V>, const KIND: u8>(
+    pub(crate) fn run<V: Vector<Scalar = F>, Z: LogitMap, P: Plane<V>, const KIND: u8>(
         &self,
         token: V::Token,
         plane: &mut P,
-        Alongside { dense, mut hessian }: Alongside<'_>,
+        Alongside { dense, mut hessian }: Alongside<'_, F>,
         task: RowTask<Z>,
-        results: &mut BlockResults,
+        results: &mut BlockResults<F>,
     ) {
         for register in 0..ROWS / V::LANES {
             let at = register * V::LANES;
@@ -345,8 +345,8 @@ impl Block<'_> {
     }
 
     #[inline(always)]
-    fn factors<V: Vector<Scalar = f32>>(&self, token: V::Token, at: usize) -> Factors<V> {
-        let zero = V::splat(token, 0.0);
+    fn factors<V: Vector<Scalar = F>>(&self, token: V::Token, at: usize) -> Factors<V> {
+        let zero = V::of(token, 0.0);
         Factors {
             loss: V::load(token, from(&self.loss_factors, at), zero),
             gradient: V::load(token, from(&self.gradient_factors_rounded, at), zero),
@@ -356,7 +356,7 @@ impl Block<'_> {
     /// The coefficients of rows that are compared with labels: from their largest logit, how far the
     /// label's is below it, its exponential, and the sum of the others.
     #[inline(always)]
-    pub(crate) fn settle_labels<V: Vector<Scalar = f32>>(
+    pub(crate) fn settle_labels<V: Vector<Scalar = F>>(
         &self,
         token: V::Token,
         at: usize,
@@ -364,7 +364,7 @@ impl Block<'_> {
         [label_distance, label_exp, others]: [V; 3],
         terms: Terms,
     ) -> Coefficients<V> {
-        let zero = V::splat(token, 0.0);
+        let zero = V::of(token, 0.0);
         let label_weight = V::load(token, from(&self.targets.spikes, at), zero);
         let sums = Sums {
             max,
@@ -385,16 +385,16 @@ impl Block<'_> {
 
     /// The weights of a class, and the same for the gradient.
     #[inline(always)]
-    fn weights<V: Vector<Scalar = f32>, const KIND: u8>(
+    fn weights<V: Vector<Scalar = F>, const KIND: u8>(
         &self,
         token: V::Token,
         class: usize,
         at: usize,
         beside: &Beside<'_, V>,
-        inverse: f32,
+        inverse: f64,
     ) -> V {
         let targets = &self.targets;
-        let zero = V::splat(token, 0.0);
+        let zero = V::of(token, 0.0);
         let mut q = V::splat(token, targets.even);
         if KIND == TEACHER {
             let distance = self.teacher_distance(token, class, at, beside, inverse);
@@ -408,59 +408,59 @@ impl Block<'_> {
         }
         let label = V::load(token, from(&targets.labels, at), zero);
         let spike = V::load(token, from(&targets.spikes, at), zero);
-        let here = label.equal(V::splat(token, class as f32));
+        let here = label.equal(V::count(token, class));
         V::select(here, q + spike, q)
     }
 
     #[inline(always)]
-    fn weights_of_gradient<V: Vector<Scalar = f32>>(&self, token: V::Token, at: usize, q: V) -> V {
+    fn weights_of_gradient<V: Vector<Scalar = F>>(&self, token: V::Token, at: usize, q: V) -> V {
         if !self.targets.caffe {
             return q;
         }
-        let zero = V::splat(token, 0.0);
+        let zero = V::of(token, 0.0);
         V::select(q.equal(zero), zero, V::load(token, from(&self.targets.keep, at), zero))
     }
 
     /// How far the teacher's logits of a class are below the largest.
     #[inline(always)]
-    fn teacher_distance<V: Vector<Scalar = f32>>(
+    fn teacher_distance<V: Vector<Scalar = F>>(
         &self,
         token: V::Token,
         class: usize,
         at: usize,
         beside: &Beside<'_, V>,
-        inverse: f32,
+        inverse: f64,
     ) -> V {
-        let zero = V::splat(token, 0.0);
+        let zero = V::of(token, 0.0);
         let t = self.targets.dense_grid.load(token, beside.dense, class, at, zero);
-        (beside.max - t) * V::splat(token, inverse)
+        (beside.max - t) * V::of(token, inverse)
     }
 
     /// Finds the largest of the teacher's logits, and their sum.
     #[inline(always)]
-    fn sum_teacher<V: Vector<Scalar = f32>>(
+    fn sum_teacher<V: Vector<Scalar = F>>(
         &self,
         token: V::Token,
         at: usize,
         beside: &mut Beside<'_, V>,
-        inverse: f32,
+        inverse: f64,
     ) {
-        let zero = V::splat(token, 0.0);
-        let mut max = V::splat(token, f32::NEG_INFINITY);
+        let zero = V::of(token, 0.0);
+        let mut max = V::of(token, f64::NEG_INFINITY);
         let mut apart = zero;
         for class in 0..self.classes {
             let t = self.targets.dense_grid.load(token, beside.dense, class, at, zero);
-            apart = V::select(max.less(t), V::splat(token, class as f32), apart);
+            apart = V::select(max.less(t), V::count(token, class), apart);
             max = t.max(max);
         }
         beside.max = max;
         for class in 0..self.classes {
             let distance = self.teacher_distance(token, class, at, beside, inverse);
-            let here = apart.equal(V::splat(token, class as f32));
+            let here = apart.equal(V::count(token, class));
             beside.others.add(V::select(here, zero, exp_lifted(token, zero - distance)));
         }
         let sum = beside.others.total(token) + V::number(token, V::ONE_EXP);
-        beside.factor = V::splat(token, 1.0) / sum;
+        beside.factor = V::of(token, 1.0) / sum;
     }
 
     /// Loss, log-sum-exp, lifted sum and probability, weight, and gradient of the class treated apart, of
@@ -469,44 +469,44 @@ impl Block<'_> {
     fn settle_in_full(
         &self,
         rows: Range<usize>,
-        all: &SumsOfRows,
+        all: &SumsOfRows<F>,
         unit: f64,
         terms: Terms,
-    ) -> [OfRows; 6] {
-        let mut settled = [[0.0; ROWS]; 6];
+    ) -> [OfRows<F>; 6] {
+        let mut settled = [[F::default(); ROWS]; 6];
         for (lane, row) in rows.enumerate() {
-            let apart_weight = f64::from(all.apart_weight[lane]);
+            let apart_weight = all.apart_weight[lane].to_f64();
             let weights = in_full(&all.weights, lane);
             let (gradient_apart_weight, gradient_weights) = if self.targets.caffe {
-                let apart = f64::from(all.gradient_apart_weight[lane]);
+                let apart = all.gradient_apart_weight[lane].to_f64();
                 (apart, in_full(&all.gradient_weights, lane))
             } else {
                 (apart_weight, weights)
             };
             let sums = Sums {
-                max: f64::from(all.max[lane]) * unit,
+                max: all.max[lane].to_f64() * unit,
                 apart_distance: 0.0,
                 apart_exp: 1.0,
-                others: in_full(&all.others, lane) * f64::from(UNLIFT),
+                others: in_full(&all.others, lane) * F::UNLIFT,
                 apart_weight,
                 weights,
                 gradient_apart_weight,
                 gradient_weights,
                 distances: 2.0 * in_full(&all.half_distances, lane),
-                target_ln_sum: scalar::log1p(in_full(&all.teacher, lane) * f64::from(UNLIFT)),
-                target_distance: f64::from(all.target_distance[lane]),
-                target_is_other: f64::from(all.apart[lane] - self.targets.labels[row]),
+                target_ln_sum: scalar::log1p(in_full(&all.teacher, lane) * F::UNLIFT),
+                target_distance: all.target_distance[lane].to_f64(),
+                target_is_other: (all.apart[lane] - self.targets.labels[row]).to_f64(),
             };
             let factors = Factors {
-                loss: f64::from(self.loss_factors[row]),
+                loss: self.loss_factors[row].to_f64(),
                 gradient: self.gradient_factors[row],
             };
             let Coefficients { loss, log_sum_exp, sum, probability, weight, apart, .. } =
                 coefficients((), sums, terms, factors);
-            let lifted = [sum * f64::from(LIFTED_ONE), probability * f64::from(UNLIFT)];
+            let lifted = [sum * F::LIFTED_ONE, probability * F::UNLIFT];
             let of_row = [loss, log_sum_exp, lifted[0], lifted[1], weight, apart];
             for (of_rows, value) in settled.iter_mut().zip(of_row) {
-                of_rows[lane] = value as f32;
+                of_rows[lane] = F::from_f64(value);
             }
         }
         settled
@@ -514,14 +514,14 @@ impl Block<'_> {
 
     /// The rows of one register, from `at` on.
     #[inline(always)]
-    pub(crate) fn register<V: Vector<Scalar = f32>, Z: LogitMap, P: Plane<V>, const KIND: u8>(
+    pub(crate) fn register<V: Vector<Scalar = F>, Z: LogitMap, P: Plane<V>, const KIND: u8>(
         &self,
         token: V::Token,
         at: usize,
         plane: &mut P,
-        alongside: Alongside<'_>,
+        alongside: Alongside<'_, F>,
         task: RowTask<Z>,
-        results: &mut BlockResults,
+        results: &mut BlockResults<F>,
     ) {
         let mut beside = Beside::of_dense(token, alongside.dense);
         if KIND == TEACHER {
@@ -535,7 +535,7 @@ impl Block<'_> {
     /// The largest logits of rows with labels and nothing else, if all are to be settled here: the first
     /// step of [`register`](Self::register) for those who take each step for several registers.
     #[inline(always)]
-    pub(crate) fn plain_largest<V: Vector<Scalar = f32>, P: Plane<V>>(
+    pub(crate) fn plain_largest<V: Vector<Scalar = F>, P: Plane<V>>(
         &self,
         token: V::Token,
         at: usize,
@@ -550,7 +550,7 @@ impl Block<'_> {
     ///
     /// [`settle_labels`]: Self::settle_labels
     #[inline(always)]
-    pub(crate) fn plain_sums<V: Vector<Scalar = f32>, P: Plane<V>>(
+    pub(crate) fn plain_sums<V: Vector<Scalar = F>, P: Plane<V>>(
         &self,
         token: V::Token,
         at: usize,
@@ -562,13 +562,13 @@ impl Block<'_> {
 
     /// The third step: losses, and coefficients of the gradient.
     #[inline(always)]
-    pub(crate) fn plain_settled<V: Vector<Scalar = f32>>(
+    pub(crate) fn plain_settled<V: Vector<Scalar = F>>(
         &self,
         token: V::Token,
         at: usize,
         max: V,
         sums: [V; 3],
-        results: &mut BlockResults,
+        results: &mut BlockResults<F>,
     ) -> Coefficients<V> {
         let Largest { apart, finite, .. } = self.plain(token, at, max);
         let terms = Terms { gamma: 0.0, z_loss: 0.0 };
@@ -579,7 +579,7 @@ impl Block<'_> {
 
     /// The last step: the gradient.
     #[inline(always)]
-    pub(crate) fn plain_gradient<V: Vector<Scalar = f32>, P: Plane<V>>(
+    pub(crate) fn plain_gradient<V: Vector<Scalar = F>, P: Plane<V>>(
         &self,
         token: V::Token,
         at: usize,
@@ -594,15 +594,15 @@ impl Block<'_> {
     /// The largest logits of rows of which none is odd: what the compiler knows of them makes the other
     /// steps short.
     #[inline(always)]
-    fn plain<V: Vector<Scalar = f32>>(&self, token: V::Token, at: usize, max: V) -> Largest<V> {
-        let apart = V::load(token, from(&self.targets.labels, at), V::splat(token, 0.0));
-        Largest { apart, max, finite: V::splat(token, 1.0), some_odd: false }
+    fn plain<V: Vector<Scalar = F>>(&self, token: V::Token, at: usize, max: V) -> Largest<V> {
+        let apart = V::load(token, from(&self.targets.labels, at), V::of(token, 0.0));
+        Largest { apart, max, finite: V::of(token, 1.0), some_odd: false }
     }
 
     /// The largest logit of each row; and the class treated apart: the label, or the first of the
     /// largest logits.
     #[inline(always)]
-    fn largest<V: Vector<Scalar = f32>, Z: LogitMap, P: Plane<V>, const KIND: u8>(
+    fn largest<V: Vector<Scalar = F>, Z: LogitMap, P: Plane<V>, const KIND: u8>(
         &self,
         token: V::Token,
         at: usize,
@@ -610,9 +610,9 @@ impl Block<'_> {
         beside: &Beside<'_, V>,
         map: Z,
     ) -> Largest<V> {
-        let zero = V::splat(token, 0.0);
-        let one = V::splat(token, 1.0);
-        let mut largest = V::splat(token, f32::NEG_INFINITY);
+        let zero = V::of(token, 0.0);
+        let one = V::of(token, 1.0);
+        let mut largest = V::of(token, f64::NEG_INFINITY);
         let mut apart = zero;
         if KIND == LABEL {
             apart = V::load(token, from(&self.targets.labels, at), zero);
@@ -620,13 +620,13 @@ impl Block<'_> {
         for class in 0..plane.classes() {
             let x = plane.logits(token, class, at);
             if KIND != LABEL {
-                apart = V::select(largest.less(x), V::splat(token, class as f32), apart);
+                apart = V::select(largest.less(x), V::count(token, class), apart);
             }
             largest = x.max(largest);
         }
         // Rows that are settled otherwise keep their logits.
         let live = V::load(token, from(&self.live, at), zero);
-        let infinity = V::splat(token, f32::INFINITY);
+        let infinity = V::of(token, f64::INFINITY);
         let mut finite = V::select(largest.abs().less(infinity), live, zero);
         if KIND == TEACHER {
             finite = V::select(beside.max.abs().less(infinity), finite, zero);
@@ -637,22 +637,22 @@ impl Block<'_> {
 
     /// All but the largest logits.
     #[inline(always)]
-    fn rest<V: Vector<Scalar = f32>, Z: LogitMap, P: Plane<V>, const KIND: u8>(
+    fn rest<V: Vector<Scalar = F>, Z: LogitMap, P: Plane<V>, const KIND: u8>(
         &self,
         token: V::Token,
         at: usize,
         plane: &mut P,
-        (beside, largest, hessian): (Beside<'_, V>, Largest<V>, Option<&mut [f32]>),
+        (beside, largest, hessian): (Beside<'_, V>, Largest<V>, Option<&mut [F]>),
         task: RowTask<Z>,
-        results: &mut BlockResults,
+        results: &mut BlockResults<F>,
     ) {
         let RowTask { map, terms, .. } = task;
         let Largest { apart, max, finite, .. } = largest;
         let grid = self.grid;
         let classes = plane.classes();
-        let zero = V::splat(token, 0.0);
-        let one = V::splat(token, 1.0);
-        let number = |class: usize| V::splat(token, class as f32);
+        let zero = V::of(token, 0.0);
+        let one = V::of(token, 1.0);
+        let number = |class: usize| V::count(token, class);
 
         // The exponentials, and the sums over the classes not treated apart.
         let empty = LaneSum::new(token);
@@ -675,7 +675,7 @@ impl Block<'_> {
                 let mut half = V::select(here, zero, map.half_distance(token, z, max));
                 if KIND == TEACHER {
                     let of_teacher = self.teacher_distance(token, class, at, &beside, map.unit());
-                    half = half - of_teacher * V::splat(token, 0.5);
+                    half = half - of_teacher * V::of(token, 0.5);
                 }
                 half_distances.add(V::select(q.equal(zero), zero, q * half));
                 if self.targets.caffe {
@@ -687,7 +687,7 @@ impl Block<'_> {
         }
         let settled = if KIND == LABEL {
             let sums = label_sums(token, at, plane, largest, map);
-            self.settle_labels(token, at, max * V::splat(token, map.unit()), sums, terms)
+            self.settle_labels(token, at, max * V::of(token, map.unit()), sums, terms)
         } else {
             let sums = SumsOfRows {
                 max: lanes_of(max),
@@ -701,7 +701,7 @@ impl Block<'_> {
                 target_distance: lanes_of(target_distance),
                 apart: lanes_of(apart),
             };
-            let rows = self.settle_in_full(at..at + V::LANES, &sums, f64::from(map.unit()), terms);
+            let rows = self.settle_in_full(at..at + V::LANES, &sums, map.unit(), terms);
             let [loss, log_sum_exp, sum, probability, weight, apart] =
                 rows.map(|of_rows| V::load(token, &of_rows, zero));
             let mass = zero;
@@ -713,8 +713,8 @@ impl Block<'_> {
             let factors = self.factors(token, at);
             let all = (weights.total(token) + apart_weight) * factors.gradient;
             let others = others.total(token);
-            let scale = V::splat(token, self.hessian.softmax(1.0, classes).factor as f32);
-            let floor = V::splat(token, self.hessian.floor() as f32);
+            let scale = V::of(token, self.hessian.softmax(1.0, classes).factor);
+            let floor = V::of(token, self.hessian.floor());
             for class in 0..classes {
                 let e = exponential(token, class, at, plane, map, max);
                 let p = e / settled.sum;
@@ -732,7 +732,7 @@ impl Block<'_> {
 
     /// The gradient, from kept exponentials or from the logits again.
     #[inline(always)]
-    fn put_gradient<V: Vector<Scalar = f32>, Z: LogitMap, P: Plane<V>, const KIND: u8>(
+    fn put_gradient<V: Vector<Scalar = F>, Z: LogitMap, P: Plane<V>, const KIND: u8>(
         &self,
         token: V::Token,
         at: usize,
@@ -741,8 +741,8 @@ impl Block<'_> {
         map: Z,
     ) {
         let Largest { apart, max, finite, some_odd } = largest;
-        let zero = V::splat(token, 0.0);
-        let mask = finite.equal(V::splat(token, 1.0));
+        let zero = V::of(token, 0.0);
+        let mask = finite.equal(V::of(token, 1.0));
         for class in 0..plane.classes() {
             let e = exponential(token, class, at, plane, map, max);
             let mut g = e * settled.probability;
@@ -750,7 +750,7 @@ impl Block<'_> {
                 let q = self.weights::<V, KIND>(token, class, at, beside, map.unit());
                 g = g - self.weights_of_gradient(token, at, q) * settled.weight;
             }
-            let here = apart.equal(V::splat(token, class as f32));
+            let here = apart.equal(V::count(token, class));
             g = V::select(here, settled.apart, g);
             if !Z::IDENTITY || some_odd {
                 let x = plane.logits(token, class, at);
@@ -782,7 +782,7 @@ struct Largest<V> {
 /// Of rows with labels: how far the label's class is below the largest, its exponential, and the sum of
 /// the others. The exponentials are kept for the gradient.
 #[inline(always)]
-fn label_sums<V: Vector<Scalar = f32>, Z: LogitMap, P: Plane<V>>(
+fn label_sums<V: Vector, Z: LogitMap, P: Plane<V>>(
     token: V::Token,
     at: usize,
     plane: &mut P,
@@ -825,12 +825,12 @@ struct Pass<V: Vector> {
     exp: V,
 }
 
-impl<V: Vector<Scalar = f32>> Pass<V> {
+impl<V: Vector> Pass<V> {
     #[inline(always)]
     fn new(token: V::Token, at: usize, largest: Largest<V>) -> Self {
         let Largest { apart, max, finite, some_odd } = largest;
-        let zero = V::splat(token, 0.0);
-        let mask = finite.equal(V::splat(token, 1.0));
+        let zero = V::of(token, 0.0);
+        let mask = finite.equal(V::of(token, 1.0));
         Self { at, apart, max, mask, some_odd, distance: zero, exp: zero }
     }
 
@@ -857,8 +857,8 @@ impl<V: Vector<Scalar = f32>> Pass<V> {
     /// up. One of the two exponents is zero: their sum is the other, or NaN if that is.
     #[inline(always)]
     fn two_exponentials<P: Plane<V>>(&mut self, token: V::Token, plane: &mut P) -> V {
-        let zero = V::splat(token, 0.0);
-        let of_largest = V::splat(token, LIFTED_ONE);
+        let zero = V::of(token, 0.0);
+        let of_largest = V::of(token, V::Scalar::LIFTED_ONE);
         let exponents = [0, 1].map(|class| plane.logits(token, class, self.at) - self.max);
         let e = exp_lifted(token, exponents[0] + exponents[1]);
         let exps = exponents.map(|exponent| V::select(exponent.equal(zero), of_largest, e));
@@ -871,8 +871,8 @@ impl<V: Vector<Scalar = f32>> Pass<V> {
     /// The exponential of a class for the sum of the others: zero in rows that treat it apart.
     #[inline(always)]
     fn apart_from(&mut self, token: V::Token, class: usize, exponent: V, e: V) -> V {
-        let zero = V::splat(token, 0.0);
-        let here = self.apart.equal(V::splat(token, class as f32));
+        let zero = V::of(token, 0.0);
+        let here = self.apart.equal(V::count(token, class));
         self.distance = V::select(here, zero - exponent, self.distance);
         self.exp = V::select(here, e, self.exp);
         V::select(here, zero, e)
@@ -881,7 +881,7 @@ impl<V: Vector<Scalar = f32>> Pass<V> {
 
 /// The exponentials of a class: kept where its gradient goes, or computed again.
 #[inline(always)]
-fn exponential<V: Vector<Scalar = f32>, Z: LogitMap, P: Plane<V>>(
+fn exponential<V: Vector, Z: LogitMap, P: Plane<V>>(
     token: V::Token,
     class: usize,
     at: usize,

@@ -13,45 +13,50 @@ pub(crate) trait LogitMap: Copy + Send + Sync {
     const HAS_UNIT: bool;
 
     /// `z(x)`; `-inf` and NaN stay what they are.
-    fn of<V: Vector<Scalar = f32>>(self, token: V::Token, x: V) -> V;
+    fn of<V: Vector>(self, token: V::Token, x: V) -> V;
 
-    fn unit(self) -> f32;
+    fn unit(self) -> f64;
 
     /// `dz/dx`.
-    fn derivative<V: Vector<Scalar = f32>>(self, token: V::Token, x: V) -> V;
+    fn derivative<V: Vector>(self, token: V::Token, x: V) -> V;
 
     /// [`of`](Self::of) one logit: the same bits as in a vector.
     #[inline(always)]
-    fn of_one<V: Vector<Scalar = f32>>(self, token: V::Token, x: f32) -> f32 {
+    fn of_one<V: Vector>(self, token: V::Token, x: V::Scalar) -> V::Scalar {
         if Self::IDENTITY { x } else { first(self.of(token, V::splat(token, x))) }
     }
 
     /// [`derivative`](Self::derivative) of one logit.
     #[inline(always)]
-    fn derivative_one<V: Vector<Scalar = f32>>(self, token: V::Token, x: f32) -> f32 {
-        if Self::IDENTITY { 1.0 } else { first(self.derivative(token, V::splat(token, x))) }
+    fn derivative_one<V: Vector>(self, token: V::Token, x: V::Scalar) -> V::Scalar {
+        let derivative = if Self::IDENTITY {
+            V::of(token, 1.0)
+        } else {
+            self.derivative(token, V::splat(token, x))
+        };
+        first(derivative)
     }
 
     /// Half of `(reference - z) * unit`: two finite logits may be further apart than the largest
     /// float.
     #[inline(always)]
-    fn half_distance<V: Vector<Scalar = f32>>(self, token: V::Token, z: V, reference: V) -> V {
-        let half = V::splat(token, 0.5);
-        let above = z.mul_add(V::splat(token, -0.5), reference * half);
-        if Self::HAS_UNIT { above * V::splat(token, self.unit()) } else { above }
+    fn half_distance<V: Vector>(self, token: V::Token, z: V, reference: V) -> V {
+        let half = V::of(token, 0.5);
+        let above = z.mul_add(V::of(token, -0.5), reference * half);
+        if Self::HAS_UNIT { above * V::of(token, self.unit()) } else { above }
     }
 
     /// `(z - reference) * unit`.
     #[inline(always)]
-    fn exponent<V: Vector<Scalar = f32>>(self, token: V::Token, z: V, reference: V) -> V {
+    fn exponent<V: Vector>(self, token: V::Token, z: V, reference: V) -> V {
         let below = z - reference;
-        if Self::HAS_UNIT { below * V::splat(token, self.unit()) } else { below }
+        if Self::HAS_UNIT { below * V::of(token, self.unit()) } else { below }
     }
 }
 
 #[inline(always)]
-fn first<V: Vector<Scalar = f32>>(x: V) -> f32 {
-    let mut one = [0.0];
+fn first<V: Vector>(x: V) -> V::Scalar {
+    let mut one = [V::Scalar::default()];
     x.store(&mut one);
     one[0]
 }
@@ -65,18 +70,18 @@ impl LogitMap for Identity {
     const HAS_UNIT: bool = false;
 
     #[inline(always)]
-    fn of<V: Vector<Scalar = f32>>(self, _: V::Token, x: V) -> V {
+    fn of<V: Vector>(self, _: V::Token, x: V) -> V {
         x
     }
 
     #[inline(always)]
-    fn unit(self) -> f32 {
+    fn unit(self) -> f64 {
         1.0
     }
 
     #[inline(always)]
-    fn derivative<V: Vector<Scalar = f32>>(self, token: V::Token, _: V) -> V {
-        V::splat(token, 1.0)
+    fn derivative<V: Vector>(self, token: V::Token, _: V) -> V {
+        V::of(token, 1.0)
     }
 }
 
@@ -84,7 +89,8 @@ impl LogitMap for Identity {
 /// derivative `1 / τ` is left to the caller, as a factor of the whole row.
 #[derive(Clone, Copy)]
 pub(crate) struct Temperature {
-    pub(crate) inverse: f32,
+    /// As exact as the logits are.
+    pub(crate) inverse: f64,
 }
 
 impl LogitMap for Temperature {
@@ -92,25 +98,26 @@ impl LogitMap for Temperature {
     const HAS_UNIT: bool = true;
 
     #[inline(always)]
-    fn of<V: Vector<Scalar = f32>>(self, _: V::Token, x: V) -> V {
+    fn of<V: Vector>(self, _: V::Token, x: V) -> V {
         x
     }
 
     #[inline(always)]
-    fn unit(self) -> f32 {
+    fn unit(self) -> f64 {
         self.inverse
     }
 
     #[inline(always)]
-    fn derivative<V: Vector<Scalar = f32>>(self, token: V::Token, _: V) -> V {
-        V::splat(token, 1.0)
+    fn derivative<V: Vector>(self, token: V::Token, _: V) -> V {
+        V::of(token, 1.0)
     }
 }
 
 /// `cap tanh(x / cap)` (Gemma Team, "Gemma 2", 2024, section 2). A masked class stays masked.
 #[derive(Clone, Copy)]
 pub(crate) struct SoftCap {
-    pub(crate) cap: f32,
+    /// As exact as the logits are.
+    pub(crate) cap: f64,
 }
 
 impl LogitMap for SoftCap {
@@ -118,19 +125,19 @@ impl LogitMap for SoftCap {
     const HAS_UNIT: bool = false;
 
     #[inline(always)]
-    fn of<V: Vector<Scalar = f32>>(self, token: V::Token, x: V) -> V {
-        let cap = V::splat(token, self.cap);
-        let masked = x.equal(V::splat(token, f32::NEG_INFINITY));
+    fn of<V: Vector>(self, token: V::Token, x: V) -> V {
+        let cap = V::of(token, self.cap);
+        let masked = x.equal(V::of(token, f64::NEG_INFINITY));
         V::select(masked, x, tanh(token, x / cap).value * cap)
     }
 
     #[inline(always)]
-    fn unit(self) -> f32 {
+    fn unit(self) -> f64 {
         1.0
     }
 
     #[inline(always)]
-    fn derivative<V: Vector<Scalar = f32>>(self, token: V::Token, x: V) -> V {
-        tanh(token, x / V::splat(token, self.cap)).derivative
+    fn derivative<V: Vector>(self, token: V::Token, x: V) -> V {
+        tanh(token, x / V::of(token, self.cap)).derivative
     }
 }

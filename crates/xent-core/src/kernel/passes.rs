@@ -10,21 +10,11 @@ use super::row_sums::{Apart, RowSums};
 use super::sum::{StripedSum, TILE};
 use super::targets::Targets;
 use crate::dispatch::Kernel;
+use crate::element::{Compute, Float};
 use crate::hessian::Curvature;
-use crate::math::exp::{LIFTED_ONE, UNLIFT, exp_lifted};
+use crate::math::exp::exp_lifted;
 use crate::math::scalar;
 use crate::simd::{HALF_PANEL, LINE, Lanes, PANEL, STRIPES, Simd, Vector, from, from_mut};
-
-/// The numbers of the classes of a panel.
-const LANE_NUMBERS: [f32; PANEL] = {
-    let mut numbers = [0.0; PANEL];
-    let mut i = 0;
-    while i < PANEL {
-        numbers[i] = i as f32;
-        i += 1;
-    }
-    numbers
-};
 
 /// Exponentials, weights, and half of the distances times weights, by stripe.
 type ByStripe<V> = [<V as Lanes>::Stripes; 3];
@@ -48,17 +38,23 @@ pub(crate) struct ExpSum<V: Lanes, T, Z> {
     map: Z,
     max: V,
     /// The class treated apart, from the start of the tile on; of no class if negative.
-    apart: f32,
+    apart: V::Scalar,
     /// Of the exponentials, without the class treated apart.
     pub(crate) others: StripedSum<V>,
     weights: StripedSum<V>,
     half_distances: StripedSum<V>,
 }
 
-impl<V: Lanes<Scalar = f32>, T: Targets, Z: LogitMap> ExpSum<V, T, Z> {
+impl<V: Lanes, T: Targets<V::Scalar>, Z: LogitMap> ExpSum<V, T, Z> {
     /// `max` is the largest mapped logit, `apart` the number of the class treated apart.
     #[inline(always)]
-    pub(crate) fn new(token: V::Token, targets: T, map: Z, max: f32, apart: f32) -> Self {
+    pub(crate) fn new(
+        token: V::Token,
+        targets: T,
+        map: Z,
+        max: V::Scalar,
+        apart: V::Scalar,
+    ) -> Self {
         let none = StripedSum::new(token);
         Self {
             token,
@@ -74,9 +70,13 @@ impl<V: Lanes<Scalar = f32>, T: Targets, Z: LogitMap> ExpSum<V, T, Z> {
 
     /// Adds a tile, whose first class is `first`.
     #[inline(always)]
-    pub(crate) fn tile<const MODE: u8>(mut self, mut tile: Cells<'_, MODE>, first: usize) -> Self {
+    pub(crate) fn tile<const MODE: u8>(
+        mut self,
+        mut tile: Cells<'_, V::Scalar, MODE>,
+        first: usize,
+    ) -> Self {
         // The panel of the class treated apart is one of its own; so is the last, if it has no end.
-        let own = self.apart as usize / PANEL;
+        let own = self.apart.to_f64() as usize / PANEL;
         let mut panels = 0;
         while let Some(panel) = tile.take_whole::<PANEL>() {
             let sums = if panels == own {
@@ -96,7 +96,7 @@ impl<V: Lanes<Scalar = f32>, T: Targets, Z: LogitMap> ExpSum<V, T, Z> {
 
     /// The sums of the exponentials of a row that is not longer than a panel.
     #[inline(always)]
-    pub(crate) fn short_row<const MODE: u8>(self, row: Cells<'_, MODE>) -> V::Stripes {
+    pub(crate) fn short_row<const MODE: u8>(self, row: Cells<'_, V::Scalar, MODE>) -> V::Stripes {
         let [exps, ..] = self.panel::<MODE, true>(row, 0, 0);
         exps
     }
@@ -106,11 +106,11 @@ impl<V: Lanes<Scalar = f32>, T: Targets, Z: LogitMap> ExpSum<V, T, Z> {
     #[inline(always)]
     fn panel<const MODE: u8, const HOLE: bool>(
         &self,
-        mut cells: Cells<'_, MODE>,
+        mut cells: Cells<'_, V::Scalar, MODE>,
         first: usize,
         at: usize,
     ) -> ByStripe<V> {
-        let apart = V::splat(self.token, self.apart - at as f32);
+        let apart = V::splat(self.token, self.apart - V::Scalar::from_count(at));
         let first = first + at;
         let front = self.half::<MODE, HOLE>(&mut cells, first, 0, apart);
         if cells.len() == 0 {
@@ -133,7 +133,7 @@ impl<V: Lanes<Scalar = f32>, T: Targets, Z: LogitMap> ExpSum<V, T, Z> {
     #[inline(always)]
     fn half<const MODE: u8, const HOLE: bool>(
         &self,
-        cells: &mut Cells<'_, MODE>,
+        cells: &mut Cells<'_, V::Scalar, MODE>,
         first: usize,
         at: usize,
         apart: V,
@@ -142,10 +142,11 @@ impl<V: Lanes<Scalar = f32>, T: Targets, Z: LogitMap> ExpSum<V, T, Z> {
         if let Some(mut half) = cells.take_whole::<HALF_PANEL>() {
             // While the exponentials keep the arithmetic busy, the memory fetches the next tile, and the
             // place of a gradient, which would be waited for when it is written.
-            for line in 0..HALF_PANEL / LINE {
-                V::prefetch(token, half.logits(), TILE + line * LINE);
+            let of_line = LINE / size_of::<V::Scalar>();
+            for line in 0..HALF_PANEL / of_line {
+                V::prefetch(token, half.logits(), TILE + line * of_line);
                 if MODE != LOSS && half.is_beside() {
-                    V::prefetch(token, half.gradient(), TILE / 2 + line * LINE);
+                    V::prefetch(token, half.gradient(), TILE / 2 + line * of_line);
                 }
             }
             let front = half.take_front(STRIPES);
@@ -158,7 +159,7 @@ impl<V: Lanes<Scalar = f32>, T: Targets, Z: LogitMap> ExpSum<V, T, Z> {
             Some(whole) => {
                 (self.stripes::<MODE, HOLE, true>(whole, first, at, apart), at + STRIPES)
             }
-            None => ([V::splat(token, 0.0).stripes(); 3], at),
+            None => ([V::of(token, 0.0).stripes(); 3], at),
         };
         sums::<V>(front, self.stripes::<MODE, HOLE, false>(rest, first, at, apart))
     }
@@ -168,16 +169,16 @@ impl<V: Lanes<Scalar = f32>, T: Targets, Z: LogitMap> ExpSum<V, T, Z> {
     #[inline(always)]
     fn stripes<const MODE: u8, const HOLE: bool, const WHOLE: bool>(
         &self,
-        mut cells: Cells<'_, MODE>,
+        mut cells: Cells<'_, V::Scalar, MODE>,
         first: usize,
         at: usize,
         apart: V,
     ) -> ByStripe<V> {
         let token = self.token;
-        let absent = V::splat(token, f32::NEG_INFINITY);
-        let zero = V::splat(token, 0.0);
+        let absent = V::of(token, f64::NEG_INFINITY);
+        let zero = V::of(token, 0.0);
         let length = if WHOLE { STRIPES } else { cells.len() };
-        let end = V::splat(token, (at + length) as f32);
+        let end = V::count(token, at + length);
         let targets = self.targets.part(first + at, length);
         let (mut exps, mut weights, mut half_distances) =
             (zero.stripes(), zero.stripes(), zero.stripes());
@@ -186,7 +187,7 @@ impl<V: Lanes<Scalar = f32>, T: Targets, Z: LogitMap> ExpSum<V, T, Z> {
             if lane >= length {
                 break;
             }
-            let number = V::load(token, from(&LANE_NUMBERS, at + lane), zero);
+            let number = V::load(token, from(V::Scalar::LANE_NUMBERS, at + lane), zero);
             let here = number.equal(apart);
             let x = cells.load(token, lane, absent);
             let z = self.map.of(token, x);
@@ -207,7 +208,7 @@ impl<V: Lanes<Scalar = f32>, T: Targets, Z: LogitMap> ExpSum<V, T, Z> {
                 let mut half = self.map.half_distance(token, z, self.max);
                 if T::OF_LOGITS {
                     let of_target = targets.distance::<V>(token, lane);
-                    half = half - of_target * V::splat(token, 0.5);
+                    half = half - of_target * V::of(token, 0.5);
                 }
                 half_distances.as_mut()[register] = V::select(q.equal(zero), zero, q * half);
             }
@@ -219,20 +220,20 @@ impl<V: Lanes<Scalar = f32>, T: Targets, Z: LogitMap> ExpSum<V, T, Z> {
 /// The sums of one tile whose first class is `first`; `None` if its maximum is not finite.
 ///
 /// With [`WRITE`] the exponentials are left in the gradient's place, `2^32` times too large.
-pub(crate) struct TileSums<'a, T, Z, const MODE: u8> {
-    pub(crate) tile: Cells<'a, MODE>,
+pub(crate) struct TileSums<'a, F, T, Z, const MODE: u8> {
+    pub(crate) tile: Cells<'a, F, MODE>,
     pub(crate) first: usize,
     pub(crate) targets: T,
     pub(crate) map: Z,
 }
 
-impl<T: Targets, Z: LogitMap, const MODE: u8> Kernel for TileSums<'_, T, Z, MODE> {
+impl<F: Float, T: Targets<F>, Z: LogitMap, const MODE: u8> Kernel for TileSums<'_, F, T, Z, MODE> {
     type Output = Option<RowSums>;
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> Option<RowSums> {
         let Self { tile, first, targets, map } = self;
-        let largest = max::<S::F32>(simd, tile.logits());
+        let largest = max::<F::Of<S>>(simd, tile.logits());
         if !largest.is_finite() {
             return None;
         }
@@ -240,23 +241,23 @@ impl<T: Targets, Z: LogitMap, const MODE: u8> Kernel for TileSums<'_, T, Z, MODE
             let label = targets.spike().and_then(|spike| spike.class.checked_sub(first));
             label.filter(|&at| at < tile.len())
         } else {
-            position::<S::F32>(simd, tile.logits(), largest)
+            position::<F::Of<S>>(simd, tile.logits(), largest)
         };
         let apart = position.and_then(|at| {
-            let logit = map.of_one::<S::F32>(simd, *tile.logits().get(at)?);
+            let logit = map.of_one::<F::Of<S>>(simd, *tile.logits().get(at)?).to_f64();
             let class = first + at;
             let (weight, target_distance) = (targets.weight(class), targets.distance_of(class));
             Some(Apart { class, logit, weight, target_distance })
         });
-        let max = map.of_one::<S::F32>(simd, largest);
-        let apart_number = position.map_or(-1.0, |at| at as f32);
-        let pass = ExpSum::<S::F32, T, Z>::new(simd, targets, map, max, apart_number);
+        let max = map.of_one::<F::Of<S>>(simd, largest);
+        let apart_number = position.map_or(F::from_f64(-1.0), F::from_count);
+        let pass = ExpSum::<F::Of<S>, T, Z>::new(simd, targets, map, max, apart_number);
         let pass = pass.tile(tile, first);
         Some(RowSums {
-            max,
-            unit: f64::from(map.unit()),
+            max: max.to_f64(),
+            unit: map.unit(),
             apart,
-            others: pass.others.total() * f64::from(UNLIFT),
+            others: pass.others.total() * F::UNLIFT,
             weights: if T::SPREAD { pass.weights.total() } else { 0.0 },
             distances: if T::SPREAD { 2.0 * pass.half_distances.total() } else { 0.0 },
         })
@@ -265,64 +266,64 @@ impl<T: Targets, Z: LogitMap, const MODE: u8> Kernel for TileSums<'_, T, Z, MODE
 
 /// A second derivative for each class from `first` on: `curvature p_c (1 - p_c)`, at least the floor.
 /// With `kept`, what is in `x` are the exponentials, not the logits.
-pub(crate) struct SecondDerivatives<'a, Z> {
-    pub(crate) x: &'a [f32],
+pub(crate) struct SecondDerivatives<'a, F, Z> {
+    pub(crate) x: &'a [F],
     pub(crate) kept: bool,
     pub(crate) first: usize,
     pub(crate) map: Z,
     pub(crate) sums: &'a RowSums,
     pub(crate) curvature: Curvature,
-    pub(crate) out: &'a mut [f32],
+    pub(crate) out: &'a mut [F],
 }
 
-impl<Z: LogitMap> Kernel for SecondDerivatives<'_, Z> {
+impl<F: Float, Z: LogitMap> Kernel for SecondDerivatives<'_, F, Z> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Self { x, kept, first, map, sums, curvature, out } = self;
-        let splat = |value: f64| S::F32::splat(simd, value as f32);
+        let splat = |value: f64| F::Of::<S>::of(simd, value);
         let absent = splat(f64::NEG_INFINITY);
-        let max = S::F32::splat(simd, sums.max);
-        let inverse = splat(f64::from(UNLIFT) / sums.sum());
+        let max = splat(sums.max);
+        let inverse = splat(F::UNLIFT / sums.sum());
         let (one, factor, floor) = (splat(1.0), splat(curvature.factor), splat(curvature.floor));
-        for at in (0..x.len()).step_by(S::F32::LANES) {
-            let mut e = S::F32::load(simd, from(x, at), absent);
+        for at in (0..x.len()).step_by(F::Of::<S>::LANES) {
+            let mut e = F::Of::<S>::load(simd, from(x, at), absent);
             if !kept {
                 e = exp_lifted(simd, map.exponent(simd, map.of(simd, e), max));
             }
             let p = e * inverse;
             let h = p * (one - p) * factor;
-            S::F32::select(h.less(floor), floor, h).store(from_mut(out, at));
+            F::Of::<S>::select(h.less(floor), floor, h).store(from_mut(out, at));
         }
         if let Some(apart) = sums.apart
             && let Some(place) = out.get_mut(apart.class.wrapping_sub(first))
         {
             let sum = sums.sum();
             let p = scalar::exp(-sums.apart_distance()) / sum;
-            *place = curvature.of(p, sums.others / sum) as f32;
+            *place = F::from_f64(curvature.of(p, sums.others / sum));
         }
     }
 }
 
 /// The last pass: the gradient, without that of the classes that are settled one by one.
 #[derive(Clone, Copy)]
-pub(crate) struct Gradient<T, Z> {
+pub(crate) struct Gradient<F, T, Z> {
     pub(crate) targets: T,
     pub(crate) map: Z,
-    pub(crate) max: f32,
+    pub(crate) max: F,
     /// Of the exponentials, and of the weights.
-    pub(crate) factors: [f32; 2],
+    pub(crate) factors: [F; 2],
 }
 
-impl<T: Targets, Z: LogitMap> Gradient<T, Z> {
+impl<F: Float, T: Targets<F>, Z: LogitMap> Gradient<F, T, Z> {
     /// Of the classes from `first` on, from the exponentials in its place or with `AGAIN` from the
     /// logits.
     #[inline(always)]
-    pub(crate) fn put<V: Lanes<Scalar = f32>, const MODE: u8, const AGAIN: bool>(
+    pub(crate) fn put<V: Lanes<Scalar = F>, const MODE: u8, const AGAIN: bool>(
         self,
         token: V::Token,
-        mut row: Cells<'_, MODE>,
+        mut row: Cells<'_, V::Scalar, MODE>,
         mut first: usize,
     ) {
         while let Some(cells) = row.take_whole::<HALF_PANEL>() {
@@ -338,10 +339,10 @@ impl<T: Targets, Z: LogitMap> Gradient<T, Z> {
 
     /// [`put`](Self::put) again beside the logits, past the caches where the level can.
     #[inline(always)]
-    pub(crate) fn put_past_caches<V: Lanes<Scalar = f32>, const MODE: u8>(
+    pub(crate) fn put_past_caches<V: Lanes<Scalar = F>, const MODE: u8>(
         self,
         token: V::Token,
-        row: Cells<'_, MODE>,
+        row: Cells<'_, V::Scalar, MODE>,
         first: usize,
     ) {
         // Only aligned stores go past the caches.
@@ -355,13 +356,13 @@ impl<T: Targets, Z: LogitMap> Gradient<T, Z> {
 
     /// As many classes as `WHOLE` says, or if that is zero, as there are cells.
     #[inline(always)]
-    fn registers<V: Lanes<Scalar = f32>, const AGAIN: bool, const MODE: u8, const WHOLE: usize>(
+    fn registers<V: Lanes<Scalar = F>, const AGAIN: bool, const MODE: u8, const WHOLE: usize>(
         &self,
         token: V::Token,
-        mut cells: Cells<'_, MODE>,
+        mut cells: Cells<'_, V::Scalar, MODE>,
         first: usize,
     ) {
-        let absent = V::splat(token, f32::NEG_INFINITY);
+        let absent = V::of(token, f64::NEG_INFINITY);
         let max = V::splat(token, self.max);
         let [probability, weight] = self.factors.map(|factor| V::splat(token, factor));
         let length = if WHOLE == 0 { cells.len() } else { WHOLE };
@@ -399,37 +400,41 @@ pub(crate) enum Source {
 }
 
 /// A [`Gradient`] of the classes from `first` on, and of at most two that are settled one by one.
-pub(crate) struct PutGradient<'a, T, Z, const MODE: u8> {
-    pub(crate) gradient: Gradient<T, Z>,
-    pub(crate) cells: Cells<'a, MODE>,
+pub(crate) struct PutGradient<'a, F, T, Z, const MODE: u8> {
+    pub(crate) gradient: Gradient<F, T, Z>,
+    pub(crate) cells: Cells<'a, F, MODE>,
     pub(crate) first: usize,
     pub(crate) source: Source,
     /// Classes with their logits, and the derivatives by the mapped logits; those that are not among
     /// the cells are left alone.
-    pub(crate) settled: [Option<(usize, f32, f64)>; 2],
+    pub(crate) settled: [Option<(usize, F, f64)>; 2],
 }
 
-impl<T: Targets, Z: LogitMap, const MODE: u8> Kernel for PutGradient<'_, T, Z, MODE> {
+impl<F: Float, T: Targets<F>, Z: LogitMap, const MODE: u8> Kernel
+    for PutGradient<'_, F, T, Z, MODE>
+{
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Self { gradient, mut cells, first, source, settled } = self;
         let place = |class: usize| class.wrapping_sub(first);
-        let there = settled.map(|one| one.map_or(0.0, |(at, ..)| cells.gradient_of(place(at))));
+        let there =
+            settled.map(|one| one.map_or_else(F::default, |(at, ..)| cells.gradient_of(place(at))));
         let row = cells.reborrow();
         match source {
             Source::Kept if MODE == WRITE && Z::IDENTITY => {
-                gradient.put::<S::F32, MODE, false>(simd, row, first);
+                gradient.put::<F::Of<S>, MODE, false>(simd, row, first);
             }
             Source::LogitsPastCaches if MODE == WRITE => {
-                gradient.put_past_caches::<S::F32, MODE>(simd, row, first);
+                gradient.put_past_caches::<F::Of<S>, MODE>(simd, row, first);
             }
-            _ => gradient.put::<S::F32, MODE, true>(simd, row, first),
+            _ => gradient.put::<F::Of<S>, MODE, true>(simd, row, first),
         }
         for (one, there) in settled.into_iter().zip(there) {
             if let Some((class, x, g)) = one {
-                let g = (g * f64::from(gradient.map.derivative_one::<S::F32>(simd, x))) as f32;
+                let derivative = gradient.map.derivative_one::<F::Of<S>>(simd, x);
+                let g = F::from_f64(g * derivative.to_f64());
                 cells.set_one(place(class), if MODE == ADD { there + g } else { g });
             }
         }
@@ -437,15 +442,15 @@ impl<T: Targets, Z: LogitMap, const MODE: u8> Kernel for PutGradient<'_, T, Z, M
 }
 
 /// One logit, mapped.
-pub(crate) struct Mapped<Z>(pub(crate) Z, pub(crate) f32);
+pub(crate) struct Mapped<F, Z>(pub(crate) Z, pub(crate) F);
 
-impl<Z: LogitMap> Kernel for Mapped<Z> {
-    type Output = f32;
+impl<F: Float, Z: LogitMap> Kernel for Mapped<F, Z> {
+    type Output = F;
 
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) -> f32 {
-        self.0.of_one::<S::F32>(simd, self.1)
+    fn run<S: Simd>(self, simd: S) -> F {
+        self.0.of_one::<F::Of<S>>(simd, self.1)
     }
 }
 
-const _: () = assert!(LIFTED_ONE * UNLIFT == 1.0 && TILE.is_multiple_of(PANEL));
+const _: () = assert!(TILE.is_multiple_of(PANEL));

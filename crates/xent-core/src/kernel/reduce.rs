@@ -4,27 +4,27 @@ use crate::simd::{HALF_PANEL, Lanes, PANEL, STRIPES, from, in_lanes};
 
 /// The largest element; NaN is passed over, and an empty slice has `-inf`.
 #[inline(always)]
-pub(crate) fn max<V: Lanes<Scalar = f32>>(token: V::Token, x: &[f32]) -> f32 {
+pub(crate) fn max<V: Lanes>(token: V::Token, x: &[V::Scalar]) -> V::Scalar {
     max_by_lane::<V>(token, x).largest()
 }
 
 /// The largest elements of as many rows as there are lanes, a row in each; from the
 /// [`max_by_lane`] of each row.
 #[inline(always)]
-pub(crate) fn max_of_rows<V: Lanes<Scalar = f32>>(rows: &mut [V]) -> V {
+pub(crate) fn max_of_rows<V: Lanes>(rows: &mut [V]) -> V {
     in_lanes::<V, V>(rows, larger)
 }
 
 #[inline(always)]
-fn larger<V: Lanes<Scalar = f32>>(a: V, b: V, width: usize) -> V {
+fn larger<V: Lanes>(a: V, b: V, width: usize) -> V {
     let (low, high) = V::halves(a, b, width);
     high.max(low)
 }
 
 /// [`max`], but for what is left to compare across the lanes.
 #[inline(always)]
-pub(crate) fn max_by_lane<V: Lanes<Scalar = f32>>(token: V::Token, x: &[f32]) -> V {
-    let least = V::splat(token, f32::NEG_INFINITY);
+pub(crate) fn max_by_lane<V: Lanes>(token: V::Token, x: &[V::Scalar]) -> V {
+    let least = V::of(token, f64::NEG_INFINITY);
     let mut largest = least.stripes();
     let (halves, rest) = x.as_chunks::<HALF_PANEL>();
     for half in halves {
@@ -56,13 +56,13 @@ pub(crate) fn max_by_lane<V: Lanes<Scalar = f32>>(token: V::Token, x: &[f32]) ->
 
 /// The first position of `value`.
 #[inline(always)]
-pub(crate) fn position<V: Lanes<Scalar = f32>>(
+pub(crate) fn position<V: Lanes>(
     token: V::Token,
-    x: &[f32],
-    value: f32,
+    x: &[V::Scalar],
+    value: V::Scalar,
 ) -> Option<usize> {
     let wanted = V::splat(token, value);
-    let other = V::splat(token, f32::NAN);
+    let other = V::of(token, f64::NAN);
     for (index, chunk) in x.chunks(V::LANES).enumerate() {
         if V::any(V::load(token, chunk, other).equal(wanted)) {
             let lane = chunk.iter().position(|&x| x == value)?;
@@ -74,14 +74,14 @@ pub(crate) fn position<V: Lanes<Scalar = f32>>(
 
 /// Whether any element is NaN.
 #[inline(always)]
-pub(crate) fn any_nan<V: Lanes<Scalar = f32>>(token: V::Token, x: &[f32]) -> bool {
-    let zero = V::splat(token, 0.0);
+pub(crate) fn any_nan<V: Lanes>(token: V::Token, x: &[V::Scalar]) -> bool {
+    let zero = V::of(token, 0.0);
     // Not NaN: below one, or equal to itself.
     x.chunks(PANEL).any(|panel| {
         let mut unordered = zero;
         for chunk in panel.chunks(V::LANES) {
             let x = V::load(token, chunk, zero);
-            let one = V::splat(token, 1.0);
+            let one = V::of(token, 1.0);
             unordered = unordered + V::select(x.equal(x), zero, one);
         }
         V::any(zero.less(unordered))

@@ -2,6 +2,7 @@
 
 use super::coefficients::{Number, Sums, weighted};
 use super::targets::Targets;
+use crate::element::Float;
 use crate::math::scalar;
 
 /// The class treated apart.
@@ -9,7 +10,7 @@ use crate::math::scalar;
 pub(crate) struct Apart {
     pub(crate) class: usize,
     /// Its mapped logit.
-    pub(crate) logit: f32,
+    pub(crate) logit: f64,
     /// Its weight without the spike.
     pub(crate) weight: f64,
     /// How far the targets' own logit of this class is below their largest.
@@ -20,7 +21,7 @@ pub(crate) struct Apart {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RowSums {
     /// The largest logit, mapped.
-    pub(crate) max: f32,
+    pub(crate) max: f64,
     /// The unit of all distances.
     pub(crate) unit: f64,
     pub(crate) apart: Option<Apart>,
@@ -34,18 +35,23 @@ pub(crate) struct RowSums {
 
 impl RowSums {
     /// Of a tile of nothing but masked classes.
-    pub(crate) fn masked<T: Targets>(length: usize, first: usize, targets: T, unit: f64) -> Self {
+    pub(crate) fn masked<F: Float, T: Targets<F>>(
+        length: usize,
+        first: usize,
+        targets: T,
+        unit: f64,
+    ) -> Self {
         let classes = first..first + length;
         let apart =
             targets.spike().filter(|spike| T::APART_IS_SPIKE && classes.contains(&spike.class));
         let weights =
             if T::SPREAD { classes.map(|class| targets.weight(class)).sum() } else { 0.0 };
         Self {
-            max: f32::NEG_INFINITY,
+            max: f64::NEG_INFINITY,
             unit,
             apart: apart.map(|spike| Apart {
                 class: spike.class,
-                logit: f32::NEG_INFINITY,
+                logit: f64::NEG_INFINITY,
                 weight: 0.0,
                 target_distance: 0.0,
             }),
@@ -61,8 +67,8 @@ impl RowSums {
     }
 
     /// A mapped logit below the maximum.
-    pub(crate) fn distance(&self, logit: f32) -> f64 {
-        (f64::from(self.max) - f64::from(logit)) * self.unit
+    pub(crate) fn distance(&self, logit: f64) -> f64 {
+        (self.max - logit) * self.unit
     }
 
     /// `S`, relative to the maximum.
@@ -81,13 +87,13 @@ impl RowSums {
 
     /// `m + ln S`.
     pub(crate) fn log_sum_exp(&self) -> f64 {
-        f64::from(self.max) + self.ln_sum()
+        self.max + self.ln_sum()
     }
 
     /// The same sums relative to a larger maximum.
-    fn relative_to(mut self, max: f32) -> Self {
+    fn relative_to(mut self, max: f64) -> Self {
         if max > self.max {
-            let distance = (f64::from(max) - f64::from(self.max)) * self.unit;
+            let distance = (max - self.max) * self.unit;
             self.distances += weighted((), self.weights, distance);
             self.others *= scalar::exp(-distance);
             self.max = max;
@@ -130,10 +136,14 @@ impl RowSums {
     }
 
     /// With the spike, whose distance is given, in the place that it has among the classes.
-    pub(crate) fn with_targets<T: Targets>(&self, targets: T, spike_distance: f64) -> Sums<f64> {
+    pub(crate) fn with_targets<F: Float, T: Targets<F>>(
+        &self,
+        targets: T,
+        spike_distance: f64,
+    ) -> Sums<f64> {
         let (apart, class) = self.apart.map_or((None, usize::MAX), |a| (Some(a), a.class));
         let mut sums = Sums {
-            max: f64::from(self.max) * self.unit,
+            max: self.max * self.unit,
             apart_distance: self.apart_distance(),
             apart_exp: f64::exp_of((), 0.0 - self.apart_distance()),
             others: self.others,

@@ -33,9 +33,9 @@ use super::sum::TILE;
 use super::targets::{NoTargets, Spike, Targets};
 use super::tile_tree::TileTree;
 use crate::batch::{Join, LEAF};
+use crate::element::Float;
 use crate::hessian::Curvature;
 use crate::level::Level;
-use crate::math::exp::UNLIFT;
 use crate::math::scalar;
 
 /// What is known of a row beside its gradient.
@@ -57,37 +57,37 @@ pub(crate) struct RowTask<Z> {
 }
 
 /// A row, or neighbouring classes of one, where their results go.
-pub(crate) struct Place<'a, const MODE: u8> {
-    pub(crate) cells: Cells<'a, MODE>,
+pub(crate) struct Place<'a, F, const MODE: u8> {
+    pub(crate) cells: Cells<'a, F, MODE>,
     /// For second derivatives; empty if there are to be none.
-    pub(crate) hessian: &'a mut [f32],
+    pub(crate) hessian: &'a mut [F],
     pub(crate) curvature: Curvature,
 }
 
 /// A row of which all is known but the gradient of each class.
 #[derive(Clone, Copy)]
-pub(crate) struct Settled<T, Z> {
+pub(crate) struct Settled<F, T, Z> {
     targets: T,
     map: Z,
     sums: RowSums,
     /// With its logit and how far that is below the largest.
-    spike: Option<(Spike, f32, f64)>,
+    spike: Option<(Spike, F, f64)>,
     coefficients: Coefficients<f64>,
     all_weights: f64,
 }
 
-impl<T: Targets, Z: LogitMap> Settled<T, Z> {
+impl<F: Float, T: Targets<F>, Z: LogitMap> Settled<F, T, Z> {
     /// From the sums of the whole row and the logit of its spike.
     pub(crate) fn new(
         level: Level,
         (targets, map, terms): (T, Z, Terms),
         sums: RowSums,
-        spike_logit: Option<f32>,
+        spike_logit: Option<F>,
         factors: Factors<f64>,
     ) -> Self {
         let z = match spike_logit {
-            Some(x) if !Z::IDENTITY => level.run(Mapped(map, x)),
-            Some(x) => x,
+            Some(x) if !Z::IDENTITY => level.run(Mapped(map, x)).to_f64(),
+            Some(x) => x.to_f64(),
             None => sums.max,
         };
         let distance = sums.distance(z);
@@ -114,7 +114,7 @@ impl<T: Targets, Z: LogitMap> Settled<T, Z> {
     pub(crate) fn put<const MODE: u8>(
         &self,
         level: Level,
-        place: Place<'_, MODE>,
+        place: Place<'_, F, MODE>,
         first: usize,
         kept: bool,
         stream: bool,
@@ -140,12 +140,14 @@ impl<T: Targets, Z: LogitMap> Settled<T, Z> {
         });
         let apart = sums.apart.map(|apart| {
             // Kept exponentials have taken its place, but only of logits that are not mapped.
-            let x = cells.logits().get(apart_class.wrapping_sub(first)).copied().unwrap_or(0.0);
-            (apart_class, if Z::IDENTITY { apart.logit } else { x }, coefficients.apart)
+            let x =
+                cells.logits().get(apart_class.wrapping_sub(first)).copied().unwrap_or_default();
+            let x = if Z::IDENTITY { F::from_f64(apart.logit) } else { x };
+            (apart_class, x, coefficients.apart)
         });
-        let factors = [coefficients.probability * f64::from(UNLIFT), coefficients.weight];
-        let factors = factors.map(|factor| factor as f32);
-        let gradient = Gradient { targets, map, max: sums.max, factors };
+        let factors = [coefficients.probability * F::UNLIFT, coefficients.weight];
+        let factors = factors.map(F::from_f64);
+        let gradient = Gradient { targets, map, max: F::from_f64(sums.max), factors };
         let source = if kept {
             Source::Kept
         } else if stream && cells.is_beside() {
@@ -158,16 +160,16 @@ impl<T: Targets, Z: LogitMap> Settled<T, Z> {
 }
 
 /// The sums of one tile, also of one that is masked; `None` if it has `+inf` or nothing but NaN.
-pub(crate) fn tile_sums<T: Targets, Z: LogitMap>(
+pub(crate) fn tile_sums<F: Float, T: Targets<F>, Z: LogitMap>(
     level: Level,
-    tile: &[f32],
+    tile: &[F],
     first: usize,
     targets: T,
     map: Z,
 ) -> Option<RowSums> {
     match level.run(TileSums { tile: Cells::loss(tile), first, targets, map }) {
-        None if tile.iter().all(|&x| x == f32::NEG_INFINITY) => {
-            Some(RowSums::masked(tile.len(), first, targets, f64::from(map.unit())))
+        None if tile.iter().all(|&x| x == F::NEG_INFINITY) => {
+            Some(RowSums::masked(tile.len(), first, targets, map.unit()))
         }
         sums => sums,
     }
@@ -180,20 +182,49 @@ pub(crate) struct Rows<'j> {
     pub(crate) join: Option<&'j dyn Join>,
 }
 
+/// The logits of a row, or of neighbouring tiles of one.
+pub(crate) trait RowSource<F>: Copy + Send + Sync {
+    fn len(self) -> usize;
+
+    /// The first so many classes, and the others.
+    fn split_at(self, middle: usize) -> (Self, Self);
+
+    /// Gives each tile to `to`, with the place of its first class, until that returns false.
+    fn tiles(self, level: Level, to: &mut dyn FnMut(usize, &[F]) -> bool);
+}
+
+impl<F: Float> RowSource<F> for &[F] {
+    fn len(self) -> usize {
+        <[F]>::len(self)
+    }
+
+    fn split_at(self, middle: usize) -> (Self, Self) {
+        <[F]>::split_at(self, middle)
+    }
+
+    fn tiles(self, _: Level, to: &mut dyn FnMut(usize, &[F]) -> bool) {
+        for (index, tile) in self.chunks(TILE).enumerate() {
+            if !to(index * TILE, tile) {
+                return;
+            }
+        }
+    }
+}
+
 /// Pieces are runs of the tree of a row's tiles.
 const _: () = assert!((LEAF / TILE).is_power_of_two() && LEAF.is_multiple_of(TILE));
 
 /// Where a run of a row is cut in two: at the largest power of two of tiles below its length.
-fn middle(length: usize) -> usize {
+pub(crate) fn middle(length: usize) -> usize {
     let tiles = length.div_ceil(TILE);
     TILE << (usize::BITS - 1 - (tiles - 1).leading_zeros())
 }
 
 impl Rows<'_> {
     /// The sums of a row; `None` if its largest logit is not finite.
-    pub(crate) fn sums<T: Targets, Z: LogitMap>(
+    pub(crate) fn sums<F: Float, T: Targets<F>, Z: LogitMap>(
         self,
-        x: &[f32],
+        x: impl RowSource<F>,
         targets: T,
         map: Z,
     ) -> Option<RowSums> {
@@ -202,22 +233,32 @@ impl Rows<'_> {
 
     /// The sums of a run of tiles whose first class is `first`; `None` if one of them has `+inf` or
     /// nothing but NaN.
-    fn run_sums<T: Targets, Z: LogitMap>(
+    fn run_sums<F: Float, T: Targets<F>, Z: LogitMap>(
         self,
-        x: &[f32],
+        x: impl RowSource<F>,
         first: usize,
         targets: T,
         map: Z,
     ) -> Option<RowSums> {
+        let level = self.level;
         let Some(join) = self.join.filter(|_| x.len() > LEAF) else {
             if x.len() <= TILE {
-                return tile_sums(self.level, x, first, targets, map);
+                let mut sums = None;
+                x.tiles(level, &mut |_, tile| {
+                    sums = tile_sums(level, tile, first, targets, map);
+                    true
+                });
+                return sums;
             }
-            let mut tree = TileTree::new(first / TILE);
-            for (index, tile) in x.chunks(TILE).enumerate() {
-                tree.push(tile_sums(self.level, tile, first + index * TILE, targets, map)?);
-            }
-            return tree.total();
+            let mut tree = Some(TileTree::new(first / TILE));
+            x.tiles(level, &mut |at, tile| {
+                match (tile_sums(level, tile, first + at, targets, map), &mut tree) {
+                    (Some(sums), Some(tree)) => tree.push(sums),
+                    _ => tree = None,
+                }
+                tree.is_some()
+            });
+            return tree?.total();
         };
         let (a, b) = x.split_at(middle(x.len()));
         let (mut of_a, mut of_b) = (None, None);
@@ -228,19 +269,20 @@ impl Rows<'_> {
     }
 
     /// `ln Σ e^x`; `-inf` without a logit, NaN if there is one.
-    pub(crate) fn log_sum_exp(self, x: &[f32]) -> f32 {
+    pub(crate) fn log_sum_exp<F: Float>(self, x: &[F]) -> F {
         match self.sums(x, NoTargets, Identity) {
-            Some(sums) => sums.log_sum_exp() as f32,
-            None if x.iter().any(|x| x.is_nan()) => f32::NAN,
-            None => x.iter().copied().fold(f32::NEG_INFINITY, f32::max),
+            Some(sums) => F::from_f64(sums.log_sum_exp()),
+            None if x.iter().any(|x| x.is_nan()) => F::NAN,
+            None if x.contains(&F::INFINITY) => F::INFINITY,
+            None => F::NEG_INFINITY,
         }
     }
 
     /// The loss of one row, its gradient where the mode has a place for it, and its second
     /// derivatives; `None`, and nothing written, if its largest logit is not finite.
-    pub(crate) fn row<T: Targets, Z: LogitMap, const MODE: u8>(
+    pub(crate) fn row<F: Float, T: Targets<F>, Z: LogitMap, const MODE: u8>(
         self,
-        mut place: Place<'_, MODE>,
+        mut place: Place<'_, F, MODE>,
         targets: T,
         task: RowTask<Z>,
         factors: Factors<f64>,
@@ -267,10 +309,10 @@ impl Rows<'_> {
     }
 
     /// [`Settled::put`] from the logits.
-    fn put<T: Targets, Z: LogitMap, const MODE: u8>(
+    fn put<F: Float, T: Targets<F>, Z: LogitMap, const MODE: u8>(
         self,
-        settled: &Settled<T, Z>,
-        mut place: Place<'_, MODE>,
+        settled: &Settled<F, T, Z>,
+        mut place: Place<'_, F, MODE>,
         first: usize,
         stream: bool,
     ) {

@@ -1,8 +1,11 @@
 //! Sums whose error does not grow with their length.
 
+use core::ops::{Add, Sub};
+
+use crate::element::{Compute, Float};
 use crate::simd::{Lanes, STRIPES, in_lanes};
 
-/// Elements that one [`StripedSum`] takes before it is added up in f64.
+/// Elements that one [`StripedSum`] takes before it is added up.
 pub(crate) const TILE: usize = 4096;
 
 /// Non-negative terms, summed by stripe, with what each addition lost kept beside.
@@ -16,10 +19,10 @@ pub(crate) struct StripedSum<V: Lanes> {
     low: V::Stripes,
 }
 
-impl<V: Lanes<Scalar = f32>> StripedSum<V> {
+impl<V: Lanes> StripedSum<V> {
     #[inline(always)]
     pub(crate) fn new(token: V::Token) -> Self {
-        let zero = V::splat(token, 0.0).stripes();
+        let zero = V::of(token, 0.0).stripes();
         Self { high: zero, low: zero }
     }
 
@@ -67,24 +70,25 @@ impl<V: Lanes<Scalar = f32>> StripedSum<V> {
         (high[0], low[0])
     }
 
-    /// The sum of all stripes, in f64.
+    /// The sum of all stripes.
     #[inline(always)]
-    pub(crate) fn total(&self) -> f64 {
-        let mut sums = [0.0_f64; STRIPES];
-        let mut lost = [0.0_f32; STRIPES];
-        let mut lanes = [0.0_f32; STRIPES];
-        for (register, lanes) in self.high.as_ref().iter().zip(lanes.chunks_mut(V::LANES)) {
-            register.store(lanes);
+    pub(crate) fn total(self) -> f64 {
+        let zero = V::Scalar::default();
+        let (mut highs, mut lows) = ([zero; STRIPES], [zero; STRIPES]);
+        let (high, low) = self.folded();
+        high.store(&mut highs);
+        low.store(&mut lows);
+        let mut width = V::LANES;
+        while width > 1 {
+            width /= 2;
+            for i in 0..width {
+                let sum = two_sum((highs[i], lows[i]), (highs[i + width], lows[i + width]));
+                (highs[i], lows[i]) = sum;
+            }
         }
-        for (register, lost) in self.low.as_ref().iter().zip(lost.chunks_mut(V::LANES)) {
-            register.store(lost);
-        }
-        for ((sum, high), low) in sums.iter_mut().zip(lanes).zip(lost) {
-            // Once the sum is infinite, what it lost is not a number.
-            let low = if high.is_finite() { low } else { 0.0 };
-            *sum = f64::from(high) + f64::from(low);
-        }
-        added_up(sums)
+        let [high, low] = [highs[0], lows[0]].map(Compute::to_f64);
+        // Once the sum is infinite, what it lost is not a number.
+        if high.is_finite() { high + low } else { high }
     }
 }
 
@@ -112,9 +116,9 @@ impl LossSum {
 
     /// Adds the losses of at most so many rows.
     #[inline(always)]
-    pub(crate) fn add(&mut self, losses: &[f32]) {
+    pub(crate) fn add<F: Float>(&mut self, losses: &[F]) {
         for (sum, &loss) in self.0.iter_mut().zip(losses) {
-            *sum += f64::from(loss);
+            *sum += loss.to_f64();
         }
     }
 
@@ -126,7 +130,7 @@ impl LossSum {
 /// The sum of two sums with what they lost (D. Knuth, "The Art of Computer Programming", volume 2,
 /// section 4.2.2, theorem B): exact whichever is larger.
 #[inline(always)]
-fn two_sum<V: Lanes<Scalar = f32>>(a: (V, V), b: (V, V)) -> (V, V) {
+fn two_sum<T: Copy + Add<Output = T> + Sub<Output = T>>(a: (T, T), b: (T, T)) -> (T, T) {
     let sum = a.0 + b.0;
     let of_b = sum - a.0;
     let lost = (a.0 - (sum - of_b)) + (b.0 - of_b);
@@ -136,12 +140,12 @@ fn two_sum<V: Lanes<Scalar = f32>>(a: (V, V), b: (V, V)) -> (V, V) {
 /// The sums of as many rows as there are lanes, a row in each, and what they lost; from what
 /// [`StripedSum::folded`] left of each row. With the folding always the same tree.
 #[inline(always)]
-pub(crate) fn totals<V: Lanes<Scalar = f32>>(rows: &mut [(V, V)]) -> (V, V) {
+pub(crate) fn totals<V: Lanes>(rows: &mut [(V, V)]) -> (V, V) {
     in_lanes::<V, _>(rows, sum_of_halves)
 }
 
 #[inline(always)]
-fn sum_of_halves<V: Lanes<Scalar = f32>>(a: (V, V), b: (V, V), width: usize) -> (V, V) {
+fn sum_of_halves<V: Lanes>(a: (V, V), b: (V, V), width: usize) -> (V, V) {
     let (high, low) = (V::halves(a.0, b.0, width), V::halves(a.1, b.1, width));
     two_sum((high.0, low.0), (high.1, low.1))
 }

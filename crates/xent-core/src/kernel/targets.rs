@@ -1,6 +1,7 @@
 //! Where the weights `q` of a row's classes come from.
 
-use crate::math::exp::{UNLIFT, exp_lifted};
+use crate::element::Float;
+use crate::math::exp::exp_lifted;
 use crate::math::scalar;
 use crate::simd::{Vector, from};
 
@@ -15,7 +16,7 @@ pub(crate) struct Spike {
 ///
 /// One class of the row is always treated apart from the others (see [`super::softmax`]); the
 /// kernel asks for its weight alone, and for the others by the vector.
-pub(crate) trait Targets: Copy + Send + Sync {
+pub(crate) trait Targets<F: Float>: Copy + Send + Sync {
     /// Whether classes other than the spike's can have weights.
     const SPREAD: bool;
 
@@ -35,14 +36,14 @@ pub(crate) trait Targets: Copy + Send + Sync {
     }
 
     /// `q` of the classes from `class` on, without the spike.
-    fn load<V: Vector<Scalar = f32>>(self, token: V::Token, class: usize) -> V;
+    fn load<V: Vector<Scalar = F>>(self, token: V::Token, class: usize) -> V;
 
     /// `q` of one class, without the spike.
     fn weight(self, class: usize) -> f64;
 
     /// What the gradient has in place of `q`, if that is something else.
     #[inline(always)]
-    fn load_for_gradient<V: Vector<Scalar = f32>>(self, token: V::Token, class: usize) -> V {
+    fn load_for_gradient<V: Vector<Scalar = F>>(self, token: V::Token, class: usize) -> V {
         self.load(token, class)
     }
 
@@ -54,8 +55,8 @@ pub(crate) trait Targets: Copy + Send + Sync {
 
     /// How far the targets' own logits are below their largest.
     #[inline(always)]
-    fn distance<V: Vector<Scalar = f32>>(self, token: V::Token, _: usize) -> V {
-        V::splat(token, 0.0)
+    fn distance<V: Vector<Scalar = F>>(self, token: V::Token, _: usize) -> V {
+        V::of(token, 0.0)
     }
 
     /// The same of one class.
@@ -75,7 +76,7 @@ pub(crate) trait Targets: Copy + Send + Sync {
 #[derive(Clone, Copy)]
 pub(crate) struct NoTargets;
 
-impl Targets for NoTargets {
+impl<F: Float> Targets<F> for NoTargets {
     const SPREAD: bool = false;
 
     #[inline(always)]
@@ -84,8 +85,8 @@ impl Targets for NoTargets {
     }
 
     #[inline(always)]
-    fn load<V: Vector<Scalar = f32>>(self, token: V::Token, _: usize) -> V {
-        V::splat(token, 0.0)
+    fn load<V: Vector<Scalar = F>>(self, token: V::Token, _: usize) -> V {
+        V::of(token, 0.0)
     }
 
     #[inline(always)]
@@ -98,7 +99,7 @@ impl Targets for NoTargets {
 #[derive(Clone, Copy)]
 pub(crate) struct Label(pub(crate) Option<Spike>);
 
-impl Targets for Label {
+impl<F: Float> Targets<F> for Label {
     const SPREAD: bool = false;
     const APART_IS_SPIKE: bool = true;
 
@@ -108,8 +109,8 @@ impl Targets for Label {
     }
 
     #[inline(always)]
-    fn load<V: Vector<Scalar = f32>>(self, token: V::Token, _: usize) -> V {
-        V::splat(token, 0.0)
+    fn load<V: Vector<Scalar = F>>(self, token: V::Token, _: usize) -> V {
+        V::of(token, 0.0)
     }
 
     #[inline(always)]
@@ -120,19 +121,19 @@ impl Targets for Label {
 
 /// `w_c (keep t_c + even)`, and a spike.
 #[derive(Clone, Copy)]
-pub(crate) struct Spread<'a> {
+pub(crate) struct Spread<'a, F> {
     pub(crate) spike: Option<Spike>,
     /// `t`; zero for all classes if empty.
-    pub(crate) dense: &'a [f32],
-    pub(crate) keep: f32,
-    pub(crate) even: f32,
+    pub(crate) dense: &'a [F],
+    pub(crate) keep: f64,
+    pub(crate) even: f64,
     /// `w`; one for all classes if empty.
-    pub(crate) class_weights: &'a [f32],
+    pub(crate) class_weights: &'a [F],
     /// For the gradient of the Caffe layer: `1 / M`, where `M` labels are not zero.
-    pub(crate) per_label: Option<f32>,
+    pub(crate) per_label: Option<f64>,
 }
 
-impl Targets for Spread<'_> {
+impl<F: Float> Targets<F> for Spread<'_, F> {
     const SPREAD: bool = true;
 
     #[inline(always)]
@@ -147,12 +148,12 @@ impl Targets for Spread<'_> {
     }
 
     #[inline(always)]
-    fn load<V: Vector<Scalar = f32>>(self, token: V::Token, class: usize) -> V {
-        let mut q = V::splat(token, self.even);
-        let zero = V::splat(token, 0.0);
+    fn load<V: Vector<Scalar = F>>(self, token: V::Token, class: usize) -> V {
+        let mut q = V::of(token, self.even);
+        let zero = V::of(token, 0.0);
         if !self.dense.is_empty() {
             let t = V::load(token, from(self.dense, class), zero);
-            q = t.mul_add(V::splat(token, self.keep), q);
+            q = t.mul_add(V::of(token, self.keep), q);
         }
         if !self.class_weights.is_empty() {
             q = q * V::load(token, from(self.class_weights, class), zero);
@@ -162,46 +163,46 @@ impl Targets for Spread<'_> {
 
     #[inline(always)]
     fn weight(self, class: usize) -> f64 {
-        let t = self.dense.get(class).map_or(0.0, |&t| f64::from(t));
-        let w = self.class_weights.get(class).map_or(1.0, |&w| f64::from(w));
-        (t * f64::from(self.keep) + f64::from(self.even)) * w
+        let t = self.dense.get(class).map_or(0.0, |t| t.to_f64());
+        let w = self.class_weights.get(class).map_or(1.0, |w| w.to_f64());
+        (t * self.keep + self.even) * w
     }
 
     #[inline(always)]
-    fn load_for_gradient<V: Vector<Scalar = f32>>(self, token: V::Token, class: usize) -> V {
+    fn load_for_gradient<V: Vector<Scalar = F>>(self, token: V::Token, class: usize) -> V {
         let q = self.load::<V>(token, class);
         match self.per_label {
             None => q,
             Some(share) => {
-                let zero = V::splat(token, 0.0);
-                V::select(q.equal(zero), zero, V::splat(token, share))
+                let zero = V::of(token, 0.0);
+                V::select(q.equal(zero), zero, V::of(token, share))
             }
         }
     }
 
     #[inline(always)]
     fn gradient_weights(self, class: usize) -> Option<[f64; 2]> {
-        let share = f64::from(self.per_label?);
-        Some([if self.weight(class) == 0.0 { 0.0 } else { share }, 1.0])
+        let share = self.per_label?;
+        Some([if Targets::<F>::weight(self, class) == 0.0 { 0.0 } else { share }, 1.0])
     }
 }
 
 /// The softmax of a teacher's logits (G. Hinton et al., "Distilling the knowledge in a neural
 /// network", 2015), times class weights.
 #[derive(Clone, Copy)]
-pub(crate) struct Teacher<'a> {
-    pub(crate) logits: &'a [f32],
+pub(crate) struct Teacher<'a, F> {
+    pub(crate) logits: &'a [F],
     /// The largest of them.
-    pub(crate) max: f32,
+    pub(crate) max: f64,
     /// `1 / τ`.
-    pub(crate) inverse: f32,
+    pub(crate) inverse: f64,
     /// `S` of the teacher.
     pub(crate) sum: f64,
     pub(crate) ln_sum: f64,
-    pub(crate) class_weights: &'a [f32],
+    pub(crate) class_weights: &'a [F],
 }
 
-impl Targets for Teacher<'_> {
+impl<F: Float> Targets<F> for Teacher<'_, F> {
     const SPREAD: bool = true;
     const OF_LOGITS: bool = true;
 
@@ -217,9 +218,9 @@ impl Targets for Teacher<'_> {
     }
 
     #[inline(always)]
-    fn load<V: Vector<Scalar = f32>>(self, token: V::Token, class: usize) -> V {
-        let zero = V::splat(token, 0.0);
-        let factor = V::splat(token, (f64::from(UNLIFT) / self.sum) as f32);
+    fn load<V: Vector<Scalar = F>>(self, token: V::Token, class: usize) -> V {
+        let zero = V::of(token, 0.0);
+        let factor = V::of(token, F::UNLIFT / self.sum);
         let q = exp_lifted(token, zero - self.distance::<V>(token, class)) * factor;
         if self.class_weights.is_empty() {
             q
@@ -230,21 +231,21 @@ impl Targets for Teacher<'_> {
 
     #[inline(always)]
     fn weight(self, class: usize) -> f64 {
-        let w = self.class_weights.get(class).map_or(1.0, |&w| f64::from(w));
+        let w = self.class_weights.get(class).map_or(1.0, |w| w.to_f64());
         scalar::exp(0.0 - self.distance_of(class)) / self.sum * w
     }
 
     #[inline(always)]
-    fn distance<V: Vector<Scalar = f32>>(self, token: V::Token, class: usize) -> V {
-        let absent = V::splat(token, f32::NEG_INFINITY);
+    fn distance<V: Vector<Scalar = F>>(self, token: V::Token, class: usize) -> V {
+        let absent = V::of(token, f64::NEG_INFINITY);
         let x = V::load(token, from(self.logits, class), absent);
-        (V::splat(token, self.max) - x) * V::splat(token, self.inverse)
+        (V::of(token, self.max) - x) * V::of(token, self.inverse)
     }
 
     #[inline(always)]
     fn distance_of(self, class: usize) -> f64 {
-        let x = self.logits.get(class).copied().unwrap_or(f32::NEG_INFINITY);
-        (f64::from(self.max) - f64::from(x)) * f64::from(self.inverse)
+        let x = self.logits.get(class).map_or(f64::NEG_INFINITY, |x| x.to_f64());
+        (self.max - x) * self.inverse
     }
 
     #[inline(always)]
@@ -255,6 +256,6 @@ impl Targets for Teacher<'_> {
 
 /// So many elements from `first` on, or none.
 #[inline(always)]
-fn part(slice: &[f32], first: usize, length: usize) -> &[f32] {
+fn part<F>(slice: &[F], first: usize, length: usize) -> &[F] {
     slice.get(first..first + length).unwrap_or(&[])
 }

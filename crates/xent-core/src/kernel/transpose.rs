@@ -5,6 +5,7 @@
 use core::ops::Range;
 
 use super::cells::{Cells, WRITE};
+use crate::element::Float;
 use crate::simd::{Vector, from, from_mut};
 
 /// Rows that lie one after the other: row `r` from `r * stride` on.
@@ -23,12 +24,17 @@ impl RowPlaces {
 }
 
 /// Four classes of as many rows as a register may have lanes, one row after the other.
-struct Fours([f32; Self::ROWS * 4]);
+struct Fours<F>([F; 4 * ROWS]);
 
-impl Fours {
-    const ROWS: usize = 32;
+/// The most lanes that a register has.
+const ROWS: usize = 32;
 
-    fn rows(&self) -> &[[f32; 4]] {
+impl<F: Float> Fours<F> {
+    fn new() -> Self {
+        Self([F::default(); _])
+    }
+
+    fn rows(&self) -> &[[F; 4]] {
         self.0.as_chunks().0
     }
 }
@@ -36,9 +42,9 @@ impl Fours {
 /// The columns of as many rows as a register has lanes, without a gap between them. False, and nothing
 /// read, where less than three logits follow them that a load may take along.
 #[inline(always)]
-pub(crate) fn whole_to_columns<V: Vector<Scalar = f32>>(
+pub(crate) fn whole_to_columns<V: Vector>(
     token: V::Token,
-    x: &[f32],
+    x: &[V::Scalar],
     classes: usize,
     fours: &mut [[V; 4]],
 ) -> bool {
@@ -47,7 +53,7 @@ pub(crate) fn whole_to_columns<V: Vector<Scalar = f32>>(
     }
     if classes == 2 {
         if let ([[first, second, ..], ..], Some(x)) = (fours, x.get(..2 * V::LANES)) {
-            let load = |at| V::load(token, from(x, at), V::splat(token, 0.0));
+            let load = |at| V::load(token, from(x, at), V::of(token, 0.0));
             (*first, *second) = V::deinterleave(load(0), load(V::LANES));
         }
         return true;
@@ -60,10 +66,10 @@ pub(crate) fn whole_to_columns<V: Vector<Scalar = f32>>(
 
 /// What [`whole_to_columns`] has read, from columns, where there are as many places.
 #[inline(always)]
-pub(crate) fn whole_from_columns<V: Vector<Scalar = f32>>(
+pub(crate) fn whole_from_columns<V: Vector>(
     fours: &[[V; 4]],
     classes: usize,
-    into: &mut [f32],
+    into: &mut [V::Scalar],
 ) {
     if classes == 2 {
         if let (&[[first, second, ..], ..], Some(into)) = (fours, into.get_mut(..2 * V::LANES)) {
@@ -96,14 +102,14 @@ fn overrun(classes: usize) -> usize {
 /// The columns of the rows in `x`, and some after the last class so that there are fours of them; zeros
 /// after the last row.
 #[inline(always)]
-pub(crate) fn to_columns<V: Vector<Scalar = f32>>(
+pub(crate) fn to_columns<V: Vector>(
     token: V::Token,
-    x: &[f32],
+    x: &[V::Scalar],
     places: RowPlaces,
     classes: usize,
     columns: &mut [V],
 ) {
-    let zero = V::splat(token, 0.0);
+    let zero = V::of(token, 0.0);
     let RowPlaces { rows, stride } = places;
     let fours = columns.as_chunks_mut::<4>().0;
     if places.are_pairs(classes)
@@ -125,13 +131,13 @@ pub(crate) fn to_columns<V: Vector<Scalar = f32>>(
 
 /// [`Vector::load_fours`] of rows that are too few, or that end with the slice.
 #[cold]
-fn load_last_fours<V: Vector<Scalar = f32>>(
+fn load_last_fours<V: Vector>(
     columns: &mut [V; 4],
     token: V::Token,
-    x: &[f32],
+    x: &[V::Scalar],
     places: RowPlaces,
 ) {
-    let mut fours = Fours([0.0; _]);
+    let mut fours = Fours::<V::Scalar>::new();
     for (row, four) in fours.0.chunks_mut(4).enumerate().take(places.rows) {
         for (to, &of) in four.iter_mut().zip(from(x, row * places.stride)) {
             *to = of;
@@ -142,18 +148,18 @@ fn load_last_fours<V: Vector<Scalar = f32>>(
 
 /// The gradients of the rows, from their columns.
 #[inline(always)]
-pub(crate) fn from_columns<V: Vector<Scalar = f32>, const MODE: u8>(
+pub(crate) fn from_columns<V: Vector, const MODE: u8>(
     token: V::Token,
     columns: &mut [V],
     places: RowPlaces,
     classes: usize,
-    cells: &mut Cells<'_, MODE>,
+    cells: &mut Cells<'_, V::Scalar, MODE>,
     wanted: impl Fn(usize) -> bool,
 ) {
     let RowPlaces { rows, stride } = places;
     if MODE != WRITE {
         // Columns after the last add nothing, not even to the sign of a zero.
-        let nothing = V::splat(token, -0.0);
+        let nothing = V::of(token, -0.0);
         columns
             .iter_mut()
             .take(classes.next_multiple_of(4))
@@ -197,14 +203,14 @@ pub(crate) fn from_columns<V: Vector<Scalar = f32>, const MODE: u8>(
 
 /// [`Vector::store_fours`] of rows that are too few, not all wanted, or that end with the slice.
 #[cold]
-fn store_last_fours<V: Vector<Scalar = f32>, const MODE: u8>(
+fn store_last_fours<V: Vector, const MODE: u8>(
     columns: &[V; 4],
     classes: Range<usize>,
     places: RowPlaces,
-    mut cells: Cells<'_, MODE>,
+    mut cells: Cells<'_, V::Scalar, MODE>,
     wanted: impl Fn(usize) -> bool,
 ) {
-    let mut fours = Fours([0.0; _]);
+    let mut fours = Fours::<V::Scalar>::new();
     V::store_fours(*columns, &mut fours.0, 4);
     for (row, values) in fours.rows().iter().enumerate().take(places.rows) {
         if MODE == WRITE || wanted(row) {
@@ -217,13 +223,13 @@ fn store_last_fours<V: Vector<Scalar = f32>, const MODE: u8>(
 
 /// The sum of columns and those of the rows that are there.
 #[inline(always)]
-fn added<V: Vector<Scalar = f32>>(
+fn added<V: Vector>(
     token: V::Token,
     [a, b, c, d]: [V; 4],
-    there: &[f32],
+    there: &[V::Scalar],
     stride: usize,
 ) -> [V; 4] {
-    let mut sums = [V::splat(token, -0.0); 4];
+    let mut sums = [V::of(token, -0.0); 4];
     V::load_fours(&mut sums, token, there, stride);
     let [e, f, g, h] = sums;
     [e + a, f + b, g + c, h + d]

@@ -2,9 +2,11 @@
 
 use core::ops::Range;
 
+use super::odd_row::Column;
 use super::rows::Outputs;
 use super::softmax::Leaf;
 use crate::dispatch::Kernel;
+use crate::element::Float;
 use crate::kernel::cells::{ADD, Cells, LOSS, WRITE};
 use crate::kernel::lanes::{
     self, Alongside, Block, BlockResults, Grid, Gridded, LABEL, OfRows, ROWS, Registers,
@@ -18,7 +20,7 @@ use crate::level::Level;
 use crate::shape::Shape;
 use crate::simd::{Lanes, Simd, Vector, from, from_mut};
 
-impl<Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, Z, KIND, MODE> {
+impl<F: Float, Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, F, Z, KIND, MODE> {
     /// Whether there may be rows for [`Plain`].
     const LABELS_ALONE: bool = KIND == LABEL && MODE != ADD && Z::IDENTITY;
 
@@ -62,9 +64,9 @@ impl<Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, Z, KIND, MODE> {
             ($($classes:literal in $fours:literal),*) => {
                 match self.job.shape {
                     $(Shape { classes: $classes, inner: 1, .. } => {
-                        level.run(Plain::<_, KIND, MODE, $classes, $fours> { leaf: self, first, sum })
+                        level.run(Plain::<_, _, KIND, MODE, $classes, $fours> { leaf: self, first, sum })
                     })*
-                    _ => level.run(Plain::<_, KIND, MODE, 0, 8> { leaf: self, first, sum }),
+                    _ => level.run(Plain::<_, _, KIND, MODE, 0, 8> { leaf: self, first, sum }),
                 }
             };
         }
@@ -73,7 +75,7 @@ impl<Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, Z, KIND, MODE> {
 
     /// Writes what is known of so many rows of a block, and settles those that the kernel has not.
     #[inline(always)]
-    pub(super) fn settle_rows(&mut self, first: usize, rows: usize, results: &mut BlockResults) {
+    pub(super) fn settle_rows(&mut self, first: usize, rows: usize, results: &mut BlockResults<F>) {
         let Shape { classes, logits_stride, gradient_stride, .. } = self.job.shape;
         self.put_outputs(first, rows, results);
         self.settle(first, rows, results, |row| {
@@ -84,16 +86,15 @@ impl<Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, Z, KIND, MODE> {
 
     /// Writes what is known of so many rows of a block.
     #[inline(always)]
-    fn put_outputs(&mut self, first: usize, rows: usize, results: &BlockResults) {
+    fn put_outputs(&mut self, first: usize, rows: usize, results: &BlockResults<F>) {
         let Outputs { losses, log_sum_exp, predicted, .. } = &self.outputs;
         if losses.is_empty() && log_sum_exp.is_empty() && predicted.is_empty() {
             return;
         }
         for row in 0..rows {
-            let loss = f64::from(results.loss[row]);
-            let log_sum_exp = f64::from(results.log_sum_exp[row]);
-            // A class is counted in f32, exactly.
-            let predicted = results.apart[row] as usize;
+            let loss = results.loss[row].to_f64();
+            let log_sum_exp = results.log_sum_exp[row].to_f64();
+            let predicted = results.apart[row].to_count();
             self.outputs.put_row(first + row, loss, log_sum_exp, predicted);
         }
     }
@@ -104,23 +105,25 @@ impl<Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, Z, KIND, MODE> {
         &mut self,
         first: usize,
         rows: usize,
-        results: &mut BlockResults,
+        results: &mut BlockResults<F>,
         cells_of: impl Fn(usize) -> ([usize; 2], usize, Position),
     ) {
+        let one = F::from_count(1);
         // Without an early exit: a few comparisons of registers.
-        if results.finite.iter().fold(true, |all, &finite| all & (finite == 1.0)) {
+        if results.finite.iter().fold(true, |all, &finite| all & (finite == one)) {
             return;
         }
-        for row in (0..rows).filter(|&row| results.finite[row] != 1.0) {
+        for row in (0..rows).filter(|&row| results.finite[row] != one) {
             let index = first + row;
             let ([x_at, gradient_at], length, position) = cells_of(index);
             let mut cells = self.cells.part(x_at, gradient_at, length);
             let plan = self.job.plan(index);
-            let place = |class: usize| position.first + class * position.step;
+            let Position { first, step } = position;
+            let mut column = Column { cells: &mut cells, first, step };
             let outputs = &mut self.outputs;
             // Zero, infinite or NaN.
-            results.loss[row] =
-                self.job.unsettled_row(index, &plan, &mut cells, outputs, place) as f32;
+            let loss = self.job.unsettled_row(index, &plan, &mut column, outputs);
+            results.loss[row] = F::from_f64(loss);
         }
     }
 }
@@ -140,37 +143,40 @@ struct Plain<
     'l,
     'a,
     'o,
+    F,
     Z,
     const KIND: u8,
     const MODE: u8,
     const CLASSES: usize,
     const FOURS: usize,
 > {
-    leaf: &'l mut Leaf<'a, 'o, Z, KIND, MODE>,
+    leaf: &'l mut Leaf<'a, 'o, F, Z, KIND, MODE>,
     first: usize,
     sum: &'l mut LossSum,
 }
 
-impl<Z, const KIND: u8, const MODE: u8, const CLASSES: usize, const FOURS: usize> Kernel
-    for Plain<'_, '_, '_, Z, KIND, MODE, CLASSES, FOURS>
+impl<F, Z, const KIND: u8, const MODE: u8, const CLASSES: usize, const FOURS: usize> Kernel
+    for Plain<'_, '_, '_, F, Z, KIND, MODE, CLASSES, FOURS>
 where
+    F: Float,
     Z: LogitMap,
 {
     type Output = usize;
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> usize {
-        self.rows::<S::F32>(simd)
+        self.rows::<F::Of<S>>(simd)
     }
 }
 
-impl<Z, const KIND: u8, const MODE: u8, const CLASSES: usize, const FOURS: usize>
-    Plain<'_, '_, '_, Z, KIND, MODE, CLASSES, FOURS>
+impl<F, Z, const KIND: u8, const MODE: u8, const CLASSES: usize, const FOURS: usize>
+    Plain<'_, '_, '_, F, Z, KIND, MODE, CLASSES, FOURS>
 where
+    F: Float,
     Z: LogitMap,
 {
     #[inline(always)]
-    fn rows<V: Lanes<Scalar = f32>>(self, token: V::Token) -> usize {
+    fn rows<V: Lanes<Scalar = F>>(self, token: V::Token) -> usize {
         let Self { leaf, first, sum } = self;
         // A sum of its own, which nothing else can refer to, stays in registers.
         let mut total = *sum;
@@ -180,8 +186,8 @@ where
     }
 
     #[inline(always)]
-    fn blocks<V: Lanes<Scalar = f32>>(
-        leaf: &mut Leaf<'_, '_, Z, KIND, MODE>,
+    fn blocks<V: Lanes<Scalar = F>>(
+        leaf: &mut Leaf<'_, '_, F, Z, KIND, MODE>,
         mut first: usize,
         sum: &mut LossSum,
         token: V::Token,
@@ -191,7 +197,7 @@ where
         let grid = Grid { stride: ROWS, first: 0, rows: ROWS };
         let mut blocks = [(); BLOCKS].map(|()| job.block(grid, leaf.outputs.convention));
         let mut results = [(); BLOCKS].map(|()| BlockResults::new());
-        let zero = V::splat(token, 0.0);
+        let zero = V::of(token, 0.0);
         let mut columns = [[[zero; 4]; FOURS]; TOGETHER];
         let (mut largest, mut sums) = ([zero; TOGETHER], [[zero; 3]; TOGETHER]);
         let of_block = ROWS / V::LANES;
@@ -248,27 +254,28 @@ where
     }
 }
 
-impl<Z, const KIND: u8, const MODE: u8, const CLASSES: usize, const FOURS: usize>
-    Plain<'_, '_, '_, Z, KIND, MODE, CLASSES, FOURS>
+impl<F, Z, const KIND: u8, const MODE: u8, const CLASSES: usize, const FOURS: usize>
+    Plain<'_, '_, '_, F, Z, KIND, MODE, CLASSES, FOURS>
 where
+    F: Float,
     Z: LogitMap,
 {
     /// How many classes there are, known to the compiler where it may be.
     #[inline(always)]
-    fn classes(leaf: &Leaf<'_, '_, Z, KIND, MODE>) -> usize {
+    fn classes(leaf: &Leaf<'_, '_, F, Z, KIND, MODE>) -> usize {
         if CLASSES == 0 { leaf.job.shape.classes } else { CLASSES }
     }
 
     /// Whether rows lie one after the other, and not side by side.
     #[inline(always)]
-    fn are_together(leaf: &Leaf<'_, '_, Z, KIND, MODE>) -> bool {
+    fn are_together(leaf: &Leaf<'_, '_, F, Z, KIND, MODE>) -> bool {
         CLASSES != 0 || leaf.job.shape.inner == 1
     }
 
     /// The columns of registers of rows from `first` on: of how many registers.
     #[inline(always)]
-    fn load<V: Lanes<Scalar = f32>>(
-        leaf: &Leaf<'_, '_, Z, KIND, MODE>,
+    fn load<V: Lanes<Scalar = F>>(
+        leaf: &Leaf<'_, '_, F, Z, KIND, MODE>,
         token: V::Token,
         first: usize,
         columns: &mut [[[V; 4]; FOURS]],
@@ -289,7 +296,7 @@ where
             for (register, columns) in columns.iter_mut().enumerate() {
                 let start = leaf.job.shape.logit_place(first + register * V::LANES, class);
                 let column = &mut columns.as_flattened_mut()[class];
-                *column = V::load(token, from(logits, start), V::splat(token, 0.0));
+                *column = V::load(token, from(logits, start), V::of(token, 0.0));
             }
         }
         columns.len()
@@ -297,8 +304,8 @@ where
 
     /// The gradient of registers of rows from `first` on.
     #[inline(always)]
-    fn store<V: Lanes<Scalar = f32>>(
-        leaf: &mut Leaf<'_, '_, Z, KIND, MODE>,
+    fn store<V: Lanes<Scalar = F>>(
+        leaf: &mut Leaf<'_, '_, F, Z, KIND, MODE>,
         first: usize,
         columns: &[[[V; 4]; FOURS]],
     ) {
@@ -341,19 +348,21 @@ const TOGETHER: usize = 8;
 const BLOCKS: usize = 4;
 
 /// Rows of few classes.
-struct Narrow<'l, 'a, 'o, Z, const KIND: u8, const MODE: u8> {
-    leaf: &'l mut Leaf<'a, 'o, Z, KIND, MODE>,
+struct Narrow<'l, 'a, 'o, F, Z, const KIND: u8, const MODE: u8> {
+    leaf: &'l mut Leaf<'a, 'o, F, Z, KIND, MODE>,
     rows: Range<usize>,
     sum: &'l mut LossSum,
 }
 
-impl<Z: LogitMap, const KIND: u8, const MODE: u8> Kernel for Narrow<'_, '_, '_, Z, KIND, MODE> {
+impl<F: Float, Z: LogitMap, const KIND: u8, const MODE: u8> Kernel
+    for Narrow<'_, '_, '_, F, Z, KIND, MODE>
+{
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Self { leaf, rows, sum } = self;
-        let mut scratch = Scratch::<S::F32>::new(simd);
+        let mut scratch = Scratch::<F::Of<S>>::new(simd);
         let grid = Grid { stride: ROWS, first: 0, rows: ROWS };
         let job = leaf.job;
         let mut block = job.block(grid, leaf.outputs.convention);
@@ -370,31 +379,31 @@ impl<Z: LogitMap, const KIND: u8, const MODE: u8> Kernel for Narrow<'_, '_, '_, 
 }
 
 /// A register of rows, class by class: its logits (then gradients); and what is beside them, as a grid.
-struct Scratch<V> {
+struct Scratch<V: Vector> {
     values: [V; lanes::CLASSES],
-    weights: [OfRows; lanes::CLASSES],
-    hessian: [OfRows; lanes::CLASSES],
+    weights: [OfRows<V::Scalar>; lanes::CLASSES],
+    hessian: [OfRows<V::Scalar>; lanes::CLASSES],
 }
 
-impl<V: Vector<Scalar = f32>> Scratch<V> {
+impl<V: Vector> Scratch<V> {
     #[inline(always)]
     fn new(token: V::Token) -> Self {
-        let zeros = [[0.0; ROWS]; lanes::CLASSES];
-        Self { values: [V::splat(token, 0.0); _], weights: zeros, hessian: zeros }
+        let zeros = [[V::Scalar::default(); ROWS]; lanes::CLASSES];
+        Self { values: [V::of(token, 0.0); _], weights: zeros, hessian: zeros }
     }
 }
 
-impl<Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, Z, KIND, MODE> {
+impl<F: Float, Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, F, Z, KIND, MODE> {
     /// Rows of few classes: a register of them at a time is transposed, and its gradients back.
     #[inline(always)]
-    fn transposed<V: Vector<Scalar = f32>>(
+    fn transposed<V: Vector<Scalar = F>>(
         &mut self,
         token: V::Token,
-        block: &Block<'_>,
+        block: &Block<'_, F>,
         first: usize,
         rows: usize,
         scratch: &mut Scratch<V>,
-    ) -> BlockResults {
+    ) -> BlockResults<F> {
         let Shape { classes, logits_stride, gradient_stride, .. } = self.job.shape;
         let columns = ..classes.min(lanes::CLASSES);
         let values = &mut scratch.values;
@@ -406,7 +415,7 @@ impl<Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, Z, KIND, MODE> {
         for at in (0..rows).step_by(V::LANES) {
             let row = first + at;
             let places = |stride| RowPlaces { rows: (rows - at).min(V::LANES), stride };
-            let mut dense: &[f32] = &[];
+            let mut dense: &[F] = &[];
             if KIND != LABEL && !self.job.dense().is_empty() {
                 let dense_rows = from(self.job.dense(), row * classes);
                 to_columns(token, dense_rows, places(classes), classes, values);
@@ -440,16 +449,16 @@ impl<Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, Z, KIND, MODE> {
                     &mut results,
                 );
                 let mut cells = self.cells.from(row * logits_stride, row * gradient_stride);
-                let settled = |row: usize| results.finite[at + row] == 1.0;
+                let settled = |row: usize| results.finite[at + row] == F::from_count(1);
                 let places = places(gradient_stride);
                 from_columns::<_, MODE>(token, values, places, classes, &mut cells, settled);
             }
             if wants_hessian {
                 for (column, register) in hessian.iter().zip(values.iter_mut()) {
-                    *register = V::load(token, &column[at..], V::splat(token, 0.0));
+                    *register = V::load(token, &column[at..], V::of(token, 0.0));
                 }
                 let place = from_mut(self.outputs.hessian, row * classes);
-                let mut cells = Cells::<WRITE>::in_place(place);
+                let mut cells = Cells::<_, WRITE>::in_place(place);
                 let places = places(classes);
                 from_columns::<_, WRITE>(token, values, places, classes, &mut cells, |_| true);
             }
@@ -459,13 +468,15 @@ impl<Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, Z, KIND, MODE> {
 }
 
 /// Rows whose class axis is not the last one.
-struct Columns<'l, 'a, 'o, Z, const KIND: u8, const MODE: u8> {
-    leaf: &'l mut Leaf<'a, 'o, Z, KIND, MODE>,
+struct Columns<'l, 'a, 'o, F, Z, const KIND: u8, const MODE: u8> {
+    leaf: &'l mut Leaf<'a, 'o, F, Z, KIND, MODE>,
     rows: Range<usize>,
     sum: &'l mut LossSum,
 }
 
-impl<Z: LogitMap, const KIND: u8, const MODE: u8> Kernel for Columns<'_, '_, '_, Z, KIND, MODE> {
+impl<F: Float, Z: LogitMap, const KIND: u8, const MODE: u8> Kernel
+    for Columns<'_, '_, '_, F, Z, KIND, MODE>
+{
     type Output = ();
 
     #[inline(always)]
@@ -483,7 +494,7 @@ impl<Z: LogitMap, const KIND: u8, const MODE: u8> Kernel for Columns<'_, '_, '_,
     }
 }
 
-impl<Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, Z, KIND, MODE> {
+impl<F: Float, Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, F, Z, KIND, MODE> {
     /// Neighbouring rows whose class axis is not the last one.
     #[inline(always)]
     fn columns<S: Simd>(
@@ -492,7 +503,7 @@ impl<Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, Z, KIND, MODE> {
         outer: usize,
         position: usize,
         rows: usize,
-    ) -> BlockResults {
+    ) -> BlockResults<F> {
         let Shape { classes, inner, logits_stride, gradient_stride, .. } = self.job.shape;
         let first = outer * inner + position;
         let grid = Grid { stride: inner, first: position, rows };
@@ -507,7 +518,7 @@ impl<Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, Z, KIND, MODE> {
         let cells = self.cells.part(start[0], start[1], classes * inner);
         let hessian = self.outputs.hessian.get_mut(plane);
         let mut plane = Gridded { cells, grid, classes };
-        block.run::<S::F32, Z, _, KIND>(
+        block.run::<F::Of<S>, Z, _, KIND>(
             simd,
             &mut plane,
             Alongside { dense, hessian },

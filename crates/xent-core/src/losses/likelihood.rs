@@ -3,8 +3,8 @@
 use super::rows::{Outputs, RowWeights, Tally};
 use crate::batch::{Batch, LEAF};
 use crate::buffers::{Buffers, Labels};
+use crate::element::{Compute, Element, Float};
 use crate::error::{Error, check_length};
-use crate::kernel::cells::{ADD, Cells, WRITE};
 use crate::level::Level;
 use crate::math::scalar;
 use crate::shape::Shape;
@@ -46,29 +46,29 @@ const LEAST: f64 = 1e-20;
 /// # Ok::<(), xent_core::Error>(())
 /// ```
 #[derive(Debug)]
-pub struct LikelihoodBatch<'a> {
-    buffers: Buffers<'a>,
-    job: Job<'a>,
-    outputs: Outputs<'a>,
+pub struct LikelihoodBatch<'a, E: Element = f32> {
+    buffers: Buffers<'a, E>,
+    job: Job<'a, E::Float>,
+    outputs: Outputs<'a, E::Float>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Job<'a> {
+struct Job<'a, F> {
     shape: Shape,
     labels: Labels<'a>,
     input: LikelihoodInput,
-    class_weights: &'a [f32],
+    class_weights: &'a [F],
     ignore_index: Option<i64>,
-    weights: RowWeights<'a>,
+    weights: RowWeights<'a, F>,
 }
 
-impl<'a> LikelihoodBatch<'a> {
+impl<'a, E: Element> LikelihoodBatch<'a, E> {
     /// The loss without weights. Checks all lengths and labels; nothing can go wrong afterwards.
     ///
     /// # Errors
     /// As [`with_options`](Self::with_options).
     pub fn new(
-        buffers: Buffers<'a>,
+        buffers: Buffers<'a, E>,
         shape: Shape,
         labels: Labels<'a>,
         input: LikelihoodInput,
@@ -83,11 +83,11 @@ impl<'a> LikelihoodBatch<'a> {
     /// [`Error::Option`], [`Error::Length`] or [`Error::Label`]; [`Error::Probability`] if a
     /// probability that is needed is not in [0, 1].
     pub fn with_options(
-        buffers: Buffers<'a>,
+        buffers: Buffers<'a, E>,
         shape: Shape,
         labels: Labels<'a>,
         input: LikelihoodInput,
-        class_weights: &'a [f32],
+        class_weights: &'a [E::Float],
         ignore_index: Option<i64>,
     ) -> Result<Self, Error> {
         let shape = buffers.strides_of(shape);
@@ -96,7 +96,7 @@ impl<'a> LikelihoodBatch<'a> {
         if !class_weights.is_empty() {
             check_length("class weights", shape.classes, class_weights.len())?;
         }
-        if !class_weights.iter().all(|w| w.is_finite() && *w >= 0.0) {
+        if !class_weights.iter().all(|w| w.is_finite() && w.to_f64() >= 0.0) {
             let reason = "expected finite numbers, none below zero";
             return Err(Error::Option { option: "class weights", reason });
         }
@@ -107,7 +107,8 @@ impl<'a> LikelihoodBatch<'a> {
             let inputs = buffers.logits();
             for row in 0..shape.row_count() {
                 let Some(class) = job.label(row) else { continue };
-                let value = inputs[job.place(row, class, shape.logits_stride)];
+                let input = inputs[job.place(row, class, shape.logits_stride)];
+                let value = input.to_float().to_f64();
                 if !(value.is_nan() || (0.0..=1.0).contains(&value)) {
                     let element = shape.place(row, class);
                     return Err(Error::Probability { element, value });
@@ -121,7 +122,7 @@ impl<'a> LikelihoodBatch<'a> {
     ///
     /// # Errors
     /// [`Error::Length`] if there are some, but not one for each row.
-    pub fn with_weights(mut self, weights: RowWeights<'a>) -> Result<Self, Error> {
+    pub fn with_weights(mut self, weights: RowWeights<'a, E::Float>) -> Result<Self, Error> {
         let rows = self.job.shape.row_count();
         weights.check(rows, rows)?;
         self.job.weights = weights;
@@ -133,7 +134,7 @@ impl<'a> LikelihoodBatch<'a> {
     /// # Errors
     /// [`Error::Length`] if there is not one place for each row; [`Error::Option`] for any other
     /// output, which probabilities do not have.
-    pub fn with_outputs(mut self, outputs: Outputs<'a>) -> Result<Self, Error> {
+    pub fn with_outputs(mut self, outputs: Outputs<'a, E::Float>) -> Result<Self, Error> {
         let rows = self.job.shape.row_count();
         outputs.check(rows, rows, self.job.shape.elements())?;
         let Outputs { log_sum_exp, predicted, hessian, .. } = &outputs;
@@ -165,7 +166,7 @@ impl<'a> LikelihoodBatch<'a> {
     }
 }
 
-impl Batch for LikelihoodBatch<'_> {
+impl<E: Element> Batch for LikelihoodBatch<'_, E> {
     fn parts(&self) -> usize {
         self.job.shape.outer
     }
@@ -200,17 +201,12 @@ impl Batch for LikelihoodBatch<'_> {
     }
 
     fn run_leaf(self, _: Level) -> f64 {
-        let Self { buffers, job, outputs } = self;
-        match buffers {
-            Buffers::Loss(x) => job.run(Cells::loss(x), outputs),
-            Buffers::Gradient(x, g) => job.run(Cells::<WRITE>::beside(x, g), outputs),
-            Buffers::InPlace(x) => job.run(Cells::<WRITE>::in_place(x), outputs),
-            Buffers::Accumulate(x, g) => job.run(Cells::<ADD>::beside(x, g), outputs),
-        }
+        let Self { mut buffers, job, mut outputs } = self;
+        job.run(&mut buffers, &mut outputs)
     }
 }
 
-impl Job<'_> {
+impl<F: Float> Job<'_, F> {
     /// The class of a row that is not ignored.
     fn label(&self, row: usize) -> Option<usize> {
         let label = self.labels.get(row)?;
@@ -218,7 +214,7 @@ impl Job<'_> {
     }
 
     fn class_weight(&self, class: usize) -> f64 {
-        self.class_weights.get(class).map_or(1.0, |&weight| f64::from(weight))
+        self.class_weights.get(class).map_or(1.0, |weight| weight.to_f64())
     }
 
     /// Where a class of a row is, with that stride.
@@ -227,35 +223,32 @@ impl Job<'_> {
         row / inner * stride + class * inner + row % inner
     }
 
-    fn run<const MODE: u8>(self, mut cells: Cells<'_, MODE>, mut outputs: Outputs<'_>) -> f64 {
-        let Shape { outer, classes, inner, logits_stride, gradient_stride } = self.shape;
+    fn run<E: Element<Float = F>>(
+        &self,
+        buffers: &mut Buffers<'_, E>,
+        outputs: &mut Outputs<'_, F>,
+    ) -> f64 {
+        let Shape { classes, inner, logits_stride, gradient_stride, .. } = self.shape;
         let mut sum = 0.0;
-        for part in 0..outer {
-            let mut cells =
-                cells.part(part * logits_stride, part * gradient_stride, classes * inner);
-            let first = part * inner;
-            for row in first..first + inner {
-                let at = |class: usize| class * inner + row - first;
-                let picked = self.label(row).map(|class| {
-                    let input = cells.logits().get(at(class)).copied().unwrap_or(f32::NAN);
-                    let (loss, gradient) = self.input.of(f64::from(input));
-                    let weight = self.class_weight(class) * self.weights.sample_weight(row);
-                    let upstream = self.weights.scale * self.weights.upstream_of(row);
-                    let none = weight == 0.0;
-                    let loss = if none { 0.0 } else { weight * loss };
-                    let gradient = if none { 0.0 } else { weight * upstream * gradient };
-                    (class, loss, gradient as f32)
-                });
-                if MODE == WRITE {
-                    cells.zero(row - first, inner);
-                }
-                let loss = picked.map_or(0.0, |(class, loss, gradient)| {
-                    cells.put_one(at(class), gradient);
-                    loss
-                });
-                outputs.put_row(row, loss, 0.0, 0);
-                sum += loss;
-            }
+        for row in 0..self.shape.row_count() {
+            let picked = self.label(row).map(|class| {
+                let at = self.place(row, class, logits_stride);
+                let input = buffers.logits().get(at).map_or(f64::NAN, |x| x.to_float().to_f64());
+                let (loss, gradient) = self.input.of(input);
+                let weight = self.class_weight(class) * self.weights.sample_weight(row);
+                let upstream = self.weights.scale * self.weights.upstream_of(row);
+                let none = weight == 0.0;
+                let loss = if none { 0.0 } else { weight * loss };
+                let gradient = if none { 0.0 } else { weight * upstream * gradient };
+                (self.place(row, class, gradient_stride), loss, gradient)
+            });
+            buffers.clear(self.place(row, 0, gradient_stride), classes, inner);
+            let loss = picked.map_or(0.0, |(at, loss, gradient)| {
+                buffers.put(at, F::from_f64(gradient));
+                loss
+            });
+            outputs.put_row(row, loss, 0.0, 0);
+            sum += loss;
         }
         sum
     }

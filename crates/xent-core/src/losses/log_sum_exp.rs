@@ -1,8 +1,9 @@
 //! The log-sum-exp of a batch of rows.
 
 use super::rows::Outputs;
-use super::softmax::{Job, SoftmaxTargets};
+use super::softmax::Job;
 use crate::batch::{Batch, Join, LEAF};
+use crate::element::{Element, Float};
 use crate::error::{Error, check_length};
 use crate::kernel::cells::Cells;
 use crate::kernel::lanes;
@@ -19,30 +20,32 @@ use crate::shape::Shape;
 /// ```
 /// use xent_core::{Batch, Level, LogSumExpBatch, Shape};
 ///
-/// let x = [0.0, 0.0, 1000.0, 1000.0];
+/// let x = [0.0, 0.0, 1000.0, 1000.0_f32];
 /// let mut out = [0.0; 2];
 /// LogSumExpBatch::new(&x, Shape::rows(2, 2)?, &mut out)?.run(Level::detect());
 /// assert_eq!(out[1], 1000.0 + core::f32::consts::LN_2);
 /// # Ok::<(), xent_core::Error>(())
 /// ```
 #[derive(Debug)]
-pub struct LogSumExpBatch<'a> {
-    logits: &'a [f32],
-    shape: Shape,
-    out: &'a mut [f32],
+pub struct LogSumExpBatch<'a, E: Element = f32> {
+    pub(super) logits: &'a [E],
+    pub(super) shape: Shape,
+    pub(super) out: &'a mut [E::Float],
 }
 
-impl<'a> LogSumExpBatch<'a> {
+impl<'a, E: Element> LogSumExpBatch<'a, E> {
     /// Rows, and a place for each of them. Running the batch returns the sum of what it writes.
     ///
     /// # Errors
     /// [`Error::Length`] if there are not as many logits and places as the shape has.
-    pub fn new(logits: &'a [f32], shape: Shape, out: &'a mut [f32]) -> Result<Self, Error> {
+    pub fn new(logits: &'a [E], shape: Shape, out: &'a mut [E::Float]) -> Result<Self, Error> {
         shape.check(logits.len())?;
         check_length("log-sum-exp", shape.row_count(), out.len())?;
         Ok(Self { logits, shape, out })
     }
+}
 
+impl<F: Float> LogSumExpBatch<'_, F> {
     fn by_rows(&mut self, rows: Rows<'_>) {
         let Shape { classes, logits_stride, .. } = self.shape;
         for (row, place) in self.out.iter_mut().enumerate() {
@@ -51,19 +54,19 @@ impl<'a> LogSumExpBatch<'a> {
         }
     }
 
-    fn run_on(mut self, level: Level, join: Option<&dyn Join>) -> f64 {
+    pub(crate) fn run_on(mut self, level: Level, join: Option<&dyn Join>) -> f64 {
         if self.shape.inner != 1 || self.shape.classes <= lanes::CLASSES {
-            let job = Job::new(self.shape, SoftmaxTargets::Dense(&[]));
+            let job = Job::without_targets(self.shape);
             let outputs = Outputs { log_sum_exp: &mut *self.out, ..Outputs::default() };
             job.run(level, None, Cells::loss(self.logits), outputs);
         } else {
             self.by_rows(Rows { level, join });
         }
-        self.out.iter().map(|&value| f64::from(value)).sum()
+        self.out.iter().map(|value| value.to_f64()).sum()
     }
 }
 
-impl Batch for LogSumExpBatch<'_> {
+impl<E: Element> Batch for LogSumExpBatch<'_, E> {
     fn parts(&self) -> usize {
         self.shape.outer
     }
@@ -83,7 +86,7 @@ impl Batch for LogSumExpBatch<'_> {
     }
 
     fn run_leaf(self, level: Level) -> f64 {
-        self.run_on(level, None)
+        E::log_sum_exp(self, level, None)
     }
 
     fn pieces_per_leaf(&self) -> usize {
@@ -92,6 +95,6 @@ impl Batch for LogSumExpBatch<'_> {
 
     fn run_leaf_in_pieces(self, level: Level, join: &dyn Join) -> f64 {
         let join = (self.pieces_per_leaf() > 1).then_some(join);
-        self.run_on(level, join)
+        E::log_sum_exp(self, level, join)
     }
 }

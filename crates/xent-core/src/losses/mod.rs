@@ -1,6 +1,7 @@
 //! The fused losses, as batches.
 
 mod by_lanes;
+mod converted;
 mod likelihood;
 mod log_sum_exp;
 mod odd_row;
@@ -8,6 +9,7 @@ mod partial_row;
 mod rows;
 mod sigmoid;
 mod softmax;
+mod window;
 
 pub use likelihood::{LikelihoodBatch, LikelihoodInput};
 pub use log_sum_exp::LogSumExpBatch;
@@ -15,3 +17,4 @@ pub use partial_row::PartialRow;
 pub use rows::{Outputs, RowWeights, Tally};
 pub use sigmoid::{SigmoidBatch, SigmoidInput, SigmoidOptions, SigmoidTargets};
 pub use softmax::{MultiLabel, SoftmaxBatch, SoftmaxOptions, SoftmaxTargets};
+pub use window::{Opened, Window};

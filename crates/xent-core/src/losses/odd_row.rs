@@ -1,28 +1,29 @@
 //! The rows whose gradient does not come from the kernels.
 
 use super::rows::Outputs;
-use super::softmax::{Job, Plan, SoftmaxTargets, State};
+use super::softmax::{Job, Plan, SoftmaxTargets, State, rounded};
+use crate::element::Float;
 use crate::kernel::cells::Cells;
 use crate::math::scalar;
 
 /// What is seen of a row before any arithmetic.
 #[derive(Clone, Copy)]
 struct Extremes {
-    max: f32,
+    max: f64,
     argmax: usize,
     infinite: usize,
     any_nan: bool,
 }
 
 impl Extremes {
-    fn of(logits: impl Iterator<Item = f32>) -> Self {
-        let mut seen = Self { max: f32::NEG_INFINITY, argmax: 0, infinite: 0, any_nan: false };
+    fn of(logits: impl Iterator<Item = f64>) -> Self {
+        let mut seen = Self { max: f64::NEG_INFINITY, argmax: 0, infinite: 0, any_nan: false };
         for (class, x) in logits.enumerate() {
             if x > seen.max {
                 seen.max = x;
                 seen.argmax = class;
             }
-            seen.infinite += usize::from(x == f32::INFINITY);
+            seen.infinite += usize::from(x == f64::INFINITY);
             seen.any_nan |= x.is_nan();
         }
         seen
@@ -30,45 +31,82 @@ impl Extremes {
 
     /// With NaN, with several `+inf`, or with no finite logit at all nothing is defined.
     fn undefined(&self) -> bool {
-        self.any_nan || self.infinite > 1 || self.max == f32::NEG_INFINITY
+        self.any_nan || self.infinite > 1 || self.max == f64::NEG_INFINITY
     }
 
     fn log_sum_exp(&self) -> f64 {
-        if self.any_nan { f64::NAN } else { f64::from(self.max) }
+        if self.any_nan { f64::NAN } else { self.max }
     }
 }
 
-impl Job<'_> {
+/// A row, class by class.
+pub(super) trait OddRow<F> {
+    fn logit(&self, class: usize) -> f64;
+
+    /// Puts the gradient of a class.
+    fn put(&mut self, class: usize, gradient: F);
+}
+
+impl<F: Float, const MODE: u8> OddRow<F> for Cells<'_, F, MODE> {
+    fn logit(&self, class: usize) -> f64 {
+        number(self.logits().get(class))
+    }
+
+    fn put(&mut self, class: usize, gradient: F) {
+        self.put_one(class, gradient);
+    }
+}
+
+/// A row whose classes are not neighbours: the first of them, and how far it is to the next.
+pub(super) struct Column<'c, R> {
+    pub(super) cells: &'c mut R,
+    pub(super) first: usize,
+    pub(super) step: usize,
+}
+
+impl<F, R: OddRow<F>> OddRow<F> for Column<'_, R> {
+    fn logit(&self, class: usize) -> f64 {
+        self.cells.logit(self.first + class * self.step)
+    }
+
+    fn put(&mut self, class: usize, gradient: F) {
+        self.cells.put(self.first + class * self.step, gradient);
+    }
+}
+
+/// NaN where there is none.
+fn number<F: Float>(logit: Option<&F>) -> f64 {
+    logit.map_or(f64::NAN, |logit| logit.to_f64())
+}
+
+impl<F: Float> Job<'_, F> {
     /// A row that no kernel has settled.
     #[cold]
     #[inline(never)]
-    pub(super) fn unsettled_row<const MODE: u8>(
+    pub(super) fn unsettled_row(
         &self,
         row: usize,
         plan: &Plan,
-        cells: &mut Cells<'_, MODE>,
-        outputs: &mut Outputs<'_>,
-        place: impl Fn(usize) -> usize,
+        cells: &mut impl OddRow<F>,
+        outputs: &mut Outputs<'_, F>,
     ) -> f64 {
         match plan.state {
-            State::Live => self.odd_row(row, plan, cells, outputs, place),
-            State::Ignored | State::Empty => self.skipped_row(row, plan, cells, outputs, place),
+            State::Live => self.odd_row(row, plan, cells, outputs),
+            State::Ignored | State::Empty => self.skipped_row(row, plan, cells, outputs),
         }
     }
 
     /// A row without a part in the batch: its loss and gradient are nothing, or NaN where it should
     /// have had a target. What does not depend on its target is there all the same.
-    fn skipped_row<const MODE: u8>(
+    fn skipped_row(
         &self,
         row: usize,
         plan: &Plan,
-        cells: &mut Cells<'_, MODE>,
-        outputs: &mut Outputs<'_>,
-        place: impl Fn(usize) -> usize,
+        cells: &mut impl OddRow<F>,
+        outputs: &mut Outputs<'_, F>,
     ) -> f64 {
         let classes = 0..self.shape.classes;
-        let logits = cells.logits();
-        let logit = |class| logits.get(place(class)).copied().unwrap_or(f32::NAN);
+        let logit = |class| cells.logit(class);
         let x = Extremes::of(classes.clone().map(logit));
         let max = self.capped(x.max).0 * self.unit();
         let exp = |class| scalar::exp(self.capped(logit(class)).0 * self.unit() - max);
@@ -79,43 +117,41 @@ impl Job<'_> {
             x.log_sum_exp()
         };
         let nan = plan.state == State::Empty && self.options.empty_is_nan;
-        let value = if nan { f32::NAN } else { 0.0 };
+        let value = if nan { f64::NAN } else { 0.0 };
         for class in classes {
-            cells.put_one(place(class), value);
-            let floor = outputs.convention.floor() as f32;
+            cells.put(class, F::from_f64(value));
+            let floor = outputs.convention.floor();
             outputs.put_hessian(&self.shape, row, class, if nan { value } else { floor });
         }
-        outputs.put_row(row, f64::from(value), log_sum_exp, x.argmax);
-        f64::from(value)
+        outputs.put_row(row, value, log_sum_exp, x.argmax);
+        value
     }
 
     /// A row whose largest logit is not finite, or the teacher's: in the limit, a single `+inf` has
     /// all of the probability.
-    fn odd_row<const MODE: u8>(
+    fn odd_row(
         &self,
         row: usize,
         plan: &Plan,
-        cells: &mut Cells<'_, MODE>,
-        outputs: &mut Outputs<'_>,
-        place: impl Fn(usize) -> usize,
+        cells: &mut impl OddRow<F>,
+        outputs: &mut Outputs<'_, F>,
     ) -> f64 {
         let classes = 0..self.shape.classes;
-        let logits = cells.logits();
-        let logit = |class| logits.get(place(class)).copied().unwrap_or(f32::NAN);
+        let logit = |class| cells.logit(class);
         let x = Extremes::of(classes.clone().map(logit));
         let teacher = match self.targets {
             SoftmaxTargets::Teacher(logits, _) => {
                 let at = |class| logits.get(self.shape.place(row, class));
-                Some(Extremes::of(classes.clone().map(|c| at(c).copied().unwrap_or(f32::NAN))))
+                Some(Extremes::of(classes.clone().map(|c| number(at(c)))))
             }
             _ => None,
         };
         let undefined = x.undefined() || teacher.is_some_and(|teacher| teacher.undefined());
-        let certain = x.max == f32::INFINITY;
+        let certain = x.max == f64::INFINITY;
         let unit = self.unit();
 
         // Probabilities of a finite row, whose teacher is certain.
-        let exp = |x_c: f32| scalar::exp((f64::from(x_c) - f64::from(x.max)) * unit);
+        let exp = |x_c: f64| scalar::exp((x_c - x.max) * unit);
         let is_other = |class: &usize| *class != x.argmax;
         let others: f64 = if certain {
             0.0
@@ -133,10 +169,10 @@ impl Job<'_> {
             (if rest == 0.0 { 0.0 } else { f64::INFINITY }, f64::INFINITY)
         } else {
             let target = teacher.map_or(0, |teacher| teacher.argmax);
-            let distance = (f64::from(x.max) - f64::from(logit(target))) * unit;
+            let distance = (x.max - logit(target)) * unit;
             let ln_sum = scalar::log1p(others);
             let loss = if all == 0.0 { 0.0 } else { all * (ln_sum + distance) };
-            (loss, f64::from(x.max) * unit + ln_sum)
+            (loss, x.max * unit + ln_sum)
         };
         let mut extra = 0.0;
         if self.options.z_loss != 0.0 {
@@ -147,7 +183,7 @@ impl Job<'_> {
 
         for class in classes {
             // Read before the gradient takes its place.
-            let x_c = cells.logits().get(place(class)).copied().unwrap_or(f32::NAN);
+            let x_c = cells.logit(class);
             let is_max = class == x.argmax;
             let (p, not_p) = match (undefined, certain, is_max) {
                 (true, _, _) => (f64::NAN, f64::NAN),
@@ -166,10 +202,10 @@ impl Job<'_> {
                 all * p - q(class)
             };
             let g = plan.factors.gradient * g * self.capped(x_c).1;
-            cells.put_one(place(class), g as f32);
+            cells.put(class, F::from_f64(g));
             let weight = plan.factors.gradient * all;
             let curvature = outputs.convention.softmax(weight, self.shape.classes);
-            outputs.put_hessian(&self.shape, row, class, curvature.of(p, not_p) as f32);
+            outputs.put_hessian(&self.shape, row, class, curvature.of(p, not_p));
         }
         outputs.put_row(row, loss, log_sum_exp, x.argmax);
         loss
@@ -177,29 +213,29 @@ impl Job<'_> {
 
     /// `q` of one class in f64: dense targets, smoothing and label, or the teacher's share.
     fn odd_weight(&self, row: usize, plan: &Plan, class: usize, teacher: Option<Extremes>) -> f64 {
-        let dense = |class| self.dense().get(self.shape.place(row, class)).copied();
+        let dense = |class| self.dense().get(self.shape.place(row, class)).map(|t| t.to_f64());
         if let Some(teacher) = teacher {
             let exp = |class: usize| {
-                let t = dense(class).unwrap_or(f32::NAN);
+                let t = dense(class).unwrap_or(f64::NAN);
                 if t == teacher.max {
                     1.0
-                } else if teacher.max == f32::INFINITY {
+                } else if teacher.max == f64::INFINITY {
                     0.0
                 } else {
-                    scalar::exp((f64::from(t) - f64::from(teacher.max)) * self.unit())
+                    scalar::exp((t - teacher.max) * self.unit())
                 }
             };
             let sum: f64 = (0..self.shape.classes).map(exp).sum();
             return exp(class) / sum * self.class_weight(class);
         }
-        let dense = dense(class).map_or(0.0, |t| f64::from(t) * plan.keep);
+        let dense = dense(class).map_or(0.0, |t| t * plan.keep);
         let spike = if plan.label == Some(class) { plan.spike } else { 0.0 };
         (dense + self.even()) * self.class_weight(class) + spike
     }
 
     /// A logit under the soft cap, and the derivative; an infinite one is not capped.
-    fn capped(&self, x: f32) -> (f64, f64) {
-        let (x, cap) = (f64::from(x), f64::from(self.options.soft_cap));
+    fn capped(&self, x: f64) -> (f64, f64) {
+        let cap = rounded::<F>(self.options.soft_cap);
         if cap == 0.0 || x.is_infinite() {
             return (x, 1.0);
         }
@@ -207,10 +243,10 @@ impl Job<'_> {
         (cap * value, derivative)
     }
 
-    /// One over the temperature.
-    fn unit(&self) -> f64 {
+    /// One over the temperature, as exact as the logits are.
+    pub(super) fn unit(&self) -> f64 {
         match self.targets {
-            SoftmaxTargets::Teacher(_, temperature) => 1.0 / f64::from(temperature),
+            SoftmaxTargets::Teacher(_, temperature) => rounded::<F>(1.0 / temperature),
             _ => 1.0,
         }
     }

@@ -2,14 +2,15 @@
 
 use core::ops::Range;
 
+use super::converted::{Converted, put_row};
 use crate::buffers::Buffers;
+use crate::element::{Compute, Element, Float};
 use crate::error::{Error, check_length};
 use crate::hessian::Hessian;
-use crate::kernel::cells::{ADD, Cells, WRITE};
 use crate::kernel::coefficients::{Factors, Terms};
 use crate::kernel::logit_map::Identity;
 use crate::kernel::row_sums::RowSums;
-use crate::kernel::softmax::{Place, Settled, tile_sums};
+use crate::kernel::softmax::{RowSource, Settled, tile_sums};
 use crate::kernel::sum::TILE;
 use crate::kernel::targets::{Label, NoTargets, Spike, Targets};
 use crate::kernel::tile_tree::TileTree;
@@ -56,7 +57,7 @@ pub struct PartialRow {
     end: usize,
     label: Option<usize>,
     /// Where the label is one of the classes.
-    label_logit: Option<f32>,
+    label_logit: Option<f64>,
     tree: TileTree,
     /// In tiles that the tree takes for masked.
     infinite: usize,
@@ -82,9 +83,9 @@ impl PartialRow {
     /// # Errors
     /// [`Error::Option`] if `first` is not a multiple of [`TILE`](Self::TILE); [`Error::ZeroClasses`]
     /// without logits; [`Error::TooLarge`] past class 2^44, or past what `usize` can count.
-    pub fn new(
+    pub fn new<E: Element>(
         level: Level,
-        logits: &[f32],
+        logits: &[E],
         first: usize,
         label: Option<usize>,
     ) -> Result<Self, Error> {
@@ -107,7 +108,7 @@ impl PartialRow {
             first,
             end,
             label,
-            label_logit: label_logit.copied(),
+            label_logit: label_logit.map(|x| x.to_float().to_f64()),
             tree,
             infinite: 0,
             any_nan: false,
@@ -164,7 +165,7 @@ impl PartialRow {
         Some(match self.sums() {
             Ok(sums) => settle(level, sums, label, logit, 1.0).result().loss,
             Err(Odd::Undefined) => f64::NAN,
-            Err(Odd::Certain) if logit == f32::INFINITY => 0.0,
+            Err(Odd::Certain) if logit == f64::INFINITY => 0.0,
             Err(Odd::Certain) => f64::INFINITY,
         })
     }
@@ -175,10 +176,10 @@ impl PartialRow {
     /// # Errors
     /// [`Error::Length`] if there are other numbers of logits and of gradients, or classes past the
     /// end of the row; [`Error::Option`] without a label among the row's classes.
-    pub fn gradient(
+    pub fn gradient<E: Element>(
         &self,
         level: Level,
-        buffers: Buffers<'_>,
+        mut buffers: Buffers<'_, E>,
         first: usize,
         scale: f64,
     ) -> Result<(), Error> {
@@ -192,15 +193,26 @@ impl PartialRow {
             let reason = "a gradient needs a label among the classes of the row";
             return Err(Error::Option { option: "parts of a row", reason });
         };
-        let of = match self.sums() {
-            Ok(sums) => Ok(settle(level, sums, label, logit, scale)),
-            Err(odd) => Err((odd, label, logit, scale)),
+        let odd = match self.sums() {
+            Ok(sums) => {
+                let settled = settle(level, sums, label, E::Float::from_f64(logit), scale);
+                let curvature = Hessian::default().softmax(0.0, 2);
+                put_row(level, &settled, &mut buffers, first, (&mut [], curvature));
+                return Ok(());
+            }
+            Err(odd) => odd,
         };
-        match buffers {
-            Buffers::Loss(_) => {}
-            Buffers::Gradient(x, g) => put(level, Cells::<WRITE>::beside(x, g), first, of),
-            Buffers::InPlace(x) => put(level, Cells::<WRITE>::in_place(x), first, of),
-            Buffers::Accumulate(x, g) => put(level, Cells::<ADD>::beside(x, g), first, of),
+        // The limits.
+        for at in 0..length {
+            let x = buffers.logits().get(at).map_or(f64::NAN, |x| x.to_float().to_f64());
+            let g = match odd {
+                Odd::Undefined => f64::NAN,
+                Odd::Certain if logit == f64::INFINITY => 0.0,
+                Odd::Certain if x == f64::INFINITY => 1.0,
+                Odd::Certain if first + at == label => -1.0,
+                Odd::Certain => 0.0,
+            };
+            buffers.put(at, E::Float::from_f64(scale * g));
         }
         Ok(())
     }
@@ -217,21 +229,27 @@ impl PartialRow {
     /// Whether there is NaN, seen or summed up.
     fn has_nan(&self) -> bool {
         self.any_nan
-            || self.label_logit.is_some_and(f32::is_nan)
+            || self.label_logit.is_some_and(f64::is_nan)
             || self.tree.total().is_some_and(|sums| sums.max.is_finite() && sums.sum().is_nan())
     }
 
     /// With the sums of its tiles.
-    fn filled<T: Targets>(mut self, level: Level, logits: &[f32], targets: T) -> Self {
-        for (index, tile) in logits.chunks(TILE).enumerate() {
-            let first = self.first + index * TILE;
-            let sums = tile_sums(level, tile, first, targets, Identity).unwrap_or_else(|| {
-                self.infinite += tile.iter().filter(|x| **x == f32::INFINITY).count();
+    fn filled<E: Element, T: Targets<E::Float>>(
+        mut self,
+        level: Level,
+        logits: &[E],
+        targets: T,
+    ) -> Self {
+        let first = self.first;
+        Converted::row(logits).tiles(level, &mut |at, tile| {
+            let sums = tile_sums(level, tile, first + at, targets, Identity).unwrap_or_else(|| {
+                self.infinite += tile.iter().filter(|x| **x == E::Float::INFINITY).count();
                 self.any_nan |= tile.iter().any(|x| x.is_nan());
-                RowSums::masked(tile.len(), first, targets, 1.0)
+                RowSums::masked(tile.len(), first + at, targets, 1.0)
             });
             self.tree.push(sums);
-        }
+            true
+        });
         self
     }
 }
@@ -240,42 +258,14 @@ fn label_of(class: usize) -> Label {
     Label(Some(Spike { class, weight: 1.0 }))
 }
 
-fn settle(
+fn settle<F: Float>(
     level: Level,
     sums: RowSums,
     label: usize,
-    logit: f32,
+    logit: F,
     scale: f64,
-) -> Settled<Label, Identity> {
+) -> Settled<F, Label, Identity> {
     let of = (label_of(label), Identity, Terms { gamma: 0.0, z_loss: 0.0 });
     let factors = Factors { loss: 1.0, gradient: scale };
     Settled::new(level, of, sums, Some(logit), factors)
-}
-
-/// The gradient of some classes; of a row that the equation does not settle, the limits.
-fn put<const MODE: u8>(
-    level: Level,
-    mut cells: Cells<'_, MODE>,
-    first: usize,
-    of: Result<Settled<Label, Identity>, (Odd, usize, f32, f64)>,
-) {
-    let (odd, label, logit, scale) = match of {
-        Ok(settled) => {
-            let curvature = Hessian::default().softmax(0.0, 2);
-            let place = Place { cells, hessian: &mut [], curvature };
-            return settled.put(level, place, first, false, false);
-        }
-        Err(odd) => odd,
-    };
-    for at in 0..cells.len() {
-        let x = cells.logits().get(at).copied().unwrap_or(f32::NAN);
-        let g = match odd {
-            Odd::Undefined => f64::NAN,
-            Odd::Certain if logit == f32::INFINITY => 0.0,
-            Odd::Certain if x == f32::INFINITY => 1.0,
-            Odd::Certain if first + at == label => -1.0,
-            Odd::Certain => 0.0,
-        };
-        cells.put_one(at, (scale * g) as f32);
-    }
 }

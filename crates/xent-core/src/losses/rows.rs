@@ -1,29 +1,32 @@
 //! What every loss has for each of its rows: factors that go in and results that come out.
 
+use core::ops::Range;
+
+use crate::element::Float;
 use crate::error::{Error, check_length};
 use crate::hessian::Hessian;
 use crate::shape::Shape;
 
 /// The factors of a batch and of its rows.
 #[derive(Clone, Copy, Debug)]
-pub struct RowWeights<'a> {
+pub struct RowWeights<'a, F = f32> {
     /// What gradient and Hessian (not the loss) are multiplied with: one over the number of rows for
     /// a mean, times the gradient of whatever the loss is a part of.
     pub scale: f64,
     /// A weight for the loss of each row; empty for ones.
-    pub sample_weights: &'a [f32],
+    pub sample_weights: &'a [F],
     /// The gradient of what follows by the loss of each row, which multiplies the row's gradient and
     /// Hessian but not its loss; empty for ones.
-    pub upstream: &'a [f32],
+    pub upstream: &'a [F],
 }
 
-impl Default for RowWeights<'_> {
+impl<F> Default for RowWeights<'_, F> {
     fn default() -> Self {
         Self { scale: 1.0, sample_weights: &[], upstream: &[] }
     }
 }
 
-impl RowWeights<'_> {
+impl<F: Float> RowWeights<'_, F> {
     pub(crate) fn check(&self, rows: usize, losses: usize) -> Result<(), Error> {
         check_optional("sample weights", rows, self.sample_weights.len())?;
         check_optional("upstream gradient", losses, self.upstream.len())
@@ -37,33 +40,42 @@ impl RowWeights<'_> {
         )
     }
 
+    /// Those of some rows, each with one loss.
+    pub(crate) fn part(self, rows: Range<usize>) -> Self {
+        Self {
+            sample_weights: self.sample_weights.get(rows.clone()).unwrap_or(&[]),
+            upstream: self.upstream.get(rows).unwrap_or(&[]),
+            ..self
+        }
+    }
+
     pub(crate) fn sample_weight(&self, row: usize) -> f64 {
-        self.sample_weights.get(row).map_or(1.0, |&weight| f64::from(weight))
+        self.sample_weights.get(row).map_or(1.0, |weight| weight.to_f64())
     }
 
     pub(crate) fn upstream_of(&self, loss: usize) -> f64 {
-        self.upstream.get(loss).map_or(1.0, |&upstream| f64::from(upstream))
+        self.upstream.get(loss).map_or(1.0, |upstream| upstream.to_f64())
     }
 }
 
 /// Slices for what is known of each row beside its gradient; those that are empty are not wanted.
 #[derive(Debug, Default)]
-pub struct Outputs<'a> {
+pub struct Outputs<'a, F = f32> {
     /// The loss of each row; for the sigmoid losses, of each element (unless it is a mean over the
     /// classes).
-    pub losses: &'a mut [f32],
+    pub losses: &'a mut [F],
     /// The log-sum-exp of each row. Softmax only.
-    pub log_sum_exp: &'a mut [f32],
+    pub log_sum_exp: &'a mut [F],
     /// The class of the largest logit of each row, the first of equals. Softmax only. Zero where
     /// there is none.
     pub predicted: &'a mut [u32],
     /// The diagonal of the Hessian, where the logits are (without a stride).
-    pub hessian: &'a mut [f32],
+    pub hessian: &'a mut [F],
     /// What that is.
     pub convention: Hessian,
 }
 
-impl Outputs<'_> {
+impl<F: Float> Outputs<'_, F> {
     /// Checks the lengths of those that are wanted.
     pub(crate) fn check(&self, losses: usize, rows: usize, elements: usize) -> Result<(), Error> {
         check_optional("losses", losses, self.losses.len())?;
@@ -84,13 +96,24 @@ impl Outputs<'_> {
         )
     }
 
-    pub(crate) fn put_hessian(&mut self, shape: &Shape, row: usize, class: usize, value: f32) {
-        put(self.hessian, shape.place(row, class), value);
+    /// Those of some rows, and the second derivatives in some places.
+    pub(crate) fn part(&mut self, rows: Range<usize>, elements: Range<usize>) -> Outputs<'_, F> {
+        Outputs {
+            losses: self.losses.get_mut(rows.clone()).unwrap_or(&mut []),
+            log_sum_exp: self.log_sum_exp.get_mut(rows.clone()).unwrap_or(&mut []),
+            predicted: self.predicted.get_mut(rows).unwrap_or(&mut []),
+            hessian: self.hessian.get_mut(elements).unwrap_or(&mut []),
+            convention: self.convention,
+        }
+    }
+
+    pub(crate) fn put_hessian(&mut self, shape: &Shape, row: usize, class: usize, value: f64) {
+        put(self.hessian, shape.place(row, class), F::from_f64(value));
     }
 
     pub(crate) fn put_row(&mut self, row: usize, loss: f64, log_sum_exp: f64, predicted: usize) {
-        put(self.losses, row, loss as f32);
-        put(self.log_sum_exp, row, log_sum_exp as f32);
+        put(self.losses, row, F::from_f64(loss));
+        put(self.log_sum_exp, row, F::from_f64(log_sum_exp));
         put(self.predicted, row, u32::try_from(predicted).unwrap_or_default());
     }
 }

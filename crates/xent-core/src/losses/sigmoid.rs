@@ -1,12 +1,14 @@
 //! The losses of independent elements: one logit or probability and one target each.
 
 use super::rows::{Outputs, RowWeights, Tally};
+use super::softmax::rounded;
+use super::window::{Opened, Window};
 use crate::batch::{Batch, LEAF};
 use crate::buffers::{Buffers, Labels};
 use crate::dispatch::Kernel;
+use crate::element::{Compute, Element, Float};
 use crate::error::{Error, check_length};
-use crate::hessian::Hessian;
-use crate::kernel::cells::{ADD, Cells, WRITE};
+use crate::kernel::cells::Cells;
 use crate::kernel::elements::{ElementLoss, Elements, Inputs, Logistic, Sigmoid, SigmoidFocal};
 use crate::kernel::sum::{StripedSum, TILE};
 use crate::level::Level;
@@ -16,9 +18,9 @@ use crate::simd::{PANEL, Simd};
 /// Which classes a row belongs to.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
-pub enum SigmoidTargets<'a> {
+pub enum SigmoidTargets<'a, F = f32> {
     /// A number in [0, 1] for every element, where the inputs are (without a stride).
-    Dense(&'a [f32]),
+    Dense(&'a [F]),
     /// Zero or one for every element, as integers.
     MultiHot(Labels<'a>),
     /// The classes that each row belongs to: those of row `r` are `classes[offsets[r]..offsets[r +
@@ -44,11 +46,11 @@ pub enum SigmoidInput {
 
 /// What a sigmoid loss has beyond the plain cross-entropy. The default is nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct SigmoidOptions<'a> {
+pub struct SigmoidOptions<'a, F = f32> {
     /// A non-negative weight for the elements of each class; empty for ones.
-    pub class_weights: &'a [f32],
+    pub class_weights: &'a [F],
     /// A non-negative weight for the positive part of the loss of each class; empty for ones.
-    pub pos_weight: &'a [f32],
+    pub pos_weight: &'a [F],
     /// `ε` in [0, 1]: the target becomes `(1 - ε) y + ε / 2` (Keras).
     pub label_smoothing: f64,
     /// Elements with this target have no loss and a gradient of zero. Multi-hot targets only.
@@ -56,7 +58,7 @@ pub struct SigmoidOptions<'a> {
     /// `γ >= 0` of the focal loss (T. Lin et al., "Focal loss for dense object detection", 2017).
     pub focal_gamma: f64,
     /// `α` in [0, 1] of the focal loss: the share of the positives.
-    pub focal_alpha: Option<f32>,
+    pub focal_alpha: Option<f64>,
     /// Whether each row has one loss, the mean over its classes (PyTorch's
     /// `multilabel_soft_margin_loss`), instead of one for each element.
     pub mean_over_classes: bool,
@@ -64,7 +66,7 @@ pub struct SigmoidOptions<'a> {
     pub input: SigmoidInput,
 }
 
-impl SigmoidOptions<'_> {
+impl<F: Float> SigmoidOptions<'_, F> {
     /// Checks what can be checked without a batch.
     ///
     /// # Errors
@@ -74,7 +76,7 @@ impl SigmoidOptions<'_> {
         for (option, weights) in
             [("class weights", self.class_weights), ("pos weight", self.pos_weight)]
         {
-            if !weights.iter().all(|w| w.is_finite() && *w >= 0.0) {
+            if !weights.iter().all(|w| w.is_finite() && w.to_f64() >= 0.0) {
                 return refused(option, "expected finite numbers, none below zero");
             }
         }
@@ -116,27 +118,27 @@ impl SigmoidOptions<'_> {
 /// # Ok::<(), xent_core::Error>(())
 /// ```
 #[derive(Debug)]
-pub struct SigmoidBatch<'a> {
-    buffers: Buffers<'a>,
-    job: Job<'a>,
-    outputs: Outputs<'a>,
+pub struct SigmoidBatch<'a, E: Element = f32> {
+    pub(super) buffers: Buffers<'a, E>,
+    pub(super) job: Job<'a, E::Float>,
+    pub(super) outputs: Outputs<'a, E::Float>,
 }
 
 /// A batch without what is written.
 #[derive(Clone, Copy, Debug)]
-struct Job<'a> {
-    shape: Shape,
-    targets: SigmoidTargets<'a>,
-    options: SigmoidOptions<'a>,
-    weights: RowWeights<'a>,
+pub(super) struct Job<'a, F> {
+    pub(super) shape: Shape,
+    targets: SigmoidTargets<'a, F>,
+    options: SigmoidOptions<'a, F>,
+    weights: RowWeights<'a, F>,
 }
 
-impl<'a> SigmoidBatch<'a> {
+impl<'a, E: Element> SigmoidBatch<'a, E> {
     /// The plain loss of logits. Checks all lengths; nothing can go wrong afterwards.
     ///
     /// # Errors
     /// [`Error::Length`].
-    pub fn new(buffers: Buffers<'a>, targets: &'a [f32]) -> Result<Self, Error> {
+    pub fn new(buffers: Buffers<'a, E>, targets: &'a [E::Float]) -> Result<Self, Error> {
         let shape = Shape::rows(buffers.len(), 1)?;
         let targets = SigmoidTargets::Dense(targets);
         Self::with_options(buffers, shape, targets, SigmoidOptions::default())
@@ -148,10 +150,10 @@ impl<'a> SigmoidBatch<'a> {
     /// # Errors
     /// [`Error::Option`], [`Error::Length`], [`Error::Label`] or [`Error::Probability`].
     pub fn with_options(
-        buffers: Buffers<'a>,
+        buffers: Buffers<'a, E>,
         shape: Shape,
-        targets: SigmoidTargets<'a>,
-        options: SigmoidOptions<'a>,
+        targets: SigmoidTargets<'a, E::Float>,
+        options: SigmoidOptions<'a, E::Float>,
     ) -> Result<Self, Error> {
         options.check()?;
         if options.ignore_index.is_some() && !matches!(targets, SigmoidTargets::MultiHot(_)) {
@@ -210,7 +212,7 @@ impl<'a> SigmoidBatch<'a> {
     ///
     /// # Errors
     /// [`Error::Length`] if there are some, but not one for each row or loss.
-    pub fn with_weights(mut self, weights: RowWeights<'a>) -> Result<Self, Error> {
+    pub fn with_weights(mut self, weights: RowWeights<'a, E::Float>) -> Result<Self, Error> {
         weights.check(self.job.shape.row_count(), self.job.losses())?;
         self.job.weights = weights;
         Ok(self)
@@ -220,7 +222,7 @@ impl<'a> SigmoidBatch<'a> {
     ///
     /// # Errors
     /// [`Error::Length`] if there is not one place for each loss.
-    pub fn with_losses(mut self, losses: &'a mut [f32]) -> Result<Self, Error> {
+    pub fn with_losses(mut self, losses: &'a mut [E::Float]) -> Result<Self, Error> {
         check_length("losses", self.job.losses(), losses.len())?;
         self.outputs.losses = losses;
         Ok(self)
@@ -231,7 +233,7 @@ impl<'a> SigmoidBatch<'a> {
     /// # Errors
     /// [`Error::Length`] if a slice that is not empty does not have one place for each;
     /// [`Error::Option`] if the loss has no such output.
-    pub fn with_outputs(mut self, outputs: Outputs<'a>) -> Result<Self, Error> {
+    pub fn with_outputs(mut self, outputs: Outputs<'a, E::Float>) -> Result<Self, Error> {
         let refused = |option, reason| Err(Error::Option { option, reason });
         let shape = &self.job.shape;
         outputs.check(self.job.losses(), shape.row_count(), shape.elements())?;
@@ -283,7 +285,7 @@ impl<'a> SigmoidBatch<'a> {
                 }
                 valid += 1;
                 let class_weight =
-                    job.options.class_weights.get(class).map_or(1.0, |&weight| f64::from(weight));
+                    job.options.class_weights.get(class).map_or(1.0, |weight| weight.to_f64());
                 tally.class_weight += class_weight;
                 tally.weight += class_weight * sample_weight;
             }
@@ -295,7 +297,7 @@ impl<'a> SigmoidBatch<'a> {
     }
 }
 
-impl Batch for SigmoidBatch<'_> {
+impl<E: Element> Batch for SigmoidBatch<'_, E> {
     fn parts(&self) -> usize {
         self.job.shape.outer
     }
@@ -345,29 +347,39 @@ impl Batch for SigmoidBatch<'_> {
     }
 
     fn run_leaf(self, level: Level) -> f64 {
-        let Self { buffers, job, outputs } = self;
-        match buffers {
-            Buffers::Loss(x) => job.run(level, Cells::loss(x), outputs),
-            Buffers::Gradient(x, g) => job.run(level, Cells::<WRITE>::beside(x, g), outputs),
-            Buffers::InPlace(x) => job.run(level, Cells::<WRITE>::in_place(x), outputs),
-            Buffers::Accumulate(x, g) => job.run(level, Cells::<ADD>::beside(x, g), outputs),
+        E::sigmoid(self, level)
+    }
+}
+
+impl<E: Element> SigmoidBatch<'_, E> {
+    /// The sum of the losses; `scratch` has room for the logits of a tile if they are to be converted.
+    pub(crate) fn run_on(self, level: Level, scratch: &mut [E::Float]) -> f64 {
+        let SigmoidOptions { focal_gamma, focal_alpha, input, .. } = self.job.options;
+        if input == SigmoidInput::Probabilities {
+            Tiles { level, batch: self, scratch, loss: Logistic }.run()
+        } else if self.job.options.is_focal() {
+            let alpha = focal_alpha.map(rounded::<E::Float>);
+            let loss = SigmoidFocal { gamma: focal_gamma, alpha };
+            Tiles { level, batch: self, scratch, loss }.run()
+        } else {
+            Tiles { level, batch: self, scratch, loss: Sigmoid }.run()
         }
     }
 }
 
-impl Job<'_> {
+impl<F: Float> Job<'_, F> {
     fn losses(&self) -> usize {
         if self.options.mean_over_classes { self.shape.row_count() } else { self.shape.elements() }
     }
 
-    fn check_probabilities(&self, inputs: &[f32]) -> Result<(), Error> {
+    fn check_probabilities<E: Element>(&self, inputs: &[E]) -> Result<(), Error> {
         let Shape { outer, classes, inner, logits_stride, .. } = self.shape;
         let length = classes * inner;
         for part in 0..outer {
             let row = &inputs[part * logits_stride..][..length];
-            let bad = |p: &f32| *p < 0.0 || *p > 1.0;
-            if let Some(at) = row.iter().position(bad) {
-                return Err(Error::Probability { element: part * length + at, value: row[at] });
+            let mut values = row.iter().map(|p| p.to_float().to_f64()).enumerate();
+            if let Some((at, value)) = values.find(|(_, p)| *p < 0.0 || *p > 1.0) {
+                return Err(Error::Probability { element: part * length + at, value });
             }
         }
         Ok(())
@@ -390,25 +402,13 @@ impl Job<'_> {
         (line / classes * inner + position, line % classes)
     }
 
-    fn run<const MODE: u8>(
-        self,
-        level: Level,
-        cells: Cells<'_, MODE>,
-        outputs: Outputs<'_>,
-    ) -> f64 {
-        let SigmoidOptions { focal_gamma, focal_alpha, input, .. } = self.options;
-        if input == SigmoidInput::Probabilities {
-            level.run(Leaf { job: self, cells, outputs, loss: Logistic })
-        } else if self.options.is_focal() {
-            let loss = SigmoidFocal { gamma: focal_gamma, alpha: focal_alpha };
-            level.run(Leaf { job: self, cells, outputs, loss })
-        } else {
-            level.run(Leaf { job: self, cells, outputs, loss: Sigmoid })
-        }
-    }
-
     /// The inputs of the elements from `first` on, in a buffer where they are not at hand.
-    fn inputs<'b>(&'b self, first: usize, count: usize, scratch: &'b mut Scratch) -> Inputs<'b> {
+    fn inputs<'b>(
+        &'b self,
+        first: usize,
+        count: usize,
+        scratch: &'b mut Scratch<F>,
+    ) -> Inputs<'b, F> {
         let Self { targets, options, weights, .. } = self;
         let SigmoidOptions { class_weights, pos_weight, label_smoothing, .. } = *options;
         let elements = first..first + count;
@@ -421,7 +421,7 @@ impl Job<'_> {
             let keep = 1.0 - label_smoothing;
             let even = 0.5 * label_smoothing;
             for (y, element) in scratch.targets.iter_mut().zip(elements.clone()) {
-                *y = (self.target(element) * keep + even) as f32;
+                *y = F::from_f64(self.target(element) * keep + even);
             }
         }
         let weighted = !class_weights.is_empty()
@@ -430,15 +430,15 @@ impl Job<'_> {
         if weighted {
             for (place, element) in scratch.weights.iter_mut().zip(elements.clone()) {
                 let (row, class) = self.row_and_class(element);
-                let class_weight = class_weights.get(class).map_or(1.0, |&w| f64::from(w));
+                let class_weight = class_weights.get(class).map_or(1.0, |w| w.to_f64());
                 let weight = class_weight * weights.sample_weight(row);
-                *place = if self.ignored(element) { 0.0 } else { weight as f32 };
+                *place = F::from_f64(if self.ignored(element) { 0.0 } else { weight });
             }
         }
         if !pos_weight.is_empty() {
             for (place, element) in scratch.positive.iter_mut().zip(elements.clone()) {
                 let (_, class) = self.row_and_class(element);
-                *place = pos_weight.get(class).copied().unwrap_or(1.0);
+                *place = pos_weight.get(class).copied().unwrap_or(F::from_count(1));
             }
         }
         let upstream = if weights.upstream.is_empty() {
@@ -446,7 +446,7 @@ impl Job<'_> {
         } else if options.mean_over_classes {
             for (place, element) in scratch.upstream.iter_mut().zip(elements) {
                 let (row, _) = self.row_and_class(element);
-                *place = weights.upstream_of(row) as f32;
+                *place = F::from_f64(weights.upstream_of(row));
             }
             &scratch.upstream[..count]
         } else {
@@ -462,7 +462,7 @@ impl Job<'_> {
 
     fn target(&self, element: usize) -> f64 {
         match self.targets {
-            SigmoidTargets::Dense(values) => values.get(element).map_or(0.0, |&y| f64::from(y)),
+            SigmoidTargets::Dense(values) => values.get(element).map_or(0.0, |y| y.to_f64()),
             SigmoidTargets::MultiHot(labels) => {
                 if labels.get(element) == Some(1) {
                     1.0
@@ -481,129 +481,124 @@ impl Job<'_> {
 }
 
 /// Room for what the elements of a panel are compared with.
-struct Scratch {
-    targets: [f32; PANEL],
-    weights: [f32; PANEL],
-    positive: [f32; PANEL],
-    upstream: [f32; PANEL],
+struct Scratch<F> {
+    targets: [F; PANEL],
+    weights: [F; PANEL],
+    positive: [F; PANEL],
+    upstream: [F; PANEL],
 }
 
-struct Leaf<'a, 'o, L, const MODE: u8> {
-    job: Job<'a>,
-    cells: Cells<'o, MODE>,
-    outputs: Outputs<'o>,
+/// A batch, tile by tile.
+struct Tiles<'a, 's, E: Element, L> {
+    level: Level,
+    batch: SigmoidBatch<'a, E>,
+    scratch: &'s mut [E::Float],
     loss: L,
 }
 
-impl<L: ElementLoss, const MODE: u8> Kernel for Leaf<'_, '_, L, MODE> {
-    type Output = f64;
-
-    #[inline(always)]
-    fn run<S: Simd>(mut self, simd: S) -> f64 {
-        let Shape { outer, classes, inner, logits_stride, gradient_stride } = self.job.shape;
+impl<'a, E: Element, L: ElementLoss> Tiles<'a, '_, E, L> {
+    fn run(mut self) -> f64 {
+        let Shape { outer, classes, inner, logits_stride, gradient_stride } = self.batch.job.shape;
         let line = classes * inner;
-        if self.job.options.mean_over_classes {
-            return self.row_means(simd);
+        if self.batch.job.options.mean_over_classes {
+            return self.row_means();
         }
         if logits_stride == line && gradient_stride == line {
-            return self.span(simd, 0, 0, 0, outer * line);
+            return self.span(0, [0, 0], outer * line);
         }
         (0..outer)
             .map(|part| {
-                self.span(simd, part * line, part * logits_stride, part * gradient_stride, line)
+                self.span(part * line, [part * logits_stride, part * gradient_stride], line)
             })
             .sum()
     }
-}
 
-impl<'a, L: ElementLoss, const MODE: u8> Leaf<'a, '_, L, MODE> {
     fn elements(&self) -> Elements<L> {
-        let mut scale = self.job.weights.scale;
-        if self.job.options.mean_over_classes {
-            scale /= self.job.shape.classes as f64;
+        let SigmoidBatch { job, outputs, .. } = &self.batch;
+        let mut scale = job.weights.scale;
+        if job.options.mean_over_classes {
+            scale /= job.shape.classes as f64;
         }
-        let convention: Hessian = self.outputs.convention;
-        Elements { loss: self.loss, scale: scale as f32, floor: convention.floor() as f32 }
+        Elements { loss: self.loss, scale, floor: outputs.convention.floor() }
     }
 
     /// The targets, if they are all that the elements are compared with and nothing is wanted but the
     /// gradient and the sum of the losses.
-    fn plain_targets(&self) -> Option<&'a [f32]> {
-        let Job { targets, options, weights, .. } = self.job;
-        let RowWeights { sample_weights, upstream, .. } = weights;
+    fn plain_targets(&self) -> Option<&'a [E::Float]> {
+        let SigmoidBatch { job, outputs, .. } = &self.batch;
+        let RowWeights { sample_weights, upstream, .. } = job.weights;
+        let options = &job.options;
         let factors = [options.class_weights, options.pos_weight, sample_weights, upstream];
         let plain = factors.iter().all(|factors| factors.is_empty())
             && options.label_smoothing == 0.0
-            && self.outputs.losses.is_empty()
-            && self.outputs.hessian.is_empty();
-        match targets {
+            && outputs.losses.is_empty()
+            && outputs.hessian.is_empty();
+        match job.targets {
             SigmoidTargets::Dense(values) if plain => Some(values),
             _ => None,
         }
     }
 
-    /// Neighbouring elements from `first` on, whose inputs and gradients begin where it is said.
-    #[inline(always)]
-    fn span<S: Simd>(
-        &mut self,
-        simd: S,
-        first: usize,
-        x_at: usize,
-        gradient_at: usize,
-        length: usize,
-    ) -> f64 {
-        let elements = self.elements();
-        let mut scratch = Scratch::new();
-        let mut total = 0.0;
-        let mut tile = 0;
+    /// Neighbouring elements from `first` on, whose logits and gradients begin where it is said.
+    fn span(&mut self, first: usize, at: [usize; 2], length: usize) -> f64 {
         let plain = self.plain_targets();
-        while tile < length {
-            let end = length.min(tile + TILE);
-            let mut sum = StripedSum::<S::F32>::new(simd);
-            if let Some(targets) = plain {
-                // The usual loss, in a loop of its own that asks nothing of a panel.
-                let mut cells = self.cells.part(x_at + tile, gradient_at + tile, end - tile);
-                let targets = targets.get(first + tile..first + end).unwrap_or(&[]);
-                for targets in targets.as_chunks::<PANEL>().0 {
-                    let Some(panel) = cells.take_whole::<PANEL>() else { break };
-                    let inputs = Inputs::plain(targets);
-                    let (losses, hessian) = (&mut [], &mut []);
-                    elements
-                        .panel::<_, MODE, true>(simd, panel, &inputs, losses, hessian, &mut sum);
-                    tile += PANEL;
-                }
-            }
-            while tile < end {
-                let count = PANEL.min(end - tile);
-                let here = first + tile..first + tile + count;
-                let inputs = self.job.inputs(here.start, count, &mut scratch);
-                let cells = self.cells.part(x_at + tile, gradient_at + tile, count);
-                let losses = self.outputs.losses.get_mut(here.clone()).unwrap_or(&mut []);
-                let hessian = self.outputs.hessian.get_mut(here).unwrap_or(&mut []);
-                elements.panel::<_, MODE, false>(simd, cells, &inputs, losses, hessian, &mut sum);
-                tile += count;
-            }
-            total += sum.total();
+        let losses = core::mem::take(&mut self.batch.outputs.losses);
+        let mut total = 0.0;
+        for tile in (0..length).step_by(TILE) {
+            let count = TILE.min(length - tile);
+            let here = first + tile..first + tile + count;
+            let losses = losses.get_mut(here.clone()).unwrap_or(&mut []);
+            let plain = plain.and_then(|targets| targets.get(here));
+            total += self.tile(first + tile, at.map(|at| at + tile), count, losses, plain);
         }
+        self.batch.outputs.losses = losses;
         total
     }
 
+    /// At most a tile of elements.
+    fn tile(
+        &mut self,
+        first: usize,
+        at: [usize; 2],
+        count: usize,
+        losses: &mut [E::Float],
+        plain: Option<&[E::Float]>,
+    ) -> f64 {
+        let (level, elements) = (self.level, self.elements());
+        let SigmoidBatch { buffers, job, outputs } = &mut self.batch;
+        let hessian = outputs.hessian.get_mut(first..first + count).unwrap_or(&mut []);
+        let window = Window::of(at, count);
+        let sum = match buffers.open(level, window, self.scratch) {
+            Opened::Loss(cells) => {
+                level.run(Tile { job, cells, first, elements, plain, losses, hessian })
+            }
+            Opened::Write(cells) => {
+                level.run(Tile { job, cells, first, elements, plain, losses, hessian })
+            }
+            Opened::Add(cells) => {
+                level.run(Tile { job, cells, first, elements, plain, losses, hessian })
+            }
+        };
+        buffers.close(level, window, self.scratch);
+        sum
+    }
+
     /// Every row has the mean over its classes.
-    #[inline(always)]
-    fn row_means<S: Simd>(&mut self, simd: S) -> f64 {
-        let Shape { outer, classes, inner, logits_stride, gradient_stride } = self.job.shape;
-        let mut losses = core::mem::take(&mut self.outputs.losses);
+    fn row_means(&mut self) -> f64 {
+        let Shape { outer, classes, inner, logits_stride, gradient_stride } = self.batch.job.shape;
+        let losses = core::mem::take(&mut self.batch.outputs.losses);
+        let mut put = |row: usize, loss: f64| {
+            if let Some(place) = losses.get_mut(row) {
+                *place = E::Float::from_f64(loss);
+            }
+            loss
+        };
         let mut total = 0.0;
         for part in 0..outer {
             let first = part * classes * inner;
-            let (x_at, gradient_at) = (part * logits_stride, part * gradient_stride);
+            let start = [part * logits_stride, part * gradient_stride];
             if inner == 1 {
-                let sum = self.span(simd, first, x_at, gradient_at, classes);
-                let loss = sum / classes as f64;
-                if let Some(place) = losses.get_mut(part) {
-                    *place = loss as f32;
-                }
-                total += loss;
+                total += put(part, self.span(first, start, classes) / classes as f64);
                 continue;
             }
             for position in (0..inner).step_by(PANEL) {
@@ -611,51 +606,73 @@ impl<'a, L: ElementLoss, const MODE: u8> Leaf<'a, '_, L, MODE> {
                 let mut sums = [0.0_f64; PANEL];
                 for class in 0..classes {
                     let at = class * inner + position;
-                    let mut of_class = [0.0; PANEL];
-                    self.panel_of_losses(
-                        simd,
-                        [first, x_at, gradient_at].map(|a| a + at),
-                        &mut of_class[..count],
-                    );
+                    let mut of_class = [E::Float::default(); PANEL];
+                    let of_class = &mut of_class[..count];
+                    self.tile(first + at, start.map(|start| start + at), count, of_class, None);
                     for (sum, loss) in sums.iter_mut().zip(of_class) {
-                        *sum += f64::from(loss);
+                        *sum += loss.to_f64();
                     }
                 }
                 for (row, sum) in sums.iter().enumerate().take(count) {
-                    let loss = sum / classes as f64;
-                    if let Some(place) = losses.get_mut(part * inner + position + row) {
-                        *place = loss as f32;
-                    }
-                    total += loss;
+                    total += put(part * inner + position + row, sum / classes as f64);
                 }
             }
         }
-        self.outputs.losses = core::mem::take(&mut losses);
         total
-    }
-
-    /// The losses of at most a panel of elements.
-    #[inline(always)]
-    fn panel_of_losses<S: Simd>(
-        &mut self,
-        simd: S,
-        [first, x_at, gradient_at]: [usize; 3],
-        losses: &mut [f32],
-    ) {
-        let mut scratch = Scratch::new();
-        let count = losses.len();
-        let elements = self.elements();
-        let inputs = self.job.inputs(first, count, &mut scratch);
-        let cells = self.cells.part(x_at, gradient_at, count);
-        let hessian = self.outputs.hessian.get_mut(first..first + count).unwrap_or(&mut []);
-        let mut sum = StripedSum::<S::F32>::new(simd);
-        elements.panel::<_, MODE, false>(simd, cells, &inputs, losses, hessian, &mut sum);
     }
 }
 
-impl Scratch {
+/// Neighbouring elements, at most a tile: the sum of their losses.
+struct Tile<'t, 'a, F, L, const MODE: u8> {
+    job: &'t Job<'a, F>,
+    cells: Cells<'t, F, MODE>,
+    first: usize,
+    elements: Elements<L>,
+    /// The targets, if nothing else is asked for.
+    plain: Option<&'t [F]>,
+    losses: &'t mut [F],
+    hessian: &'t mut [F],
+}
+
+impl<F: Float, L: ElementLoss, const MODE: u8> Kernel for Tile<'_, '_, F, L, MODE> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> f64 {
+        let Self { job, mut cells, first, elements, plain, losses, hessian } = self;
+        let length = cells.len();
+        let mut sum = StripedSum::<F::Of<S>>::new(simd);
+        let mut at = 0;
+        if let Some(targets) = plain {
+            // The usual loss, in a loop of its own that asks nothing of a panel.
+            for targets in targets.as_chunks::<PANEL>().0 {
+                let Some(panel) = cells.take_whole::<PANEL>() else { break };
+                let inputs = Inputs::plain(targets);
+                let (losses, hessian) = (&mut [], &mut []);
+                elements.panel::<_, MODE, true>(simd, panel, &inputs, losses, hessian, &mut sum);
+                at += PANEL;
+            }
+        }
+        if at == length {
+            return sum.total();
+        }
+        let mut scratch = Scratch::new();
+        while at < length {
+            let count = PANEL.min(length - at);
+            let inputs = job.inputs(first + at, count, &mut scratch);
+            let cells = cells.take_front(count);
+            let losses = losses.get_mut(at..at + count).unwrap_or(&mut []);
+            let hessian = hessian.get_mut(at..at + count).unwrap_or(&mut []);
+            elements.panel::<_, MODE, false>(simd, cells, &inputs, losses, hessian, &mut sum);
+            at += count;
+        }
+        sum.total()
+    }
+}
+
+impl<F: Float> Scratch<F> {
     fn new() -> Self {
-        let zeros = [0.0; PANEL];
+        let zeros = [F::default(); PANEL];
         Self { targets: zeros, weights: zeros, positive: zeros, upstream: zeros }
     }
 }

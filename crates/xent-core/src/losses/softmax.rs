@@ -1,11 +1,15 @@
 //! The softmax losses.
 
+use core::ops::Range;
+
+use super::odd_row::OddRow;
 use super::rows::{Outputs, RowWeights, Tally};
 use crate::batch::{Batch, Join, LEAF};
 use crate::buffers::{Buffers, Labels};
 use crate::dispatch::Kernel;
+use crate::element::{Element, Float};
 use crate::error::{Error, check_length};
-use crate::hessian::Hessian;
+use crate::hessian::{Curvature, Hessian};
 use crate::kernel::cells::{ADD, Cells, WRITE};
 use crate::kernel::coefficients::{Factors, Terms};
 use crate::kernel::groups::{self, GroupPlaces, GroupScratch};
@@ -13,8 +17,8 @@ use crate::kernel::lanes::{
     self, Block, BlockResults, BlockTargets, Grid, LABEL, ROWS, SPREAD, TEACHER,
 };
 use crate::kernel::logit_map::{Identity, LogitMap, SoftCap, Temperature};
-use crate::kernel::softmax::{Place, RowTask, Rows};
-use crate::kernel::sum::LossSum;
+use crate::kernel::softmax::{Place, RowResult, RowTask, Rows};
+use crate::kernel::sum::{LossSum, TILE};
 use crate::kernel::targets::{Label, NoTargets, Spike, Spread, Targets, Teacher};
 use crate::level::Level;
 use crate::shape::Shape;
@@ -23,19 +27,19 @@ use crate::simd::Simd;
 /// What the softmax of each row is compared with.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
-pub enum SoftmaxTargets<'a> {
+pub enum SoftmaxTargets<'a, F = f32> {
     /// The index of the one right class of each row.
     Index(Labels<'a>),
     /// A non-negative weight for every class of every row, where the logits are (without a stride).
     /// The weights of a row need not sum to one.
-    Dense(&'a [f32]),
+    Dense(&'a [F]),
     /// Labels, zero or positive, for every class of every row, where the logits are: each row's are
     /// divided by `M`, the number of those that are not zero. A row without any is empty.
-    MultiLabel(&'a [f32], MultiLabel),
+    MultiLabel(&'a [F], MultiLabel),
     /// The logits of a teacher, where the logits are. The loss is `τ² KL(softmax(teacher / τ) ‖
     /// softmax(x / τ))` for the temperature `τ` (G. Hinton et al., "Distilling the knowledge in a
     /// neural network", 2015).
-    Teacher(&'a [f32], f32),
+    Teacher(&'a [F], f64),
 }
 
 /// Which gradient multi-label softmax has.
@@ -50,9 +54,9 @@ pub enum MultiLabel {
 
 /// What a softmax loss has beyond the plain cross-entropy. The default is nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct SoftmaxOptions<'a> {
+pub struct SoftmaxOptions<'a, F = f32> {
     /// A non-negative weight for each class; empty for ones. Multiplies the (smoothed) target.
-    pub class_weights: &'a [f32],
+    pub class_weights: &'a [F],
     /// `ε` in [0, 1]: the target becomes `(1 - ε) t + ε / C` (C. Szegedy et al., "Rethinking the
     /// Inception architecture", 2016, section 7).
     pub label_smoothing: f64,
@@ -65,19 +69,19 @@ pub struct SoftmaxOptions<'a> {
     /// "ST-MoE", 2022).
     pub z_loss: f64,
     /// `cap > 0`: finite logits become `cap tanh(x / cap)`. Zero for none.
-    pub soft_cap: f32,
+    pub soft_cap: f64,
     /// Whether a row without a target (multi-label with all labels zero) is NaN instead of zero.
     pub empty_is_nan: bool,
 }
 
-impl SoftmaxOptions<'_> {
+impl<F: Float> SoftmaxOptions<'_, F> {
     /// Checks what can be checked without a batch.
     ///
     /// # Errors
     /// [`Error::Option`].
     pub fn check(&self) -> Result<(), Error> {
         let refused = |option, reason| Err(Error::Option { option, reason });
-        if !self.class_weights.iter().all(|w| w.is_finite() && *w >= 0.0) {
+        if !self.class_weights.iter().all(|w| w.is_finite() && w.to_f64() >= 0.0) {
             return refused("class weights", "expected finite numbers, none below zero");
         }
         if !(0.0..=1.0).contains(&self.label_smoothing) {
@@ -103,7 +107,7 @@ impl SoftmaxOptions<'_> {
     }
 
     /// Checks what depends on the targets.
-    fn check_targets(&self, targets: &SoftmaxTargets<'_>) -> Result<(), Error> {
+    fn check_targets(&self, targets: &SoftmaxTargets<'_, F>) -> Result<(), Error> {
         let refused = |option, reason| Err(Error::Option { option, reason });
         let index = matches!(targets, SoftmaxTargets::Index(_));
         if self.ignore_index.is_some() && !index {
@@ -154,7 +158,7 @@ impl SoftmaxOptions<'_> {
         })
     }
 
-    fn check_hessian(&self, outputs: &Outputs<'_>, classes: usize) -> Result<(), Error> {
+    fn check_hessian(&self, outputs: &Outputs<'_, F>, classes: usize) -> Result<(), Error> {
         if outputs.hessian.is_empty() {
             return Ok(());
         }
@@ -197,19 +201,19 @@ impl SoftmaxOptions<'_> {
 /// # Ok::<(), xent_core::Error>(())
 /// ```
 #[derive(Debug)]
-pub struct SoftmaxBatch<'a> {
-    buffers: Buffers<'a>,
-    job: Job<'a>,
-    outputs: Outputs<'a>,
+pub struct SoftmaxBatch<'a, E: Element = f32> {
+    pub(super) buffers: Buffers<'a, E>,
+    pub(super) job: Job<'a, E::Float>,
+    pub(super) outputs: Outputs<'a, E::Float>,
 }
 
 /// A batch without what is written.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Job<'a> {
+pub(super) struct Job<'a, F> {
     pub(super) shape: Shape,
-    pub(super) targets: SoftmaxTargets<'a>,
-    pub(super) options: SoftmaxOptions<'a>,
-    weights: RowWeights<'a>,
+    pub(super) targets: SoftmaxTargets<'a, F>,
+    pub(super) options: SoftmaxOptions<'a, F>,
+    weights: RowWeights<'a, F>,
     /// Of the whole batch, however often it has been split.
     elements: usize,
 }
@@ -219,16 +223,16 @@ pub(super) struct Job<'a> {
 /// overwrites.
 const STREAM_FROM: usize = 1 << 22;
 
-impl<'a> SoftmaxBatch<'a> {
+impl<'a, E: Element> SoftmaxBatch<'a, E> {
     /// The plain loss of rows one after the other. Checks all lengths and labels; nothing can go
     /// wrong afterwards.
     ///
     /// # Errors
     /// [`Error::ZeroClasses`], [`Error::Ragged`], [`Error::Length`] or [`Error::Label`].
     pub fn new(
-        buffers: Buffers<'a>,
+        buffers: Buffers<'a, E>,
         classes: usize,
-        targets: SoftmaxTargets<'a>,
+        targets: SoftmaxTargets<'a, E::Float>,
     ) -> Result<Self, Error> {
         let shape = Shape::rows_of(buffers.len(), classes)?;
         Self::with_options(buffers, shape, targets, SoftmaxOptions::default())
@@ -240,10 +244,10 @@ impl<'a> SoftmaxBatch<'a> {
     /// # Errors
     /// [`Error::Option`], [`Error::Length`] or [`Error::Label`].
     pub fn with_options(
-        buffers: Buffers<'a>,
+        buffers: Buffers<'a, E>,
         shape: Shape,
-        targets: SoftmaxTargets<'a>,
-        options: SoftmaxOptions<'a>,
+        targets: SoftmaxTargets<'a, E::Float>,
+        options: SoftmaxOptions<'a, E::Float>,
     ) -> Result<Self, Error> {
         options.check()?;
         options.check_targets(&targets)?;
@@ -266,7 +270,19 @@ impl<'a> SoftmaxBatch<'a> {
             }
         }
         let job = Job { options, ..Job::new(shape, targets) };
+        Self::check_columns(&job, job.dense().is_empty())?;
         Ok(Self { buffers, job, outputs: Outputs::default() })
+    }
+
+    /// Checks that there is room for what lies beside the columns of logits that are converted.
+    fn check_columns(job: &Job<'_, E::Float>, nothing: bool) -> Result<(), Error> {
+        let Shape { classes, inner, .. } = job.shape;
+        if E::IS_FLOAT || nothing || inner == 1 || classes <= TILE {
+            return Ok(());
+        }
+        let reason = "with dense targets or second derivatives, columns of more than 4096 classes \
+                      have to be of f32 or f64";
+        Err(Error::Option { option: "format of the logits", reason })
     }
 
     /// Multiplies the gradient (not the loss): by one over the rows for a mean.
@@ -280,7 +296,7 @@ impl<'a> SoftmaxBatch<'a> {
     ///
     /// # Errors
     /// [`Error::Length`] if there are some, but not one for each row.
-    pub fn with_weights(mut self, weights: RowWeights<'a>) -> Result<Self, Error> {
+    pub fn with_weights(mut self, weights: RowWeights<'a, E::Float>) -> Result<Self, Error> {
         let rows = self.job.shape.row_count();
         weights.check(rows, rows)?;
         self.job.weights = weights;
@@ -291,7 +307,7 @@ impl<'a> SoftmaxBatch<'a> {
     ///
     /// # Errors
     /// [`Error::Length`] if there is not one place for each row.
-    pub fn with_losses(mut self, losses: &'a mut [f32]) -> Result<Self, Error> {
+    pub fn with_losses(mut self, losses: &'a mut [E::Float]) -> Result<Self, Error> {
         check_length("losses", self.job.shape.row_count(), losses.len())?;
         self.outputs.losses = losses;
         Ok(self)
@@ -302,10 +318,11 @@ impl<'a> SoftmaxBatch<'a> {
     /// # Errors
     /// [`Error::Length`] if a slice that is not empty does not have one place for each row (for the
     /// Hessian: for each logit); [`Error::Option`] if the loss has no Hessian of that convention.
-    pub fn with_outputs(mut self, outputs: Outputs<'a>) -> Result<Self, Error> {
+    pub fn with_outputs(mut self, outputs: Outputs<'a, E::Float>) -> Result<Self, Error> {
         let shape = &self.job.shape;
         outputs.check(shape.row_count(), shape.row_count(), shape.elements())?;
         self.job.options.check_hessian(&outputs, shape.classes)?;
+        Self::check_columns(&self.job, outputs.hessian.is_empty())?;
         self.outputs = outputs;
         Ok(self)
     }
@@ -344,19 +361,23 @@ impl<'a> SoftmaxBatch<'a> {
     }
 }
 
-impl SoftmaxBatch<'_> {
-    fn run_on(self, level: Level, join: Option<&dyn Join>) -> f64 {
+impl<F: Float> SoftmaxBatch<'_, F> {
+    pub(crate) fn run_on(self, level: Level, join: Option<&dyn Join>) -> f64 {
         let Self { buffers, job, outputs } = self;
         match buffers {
             Buffers::Loss(x) => job.run(level, join, Cells::loss(x), outputs),
-            Buffers::Gradient(x, g) => job.run(level, join, Cells::<WRITE>::beside(x, g), outputs),
-            Buffers::InPlace(x) => job.run(level, join, Cells::<WRITE>::in_place(x), outputs),
-            Buffers::Accumulate(x, g) => job.run(level, join, Cells::<ADD>::beside(x, g), outputs),
+            Buffers::Gradient(x, g) | Buffers::WideGradient(x, g) => {
+                job.run(level, join, Cells::<_, WRITE>::beside(x, g), outputs)
+            }
+            Buffers::InPlace(x) => job.run(level, join, Cells::<_, WRITE>::in_place(x), outputs),
+            Buffers::Accumulate(x, g) | Buffers::WideAccumulate(x, g) => {
+                job.run(level, join, Cells::<_, ADD>::beside(x, g), outputs)
+            }
         }
     }
 }
 
-impl Batch for SoftmaxBatch<'_> {
+impl<E: Element> Batch for SoftmaxBatch<'_, E> {
     fn parts(&self) -> usize {
         self.job.shape.outer
     }
@@ -408,7 +429,7 @@ impl Batch for SoftmaxBatch<'_> {
     }
 
     fn run_leaf(self, level: Level) -> f64 {
-        self.run_on(level, None)
+        E::softmax(self, level, None)
     }
 
     fn pieces_per_leaf(&self) -> usize {
@@ -419,8 +440,13 @@ impl Batch for SoftmaxBatch<'_> {
 
     fn run_leaf_in_pieces(self, level: Level, join: &dyn Join) -> f64 {
         let join = (self.pieces_per_leaf() > 1).then_some(join);
-        self.run_on(level, join)
+        E::softmax(self, level, join)
     }
+}
+
+/// A number as exact as the logits are.
+pub(super) fn rounded<F: Float>(value: f64) -> f64 {
+    F::from_f64(value).to_f64()
 }
 
 /// What is to be done with a row.
@@ -445,17 +471,47 @@ pub(super) struct Plan {
     pub(super) factors: Factors<f64>,
 }
 
-impl<'a> Job<'a> {
+impl<'a, F: Float> Job<'a, F> {
+    /// For the log-sum-exp alone.
+    pub(super) fn without_targets(shape: Shape) -> Self {
+        Self::new(shape, SoftmaxTargets::Dense(&[]))
+    }
+
     /// Without options; targets are not checked.
-    pub(super) fn new(shape: Shape, targets: SoftmaxTargets<'a>) -> Self {
+    fn new(shape: Shape, targets: SoftmaxTargets<'a, F>) -> Self {
         let (options, weights) = (SoftmaxOptions::default(), RowWeights::default());
         Self { shape, targets, options, weights, elements: shape.elements() }
     }
 }
 
-impl Job<'_> {
+impl<F: Float> Job<'_, F> {
+    pub(super) fn task<Z>(&self, map: Z) -> RowTask<Z> {
+        let SoftmaxOptions { focal_gamma, z_loss, .. } = self.options;
+        let terms = Terms { gamma: focal_gamma, z_loss };
+        RowTask { map, terms, stream: self.elements >= STREAM_FROM }
+    }
+
+    /// Some rows, whose dense targets are given.
+    pub(super) fn part<'p>(
+        &'p self,
+        rows: Range<usize>,
+        shape: Shape,
+        dense: &'p [F],
+    ) -> Job<'p, F> {
+        let targets = match self.targets {
+            SoftmaxTargets::Index(labels) => {
+                let (labels, _) = labels.split_at(rows.start).1.split_at(rows.len());
+                SoftmaxTargets::Index(labels)
+            }
+            SoftmaxTargets::Dense(_) => SoftmaxTargets::Dense(dense),
+            SoftmaxTargets::MultiLabel(_, gradient) => SoftmaxTargets::MultiLabel(dense, gradient),
+            SoftmaxTargets::Teacher(_, temperature) => SoftmaxTargets::Teacher(dense, temperature),
+        };
+        Job { shape, targets, weights: self.weights.part(rows), ..*self }
+    }
+
     pub(super) fn class_weight(&self, class: usize) -> f64 {
-        self.options.class_weights.get(class).map_or(1.0, |&weight| f64::from(weight))
+        self.options.class_weights.get(class).map_or(1.0, |weight| weight.to_f64())
     }
 
     /// What label smoothing gives to every class.
@@ -467,7 +523,7 @@ impl Job<'_> {
         matches!(self.targets, SoftmaxTargets::MultiLabel(_, MultiLabel::Caffe))
     }
 
-    pub(super) fn dense(&self) -> &[f32] {
+    pub(super) fn dense(&self) -> &[F] {
         match self.targets {
             SoftmaxTargets::Index(_) => &[],
             SoftmaxTargets::Dense(values)
@@ -499,14 +555,13 @@ impl Job<'_> {
             SoftmaxTargets::MultiLabel(labels, _) => {
                 let labels = (0..self.shape.classes)
                     .filter_map(|class| labels.get(self.shape.place(row, class)));
-                match labels.filter(|label| **label != 0.0).count() {
+                match labels.filter(|label| **label != F::default()).count() {
                     0 if plan.state == State::Live => plan.state = State::Empty,
                     count => plan.keep = keep / count as f64,
                 }
             }
             SoftmaxTargets::Teacher(_, temperature) => {
                 // The loss has a factor of τ², and the logits of 1 / τ.
-                let temperature = f64::from(temperature);
                 plan.factors.loss *= temperature * temperature;
                 plan.factors.gradient *= temperature;
             }
@@ -515,59 +570,80 @@ impl Job<'_> {
     }
 
     /// Whether the label is the only class that is wanted of a row, beside its gradient.
-    fn of_one_class(&self, outputs: &Outputs<'_>) -> bool {
+    pub(super) fn of_one_class(&self, outputs: &Outputs<'_, F>) -> bool {
         matches!(self.targets, SoftmaxTargets::Index(_))
             && self.options.label_smoothing == 0.0
             && outputs.predicted.is_empty()
             && outputs.hessian.is_empty()
     }
 
-    /// The one place that chooses how the rows are computed: by the shape and the kind of the loss
-    /// alone, so that a row has the same bits alone and in a batch.
+    /// The one place that says of what kind the rows are.
+    pub(super) fn by_kind(&self, one_class: bool, of: impl OfKind<F>) -> f64 {
+        if let SoftmaxTargets::Teacher(..) = self.targets {
+            of.run::<_, TEACHER>(Temperature { inverse: self.unit() })
+        } else if self.options.soft_cap != 0.0 {
+            of.run::<_, SPREAD>(SoftCap { cap: rounded::<F>(self.options.soft_cap) })
+        } else if one_class {
+            of.run::<_, LABEL>(Identity)
+        } else {
+            of.run::<_, SPREAD>(Identity)
+        }
+    }
+
     pub(super) fn run<const MODE: u8>(
         self,
         level: Level,
         join: Option<&dyn Join>,
-        cells: Cells<'_, MODE>,
-        outputs: Outputs<'_>,
+        cells: Cells<'_, F, MODE>,
+        outputs: Outputs<'_, F>,
     ) -> f64 {
-        let Self { options, targets, .. } = self;
-        let by_lanes = self.shape.inner != 1 || self.shape.classes <= lanes::CLASSES;
         let one_class = self.of_one_class(&outputs);
-        if let SoftmaxTargets::Teacher(_, temperature) = targets {
-            let map = Temperature { inverse: 1.0 / temperature };
-            let leaf = Leaf::<_, TEACHER, MODE> { job: self, cells, outputs, map };
-            leaf.run_on(level, join, by_lanes)
-        } else if options.soft_cap != 0.0 {
-            let map = SoftCap { cap: options.soft_cap };
-            Leaf::<_, SPREAD, MODE> { job: self, cells, outputs, map }.run_on(level, join, by_lanes)
-        } else if one_class {
-            let leaf = Leaf::<_, LABEL, MODE> { job: self, cells, outputs, map: Identity };
-            if !by_lanes && groups::serve(self.shape.classes) {
-                level.run(ByGroups(leaf))
-            } else {
-                leaf.run_on(level, join, by_lanes)
-            }
+        self.by_kind(one_class, Whole { level, join, job: self, cells, outputs })
+    }
+}
+
+/// What is computed of rows whose kind is known.
+pub(super) trait OfKind<F> {
+    fn run<Z: LogitMap, const KIND: u8>(self, map: Z) -> f64;
+}
+
+/// All rows of a leaf.
+struct Whole<'a, 'o, F, const MODE: u8> {
+    level: Level,
+    join: Option<&'o dyn Join>,
+    job: Job<'a, F>,
+    cells: Cells<'o, F, MODE>,
+    outputs: Outputs<'o, F>,
+}
+
+impl<F: Float, const MODE: u8> OfKind<F> for Whole<'_, '_, F, MODE> {
+    /// The one place that chooses how the rows are computed: by the shape and the kind of the loss
+    /// alone, so that a row has the same bits alone and in a batch.
+    fn run<Z: LogitMap, const KIND: u8>(self, map: Z) -> f64 {
+        let Self { level, join, job, cells, outputs } = self;
+        let Shape { inner, classes, .. } = job.shape;
+        let leaf = Leaf::<_, _, KIND, MODE> { job, cells, outputs, map };
+        if inner != 1 || classes <= lanes::CLASSES {
+            leaf.by_lanes(level)
+        } else if KIND == LABEL && groups::serve(classes) {
+            // Labels alone are not mapped.
+            let Leaf { job, cells, outputs, .. } = leaf;
+            level.run(ByGroups(Leaf::<_, _, LABEL, MODE> { job, cells, outputs, map: Identity }))
         } else {
-            let leaf = Leaf::<_, SPREAD, MODE> { job: self, cells, outputs, map: Identity };
-            leaf.run_on(level, join, by_lanes)
+            leaf.by_rows(Rows { level, join })
         }
     }
 }
 
 /// Leaf of a batch: everything the kernels need.
-pub(super) struct Leaf<'a, 'o, Z, const KIND: u8, const MODE: u8> {
-    pub(super) job: Job<'a>,
-    pub(super) cells: Cells<'o, MODE>,
-    pub(super) outputs: Outputs<'o>,
+pub(super) struct Leaf<'a, 'o, F, Z, const KIND: u8, const MODE: u8> {
+    pub(super) job: Job<'a, F>,
+    pub(super) cells: Cells<'o, F, MODE>,
+    pub(super) outputs: Outputs<'o, F>,
     pub(super) map: Z,
 }
 
-impl<Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, Z, KIND, MODE> {
-    fn run_on(self, level: Level, join: Option<&dyn Join>, by_lanes: bool) -> f64 {
-        if by_lanes { self.by_lanes(level) } else { self.by_rows(Rows { level, join }) }
-    }
-
+impl<F: Float, Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, F, Z, KIND, MODE> {
     /// One row after the other.
     fn by_rows(self, rows: Rows<'_>) -> f64 {
         let task = self.task();
@@ -576,23 +652,21 @@ impl<Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, Z, KIND, MODE> {
         let mut sum = 0.0;
         for row in 0..job.shape.row_count() {
             let plan = job.plan(row);
-            let cells = cells.part(row * logits_stride, row * gradient_stride, classes);
-            sum += job.row::<Z, KIND, MODE>(rows, row, &plan, cells, task, &mut outputs);
+            let mut cells = cells.part(row * logits_stride, row * gradient_stride, classes);
+            sum += job.row::<Z, KIND>(rows, row, &plan, &mut cells, task, &mut outputs);
         }
         sum
     }
 
     pub(super) fn task(&self) -> RowTask<Z> {
-        let SoftmaxOptions { focal_gamma, z_loss, .. } = self.job.options;
-        let terms = Terms { gamma: focal_gamma, z_loss };
-        RowTask { map: self.map, terms, stream: self.job.elements >= STREAM_FROM }
+        self.job.task(self.map)
     }
 }
 
 /// Rows with labels, some at a time.
 struct ByGroups<L>(L);
 
-impl<const MODE: u8> Kernel for ByGroups<Leaf<'_, '_, Identity, LABEL, MODE>> {
+impl<F: Float, const MODE: u8> Kernel for ByGroups<Leaf<'_, '_, F, Identity, LABEL, MODE>> {
     type Output = f64;
 
     #[inline(always)]
@@ -606,7 +680,7 @@ impl<const MODE: u8> Kernel for ByGroups<Leaf<'_, '_, Identity, LABEL, MODE>> {
         let grid = Grid { stride: 0, first: 0, rows: group };
         let job = leaf.job;
         let mut block = job.block(grid, leaf.outputs.convention);
-        let mut scratch = GroupScratch::<S::F32>::new(simd);
+        let mut scratch = GroupScratch::<F::Of<S>>::new(simd);
         for first in (0..outer).step_by(group) {
             let rows = group.min(outer - first);
             job.fill(&mut block, first, rows);
@@ -621,109 +695,100 @@ impl<const MODE: u8> Kernel for ByGroups<Leaf<'_, '_, Identity, LABEL, MODE>> {
     }
 }
 
-impl Job<'_> {
-    fn row<Z: LogitMap, const KIND: u8, const MODE: u8>(
+impl<F: Float> Job<'_, F> {
+    /// A row of any kind, and what is known of it beside its gradient.
+    pub(super) fn row<Z: LogitMap, const KIND: u8>(
         &self,
         rows: Rows<'_>,
         row: usize,
         plan: &Plan,
-        mut cells: Cells<'_, MODE>,
+        cells: &mut impl WholeRow<F>,
         task: RowTask<Z>,
-        outputs: &mut Outputs<'_>,
+        outputs: &mut Outputs<'_, F>,
     ) -> f64 {
         if plan.state != State::Live {
-            return self.unsettled_row(row, plan, &mut cells, outputs, |class| class);
+            return self.unsettled_row(row, plan, cells, outputs);
         }
         let classes = self.shape.classes;
-        let options = &self.options;
+        let class_weights = self.options.class_weights;
         let dense = self.dense();
         let dense = dense.get(row * classes..(row + 1) * classes).unwrap_or(&[]);
         let spike = plan.label.map(|class| Spike { class, weight: plan.spike });
-        let factors = plan.factors;
+        let curvature = outputs.convention.softmax(plan.factors.gradient, classes);
+        let hessian = outputs.hessian.get_mut(row * classes..(row + 1) * classes);
+        let second = (hessian.unwrap_or(&mut []), curvature);
+        let task = (task, plan.factors);
         let done = match KIND {
-            LABEL => self.kernel_row::<_, Z, MODE>(
-                rows,
-                (row, factors),
-                cells.reborrow(),
-                Label(spike),
-                task,
-                outputs,
-            ),
-            TEACHER => {
-                let teacher = rows.sums(dense, NoTargets, task.map);
-                teacher.and_then(|sums| {
-                    let targets = Teacher {
-                        logits: dense,
-                        max: sums.max,
-                        inverse: task.map.unit(),
-                        sum: sums.sum(),
-                        ln_sum: sums.ln_sum(),
-                        class_weights: options.class_weights,
-                    };
-                    self.kernel_row::<_, Z, MODE>(
-                        rows,
-                        (row, factors),
-                        cells.reborrow(),
-                        targets,
-                        task,
-                        outputs,
-                    )
-                })
-            }
+            LABEL => cells.row(rows, Label(spike), task, second),
+            TEACHER => rows.sums(dense, NoTargets, task.0.map).and_then(|sums| {
+                let targets = Teacher {
+                    logits: dense,
+                    max: sums.max,
+                    inverse: task.0.map.unit(),
+                    sum: sums.sum(),
+                    ln_sum: sums.ln_sum(),
+                    class_weights,
+                };
+                cells.row(rows, targets, task, second)
+            }),
             _ => {
                 let targets = Spread {
                     spike,
                     dense,
-                    keep: plan.keep as f32,
-                    even: self.even() as f32,
-                    class_weights: options.class_weights,
-                    per_label: self.is_caffe().then_some(plan.keep as f32),
+                    keep: rounded::<F>(plan.keep),
+                    even: rounded::<F>(self.even()),
+                    class_weights,
+                    per_label: self.is_caffe().then_some(rounded::<F>(plan.keep)),
                 };
-                self.kernel_row::<_, Z, MODE>(
-                    rows,
-                    (row, factors),
-                    cells.reborrow(),
-                    targets,
-                    task,
-                    outputs,
-                )
+                cells.row(rows, targets, task, second)
             }
         };
         match done {
-            Some(loss) => loss,
-            None => self.unsettled_row(row, plan, &mut cells, outputs, |class| class),
+            Some(RowResult { loss, log_sum_exp, apart }) => {
+                outputs.put_row(row, loss, log_sum_exp, apart);
+                loss
+            }
+            None => self.unsettled_row(row, plan, cells, outputs),
         }
-    }
-
-    fn kernel_row<T: Targets, Z: LogitMap, const MODE: u8>(
-        &self,
-        rows: Rows<'_>,
-        (row, factors): (usize, Factors<f64>),
-        cells: Cells<'_, MODE>,
-        targets: T,
-        task: RowTask<Z>,
-        outputs: &mut Outputs<'_>,
-    ) -> Option<f64> {
-        let classes = self.shape.classes;
-        let curvature = outputs.convention.softmax(factors.gradient, classes);
-        let hessian = outputs.hessian.get_mut(row * classes..(row + 1) * classes);
-        let place = Place { cells, hessian: hessian.unwrap_or(&mut []), curvature };
-        let result = rows.row(place, targets, task, factors)?;
-        outputs.put_row(row, result.loss, result.log_sum_exp, result.apart);
-        Some(result.loss)
     }
 }
 
-impl Job<'_> {
+/// A row that a kernel may settle.
+pub(super) trait WholeRow<F: Float>: OddRow<F> {
+    /// As [`Rows::row`], with the place of second derivatives if they are wanted.
+    fn row<T: Targets<F>, Z: LogitMap>(
+        &mut self,
+        rows: Rows<'_>,
+        targets: T,
+        task: (RowTask<Z>, Factors<f64>),
+        second: (&mut [F], Curvature),
+    ) -> Option<RowResult>;
+}
+
+impl<F: Float, const MODE: u8> WholeRow<F> for Cells<'_, F, MODE> {
+    fn row<T: Targets<F>, Z: LogitMap>(
+        &mut self,
+        rows: Rows<'_>,
+        targets: T,
+        (task, factors): (RowTask<Z>, Factors<f64>),
+        (hessian, curvature): (&mut [F], Curvature),
+    ) -> Option<RowResult> {
+        let place = Place { cells: self.reborrow(), hessian, curvature };
+        rows.row(place, targets, task, factors)
+    }
+}
+
+impl<F: Float> Job<'_, F> {
     /// What the kernel needs of a block of rows, without that which differs from row to row.
-    pub(super) fn block(&self, grid: Grid, hessian: Hessian) -> Block<'_> {
-        let keep = (1.0 - self.options.label_smoothing) as f32;
+    pub(super) fn block(&self, grid: Grid, hessian: Hessian) -> Block<'_, F> {
+        let one = F::from_count(1);
+        let keep = F::from_f64(1.0 - self.options.label_smoothing);
         let targets = BlockTargets {
-            labels: [-1.0; ROWS],
+            labels: [-one; ROWS],
             spikes: [keep; ROWS],
             dense_grid: grid,
             keep: [keep; ROWS],
-            even: self.even() as f32,
+            even: F::from_f64(self.even()),
             class_weights: self.options.class_weights,
             caffe: self.is_caffe(),
         };
@@ -731,21 +796,22 @@ impl Job<'_> {
             classes: self.shape.classes,
             grid,
             targets,
-            live: [1.0; ROWS],
-            loss_factors: [1.0; ROWS],
+            live: [one; ROWS],
+            loss_factors: [one; ROWS],
             gradient_factors: [self.weights.scale; ROWS],
-            gradient_factors_rounded: [self.weights.scale as f32; ROWS],
+            gradient_factors_rounded: [F::from_f64(self.weights.scale); ROWS],
             hessian,
         }
     }
 
     /// Fills in so many rows. One function for all kernels: nothing here depends on their level.
     #[inline(never)]
-    pub(super) fn fill(&self, block: &mut Block<'_>, first: usize, rows: usize) {
+    pub(super) fn fill(&self, block: &mut Block<'_, F>, first: usize, rows: usize) {
         // Lanes past the last row are as good as any, without a loss.
-        block.live = [1.0; ROWS];
+        let one = F::from_count(1);
+        block.live = [one; ROWS];
         if rows < ROWS {
-            block.loss_factors[rows..].fill(0.0);
+            block.loss_factors[rows..].fill(F::default());
         }
         let rows_differ = !self.options.class_weights.is_empty()
             || !self.weights.sample_weights.is_empty()
@@ -758,20 +824,20 @@ impl Job<'_> {
                 let live =
                     if self.options.ignore_index.is_some() { &mut block.live[..] } else { &mut [] };
                 for (live, &label) in live.iter_mut().zip(&*numbers) {
-                    *live = if label < 0.0 { 0.0 } else { 1.0 };
+                    *live = if label < F::default() { F::default() } else { one };
                 }
             }
             SoftmaxTargets::Dense(_) if !rows_differ => {}
             _ => {
                 for row in 0..rows {
                     let plan = self.plan(first + row);
-                    block.targets.labels[row] = plan.label.map_or(-1.0, |class| class as f32);
-                    block.targets.spikes[row] = plan.spike as f32;
-                    block.targets.keep[row] = plan.keep as f32;
-                    block.live[row] = if plan.state == State::Live { 1.0 } else { 0.0 };
-                    block.loss_factors[row] = plan.factors.loss as f32;
+                    block.targets.labels[row] = plan.label.map_or(-one, F::from_count);
+                    block.targets.spikes[row] = F::from_f64(plan.spike);
+                    block.targets.keep[row] = F::from_f64(plan.keep);
+                    block.live[row] = if plan.state == State::Live { one } else { F::default() };
+                    block.loss_factors[row] = F::from_f64(plan.factors.loss);
                     block.gradient_factors[row] = plan.factors.gradient;
-                    block.gradient_factors_rounded[row] = plan.factors.gradient as f32;
+                    block.gradient_factors_rounded[row] = F::from_f64(plan.factors.gradient);
                 }
             }
         }

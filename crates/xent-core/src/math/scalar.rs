@@ -2,15 +2,19 @@
 //!
 //! Plain operations only, no fused ones, so that every level returns the same bits.
 
+use super::tables::Tables;
+use super::tanh::SMALL;
+
 /// 2^52 + 2^51: adding it rounds to an integer, which stays in the lowest bits.
-const ROUNDER: f64 = 6_755_399_441_055_744.0;
+pub(super) const ROUNDER: f64 = 6_755_399_441_055_744.0;
 
 /// `ln 2` in two parts; the products of the first with `|n| <= 2^11` are exact.
-const LN_2_HIGH: f64 = 0.693_147_180_559_890_3;
-const LN_2_LOW: f64 = 5.497_923_018_708_371e-14;
+pub(super) const LN_2_HIGH: f64 = 0.693_147_180_559_890_3;
+pub(super) const LN_2_LOW: f64 = 5.497_923_018_708_371e-14;
 
-/// `(e^t - 1 - t) / t^2` on `|t| <= ln 2 / 2`; relative error of `e^t` 2^-57.9.
-const EXP: [f64; 10] = [
+/// `(e^t - 1) / t` on `|t| <= ln 2 / 2`; relative error of `e^t` 2^-57.9.
+pub(super) const EXP: [f64; 11] = [
+    1.0,
     0.500_000_000_000_001_1,
     0.166_666_666_666_664_63,
     0.041_666_666_666_528_66,
@@ -38,16 +42,19 @@ fn polynomial(x: f64, coefficients: &[f64]) -> f64 {
     coefficients.iter().rev().fold(0.0, |sum, &coefficient| sum * x + coefficient)
 }
 
-/// `e^x` for `x <= 0` to 1 ULP; zero below -708, where f64 would become subnormal.
+/// `e^x` for `x <= 0` to 1 ULP; subnormal results are rounded twice.
 pub(crate) fn exp(x: f64) -> f64 {
-    if x < -708.0 {
+    // Lower results are lifted out of the subnormal numbers, and then put back.
+    let (lift, unlift) = if x < -708.0 { (64, <f64 as Tables>::UNLIFT) } else { (0, 1.0) };
+    if x < <f64 as Tables>::LOWEST {
         return 0.0;
     }
     let shifted = x * core::f64::consts::LOG2_E + ROUNDER;
     let n = shifted - ROUNDER;
     let t = (x - n * LN_2_HIGH) - n * LN_2_LOW;
-    let exponent = shifted.to_bits().wrapping_add(1023) << 52;
-    f64::from_bits(exponent) * (1.0 + (t + t * t * polynomial(t, &EXP)))
+    let exponent = shifted.to_bits().wrapping_add(1023 + lift) << 52;
+    let scale = f64::from_bits(exponent);
+    scale * (1.0 + (t + t * t * polynomial(t, &EXP[1..]))) * unlift
 }
 
 /// `ln(sum + lost)` for a positive normal `sum` and a `lost` below its last place.
@@ -93,12 +100,13 @@ pub(crate) fn ln(x: f64) -> f64 {
     }
 }
 
-/// `tanh x`, to about 1e-10 of its own size, and its derivative; for what f32 rounds anyway.
+/// `tanh x` to 2 ULP, and its derivative.
 pub(crate) fn tanh(x: f64) -> (f64, f64) {
     let u = exp(-2.0 * x.abs());
     let far = (1.0 - u) / (1.0 + u);
+    let square = x * x;
     let value = match x {
-        _ if x.abs() < 1e-4 => x - x * x * x / 3.0,
+        _ if x.abs() < SMALL => x + square * x * polynomial(square, <f64 as Tables>::TANH),
         _ if x < 0.0 => -far,
         _ => far,
     };

@@ -1,15 +1,16 @@
 //! The logistic function and softplus, from one exponential.
 
-use super::exp::{LIFTED_ONE, UNLIFT, exp_lifted};
+use super::exp::exp_lifted;
 use super::ln::log1p_unit;
+use super::tables::Tables;
 use crate::simd::Vector;
 
 /// What the sigmoid losses are made of, for one logit `x`. The probabilities are left as fractions:
 /// a difference of the two needs one division, not two.
 pub(crate) struct Logistic<V> {
-    /// `2^32 σ(x) sum`: the probability of a positive, never subnormal.
+    /// `2^LIFT σ(x) sum`: the probability of a positive, never subnormal.
     positive: V,
-    /// `2^32 σ(-x) sum`, without the cancellation of `1 - σ(x)`.
+    /// `2^LIFT σ(-x) sum`, without the cancellation of `1 - σ(x)`.
     negative: V,
     /// `1 + e^-|x|`.
     sum: V,
@@ -17,50 +18,50 @@ pub(crate) struct Logistic<V> {
     pub(crate) log1p: V,
 }
 
-impl<V: Vector<Scalar = f32>> Logistic<V> {
-    /// `2^32 σ(x)`.
+impl<V: Vector> Logistic<V> {
+    /// `2^LIFT σ(x)`.
     #[inline(always)]
     pub(crate) fn positive(&self) -> V {
         self.positive / self.sum
     }
 
-    /// `2^32 σ(-x)`.
+    /// `2^LIFT σ(-x)`.
     #[inline(always)]
     pub(crate) fn negative(&self) -> V {
         self.negative / self.sum
     }
 
-    /// `2^32 (a σ(x) - b σ(-x))`.
+    /// `2^LIFT (a σ(x) - b σ(-x))`.
     #[inline(always)]
     pub(crate) fn difference(&self, a: V, b: V) -> V {
         (a * self.positive - b * self.negative) / self.sum
     }
 }
 
-/// `2^32 e^-|x|`, the one exponential.
+/// `2^LIFT e^-|x|`, the one exponential.
 #[inline(always)]
-pub(crate) fn exponential<V: Vector<Scalar = f32>>(token: V::Token, x: V) -> V {
-    exp_lifted(token, V::splat(token, 0.0) - x.abs())
+pub(crate) fn exponential<V: Vector>(token: V::Token, x: V) -> V {
+    exp_lifted(token, V::of(token, 0.0) - x.abs())
 }
 
 /// `z = e^-|x|` is at most one, so nothing overflows, and both probabilities come from it:
 /// `1 / (1 + z)` and `z / (1 + z)`. NaN stays NaN. `lifted` is the [`exponential`] of `x`.
 #[inline(always)]
-pub(crate) fn logistic<V: Vector<Scalar = f32>>(token: V::Token, x: V, lifted: V) -> Logistic<V> {
-    let zero = V::splat(token, 0.0);
-    let z = lifted * V::splat(token, UNLIFT);
-    let likely = V::splat(token, LIFTED_ONE);
+pub(crate) fn logistic<V: Vector>(token: V::Token, x: V, lifted: V) -> Logistic<V> {
+    let zero = V::of(token, 0.0);
+    let z = lifted * V::of(token, V::Scalar::UNLIFT);
+    let likely = V::of(token, V::Scalar::LIFTED_ONE);
     let below = x.less(zero);
     Logistic {
         positive: V::select(below, lifted, likely),
         negative: V::select(below, likely, lifted),
-        sum: V::splat(token, 1.0) + z,
+        sum: V::of(token, 1.0) + z,
         log1p: log1p_unit(token, z),
     }
 }
 
 /// `σ(x)`.
 #[inline(always)]
-pub(crate) fn sigmoid<V: Vector<Scalar = f32>>(token: V::Token, x: V) -> V {
-    logistic(token, x, exponential(token, x)).positive() * V::splat(token, UNLIFT)
+pub(crate) fn sigmoid<V: Vector>(token: V::Token, x: V) -> V {
+    logistic(token, x, exponential(token, x)).positive() * V::of(token, V::Scalar::UNLIFT)
 }

@@ -15,6 +15,8 @@ mod x86;
 
 use core::ops::{Add, Div, Mul, Sub};
 
+use crate::element::{Compute, Float};
+
 mod pair;
 pub(crate) use pair::Pair;
 pub(crate) use portable::{HAS_FMA as PORTABLE_HAS_FMA, Portable};
@@ -23,31 +25,44 @@ pub(crate) use portable::{HAS_FMA as PORTABLE_HAS_FMA, Portable};
 pub(crate) const STRIPES: usize = 32;
 
 /// Elements that are summed before the sum is compensated: four for each stripe.
-pub(crate) const PANEL: usize = 4 * STRIPES;
+pub const PANEL: usize = 4 * STRIPES;
 
 /// Half of them.
 pub(crate) const HALF_PANEL: usize = PANEL / 2;
 
-/// Elements of a cache line.
-pub(crate) const LINE: usize = 16;
+/// Bytes of a cache line.
+pub(crate) const LINE: usize = 64;
 
 /// A level's token: the vectors that its instructions work on.
-pub(crate) trait Simd: Copy {
+pub trait Simd: Copy {
     type F32: Lanes<Token = Self, Scalar = f32>;
+    type F64: Lanes<Token = Self, Scalar = f64>;
 }
 
 /// Floating-point numbers side by side, in one register or two.
-pub(crate) trait Vector:
+pub trait Vector:
     Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self>
 {
     /// What it takes to make one.
     type Token: Copy;
-    type Scalar: Copy;
+    type Scalar: Float;
     /// The outcome of a comparison, lane by lane.
     type Mask: Copy;
     const LANES: usize;
 
     fn splat(token: Self::Token, value: Self::Scalar) -> Self;
+
+    /// A number that the scalar holds exactly, or the nearest that it has.
+    #[inline(always)]
+    fn of(token: Self::Token, value: f64) -> Self {
+        Self::splat(token, Self::Scalar::from_f64(value))
+    }
+
+    /// A count, exact up to 2^24.
+    #[inline(always)]
+    fn count(token: Self::Token, count: usize) -> Self {
+        Self::splat(token, Self::Scalar::from_count(count))
+    }
 
     /// The first `LANES` elements of `from`; where it has fewer, the other lanes are `fill`.
     fn load(token: Self::Token, from: &[Self::Scalar], fill: Self) -> Self;
@@ -106,7 +121,8 @@ pub(crate) trait Vector:
     fn select(mask: Self::Mask, yes: Self, no: Self) -> Self;
 
     /// The float whose exponent field is the lowest bits of this one's bits: `2^(k - 127)` from
-    /// `2^23 + k` in f32. The sign and exponent of `self` are shifted out.
+    /// `2^23 + k` in f32, `2^(k - 1023)` from `2^52 + k` in f64. The sign and exponent of `self` are
+    /// shifted out.
     fn shift_into_exponent(self) -> Self;
 
     /// `(m, k)` with `self = m * 2^k` and `m` in [√½, √2), for a positive normal number.
@@ -114,14 +130,14 @@ pub(crate) trait Vector:
 }
 
 /// A vector register, of which so many hold all stripes.
-pub(crate) trait Lanes: Vector {
+pub trait Lanes: Vector {
     /// The registers that hold all stripes.
     type Stripes: Copy + AsRef<[Self]> + AsMut<[Self]>;
 
     /// How many elements there are before the first that [`stream`](Self::stream) wants.
     #[inline(always)]
     fn aligned(into: &[Self::Scalar]) -> usize {
-        into.as_ptr().align_offset(LINE * size_of::<Self::Scalar>())
+        into.as_ptr().align_offset(LINE)
     }
 
     /// Waits for what was [`stream`](Self::stream)ed.
@@ -151,7 +167,7 @@ pub(crate) fn in_lanes<V: Lanes, T: Copy>(rows: &mut [T], merge: impl Fn(T, T, u
     while width > 1 {
         width /= 2;
         // With these for partners row `i` ends up in lane `i`.
-        let distance = if width < 4 { 2 / width } else { 2 * V::LANES / width };
+        let distance = if width < 4 { (2 / width).min(V::LANES / 2) } else { 2 * V::LANES / width };
         merged |= distance;
         for i in 0..V::LANES {
             if i & merged == 0 {

@@ -2,9 +2,9 @@
 
 use core::ops::{Add, Div, Mul, Sub};
 
-use wide::{f32x4, i32x4};
+use wide::{f32x4, f64x2};
 
-use super::{Lanes, STRIPES, Simd, Vector, from, from_mut, has_fours};
+use super::{Lanes, STRIPES, Simd, Vector, has_fours};
 
 /// Whether `wide` was compiled to fuse: it chooses at compile time.
 pub(crate) const HAS_FMA: bool = cfg!(any(
@@ -13,201 +13,231 @@ pub(crate) const HAS_FMA: bool = cfg!(any(
 ));
 
 #[derive(Clone, Copy)]
-pub(crate) struct Portable;
+pub struct Portable;
 
 impl Simd for Portable {
     type F32 = F32x4;
-}
-
-#[derive(Clone, Copy)]
-pub(crate) struct F32x4(f32x4);
-
-#[inline(always)]
-fn to_bits(x: f32x4) -> i32x4 {
-    i32x4::new(x.to_array().map(|lane| lane.to_bits().cast_signed()))
-}
-
-#[inline(always)]
-fn from_bits(x: i32x4) -> f32x4 {
-    f32x4::new(x.to_array().map(|lane| f32::from_bits(lane.cast_unsigned())))
-}
-
-/// Four rows of four to their columns, or back.
-#[inline(always)]
-fn transpose(rows: [F32x4; 4]) -> [F32x4; 4] {
-    let [a, b, c, d] = rows.map(|row| row.0.to_array());
-    core::array::from_fn(|i| F32x4(f32x4::new([a[i], b[i], c[i], d[i]])))
+    type F64 = F64x2;
 }
 
 macro_rules! operator {
-    ($trait:ident, $name:ident) => {
-        impl $trait for F32x4 {
+    ($name:ident: $trait:ident, $operation:ident) => {
+        impl $trait for $name {
             type Output = Self;
 
             #[inline(always)]
-            fn $name(self, other: Self) -> Self {
-                Self(self.0.$name(other.0))
+            fn $operation(self, other: Self) -> Self {
+                Self(self.0.$operation(other.0))
             }
         }
     };
 }
-operator!(Add, add);
-operator!(Sub, sub);
-operator!(Mul, mul);
-operator!(Div, div);
 
-impl Vector for F32x4 {
-    type Token = Portable;
-    type Scalar = f32;
-    type Mask = f32x4;
+/// A vector of `wide`. Its bits are seen as `$bits`, of which `$fraction` are the fraction's and
+/// `$exponent` the others.
+macro_rules! vector {
+    ($name:ident($wide:ident) of $lanes:literal $scalar:ident, $bits:ident: $exponent:literal, $fraction:literal) => {
+        #[derive(Clone, Copy)]
+        pub struct $name($wide);
 
-    const LANES: usize = 4;
+        operator!($name: Add, add);
+        operator!($name: Sub, sub);
+        operator!($name: Mul, mul);
+        operator!($name: Div, div);
 
-    #[inline(always)]
-    fn splat(_: Portable, value: f32) -> Self {
-        Self(f32x4::splat(value))
-    }
+        impl Vector for $name {
+            type Token = Portable;
+            type Scalar = $scalar;
+            type Mask = $wide;
 
-    #[inline(always)]
-    fn load(_: Portable, from: &[f32], fill: Self) -> Self {
-        if let Some(lanes) = from.first_chunk() {
-            return Self(f32x4::new(*lanes));
+            const LANES: usize = $lanes;
+
+            #[inline(always)]
+            fn splat(_: Portable, value: $scalar) -> Self {
+                Self($wide::splat(value))
+            }
+
+            #[inline(always)]
+            fn load(_: Portable, from: &[$scalar], fill: Self) -> Self {
+                if let Some(lanes) = from.first_chunk() {
+                    return Self($wide::new(*lanes));
+                }
+                let mut lanes = fill.0.to_array();
+                for (lane, &value) in lanes.iter_mut().zip(from) {
+                    *lane = value;
+                }
+                Self($wide::new(lanes))
+            }
+
+            #[inline(always)]
+            fn store(self, into: &mut [$scalar]) {
+                if let Some(lanes) = into.first_chunk_mut() {
+                    *lanes = self.0.to_array();
+                    return;
+                }
+                for (value, lane) in into.iter_mut().zip(self.0.to_array()) {
+                    *value = lane;
+                }
+            }
+
+            #[inline(always)]
+            fn load_fours(
+                columns: &mut [Self; 4],
+                _: Portable,
+                slice: &[$scalar],
+                stride: usize,
+            ) -> bool {
+                if !has_fours(slice, Self::LANES, stride) {
+                    return false;
+                }
+                let four = |row: usize| {
+                    let four = slice.get(row * stride..).and_then(|row| row.first_chunk::<4>());
+                    four.copied().unwrap_or_default()
+                };
+                let rows: [[$scalar; 4]; $lanes] = core::array::from_fn(four);
+                *columns = core::array::from_fn(|i| Self($wide::new(rows.map(|row| row[i]))));
+                true
+            }
+
+            #[inline(always)]
+            fn store_fours(columns: [Self; 4], into: &mut [$scalar], stride: usize) -> bool {
+                if !has_fours(into, Self::LANES, stride) {
+                    return false;
+                }
+                let columns = columns.map(|column| column.0.to_array());
+                for row in 0..Self::LANES {
+                    let four = into.get_mut(row * stride..).and_then(|row| row.first_chunk_mut());
+                    if let Some(four) = four {
+                        *four = columns.map(|column| column[row]);
+                    }
+                }
+                true
+            }
+
+            #[inline(always)]
+            fn interleave(a: Self, b: Self) -> (Self, Self) {
+                let (a, b) = (a.0.to_array(), b.0.to_array());
+                let lane = |place: usize| if place % 2 == 0 { a[place / 2] } else { b[place / 2] };
+                let from = |first: usize| {
+                    Self($wide::new(core::array::from_fn(|place| lane(first + place))))
+                };
+                (from(0), from($lanes))
+            }
+
+            #[inline(always)]
+            fn deinterleave(a: Self, b: Self) -> (Self, Self) {
+                let (a, b) = (a.0.to_array(), b.0.to_array());
+                let lane = |place: usize| *a.get(place).unwrap_or_else(|| &b[place - $lanes]);
+                let every_other = |first: usize| {
+                    Self($wide::new(core::array::from_fn(|place| lane(first + 2 * place))))
+                };
+                (every_other(0), every_other(1))
+            }
+
+            #[inline(always)]
+            fn mul_add(self, b: Self, c: Self) -> Self {
+                Self(self.0.mul_add(b.0, c.0))
+            }
+
+            #[inline(always)]
+            fn max(self, other: Self) -> Self {
+                if cfg!(target_feature = "sse2") {
+                    Self(self.0.fast_max(other.0))
+                } else {
+                    Self(other.0.simd_lt(self.0).select(self.0, other.0))
+                }
+            }
+
+            #[inline(always)]
+            fn min(self, other: Self) -> Self {
+                if cfg!(target_feature = "sse2") {
+                    Self(self.0.fast_min(other.0))
+                } else {
+                    Self(self.0.simd_lt(other.0).select(self.0, other.0))
+                }
+            }
+
+            #[inline(always)]
+            fn abs(self) -> Self {
+                Self(self.0.abs())
+            }
+
+            #[inline(always)]
+            fn less(self, other: Self) -> $wide {
+                self.0.simd_lt(other.0)
+            }
+
+            #[inline(always)]
+            fn equal(self, other: Self) -> $wide {
+                self.0.simd_eq(other.0)
+            }
+
+            #[inline(always)]
+            fn any(mask: $wide) -> bool {
+                mask.any()
+            }
+
+            #[inline(always)]
+            fn select(mask: $wide, yes: Self, no: Self) -> Self {
+                Self(mask.select(yes.0, no.0))
+            }
+
+            #[inline(always)]
+            fn shift_into_exponent(self) -> Self {
+                let shifted = self.0.to_array().map(|lane| lane.to_bits() << $fraction);
+                Self($wide::new(shifted.map($scalar::from_bits)))
+            }
+
+            #[inline(always)]
+            fn split_exponent(self) -> (Self, Self) {
+                const SQRT_HALF: $bits = core::$scalar::consts::FRAC_1_SQRT_2.to_bits();
+                let above = self.0.to_array().map(|lane| lane.to_bits().wrapping_sub(SQRT_HALF));
+                let fraction = $bits::MAX >> $exponent;
+                let mantissa = above.map(|bits| $scalar::from_bits((bits & fraction) + SQRT_HALF));
+                let exponent = above.map(|bits| (bits.cast_signed() >> $fraction) as $scalar);
+                (Self($wide::new(mantissa)), Self($wide::new(exponent)))
+            }
         }
-        let mut lanes = fill.0.to_array();
-        for (lane, &value) in lanes.iter_mut().zip(from) {
-            *lane = value;
+
+        impl Lanes for $name {
+            type Stripes = [Self; STRIPES / Self::LANES];
+
+            #[inline(always)]
+            fn stripes(self) -> Self::Stripes {
+                [self; STRIPES / Self::LANES]
+            }
+
+            #[inline(always)]
+            fn largest(self) -> $scalar {
+                let larger = |high, low| if high > low { high } else { low };
+                let mut lanes = self.0.to_array();
+                let mut width = Self::LANES;
+                while width > 1 {
+                    width /= 2;
+                    for i in 0..width {
+                        lanes[i] = larger(lanes[i + width], lanes[i]);
+                    }
+                }
+                lanes[0]
+            }
+
+            #[inline(always)]
+            fn halves(a: Self, b: Self, width: usize) -> (Self, Self) {
+                let (a, b) = (a.0.to_array(), b.0.to_array());
+                // Lane `i` of the lower halves: of `a` in the first half of the lanes.
+                let lane = |i: usize, upper: usize| {
+                    let of = if i < $lanes / 2 { &a } else { &b };
+                    let i = i % ($lanes / 2);
+                    of[i / width * 2 * width + i % width + upper]
+                };
+                let half = |upper| {
+                    Self($wide::new(core::array::from_fn(|i| lane(i, upper))))
+                };
+                (half(0), half(width))
+            }
         }
-        Self(f32x4::new(lanes))
-    }
-
-    #[inline(always)]
-    fn store(self, into: &mut [f32]) {
-        if let Some(lanes) = into.first_chunk_mut() {
-            *lanes = self.0.to_array();
-            return;
-        }
-        for (value, lane) in into.iter_mut().zip(self.0.to_array()) {
-            *value = lane;
-        }
-    }
-
-    #[inline(always)]
-    fn load_fours(columns: &mut [Self; 4], token: Portable, slice: &[f32], stride: usize) -> bool {
-        if !has_fours(slice, Self::LANES, stride) {
-            return false;
-        }
-        let row = |i: usize| Self::load(token, from(slice, i * stride), columns[0]);
-        *columns = transpose([row(0), row(1), row(2), row(3)]);
-        true
-    }
-
-    #[inline(always)]
-    fn store_fours(columns: [Self; 4], into: &mut [f32], stride: usize) -> bool {
-        if !has_fours(into, Self::LANES, stride) {
-            return false;
-        }
-        for (i, row) in transpose(columns).into_iter().enumerate() {
-            row.store(from_mut(into, i * stride));
-        }
-        true
-    }
-
-    #[inline(always)]
-    fn interleave(a: Self, b: Self) -> (Self, Self) {
-        let (a, b) = (a.0.to_array(), b.0.to_array());
-        let both = |i: usize| Self(f32x4::new([a[i], b[i], a[i + 1], b[i + 1]]));
-        (both(0), both(2))
-    }
-
-    #[inline(always)]
-    fn deinterleave(a: Self, b: Self) -> (Self, Self) {
-        let (a, b) = (a.0.to_array(), b.0.to_array());
-        let every_other = |i: usize| Self(f32x4::new([a[i], a[i + 2], b[i], b[i + 2]]));
-        (every_other(0), every_other(1))
-    }
-
-    #[inline(always)]
-    fn mul_add(self, b: Self, c: Self) -> Self {
-        Self(self.0.mul_add(b.0, c.0))
-    }
-
-    #[inline(always)]
-    fn max(self, other: Self) -> Self {
-        if cfg!(target_feature = "sse") {
-            Self(self.0.fast_max(other.0))
-        } else {
-            Self(other.0.simd_lt(self.0).select(self.0, other.0))
-        }
-    }
-
-    #[inline(always)]
-    fn min(self, other: Self) -> Self {
-        if cfg!(target_feature = "sse") {
-            Self(self.0.fast_min(other.0))
-        } else {
-            Self(self.0.simd_lt(other.0).select(self.0, other.0))
-        }
-    }
-
-    #[inline(always)]
-    fn abs(self) -> Self {
-        Self(self.0.abs())
-    }
-
-    #[inline(always)]
-    fn less(self, other: Self) -> f32x4 {
-        self.0.simd_lt(other.0)
-    }
-
-    #[inline(always)]
-    fn equal(self, other: Self) -> f32x4 {
-        self.0.simd_eq(other.0)
-    }
-
-    #[inline(always)]
-    fn any(mask: f32x4) -> bool {
-        mask.any()
-    }
-
-    #[inline(always)]
-    fn select(mask: f32x4, yes: Self, no: Self) -> Self {
-        Self(mask.select(yes.0, no.0))
-    }
-
-    #[inline(always)]
-    fn shift_into_exponent(self) -> Self {
-        Self(from_bits(to_bits(self.0) << 23))
-    }
-
-    #[inline(always)]
-    fn split_exponent(self) -> (Self, Self) {
-        let sqrt_half = i32x4::splat(core::f32::consts::FRAC_1_SQRT_2.to_bits().cast_signed());
-        let above = to_bits(self.0) - sqrt_half;
-        let mantissa = (above & i32x4::splat(0x007f_ffff)) + sqrt_half;
-        let exponent: i32x4 = above >> 23;
-        (Self(from_bits(mantissa)), Self(exponent.round_float()))
-    }
+    };
 }
 
-impl Lanes for F32x4 {
-    type Stripes = [Self; STRIPES / Self::LANES];
-
-    #[inline(always)]
-    fn stripes(self) -> Self::Stripes {
-        [self; STRIPES / Self::LANES]
-    }
-
-    #[inline(always)]
-    fn largest(self) -> f32 {
-        let larger = |high: f32, low: f32| if high > low { high } else { low };
-        let [a, b, c, d] = self.0.to_array();
-        larger(larger(d, b), larger(c, a))
-    }
-
-    #[inline(always)]
-    fn halves(a: Self, b: Self, width: usize) -> (Self, Self) {
-        let (a, b) = (a.0.to_array(), b.0.to_array());
-        let four = |x, y| Self(f32x4::new([a[x], a[y], b[x], b[y]]));
-        if width == 2 { (four(0, 1), four(2, 3)) } else { (four(0, 2), four(1, 3)) }
-    }
-}
+vector!(F32x4(f32x4) of 4 f32, u32: 9, 23);
+vector!(F64x2(f64x2) of 2 f64, u64: 12, 52);

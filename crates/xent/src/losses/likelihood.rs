@@ -1,6 +1,8 @@
 //! Losses of probabilities that are already there.
 
-use xent_core::{Buffers, Error as InputError, LikelihoodBatch, LikelihoodInput, Shape};
+use xent_core::{
+    Buffers, Element, Error as InputError, Float, LikelihoodBatch, LikelihoodInput, Shape,
+};
 
 use super::common_methods;
 use crate::pass::Rule;
@@ -11,13 +13,13 @@ macro_rules! likelihood {
     ($(#[$doc:meta])* $loss:ident of $input:ident) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, Default)]
-        pub struct $loss<'w> {
-            class_weights: &'w [f32],
+        pub struct $loss<'w, F = f32> {
+            class_weights: &'w [F],
             ignore_index: Option<i64>,
             settings: Settings,
         }
 
-        impl<'w> $loss<'w> {
+        impl<'w, F: Float> $loss<'w, F> {
             /// The mean over the rows.
             #[must_use]
             pub fn new() -> Self {
@@ -35,8 +37,8 @@ macro_rules! likelihood {
             ///
             /// # Errors
             /// [`Error::Input`] if a weight is negative or not finite.
-            pub fn with_class_weights(mut self, weights: &'w [f32]) -> Result<Self, Error> {
-                if !weights.iter().all(|w| w.is_finite() && *w >= 0.0) {
+            pub fn with_class_weights(mut self, weights: &'w [F]) -> Result<Self, Error> {
+                if !weights.iter().all(|&w| w.into().is_finite() && w.into() >= 0.0) {
                     let reason = "expected finite numbers, none below zero";
                     return Err(InputError::Option { option: "class weights", reason }.into());
                 }
@@ -55,14 +57,15 @@ macro_rules! likelihood {
                 self.ignore_index
             }
 
-            fn batch<'a>(
+            fn batch<'a, E: Element<Float = F>>(
                 &self,
-                buffers: Buffers<'a>,
+                buffers: Buffers<'a, E>,
                 shape: Shape,
-                targets: Targets<'a>,
-            ) -> Result<Result<LikelihoodBatch<'a>, InputError>, Error>
+                targets: Targets<'a, F>,
+            ) -> Result<Result<LikelihoodBatch<'a, E>, InputError>, Error>
             where
                 'w: 'a,
+                F: 'a,
             {
                 let Targets::Index(labels) = targets else {
                     return Err(Error::Targets { expected: "indices", found: targets.name() });
@@ -77,7 +80,7 @@ macro_rules! likelihood {
                 ))
             }
         }
-        common_methods!($loss, by |_: &Targets<'_>| Rule::ClassWeights);
+        common_methods!($loss, by |_: &Targets<'_, F>| Rule::ClassWeights);
     };
 }
 

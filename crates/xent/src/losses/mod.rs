@@ -13,7 +13,7 @@ pub use softmax::{Distillation, MultiLabelSoftmax, SoftmaxCrossEntropy};
 /// divides, for given targets.
 macro_rules! common_methods {
     ($loss:ident, by $rule:expr) => {
-        impl $loss<'_> {
+        impl<F: xent_core::Float> $loss<'_, F> {
             /// Reduces the losses of the rows (or elements) this way.
             #[must_use]
             pub fn with_reduction(mut self, reduction: crate::Reduction) -> Self {
@@ -49,7 +49,11 @@ macro_rules! common_methods {
             /// [`Error::Targets`] if the loss has no such targets; [`Error::NotReduced`] with
             /// [`Reduction::None`](crate::Reduction::None); [`Error::NothingValid`] if that was to
             /// be an error.
-            pub fn loss(&self, logits: Logits<'_>, targets: Targets<'_>) -> Result<f64, Error> {
+            pub fn loss<E: xent_core::Element<Float = F>>(
+                &self,
+                logits: Logits<'_, E>,
+                targets: Targets<'_, F>,
+            ) -> Result<f64, Error> {
                 self.check_reduced()?;
                 self.evaluate(logits, targets, Pass::new())?.loss.ok_or(Error::NotReduced)
             }
@@ -58,11 +62,11 @@ macro_rules! common_methods {
             ///
             /// # Errors
             /// As [`loss`](Self::loss).
-            pub fn loss_and_grad(
+            pub fn loss_and_grad<E: xent_core::Element<Float = F>>(
                 &self,
-                logits: Logits<'_>,
-                targets: Targets<'_>,
-                grad: &mut [f32],
+                logits: Logits<'_, E>,
+                targets: Targets<'_, F>,
+                grad: &mut [E],
             ) -> Result<f64, Error> {
                 self.check_reduced()?;
                 let pass = Pass::new().grad(grad);
@@ -73,10 +77,10 @@ macro_rules! common_methods {
             ///
             /// # Errors
             /// As [`loss`](Self::loss).
-            pub fn loss_and_grad_in_place(
+            pub fn loss_and_grad_in_place<E: xent_core::Element<Float = F>>(
                 &self,
-                logits: LogitsMut<'_>,
-                targets: Targets<'_>,
+                logits: LogitsMut<'_, E>,
+                targets: Targets<'_, F>,
             ) -> Result<f64, Error> {
                 self.check_reduced()?;
                 self.evaluate_in_place(logits, targets, Pass::new())?.loss.ok_or(Error::NotReduced)
@@ -88,11 +92,11 @@ macro_rules! common_methods {
             /// [`Error::Input`] if the shapes do not fit together, a target is out of range, or the
             /// loss does not have what is asked for; [`Error::Targets`] if it has no such targets;
             /// [`Error::UpstreamOfRows`]; [`Error::NothingValid`] if that was to be an error.
-            pub fn evaluate(
+            pub fn evaluate<E: xent_core::Element<Float = F>>(
                 &self,
-                logits: Logits<'_>,
-                targets: Targets<'_>,
-                mut pass: Pass<'_>,
+                logits: Logits<'_, E>,
+                targets: Targets<'_, F>,
+                mut pass: Pass<'_, E>,
             ) -> Result<Report, Error> {
                 let mut inner = pass.reborrow();
                 let buffers = inner.buffers(logits.values);
@@ -107,11 +111,11 @@ macro_rules! common_methods {
             /// # Errors
             /// As [`evaluate`](Self::evaluate); [`Error::TwoGradients`] if the pass asks for
             /// another gradient.
-            pub fn evaluate_in_place(
+            pub fn evaluate_in_place<E: xent_core::Element<Float = F>>(
                 &self,
-                logits: LogitsMut<'_>,
-                targets: Targets<'_>,
-                mut pass: Pass<'_>,
+                logits: LogitsMut<'_, E>,
+                targets: Targets<'_, F>,
+                mut pass: Pass<'_, E>,
             ) -> Result<Report, Error> {
                 let inner = pass.reborrow();
                 if !matches!(inner.gradient, crate::pass::Gradient::None) {
@@ -130,14 +134,14 @@ macro_rules! common_methods {
             ///
             /// # Errors
             /// As [`evaluate`](Self::evaluate).
-            pub fn denominator(
+            pub fn denominator<E: xent_core::Element<Float = F>>(
                 &self,
-                logits: Logits<'_>,
-                targets: Targets<'_>,
-                sample_weights: &[f32],
+                logits: Logits<'_, E>,
+                targets: Targets<'_, F>,
+                sample_weights: &[F],
             ) -> Result<f64, Error> {
                 let batch = self.batch(Buffers::Loss(logits.values), logits.shape, targets)?;
-                let pass = Pass::new().sample_weights(sample_weights);
+                let pass = Pass::<E>::new().sample_weights(sample_weights);
                 pass.denominator(&self.settings, $rule(&targets), batch)
             }
 

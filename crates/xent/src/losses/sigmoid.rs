@@ -1,7 +1,8 @@
 //! Any number of many classes, or one of two.
 
 use xent_core::{
-    Buffers, Error as InputError, Shape, SigmoidBatch, SigmoidInput, SigmoidOptions, SigmoidTargets,
+    Buffers, Element, Error as InputError, Float, Shape, SigmoidBatch, SigmoidInput,
+    SigmoidOptions, SigmoidTargets,
 };
 
 use super::common_methods;
@@ -12,12 +13,12 @@ use crate::{Error, Logits, LogitsMut, Pass, Preset, Report, Targets};
 /// Options that every sigmoid loss may have.
 macro_rules! sigmoid_options {
     ($loss:ident) => {
-        impl<'w> $loss<'w> {
+        impl<'w, F: Float> $loss<'w, F> {
             /// A non-negative weight for the elements of each class.
             ///
             /// # Errors
             /// [`Error::Input`] if a weight is negative or not finite.
-            pub fn with_class_weights(mut self, weights: &'w [f32]) -> Result<Self, Error> {
+            pub fn with_class_weights(mut self, weights: &'w [F]) -> Result<Self, Error> {
                 self.options.class_weights = weights;
                 self.checked()
             }
@@ -27,7 +28,7 @@ macro_rules! sigmoid_options {
             ///
             /// # Errors
             /// [`Error::Input`] if a weight is negative or not finite.
-            pub fn with_pos_weight(mut self, weights: &'w [f32]) -> Result<Self, Error> {
+            pub fn with_pos_weight(mut self, weights: &'w [F]) -> Result<Self, Error> {
                 self.options.pos_weight = weights;
                 self.checked()
             }
@@ -58,14 +59,15 @@ macro_rules! sigmoid_options {
                 self.options.ignore_index
             }
 
-            fn batch<'a>(
+            fn batch<'a, E: Element<Float = F>>(
                 &self,
-                buffers: Buffers<'a>,
+                buffers: Buffers<'a, E>,
                 shape: Shape,
-                targets: Targets<'a>,
-            ) -> Result<Result<SigmoidBatch<'a>, InputError>, Error>
+                targets: Targets<'a, F>,
+            ) -> Result<Result<SigmoidBatch<'a, E>, InputError>, Error>
             where
                 'w: 'a,
+                F: 'a,
             {
                 let targets = match targets {
                     Targets::Dense(values) => SigmoidTargets::Dense(values),
@@ -109,12 +111,12 @@ macro_rules! sigmoid_options {
 /// # Ok::<(), xent::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
-pub struct SigmoidCrossEntropy<'w> {
-    options: SigmoidOptions<'w>,
+pub struct SigmoidCrossEntropy<'w, F = f32> {
+    options: SigmoidOptions<'w, F>,
     settings: Settings,
 }
 
-impl SigmoidCrossEntropy<'_> {
+impl<F: Float> SigmoidCrossEntropy<'_, F> {
     /// The mean over the elements, at the best level of the machine.
     #[must_use]
     pub fn new() -> Self {
@@ -133,14 +135,14 @@ impl SigmoidCrossEntropy<'_> {
     ///
     /// # Errors
     /// [`Error::Input`] if gamma is negative or not finite, or alpha is not in [0, 1].
-    pub fn with_focal(mut self, gamma: f64, alpha: Option<f32>) -> Result<Self, Error> {
+    pub fn with_focal(mut self, gamma: f64, alpha: Option<f64>) -> Result<Self, Error> {
         self.options.focal_gamma = gamma;
         self.options.focal_alpha = alpha;
         self.checked()
     }
 }
 sigmoid_options!(SigmoidCrossEntropy);
-common_methods!(SigmoidCrossEntropy, by |_: &Targets<'_>| Rule::Losses);
+common_methods!(SigmoidCrossEntropy, by |_: &Targets<'_, F>| Rule::Losses);
 
 /// Multi-label soft margin: the loss of a row is the mean over its classes of the sigmoid
 /// cross-entropy (PyTorch's `multilabel_soft_margin_loss`).
@@ -150,25 +152,25 @@ common_methods!(SigmoidCrossEntropy, by |_: &Targets<'_>| Rule::Losses);
 ///
 /// let loss = MultiLabelSoftMargin::new().with_reduction(Reduction::None);
 /// let mut losses = [0.0];
-/// let logits = Logits::new(&[0.0, 100.0], 2)?;
+/// let logits = Logits::new(&[0.0, 100.0_f32], 2)?;
 /// loss.evaluate(logits, Targets::dense(&[1.0, 1.0]), Pass::new().losses(&mut losses))?;
 /// assert!((losses[0] - core::f32::consts::LN_2 / 2.0).abs() < 1e-6);
 /// # Ok::<(), xent::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
-pub struct MultiLabelSoftMargin<'w> {
-    options: SigmoidOptions<'w>,
+pub struct MultiLabelSoftMargin<'w, F = f32> {
+    options: SigmoidOptions<'w, F>,
     settings: Settings,
 }
 
-impl Default for MultiLabelSoftMargin<'_> {
+impl<F: Float> Default for MultiLabelSoftMargin<'_, F> {
     fn default() -> Self {
         let options = SigmoidOptions { mean_over_classes: true, ..SigmoidOptions::default() };
         Self { options, settings: Settings::default() }
     }
 }
 
-impl MultiLabelSoftMargin<'_> {
+impl<F: Float> MultiLabelSoftMargin<'_, F> {
     /// The mean over the rows, at the best level of the machine.
     #[must_use]
     pub fn new() -> Self {
@@ -176,7 +178,7 @@ impl MultiLabelSoftMargin<'_> {
     }
 }
 sigmoid_options!(MultiLabelSoftMargin);
-common_methods!(MultiLabelSoftMargin, by |_: &Targets<'_>| Rule::Losses);
+common_methods!(MultiLabelSoftMargin, by |_: &Targets<'_, F>| Rule::Losses);
 
 /// Logistic loss of probabilities, without an activation inside: `-y ln p - (1 - y) ln(1 - p)`
 /// (PyTorch's `BCELoss`, scikit-learn's `log_loss`).
@@ -195,12 +197,12 @@ common_methods!(MultiLabelSoftMargin, by |_: &Targets<'_>| Rule::Losses);
 /// # Ok::<(), xent::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
-pub struct LogisticLoss<'w> {
-    options: SigmoidOptions<'w>,
+pub struct LogisticLoss<'w, F = f32> {
+    options: SigmoidOptions<'w, F>,
     settings: Settings,
 }
 
-impl Default for LogisticLoss<'_> {
+impl<F: Float> Default for LogisticLoss<'_, F> {
     fn default() -> Self {
         let input = SigmoidInput::Probabilities;
         let options = SigmoidOptions { input, ..SigmoidOptions::default() };
@@ -208,7 +210,7 @@ impl Default for LogisticLoss<'_> {
     }
 }
 
-impl LogisticLoss<'_> {
+impl<F: Float> LogisticLoss<'_, F> {
     /// The mean over the elements, at the best level of the machine.
     #[must_use]
     pub fn new() -> Self {
@@ -216,4 +218,4 @@ impl LogisticLoss<'_> {
     }
 }
 sigmoid_options!(LogisticLoss);
-common_methods!(LogisticLoss, by |_: &Targets<'_>| Rule::Losses);
+common_methods!(LogisticLoss, by |_: &Targets<'_, F>| Rule::Losses);

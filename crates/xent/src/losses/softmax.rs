@@ -1,7 +1,8 @@
 //! One of many classes.
 
 use xent_core::{
-    Buffers, Error as InputError, MultiLabel, Shape, SoftmaxBatch, SoftmaxOptions, SoftmaxTargets,
+    Buffers, Element, Error as InputError, Float, MultiLabel, Shape, SoftmaxBatch, SoftmaxOptions,
+    SoftmaxTargets,
 };
 
 use super::common_methods;
@@ -12,13 +13,13 @@ use crate::{Error, Logits, LogitsMut, NothingValid, Pass, Preset, Report, Target
 /// Options that every softmax loss may have. `$cannot` are those that this one cannot.
 macro_rules! softmax_options {
     ($loss:ident) => {
-        impl<'w> $loss<'w> {
+        impl<'w, F: Float> $loss<'w, F> {
             /// A non-negative weight for each class, which multiplies its (smoothed) target.
             ///
             /// # Errors
             /// [`Error::Input`] if a weight is negative or not finite, or does not go with the
             /// options before.
-            pub fn with_class_weights(mut self, weights: &'w [f32]) -> Result<Self, Error> {
+            pub fn with_class_weights(mut self, weights: &'w [F]) -> Result<Self, Error> {
                 self.options.class_weights = weights;
                 self.checked()
             }
@@ -38,7 +39,7 @@ macro_rules! softmax_options {
             ///
             /// # Errors
             /// [`Error::Input`] if the cap is not positive and finite.
-            pub fn with_soft_cap(mut self, cap: f32) -> Result<Self, Error> {
+            pub fn with_soft_cap(mut self, cap: f64) -> Result<Self, Error> {
                 if !(cap.is_finite() && cap > 0.0) {
                     let reason = "expected a positive finite number";
                     return Err(InputError::Option { option: "soft cap", reason }.into());
@@ -91,12 +92,12 @@ macro_rules! softmax_options {
 /// # Ok::<(), xent::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
-pub struct SoftmaxCrossEntropy<'w> {
-    options: SoftmaxOptions<'w>,
+pub struct SoftmaxCrossEntropy<'w, F = f32> {
+    options: SoftmaxOptions<'w, F>,
     settings: Settings,
 }
 
-impl<'w> SoftmaxCrossEntropy<'w> {
+impl<'w, F: Float> SoftmaxCrossEntropy<'w, F> {
     /// The mean over the rows, at the best level of the machine.
     #[must_use]
     pub fn new() -> Self {
@@ -151,14 +152,15 @@ impl<'w> SoftmaxCrossEntropy<'w> {
         self.options.ignore_index
     }
 
-    fn batch<'a>(
+    fn batch<'a, E: Element<Float = F>>(
         &self,
-        buffers: Buffers<'a>,
+        buffers: Buffers<'a, E>,
         shape: Shape,
-        targets: Targets<'a>,
-    ) -> Result<Result<SoftmaxBatch<'a>, InputError>, Error>
+        targets: Targets<'a, F>,
+    ) -> Result<Result<SoftmaxBatch<'a, E>, InputError>, Error>
     where
         'w: 'a,
+        F: 'a,
     {
         let mut options = self.options;
         let targets = match targets {
@@ -177,7 +179,7 @@ impl<'w> SoftmaxCrossEntropy<'w> {
     }
 }
 softmax_options!(SoftmaxCrossEntropy);
-common_methods!(SoftmaxCrossEntropy, by |targets: &Targets<'_>| match targets {
+common_methods!(SoftmaxCrossEntropy, by |targets: &Targets<'_, F>| match targets {
     Targets::Index(_) => Rule::ClassWeights,
     _ => Rule::AllRows,
 });
@@ -199,13 +201,13 @@ common_methods!(SoftmaxCrossEntropy, by |targets: &Targets<'_>| match targets {
 /// # Ok::<(), xent::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
-pub struct MultiLabelSoftmax<'w> {
-    options: SoftmaxOptions<'w>,
+pub struct MultiLabelSoftmax<'w, F = f32> {
+    options: SoftmaxOptions<'w, F>,
     gradient: MultiLabel,
     settings: Settings,
 }
 
-impl<'w> MultiLabelSoftmax<'w> {
+impl<'w, F: Float> MultiLabelSoftmax<'w, F> {
     /// The mean over the rows, at the best level of the machine.
     #[must_use]
     pub fn new() -> Self {
@@ -231,14 +233,15 @@ impl<'w> MultiLabelSoftmax<'w> {
         None
     }
 
-    fn batch<'a>(
+    fn batch<'a, E: Element<Float = F>>(
         &self,
-        buffers: Buffers<'a>,
+        buffers: Buffers<'a, E>,
         shape: Shape,
-        targets: Targets<'a>,
-    ) -> Result<Result<SoftmaxBatch<'a>, InputError>, Error>
+        targets: Targets<'a, F>,
+    ) -> Result<Result<SoftmaxBatch<'a, E>, InputError>, Error>
     where
         'w: 'a,
+        F: 'a,
     {
         let Targets::Dense(labels) = targets else {
             let expected = "dense targets, zero for the classes that a row does not have";
@@ -251,7 +254,7 @@ impl<'w> MultiLabelSoftmax<'w> {
     }
 }
 softmax_options!(MultiLabelSoftmax);
-common_methods!(MultiLabelSoftmax, by |_: &Targets<'_>| Rule::AllRows);
+common_methods!(MultiLabelSoftmax, by |_: &Targets<'_, F>| Rule::AllRows);
 
 /// Distillation of a teacher: the loss of a row is `τ² KL(softmax(teacher / τ) ‖ softmax(x / τ))`,
 /// both from logits in one pass (G. Hinton et al., "Distilling the knowledge in a neural network",
@@ -271,18 +274,18 @@ common_methods!(MultiLabelSoftmax, by |_: &Targets<'_>| Rule::AllRows);
 /// # Ok::<(), xent::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
-pub struct Distillation<'w> {
-    options: SoftmaxOptions<'w>,
-    temperature: f32,
+pub struct Distillation<'w, F = f32> {
+    options: SoftmaxOptions<'w, F>,
+    temperature: f64,
     settings: Settings,
 }
 
-impl<'w> Distillation<'w> {
+impl<'w, F: Float> Distillation<'w, F> {
     /// The mean over the rows, with the temperature `τ`.
     ///
     /// # Errors
     /// [`Error::Input`] if it is not positive and finite.
-    pub fn new(temperature: f32) -> Result<Self, Error> {
+    pub fn new(temperature: f64) -> Result<Self, Error> {
         if !(temperature.is_finite() && temperature > 0.0) {
             let reason = "expected a positive finite number";
             return Err(InputError::Option { option: "temperature", reason }.into());
@@ -295,7 +298,7 @@ impl<'w> Distillation<'w> {
     ///
     /// # Errors
     /// [`Error::Input`] if a weight is negative or not finite.
-    pub fn with_class_weights(mut self, weights: &'w [f32]) -> Result<Self, Error> {
+    pub fn with_class_weights(mut self, weights: &'w [F]) -> Result<Self, Error> {
         self.options.class_weights = weights;
         self.options.check()?;
         Ok(self)
@@ -305,14 +308,15 @@ impl<'w> Distillation<'w> {
         None
     }
 
-    fn batch<'a>(
+    fn batch<'a, E: Element<Float = F>>(
         &self,
-        buffers: Buffers<'a>,
+        buffers: Buffers<'a, E>,
         shape: Shape,
-        targets: Targets<'a>,
-    ) -> Result<Result<SoftmaxBatch<'a>, InputError>, Error>
+        targets: Targets<'a, F>,
+    ) -> Result<Result<SoftmaxBatch<'a, E>, InputError>, Error>
     where
         'w: 'a,
+        F: 'a,
     {
         let Targets::Teacher(logits) = targets else {
             let expected = "a teacher's logits";
@@ -322,4 +326,4 @@ impl<'w> Distillation<'w> {
         Ok(SoftmaxBatch::with_options(buffers, shape, targets, self.options))
     }
 }
-common_methods!(Distillation, by |_: &Targets<'_>| Rule::AllRows);
+common_methods!(Distillation, by |_: &Targets<'_, F>| Rule::AllRows);

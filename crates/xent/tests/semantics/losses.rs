@@ -155,7 +155,7 @@ fn softmax_focal() {
 fn distillation_of_a_teacher() {
     for classes in CLASSES {
         let teacher: Vec<f32> = numbers(ROWS * classes, 5, 6.0);
-        for temperature in [0.5, 1.0, 4.0_f32] {
+        for temperature in [0.5, 1.0, 4.0] {
             let loss = Distillation::new(temperature).unwrap();
             judge(
                 &loss,
@@ -202,7 +202,7 @@ fn z_loss_adds_the_square_of_log_sum_exp() {
 fn soft_cap_squeezes_the_logits() {
     for classes in CLASSES {
         let labels = labels(classes);
-        for cap in [5.0, 30.0_f32] {
+        for cap in [5.0, 30.0] {
             let loss = SoftmaxCrossEntropy::new().with_soft_cap(cap).unwrap();
             // A capped logit is off by some ULP of the cap, and the derivative of the cap has an
             // exponential and roundings of its own.

@@ -66,8 +66,8 @@ fn a_mean_of_nothing_is_an_error_or_zero_or_nan() {
     loss.loss_and_grad(Logits::new(&X, 2).unwrap(), Targets::index(&labels), &mut grad).unwrap();
     assert_eq!(grad, [0.0; 8]);
     assert_eq!(mean(SoftmaxCrossEntropy::new(), &[0; 4], &[0.0; 4]), 0.0);
-    let empty =
-        SoftmaxCrossEntropy::new().loss(Logits::new(&[], 2).unwrap(), Targets::index::<u8>(&[]));
+    let empty = SoftmaxCrossEntropy::new()
+        .loss(Logits::<f32>::new(&[], 2).unwrap(), Targets::index::<u8>(&[]));
     assert_eq!(empty, Ok(0.0));
 }
 
@@ -158,7 +158,7 @@ fn wrong_lengths_and_kinds_are_refused() {
     assert_eq!(none.loss(logits(), index), Err(Error::NotReduced));
     let ignoring = loss.with_ignore_index(3);
     assert!(ignoring.loss(logits(), Targets::dense(&X)).is_ok());
-    let in_place = LogitsMut::new(&mut [0.0; 8], 2).map(|logits| {
+    let in_place = LogitsMut::new(&mut [0.0_f32; 8], 2).map(|logits| {
         loss.evaluate_in_place(logits, index, Pass::new().grad(&mut [0.0; 8])).unwrap_err()
     });
     assert_eq!(in_place, Ok(Error::TwoGradients));
@@ -184,9 +184,9 @@ fn an_option_that_makes_no_sense_is_refused_when_the_loss_is_built() {
         (plain.with_soft_cap(0.0).err(), "soft cap"),
         (sigmoid.with_pos_weight(&[-1.0]).err(), "pos weight"),
         (sigmoid.with_focal(2.0, Some(1.5)).err(), "focal alpha"),
-        (xent::Distillation::new(-1.0).err(), "temperature"),
+        (xent::Distillation::<f32>::new(-1.0).err(), "temperature"),
         (
-            MultiLabelSoftmax::new()
+            MultiLabelSoftmax::<f32>::new()
                 .with_label_smoothing(0.1)
                 .and_then(MultiLabelSoftmax::with_caffe_gradient)
                 .err(),

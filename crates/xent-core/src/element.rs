@@ -1,0 +1,240 @@
+//! The formats of numbers: how logits are stored, and what they are computed in.
+
+use core::fmt::{Debug, Display, LowerExp};
+use core::ops::{Add, Div, Mul, Neg, Sub};
+
+use crate::batch::Join;
+use crate::buffers::Buffers;
+use crate::level::Level;
+use crate::losses::{LogSumExpBatch, Opened, SigmoidBatch, SoftmaxBatch, Window};
+use crate::simd::{PANEL, Simd};
+
+pub(crate) use self::sealed::{Compute, Stored};
+
+/// A number as logits and gradients are stored: `f32`, `f64`, and with the feature `half` `bf16` and
+/// `f16` of the crate [`half`](https://docs.rs/half).
+///
+/// Formats of sixteen bits are converted to [`Float`](Self::Float) as they are read, computed in it, and
+/// rounded once, to nearest (of two equally near to the even one), as they are written. Whatever is not
+/// a logit or its gradient (targets, weights, losses, second derivatives) is a [`Float`](Self::Float).
+pub trait Element:
+    Copy + Default + Debug + Display + LowerExp + PartialOrd + Send + Sync + Stored + 'static
+{
+    /// What is computed in.
+    type Float: Float;
+
+    /// The name of the format: `"f32"`, `"f64"`, `"bf16"` or `"f16"`.
+    const NAME: &'static str;
+
+    /// The same number, exactly.
+    #[must_use]
+    fn to_float(self) -> Self::Float;
+
+    /// The nearest number of this format.
+    #[must_use]
+    fn from_float(value: Self::Float) -> Self;
+}
+
+/// A number that is computed in: `f32` or `f64`.
+pub trait Float:
+    Element<Float = Self>
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + Neg<Output = Self>
+    + From<f32>
+    + Into<f64>
+    + Compute
+{
+}
+
+mod sealed {
+    use super::{Element, Float};
+    use crate::batch::Join;
+    use crate::buffers::Buffers;
+    use crate::level::Level;
+    use crate::losses::{LogSumExpBatch, Opened, SigmoidBatch, SoftmaxBatch, Window};
+    use crate::math::tables::Tables;
+    use crate::simd::{Lanes, PANEL, Simd};
+
+    /// What the crate does with numbers of a format. Generic code ends here: it is compiled in this
+    /// crate, once for each format, and not again where it is used.
+    pub trait Stored: Sized {
+        /// Whether it is what is computed in.
+        const IS_FLOAT: bool;
+
+        /// The cells of a window of neighbours, where they are: of a format that is computed in.
+        fn direct<'b>(
+            buffers: &'b mut Buffers<'_, Self>,
+            window: Window,
+        ) -> Opened<'b, Self::Float>
+        where
+            Self: Element;
+
+        /// The same numbers; as many as there are places.
+        fn widen(level: Level, from: &[Self], into: &mut [Self::Float])
+        where
+            Self: Element;
+
+        /// The nearest numbers; as many as there are places.
+        fn narrow(level: Level, from: &[Self::Float], into: &mut [Self])
+        where
+            Self: Element;
+
+        /// The sum of the losses of a batch, on threads that join if there are some.
+        fn softmax(batch: SoftmaxBatch<'_, Self>, level: Level, join: Option<&dyn Join>) -> f64
+        where
+            Self: Element;
+
+        fn sigmoid(batch: SigmoidBatch<'_, Self>, level: Level) -> f64
+        where
+            Self: Element;
+
+        fn log_sum_exp(
+            batch: LogSumExpBatch<'_, Self>,
+            level: Level,
+            join: Option<&dyn Join>,
+        ) -> f64
+        where
+            Self: Element;
+    }
+
+    /// What kernels ask of a number.
+    pub trait Compute: Tables + Copy {
+        /// Registers of such numbers.
+        type Of<S: Simd>: Lanes<Token = S, Scalar = Self>
+        where
+            Self: Float;
+
+        const INFINITY: Self;
+        const NEG_INFINITY: Self;
+        const NAN: Self;
+
+        /// The numbers of the classes of a panel.
+        const LANE_NUMBERS: &'static [Self; PANEL];
+
+        fn from_f64(value: f64) -> Self;
+
+        fn to_f64(self) -> f64;
+
+        /// Exact up to 2^24.
+        fn from_count(count: usize) -> Self;
+
+        /// The count that this is the number of: some number of no class if it is below zero.
+        fn to_count(self) -> usize;
+
+        fn is_finite(self) -> bool;
+
+        fn is_nan(self) -> bool;
+    }
+}
+
+macro_rules! float {
+    ($float:ident: $vector:ident, $to_integer:literal, $rounded:expr) => {
+        impl Element for $float {
+            type Float = Self;
+
+            const NAME: &'static str = stringify!($float);
+
+            fn to_float(self) -> Self {
+                self
+            }
+
+            fn from_float(value: Self) -> Self {
+                value
+            }
+        }
+
+        impl Float for $float {}
+
+        impl Compute for $float {
+            type Of<S: Simd> = S::$vector;
+
+            const INFINITY: Self = $float::INFINITY;
+            const NEG_INFINITY: Self = $float::NEG_INFINITY;
+            const NAN: Self = $float::NAN;
+
+            const LANE_NUMBERS: &'static [Self; PANEL] = &{
+                let mut numbers = [0.0; PANEL];
+                let mut i = 0;
+                while i < PANEL {
+                    numbers[i] = i as $float;
+                    i += 1;
+                }
+                numbers
+            };
+
+            #[inline(always)]
+            fn from_f64(value: f64) -> Self {
+                $rounded(value)
+            }
+
+            #[inline(always)]
+            fn to_f64(self) -> f64 {
+                self.into()
+            }
+
+            #[inline(always)]
+            fn from_count(count: usize) -> Self {
+                count as $float
+            }
+
+            #[inline(always)]
+            fn to_count(self) -> usize {
+                // The float from which on the last bit is one: a conversion would not be one of
+                // registers.
+                const TO_INTEGER: $float = $to_integer;
+                (self + TO_INTEGER).to_bits().wrapping_sub(TO_INTEGER.to_bits()) as usize
+            }
+
+            #[inline(always)]
+            fn is_finite(self) -> bool {
+                $float::is_finite(self)
+            }
+
+            #[inline(always)]
+            fn is_nan(self) -> bool {
+                $float::is_nan(self)
+            }
+        }
+
+        impl Stored for $float {
+            const IS_FLOAT: bool = true;
+
+            fn direct<'b>(buffers: &'b mut Buffers<'_, Self>, window: Window) -> Opened<'b, Self> {
+                buffers.direct(window)
+            }
+
+            fn widen(_: Level, from: &[Self], into: &mut [Self]) {
+                into.copy_from_slice(from);
+            }
+
+            fn narrow(_: Level, from: &[Self], into: &mut [Self]) {
+                into.copy_from_slice(from);
+            }
+
+            fn softmax(
+                batch: SoftmaxBatch<'_, Self>,
+                level: Level,
+                join: Option<&dyn Join>,
+            ) -> f64 {
+                batch.run_on(level, join)
+            }
+
+            fn sigmoid(batch: SigmoidBatch<'_, Self>, level: Level) -> f64 {
+                batch.run_on(level, &mut [])
+            }
+
+            fn log_sum_exp(
+                batch: LogSumExpBatch<'_, Self>,
+                level: Level,
+                join: Option<&dyn Join>,
+            ) -> f64 {
+                batch.run_on(level, join)
+            }
+        }
+    };
+}
+float!(f32: F32, 8_388_608.0, |value| value as f32);
+float!(f64: F64, 4_503_599_627_370_496.0, core::convert::identity);

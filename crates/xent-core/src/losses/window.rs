@@ -1,0 +1,150 @@
+//! Buffers in what is computed in: where they are, or in scratch as much at a time as that has room for.
+
+use crate::buffers::Buffers;
+use crate::element::{Element, Float};
+use crate::kernel::cells::{ADD, Cells, LOSS, WRITE};
+use crate::level::Level;
+
+/// Rows of cells of the same length, of which the logits and the gradient each have a place:
+/// `[logits, gradient]`.
+#[derive(Clone, Copy)]
+pub struct Window {
+    pub(super) rows: usize,
+    pub(super) length: usize,
+    /// Where the first row begins.
+    pub(super) at: [usize; 2],
+    /// From a row to the next.
+    pub(super) strides: [usize; 2],
+}
+
+impl Window {
+    /// Neighbouring cells.
+    pub(super) fn of(at: [usize; 2], length: usize) -> Self {
+        Self { rows: 1, length, at, strides: [length; 2] }
+    }
+
+    /// Where the rows are; `SIDE` 0 has the logits, 1 the gradient.
+    fn places<const SIDE: usize>(self) -> impl Iterator<Item = core::ops::Range<usize>> {
+        (0..self.rows).map(move |row| {
+            let start = self.at[SIDE] + row * self.strides[SIDE];
+            start..start + self.length
+        })
+    }
+
+    /// Converts the logits, one row after the other.
+    fn widen<E: Element>(self, level: Level, x: &[E], into: &mut [E::Float]) {
+        for (place, into) in self.places::<0>().zip(into.chunks_mut(self.length)) {
+            E::widen(level, x.get(place).unwrap_or(&[]), into);
+        }
+    }
+}
+
+/// The cells of a window, by what becomes of the gradient.
+pub enum Opened<'a, F> {
+    Loss(Cells<'a, F, LOSS>),
+    Write(Cells<'a, F, WRITE>),
+    Add(Cells<'a, F, ADD>),
+}
+
+impl<F: Float> Buffers<'_, F> {
+    /// The cells of a window of neighbours, where they are.
+    pub(crate) fn direct(&mut self, window: Window) -> Opened<'_, F> {
+        let [x_at, gradient_at] = window.at;
+        let logits = |x| part(x, x_at, window.length);
+        let gradient = |g| part_mut(g, gradient_at, window.length);
+        match self {
+            Self::Loss(x) => Opened::Loss(Cells::loss(logits(x))),
+            Self::InPlace(x) => Opened::Write(Cells::in_place(gradient(x))),
+            Self::Gradient(x, g) | Self::WideGradient(x, g) => {
+                Opened::Write(Cells::beside(logits(x), gradient(g)))
+            }
+            Self::Accumulate(x, g) | Self::WideAccumulate(x, g) => {
+                Opened::Add(Cells::beside(logits(x), gradient(g)))
+            }
+        }
+    }
+}
+
+impl<E: Element> Buffers<'_, E> {
+    /// The cells of a window: where they are if they are neighbours and need not be converted, otherwise
+    /// in scratch, one row after the other. To be [`close`](Self::close)d afterwards.
+    pub(super) fn open<'s>(
+        &'s mut self,
+        level: Level,
+        window: Window,
+        scratch: &'s mut [E::Float],
+    ) -> Opened<'s, E::Float> {
+        let scratch = part_mut(scratch, 0, window.rows * window.length);
+        if E::IS_FLOAT && window.rows == 1 {
+            return E::direct(self, window);
+        }
+        match self {
+            Self::WideGradient(x, g) if window.rows == 1 => {
+                let g = part_mut(g, window.at[1], window.length);
+                window.widen(level, x, g);
+                Opened::Write(Cells::in_place(g))
+            }
+            Self::Loss(x) => {
+                window.widen(level, x, scratch);
+                Opened::Loss(Cells::loss(scratch))
+            }
+            Self::InPlace(x) => {
+                window.widen(level, x, scratch);
+                Opened::Write(Cells::in_place(scratch))
+            }
+            Self::Gradient(x, _)
+            | Self::Accumulate(x, _)
+            | Self::WideGradient(x, _)
+            | Self::WideAccumulate(x, _) => {
+                window.widen(level, x, scratch);
+                Opened::Write(Cells::in_place(scratch))
+            }
+        }
+    }
+
+    /// What has become of the scratch of a window that was opened goes where it belongs, rounded once.
+    pub(super) fn close(&mut self, level: Level, window: Window, scratch: &mut [E::Float]) {
+        if E::IS_FLOAT && window.rows == 1 {
+            return;
+        }
+        let rows = window.places::<1>().zip(scratch.chunks_mut(window.length));
+        match self {
+            Self::Loss(_) => {}
+            Self::WideGradient(..) if window.rows == 1 => {}
+            Self::Gradient(_, g) | Self::InPlace(g) => {
+                for (place, from) in rows {
+                    E::narrow(level, from, g.get_mut(place).unwrap_or(&mut []));
+                }
+            }
+            Self::Accumulate(_, g) => {
+                for (place, from) in rows {
+                    let there = g.get_mut(place).unwrap_or(&mut []);
+                    for (value, there) in from.iter_mut().zip(&*there) {
+                        *value = there.to_float() + *value;
+                    }
+                    E::narrow(level, from, there);
+                }
+            }
+            Self::WideGradient(_, g) => {
+                for (place, from) in rows {
+                    g.get_mut(place).unwrap_or(&mut []).copy_from_slice(from);
+                }
+            }
+            Self::WideAccumulate(_, g) => {
+                for (place, from) in rows {
+                    for (there, value) in g.get_mut(place).unwrap_or(&mut []).iter_mut().zip(from) {
+                        *there = *there + *value;
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn part<T>(slice: &[T], at: usize, length: usize) -> &[T] {
+    slice.get(at..at + length).unwrap_or(&[])
+}
+
+fn part_mut<T>(slice: &mut [T], at: usize, length: usize) -> &mut [T] {
+    slice.get_mut(at..at + length).unwrap_or(&mut [])
+}

@@ -1,0 +1,189 @@
+//! Eight f32 a register.
+
+#[cfg(target_arch = "x86")]
+use core::arch::x86 as arch;
+#[cfg(target_arch = "x86_64")]
+use core::arch::x86_64 as arch;
+
+use arch::*;
+use arch::{
+    _mm256_add_ps as add, _mm256_blendv_ps as blend, _mm256_div_ps as div,
+    _mm256_fmadd_ps as mul_add, _mm256_loadu_ps as load, _mm256_max_ps as max,
+    _mm256_min_ps as min, _mm256_mul_ps as mul, _mm256_set1_ps as splat, _mm256_storeu_ps as store,
+    _mm256_stream_ps as stream, _mm256_sub_ps as sub,
+};
+
+use crate::simd::has_fours;
+use crate::simd::x86::vector;
+
+vector! { F32x8(__m256) of 8 f32 with masks __m256, a token Avx2 }
+
+/// Eight lanes whose first `count` are set: a window on set lanes followed by clear ones.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn first_lanes(count: usize) -> __m256i {
+    const LANES: &[i32; 16] = &[-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
+    let start = 8 - count.min(8);
+    // SAFETY: `start` is at most 8, so the eight lanes from there lie within the sixteen.
+    unsafe { _mm256_loadu_si256(LANES.as_ptr().add(start).cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn load_some(from: &[f32], fill: __m256) -> __m256 {
+    let lanes = first_lanes(from.len());
+    // SAFETY: only lanes below `from.len()` are read, and a masked load does not touch (nor fault
+    // on) the memory of the others.
+    let values = unsafe { _mm256_maskload_ps(from.as_ptr(), lanes) };
+    blend(fill, values, _mm256_castsi256_ps(lanes))
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn store_some(into: &mut [f32], values: __m256) {
+    let lanes = first_lanes(into.len());
+    // SAFETY: only lanes below `into.len()` are written, and a masked store does not touch (nor
+    // fault on) the memory of the others.
+    unsafe { _mm256_maskstore_ps(into.as_mut_ptr(), lanes, values) }
+}
+
+/// The transpose of each half: four rows of four.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn transpose_fours([a, b, c, d]: [__m256; 4]) -> [__m256; 4] {
+    let (ab, cd) = (_mm256_unpacklo_ps(a, b), _mm256_unpacklo_ps(c, d));
+    let (low, high) = (_mm256_castps_pd(ab), _mm256_castps_pd(cd));
+    let first = [_mm256_unpacklo_pd(low, high), _mm256_unpackhi_pd(low, high)];
+    let (ab, cd) = (_mm256_unpackhi_ps(a, b), _mm256_unpackhi_ps(c, d));
+    let (low, high) = (_mm256_castps_pd(ab), _mm256_castps_pd(cd));
+    let last = [_mm256_unpacklo_pd(low, high), _mm256_unpackhi_pd(low, high)];
+    [
+        _mm256_castpd_ps(first[0]),
+        _mm256_castpd_ps(first[1]),
+        _mm256_castpd_ps(last[0]),
+        _mm256_castpd_ps(last[1]),
+    ]
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn load_fours(from: &[f32], stride: usize) -> Option<[__m256; 4]> {
+    if !has_fours(from, 8, stride) {
+        return None;
+    }
+    let four = |row: usize| {
+        // SAFETY: the slice has four f32 from `row * stride` on, as was just asked for its last
+        // row, the seventh; the load asks for no alignment.
+        unsafe { _mm_loadu_ps(from.as_ptr().add(row * stride)) }
+    };
+    let both = |row| _mm256_set_m128(four(row + 4), four(row));
+    Some(transpose_fours([both(0), both(1), both(2), both(3)]))
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn store_fours(columns: [__m256; 4], into: &mut [f32], stride: usize) -> bool {
+    if !has_fours(into, 8, stride) {
+        return false;
+    }
+    let start = into.as_mut_ptr();
+    let put = |row: usize, four: __m128| {
+        // SAFETY: the slice has four f32 from `row * stride` on, as was just asked for its last
+        // row, the seventh, borrowed for writing; the store asks for no alignment.
+        unsafe { _mm_storeu_ps(start.add(row * stride), four) };
+    };
+    let [a, b, c, d] = transpose_fours(columns);
+    put(0, _mm256_castps256_ps128(a));
+    put(1, _mm256_castps256_ps128(b));
+    put(2, _mm256_castps256_ps128(c));
+    put(3, _mm256_castps256_ps128(d));
+    put(4, _mm256_extractf128_ps::<1>(a));
+    put(5, _mm256_extractf128_ps::<1>(b));
+    put(6, _mm256_extractf128_ps::<1>(c));
+    put(7, _mm256_extractf128_ps::<1>(d));
+    true
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn interleave(a: __m256, b: __m256) -> (__m256, __m256) {
+    let (low, high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+    let first = _mm256_permute2f128_ps::<0x20>(low, high);
+    (first, _mm256_permute2f128_ps::<0x31>(low, high))
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn deinterleave(a: __m256, b: __m256) -> (__m256, __m256) {
+    let in_order = |halves: __m256| {
+        let fours = _mm256_castps_pd(halves);
+        _mm256_castpd_ps(_mm256_permute4x64_pd::<0b11_01_10_00>(fours))
+    };
+    let even = _mm256_shuffle_ps::<0b10_00_10_00>(a, b);
+    (in_order(even), in_order(_mm256_shuffle_ps::<0b11_01_11_01>(a, b)))
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn abs(a: __m256) -> __m256 {
+    _mm256_andnot_ps(splat(-0.0), a)
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn less(a: __m256, b: __m256) -> __m256 {
+    _mm256_cmp_ps::<_CMP_LT_OQ>(a, b)
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn equal(a: __m256, b: __m256) -> __m256 {
+    _mm256_cmp_ps::<_CMP_EQ_OQ>(a, b)
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn any(mask: __m256) -> bool {
+    _mm256_movemask_ps(mask) != 0
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn select(mask: __m256, yes: __m256, no: __m256) -> __m256 {
+    blend(no, yes, mask)
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn shift_into_exponent(a: __m256) -> __m256 {
+    _mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_castps_si256(a)))
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn split_exponent(a: __m256) -> (__m256, __m256) {
+    let sqrt_half = core::f32::consts::FRAC_1_SQRT_2.to_bits().cast_signed();
+    let sqrt_half = _mm256_set1_epi32(sqrt_half);
+    let above = _mm256_sub_epi32(_mm256_castps_si256(a), sqrt_half);
+    let fraction = _mm256_and_si256(above, _mm256_set1_epi32(0x007f_ffff));
+    let mantissa = _mm256_castsi256_ps(_mm256_add_epi32(fraction, sqrt_half));
+    (mantissa, _mm256_cvtepi32_ps(_mm256_srai_epi32::<23>(above)))
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn largest(a: __m256) -> f32 {
+    let four = _mm_max_ps(_mm256_extractf128_ps::<1>(a), _mm256_castps256_ps128(a));
+    let two = _mm_max_ps(_mm_movehl_ps(four, four), four);
+    _mm_cvtss_f32(_mm_max_ss(_mm_shuffle_ps::<1>(two, two), two))
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn halves(a: __m256, b: __m256, width: usize) -> (__m256, __m256) {
+    match width {
+        4 => (_mm256_permute2f128_ps::<0x20>(a, b), _mm256_permute2f128_ps::<0x31>(a, b)),
+        2 => (_mm256_shuffle_ps::<0b01_00_01_00>(a, b), _mm256_shuffle_ps::<0b11_10_11_10>(a, b)),
+        _ => (_mm256_shuffle_ps::<0b10_00_10_00>(a, b), _mm256_shuffle_ps::<0b11_01_11_01>(a, b)),
+    }
+}
