@@ -1,15 +1,17 @@
 //! The distance between a floating-point number and the exact answer, in units of the last place.
 //!
-//! The exact answer is an `f64` and is *not* rounded to
-//! the format first: a correctly rounded result is at most 0.5 away, and a result is never forgiven
-//! the half unit that rounding the oracle would hide.
+//! The exact answer is an `f64`, or an [`Exact`] where an `f64` is judged, and is *not* rounded to
+//! the format first: a correctly rounded result is at most 0.5 away, and a result is never
+//! forgiven the half unit that rounding the oracle would hide.
 //!
 //! | result | functions |
 //! |---|---|
 //! | `f32` | [`spacing_f32`], [`error_f32`], [`error_at_f32`] |
+//! | `f64` | [`error_f64`], [`error_at_f64`] |
 //! | any format within `f64`, such as `bf16` | [`Format::spacing`], [`Format::error_at`] |
 
 use crate::bits::{exponent, power_of_two};
+use crate::exact::Exact;
 
 /// A binary floating-point format: zero, subnormal and normal numbers, and infinity.
 ///
@@ -73,6 +75,8 @@ impl Format {
     /// | ±∞ | the same infinity, or a number that the format rounds to it | 0 |
     /// | ±∞ | anything else | ∞ |
     /// | finite | ±∞ | ∞ |
+    ///
+    /// A result in `f64` deserves an answer that is more exact than an `f64`: [`error_at_f64`].
     ///
     /// ```
     /// use xent_reference::ulp::Format;
@@ -153,9 +157,40 @@ pub fn error_at_f32(got: f32, exact: f64, scale: f64) -> f64 {
     Format::F32.error_at(f64::from(got), exact, scale)
 }
 
+/// |got - exact| in units of the spacing of `f64` at `exact`, with the special cases of
+/// [`Format::error_at`].
+///
+/// ```
+/// use xent_reference::{exact, ulp::error_f64};
+///
+/// assert!(error_f64(1.0_f64.exp(), exact::exp(1.0)) < 1.0);
+/// ```
+pub fn error_f64(got: f64, exact: Exact) -> f64 {
+    error_at_f64(got, exact, 0.0)
+}
+
+/// [`error_f64`] in units of the spacing at the larger of |exact| and |scale|, as
+/// [`Format::error_at`].
+///
+/// ```
+/// use xent_reference::{exact, ulp::error_at_f64};
+///
+/// // Of e^x - 1, which is 2^-60, nothing was left: 2^-8 units of the 1 that was subtracted.
+/// let exact = exact::exp(2.0_f64.powi(-60)) - 1.0;
+/// assert_eq!(error_at_f64(0.0, exact, 1.0), 2.0_f64.powi(-8));
+/// ```
+pub fn error_at_f64(got: f64, exact: Exact, scale: f64) -> f64 {
+    error_unless_finite(got, exact.to_f64()).unwrap_or_else(|| {
+        // As in `Format::error_at`, a NaN is no scale.
+        let binade = exact.exponent().max(exponent(scale.abs().max(0.0)));
+        (exact - got).abs().scaled(-Format::F64.unit(binade)).to_f64()
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test::assert_close;
 
     #[test]
     fn the_spacing_is_the_step_to_the_next_number_in_every_binade() {
@@ -292,5 +327,47 @@ mod tests {
         }
         assert_eq!(Format::F64.error_at(f64::INFINITY, f64::MAX, 0.0), f64::INFINITY);
         assert_eq!(Format::F64.error_at(f64::INFINITY, f64::INFINITY, 0.0), 0.0);
+    }
+
+    #[test]
+    fn an_f64_is_judged_by_more_digits_than_it_has() {
+        let third = Exact::ONE / 3.0;
+        assert_close(error_f64(1.0 / 3.0, third), 1.0 / 3.0, 1e-14);
+        assert_close(error_f64((1.0_f64 / 3.0).next_up(), third), 2.0 / 3.0, 1e-14);
+        // Just below 1 the unit is half of that above, however close.
+        assert_eq!(error_f64(1.0_f64.next_up(), Exact::ONE), 1.0);
+        assert_close(error_f64(1.0_f64.next_up(), Exact::ONE - 1e-30), 2.0, 1e-13);
+    }
+
+    #[test]
+    fn a_result_too_small_for_an_f64_is_judged_in_the_least_unit() {
+        let least = f64::from_bits(1);
+        let tenth = Exact::from(least) / 10.0;
+        assert_eq!(error_f64(0.0, tenth), 0.1);
+        assert_eq!(error_f64(least, tenth), 0.9);
+        assert_eq!(error_f64(0.0, Exact::from(1.0).scaled(-5000)), 0.0);
+        assert_eq!(error_f64(f64::MIN_POSITIVE.next_up(), f64::MIN_POSITIVE.into()), 1.0);
+    }
+
+    #[test]
+    fn an_infinite_f64_is_right_where_the_answer_rounds_to_it() {
+        let limit = Exact::from(f64::MAX) + 2.0_f64.powi(970);
+        assert_eq!(error_f64(f64::INFINITY, limit), 0.0);
+        assert_eq!(error_f64(f64::MAX, limit), 0.5);
+        assert_eq!(error_f64(f64::INFINITY, limit - 2.0_f64.powi(920)), f64::INFINITY);
+        assert_eq!(error_f64(f64::NEG_INFINITY, limit), f64::INFINITY);
+        assert_eq!(error_f64(f64::MAX, f64::INFINITY.into()), f64::INFINITY);
+        assert_eq!(error_f64(f64::NAN, f64::NAN.into()), 0.0);
+        assert_eq!(error_f64(f64::NAN, Exact::ONE), f64::INFINITY);
+        assert_eq!(error_f64(1.0, f64::NAN.into()), f64::INFINITY);
+    }
+
+    #[test]
+    fn the_scale_of_an_f64_only_ever_widens_the_unit() {
+        let exact = Exact::from(1.0);
+        assert_eq!(error_at_f64(1.5, exact, 0.5), error_f64(1.5, exact));
+        assert_eq!(error_at_f64(1.5, exact, -4.0), error_f64(1.5, exact) / 4.0);
+        assert_eq!(error_at_f64(1.5, exact, f64::NAN), error_f64(1.5, exact));
+        assert_eq!(error_at_f64(f64::INFINITY, exact, f64::INFINITY), f64::INFINITY);
     }
 }
