@@ -18,7 +18,8 @@
 //! | [`soft_cap`] | cross-entropy of logits squeezed by a tanh |
 //! | [`probabilities`] | losses of what is a probability, or its logarithm, already |
 //! | [`hessian`] | the diagonal of the second derivative, in the conventions of boosting |
-//! | [`ulp`] | how far an `f32` is from the exact answer, in units of the last place |
+//! | [`exact`] | softmax, sigmoid and their cross-entropies in twice the digits, to judge an `f64` |
+//! | [`ulp`] | how far an `f32`, `f64`, `bf16` or `f16` is from the exact answer, in units of the last place |
 //! | [`sum`] | the compensated sums the rest is made of |
 //! | `golden` | with the feature `golden`: what other people's implementations answered |
 //!
@@ -51,7 +52,9 @@
 
 #![forbid(unsafe_code)]
 
+mod bits;
 pub mod distillation;
+pub mod exact;
 pub mod focal;
 #[cfg(feature = "golden")]
 pub mod golden;

@@ -29,16 +29,8 @@ impl Row {
 
     /// The row of x/τ, for a temperature τ > 0.
     pub(crate) fn tempered(x: &[f64], temperature: f64) -> Result<Self, Undefined> {
-        if x.iter().any(|v| v.is_nan()) {
-            return Err(Undefined::Nan);
-        }
-        if x.iter().filter(|&&v| v == f64::INFINITY).count() > 1 {
-            return Err(Undefined::TwoInfinities);
-        }
-        let max = x.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let Some(first) = x.iter().position(|&v| v == max && v != f64::NEG_INFINITY) else {
-            return Err(Undefined::AllMasked);
-        };
+        let first = first_maximum(x)?;
+        let max = x[first];
         let (distance, exp): (Vec<f64>, Vec<f64>) =
             x.iter().map(|&v| distance_and_exp(max, v, temperature)).unzip();
         let others = sum(exp.iter().enumerate().filter(|&(c, _)| c != first).map(|(_, &e)| e));
@@ -78,6 +70,19 @@ impl Row {
         let terms = self.exp.iter().zip(&self.distance);
         sum(terms.map(|(&e, &d)| crate::times(e, d))) / self.total()
     }
+}
+
+/// Where the (first) maximum of a row stands, if the row has a softmax.
+pub(crate) fn first_maximum(x: &[f64]) -> Result<usize, Undefined> {
+    if x.iter().any(|v| v.is_nan()) {
+        return Err(Undefined::Nan);
+    }
+    if x.iter().filter(|&&v| v == f64::INFINITY).count() > 1 {
+        return Err(Undefined::TwoInfinities);
+    }
+    let max = x.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let first = x.iter().position(|&v| v == max && v != f64::NEG_INFINITY);
+    first.ok_or(Undefined::AllMasked)
 }
 
 /// (max - v)/τ and e^-((max - v)/τ).
