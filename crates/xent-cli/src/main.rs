@@ -11,6 +11,7 @@ mod chosen;
 mod compare;
 mod eval;
 mod failure;
+mod number;
 mod output;
 mod progress;
 mod summary;

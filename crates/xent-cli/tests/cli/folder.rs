@@ -37,6 +37,16 @@ impl Folder {
         writer.finish().expect("as many as the shape says");
     }
 
+    /// A `.npy` file byte by byte: what a program may write that is not this one.
+    pub(crate) fn save_bytes(&self, name: &str, descr: &str, shape: &[u64], numbers: &[u8]) {
+        let lengths: String = shape.iter().map(|length| format!("{length},")).collect();
+        let header =
+            format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({lengths}), }}\n");
+        let length = u16::try_from(header.len()).expect("a short header").to_le_bytes();
+        let file = [b"\x93NUMPY\x01\x00", &length[..], header.as_bytes(), numbers].concat();
+        std::fs::write(self.path(name), file).expect("a file");
+    }
+
     pub(crate) fn load<T: npyz::Deserialize>(&self, name: &str) -> (Vec<u64>, Vec<T>) {
         let file = NpyFile::new(File::open(self.path(name)).expect("a file")).expect("a header");
         (file.shape().to_vec(), file.into_vec().expect("the numbers"))

@@ -3,3 +3,4 @@
 mod compare;
 mod eval;
 mod folder;
+mod formats;
