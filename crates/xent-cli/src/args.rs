@@ -15,7 +15,9 @@ pub(crate) struct Cli {
 /// What the files of arrays may be.
 const FILES: &str = "\
 Files:
-  Arrays are .npy files of f64, f32, f16, bf16, integers or bool; all but labels become f32. NumPy has no bf16: elements of two bytes without a type (V2), as which ml_dtypes
+  Arrays are .npy files, or tensors of .safetensors files: file.safetensors:name, or without the
+  name where there is only one. Numbers are f64, f32, f16, bf16, integers or bool; all but labels
+  become f32. NumPy has no bf16: elements of two bytes without a type (V2), as which ml_dtypes
   saves it, are taken for that. Files that are written are .npy files.";
 
 #[derive(Debug, Subcommand)]

@@ -1,6 +1,7 @@
-//! Arrays in `.npy` files, read part by part.
+//! Arrays in `.npy` and `.safetensors` files, read part by part.
 
 mod npy;
+mod tensors;
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -56,18 +57,65 @@ enum Integer {
 /// What a file whose numbers are something else is told.
 const READABLE: &str = "expected f64, f32, f16, bf16, bool, or integers of 8 to 64 bits";
 
+/// Where an array is.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    file: &'a Path,
+    /// Which of the arrays of a `.safetensors` file.
+    tensor: Option<&'a str>,
+}
+
+impl<'a> Place<'a> {
+    /// Takes `file.safetensors:name` apart, unless a file has all of it as its name.
+    fn of(path: &'a Path) -> Self {
+        const EXTENSION: &str = ".safetensors";
+        let whole = Self { file: path, tensor: None };
+        let Some(text) = path.to_str().filter(|_| !path.exists()) else { return whole };
+        let places = || {
+            text.match_indices(':').filter_map(|(colon, _)| {
+                let (file, tensor) = (&text[..colon], &text[colon + 1..]);
+                let place = Self { file: Path::new(file), tensor: Some(tensor) };
+                file.ends_with(EXTENSION).then_some(place)
+            })
+        };
+        // Folders and names may have colons, too: a file that is there is what was meant.
+        let there = places().rev().find(|place| place.file.is_file());
+        there.or(places().next()).unwrap_or(whole)
+    }
+
+    fn has_tensors(self) -> bool {
+        self.tensor.is_some() || self.file.extension().is_some_and(|name| name == "safetensors")
+    }
+}
+
+/// The file that an array is in.
+pub(crate) fn file_of(path: &Path) -> &Path {
+    Place::of(path).file
+}
+
+/// Whether what is written there could not be read as the `.npy` file that it is.
+pub(crate) fn is_of_tensors(path: &Path) -> bool {
+    Place::of(path).has_tensors()
+}
+
 impl Array {
     /// Reads the header, and checks that the file has as much data as it says.
     pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
-        let file = File::open(path).map_err(Failure::io(path))?;
+        let place = Place::of(path);
+        let file = File::open(place.file).map_err(Failure::io(path))?;
         let length = file.metadata().map_err(Failure::io(path))?.len();
         let mut source = BufReader::with_capacity(1 << 20, file);
-        let header =
-            npy::header(&mut source, length).map_err(|reason| Failure::file(path, reason))?;
+        let header = if place.has_tensors() {
+            tensors::header(&mut source, length, place)
+        } else {
+            npy::header(&mut source, length)
+        }
+        .map_err(|reason| Failure::file(path, reason))?;
         let left = elements(&header.shape).map_err(|reason| Failure::file(path, reason))?;
         Ok(Self { path: path.to_owned(), header, left, source })
     }
 
+    /// As it was asked for: of a `.safetensors` file with the name of the tensor.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use npyz::{AutoSerialize, NpyFile, WriterBuilder};
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
 use tempfile::TempDir;
 
 /// A folder that is gone at the end.
@@ -44,6 +46,15 @@ impl Folder {
             format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({lengths}), }}\n");
         let length = u16::try_from(header.len()).expect("a short header").to_le_bytes();
         let file = [b"\x93NUMPY\x01\x00", &length[..], header.as_bytes(), numbers].concat();
+        std::fs::write(self.path(name), file).expect("a file");
+    }
+
+    /// A `.safetensors` file.
+    pub(crate) fn save_tensors(&self, name: &str, tensors: &[(&str, Dtype, &[usize], &[u8])]) {
+        let views = tensors.iter().map(|&(name, dtype, shape, numbers)| {
+            (name, TensorView::new(dtype, shape.to_vec(), numbers).expect("a tensor"))
+        });
+        let file = safetensors::serialize(views, None).expect("a header");
         std::fs::write(self.path(name), file).expect("a file");
     }
 

@@ -4,3 +4,4 @@ mod compare;
 mod eval;
 mod folder;
 mod formats;
+mod tensors;
