@@ -12,11 +12,21 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
+/// What the files of arrays may be.
+const FILES: &str = "\
+Files:
+  Arrays are .npy files, or tensors of .safetensors files: file.safetensors:name, or without the
+  name where there is only one. Numbers are f64, f32, f16, bf16, integers or bool; all but labels
+  become f32. NumPy has no bf16: elements of two bytes without a type (V2), as which ml_dtypes
+  saves it, are taken for that. Files that are written are .npy files.";
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Computes a loss of saved logits, and if asked its gradient.
+    #[command(after_help = FILES)]
     Eval(Box<EvalArgs>),
     /// Holds a model's outputs against another's; exits with 1 where they differ too much.
+    #[command(after_help = FILES)]
     Compare(CompareArgs),
 }
 
@@ -85,7 +95,7 @@ pub(crate) struct EvalArgs {
     /// Which loss.
     #[arg(long)]
     pub(crate) loss: LossName,
-    /// The logits (or probabilities), a .npy file of f32; f64 is rounded to it.
+    /// The logits (or probabilities).
     #[arg(long)]
     pub(crate) input: PathBuf,
     /// Indices (integers, without the class axis), or a number for each input.
@@ -166,7 +176,7 @@ pub(crate) struct MachineArgs {
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("tolerance").required(true).multiple(true).args(["max_ulp", "max_abs"])))]
 pub(crate) struct CompareArgs {
-    /// What the outputs should be, a .npy file of f32.
+    /// What the outputs should be, floats; compared as f32.
     #[arg(long)]
     pub(crate) reference: PathBuf,
     /// The outputs to judge, of the same shape.

@@ -3,9 +3,10 @@
 use serde::Serialize;
 
 use crate::args::CompareArgs;
-use crate::array::{Array, Kind};
+use crate::array::Array;
 use crate::eval::{Layout, evaluate, level, plain_args, threads};
 use crate::failure::Failure;
+use crate::number::Format;
 
 /// Elements that are in memory at a time, if a row is not longer.
 const PART: usize = 1 << 20;
@@ -49,7 +50,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<bool, Failure> {
     let mut reference = Array::open(&args.reference)?;
     let mut candidate = Array::open(&args.candidate)?;
     for array in [&reference, &candidate] {
-        if array.kind() != Kind::Float {
+        if array.format() == Format::Integer {
             return Err(Failure::file(array.path(), "expected floats, found integers"));
         }
     }

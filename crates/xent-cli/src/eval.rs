@@ -7,7 +7,7 @@ use std::time::Instant;
 use xent::{Error, Hessian, Level, Logits, Pass, Reduction, Targets, predict};
 
 use crate::args::{EvalArgs, HessianName, LossName, MachineArgs, MeanOverName, ReductionName};
-use crate::array::{Array, read_all};
+use crate::array::{Array, file_of, is_of_tensors, read_all};
 use crate::chosen::{Chosen, ClassWeights, check_options, choose};
 use crate::failure::Failure;
 use crate::output::Output;
@@ -204,9 +204,13 @@ fn check_paths(args: &EvalArgs) -> Result<(), Failure> {
         args.sample_weights.as_ref(),
         args.pos_weight.as_ref(),
     ];
-    let whole = |path: &PathBuf| path.canonicalize().unwrap_or_else(|_| path.clone());
-    let mut seen: Vec<PathBuf> = inputs.into_iter().flatten().map(whole).collect();
+    let whole = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let mut seen: Vec<PathBuf> =
+        inputs.into_iter().flatten().map(|path| whole(file_of(path))).collect();
     for output in [&args.loss_out, &args.grad_out, &args.hessian_out].into_iter().flatten() {
+        if is_of_tensors(output) {
+            return Err(Failure::file(output, "what is written is a .npy file"));
+        }
         let path = whole(output);
         if seen.contains(&path) {
             return Err(Failure::file(output, "the output is an input, or another output"));

@@ -1,8 +1,8 @@
 //! The program `xent`: what a model's saved outputs are worth.
 //!
-//! `xent eval` computes a loss of logits in a `.npy` file, and if asked its gradient, the losses of
-//! the rows and the Hessian; `xent compare` holds one model's outputs against another's. Arrays are
-//! read and written in parts, so that they need not fit in memory.
+//! `xent eval` computes a loss of logits in a `.npy` or `.safetensors` file, and if asked its gradient,
+//! the losses of the rows and the Hessian; `xent compare` holds one model's outputs against another's.
+//! Arrays are read and written in parts, so that they need not fit in memory.
 #![forbid(unsafe_code)]
 
 mod args;
@@ -11,6 +11,7 @@ mod chosen;
 mod compare;
 mod eval;
 mod failure;
+mod number;
 mod output;
 mod progress;
 mod summary;

@@ -5,9 +5,10 @@ use std::path::Path;
 use xent::Targets;
 
 use crate::args::LossName;
-use crate::array::{Array, Kind};
+use crate::array::Array;
 use crate::eval::Layout;
 use crate::failure::Failure;
+use crate::number::Format;
 
 /// A file of targets, of one of the kinds that losses have.
 pub(crate) struct TargetFile {
@@ -31,7 +32,7 @@ impl TargetFile {
     /// has the input's shape.
     pub(crate) fn open(path: &Path, layout: &Layout, loss: LossName) -> Result<Self, Failure> {
         let array = Array::open(path)?;
-        let integers = array.kind() == Kind::Integer;
+        let integers = array.format() == Format::Integer;
         let kind = if array.shape() == layout.shape {
             match loss {
                 LossName::Distillation => TargetKind::Teacher,

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use npyz::{AutoSerialize, NpyFile, WriterBuilder};
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
 use tempfile::TempDir;
 
 /// A folder that is gone at the end.
@@ -35,6 +37,25 @@ impl Folder {
             .expect("a header");
         writer.extend(values.iter().copied()).expect("the numbers");
         writer.finish().expect("as many as the shape says");
+    }
+
+    /// A `.npy` file byte by byte: what a program may write that is not this one.
+    pub(crate) fn save_bytes(&self, name: &str, descr: &str, shape: &[u64], numbers: &[u8]) {
+        let lengths: String = shape.iter().map(|length| format!("{length},")).collect();
+        let header =
+            format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({lengths}), }}\n");
+        let length = u16::try_from(header.len()).expect("a short header").to_le_bytes();
+        let file = [b"\x93NUMPY\x01\x00", &length[..], header.as_bytes(), numbers].concat();
+        std::fs::write(self.path(name), file).expect("a file");
+    }
+
+    /// A `.safetensors` file.
+    pub(crate) fn save_tensors(&self, name: &str, tensors: &[(&str, Dtype, &[usize], &[u8])]) {
+        let views = tensors.iter().map(|&(name, dtype, shape, numbers)| {
+            (name, TensorView::new(dtype, shape.to_vec(), numbers).expect("a tensor"))
+        });
+        let file = safetensors::serialize(views, None).expect("a header");
+        std::fs::write(self.path(name), file).expect("a file");
     }
 
     pub(crate) fn load<T: npyz::Deserialize>(&self, name: &str) -> (Vec<u64>, Vec<T>) {

@@ -3,3 +3,5 @@
 mod compare;
 mod eval;
 mod folder;
+mod formats;
+mod tensors;

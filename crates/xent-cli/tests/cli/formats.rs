@@ -1,0 +1,150 @@
+//! The formats of numbers in `.npy` files.
+
+use half::{bf16, f16};
+
+use crate::folder::Folder;
+
+/// Two rows of three classes, which no format but f64 holds exactly; one is small enough to be
+/// subnormal in f16.
+const X: [f64; 6] = [2.1, 1.3, 3e-7, -0.7, 3.3, -1.9];
+
+/// The bytes of all, and in the other order.
+macro_rules! bytes {
+    ($numbers:expr) => {{
+        let numbers = $numbers;
+        let little: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+        let big: Vec<u8> = numbers.iter().flat_map(|number| number.to_be_bytes()).collect();
+        (little, big)
+    }};
+}
+
+/// The loss, and the bits of the gradient.
+fn outcome(folder: &Folder, input: &str, targets: &str) -> (f64, Vec<u32>) {
+    let report = folder
+        .json(&format!("eval --loss softmax --input {input} --targets {targets} --grad-out g.npy"));
+    let (_, grad) = folder.load::<f32>("g.npy");
+    (report["loss"].as_f64().expect("a number"), grad.into_iter().map(f32::to_bits).collect())
+}
+
+#[test]
+fn every_format_has_the_loss_of_the_f32_that_it_holds() {
+    let folder = Folder::new();
+    folder.save("y.npy", &[2], &[0_i64, 2]);
+    let singles = X.map(|x| x as f32);
+    let halves = singles.map(f16::from_f32);
+    let brains = singles.map(bf16::from_f32);
+    let integers = [2_i8, 1, 0, -7, 3, -1];
+    let wide = integers.map(i64::from);
+    let bools = [1_u8, 0, 0, 1, 1, 0];
+    for (descrs, (little, big), held) in [
+        (["<f4", ">f4"], bytes!(singles), singles),
+        (["<f8", ">f8"], bytes!(X), singles),
+        (["<f2", ">f2"], bytes!(halves), halves.map(f16::to_f32)),
+        (["<V2", ">V2"], bytes!(brains), brains.map(bf16::to_f32)),
+        (["|V2", ">V2"], bytes!(brains), brains.map(bf16::to_f32)),
+        (["|i1", "|i1"], bytes!(integers), integers.map(f32::from)),
+        (["<i2", ">i2"], bytes!(integers.map(i16::from)), integers.map(f32::from)),
+        (["<i4", ">i4"], bytes!(integers.map(i32::from)), integers.map(f32::from)),
+        (["<i8", ">i8"], bytes!(wide), integers.map(f32::from)),
+        (["|u1", "|b1"], bytes!(bools), bools.map(f32::from)),
+        (["<u2", ">u2"], bytes!(bools.map(u16::from)), bools.map(f32::from)),
+        (["<u4", ">u4"], bytes!(bools.map(u32::from)), bools.map(f32::from)),
+        (["<u8", ">u8"], bytes!(bools.map(u64::from)), bools.map(f32::from)),
+    ] {
+        folder.save("held.npy", &[2, 3], &held);
+        let expected = outcome(&folder, "held.npy", "y.npy");
+        for (descr, bytes) in descrs.into_iter().zip([little, big]) {
+            folder.save_bytes("x.npy", descr, &[2, 3], &bytes);
+            assert_eq!(outcome(&folder, "x.npy", "y.npy"), expected, "{descr}");
+        }
+    }
+}
+
+#[test]
+fn labels_and_weights_may_have_any_format() {
+    let folder = Folder::new();
+    folder.save("x.npy", &[2, 3], &X.map(|x| x as f32));
+    folder.save("y.npy", &[2], &[0_i64, 1]);
+    folder.save("w.npy", &[3], &[0.5_f32, 2.0, 1.0]);
+    let expected = outcome(&folder, "x.npy", "y.npy --class-weights w.npy");
+    let weights = [0.5, 2.0, 1.0].map(bf16::from_f32);
+    folder.save_bytes("weights.npy", "<V2", &[3], &bytes!(weights).0);
+    for (descr, labels) in [
+        ("|b1", vec![0, 1]),
+        ("|u1", vec![0, 1]),
+        ("<u2", vec![0, 0, 1, 0]),
+        (">i2", vec![0, 0, 0, 1]),
+        (">u4", vec![0, 0, 0, 0, 0, 0, 0, 1]),
+        (">i8", bytes!([0_i64, 1]).1),
+    ] {
+        folder.save_bytes("labels.npy", descr, &[2], &labels);
+        let found = outcome(&folder, "x.npy", "labels.npy --class-weights weights.npy");
+        assert_eq!(found, expected, "{descr}");
+    }
+}
+
+#[test]
+fn a_file_of_halves_is_read_in_parts() {
+    let rows = 30_001;
+    let numbers: Vec<f16> = (0..rows * 3).map(|i| f16::from_f32((i * 7 % 101) as f32)).collect();
+    let held: Vec<f32> = numbers.iter().map(|number| number.to_f32()).collect();
+    let labels: Vec<u8> = (0..rows).map(|row| (row % 3) as u8).collect();
+    let folder = Folder::new();
+    let shape = [rows, 3];
+    folder.save("held.npy", &shape, &held);
+    folder.save_bytes("x.npy", ">f2", &shape, &bytes!(numbers).1);
+    folder.save("y.npy", &[rows], &labels);
+    let expected = outcome(&folder, "held.npy", "y.npy");
+    assert_eq!(outcome(&folder, "x.npy", "y.npy"), expected);
+}
+
+#[test]
+fn outputs_of_different_formats_are_compared() {
+    let folder = Folder::new();
+    let brains = X.map(bf16::from_f64);
+    folder.save("held.npy", &[2, 3], &brains.map(bf16::to_f32));
+    folder.save("x.npy", &[2, 3], &X);
+    folder.save_bytes("brains.npy", "<V2", &[2, 3], &bytes!(brains).0);
+    let report = folder.json("compare --reference held.npy --candidate brains.npy --max-ulp 0");
+    assert_eq!(report["same_bits"], true);
+    let run = |most: &str| {
+        folder.run(&format!("compare --reference x.npy --candidate brains.npy --max-abs {most}"))
+    };
+    assert_eq!((run("0.01").status, run("0.001").status), (Some(0), Some(1)));
+}
+
+#[test]
+fn a_shape_that_no_machine_holds_is_refused() {
+    let folder = Folder::new();
+    folder.save("y.npy", &[1], &[0_u8]);
+    folder.save_bytes("x.npy", "<f4", &[1 << 40, 0, 1 << 40], &[]);
+    let words = ["x.npy", "too large for this machine"];
+    folder.refused("eval --loss softmax --input x.npy --targets y.npy", &words);
+}
+
+#[test]
+fn numbers_of_other_types_are_refused() {
+    let folder = Folder::new();
+    folder.save("y.npy", &[1], &[0_u8]);
+    folder.save("z.npy", &[1, 2], &[0.5_f32, 1.5]);
+    let eval = "eval --loss softmax --grad-out g.npy";
+    for (descr, size) in
+        [("<c8", 8), ("|V1", 1), ("|V4", 4), ("<U1", 4), ("|S2", 2), ("<f16", 16), ("<m8[s]", 8)]
+    {
+        folder.save_bytes("x.npy", descr, &[1, 2], &vec![0; 2 * size]);
+        let words = ["x.npy", descr, "expected f64, f32, f16, bf16"];
+        folder.refused(&format!("{eval} --input x.npy --targets y.npy"), &words);
+    }
+    for (descr, label, word) in [
+        ("<u8", &u64::MAX.to_le_bytes()[..], "too large a label"),
+        ("|b1", &[2], "2 is no bool"),
+        ("<f2", &[0, 0], "found floats"),
+        ("<V2", &[0, 0], "found floats"),
+    ] {
+        folder.save_bytes("l.npy", descr, &[1], label);
+        folder.refused(&format!("{eval} --input z.npy --targets l.npy"), &["l.npy", word]);
+    }
+    folder.save_bytes("short.npy", "<V2", &[1, 2], &[0; 3]);
+    let words = ["short.npy", "expected 4 bytes", "found 3"];
+    folder.refused(&format!("{eval} --input short.npy --targets y.npy"), &words);
+}
