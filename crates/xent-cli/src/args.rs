@@ -130,16 +130,16 @@ pub(crate) struct EvalArgs {
     pub(crate) gamma: Option<f64>,
     /// α, the share of the positives (sigmoid-focal).
     #[arg(long)]
-    pub(crate) alpha: Option<f32>,
+    pub(crate) alpha: Option<f64>,
     /// τ (distillation) [default: 1].
     #[arg(long)]
-    pub(crate) temperature: Option<f32>,
+    pub(crate) temperature: Option<f64>,
     /// λ of an additional λ lse² (softmax losses).
     #[arg(long)]
     pub(crate) z_loss: Option<f64>,
     /// Logits become cap tanh(x / cap) (softmax losses).
     #[arg(long)]
-    pub(crate) soft_cap: Option<f32>,
+    pub(crate) soft_cap: Option<f64>,
     /// Writes what the reduction gives: one f64, or f32 for each row (or element).
     #[arg(long)]
     pub(crate) loss_out: Option<PathBuf>,
