@@ -22,12 +22,12 @@ impl Level {
             Self::Portable => kernel.run(Portable),
             #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
             Self::Avx2(token) => {
-                #[target_feature(enable = "avx2,fma")]
+                #[target_feature(enable = "avx2,fma,f16c")]
                 fn entry<K: Kernel>(kernel: K, token: Avx2) -> K::Output {
                     kernel.run(token)
                 }
-                // SAFETY: `entry` asks for AVX2 and FMA; a token of type `Avx2` is only made by
-                // `Avx2::detect`, after the processor and the system have said that both work.
+                // SAFETY: `entry` asks for AVX2, FMA and F16C; a token of type `Avx2` is only made by
+                // `Avx2::detect`, after the processor and the system have said that all work.
                 unsafe { entry(kernel, token) }
             }
             #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]

@@ -7,9 +7,8 @@ use crate::batch::Join;
 use crate::buffers::Buffers;
 use crate::level::Level;
 use crate::losses::{LogSumExpBatch, Opened, SigmoidBatch, SoftmaxBatch, Window};
-use crate::simd::{PANEL, Simd};
-
-pub(crate) use self::sealed::{Compute, Stored};
+use crate::math::tables::Tables;
+use crate::simd::{Lanes, PANEL, Simd};
 
 /// A number as logits and gradients are stored: `f32`, `f64`, and with the feature `half` `bf16` and
 /// `f16` of the crate [`half`](https://docs.rs/half).
@@ -17,6 +16,7 @@ pub(crate) use self::sealed::{Compute, Stored};
 /// Formats of sixteen bits are converted to [`Float`](Self::Float) as they are read, computed in it, and
 /// rounded once, to nearest (of two equally near to the even one), as they are written. Whatever is not
 /// a logit or its gradient (targets, weights, losses, second derivatives) is a [`Float`](Self::Float).
+#[allow(private_bounds, reason = "sealed: what a format takes is in this crate")]
 pub trait Element:
     Copy + Default + Debug + Display + LowerExp + PartialOrd + Send + Sync + Stored + 'static
 {
@@ -36,6 +36,7 @@ pub trait Element:
 }
 
 /// A number that is computed in: `f32` or `f64`.
+#[allow(private_bounds, reason = "sealed: what arithmetic takes is in this crate")]
 pub trait Float:
     Element<Float = Self>
     + Add<Output = Self>
@@ -49,85 +50,73 @@ pub trait Float:
 {
 }
 
-mod sealed {
-    use super::{Element, Float};
-    use crate::batch::Join;
-    use crate::buffers::Buffers;
-    use crate::level::Level;
-    use crate::losses::{LogSumExpBatch, Opened, SigmoidBatch, SoftmaxBatch, Window};
-    use crate::math::tables::Tables;
-    use crate::simd::{Lanes, PANEL, Simd};
+/// What the crate does with numbers of a format. Generic code ends here: it is compiled in this
+/// crate, once for each format, and not again where it is used.
+pub(crate) trait Stored: Sized {
+    /// Whether it is what is computed in.
+    const IS_FLOAT: bool;
 
-    /// What the crate does with numbers of a format. Generic code ends here: it is compiled in this
-    /// crate, once for each format, and not again where it is used.
-    pub trait Stored: Sized {
-        /// Whether it is what is computed in.
-        const IS_FLOAT: bool;
+    /// The cells of a window: where they are, if they are neighbours and need not be converted.
+    fn open<'b>(
+        buffers: &'b mut Buffers<'_, Self>,
+        level: Level,
+        window: Window,
+        scratch: &'b mut [Self::Float],
+    ) -> Opened<'b, Self::Float>
+    where
+        Self: Element;
 
-        /// The cells of a window of neighbours, where they are: of a format that is computed in.
-        fn direct<'b>(
-            buffers: &'b mut Buffers<'_, Self>,
-            window: Window,
-        ) -> Opened<'b, Self::Float>
-        where
-            Self: Element;
+    /// The same numbers; as many as there are places.
+    fn widen(level: Level, from: &[Self], into: &mut [Self::Float])
+    where
+        Self: Element;
 
-        /// The same numbers; as many as there are places.
-        fn widen(level: Level, from: &[Self], into: &mut [Self::Float])
-        where
-            Self: Element;
+    /// The nearest numbers; as many as there are places.
+    fn narrow(level: Level, from: &[Self::Float], into: &mut [Self])
+    where
+        Self: Element;
 
-        /// The nearest numbers; as many as there are places.
-        fn narrow(level: Level, from: &[Self::Float], into: &mut [Self])
-        where
-            Self: Element;
+    /// The sum of the losses of a batch, on threads that join if there are some.
+    fn softmax(batch: SoftmaxBatch<'_, Self>, level: Level, join: Option<&dyn Join>) -> f64
+    where
+        Self: Element;
 
-        /// The sum of the losses of a batch, on threads that join if there are some.
-        fn softmax(batch: SoftmaxBatch<'_, Self>, level: Level, join: Option<&dyn Join>) -> f64
-        where
-            Self: Element;
+    fn sigmoid(batch: SigmoidBatch<'_, Self>, level: Level) -> f64
+    where
+        Self: Element;
 
-        fn sigmoid(batch: SigmoidBatch<'_, Self>, level: Level) -> f64
-        where
-            Self: Element;
+    fn log_sum_exp(batch: LogSumExpBatch<'_, Self>, level: Level, join: Option<&dyn Join>) -> f64
+    where
+        Self: Element;
+}
 
-        fn log_sum_exp(
-            batch: LogSumExpBatch<'_, Self>,
-            level: Level,
-            join: Option<&dyn Join>,
-        ) -> f64
-        where
-            Self: Element;
-    }
+/// What kernels ask of a number.
+pub(crate) trait Compute: Tables + Copy {
+    /// Registers of such numbers.
+    type Of<S: Simd>: Lanes<Token = S, Scalar = Self>
+    where
+        Self: Float;
 
-    /// What kernels ask of a number.
-    pub trait Compute: Tables + Copy {
-        /// Registers of such numbers.
-        type Of<S: Simd>: Lanes<Token = S, Scalar = Self>
-        where
-            Self: Float;
+    const INFINITY: Self;
+    const NEG_INFINITY: Self;
+    const NAN: Self;
 
-        const INFINITY: Self;
-        const NEG_INFINITY: Self;
-        const NAN: Self;
+    /// The numbers of the classes of a panel.
+    const LANE_NUMBERS: &'static [Self; PANEL];
 
-        /// The numbers of the classes of a panel.
-        const LANE_NUMBERS: &'static [Self; PANEL];
+    fn from_f64(value: f64) -> Self;
 
-        fn from_f64(value: f64) -> Self;
+    fn to_f64(self) -> f64;
 
-        fn to_f64(self) -> f64;
+    /// Exact up to 2^24.
+    fn from_count(count: usize) -> Self;
 
-        /// Exact up to 2^24.
-        fn from_count(count: usize) -> Self;
+    /// The count that this is the number of: some number of no class if it is below zero.
+    fn to_count(self) -> usize;
 
-        /// The count that this is the number of: some number of no class if it is below zero.
-        fn to_count(self) -> usize;
+    fn is_finite(self) -> bool;
 
-        fn is_finite(self) -> bool;
-
-        fn is_nan(self) -> bool;
-    }
+    fn is_nan(self) -> bool;
 }
 
 macro_rules! float {
@@ -202,8 +191,17 @@ macro_rules! float {
         impl Stored for $float {
             const IS_FLOAT: bool = true;
 
-            fn direct<'b>(buffers: &'b mut Buffers<'_, Self>, window: Window) -> Opened<'b, Self> {
-                buffers.direct(window)
+            fn open<'b>(
+                buffers: &'b mut Buffers<'_, Self>,
+                level: Level,
+                window: Window,
+                scratch: &'b mut [Self],
+            ) -> Opened<'b, Self> {
+                if window.is_of_neighbours() {
+                    buffers.direct(window)
+                } else {
+                    buffers.converted(level, window, scratch)
+                }
             }
 
             fn widen(_: Level, from: &[Self], into: &mut [Self]) {
@@ -238,3 +236,78 @@ macro_rules! float {
 }
 float!(f32: F32, 8_388_608.0, |value| value as f32);
 float!(f64: F64, 4_503_599_627_370_496.0, core::convert::identity);
+
+#[cfg(feature = "half")]
+mod sixteen {
+    use half::{bf16, f16};
+
+    use super::{Element, Stored};
+    use crate::batch::Join;
+    use crate::buffers::Buffers;
+    use crate::kernel::convert::{Round, Widen};
+    use crate::kernel::sum::TILE;
+    use crate::level::Level;
+    use crate::losses::{LogSumExpBatch, Opened, SigmoidBatch, SoftmaxBatch, Window};
+
+    macro_rules! sixteen {
+        ($($element:ident),*) => {
+            $(
+                impl Element for $element {
+                    type Float = f32;
+
+                    const NAME: &'static str = stringify!($element);
+
+                    fn to_float(self) -> f32 {
+                        self.to_f32()
+                    }
+
+                    fn from_float(value: f32) -> Self {
+                        Self::from_f32(value)
+                    }
+                }
+
+                impl Stored for $element {
+                    const IS_FLOAT: bool = false;
+
+                    fn open<'b>(
+                        buffers: &'b mut Buffers<'_, Self>,
+                        level: Level,
+                        window: Window,
+                        scratch: &'b mut [f32],
+                    ) -> Opened<'b, f32> {
+                        buffers.converted(level, window, scratch)
+                    }
+
+                    fn widen(level: Level, from: &[Self], into: &mut [f32]) {
+                        level.run(Widen { from, into });
+                    }
+
+                    fn narrow(level: Level, from: &[f32], into: &mut [Self]) {
+                        level.run(Round { from, into });
+                    }
+
+                    fn softmax(
+                        batch: SoftmaxBatch<'_, Self>,
+                        level: Level,
+                        join: Option<&dyn Join>,
+                    ) -> f64 {
+                        batch.run_converted(level, join)
+                    }
+
+                    fn sigmoid(batch: SigmoidBatch<'_, Self>, level: Level) -> f64 {
+                        batch.run_on(level, &mut [0.0; TILE])
+                    }
+
+                    fn log_sum_exp(
+                        batch: LogSumExpBatch<'_, Self>,
+                        level: Level,
+                        join: Option<&dyn Join>,
+                    ) -> f64 {
+                        batch.run_converted(level, join)
+                    }
+                }
+            )*
+        };
+    }
+    sixteen!(bf16, f16);
+}

@@ -23,7 +23,7 @@ use core::fmt;
 pub enum Level {
     /// The instructions that the target guarantees (SSE2 on x86-64), through the crate `wide`.
     Portable,
-    /// x86 with AVX2 and FMA: 256-bit registers.
+    /// x86 with AVX2, FMA and F16C: 256-bit registers.
     #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
     Avx2(Avx2),
     /// x86 with AVX-512 F, VL, DQ and BW: 512-bit registers.
@@ -31,7 +31,7 @@ pub enum Level {
     Avx512(Avx512),
 }
 
-/// Proof that this machine has AVX2 and FMA, and that the system saves their registers.
+/// Proof that this machine has AVX2, FMA and F16C, and that the system saves their registers.
 #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Avx2(());
@@ -45,12 +45,35 @@ pub struct Avx512(());
 mod detection {
     use super::{Avx2, Avx512};
 
+    #[cfg(target_arch = "x86")]
+    use core::arch::x86::__cpuid;
+    #[cfg(target_arch = "x86_64")]
+    use core::arch::x86_64::__cpuid;
+    use core::sync::atomic::{AtomicU8, Ordering};
+
     cpufeatures::new!(has_avx2, "avx2", "fma");
     cpufeatures::new!(has_avx512, "avx2", "fma", "avx512f", "avx512vl", "avx512dq", "avx512bw");
 
+    /// Whether the processor has F16C, which `cpufeatures` does not ask for; of the registers that AVX has.
+    /// It is asked once: on a virtual machine that takes microseconds.
+    fn has_f16c() -> bool {
+        const UNKNOWN: u8 = 2;
+        static KNOWN: AtomicU8 = AtomicU8::new(UNKNOWN);
+        let mut known = KNOWN.load(Ordering::Relaxed);
+        if known == UNKNOWN {
+            #[allow(unused_unsafe, reason = "safe in later versions of the standard library")]
+            // SAFETY: a processor with AVX2, which has been asked for before, has this instruction, and
+            // knows its first leaf.
+            let ecx = unsafe { __cpuid(1) }.ecx;
+            known = ((ecx >> 29) & 1) as u8;
+            KNOWN.store(known, Ordering::Relaxed);
+        }
+        known == 1
+    }
+
     impl Avx2 {
         pub(super) fn detect() -> Option<Self> {
-            has_avx2::get().then_some(Self(()))
+            (has_avx2::get() && has_f16c()).then_some(Self(()))
         }
     }
 

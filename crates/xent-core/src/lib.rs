@@ -40,4 +40,4 @@ pub use losses::{
     SoftmaxTargets, Tally,
 };
 pub use shape::Shape;
-pub use slices::{exp, ln, log_softmax, log_sum_exp, log1p, max, sigmoid, softmax};
+pub use slices::{exp, ln, log_softmax, log_sum_exp, log1p, max, narrow, sigmoid, softmax, widen};

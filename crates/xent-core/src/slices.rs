@@ -1,7 +1,7 @@
 //! Functions of one slice.
 
 use crate::dispatch::Kernel;
-use crate::element::Float;
+use crate::element::{Element, Float};
 use crate::error::{Error, check_length};
 use crate::kernel::cells::{Cells, WRITE};
 use crate::kernel::elementwise::{Function, map};
@@ -86,6 +86,27 @@ elementwise! {
     /// # Ok::<(), xent_core::Error>(())
     /// ```
     sigmoid = math::sigmoid::sigmoid;
+}
+
+/// The same numbers in what they are computed in: exactly, at the speed of the level's instructions.
+///
+/// # Errors
+/// [`Error::Length`] if `out` is not as long as `x`.
+pub fn widen<E: Element>(level: Level, x: &[E], out: &mut [E::Float]) -> Result<(), Error> {
+    check_length("output", x.len(), out.len())?;
+    E::widen(level, x, out);
+    Ok(())
+}
+
+/// The nearest numbers of a format: of two equally near the even one. What is too large becomes infinite,
+/// and NaN stays NaN.
+///
+/// # Errors
+/// [`Error::Length`] if `out` is not as long as `x`.
+pub fn narrow<E: Element>(level: Level, x: &[E::Float], out: &mut [E]) -> Result<(), Error> {
+    check_length("output", x.len(), out.len())?;
+    E::narrow(level, x, out);
+    Ok(())
 }
 
 /// The largest element; NaN if there is one, `-inf` for an empty slice.

@@ -1,8 +1,8 @@
 //! One pass over a batch: what goes in beside logits and targets, and what comes out.
 
 use xent_core::{
-    Batch, Buffers, Element, Error as InputError, Float, Hessian, LikelihoodBatch, Outputs,
-    RowWeights, SigmoidBatch, SoftmaxBatch, Tally,
+    Batch, Buffers, Element, Error as InputError, Hessian, LikelihoodBatch, Outputs, RowWeights,
+    SigmoidBatch, SoftmaxBatch, Tally,
 };
 
 use crate::reduction::{NothingValid, Reduction, Settings};

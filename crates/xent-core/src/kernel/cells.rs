@@ -13,7 +13,7 @@ pub(crate) const ADD: u8 = 2;
 pub(crate) const STREAM: u8 = 3;
 
 /// A run of logits and the place of their gradient; `MODE` says what becomes of it.
-pub struct Cells<'a, F, const MODE: u8> {
+pub(crate) struct Cells<'a, F, const MODE: u8> {
     /// `None` where the gradient takes the place of the logits.
     x: Option<&'a [F]>,
     /// As long as the logits, or empty with [`LOSS`].

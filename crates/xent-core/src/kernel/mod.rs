@@ -2,6 +2,8 @@
 
 pub(crate) mod cells;
 pub(crate) mod coefficients;
+#[cfg(feature = "half")]
+pub(crate) mod convert;
 pub(crate) mod elements;
 pub(crate) mod elementwise;
 pub(crate) mod groups;

@@ -38,7 +38,7 @@ impl<F: Float, Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, F, Z, K
                 rows = first..end.min(first + ROWS);
             }
             first = rows.end;
-            if shape.inner == 1 {
+            if shape.inner == 1 && shape.classes <= lanes::CLASSES {
                 level.run(Narrow { leaf: &mut self, rows, sum: &mut sum });
             } else {
                 level.run(Columns { leaf: &mut self, rows, sum: &mut sum });

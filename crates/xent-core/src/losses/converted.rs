@@ -183,18 +183,13 @@ fn put_in_pieces<E: Element, T: Targets<E::Float>, Z: LogitMap>(
     join.join(&mut || put(&mut a, first), &mut || put(&mut b, first + middle));
 }
 
-/// Columns of fewer rows than this are not worth a register: each is a row of its own.
-const FEWEST_ROWS: usize = 8;
-
 impl<E: Element> SoftmaxBatch<'_, E> {
     /// The sum of the losses, of logits that are not what is computed in.
     pub(crate) fn run_converted(self, level: Level, join: Option<&dyn Join>) -> f64 {
         let Self { buffers, job, outputs } = self;
         let Shape { classes, inner, .. } = job.shape;
         let room = TILE / classes;
-        // What lies beside a column is not one row.
-        let alone = job.dense().is_empty() && outputs.hessian.is_empty();
-        if room == 0 || (inner != 1 && alone && room < FEWEST_ROWS.min(inner)) {
+        if room == 0 {
             let one_class = job.of_one_class(&outputs);
             let rows = Rows { level, join };
             return job.by_kind(one_class, LongRows { rows, job, buffers, outputs });

@@ -17,4 +17,4 @@ pub use partial_row::PartialRow;
 pub use rows::{Outputs, RowWeights, Tally};
 pub use sigmoid::{SigmoidBatch, SigmoidInput, SigmoidOptions, SigmoidTargets};
 pub use softmax::{MultiLabel, SoftmaxBatch, SoftmaxOptions, SoftmaxTargets};
-pub use window::{Opened, Window};
+pub(crate) use window::{Opened, Window};

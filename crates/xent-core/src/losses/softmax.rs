@@ -216,6 +216,8 @@ pub(super) struct Job<'a, F> {
     weights: RowWeights<'a, F>,
     /// Of the whole batch, however often it has been split.
     elements: usize,
+    /// Whether the class axis of the whole batch is not the last one.
+    pub(super) of_columns: bool,
 }
 
 /// A gradient of so many elements (16 MiB) is written past the caches, unless its rows are short: it
@@ -480,7 +482,8 @@ impl<'a, F: Float> Job<'a, F> {
     /// Without options; targets are not checked.
     fn new(shape: Shape, targets: SoftmaxTargets<'a, F>) -> Self {
         let (options, weights) = (SoftmaxOptions::default(), RowWeights::default());
-        Self { shape, targets, options, weights, elements: shape.elements() }
+        let of_columns = shape.inner != 1;
+        Self { shape, targets, options, weights, elements: shape.elements(), of_columns }
     }
 }
 
@@ -621,9 +624,10 @@ impl<F: Float, const MODE: u8> OfKind<F> for Whole<'_, '_, F, MODE> {
     /// alone, so that a row has the same bits alone and in a batch.
     fn run<Z: LogitMap, const KIND: u8>(self, map: Z) -> f64 {
         let Self { level, join, job, cells, outputs } = self;
-        let Shape { inner, classes, .. } = job.shape;
+        let Shape { classes, .. } = job.shape;
+        let by_lanes = job.of_columns || classes <= lanes::CLASSES;
         let leaf = Leaf::<_, _, KIND, MODE> { job, cells, outputs, map };
-        if inner != 1 || classes <= lanes::CLASSES {
+        if by_lanes {
             leaf.by_lanes(level)
         } else if KIND == LABEL && groups::serve(classes) {
             // Labels alone are not mapped.

@@ -8,7 +8,7 @@ use crate::level::Level;
 /// Rows of cells of the same length, of which the logits and the gradient each have a place:
 /// `[logits, gradient]`.
 #[derive(Clone, Copy)]
-pub struct Window {
+pub(crate) struct Window {
     pub(super) rows: usize,
     pub(super) length: usize,
     /// Where the first row begins.
@@ -21,6 +21,10 @@ impl Window {
     /// Neighbouring cells.
     pub(super) fn of(at: [usize; 2], length: usize) -> Self {
         Self { rows: 1, length, at, strides: [length; 2] }
+    }
+
+    pub(crate) fn is_of_neighbours(self) -> bool {
+        self.rows == 1
     }
 
     /// Where the rows are; `SIDE` 0 has the logits, 1 the gradient.
@@ -40,7 +44,7 @@ impl Window {
 }
 
 /// The cells of a window, by what becomes of the gradient.
-pub enum Opened<'a, F> {
+pub(crate) enum Opened<'a, F> {
     Loss(Cells<'a, F, LOSS>),
     Write(Cells<'a, F, WRITE>),
     Add(Cells<'a, F, ADD>),
@@ -68,18 +72,25 @@ impl<F: Float> Buffers<'_, F> {
 impl<E: Element> Buffers<'_, E> {
     /// The cells of a window: where they are if they are neighbours and need not be converted, otherwise
     /// in scratch, one row after the other. To be [`close`](Self::close)d afterwards.
-    pub(super) fn open<'s>(
-        &'s mut self,
+    pub(super) fn open<'b>(
+        &'b mut self,
         level: Level,
         window: Window,
-        scratch: &'s mut [E::Float],
-    ) -> Opened<'s, E::Float> {
+        scratch: &'b mut [E::Float],
+    ) -> Opened<'b, E::Float> {
+        E::open(self, level, window, scratch)
+    }
+
+    /// The cells of a window, in scratch.
+    pub(crate) fn converted<'b>(
+        &'b mut self,
+        level: Level,
+        window: Window,
+        scratch: &'b mut [E::Float],
+    ) -> Opened<'b, E::Float> {
         let scratch = part_mut(scratch, 0, window.rows * window.length);
-        if E::IS_FLOAT && window.rows == 1 {
-            return E::direct(self, window);
-        }
         match self {
-            Self::WideGradient(x, g) if window.rows == 1 => {
+            Self::WideGradient(x, g) if window.is_of_neighbours() => {
                 let g = part_mut(g, window.at[1], window.length);
                 window.widen(level, x, g);
                 Opened::Write(Cells::in_place(g))
@@ -104,13 +115,13 @@ impl<E: Element> Buffers<'_, E> {
 
     /// What has become of the scratch of a window that was opened goes where it belongs, rounded once.
     pub(super) fn close(&mut self, level: Level, window: Window, scratch: &mut [E::Float]) {
-        if E::IS_FLOAT && window.rows == 1 {
+        if E::IS_FLOAT && window.is_of_neighbours() {
             return;
         }
         let rows = window.places::<1>().zip(scratch.chunks_mut(window.length));
         match self {
             Self::Loss(_) => {}
-            Self::WideGradient(..) if window.rows == 1 => {}
+            Self::WideGradient(..) if window.is_of_neighbours() => {}
             Self::Gradient(_, g) | Self::InPlace(g) => {
                 for (place, from) in rows {
                     E::narrow(level, from, g.get_mut(place).unwrap_or(&mut []));

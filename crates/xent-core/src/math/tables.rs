@@ -6,7 +6,7 @@
 use super::scalar;
 
 /// Constants of the elementary functions. Polynomials have their lowest order first.
-pub trait Tables: Sized + 'static {
+pub(crate) trait Tables: Sized + 'static {
     /// `(e^t - 1) / t` on `|t| <= ln 2 / 2`.
     const EXP: &'static [Self];
     /// `(log1p(u) - u + u^2 / 2) / u^3` on [0, 1].
@@ -86,11 +86,12 @@ impl Tables for f32 {
     const LIFTED_ONE: f64 = 4_294_967_296.0;
     const LOWEST: f64 = -110.25;
 
-    const LEAST_NORMAL: f64 = f32::MIN_POSITIVE as f64;
+    const LEAST_NORMAL: f64 = Self::MIN_POSITIVE as f64;
     const SUBNORMAL: [f64; 2] = [23.0, 8_388_608.0];
-    const HALF_EPSILON: f64 = 0.5 * f32::EPSILON as f64;
+    const HALF_EPSILON: f64 = 0.5 * Self::EPSILON as f64;
 }
 
+#[allow(clippy::use_self, reason = "some of its constants are f64 whatever the format")]
 impl Tables for f64 {
     // Relative error of `e^t` 2^-57.9.
     const EXP: &'static [Self] = &scalar::EXP;

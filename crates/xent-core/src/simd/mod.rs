@@ -17,7 +17,11 @@ use core::ops::{Add, Div, Mul, Sub};
 
 use crate::element::{Compute, Float};
 
+#[cfg(feature = "half")]
+mod convert;
 mod pair;
+#[cfg(feature = "half")]
+pub(crate) use convert::Convert;
 pub(crate) use pair::Pair;
 pub(crate) use portable::{HAS_FMA as PORTABLE_HAS_FMA, Portable};
 
@@ -25,7 +29,7 @@ pub(crate) use portable::{HAS_FMA as PORTABLE_HAS_FMA, Portable};
 pub(crate) const STRIPES: usize = 32;
 
 /// Elements that are summed before the sum is compensated: four for each stripe.
-pub const PANEL: usize = 4 * STRIPES;
+pub(crate) const PANEL: usize = 4 * STRIPES;
 
 /// Half of them.
 pub(crate) const HALF_PANEL: usize = PANEL / 2;
@@ -34,13 +38,16 @@ pub(crate) const HALF_PANEL: usize = PANEL / 2;
 pub(crate) const LINE: usize = 64;
 
 /// A level's token: the vectors that its instructions work on.
-pub trait Simd: Copy {
+pub(crate) trait Simd: Copy {
+    #[cfg(feature = "half")]
+    type F32: Lanes<Token = Self, Scalar = f32> + Convert;
+    #[cfg(not(feature = "half"))]
     type F32: Lanes<Token = Self, Scalar = f32>;
     type F64: Lanes<Token = Self, Scalar = f64>;
 }
 
 /// Floating-point numbers side by side, in one register or two.
-pub trait Vector:
+pub(crate) trait Vector:
     Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self>
 {
     /// What it takes to make one.
@@ -130,7 +137,7 @@ pub trait Vector:
 }
 
 /// A vector register, of which so many hold all stripes.
-pub trait Lanes: Vector {
+pub(crate) trait Lanes: Vector {
     /// The registers that hold all stripes.
     type Stripes: Copy + AsRef<[Self]> + AsMut<[Self]>;
 

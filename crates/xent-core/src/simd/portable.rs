@@ -4,6 +4,8 @@ use core::ops::{Add, Div, Mul, Sub};
 
 use wide::{f32x4, f64x2};
 
+#[cfg(feature = "half")]
+use super::convert::{Convert, bf16_bits, f16_bits, from_f16_bits};
 use super::{Lanes, STRIPES, Simd, Vector, has_fours};
 
 /// Whether `wide` was compiled to fuse: it chooses at compile time.
@@ -13,7 +15,7 @@ pub(crate) const HAS_FMA: bool = cfg!(any(
 ));
 
 #[derive(Clone, Copy)]
-pub struct Portable;
+pub(crate) struct Portable;
 
 impl Simd for Portable {
     type F32 = F32x4;
@@ -38,7 +40,7 @@ macro_rules! operator {
 macro_rules! vector {
     ($name:ident($wide:ident) of $lanes:literal $scalar:ident, $bits:ident: $exponent:literal, $fraction:literal) => {
         #[derive(Clone, Copy)]
-        pub struct $name($wide);
+        pub(crate) struct $name($wide);
 
         operator!($name: Add, add);
         operator!($name: Sub, sub);
@@ -226,8 +228,7 @@ macro_rules! vector {
                 let (a, b) = (a.0.to_array(), b.0.to_array());
                 // Lane `i` of the lower halves: of `a` in the first half of the lanes.
                 let lane = |i: usize, upper: usize| {
-                    let of = if i < $lanes / 2 { &a } else { &b };
-                    let i = i % ($lanes / 2);
+                    let (of, i) = if i < $lanes / 2 { (&a, i) } else { (&b, i - $lanes / 2) };
                     of[i / width * 2 * width + i % width + upper]
                 };
                 let half = |upper| {
@@ -241,3 +242,32 @@ macro_rules! vector {
 
 vector!(F32x4(f32x4) of 4 f32, u32: 9, 23);
 vector!(F64x2(f64x2) of 2 f64, u64: 12, 52);
+
+#[cfg(feature = "half")]
+impl Convert for F32x4 {
+    #[inline(always)]
+    fn from_bf16(_: Portable, bits: &[u16]) -> Self {
+        let bits = bits.first_chunk::<4>().copied().unwrap_or_default();
+        Self(f32x4::new(bits.map(|bits| f32::from_bits(u32::from(bits) << 16))))
+    }
+
+    #[inline(always)]
+    fn to_bf16(self, bits: &mut [u16]) {
+        if let Some(bits) = bits.first_chunk_mut::<4>() {
+            *bits = self.0.to_array().map(|lane| bf16_bits(lane.to_bits()));
+        }
+    }
+
+    #[inline(always)]
+    fn from_f16(_: Portable, bits: &[u16]) -> Self {
+        let bits = bits.first_chunk::<4>().copied().unwrap_or_default();
+        Self(f32x4::new(bits.map(from_f16_bits)))
+    }
+
+    #[inline(always)]
+    fn to_f16(self, bits: &mut [u16]) {
+        if let Some(bits) = bits.first_chunk_mut::<4>() {
+            *bits = self.0.to_array().map(|lane| f16_bits(lane.to_bits()));
+        }
+    }
+}

@@ -19,7 +19,7 @@ macro_rules! vector {
         use crate::simd::{Lanes, STRIPES, Vector};
 
         #[derive(Clone, Copy)]
-        pub struct $name($register);
+        pub(crate) struct $name($register);
 
         vector!($name: Add::add, Sub::sub, Mul::mul, Div::div);
 
@@ -228,3 +228,44 @@ macro_rules! vector {
     };
 }
 use vector;
+
+/// Implements the conversions of a vector type of f32 by functions of its module, for as many numbers as
+/// it has lanes.
+#[cfg(feature = "half")]
+macro_rules! convert {
+    ($name:ident of $lanes:literal, a token $token:ident) => {
+        impl crate::simd::Convert for $name {
+            #[inline(always)]
+            fn from_bf16(_: $token, bits: &[u16]) -> Self {
+                let bits = bits.first_chunk::<$lanes>().copied().unwrap_or_default();
+                // SAFETY: the token proves that the level's features work.
+                Self(unsafe { from_bf16(&bits) })
+            }
+
+            #[inline(always)]
+            fn to_bf16(self, bits: &mut [u16]) {
+                if let Some(bits) = bits.first_chunk_mut() {
+                    // SAFETY: a vector exists, so the level's features work.
+                    unsafe { to_bf16(self.0, bits) }
+                }
+            }
+
+            #[inline(always)]
+            fn from_f16(_: $token, bits: &[u16]) -> Self {
+                let bits = bits.first_chunk::<$lanes>().copied().unwrap_or_default();
+                // SAFETY: the token proves that the level's features work.
+                Self(unsafe { from_f16(&bits) })
+            }
+
+            #[inline(always)]
+            fn to_f16(self, bits: &mut [u16]) {
+                if let Some(bits) = bits.first_chunk_mut() {
+                    // SAFETY: a vector exists, so the level's features work.
+                    unsafe { to_f16(self.0, bits) }
+                }
+            }
+        }
+    };
+}
+#[cfg(feature = "half")]
+use convert;

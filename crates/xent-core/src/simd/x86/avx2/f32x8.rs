@@ -14,9 +14,14 @@ use arch::{
 };
 
 use crate::simd::has_fours;
+#[cfg(feature = "half")]
+use crate::simd::x86::convert;
 use crate::simd::x86::vector;
 
 vector! { F32x8(__m256) of 8 f32 with masks __m256, a token Avx2 }
+
+#[cfg(feature = "half")]
+convert! { F32x8 of 8, a token Avx2 }
 
 /// Eight lanes whose first `count` are set: a window on set lanes followed by clear ones.
 #[inline]
@@ -186,4 +191,50 @@ fn halves(a: __m256, b: __m256, width: usize) -> (__m256, __m256) {
         2 => (_mm256_shuffle_ps::<0b01_00_01_00>(a, b), _mm256_shuffle_ps::<0b11_10_11_10>(a, b)),
         _ => (_mm256_shuffle_ps::<0b10_00_10_00>(a, b), _mm256_shuffle_ps::<0b11_01_11_01>(a, b)),
     }
+}
+
+#[cfg(feature = "half")]
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn from_bf16(bits: &[u16; 8]) -> __m256 {
+    // SAFETY: the reference is to sixteen bytes, and the load asks for no alignment.
+    let bits = unsafe { _mm_loadu_si128(bits.as_ptr().cast()) };
+    _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(bits)))
+}
+
+#[cfg(feature = "half")]
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn to_bf16(a: __m256, bits: &mut [u16; 8]) {
+    let all = _mm256_castps_si256(a);
+    let odd = _mm256_and_si256(_mm256_srli_epi32::<16>(all), _mm256_set1_epi32(1));
+    let half = _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff));
+    let rounded = _mm256_castsi256_ps(_mm256_add_epi32(all, half));
+    // Rounding could carry a NaN over to zero.
+    let quiet = _mm256_or_si256(all, _mm256_set1_epi32(0x0040_0000));
+    let nan = _mm256_cmp_ps::<_CMP_UNORD_Q>(a, a);
+    let all = blend(rounded, _mm256_castsi256_ps(quiet), nan);
+    let upper = _mm256_srli_epi32::<16>(_mm256_castps_si256(all));
+    let upper = _mm256_permute4x64_epi64::<0b00_00_10_00>(_mm256_packus_epi32(upper, upper));
+    // SAFETY: the reference is to sixteen bytes that are borrowed for writing, and the store asks
+    // for no alignment.
+    unsafe { _mm_storeu_si128(bits.as_mut_ptr().cast(), _mm256_castsi256_si128(upper)) };
+}
+
+#[cfg(feature = "half")]
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn from_f16(bits: &[u16; 8]) -> __m256 {
+    // SAFETY: the reference is to sixteen bytes, and the load asks for no alignment.
+    _mm256_cvtph_ps(unsafe { _mm_loadu_si128(bits.as_ptr().cast()) })
+}
+
+#[cfg(feature = "half")]
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn to_f16(a: __m256, bits: &mut [u16; 8]) {
+    let rounded = _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(a);
+    // SAFETY: the reference is to sixteen bytes that are borrowed for writing, and the store asks
+    // for no alignment.
+    unsafe { _mm_storeu_si128(bits.as_mut_ptr().cast(), rounded) };
 }

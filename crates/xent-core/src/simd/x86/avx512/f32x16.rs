@@ -14,9 +14,14 @@ use arch::{
 };
 
 use crate::simd::has_fours;
+#[cfg(feature = "half")]
+use crate::simd::x86::convert;
 use crate::simd::x86::vector;
 
 vector! { F32x16(__m512) of 16 f32 with masks __mmask16, a token Avx512 }
+
+#[cfg(feature = "half")]
+convert! { F32x16 of 16, a token Avx512 }
 
 /// Sixteen lanes whose first `count` are set.
 #[inline]
@@ -189,4 +194,49 @@ fn halves(a: __m512, b: __m512, width: usize) -> (__m512, __m512) {
         2 => (_mm512_shuffle_ps::<LOW>(a, b), _mm512_shuffle_ps::<HIGH>(a, b)),
         _ => (_mm512_shuffle_ps::<EVEN>(a, b), _mm512_shuffle_ps::<ODD>(a, b)),
     }
+}
+
+#[cfg(feature = "half")]
+#[inline]
+#[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw")]
+fn from_bf16(bits: &[u16; 16]) -> __m512 {
+    // SAFETY: the reference is to 32 bytes, and the load asks for no alignment.
+    let bits = unsafe { _mm256_loadu_si256(bits.as_ptr().cast()) };
+    _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(bits)))
+}
+
+// The instruction of AVX-512 BF16 would take subnormal numbers for zero.
+#[cfg(feature = "half")]
+#[inline]
+#[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw")]
+fn to_bf16(a: __m512, bits: &mut [u16; 16]) {
+    let all = _mm512_castps_si512(a);
+    let odd = _mm512_and_si512(_mm512_srli_epi32::<16>(all), _mm512_set1_epi32(1));
+    let half = _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff));
+    let rounded = _mm512_add_epi32(all, half);
+    // Rounding could carry a NaN over to zero.
+    let nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(a, a);
+    let all = _mm512_mask_or_epi32(rounded, nan, all, _mm512_set1_epi32(0x0040_0000));
+    let upper = _mm512_cvtepi32_epi16(_mm512_srli_epi32::<16>(all));
+    // SAFETY: the reference is to 32 bytes that are borrowed for writing, and the store asks for no
+    // alignment.
+    unsafe { _mm256_storeu_si256(bits.as_mut_ptr().cast(), upper) };
+}
+
+#[cfg(feature = "half")]
+#[inline]
+#[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw")]
+fn from_f16(bits: &[u16; 16]) -> __m512 {
+    // SAFETY: the reference is to 32 bytes, and the load asks for no alignment.
+    _mm512_cvtph_ps(unsafe { _mm256_loadu_si256(bits.as_ptr().cast()) })
+}
+
+#[cfg(feature = "half")]
+#[inline]
+#[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw")]
+fn to_f16(a: __m512, bits: &mut [u16; 16]) {
+    let rounded = _mm512_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(a);
+    // SAFETY: the reference is to 32 bytes that are borrowed for writing, and the store asks for no
+    // alignment.
+    unsafe { _mm256_storeu_si256(bits.as_mut_ptr().cast(), rounded) };
 }

@@ -1,0 +1,117 @@
+//! Slices of sixteen bits, to f32 and back.
+
+use half::slice::HalfFloatSliceExt;
+use half::{bf16, f16};
+
+use crate::dispatch::Kernel;
+use crate::simd::{Convert, STRIPES, Simd, Vector};
+
+/// A format of sixteen bits.
+pub(crate) trait Sixteen: Sized {
+    fn bits(slice: &[Self]) -> &[u16];
+
+    fn bits_mut(slice: &mut [Self]) -> &mut [u16];
+
+    fn load<V: Convert>(token: V::Token, bits: &[u16]) -> V;
+
+    fn store<V: Convert>(value: V, bits: &mut [u16]);
+}
+
+macro_rules! sixteen {
+    ($element:ident: $from:ident, $to:ident) => {
+        impl Sixteen for $element {
+            #[inline(always)]
+            fn bits(slice: &[Self]) -> &[u16] {
+                slice.reinterpret_cast()
+            }
+
+            #[inline(always)]
+            fn bits_mut(slice: &mut [Self]) -> &mut [u16] {
+                slice.reinterpret_cast_mut()
+            }
+
+            #[inline(always)]
+            fn load<V: Convert>(token: V::Token, bits: &[u16]) -> V {
+                V::$from(token, bits)
+            }
+
+            #[inline(always)]
+            fn store<V: Convert>(value: V, bits: &mut [u16]) {
+                value.$to(bits);
+            }
+        }
+    };
+}
+sixteen!(bf16: from_bf16, to_bf16);
+sixteen!(f16: from_f16, to_f16);
+
+/// The same numbers; as many as there are both of them and places.
+pub(crate) struct Widen<'a, E> {
+    pub(crate) from: &'a [E],
+    pub(crate) into: &'a mut [f32],
+}
+
+impl<E: Sixteen> Kernel for Widen<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let (from, rest) = E::bits(self.from).as_chunks::<STRIPES>();
+        let (into, rest_into) = self.into.as_chunks_mut::<STRIPES>();
+        for (from, into) in from.iter().zip(into) {
+            widen::<S, E>(simd, from, into);
+        }
+        if !rest.is_empty() {
+            let (mut bits, mut values) = ([0; STRIPES], [0.0; STRIPES]);
+            bits[..rest.len()].copy_from_slice(rest);
+            widen::<S, E>(simd, &bits, &mut values);
+            for (place, value) in rest_into.iter_mut().zip(values) {
+                *place = value;
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn widen<S: Simd, E: Sixteen>(simd: S, from: &[u16; STRIPES], into: &mut [f32; STRIPES]) {
+    let lanes = S::F32::LANES;
+    for (from, into) in from.chunks_exact(lanes).zip(into.chunks_exact_mut(lanes)) {
+        E::load::<S::F32>(simd, from).store(into);
+    }
+}
+
+/// The nearest numbers; as many as there are both of them and places.
+pub(crate) struct Round<'a, E> {
+    pub(crate) from: &'a [f32],
+    pub(crate) into: &'a mut [E],
+}
+
+impl<E: Sixteen> Kernel for Round<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let (from, rest) = self.from.as_chunks::<STRIPES>();
+        let (into, rest_into) = E::bits_mut(self.into).as_chunks_mut::<STRIPES>();
+        for (from, into) in from.iter().zip(into) {
+            round::<S, E>(simd, from, into);
+        }
+        if !rest.is_empty() {
+            let (mut values, mut bits) = ([0.0; STRIPES], [0; STRIPES]);
+            values[..rest.len()].copy_from_slice(rest);
+            round::<S, E>(simd, &values, &mut bits);
+            for (place, bits) in rest_into.iter_mut().zip(bits) {
+                *place = bits;
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn round<S: Simd, E: Sixteen>(simd: S, from: &[f32; STRIPES], into: &mut [u16; STRIPES]) {
+    let lanes = S::F32::LANES;
+    let zero = S::F32::of(simd, 0.0);
+    for (from, into) in from.chunks_exact(lanes).zip(into.chunks_exact_mut(lanes)) {
+        E::store(S::F32::load(simd, from, zero), into);
+    }
+}
