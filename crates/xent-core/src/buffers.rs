@@ -109,21 +109,6 @@ impl<E: Element> Buffers<'_, E> {
         }
     }
 
-    /// So many of them, where the logits and the gradient begin: `[logits, gradient]`.
-    pub(crate) fn part(&mut self, [x_at, g_at]: [usize; 2], length: usize) -> Buffers<'_, E> {
-        let (x, g) = (x_at..x_at + length, g_at..g_at + length);
-        match self {
-            Self::Loss(all) => Buffers::Loss(&all[x]),
-            Self::Gradient(all, gradient) => Buffers::Gradient(&all[x], &mut gradient[g]),
-            Self::Accumulate(all, gradient) => Buffers::Accumulate(&all[x], &mut gradient[g]),
-            Self::InPlace(all) => Buffers::InPlace(&mut all[x]),
-            Self::WideGradient(all, gradient) => Buffers::WideGradient(&all[x], &mut gradient[g]),
-            Self::WideAccumulate(all, gradient) => {
-                Buffers::WideAccumulate(&all[x], &mut gradient[g])
-            }
-        }
-    }
-
     /// The first so many logits and gradients, and the others.
     pub(crate) fn split_at(self, logits: usize, gradient: usize) -> (Self, Self) {
         match self {

@@ -124,12 +124,6 @@ impl Shape {
         if part < self.outer { part * stride } else { self.span(stride) }
     }
 
-    /// `outer` blocks of few enough elements.
-    pub(crate) fn block(outer: usize, classes: usize, inner: usize) -> Self {
-        let stride = classes * inner;
-        Self { outer, classes, inner, logits_stride: stride, gradient_stride: stride }
-    }
-
     /// The first so many blocks.
     pub(crate) fn with_outer(self, outer: usize) -> Self {
         Self { outer, ..self }

@@ -15,21 +15,21 @@ use xent_reference::golden::{
 /// A format that cases are answered in.
 trait Answering: Float {
     /// What a unit in the last place is of one.
-    const EPSILON: f64;
+    const UNIT: f64;
 
     /// ULP that peers are off themselves: they answered in f64.
     const OF_PEERS: f64;
 }
 
 impl Answering for f32 {
-    const EPSILON: f64 = f32::EPSILON as f64;
+    const UNIT: f64 = Self::EPSILON as f64;
     const OF_PEERS: f64 = 0.0;
 }
 
 impl Answering for f64 {
-    const EPSILON: f64 = f64::EPSILON;
+    const UNIT: f64 = Self::EPSILON;
     /// A relative error of 1e-14.
-    const OF_PEERS: f64 = 1e-14 / f64::EPSILON;
+    const OF_PEERS: f64 = 1e-14 / Self::EPSILON;
 }
 
 /// The numbers of a case, which f32 holds exactly.
@@ -246,7 +246,7 @@ impl<'a, F: Answering> Input<'a, F> {
         let floor = if case.loss == Loss::Distillation { 1.0 } else { 0.0 };
         // PyTorch subtracts logits from each other, and so loses the digits of a confident loss.
         let largest_logit = case.input.iter().fold(1.0_f64, |largest, x| largest.max(x.abs()));
-        let of_peer = f64::EPSILON * largest_logit / F::EPSILON;
+        let of_peer = f64::EPSILON * largest_logit / F::UNIT;
         for (&got, &want) in answer.value.iter().zip(&case.value) {
             let scale = want.abs() + floor + of_peer;
             within::<F>(got, want, scale, widest, || format!("{} value", case.id));
@@ -259,7 +259,7 @@ impl<'a, F: Answering> Input<'a, F> {
             let smoothed = case.options.label_smoothing.unwrap_or(0.0) != 0.0;
             let exact = matches!(case.targets, GoldenTargets::Index(_)) && !smoothed;
             // PyTorch subtracts the target from a probability.
-            let of_peer = f64::EPSILON / F::EPSILON;
+            let of_peer = f64::EPSILON / F::UNIT;
             for (class, (&got, &want)) in got.iter().zip(want).enumerate() {
                 let target = self.target_term(row, class);
                 let scale = if exact { want.abs() } else { largest.max(want.abs() + target) };
@@ -314,7 +314,7 @@ impl<'a, F: Answering> Input<'a, F> {
             for (&got, &want) in got.iter().zip(want) {
                 let what = || format!("{} Hessian {convention:?}", self.case.id);
                 // The formula subtracts a probability from one.
-                let scale = want + f64::EPSILON / F::EPSILON;
+                let scale = want + f64::EPSILON / F::UNIT;
                 within::<F>(got.into(), want, scale, allowed, what);
             }
         }
@@ -323,7 +323,7 @@ impl<'a, F: Answering> Input<'a, F> {
 
 #[track_caller]
 fn within<F: Answering>(got: f64, want: f64, scale: f64, ulp: f64, what: impl Fn() -> String) {
-    let error = (got - want).abs() / (F::EPSILON * scale.max(1e-37));
+    let error = (got - want).abs() / (F::UNIT * scale.max(1e-37));
     assert!(error <= ulp, "{}: {got:e} instead of {want:e}, {error} ULP of {ulp}", what());
 }
 

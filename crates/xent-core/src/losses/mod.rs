@@ -8,6 +8,8 @@ mod odd_row;
 mod partial_row;
 mod rows;
 mod sigmoid;
+#[cfg(feature = "half")]
+mod sixteen;
 mod softmax;
 mod window;
 

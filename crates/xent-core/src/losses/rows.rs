@@ -1,7 +1,5 @@
 //! What every loss has for each of its rows: factors that go in and results that come out.
 
-use core::ops::Range;
-
 use crate::element::Float;
 use crate::error::{Error, check_length};
 use crate::hessian::Hessian;
@@ -38,15 +36,6 @@ impl<F: Float> RowWeights<'_, F> {
             Self { sample_weights: w.0, upstream: u.0, ..self },
             Self { sample_weights: w.1, upstream: u.1, ..self },
         )
-    }
-
-    /// Those of some rows, each with one loss.
-    pub(crate) fn part(self, rows: Range<usize>) -> Self {
-        Self {
-            sample_weights: self.sample_weights.get(rows.clone()).unwrap_or(&[]),
-            upstream: self.upstream.get(rows).unwrap_or(&[]),
-            ..self
-        }
     }
 
     pub(crate) fn sample_weight(&self, row: usize) -> f64 {
@@ -94,17 +83,6 @@ impl<F: Float> Outputs<'_, F> {
             Self { losses: a.0, log_sum_exp: b.0, predicted: c.0, hessian: d.0, convention },
             Self { losses: a.1, log_sum_exp: b.1, predicted: c.1, hessian: d.1, convention },
         )
-    }
-
-    /// Those of some rows, and the second derivatives in some places.
-    pub(crate) fn part(&mut self, rows: Range<usize>, elements: Range<usize>) -> Outputs<'_, F> {
-        Outputs {
-            losses: self.losses.get_mut(rows.clone()).unwrap_or(&mut []),
-            log_sum_exp: self.log_sum_exp.get_mut(rows.clone()).unwrap_or(&mut []),
-            predicted: self.predicted.get_mut(rows).unwrap_or(&mut []),
-            hessian: self.hessian.get_mut(elements).unwrap_or(&mut []),
-            convention: self.convention,
-        }
     }
 
     pub(crate) fn put_hessian(&mut self, shape: &Shape, row: usize, class: usize, value: f64) {

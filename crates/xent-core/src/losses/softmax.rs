@@ -1,7 +1,5 @@
 //! The softmax losses.
 
-use core::ops::Range;
-
 use super::odd_row::OddRow;
 use super::rows::{Outputs, RowWeights, Tally};
 use crate::batch::{Batch, Join, LEAF};
@@ -213,9 +211,9 @@ pub(super) struct Job<'a, F> {
     pub(super) shape: Shape,
     pub(super) targets: SoftmaxTargets<'a, F>,
     pub(super) options: SoftmaxOptions<'a, F>,
-    weights: RowWeights<'a, F>,
+    pub(super) weights: RowWeights<'a, F>,
     /// Of the whole batch, however often it has been split.
-    elements: usize,
+    pub(super) elements: usize,
     /// Whether the class axis of the whole batch is not the last one.
     pub(super) of_columns: bool,
 }
@@ -492,25 +490,6 @@ impl<F: Float> Job<'_, F> {
         let SoftmaxOptions { focal_gamma, z_loss, .. } = self.options;
         let terms = Terms { gamma: focal_gamma, z_loss };
         RowTask { map, terms, stream: self.elements >= STREAM_FROM }
-    }
-
-    /// Some rows, whose dense targets are given.
-    pub(super) fn part<'p>(
-        &'p self,
-        rows: Range<usize>,
-        shape: Shape,
-        dense: &'p [F],
-    ) -> Job<'p, F> {
-        let targets = match self.targets {
-            SoftmaxTargets::Index(labels) => {
-                let (labels, _) = labels.split_at(rows.start).1.split_at(rows.len());
-                SoftmaxTargets::Index(labels)
-            }
-            SoftmaxTargets::Dense(_) => SoftmaxTargets::Dense(dense),
-            SoftmaxTargets::MultiLabel(_, gradient) => SoftmaxTargets::MultiLabel(dense, gradient),
-            SoftmaxTargets::Teacher(_, temperature) => SoftmaxTargets::Teacher(dense, temperature),
-        };
-        Job { shape, targets, weights: self.weights.part(rows), ..*self }
     }
 
     pub(super) fn class_weight(&self, class: usize) -> f64 {

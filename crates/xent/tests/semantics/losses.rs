@@ -161,10 +161,10 @@ fn distillation_of_a_teacher() {
                 &loss,
                 classes,
                 Given::Teacher(&teacher),
-                2.0 / temperature.min(1.0) as f64,
+                2.0 / temperature.min(1.0),
                 |row, x| {
                     let teacher = wide(&teacher[row * classes..][..classes]);
-                    let tau = f64::from(temperature);
+                    let tau = temperature;
                     let answer = distillation::divergence(x, &teacher, tau);
                     // A difference of two cross-entropies.
                     let q: Vec<f64> = xent_reference::softmax::softmax(
@@ -206,7 +206,7 @@ fn soft_cap_squeezes_the_logits() {
             let loss = SoftmaxCrossEntropy::new().with_soft_cap(cap).unwrap();
             // A capped logit is off by some ULP of the cap, and the derivative of the cap has an
             // exponential and roundings of its own.
-            let times = 2.0 + f64::from(cap) / 3.0;
+            let times = 2.0 + cap / 3.0;
             judge(&loss, classes, Given::Index(&labels), times, |row, x| {
                 let q = targets::one_hot(classes, labels[row] as usize, 1.0);
                 (soft_cap::cross_entropy(x, &q, cap.into()), 0.0)
