@@ -245,9 +245,8 @@ mod sixteen {
     use crate::batch::Join;
     use crate::buffers::Buffers;
     use crate::kernel::convert::{Round, Widen};
-    use crate::kernel::sum::TILE;
     use crate::level::Level;
-    use crate::losses::{LogSumExpBatch, Opened, SigmoidBatch, SoftmaxBatch, Window};
+    use crate::losses::{LogSumExpBatch, Opened, Scratch, SigmoidBatch, SoftmaxBatch, Window};
 
     macro_rules! sixteen {
         ($($element:ident),*) => {
@@ -295,7 +294,7 @@ mod sixteen {
                     }
 
                     fn sigmoid(batch: SigmoidBatch<'_, Self>, level: Level) -> f64 {
-                        batch.run_on(level, &mut [0.0; TILE])
+                        batch.run_on(level, &mut Scratch::new().0)
                     }
 
                     fn log_sum_exp(

@@ -4,7 +4,8 @@ use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 
 use crate::dispatch::Kernel;
-use crate::simd::{Convert, STRIPES, Simd, Vector};
+use crate::kernel::sum::TILE;
+use crate::simd::{Convert, Lanes, STRIPES, Simd, Vector};
 
 /// A format of sixteen bits.
 pub(crate) trait Sixteen: Sized {
@@ -59,6 +60,7 @@ impl<E: Sixteen> Kernel for Widen<'_, E> {
         let (from, rest) = E::bits(self.from).as_chunks::<STRIPES>();
         let (into, rest_into) = self.into.as_chunks_mut::<STRIPES>();
         for (from, into) in from.iter().zip(into) {
+            prefetch::<S>(simd, from);
             widen::<S, E>(simd, from, into);
         }
         if !rest.is_empty() {
@@ -70,6 +72,16 @@ impl<E: Sixteen> Kernel for Widen<'_, E> {
             }
         }
     }
+}
+
+/// How far ahead memory is asked for: a little more than is computed at a time.
+const AHEAD: usize = TILE / 2;
+
+/// Asks for memory further on: while some numbers are computed, the next are fetched. The stripes of
+/// sixteen bits are a line of the cache.
+#[inline(always)]
+fn prefetch<S: Simd>(simd: S, here: &[u16; STRIPES]) {
+    S::F32::prefetch(simd, here, AHEAD);
 }
 
 #[inline(always)]
@@ -94,6 +106,7 @@ impl<E: Sixteen> Kernel for Round<'_, E> {
         let (from, rest) = self.from.as_chunks::<STRIPES>();
         let (into, rest_into) = E::bits_mut(self.into).as_chunks_mut::<STRIPES>();
         for (from, into) in from.iter().zip(into) {
+            prefetch::<S>(simd, into);
             round::<S, E>(simd, from, into);
         }
         if !rest.is_empty() {

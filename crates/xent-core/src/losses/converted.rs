@@ -1,6 +1,6 @@
 //! Rows that may have to be converted, tile by tile.
 
-use super::window::{Opened, Window};
+use super::window::{Opened, Scratch, Window};
 use crate::buffers::Buffers;
 use crate::element::Element;
 use crate::hessian::Curvature;
@@ -38,10 +38,10 @@ impl<E: Element> RowSource<E::Float> for Converted<'_, E> {
 
     fn tiles(self, level: Level, to: &mut dyn FnMut(usize, &[E::Float]) -> bool) {
         let mut buffers = Buffers::Loss(self.x);
-        let mut scratch = scratch_of::<E>();
+        let mut scratch = Scratch::<E::Float>::new();
         for tile in (0..self.length).step_by(TILE) {
             let window = classes(TILE.min(self.length - tile), [tile * self.step; 2], self.step);
-            let Opened::Loss(cells) = buffers.open(level, window, &mut scratch) else { return };
+            let Opened::Loss(cells) = buffers.open(level, window, &mut scratch.0) else { return };
             if !to(tile, cells.logits()) {
                 return;
             }
@@ -49,17 +49,12 @@ impl<E: Element> RowSource<E::Float> for Converted<'_, E> {
     }
 }
 
-/// Room for a tile.
-pub(super) fn scratch_of<E: Element>() -> [E::Float; TILE] {
-    [E::Float::default(); TILE]
-}
-
 /// So many classes of a row, with that step from one to the next.
 fn classes(count: usize, at: [usize; 2], step: usize) -> Window {
     if step == 1 {
         Window::of(at, count)
     } else {
-        Window { rows: count, length: 1, at, strides: [step; 2] }
+        Window { rows: count, length: 1, at, strides: [step; 2], slack: 0 }
     }
 }
 
@@ -83,13 +78,13 @@ pub(super) fn put_classes<E: Element, T: Targets<E::Float>, Z: LogitMap>(
     (at, step): ([usize; 2], usize),
     (hessian, curvature): (&mut [E::Float], Curvature),
 ) {
-    let mut scratch = scratch_of::<E>();
+    let mut scratch = Scratch::<E::Float>::new();
     for tile in (0..count).step_by(TILE) {
         let length = TILE.min(count - tile);
         let window = classes(length, at.map(|at| at + tile * step), step);
         let hessian = hessian.get_mut(tile..tile + length).unwrap_or(&mut []);
         let first = first + tile;
-        match buffers.open(level, window, &mut scratch) {
+        match buffers.open(level, window, &mut scratch.0) {
             Opened::Loss(cells) => {
                 settled.put(level, Place { cells, hessian, curvature }, first, false, false);
             }
@@ -100,6 +95,6 @@ pub(super) fn put_classes<E: Element, T: Targets<E::Float>, Z: LogitMap>(
                 settled.put(level, Place { cells, hessian, curvature }, first, false, false);
             }
         }
-        buffers.close(level, window, &mut scratch);
+        buffers.close(level, window, &mut scratch.0);
     }
 }

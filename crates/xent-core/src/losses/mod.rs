@@ -19,4 +19,6 @@ pub use partial_row::PartialRow;
 pub use rows::{Outputs, RowWeights, Tally};
 pub use sigmoid::{SigmoidBatch, SigmoidInput, SigmoidOptions, SigmoidTargets};
 pub use softmax::{MultiLabel, SoftmaxBatch, SoftmaxOptions, SoftmaxTargets};
+#[cfg(feature = "half")]
+pub(crate) use window::Scratch;
 pub(crate) use window::{Opened, Window};

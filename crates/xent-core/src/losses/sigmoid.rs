@@ -544,8 +544,10 @@ impl<'a, E: Element, L: ElementLoss> Tiles<'a, '_, E, L> {
         let plain = self.plain_targets();
         let losses = core::mem::take(&mut self.batch.outputs.losses);
         let mut total = 0.0;
-        for tile in (0..length).step_by(TILE) {
-            let count = TILE.min(length - tile);
+        // Converted, the memory of the next tile is fetched meanwhile: more could not be asked for at once.
+        let step = if E::IS_FLOAT { TILE } else { TILE / 4 };
+        for tile in (0..length).step_by(step) {
+            let count = step.min(length - tile);
             let here = first + tile..first + tile + count;
             let losses = losses.get_mut(here.clone()).unwrap_or(&mut []);
             let plain = plain.and_then(|targets| targets.get(here));

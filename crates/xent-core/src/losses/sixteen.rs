@@ -2,12 +2,12 @@
 
 use core::ops::Range;
 
-use super::converted::{Converted, put_classes, put_row, scratch_of};
+use super::converted::{Converted, put_classes, put_row};
 use super::log_sum_exp::LogSumExpBatch;
 use super::odd_row::OddRow;
 use super::rows::{Outputs, RowWeights};
 use super::softmax::{Job, OfKind, SoftmaxBatch, SoftmaxTargets, WholeRow};
-use super::window::{Opened, Window};
+use super::window::{Opened, Scratch, Window};
 use crate::batch::{Join, LEAF};
 use crate::buffers::Buffers;
 use crate::element::{Compute, Element, Float};
@@ -104,11 +104,22 @@ impl<E: Element> SoftmaxBatch<'_, E> {
             return job.by_kind(one_class, LongRows { rows, job, buffers, outputs });
         }
         // Whole blocks of rows, if there are so many.
-        let most = if room < lanes::ROWS { room } else { room / lanes::ROWS * lanes::ROWS };
-        let windows = Windows { level, job, buffers, outputs, most, scratch: scratch_of::<E>() };
+        let wanted = if inner == 1 { WINDOW / classes } else { room };
+        let most = match wanted.clamp(1, room) {
+            few @ ..lanes::ROWS => few,
+            many => many / lanes::ROWS * lanes::ROWS,
+        };
+        let windows = Windows { level, job, buffers, outputs, most, scratch: Scratch::new() };
         if inner == 1 { windows.rows() } else { windows.columns() }
     }
 }
+
+/// Logits that rows of few classes are read with, behind the last one.
+const OVERRUN: usize = 3;
+
+/// Logits of a window of rows, if a row does not have more: the memory of the next is fetched meanwhile, and
+/// more could not be asked for at once.
+const WINDOW: usize = 2048;
 
 /// A batch whose rows are converted some at a time.
 struct Windows<'a, 'o, E: Element> {
@@ -118,7 +129,7 @@ struct Windows<'a, 'o, E: Element> {
     outputs: Outputs<'o, E::Float>,
     /// Rows of a window.
     most: usize,
-    scratch: [E::Float; TILE],
+    scratch: Scratch<E::Float>,
 }
 
 impl<E: Element> Windows<'_, '_, E> {
@@ -130,23 +141,24 @@ impl<E: Element> Windows<'_, '_, E> {
             let rows = self.most.min(outer - first);
             let at = strides.map(|stride| first * stride);
             let window = if strides == [classes; 2] {
-                Window::of(at, rows * classes)
+                Window { slack: OVERRUN, ..Window::of(at, rows * classes) }
             } else {
-                Window { rows, length: classes, at, strides }
+                Window { rows, length: classes, at, strides, slack: OVERRUN }
             };
             let elements = first * classes..(first + rows) * classes;
             let dense = self.job.dense().get(elements.clone()).unwrap_or(&[]);
             let job = self.job.part(first..first + rows, Shape::block(rows, classes, 1), dense);
             let outputs = self.outputs.part(first..first + rows, elements);
             let Self { level, ref mut buffers, ref mut scratch, .. } = self;
-            sum += run_window(level, job, buffers, window, scratch, outputs);
+            sum += run_window(level, job, buffers, window, &mut scratch.0, outputs);
         }
         sum
     }
 
     fn columns(mut self) -> f64 {
         let Shape { outer, classes, inner, logits_stride, gradient_stride } = self.job.shape;
-        let (mut of_dense, mut of_hessian) = (scratch_of::<E>(), scratch_of::<E>());
+        let (mut of_dense, mut of_hessian) =
+            (Scratch::<E::Float>::new(), Scratch::<E::Float>::new());
         let mut sum = 0.0;
         for part in 0..outer {
             for position in (0..inner).step_by(self.most) {
@@ -157,24 +169,25 @@ impl<E: Element> Windows<'_, '_, E> {
                     start..start + count
                 };
                 let all = self.job.dense();
-                let dense = &mut of_dense[..if all.is_empty() { 0 } else { classes * count }];
+                let dense = &mut of_dense.0[..if all.is_empty() { 0 } else { classes * count }];
                 for (class, column) in dense.chunks_mut(count).enumerate() {
                     column.copy_from_slice(all.get(place(class)).unwrap_or(&[]));
                 }
                 let wanted = if self.outputs.hessian.is_empty() { 0 } else { classes * count };
-                let hessian = &mut of_hessian[..wanted];
+                let hessian = &mut of_hessian.0[..wanted];
                 let window = Window {
                     rows: classes,
                     length: count,
                     at: [part * logits_stride + position, part * gradient_stride + position],
                     strides: [inner; 2],
+                    slack: 0,
                 };
                 let shape = Shape::block(1, classes, count);
                 let job = self.job.part(first..first + count, shape, dense);
                 let outputs = self.outputs.part(first..first + count, 0..0);
                 let outputs = Outputs { hessian: &mut *hessian, ..outputs };
                 let Self { level, ref mut buffers, ref mut scratch, .. } = self;
-                sum += run_window(level, job, buffers, window, scratch, outputs);
+                sum += run_window(level, job, buffers, window, &mut scratch.0, outputs);
                 for (class, column) in hessian.chunks(count).enumerate() {
                     let places = self.outputs.hessian.get_mut(place(class));
                     places.unwrap_or(&mut []).copy_from_slice(column);

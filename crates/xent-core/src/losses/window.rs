@@ -3,6 +3,7 @@
 use crate::buffers::Buffers;
 use crate::element::{Element, Float};
 use crate::kernel::cells::{ADD, Cells, LOSS, WRITE};
+use crate::kernel::sum::TILE;
 use crate::level::Level;
 
 /// Rows of cells of the same length, of which the logits and the gradient each have a place:
@@ -15,12 +16,14 @@ pub(crate) struct Window {
     pub(super) at: [usize; 2],
     /// From a row to the next.
     pub(super) strides: [usize; 2],
+    /// Cells that follow the last row in scratch, of no meaning: what is read in fours runs over.
+    pub(super) slack: usize,
 }
 
 impl Window {
     /// Neighbouring cells.
     pub(super) fn of(at: [usize; 2], length: usize) -> Self {
-        Self { rows: 1, length, at, strides: [length; 2] }
+        Self { rows: 1, length, at, strides: [length; 2], slack: 0 }
     }
 
     pub(crate) fn is_of_neighbours(self) -> bool {
@@ -40,6 +43,19 @@ impl Window {
         for (place, into) in self.places::<0>().zip(into.chunks_mut(self.length)) {
             E::widen(level, x.get(place).unwrap_or(&[]), into);
         }
+    }
+}
+
+/// Room for a tile. Aligned, so that no register of it is in two lines of the cache.
+#[repr(align(64))]
+pub(crate) struct Scratch<F>(pub(crate) [F; TILE + SLACK]);
+
+/// Cells that there is room for beside those of a tile.
+const SLACK: usize = 16;
+
+impl<F: Float> Scratch<F> {
+    pub(crate) fn new() -> Self {
+        Self([F::default(); _])
     }
 }
 
@@ -88,7 +104,7 @@ impl<E: Element> Buffers<'_, E> {
         window: Window,
         scratch: &'b mut [E::Float],
     ) -> Opened<'b, E::Float> {
-        let scratch = part_mut(scratch, 0, window.rows * window.length);
+        let scratch = part_mut(scratch, 0, window.rows * window.length + window.slack);
         match self {
             Self::WideGradient(x, g) if window.is_of_neighbours() => {
                 let g = part_mut(g, window.at[1], window.length);

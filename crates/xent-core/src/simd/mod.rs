@@ -153,7 +153,7 @@ pub(crate) trait Lanes: Vector {
 
     /// Asks for the memory so many elements behind the start of a slice (there may be none).
     #[inline(always)]
-    fn prefetch(_: Self::Token, _: &[Self::Scalar], _: usize) {}
+    fn prefetch<T>(_: Self::Token, _: &[T], _: usize) {}
 
     /// This vector in every register of the stripes.
     fn stripes(self) -> Self::Stripes;

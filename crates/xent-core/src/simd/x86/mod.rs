@@ -185,7 +185,7 @@ macro_rules! vector {
             }
 
             #[inline(always)]
-            fn prefetch(_: $token, from: &[$scalar], behind: usize) {
+            fn prefetch<T>(_: $token, from: &[T], behind: usize) {
                 // SAFETY: the token proves that the level's features work, and SSE with them; a
                 // prefetch reads nothing and cannot fault, whatever the address.
                 unsafe { _mm_prefetch::<_MM_HINT_T0>(from.as_ptr().wrapping_add(behind).cast()) };
