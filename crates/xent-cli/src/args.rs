@@ -189,25 +189,26 @@ pub(crate) struct MachineArgs {
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("tolerance").required(true).multiple(true).args(["max_ulp", "max_abs"])))]
 pub(crate) struct CompareArgs {
-    /// What the outputs should be, floats; compared as f32.
+    /// What the outputs should be, floats.
     #[arg(long)]
     pub(crate) reference: PathBuf,
-    /// The outputs to judge, of the same shape.
+    /// The outputs to judge, of the same shape; their format may be another.
     #[arg(long)]
     pub(crate) candidate: PathBuf,
     /// Targets, to compute the loss of both.
     #[arg(long)]
     pub(crate) targets: Option<PathBuf>,
-    /// The loss of both.
+    /// The loss of both, each computed as `eval` does.
     #[arg(long, default_value = "softmax", requires = "targets")]
     pub(crate) loss: LossName,
     /// The axis of the classes; negative from the end.
     #[arg(long, default_value_t = -1, allow_negative_numbers = true)]
     pub(crate) class_axis: isize,
-    /// The most that an element may be away: in f32 numbers that lie between, plus one.
+    /// The most that an element may be away: in numbers that lie between, plus one. They are those
+    /// of the format that both have, or of f32, which both become, if the formats differ.
     #[arg(long)]
     pub(crate) max_ulp: Option<u64>,
-    /// The most that an element may be away, absolutely.
+    /// The most that an element may be away, absolutely; computed in f64.
     #[arg(long)]
     pub(crate) max_abs: Option<f64>,
     #[command(flatten)]

@@ -1,9 +1,11 @@
 //! The formats of numbers, and the way from one to another.
 
 use std::cmp::Ordering;
+use std::fmt;
 
 use half::{bf16, f16};
 use npyz::FixedSizeBytes;
+use serde::{Serialize, Serializer};
 use xent::Element;
 
 /// What the numbers of an array are.
@@ -15,6 +17,24 @@ pub(crate) enum Format {
     F64,
     /// Of whatever size, or bool.
     Integer,
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::F16 => f16::NAME,
+            Self::Bf16 => bf16::NAME,
+            Self::F32 => f32::NAME,
+            Self::F64 => f64::NAME,
+            Self::Integer => "integers",
+        })
+    }
+}
+
+impl Serialize for Format {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 /// A float that numbers are read as, that is computed with, and that is written.
