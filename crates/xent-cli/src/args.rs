@@ -16,8 +16,9 @@ pub(crate) struct Cli {
 const FILES: &str = "\
 Files:
   Arrays are .npy files, or tensors of .safetensors files: file.safetensors:name, or without the
-  name where there is only one. Numbers are f64, f32, f16, bf16, integers or bool; all but labels
-  become f32. NumPy has no bf16: elements of two bytes without a type (V2), as which ml_dtypes
+  name where there is only one. Numbers are f64, f32, f16, bf16, integers or bool. A loss is
+  computed in f64 if its input is f64, otherwise in f32; its targets (but for labels) and weights
+  become that. NumPy has no bf16: elements of two bytes without a type (V2), as which ml_dtypes
   saves it, are taken for that. Files that are written are .npy files.";
 
 #[derive(Debug, Subcommand)]
@@ -90,6 +91,14 @@ pub(crate) enum GradientName {
     Caffe,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum GradFormat {
+    /// The input's; f32 for integers.
+    Input,
+    /// For inputs of 16 bits the gradient before it is rounded to them.
+    F32,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct EvalArgs {
     /// Which loss.
@@ -140,13 +149,17 @@ pub(crate) struct EvalArgs {
     /// Logits become cap tanh(x / cap) (softmax losses).
     #[arg(long)]
     pub(crate) soft_cap: Option<f64>,
-    /// Writes what the reduction gives: one f64, or f32 for each row (or element).
+    /// Writes what the reduction gives: one f64, or a number for each row (or element), f64 if the
+    /// input is and otherwise f32.
     #[arg(long)]
     pub(crate) loss_out: Option<PathBuf>,
     /// Writes the gradient by the input, in its shape.
     #[arg(long)]
     pub(crate) grad_out: Option<PathBuf>,
-    /// Writes the diagonal of the Hessian, in the input's shape.
+    /// The format of the gradient.
+    #[arg(long, default_value = "input", requires = "grad_out")]
+    pub(crate) grad_format: GradFormat,
+    /// Writes the diagonal of the Hessian, in the input's shape: f64 if the input is, otherwise f32.
     #[arg(long)]
     pub(crate) hessian_out: Option<PathBuf>,
     /// Whose convention of the Hessian.
@@ -176,25 +189,26 @@ pub(crate) struct MachineArgs {
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("tolerance").required(true).multiple(true).args(["max_ulp", "max_abs"])))]
 pub(crate) struct CompareArgs {
-    /// What the outputs should be, floats; compared as f32.
+    /// What the outputs should be, floats.
     #[arg(long)]
     pub(crate) reference: PathBuf,
-    /// The outputs to judge, of the same shape.
+    /// The outputs to judge, of the same shape; their format may be another.
     #[arg(long)]
     pub(crate) candidate: PathBuf,
     /// Targets, to compute the loss of both.
     #[arg(long)]
     pub(crate) targets: Option<PathBuf>,
-    /// The loss of both.
+    /// The loss of both, each computed as `eval` does.
     #[arg(long, default_value = "softmax", requires = "targets")]
     pub(crate) loss: LossName,
     /// The axis of the classes; negative from the end.
     #[arg(long, default_value_t = -1, allow_negative_numbers = true)]
     pub(crate) class_axis: isize,
-    /// The most that an element may be away: in f32 numbers that lie between, plus one.
+    /// The most that an element may be away: in numbers that lie between, plus one. They are those
+    /// of the format that both have, or of f32, which both become, if the formats differ.
     #[arg(long)]
     pub(crate) max_ulp: Option<u64>,
-    /// The most that an element may be away, absolutely.
+    /// The most that an element may be away, absolutely; computed in f64.
     #[arg(long)]
     pub(crate) max_abs: Option<f64>,
     #[command(flatten)]

@@ -1,7 +1,7 @@
 //! The loss that was asked for, with its options.
 
 use xent::{
-    Distillation, Error, Level, LogisticLoss, Logits, MeanOver, MultiLabelSoftMargin,
+    Distillation, Element, Error, Level, LogisticLoss, Logits, MeanOver, MultiLabelSoftMargin,
     MultiLabelSoftmax, MultinomialLogistic, NegativeLogLikelihood, Pass, Reduction, Report,
     SigmoidCrossEntropy, SoftmaxCrossEntropy, Targets,
 };
@@ -9,41 +9,41 @@ use xent::{
 use crate::args::{EvalArgs, GradientName, LossName, MeanOverName};
 use crate::failure::Failure;
 
-/// A loss, whichever it is.
-pub(crate) trait Chosen {
+/// A loss of inputs of one format, whichever it is.
+pub(crate) trait Chosen<E: Element> {
     fn evaluate(
         &self,
-        logits: Logits<'_>,
-        targets: Targets<'_>,
-        pass: Pass<'_>,
+        logits: Logits<'_, E>,
+        targets: Targets<'_, E::Float>,
+        pass: Pass<'_, E>,
     ) -> Result<Report, Error>;
 
     fn denominator(
         &self,
-        logits: Logits<'_>,
-        targets: Targets<'_>,
-        sample_weights: &[f32],
+        logits: Logits<'_, E>,
+        targets: Targets<'_, E::Float>,
+        sample_weights: &[E::Float],
     ) -> Result<f64, Error>;
 }
 
 macro_rules! chosen {
     ($($loss:ident),*) => {
         $(
-            impl Chosen for $loss<'_> {
+            impl<E: Element> Chosen<E> for $loss<'_, E::Float> {
                 fn evaluate(
                     &self,
-                    logits: Logits<'_>,
-                    targets: Targets<'_>,
-                    pass: Pass<'_>,
+                    logits: Logits<'_, E>,
+                    targets: Targets<'_, E::Float>,
+                    pass: Pass<'_, E>,
                 ) -> Result<Report, Error> {
                     self.evaluate(logits, targets, pass)
                 }
 
                 fn denominator(
                     &self,
-                    logits: Logits<'_>,
-                    targets: Targets<'_>,
-                    sample_weights: &[f32],
+                    logits: Logits<'_, E>,
+                    targets: Targets<'_, E::Float>,
+                    sample_weights: &[E::Float],
                 ) -> Result<f64, Error> {
                     self.denominator(logits, targets, sample_weights)
                 }
@@ -63,9 +63,9 @@ chosen!(
 );
 
 /// Weights for the classes, empty where there are none.
-pub(crate) struct ClassWeights {
-    pub(crate) classes: Vec<f32>,
-    pub(crate) positive: Vec<f32>,
+pub(crate) struct ClassWeights<F> {
+    pub(crate) classes: Vec<F>,
+    pub(crate) positive: Vec<F>,
 }
 
 impl LossName {
@@ -125,12 +125,12 @@ pub(crate) fn check_options(args: &EvalArgs) -> Result<(), Failure> {
 }
 
 /// Builds the loss; `reduction` is that of a part of the input.
-pub(crate) fn choose<'w>(
+pub(crate) fn choose<'w, E: Element>(
     args: &EvalArgs,
-    weights: &'w ClassWeights,
+    weights: &'w ClassWeights<E::Float>,
     reduction: Reduction,
     level: Level,
-) -> Result<Box<dyn Chosen + 'w>, Failure> {
+) -> Result<Box<dyn Chosen<E> + 'w>, Failure> {
     let mean_over = match args.mean_over {
         MeanOverName::Pytorch => MeanOver::PyTorch,
         MeanOverName::ValidRows => MeanOver::ValidRows,

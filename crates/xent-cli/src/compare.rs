@@ -1,5 +1,6 @@
 //! `xent compare`: one model's outputs against another's.
 
+use half::{bf16, f16};
 use serde::Serialize;
 
 use crate::args::CompareArgs;
@@ -18,17 +19,27 @@ const NAMED: usize = 10;
 struct Worst {
     /// Counted from the first of the array.
     element: usize,
-    reference: f32,
-    candidate: f32,
+    reference: f64,
+    candidate: f64,
     distance: f64,
 }
 
+/// What is compared, and what ULP are counted in.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Formats {
+    reference: Format,
+    candidate: Format,
+    ulp: Format,
+}
+
 /// The result of `xent compare`.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Serialize)]
 struct Comparison {
     elements: usize,
     rows: usize,
     classes: usize,
+    formats: Formats,
+    /// As f64, which holds every format.
     same_bits: bool,
     worst_ulp: Option<Worst>,
     worst_abs: Option<Worst>,
@@ -66,12 +77,18 @@ pub(crate) fn run(args: &CompareArgs) -> Result<bool, Failure> {
         Ok(evaluate(&args)?.loss)
     };
     let mut found = Comparison {
+        elements: 0,
         rows: layout.rows(),
         classes: layout.classes,
+        formats: Formats::of(reference.format(), candidate.format()),
         same_bits: true,
+        worst_ulp: None,
+        worst_abs: None,
         reference_loss: loss(&args.reference)?,
         candidate_loss: loss(&args.candidate)?,
-        ..Comparison::default()
+        predicted_differently: 0,
+        first_rows_predicted_differently: Vec::new(),
+        within: true,
     };
     let block = layout.classes * layout.inner;
     let part = (PART / block.max(1)).max(1);
@@ -93,38 +110,63 @@ pub(crate) fn run(args: &CompareArgs) -> Result<bool, Failure> {
     Ok(found.within)
 }
 
-/// Numbers in order: neighbouring floats are neighbours, and both zeros are one.
-fn ordinal(x: f32) -> i64 {
-    let bits = i64::from(x.to_bits() & 0x7fff_ffff);
-    if x.is_sign_negative() { -bits } else { bits }
-}
+impl Formats {
+    fn of(reference: Format, candidate: Format) -> Self {
+        let ulp = if reference == candidate { reference } else { Format::F32 };
+        Self { reference, candidate, ulp }
+    }
 
-/// Steps from one float to the other; what is not finite is infinitely far from everything else.
-fn ulp(a: f32, b: f32) -> f64 {
-    if a == b || (a.is_nan() && b.is_nan()) {
-        0.0
-    } else if a.is_finite() && b.is_finite() {
-        (ordinal(a) - ordinal(b)).abs() as f64
-    } else {
-        f64::INFINITY
+    /// Steps from one float to the other; what is not finite is infinitely far from everything else.
+    fn ulp(self, a: f64, b: f64) -> f64 {
+        // Only floats of different formats have to become what they are not.
+        let held = |x: f64| if self.ulp == Format::F32 { f64::from(x as f32) } else { x };
+        let (a, b) = (held(a), held(b));
+        if a == b || (a.is_nan() && b.is_nan()) {
+            0.0
+        } else if a.is_finite() && b.is_finite() {
+            self.ordinal(a).abs_diff(self.ordinal(b)) as f64
+        } else {
+            f64::INFINITY
+        }
+    }
+
+    /// Numbers in order: neighbouring floats are neighbours, and both zeros are one.
+    fn ordinal(self, x: f64) -> i64 {
+        let bits = match self.ulp {
+            Format::F16 => f16::from_f64(x.abs()).to_bits().into(),
+            Format::Bf16 => bf16::from_f64(x.abs()).to_bits().into(),
+            Format::F64 => x.abs().to_bits().cast_signed(),
+            Format::F32 | Format::Integer => (x.abs() as f32).to_bits().into(),
+        };
+        if x.is_sign_negative() { -bits } else { bits }
+    }
+
+    /// With the digits that tell it from every other number of both.
+    fn show(self, x: f64) -> String {
+        if [self.reference, self.candidate].contains(&Format::F64) {
+            format!("{x:e}")
+        } else {
+            format!("{:e}", x as f32)
+        }
     }
 }
 
-fn absolute(a: f32, b: f32) -> f64 {
+fn absolute(a: f64, b: f64) -> f64 {
     if a == b || (a.is_nan() && b.is_nan()) {
         return 0.0;
     }
-    let distance = (f64::from(a) - f64::from(b)).abs();
+    let distance = (a - b).abs();
     if distance.is_nan() { f64::INFINITY } else { distance }
 }
 
 impl Comparison {
-    fn elements_of(&mut self, a: &[f32], b: &[f32], first: usize) {
+    fn elements_of(&mut self, a: &[f64], b: &[f64], first: usize) {
+        let formats = self.formats;
         for (i, (&a, &b)) in a.iter().zip(b).enumerate() {
             self.same_bits &= a.to_bits() == b.to_bits();
             let at = |distance| Worst { element: first + i, reference: a, candidate: b, distance };
             for (worst, distance) in
-                [(&mut self.worst_ulp, ulp(a, b)), (&mut self.worst_abs, absolute(a, b))]
+                [(&mut self.worst_ulp, formats.ulp(a, b)), (&mut self.worst_abs, absolute(a, b))]
             {
                 if worst.is_none_or(|worst| distance > worst.distance) {
                     *worst = Some(at(distance));
@@ -134,13 +176,13 @@ impl Comparison {
         self.elements += a.len();
     }
 
-    fn predictions_of(&mut self, a: &[f32], b: &[f32], layout: &Layout, first: usize) {
+    fn predictions_of(&mut self, a: &[f64], b: &[f64], layout: &Layout, first: usize) {
         let Layout { classes, inner, .. } = *layout;
         let blocks = a.chunks(classes * inner).zip(b.chunks(classes * inner));
         for (block, (a, b)) in blocks.enumerate() {
             for position in 0..inner {
-                let argmax = |x: &[f32]| {
-                    let mut largest = (0, f32::NEG_INFINITY);
+                let argmax = |x: &[f64]| {
+                    let mut largest = (0, f64::NEG_INFINITY);
                     for (class, &x) in x[position..].iter().step_by(inner).enumerate() {
                         if x > largest.1 {
                             largest = (class, x);
@@ -165,10 +207,18 @@ impl Comparison {
             return;
         }
         println!("elements    {} ({} rows of {} classes)", self.elements, self.rows, self.classes);
+        let Formats { reference, candidate, ulp } = self.formats;
+        if reference == candidate {
+            println!("format      {ulp}");
+        } else {
+            println!("format      {candidate} instead of {reference}, ULP of {ulp}");
+        }
         for (name, worst) in [("worst, ULP", self.worst_ulp), ("worst, abs", self.worst_abs)] {
             if let Some(Worst { element, reference, candidate, distance }) = worst {
+                let [candidate, reference] =
+                    [candidate, reference].map(|number| self.formats.show(number));
                 println!(
-                    "{name}  {distance} (element {element}: {candidate:e} instead of {reference:e})"
+                    "{name}  {distance} (element {element}: {candidate} instead of {reference})"
                 );
             }
         }

@@ -4,19 +4,24 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use half::{bf16, f16};
 use xent::{Error, Hessian, Level, Logits, Pass, Reduction, Targets, predict};
 
-use crate::args::{EvalArgs, HessianName, LossName, MachineArgs, MeanOverName, ReductionName};
+use crate::args::{
+    EvalArgs, GradFormat, HessianName, LossName, MachineArgs, MeanOverName, ReductionName,
+};
 use crate::array::{Array, file_of, is_of_tensors, read_all};
 use crate::chosen::{Chosen, ClassWeights, check_options, choose};
 use crate::failure::Failure;
+use crate::number::{Format, Input, Number};
 use crate::output::Output;
 use crate::progress;
 use crate::summary::Summary;
 use crate::targets::{TargetFile, TargetKind};
 
-/// Inputs that are in memory at a time, if a row is not longer.
-const PART: usize = 1 << 22;
+/// Bytes of inputs that are in memory at a time, in what they are computed in and if a row is not
+/// longer.
+const PART: usize = 1 << 24;
 
 /// Where the rows of an array are.
 #[derive(Clone, Debug)]
@@ -74,17 +79,18 @@ impl Layout {
     }
 
     /// Blocks that are read at a time.
-    fn part(&self) -> usize {
-        (PART / (self.classes * self.inner).max(1)).clamp(1, self.outer.max(1))
+    fn part<N: Input>(&self) -> usize {
+        let inputs = PART / size_of::<N::Float>();
+        (inputs / (self.classes * self.inner).max(1)).clamp(1, self.outer.max(1))
     }
 
     /// The blocks of each part, in turn.
-    fn parts(&self) -> impl Iterator<Item = usize> + use<> {
-        let (outer, part) = (self.outer, self.part());
+    fn parts<N: Input>(&self) -> impl Iterator<Item = usize> + use<N> {
+        let (outer, part) = (self.outer, self.part::<N>());
         (0..outer).step_by(part).map(move |first| part.min(outer - first))
     }
 
-    fn logits<'a>(&self, values: &'a [f32], outer: usize) -> Result<Logits<'a>, Error> {
+    fn logits<'a, N: Input>(&self, values: &'a [N], outer: usize) -> Result<Logits<'a, N>, Error> {
         Logits::with_columns(values, outer, self.classes, self.inner)
     }
 }
@@ -119,12 +125,12 @@ pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
 }
 
 /// Everything of one evaluation that stays the same from part to part.
-struct Evaluation<'a> {
+struct Evaluation<'a, N: Input> {
     args: &'a EvalArgs,
     layout: Layout,
-    loss: Box<dyn Chosen + 'a>,
+    loss: Box<dyn Chosen<N> + 'a>,
     /// Empty if there are none.
-    sample_weights: Vec<f32>,
+    sample_weights: Vec<N::Float>,
     /// What the gradient of a part is multiplied with.
     scale: f64,
 }
@@ -133,11 +139,26 @@ struct Evaluation<'a> {
 pub(crate) fn evaluate(args: &EvalArgs) -> Result<Summary, Failure> {
     check_options(args)?;
     check_paths(args)?;
+    let input = Array::open(&args.input)?;
+    match input.format() {
+        Format::F16 => evaluate_in::<f16>(args, input),
+        Format::Bf16 => evaluate_in::<bf16>(args, input),
+        // Integers are no format to have a gradient in.
+        Format::F32 | Format::Integer => evaluate_in::<f32>(args, input),
+        Format::F64 if args.grad_format == GradFormat::F32 => {
+            let reason = "--grad-format f32: expected inputs of at most 32 bits, found f64";
+            Err(Failure::argument(reason))
+        }
+        Format::F64 => evaluate_in::<f64>(args, input),
+    }
+}
+
+/// [`evaluate`] of inputs of one format.
+fn evaluate_in<N: Input>(args: &EvalArgs, input: Array) -> Result<Summary, Failure> {
     let level = level(&args.machine.level)?;
     let threads = threads(&args.machine)?;
     let start = Instant::now();
 
-    let input = Array::open(&args.input)?;
     let layout = Layout::of(&input, args.class_axis, args.loss)?;
     let optional = |path: &Option<PathBuf>, of, count| match path {
         Some(path) => read_all(path, of, count),
@@ -152,7 +173,7 @@ pub(crate) fn evaluate(args: &EvalArgs) -> Result<Summary, Failure> {
         ReductionName::None => Reduction::None,
         ReductionName::Mean | ReductionName::Sum => Reduction::Sum,
     };
-    let loss = choose(args, &weights, reduction, level)?;
+    let loss = choose::<N>(args, &weights, reduction, level)?;
     let targets = TargetFile::open(&args.targets, &layout, args.loss)?;
     let kind = targets.kind();
     let mut evaluation = Evaluation { args, layout, loss, sample_weights, scale: 1.0 };
@@ -171,7 +192,8 @@ pub(crate) fn evaluate(args: &EvalArgs) -> Result<Summary, Failure> {
     };
     if let (Some(path), Some(loss)) = (&args.loss_out, loss) {
         let mut output = Output::<f64>::create(path, &[])?;
-        output.write(&[loss])?;
+        output.part(1).fill(loss);
+        output.write()?;
         output.finish()?;
     }
     let valid = total.valid_rows as f64;
@@ -187,6 +209,7 @@ pub(crate) fn evaluate(args: &EvalArgs) -> Result<Summary, Failure> {
         rows: evaluation.layout.rows(),
         valid_rows: total.valid_rows,
         classes: evaluation.layout.classes,
+        format: N::NAME,
         accuracy: total.correct.filter(|_| valid > 0.0).map(|correct| correct as f64 / valid),
         perplexity: has_perplexity.then(|| (total.loss / valid).exp()),
         level: level.name().to_owned(),
@@ -228,8 +251,8 @@ struct Total {
     correct: Option<usize>,
 }
 
-impl Evaluation<'_> {
-    fn weights_of(&self, first: usize, rows: usize) -> &[f32] {
+impl<N: Input> Evaluation<'_, N> {
+    fn weights_of(&self, first: usize, rows: usize) -> &[N::Float] {
         self.sample_weights.get(first..first + rows).unwrap_or(&[])
     }
 
@@ -253,7 +276,7 @@ impl Evaluation<'_> {
 
     /// What a mean divides by: a pass over the targets alone, which also finds bad labels before
     /// anything is written.
-    fn denominator(&self, mut targets: TargetFile) -> Result<f64, Failure> {
+    fn denominator(&self, mut targets: TargetFile<N::Float>) -> Result<f64, Failure> {
         let Layout { classes, inner, .. } = self.layout;
         let counted = matches!(self.args.mean_over, MeanOverName::Pytorch | MeanOverName::AllRows);
         let integers = matches!(targets.kind(), TargetKind::Index | TargetKind::MultiHot);
@@ -262,7 +285,7 @@ impl Evaluation<'_> {
                 self.args.loss.is_of_elements() && self.args.mean_over == MeanOverName::Pytorch;
             // Rows of weight zero have no losses.
             let rows = if by_losses && !self.sample_weights.is_empty() {
-                self.sample_weights.iter().filter(|weight| **weight != 0.0).count()
+                self.sample_weights.iter().filter(|weight| **weight != N::Float::default()).count()
             } else {
                 self.layout.rows()
             };
@@ -270,10 +293,10 @@ impl Evaluation<'_> {
                 if by_losses && self.args.loss.has_losses_of_elements() { classes } else { 1 };
             return Ok((rows * each) as f64);
         }
-        let anything = vec![0.0; self.layout.part() * classes * inner];
+        let anything = vec![N::default(); self.layout.part::<N>() * classes * inner];
         let bar = progress::bar("targets", self.layout.rows());
         let (mut sum, mut first) = (0.0, 0);
-        for outer in self.layout.parts() {
+        for outer in self.layout.parts::<N>() {
             let rows = outer * inner;
             let logits = self.layout.logits(&anything[..rows * classes], outer)?;
             let targets = targets.next(rows, classes)?;
@@ -292,17 +315,15 @@ impl Evaluation<'_> {
     fn pass(&self, mut input: Array) -> Result<Total, Failure> {
         let Self { args, layout, .. } = self;
         let Layout { classes, inner, ref shape, .. } = *layout;
-        let mut targets = TargetFile::open(&args.targets, layout, args.loss)?;
+        let mut targets = TargetFile::<N::Float>::open(&args.targets, layout, args.loss)?;
         let of_elements = args.loss.has_losses_of_elements();
         let unreduced = args.reduction == ReductionName::None;
         let losses_shape = if of_elements { shape.clone() } else { layout.rows_shape() };
-        let floats = |path: &Option<PathBuf>, wanted: bool, shape: &[usize]| match path {
-            Some(path) if wanted => Output::<f32>::create(path, shape).map(Some),
-            _ => Ok(None),
-        };
-        let mut loss_out = floats(&args.loss_out, unreduced, &losses_shape)?;
-        let mut grad_out = floats(&args.grad_out, true, shape)?;
-        let mut hessian_out = floats(&args.hessian_out, true, shape)?;
+        let is_wide = args.grad_format == GradFormat::F32;
+        let mut loss_out = output(&args.loss_out, unreduced, &losses_shape)?;
+        let mut grad_out = output(&args.grad_out, !is_wide, shape)?;
+        let mut wide_grad_out = output(&args.grad_out, is_wide, shape)?;
+        let mut hessian_out = output(&args.hessian_out, true, shape)?;
         let convention = match args.hessian {
             HessianName::Exact => Hessian::Exact,
             HessianName::Xgboost => Hessian::XgBoost,
@@ -311,10 +332,8 @@ impl Evaluation<'_> {
         let predicts = targets.kind() == TargetKind::Index && !args.loss.is_of_elements();
         let mut total = Total { correct: predicts.then_some(0), ..Total::default() };
         let bar = progress::bar("rows", layout.rows());
-        let (mut x, mut losses, mut grad, mut hessian) = (vec![], vec![], vec![], vec![]);
-        let mut predicted = Vec::new();
-        let mut first = 0;
-        for outer in layout.parts() {
+        let (mut x, mut predicted, mut first) = (Vec::new(), Vec::new(), 0);
+        for outer in layout.parts::<N>() {
             let rows = outer * inner;
             let elements = rows * classes;
             input.floats(elements, &mut x)?;
@@ -322,17 +341,17 @@ impl Evaluation<'_> {
             let logits = layout.logits(&x, outer)?;
             let mut pass =
                 Pass::new().scale(self.scale).sample_weights(self.weights_of(first, rows));
-            if loss_out.is_some() {
-                losses.resize(if of_elements { elements } else { rows }, 0.0);
-                pass = pass.losses(&mut losses);
+            if let Some(output) = &mut loss_out {
+                pass = pass.losses(output.part(if of_elements { elements } else { rows }));
             }
-            if grad_out.is_some() {
-                grad.resize(elements, 0.0);
-                pass = pass.grad(&mut grad);
+            if let Some(output) = &mut grad_out {
+                pass = pass.grad(output.part(elements));
             }
-            if hessian_out.is_some() {
-                hessian.resize(elements, 0.0);
-                pass = pass.hessian(&mut hessian, convention);
+            if let Some(output) = &mut wide_grad_out {
+                pass = pass.wide_grad(output.part(elements));
+            }
+            if let Some(output) = &mut hessian_out {
+                pass = pass.hessian(output.part(elements), convention);
             }
             let report = self
                 .loss
@@ -345,22 +364,29 @@ impl Evaluation<'_> {
                 predict::argmax(logits, &mut predicted)?;
                 *correct += right(&labels, &predicted, args.ignore_index);
             }
-            for (output, numbers) in
-                [(&mut loss_out, &losses), (&mut grad_out, &grad), (&mut hessian_out, &hessian)]
-            {
-                if let Some(output) = output {
-                    output.write(numbers)?;
-                }
+            grad_out.as_mut().map_or(Ok(()), Output::write)?;
+            for output in [&mut loss_out, &mut wide_grad_out, &mut hessian_out] {
+                output.as_mut().map_or(Ok(()), Output::write)?;
             }
             first += rows;
             bar.inc(rows as u64);
         }
         bar.finish_and_clear();
-        for output in [loss_out, grad_out, hessian_out].into_iter().flatten() {
-            output.finish()?;
+        grad_out.map_or(Ok(()), Output::finish)?;
+        for output in [loss_out, wide_grad_out, hessian_out] {
+            output.map_or(Ok(()), Output::finish)?;
         }
         Ok(total)
     }
+}
+
+/// An output, if it was asked for and is wanted.
+fn output<T: Number>(
+    path: &Option<PathBuf>,
+    wanted: bool,
+    shape: &[usize],
+) -> Result<Option<Output<T>>, Failure> {
+    path.as_ref().filter(|_| wanted).map(|path| Output::create(path, shape)).transpose()
 }
 
 /// How many labels that are not ignored were predicted.
@@ -400,6 +426,7 @@ pub(crate) fn plain_args(
         soft_cap: None,
         loss_out: None,
         grad_out: None,
+        grad_format: GradFormat::Input,
         hessian_out: None,
         hessian: HessianName::Exact,
         gradient: None,

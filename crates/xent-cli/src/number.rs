@@ -1,9 +1,12 @@
 //! The formats of numbers, and the way from one to another.
 
 use std::cmp::Ordering;
+use std::fmt;
 
 use half::{bf16, f16};
 use npyz::FixedSizeBytes;
+use serde::{Serialize, Serializer};
+use xent::Element;
 
 /// What the numbers of an array are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,11 +19,29 @@ pub(crate) enum Format {
     Integer,
 }
 
-/// A float that numbers are read as, and that is written.
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::F16 => f16::NAME,
+            Self::Bf16 => bf16::NAME,
+            Self::F32 => f32::NAME,
+            Self::F64 => f64::NAME,
+            Self::Integer => "integers",
+        })
+    }
+}
+
+impl Serialize for Format {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A float that numbers are read as, that is computed with, and that is written.
 ///
 /// A number of the same format stays as it is, bit for bit. A wider one rounds to the nearest, and
 /// to the even one of two that are as near.
-pub(crate) trait Number: Copy {
+pub(crate) trait Number: Element {
     /// The type as a `.npy` file names it.
     const DESCR: &'static str;
 
@@ -34,6 +55,10 @@ pub(crate) trait Number: Copy {
     fn from_f64(number: f64) -> Self;
     fn from_integer(number: i64) -> Self;
 }
+
+/// A number whose losses are numbers, too.
+pub(crate) trait Input: Number<Float: Number> {}
+impl<N: Number<Float: Number>> Input for N {}
 
 macro_rules! number {
     ($number:ident as $descr:literal, $stored:ty: $store:expr;

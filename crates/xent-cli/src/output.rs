@@ -13,6 +13,8 @@ use crate::number::Number;
 /// A `.npy` file that does not have its name yet; dropped before it is finished, it is gone.
 pub(crate) struct Output<T: Number> {
     path: PathBuf,
+    /// Numbers that are computed here before they are written.
+    part: Vec<T>,
     writer: NpyWriter<T::Stored, BufWriter<File>>,
     temporary: TempPath,
 }
@@ -33,12 +35,19 @@ impl<T: Number> Output<T> {
             .writer(BufWriter::with_capacity(1 << 20, file))
             .begin_nd()
             .map_err(Failure::io(path))?;
-        Ok(Self { path: path.to_owned(), writer, temporary })
+        Ok(Self { path: path.to_owned(), part: Vec::new(), writer, temporary })
     }
 
-    pub(crate) fn write(&mut self, numbers: &[T]) -> Result<(), Failure> {
+    /// The place of the next numbers, to be filled and then [written](Self::write).
+    pub(crate) fn part(&mut self, count: usize) -> &mut [T] {
+        self.part.resize(count, T::default());
+        &mut self.part
+    }
+
+    /// Writes the part.
+    pub(crate) fn write(&mut self) -> Result<(), Failure> {
         self.writer
-            .extend(numbers.iter().map(|number| number.stored()))
+            .extend(self.part.iter().map(|number| number.stored()))
             .map_err(Failure::io(&self.path))
     }
 
@@ -72,7 +81,8 @@ mod tests {
         let path = folder.path().join("o.npy");
         let written = || -> Result<(), Failure> {
             let mut output = Output::create(&path, &[1, numbers.len()])?;
-            output.write(numbers)?;
+            output.part(numbers.len()).copy_from_slice(numbers);
+            output.write()?;
             assert!(!path.exists(), "half of a file");
             output.finish()
         };

@@ -10,6 +10,8 @@ pub(crate) struct Summary {
     pub(crate) rows: usize,
     pub(crate) valid_rows: usize,
     pub(crate) classes: usize,
+    /// The input's; f32 for integers.
+    pub(crate) format: &'static str,
     /// The share of the valid rows whose largest input is that of their label.
     pub(crate) accuracy: Option<f64>,
     /// e to the mean cross-entropy of the valid rows.
@@ -32,6 +34,7 @@ impl Summary {
         }
         println!("rows        {}, {} of them valid", self.rows, self.valid_rows);
         println!("classes     {}", self.classes);
+        println!("format      {}", self.format);
         if let Some(accuracy) = self.accuracy {
             println!("accuracy    {accuracy:.4}");
         }

@@ -8,13 +8,13 @@ use crate::args::LossName;
 use crate::array::Array;
 use crate::eval::Layout;
 use crate::failure::Failure;
-use crate::number::Format;
+use crate::number::{Format, Number};
 
 /// A file of targets, of one of the kinds that losses have.
-pub(crate) struct TargetFile {
+pub(crate) struct TargetFile<F> {
     array: Array,
     kind: TargetKind,
-    floats: Vec<f32>,
+    floats: Vec<F>,
     integers: Vec<i64>,
 }
 
@@ -27,7 +27,7 @@ pub(crate) enum TargetKind {
     Teacher,
 }
 
-impl TargetFile {
+impl<F: Number> TargetFile<F> {
     /// Opens the file: indices if it has integers and no class axis, a number for each input if it
     /// has the input's shape.
     pub(crate) fn open(path: &Path, layout: &Layout, loss: LossName) -> Result<Self, Failure> {
@@ -60,7 +60,7 @@ impl TargetFile {
     }
 
     /// The targets of the next rows.
-    pub(crate) fn next(&mut self, rows: usize, classes: usize) -> Result<Targets<'_>, Failure> {
+    pub(crate) fn next(&mut self, rows: usize, classes: usize) -> Result<Targets<'_, F>, Failure> {
         let elements = rows * classes;
         Ok(match self.kind {
             TargetKind::Index => {

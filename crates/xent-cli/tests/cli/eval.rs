@@ -2,14 +2,18 @@
 
 use crate::folder::Folder;
 use approx::assert_relative_eq;
+use npyz::{AutoSerialize, Deserialize};
 
-/// The held-out digits of the example, as its network left them.
+/// The held-out digits of the example, as its network left them, and as f64.
 fn digits() -> Folder {
     let folder = Folder::new();
     for name in ["digits-logits.npy", "digits-labels.npy"] {
         let data = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/");
         std::fs::copy(format!("{data}{name}"), folder.path(name)).expect("the data");
     }
+    let (shape, logits) = folder.load::<f32>("digits-logits.npy");
+    let wide: Vec<f64> = logits.into_iter().map(f64::from).collect();
+    folder.save("wide.npy", &shape, &wide);
     let weights: Vec<f32> = (1..=10).map(|class| class as f32 / 4.0).collect();
     folder.save("weights.npy", &[10], &weights);
     let (_, labels) = folder.load::<u8>("digits-labels.npy");
@@ -64,16 +68,23 @@ fn the_digits_have_the_numbers_of_pytorch() {
         ),
     ] {
         let folder = digits();
-        let report = folder.json(&format!(
-            "eval --loss {options} --input digits-logits.npy --grad-out g.npy --loss-out l.npy"
-        ));
-        assert_relative_eq!(report["loss"].as_f64().unwrap(), value, max_relative = 2e-7);
+        let run = |input: &str| {
+            let outputs = "--grad-out g.npy --loss-out l.npy";
+            let report = folder.json(&format!("eval --loss {options} --input {input} {outputs}"));
+            let (shape, loss) = folder.load::<f64>("l.npy");
+            assert_eq!((shape.len(), Some(loss[0])), (0, report["loss"].as_f64()), "{options}");
+            loss[0]
+        };
+        assert_relative_eq!(run("digits-logits.npy"), value, max_relative = 2e-7);
         let (shape, grad) = folder.load::<f32>("g.npy");
         assert_eq!(shape, [360, 10]);
         let sum: f64 = grad.iter().map(|g| f64::from(g.abs())).sum();
         assert_relative_eq!(sum, gradient, max_relative = 1e-6);
-        let (shape, loss) = folder.load::<f64>("l.npy");
-        assert_eq!((shape.len(), Some(loss[0])), (0, report["loss"].as_f64()), "{options}");
+        assert_relative_eq!(run("wide.npy"), value, max_relative = 1e-14);
+        let (shape, grad) = folder.load::<f64>("g.npy");
+        assert_eq!(shape, [360, 10]);
+        let sum: f64 = grad.iter().map(|g| g.abs()).sum();
+        assert_relative_eq!(sum, gradient, max_relative = 1e-14);
     }
 }
 
@@ -97,16 +108,21 @@ fn the_report_says_what_a_program_needs() {
     assert!(unreduced["loss"].is_null());
 }
 
-/// Two rows of three classes.
-fn small() -> Folder {
+/// Two rows of three classes, as numbers of one format.
+fn small_of<T: AutoSerialize + Copy + From<f32>>() -> Folder {
     let folder = Folder::new();
-    folder.save("x.npy", &[2, 3], &[2.0_f32, 1.0, 0.0, 0.0, 3.0, -1.0]);
+    let save = |name: &str, numbers: [f32; 6]| folder.save(name, &[2, 3], &numbers.map(T::from));
+    save("x.npy", [2.0, 1.0, 0.0, 0.0, 3.0, -1.0]);
+    save("t.npy", [1.0, 1.0, 0.0, 0.0, 0.0, 2.0]);
+    save("p.npy", [0.5, 0.25, 0.25, 0.125, 0.125, 0.75]);
+    save("lp.npy", [-0.5, -1.0, -2.0, -0.25, -3.0, -4.0]);
     folder.save("y.npy", &[2], &[0_i64, 2]);
-    folder.save("t.npy", &[2, 3], &[1.0_f32, 1.0, 0.0, 0.0, 0.0, 2.0]);
     folder.save("hot.npy", &[2, 3], &[1_u8, 1, 0, 0, 0, 1]);
-    folder.save("p.npy", &[2, 3], &[0.5_f32, 0.25, 0.25, 0.125, 0.125, 0.75]);
-    folder.save("lp.npy", &[2, 3], &[-0.5_f32, -1.0, -2.0, -0.25, -3.0, -4.0]);
     folder
+}
+
+fn small() -> Folder {
+    small_of::<f32>()
 }
 
 fn loss(folder: &Folder, options: &str) -> f64 {
@@ -114,11 +130,11 @@ fn loss(folder: &Folder, options: &str) -> f64 {
 }
 
 /// ln Σ e^x of the first and of the second row.
-const LSE: [f64; 2] = [2.40760596444438, 3.0658839037574293];
+const LSE: [f64; 2] = [2.407_605_964_444_380_5, 3.065_883_903_757_429];
 
 #[test]
 fn every_loss_has_the_value_of_its_formula() {
-    let folder = small();
+    let (singles, doubles) = (small_of::<f32>(), small_of::<f64>());
     let ce = [LSE[0] - 2.0, LSE[1] + 1.0];
     let softplus = |x: f64| x.exp().ln_1p();
     let sigmoids: f64 = [-2.0, -1.0, 0.0, 0.0, 3.0, 1.0].into_iter().map(softplus).sum();
@@ -148,7 +164,10 @@ fn every_loss_has_the_value_of_its_formula() {
             ce[0] / 2.0,
         ),
     ] {
-        assert_relative_eq!(loss(&folder, options), expected, max_relative = 1e-6, epsilon = 1e-12);
+        for (folder, max_relative) in [(&singles, 1e-6), (&doubles, 1e-14)] {
+            let found = loss(folder, options);
+            assert_relative_eq!(found, expected, max_relative = max_relative, epsilon = 1e-15);
+        }
     }
 }
 
@@ -229,16 +248,18 @@ fn one_logit_a_row_needs_no_class_axis() {
     assert_relative_eq!(value, std::f64::consts::LN_2, max_relative = 1e-6);
 }
 
-#[test]
-fn a_file_longer_than_a_part_is_read_in_parts() {
-    let rows = 100_000_u64;
+/// As many rows of fifty classes, evaluated by the program and at once.
+fn holds_for_parts<E>(rows: u64)
+where
+    E: xent::Float + AutoSerialize + Deserialize,
+{
     let folder = Folder::new();
-    let x: Vec<f32> = (0..rows * 50).map(|i| (i * 7 % 101) as f32 / 10.0).collect();
+    let x: Vec<E> = (0..rows * 50).map(|i| E::from((i * 7 % 101) as f32 / 10.0)).collect();
     let y: Vec<i32> = (0..rows as i32).map(|row| row % 50).collect();
     folder.save("x.npy", &[rows, 50], &x);
     folder.save("y.npy", &[rows], &y);
     let report = folder.json("eval --loss softmax --input x.npy --targets y.npy --grad-out g.npy");
-    let mut grad = vec![0.0; x.len()];
+    let mut grad = vec![E::default(); x.len()];
     let value = xent::SoftmaxCrossEntropy::new()
         .loss_and_grad(
             xent::Logits::new(&x, 50).expect("whole rows"),
@@ -247,7 +268,13 @@ fn a_file_longer_than_a_part_is_read_in_parts() {
         )
         .expect("valid");
     assert_relative_eq!(report["loss"].as_f64().unwrap(), value, max_relative = 1e-12);
-    assert_eq!(folder.load::<f32>("g.npy").1, grad);
+    assert_eq!(folder.load::<E>("g.npy").1, grad);
+}
+
+#[test]
+fn a_file_longer_than_a_part_is_read_in_parts() {
+    holds_for_parts::<f32>(100_000);
+    holds_for_parts::<f64>(50_000);
 }
 
 #[test]

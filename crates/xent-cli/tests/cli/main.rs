@@ -4,4 +4,5 @@ mod compare;
 mod eval;
 mod folder;
 mod formats;
+mod precision;
 mod tensors;
