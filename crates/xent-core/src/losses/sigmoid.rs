@@ -545,7 +545,7 @@ impl<'a, E: Element, L: ElementLoss> Tiles<'a, '_, E, L> {
         let losses = core::mem::take(&mut self.batch.outputs.losses);
         let mut total = 0.0;
         // Converted, the memory of the next tile is fetched meanwhile: more could not be asked for at once.
-        let step = if E::IS_FLOAT { TILE } else { TILE / 4 };
+        let step = if E::IS_FLOAT { TILE } else { TILE / 2 };
         for tile in (0..length).step_by(step) {
             let count = step.min(length - tile);
             let here = first + tile..first + tile + count;

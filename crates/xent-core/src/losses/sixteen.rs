@@ -104,11 +104,7 @@ impl<E: Element> SoftmaxBatch<'_, E> {
             return job.by_kind(one_class, LongRows { rows, job, buffers, outputs });
         }
         // Whole blocks of rows, if there are so many.
-        let wanted = if inner == 1 { WINDOW / classes } else { room };
-        let most = match wanted.clamp(1, room) {
-            few @ ..lanes::ROWS => few,
-            many => many / lanes::ROWS * lanes::ROWS,
-        };
+        let most = if room < lanes::ROWS { room } else { room / lanes::ROWS * lanes::ROWS };
         let windows = Windows { level, job, buffers, outputs, most, scratch: Scratch::new() };
         if inner == 1 { windows.rows() } else { windows.columns() }
     }
@@ -116,10 +112,6 @@ impl<E: Element> SoftmaxBatch<'_, E> {
 
 /// Logits that rows of few classes are read with, behind the last one.
 const OVERRUN: usize = 3;
-
-/// Logits of a window of rows, if a row does not have more: the memory of the next is fetched meanwhile, and
-/// more could not be asked for at once.
-const WINDOW: usize = 2048;
 
 /// A batch whose rows are converted some at a time.
 struct Windows<'a, 'o, E: Element> {
