@@ -5,7 +5,7 @@ use half::{bf16, f16};
 
 use crate::dispatch::Kernel;
 use crate::kernel::sum::TILE;
-use crate::simd::{Convert, Lanes, STRIPES, Simd, Vector};
+use crate::simd::{Convert, Lanes, STRIPES, Simd, Vector, from, from_mut};
 
 /// A format of sixteen bits.
 pub(crate) trait Sixteen: Sized {
@@ -13,9 +13,9 @@ pub(crate) trait Sixteen: Sized {
 
     fn bits_mut(slice: &mut [Self]) -> &mut [u16];
 
-    fn load<V: Convert>(token: V::Token, bits: &[u16]) -> V;
+    fn load<V: Convert>(token: V::Token, bits: &[u16]) -> [V; 2];
 
-    fn store<V: Convert>(value: V, bits: &mut [u16]);
+    fn store<V: Convert>(pair: [V; 2], bits: &mut [u16]);
 }
 
 macro_rules! sixteen {
@@ -32,13 +32,13 @@ macro_rules! sixteen {
             }
 
             #[inline(always)]
-            fn load<V: Convert>(token: V::Token, bits: &[u16]) -> V {
+            fn load<V: Convert>(token: V::Token, bits: &[u16]) -> [V; 2] {
                 V::$from(token, bits)
             }
 
             #[inline(always)]
-            fn store<V: Convert>(value: V, bits: &mut [u16]) {
-                value.$to(bits);
+            fn store<V: Convert>(pair: [V; 2], bits: &mut [u16]) {
+                V::$to(pair, bits);
             }
         }
     };
@@ -74,21 +74,20 @@ impl<E: Sixteen> Kernel for Widen<'_, E> {
     }
 }
 
-/// How far ahead memory is asked for: a little more than is computed at a time.
-const AHEAD: usize = TILE / 2;
-
 /// Asks for memory further on: while some numbers are computed, the next are fetched. The stripes of
 /// sixteen bits are a line of the cache.
 #[inline(always)]
 fn prefetch<S: Simd>(simd: S, here: &[u16; STRIPES]) {
-    S::F32::prefetch(simd, here, AHEAD);
+    S::F32::prefetch(simd, here, TILE);
 }
 
 #[inline(always)]
 fn widen<S: Simd, E: Sixteen>(simd: S, from: &[u16; STRIPES], into: &mut [f32; STRIPES]) {
     let lanes = S::F32::LANES;
-    for (from, into) in from.chunks_exact(lanes).zip(into.chunks_exact_mut(lanes)) {
-        E::load::<S::F32>(simd, from).store(into);
+    for (from, into) in from.chunks_exact(2 * lanes).zip(into.chunks_exact_mut(2 * lanes)) {
+        let [low, high] = E::load::<S::F32>(simd, from);
+        low.store(into);
+        high.store(from_mut(into, lanes));
     }
 }
 
@@ -121,10 +120,11 @@ impl<E: Sixteen> Kernel for Round<'_, E> {
 }
 
 #[inline(always)]
-fn round<S: Simd, E: Sixteen>(simd: S, from: &[f32; STRIPES], into: &mut [u16; STRIPES]) {
+fn round<S: Simd, E: Sixteen>(simd: S, here: &[f32; STRIPES], into: &mut [u16; STRIPES]) {
     let lanes = S::F32::LANES;
     let zero = S::F32::of(simd, 0.0);
-    for (from, into) in from.chunks_exact(lanes).zip(into.chunks_exact_mut(lanes)) {
-        E::store(S::F32::load(simd, from, zero), into);
+    for (here, into) in here.chunks_exact(2 * lanes).zip(into.chunks_exact_mut(2 * lanes)) {
+        let pair = [S::F32::load(simd, here, zero), S::F32::load(simd, from(here, lanes), zero)];
+        E::store(pair, into);
     }
 }

@@ -243,31 +243,47 @@ macro_rules! vector {
 vector!(F32x4(f32x4) of 4 f32, u32: 9, 23);
 vector!(F64x2(f64x2) of 2 f64, u64: 12, 52);
 
+/// The two registers of eight lanes.
+#[cfg(feature = "half")]
+#[inline(always)]
+fn two(lanes: [f32; 8]) -> [F32x4; 2] {
+    let [a, b, c, d, e, f, g, h] = lanes;
+    [F32x4(f32x4::new([a, b, c, d])), F32x4(f32x4::new([e, f, g, h]))]
+}
+
+/// The bits of the lanes of two registers.
+#[cfg(feature = "half")]
+#[inline(always)]
+fn bits_of([low, high]: [F32x4; 2]) -> [u32; 8] {
+    let ([a, b, c, d], [e, f, g, h]) = (low.0.to_array(), high.0.to_array());
+    [a, b, c, d, e, f, g, h].map(f32::to_bits)
+}
+
 #[cfg(feature = "half")]
 impl Convert for F32x4 {
     #[inline(always)]
-    fn from_bf16(_: Portable, bits: &[u16]) -> Self {
-        let bits = bits.first_chunk::<4>().copied().unwrap_or_default();
-        Self(f32x4::new(bits.map(|bits| f32::from_bits(u32::from(bits) << 16))))
+    fn from_bf16(_: Portable, bits: &[u16]) -> [Self; 2] {
+        let bits = bits.first_chunk::<8>().copied().unwrap_or_default();
+        two(bits.map(|bits| f32::from_bits(u32::from(bits) << 16)))
     }
 
     #[inline(always)]
-    fn to_bf16(self, bits: &mut [u16]) {
-        if let Some(bits) = bits.first_chunk_mut::<4>() {
-            *bits = self.0.to_array().map(|lane| bf16_bits(lane.to_bits()));
+    fn to_bf16(pair: [Self; 2], bits: &mut [u16]) {
+        if let Some(bits) = bits.first_chunk_mut::<8>() {
+            *bits = bits_of(pair).map(bf16_bits);
         }
     }
 
     #[inline(always)]
-    fn from_f16(_: Portable, bits: &[u16]) -> Self {
-        let bits = bits.first_chunk::<4>().copied().unwrap_or_default();
-        Self(f32x4::new(bits.map(from_f16_bits)))
+    fn from_f16(_: Portable, bits: &[u16]) -> [Self; 2] {
+        let bits = bits.first_chunk::<8>().copied().unwrap_or_default();
+        two(bits.map(from_f16_bits))
     }
 
     #[inline(always)]
-    fn to_f16(self, bits: &mut [u16]) {
-        if let Some(bits) = bits.first_chunk_mut::<4>() {
-            *bits = self.0.to_array().map(|lane| f16_bits(lane.to_bits()));
+    fn to_f16(pair: [Self; 2], bits: &mut [u16]) {
+        if let Some(bits) = bits.first_chunk_mut::<8>() {
+            *bits = bits_of(pair).map(f16_bits);
         }
     }
 }

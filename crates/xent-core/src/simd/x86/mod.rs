@@ -230,38 +230,38 @@ macro_rules! vector {
 use vector;
 
 /// Implements the conversions of a vector type of f32 by functions of its module, for as many numbers as
-/// it has lanes.
+/// two registers have lanes.
 #[cfg(feature = "half")]
 macro_rules! convert {
-    ($name:ident of $lanes:literal, a token $token:ident) => {
+    ($name:ident, two of $lanes:literal lanes, a token $token:ident) => {
         impl crate::simd::Convert for $name {
             #[inline(always)]
-            fn from_bf16(_: $token, bits: &[u16]) -> Self {
+            fn from_bf16(_: $token, bits: &[u16]) -> [Self; 2] {
                 let bits = bits.first_chunk::<$lanes>().copied().unwrap_or_default();
                 // SAFETY: the token proves that the level's features work.
-                Self(unsafe { from_bf16(&bits) })
+                unsafe { from_bf16(&bits) }.map(Self)
             }
 
             #[inline(always)]
-            fn to_bf16(self, bits: &mut [u16]) {
+            fn to_bf16([low, high]: [Self; 2], bits: &mut [u16]) {
                 if let Some(bits) = bits.first_chunk_mut() {
-                    // SAFETY: a vector exists, so the level's features work.
-                    unsafe { to_bf16(self.0, bits) }
+                    // SAFETY: vectors exist, so the level's features work.
+                    unsafe { to_bf16(low.0, high.0, bits) }
                 }
             }
 
             #[inline(always)]
-            fn from_f16(_: $token, bits: &[u16]) -> Self {
+            fn from_f16(_: $token, bits: &[u16]) -> [Self; 2] {
                 let bits = bits.first_chunk::<$lanes>().copied().unwrap_or_default();
                 // SAFETY: the token proves that the level's features work.
-                Self(unsafe { from_f16(&bits) })
+                unsafe { from_f16(&bits) }.map(Self)
             }
 
             #[inline(always)]
-            fn to_f16(self, bits: &mut [u16]) {
+            fn to_f16([low, high]: [Self; 2], bits: &mut [u16]) {
                 if let Some(bits) = bits.first_chunk_mut() {
-                    // SAFETY: a vector exists, so the level's features work.
-                    unsafe { to_f16(self.0, bits) }
+                    // SAFETY: vectors exist, so the level's features work.
+                    unsafe { to_f16(low.0, high.0, bits) }
                 }
             }
         }

@@ -21,7 +21,7 @@ use crate::simd::x86::vector;
 vector! { F32x8(__m256) of 8 f32 with masks __m256, a token Avx2 }
 
 #[cfg(feature = "half")]
-convert! { F32x8 of 8, a token Avx2 }
+convert! { F32x8, two of 16 lanes, a token Avx2 }
 
 /// Eight lanes whose first `count` are set: a window on set lanes followed by clear ones.
 #[inline]
@@ -196,45 +196,59 @@ fn halves(a: __m256, b: __m256, width: usize) -> (__m256, __m256) {
 #[cfg(feature = "half")]
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-fn from_bf16(bits: &[u16; 8]) -> __m256 {
-    // SAFETY: the reference is to sixteen bytes, and the load asks for no alignment.
-    let bits = unsafe { _mm_loadu_si128(bits.as_ptr().cast()) };
-    _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(bits)))
+fn from_bf16(bits: &[u16; 16]) -> [__m256; 2] {
+    let eight = |at: usize| {
+        // SAFETY: `at` is zero or eight: the reference is to sixteen bytes from there on, and the load
+        // asks for no alignment.
+        let bits = unsafe { _mm_loadu_si128(bits.as_ptr().add(at).cast()) };
+        _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(bits)))
+    };
+    [eight(0), eight(8)]
 }
 
 #[cfg(feature = "half")]
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-fn to_bf16(a: __m256, bits: &mut [u16; 8]) {
-    let all = _mm256_castps_si256(a);
-    let odd = _mm256_and_si256(_mm256_srli_epi32::<16>(all), _mm256_set1_epi32(1));
-    let half = _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff));
-    let rounded = _mm256_castsi256_ps(_mm256_add_epi32(all, half));
-    // Rounding could carry a NaN over to zero.
-    let quiet = _mm256_or_si256(all, _mm256_set1_epi32(0x0040_0000));
-    let nan = _mm256_cmp_ps::<_CMP_UNORD_Q>(a, a);
-    let all = blend(rounded, _mm256_castsi256_ps(quiet), nan);
-    let upper = _mm256_srli_epi32::<16>(_mm256_castps_si256(all));
-    let upper = _mm256_permute4x64_epi64::<0b00_00_10_00>(_mm256_packus_epi32(upper, upper));
-    // SAFETY: the reference is to sixteen bytes that are borrowed for writing, and the store asks
-    // for no alignment.
-    unsafe { _mm_storeu_si128(bits.as_mut_ptr().cast(), _mm256_castsi256_si128(upper)) };
+fn to_bf16(low: __m256, high: __m256, bits: &mut [u16; 16]) {
+    let upper = |a: __m256| {
+        let all = _mm256_castps_si256(a);
+        let odd = _mm256_and_si256(_mm256_srli_epi32::<16>(all), _mm256_set1_epi32(1));
+        let half = _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff));
+        let rounded = _mm256_castsi256_ps(_mm256_add_epi32(all, half));
+        // Rounding could carry a NaN over to zero.
+        let quiet = _mm256_or_si256(all, _mm256_set1_epi32(0x0040_0000));
+        let nan = _mm256_cmp_ps::<_CMP_UNORD_Q>(a, a);
+        let all = blend(rounded, _mm256_castsi256_ps(quiet), nan);
+        _mm256_srli_epi32::<16>(_mm256_castps_si256(all))
+    };
+    // Packed half by half, and then put in order.
+    let packed = _mm256_packus_epi32(upper(low), upper(high));
+    let packed = _mm256_permute4x64_epi64::<0b11_01_10_00>(packed);
+    // SAFETY: the reference is to 32 bytes that are borrowed for writing, and the store asks for no
+    // alignment.
+    unsafe { _mm256_storeu_si256(bits.as_mut_ptr().cast(), packed) };
 }
 
 #[cfg(feature = "half")]
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-fn from_f16(bits: &[u16; 8]) -> __m256 {
-    // SAFETY: the reference is to sixteen bytes, and the load asks for no alignment.
-    _mm256_cvtph_ps(unsafe { _mm_loadu_si128(bits.as_ptr().cast()) })
+fn from_f16(bits: &[u16; 16]) -> [__m256; 2] {
+    let eight = |at: usize| {
+        // SAFETY: `at` is zero or eight: the reference is to sixteen bytes from there on, and the load
+        // asks for no alignment.
+        _mm256_cvtph_ps(unsafe { _mm_loadu_si128(bits.as_ptr().add(at).cast()) })
+    };
+    [eight(0), eight(8)]
 }
 
 #[cfg(feature = "half")]
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-fn to_f16(a: __m256, bits: &mut [u16; 8]) {
-    let rounded = _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(a);
-    // SAFETY: the reference is to sixteen bytes that are borrowed for writing, and the store asks
-    // for no alignment.
-    unsafe { _mm_storeu_si128(bits.as_mut_ptr().cast(), rounded) };
+fn to_f16(low: __m256, high: __m256, bits: &mut [u16; 16]) {
+    let low = _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(low);
+    let high = _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(high);
+    let both = _mm256_set_m128i(high, low);
+    // SAFETY: the reference is to 32 bytes that are borrowed for writing, and the store asks for no
+    // alignment.
+    unsafe { _mm256_storeu_si256(bits.as_mut_ptr().cast(), both) };
 }

@@ -21,7 +21,7 @@ use crate::simd::x86::vector;
 vector! { F32x16(__m512) of 16 f32 with masks __mmask16, a token Avx512 }
 
 #[cfg(feature = "half")]
-convert! { F32x16 of 16, a token Avx512 }
+convert! { F32x16, two of 32 lanes, a token Avx512 }
 
 /// Sixteen lanes whose first `count` are set.
 #[inline]
@@ -196,47 +196,73 @@ fn halves(a: __m512, b: __m512, width: usize) -> (__m512, __m512) {
     }
 }
 
+/// The words of two registers that the upper half of each lane of them has, in order.
+#[cfg(feature = "half")]
+const UPPER: &[u16; 32] = &{
+    let mut words = [0; 32];
+    let mut i = 0;
+    while i < 32 {
+        words[i] = 2 * i as u16 + 1;
+        i += 1;
+    }
+    words
+};
+
 #[cfg(feature = "half")]
 #[inline]
 #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw")]
-fn from_bf16(bits: &[u16; 16]) -> __m512 {
-    // SAFETY: the reference is to 32 bytes, and the load asks for no alignment.
-    let bits = unsafe { _mm256_loadu_si256(bits.as_ptr().cast()) };
-    _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(bits)))
+fn from_bf16(bits: &[u16; 32]) -> [__m512; 2] {
+    let sixteen = |at: usize| {
+        // SAFETY: `at` is zero or sixteen: the reference is to 32 bytes from there on, and the load
+        // asks for no alignment.
+        let bits = unsafe { _mm256_loadu_si256(bits.as_ptr().add(at).cast()) };
+        _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(bits)))
+    };
+    [sixteen(0), sixteen(16)]
 }
 
 // The instruction of AVX-512 BF16 would take subnormal numbers for zero.
 #[cfg(feature = "half")]
 #[inline]
 #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw")]
-fn to_bf16(a: __m512, bits: &mut [u16; 16]) {
-    let all = _mm512_castps_si512(a);
-    let odd = _mm512_and_si512(_mm512_srli_epi32::<16>(all), _mm512_set1_epi32(1));
-    let half = _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff));
-    let rounded = _mm512_add_epi32(all, half);
-    // Rounding could carry a NaN over to zero.
-    let nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(a, a);
-    let all = _mm512_mask_or_epi32(rounded, nan, all, _mm512_set1_epi32(0x0040_0000));
-    let upper = _mm512_cvtepi32_epi16(_mm512_srli_epi32::<16>(all));
-    // SAFETY: the reference is to 32 bytes that are borrowed for writing, and the store asks for no
+fn to_bf16(low: __m512, high: __m512, bits: &mut [u16; 32]) {
+    let rounded = |a: __m512| {
+        let all = _mm512_castps_si512(a);
+        let odd = _mm512_and_si512(_mm512_srli_epi32::<16>(all), _mm512_set1_epi32(1));
+        let half = _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff));
+        let rounded = _mm512_add_epi32(all, half);
+        // Rounding could carry a NaN over to zero.
+        let nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(a, a);
+        _mm512_mask_or_epi32(rounded, nan, all, _mm512_set1_epi32(0x0040_0000))
+    };
+    // SAFETY: the constant has 64 bytes, and the load asks for no alignment.
+    let words = unsafe { _mm512_loadu_si512(UPPER.as_ptr().cast()) };
+    let upper = _mm512_permutex2var_epi16(rounded(low), words, rounded(high));
+    // SAFETY: the reference is to 64 bytes that are borrowed for writing, and the store asks for no
     // alignment.
-    unsafe { _mm256_storeu_si256(bits.as_mut_ptr().cast(), upper) };
+    unsafe { _mm512_storeu_si512(bits.as_mut_ptr().cast(), upper) };
 }
 
 #[cfg(feature = "half")]
 #[inline]
 #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw")]
-fn from_f16(bits: &[u16; 16]) -> __m512 {
-    // SAFETY: the reference is to 32 bytes, and the load asks for no alignment.
-    _mm512_cvtph_ps(unsafe { _mm256_loadu_si256(bits.as_ptr().cast()) })
+fn from_f16(bits: &[u16; 32]) -> [__m512; 2] {
+    let sixteen = |at: usize| {
+        // SAFETY: `at` is zero or sixteen: the reference is to 32 bytes from there on, and the load
+        // asks for no alignment.
+        _mm512_cvtph_ps(unsafe { _mm256_loadu_si256(bits.as_ptr().add(at).cast()) })
+    };
+    [sixteen(0), sixteen(16)]
 }
 
 #[cfg(feature = "half")]
 #[inline]
 #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw")]
-fn to_f16(a: __m512, bits: &mut [u16; 16]) {
-    let rounded = _mm512_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(a);
-    // SAFETY: the reference is to 32 bytes that are borrowed for writing, and the store asks for no
+fn to_f16(low: __m512, high: __m512, bits: &mut [u16; 32]) {
+    let low = _mm512_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(low);
+    let high = _mm512_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(high);
+    let both = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high);
+    // SAFETY: the reference is to 64 bytes that are borrowed for writing, and the store asks for no
     // alignment.
-    unsafe { _mm256_storeu_si256(bits.as_mut_ptr().cast(), rounded) };
+    unsafe { _mm512_storeu_si512(bits.as_mut_ptr().cast(), both) };
 }
