@@ -166,8 +166,8 @@ fn wide<E: Sixteen>(values: &[E]) -> Vec<f32> {
 }
 
 fn same(a: f64, b: f64) -> bool {
-    // Added up in another order.
-    (a.is_nan() && b.is_nan()) || a == b || (a - b).abs() <= 1e-12 * a.abs().max(b.abs())
+    // Added up in other parts.
+    (a.is_nan() && b.is_nan()) || a == b || (a - b).abs() <= 1e-8 * a.abs().max(b.abs())
 }
 
 /// What a batch gives beside its sum.

@@ -445,3 +445,15 @@ fn long_batches_of_few_classes_have_the_bits_of_each_row_alone() {
         }
     }
 }
+
+#[test]
+fn an_odd_row_with_a_teacher_takes_time_in_proportion_to_its_classes() {
+    // Squared, these would be 10^11 exponentials.
+    let classes = 300_000;
+    let mut x = vec![0.5_f32; classes];
+    x[7] = f32::NAN;
+    let teacher = vec![1.0_f32; classes];
+    let targets = SoftmaxTargets::Teacher(&teacher, 2.0);
+    let loss = SoftmaxBatch::new(Buffers::Loss(&x), classes, targets).unwrap();
+    assert!(loss.run(Level::detect()).is_nan());
+}

@@ -159,7 +159,15 @@ impl<F: Float> Job<'_, F> {
             classes.clone().filter(is_other).map(|class| exp(logit(class))).sum()
         };
         let sum = 1.0 + others;
-        let q = |class: usize| self.odd_weight(row, plan, class, teacher);
+        let share = |class: usize, largest| self.teacher_exp(row, class, largest);
+        // The softmax of the teacher, if there is one: its largest logit, and its sum.
+        let teacher_sum = teacher.map(|teacher| {
+            (teacher.max, classes.clone().map(|class| share(class, teacher.max)).sum::<f64>())
+        });
+        let q = |class: usize| match teacher_sum {
+            Some((max, sum)) => share(class, max) / sum * self.class_weight(class),
+            None => self.odd_weight(row, plan, class),
+        };
         let rest: f64 = classes.clone().filter(is_other).map(q).sum();
         let all = rest + q(x.argmax);
 
@@ -211,24 +219,22 @@ impl<F: Float> Job<'_, F> {
         loss
     }
 
-    /// `q` of one class in f64: dense targets, smoothing and label, or the teacher's share.
-    fn odd_weight(&self, row: usize, plan: &Plan, class: usize, teacher: Option<Extremes>) -> f64 {
-        let dense = |class| self.dense().get(self.shape.place(row, class)).map(|t| t.to_f64());
-        if let Some(teacher) = teacher {
-            let exp = |class: usize| {
-                let t = dense(class).unwrap_or(f64::NAN);
-                if t == teacher.max {
-                    1.0
-                } else if teacher.max == f64::INFINITY {
-                    0.0
-                } else {
-                    scalar::exp((t - teacher.max) * self.unit())
-                }
-            };
-            let sum: f64 = (0..self.shape.classes).map(exp).sum();
-            return exp(class) / sum * self.class_weight(class);
+    /// `e^(t - max)` of a teacher's logit, in the limit where the largest is infinite.
+    fn teacher_exp(&self, row: usize, class: usize, max: f64) -> f64 {
+        let t = number(self.dense().get(self.shape.place(row, class)));
+        if t == max {
+            1.0
+        } else if max == f64::INFINITY {
+            0.0
+        } else {
+            scalar::exp((t - max) * self.unit())
         }
-        let dense = dense(class).map_or(0.0, |t| t * plan.keep);
+    }
+
+    /// `q` of one class in f64: dense targets, smoothing and label.
+    fn odd_weight(&self, row: usize, plan: &Plan, class: usize) -> f64 {
+        let dense = self.dense().get(self.shape.place(row, class));
+        let dense = dense.map_or(0.0, |t| t.to_f64() * plan.keep);
         let spike = if plan.label == Some(class) { plan.spike } else { 0.0 };
         (dense + self.even()) * self.class_weight(class) + spike
     }
