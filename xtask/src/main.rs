@@ -2,6 +2,7 @@
 
 mod bench;
 mod bounds;
+mod format;
 mod progress;
 mod rows;
 mod same;
