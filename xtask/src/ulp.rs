@@ -124,7 +124,8 @@ pub(crate) fn functions<F: Float + Checked>() -> [Elementwise<F>; 4] {
             bound: EXP.of::<F>(),
             subnormal: Some(EXP_SUBNORMAL.of::<F>()),
             domain: vec![0..=sign | (sign - 1)],
-            center: vec![range(1e-3, far), range(-1e-3, -far)],
+            // The last is where it is subnormal.
+            center: vec![range(1e-3, far), range(-1e-3, -far), range(-0.9 * far, -far)],
         },
         Elementwise {
             function: xent_core::ln,
@@ -253,7 +254,8 @@ fn conversions<E: Checked + Element<Float = f32>>(quick: bool) -> Findings {
         for level in Level::available() {
             xent_core::widen(level, &x, &mut out).expect("equal lengths");
             let got: Vec<f64> = out.iter().map(|&x| x.into()).collect();
-            same_bits(WIDEN.of::<E>(), level, [&got, &numbers], findings, |i| named(x[i]));
+            let exact = &numbers[series.first as usize..=series.last as usize];
+            same_bits(WIDEN.of::<E>(), level, [&got, exact], findings, |i| named(x[i]));
         }
     });
     let floats = Series::of::<f32>(&[0..=u32::MAX.into()], &[], quick);
@@ -280,4 +282,119 @@ pub(crate) fn run(quick: bool) -> Findings {
         .into_iter()
         .map(|of_format| of_format(quick))
         .fold(Findings::default(), Findings::merged)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_are_all_of_a_series() {
+        let series = Series { first: 5, last: 5 + 3 * 200_000 + 2, step: 3 };
+        let chunks: Vec<Series> = series.chunks().collect();
+        assert_eq!(chunks.len(), 4);
+        let numbers: Vec<f64> = chunks.into_iter().flat_map(Series::numbers).collect();
+        assert_eq!(numbers, (0..=200_000).map(|i| f64::from_bits(5 + 3 * i)).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn edges_are_in_every_exponent_of_their_range() {
+        let range = 1.5_f32.to_bits().into()..=8.0_f32.to_bits().into();
+        let mut numbers: Vec<f32> =
+            Series::edges::<f32>(&range).into_iter().flat_map(Series::numbers).collect();
+        numbers.sort_by(f32::total_cmp);
+        let [two, four, eight] = [2.0_f32, 4.0, 8.0];
+        assert_eq!(numbers[..2], [1.5, 1.5_f32.next_up()]);
+        assert_eq!(
+            numbers[2..6],
+            [two.next_down().next_down(), two.next_down(), 2.0, two.next_up()]
+        );
+        assert!(numbers.contains(&3.0) && numbers.contains(&four.next_up()));
+        assert_eq!(numbers[numbers.len() - 2..], [eight.next_down(), 8.0]);
+
+        let both_signs = Series::edges::<f64>(&(0..=u64::MAX));
+        let numbers: Vec<f64> = both_signs.into_iter().flat_map(Series::numbers).collect();
+        assert_eq!(numbers.len(), 8 * 2 * 2048);
+        assert!(numbers.contains(&-f64::from_bits(1)) && numbers.contains(&f64::MIN));
+    }
+
+    #[test]
+    fn a_range_of_f64_is_sampled_and_one_of_f32_is_not() {
+        let [exp, ..] = functions::<f32>();
+        let [all] = Series::of::<f32>(&exp.domain, &exp.center, false)[..] else {
+            panic!("one series")
+        };
+        assert_eq!(all, Series { first: 0, last: u32::MAX.into(), step: 1 });
+        let [exp, ..] = functions::<f64>();
+        for quick in [false, true] {
+            let series = Series::of::<f64>(&exp.domain, &exp.center, quick);
+            assert_eq!(series.len(), 4 + 8);
+            assert!(series.iter().all(|series| series.step % 2 == 1 || series.step == 1 << 52));
+        }
+    }
+
+    #[test]
+    fn a_wrong_function_is_noticed_at_every_level() {
+        fn failures<F: Float + Checked>(function: OfSlice<F>) -> usize {
+            let [exp, ..] = functions::<F>();
+            let mut findings = Findings::default();
+            let x = [-3.0, 0.0, 0.5, 2.0].map(F::nearest);
+            Elementwise { function, ..exp }.check(&x, &mut findings);
+            findings.failures()
+        }
+        fn off<F: Float + Checked>(level: Level, x: &[F], out: &mut [F]) -> Result<(), Error> {
+            xent_core::exp(level, x, out)?;
+            out[2] = F::from_bits(out[2].bits() + 2);
+            Ok(())
+        }
+        assert_eq!((failures::<f32>(xent_core::exp), failures::<f64>(xent_core::exp)), (0, 0));
+        let levels = Level::available().count();
+        assert_eq!((failures::<f32>(off), failures::<f64>(off)), (levels, levels));
+    }
+
+    #[test]
+    fn numbers_of_sixteen_bits_are_what_their_formats_say() {
+        for bits in 0..1 << 16 {
+            let want = f64::from(f32::from_bits((bits as u32) << 16));
+            let got = decoded(Format::BF16, bits);
+            assert!(got == want || got.is_nan() && want.is_nan(), "{bits:#06x}: {got:e}");
+        }
+        let least = 2.0_f64.powi(-24);
+        for (bits, want) in [
+            (0x0001, least),
+            (0x03ff, 1023.0 * least),
+            (0x0400, 1024.0 * least),
+            (0x3c00, 1.0),
+            (0x7bff, 65504.0),
+            (0x7c00, f64::INFINITY),
+            (0x8000, -0.0),
+            (0xc000, -2.0),
+        ] {
+            assert_eq!(decoded(Format::F16, bits).to_bits(), want.to_bits(), "{bits:#06x}");
+        }
+        assert!(decoded(Format::F16, 0x7c01).is_nan() && decoded(Format::F16, 0xffff).is_nan());
+    }
+
+    #[test]
+    fn the_nearest_number_is_the_even_one_of_two() {
+        let least = 2.0_f64.powi(-24);
+        for (x, want) in [
+            (1.0 + 2.0_f64.powi(-11), 1.0),
+            (1.0 + 3.0 * 2.0_f64.powi(-11), 1.0 + 2.0_f64.powi(-9)),
+            (least / 2.0, 0.0),
+            (-least / 2.0, -0.0),
+            (f64::from((least as f32 / 2.0).next_up()), least),
+            (1.5 * least, 2.0 * least),
+            (2047.5 * least, 2048.0 * least),
+            (65519.0, 65504.0),
+            (65520.0, f64::INFINITY),
+            (-1e30, f64::NEG_INFINITY),
+        ] {
+            assert_eq!(nearest(Format::F16, x).to_bits(), want.to_bits(), "{x:e}");
+        }
+        assert!(nearest(Format::F16, f64::NAN).is_nan());
+        let largest = f64::from(f32::from_bits(0x7f7f_0000));
+        assert_eq!(nearest(Format::BF16, f64::from(f32::from_bits(0x7f7f_7fff))), largest);
+        assert_eq!(nearest(Format::BF16, f64::from(f32::from_bits(0x7f7f_8000))), f64::INFINITY);
+    }
 }
