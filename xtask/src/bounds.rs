@@ -10,34 +10,93 @@
 //!   feels;
 //! * *others*, the same mean over the classes other than the largest, for results made of their sum
 //!   alone.
+//!
+//! The bounds are the same for all formats, in ULP of what is computed in: `f32` for logits of
+//! sixteen bits. A gradient of sixteen bits is that gradient rounded once more, and so is within half
+//! an ULP of its own format and the share of one that the bound is.
 
 use xent_core::Level;
 use xent_reference::softmax::{cross_entropy, mean_distance_of_others};
-use xent_reference::ulp::error_at_f32;
+use xent_reference::ulp::Format;
+
+use crate::format::{Checked, Real};
 
 /// How far a result may be from the exact one, in ULP.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bound {
     /// What is bounded.
     pub(crate) name: &'static str,
+    /// The format of the logits.
+    pub(crate) format: &'static str,
     with_fma: f64,
     without_fma: f64,
+    computed: Format,
+    /// The format of the results.
+    stored: Format,
 }
 
 impl Bound {
-    /// The same at every level.
+    /// The same at every level, for `f32`.
     pub(crate) const fn new(name: &'static str, ulp: f64) -> Self {
-        Self { name, with_fma: ulp, without_fma: ulp }
+        let format = Format::F32;
+        Self {
+            name,
+            format: format.name,
+            with_fma: ulp,
+            without_fma: ulp,
+            computed: format,
+            stored: format,
+        }
     }
 
-    /// The bound at a level.
+    /// For results that logits of that format have in what is computed in.
+    pub(crate) fn of<E: Checked>(self) -> Self {
+        Self { format: E::NAME, computed: E::COMPUTED, stored: E::COMPUTED, ..self }
+    }
+
+    /// For results in the format of the logits.
+    pub(crate) fn stored<E: Checked>(self) -> Self {
+        Self { stored: E::STORED, ..self.of::<E>() }
+    }
+
+    /// The bound at a level, in ULP of what is computed in.
     pub(crate) const fn at(self, level: Level) -> f64 {
         if level.has_fma() { self.with_fma } else { self.without_fma }
+    }
+
+    /// The error of `got` in ULP; infinite where it must be zero and is not.
+    pub(crate) fn error<R: Real>(self, answer: Answer<R>, got: f64) -> f64 {
+        let exactly_zero = answer.value == R::from(0.0) && answer.scale == 0.0;
+        if exactly_zero && got != 0.0 {
+            f64::INFINITY
+        } else {
+            answer.value.error(self.stored, got, answer.scale)
+        }
+    }
+
+    /// How many ULP the error may be.
+    ///
+    /// A distance allows a relative error. Subnormal numbers are further apart than that, so for
+    /// them it counts in proportion to their size: a result that is all but zero has no excuse.
+    pub(crate) fn allowed<R: Real>(self, answer: Answer<R>, level: Level) -> f64 {
+        let size = answer.value.to_f64().abs().max(answer.scale.abs());
+        let share = (size / 2.0_f64.powi(self.computed.min_exponent)).min(1.0);
+        let bound = self.at(level);
+        let computed = if answer.distance == 0.0 { bound } else { bound + answer.distance * share };
+        match self.computed.digits - self.stored.digits {
+            0 => computed,
+            digits => 0.5 + computed / 2.0_f64.powi(digits),
+        }
+    }
+
+    /// The distance between numbers of the results' format at the size of a number.
+    pub(crate) fn spacing(self, exact: f64) -> f64 {
+        self.stored.spacing(exact)
     }
 }
 
 /// `e^x` where it is no subnormal number.
-pub(crate) const EXP: Bound = Bound { name: "exp", with_fma: 1.0, without_fma: 1.2 };
+pub(crate) const EXP: Bound = Bound { without_fma: 1.2, ..Bound::new("exp", 1.0) };
 /// `e^x` where it is a subnormal number, and so rounded twice.
 pub(crate) const EXP_SUBNORMAL: Bound = Bound::new("exp, subnormal", 1.0);
 /// `ln x` of every positive number.
@@ -46,6 +105,11 @@ pub(crate) const LN: Bound = Bound::new("ln", 2.0);
 pub(crate) const LOG1P: Bound = Bound::new("log1p", 2.0);
 /// `1 / (1 + e^-x)`.
 pub(crate) const SIGMOID: Bound = Bound::new("sigmoid", 4.0);
+
+/// Numbers of sixteen bits, in `f32`.
+pub(crate) const WIDEN: Bound = Bound::new("widen", 0.0);
+/// `f32` rounded to sixteen bits: to nearest, of two equally near to the even one.
+pub(crate) const NARROW: Bound = Bound::new("narrow", 0.0);
 
 /// The largest logit is one of them.
 pub(crate) const MAX: Bound = Bound::new("max", 0.0);
@@ -70,7 +134,7 @@ pub(crate) const SIGMOID_LOSS: Bound = Bound::new("sigmoid, loss", 4.0);
 /// Its gradient, at the scale of the larger of `(1 - y) σ(x)` and `y σ(-x)`, whose difference it is.
 pub(crate) const SIGMOID_GRADIENT: Bound = Bound::new("sigmoid, gradient", 4.0);
 
-/// The sum of a batch's losses, rounded to `f32` here, plus what the bounds allow to each of them.
+/// The sum of a batch's losses, rounded to their format here, plus what the bounds allow to each of them.
 pub(crate) const SUM: Bound = Bound::new("sum of losses", 0.5);
 /// Loss only, gradient out of place and gradient in place return the same bits.
 pub(crate) const SAME_MODES: Bound = Bound::new("same bits: all buffers", 0.0);
@@ -79,39 +143,19 @@ pub(crate) const SAME_LEVELS: Bound = Bound::new("same bits: FMA levels", 0.0);
 
 /// An exact result, with what its bound depends on.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Exact {
+pub(crate) struct Answer<R> {
     /// The result.
-    pub(crate) value: f64,
+    pub(crate) value: R,
     /// The larger of two numbers whose difference it is; 0 if it is held to its own size.
     pub(crate) scale: f64,
     /// The distances that its bound allows for.
     pub(crate) distance: f64,
 }
 
-impl Exact {
+impl<R> Answer<R> {
     /// A result that is held to its own size, whatever the distances.
-    pub(crate) const fn new(value: f64) -> Self {
+    pub(crate) const fn new(value: R) -> Self {
         Self { value, scale: 0.0, distance: 0.0 }
-    }
-
-    /// The error of `got` in ULP; infinite where it must be zero and is not.
-    pub(crate) fn error(self, got: f32) -> f64 {
-        let exactly_zero = self.value == 0.0 && self.scale == 0.0;
-        if exactly_zero && got != 0.0 {
-            f64::INFINITY
-        } else {
-            error_at_f32(got, self.value, self.scale)
-        }
-    }
-
-    /// How many ULP the error may be.
-    ///
-    /// A distance allows a relative error. Subnormal numbers are further apart than that, so for
-    /// them it counts in proportion to their size: a result that is all but zero has no excuse.
-    pub(crate) fn allowed(self, bound: f64) -> f64 {
-        let size = self.value.abs().max(self.scale.abs());
-        let share = (size / f64::from(f32::MIN_POSITIVE)).min(1.0);
-        if self.distance == 0.0 { bound } else { bound + self.distance * share }
     }
 }
 
@@ -141,21 +185,48 @@ impl Distances {
 
 #[cfg(test)]
 mod tests {
+    use half::{bf16, f16};
+    use xent_reference::exact::Exact;
+
     use super::*;
 
     #[test]
     fn what_must_be_zero_may_be_nothing_else() {
-        assert_eq!(Exact::new(0.0).error(-0.0), 0.0);
-        assert_eq!(Exact::new(0.0).error(1e-45), f64::INFINITY);
-        assert_eq!(Exact::new(0.0).error(f32::NAN), f64::INFINITY);
+        let error = |got| Bound::new("f", 4.0).error(Answer::new(0.0), got);
+        assert_eq!(error(-0.0), 0.0);
+        assert_eq!(error(1e-45), f64::INFINITY);
+        assert_eq!(error(f64::NAN), f64::INFINITY);
+        let bound = Bound::new("f", 4.0).of::<f64>();
+        assert_eq!(bound.error(Answer::new(Exact::ZERO), 1e-320), f64::INFINITY);
+        // Not zero, but nearer to it than to any other number.
+        assert!(bound.error(Answer::new(Exact::from(1e-300) * 1e-300), 0.0) < 1e-200);
     }
 
     #[test]
     fn a_distance_counts_in_proportion_below_the_normal_numbers() {
-        let allowed = |value| Exact { value, scale: 0.0, distance: 90.0 }.allowed(4.0);
-        assert_eq!(allowed(1e-30), 94.0);
-        assert_eq!(allowed(f64::from(f32::MIN_POSITIVE) / 2.0), 49.0);
-        assert_eq!(allowed(0.0), 4.0);
+        fn allowed<R: Real>(bound: Bound, value: R) -> f64 {
+            bound.allowed(Answer { value, scale: 0.0, distance: 90.0 }, Level::Portable)
+        }
+        let bound = Bound::new("f", 4.0);
+        assert_eq!(allowed(bound, 1e-30), 94.0);
+        assert_eq!(allowed(bound, f64::from(f32::MIN_POSITIVE) / 2.0), 49.0);
+        assert_eq!(allowed(bound, 0.0), 4.0);
+        let bound = bound.of::<f64>();
+        assert_eq!(allowed(bound, Exact::from(1e-300)), 94.0);
+        assert_eq!(allowed(bound, Exact::from(f64::MIN_POSITIVE / 2.0)), 49.0);
+    }
+
+    #[test]
+    fn sixteen_bits_allow_half_a_unit_and_a_share_of_one() {
+        let bound = Bound::new("f", 4.0);
+        for (bound, digits) in [(bound.stored::<f16>(), 13), (bound.stored::<bf16>(), 16)] {
+            let answer = Answer { value: 1.0, scale: 0.0, distance: 12.0 };
+            let want = 0.5 + 16.0 / 2.0_f64.powi(digits);
+            assert_eq!(bound.allowed(answer, Level::Portable), want);
+        }
+        // The next one.
+        assert_eq!(bound.stored::<f16>().error(Answer::new(1.0), 1.0 + 1.0 / 1024.0), 1.0);
+        assert_eq!(bound.of::<f16>().error(Answer::new(1.0), 1.0 + 1.0 / 1024.0), 8192.0);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod bench;
 mod bounds;
+mod format;
 mod progress;
 mod rows;
 mod same;
@@ -23,9 +24,10 @@ enum Command {
         #[arg(long)]
         quick: bool,
     },
-    /// Checks exp, ln, log1p and sigmoid over every float of their domains.
+    /// Checks exp, ln, log1p and sigmoid over every float of their domains and many an f64, and the
+    /// conversions of every number.
     Ulp {
-        /// Every 257th float: seconds instead of minutes.
+        /// Every 257th float, and fewer f64: seconds instead of minutes.
         #[arg(long)]
         quick: bool,
         /// Print the table of README.md.

@@ -1,35 +1,39 @@
 //! The rows and targets that the functions are tried on.
 
-use std::f32::consts::TAU;
+use std::f64::consts::{LN_2, TAU};
 
 use rand::Rng;
 use rand::rngs::StdRng;
+use xent_reference::ulp::Format;
 
-const INF: f32 = f32::INFINITY;
+use crate::format::Checked;
+
+const INF: f64 = f64::INFINITY;
 
 /// Rows of equal length, each with a word for what it is.
 #[derive(Clone, Debug)]
-pub(crate) struct Rows {
+pub(crate) struct Rows<E> {
     /// Logits in a row.
     pub(crate) classes: usize,
     /// What each row is.
     pub(crate) kinds: Vec<&'static str>,
     /// The logits, row after row.
-    pub(crate) logits: Vec<f32>,
+    pub(crate) logits: Vec<E>,
 }
 
-impl Rows {
+impl<E: Checked> Rows<E> {
     fn new(classes: usize) -> Self {
         Self { classes, kinds: Vec::new(), logits: Vec::new() }
     }
 
-    fn push(&mut self, kind: &'static str, logit: impl FnMut(usize) -> f32) {
+    /// Adds a row of numbers that are rounded to the format.
+    fn push(&mut self, kind: &'static str, logit: impl FnMut(usize) -> f64) {
         self.kinds.push(kind);
-        self.logits.extend((0..self.classes).map(logit));
+        self.logits.extend((0..self.classes).map(logit).map(E::nearest));
     }
 
     /// The rows, one by one.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &[f32]> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &[E]> {
         self.logits.chunks_exact(self.classes)
     }
 
@@ -41,13 +45,13 @@ impl Rows {
 }
 
 /// A sample of the standard normal distribution (G. Box and M. Muller, 1958).
-fn normal(rng: &mut StdRng) -> f32 {
-    let radius = (-2.0 * (1.0 - rng.random::<f32>()).ln()).sqrt();
-    radius * (TAU * rng.random::<f32>()).cos()
+fn normal(rng: &mut StdRng) -> f64 {
+    let radius = (-2.0 * (1.0 - rng.random::<f64>()).ln()).sqrt();
+    radius * (TAU * rng.random::<f64>()).cos()
 }
 
 /// Rows of normal logits of each scale: more than a block of rows where these are short.
-pub(crate) fn random(classes: usize, rng: &mut StdRng) -> Rows {
+pub(crate) fn random<E: Checked>(classes: usize, rng: &mut StdRng) -> Rows<E> {
     let mut rows = Rows::new(classes);
     for _ in 0..(256 / classes).clamp(1, 20) {
         for (kind, scale) in [
@@ -55,7 +59,8 @@ pub(crate) fn random(classes: usize, rng: &mut StdRng) -> Rows {
             ("normal × 1", 1.0),
             ("normal × 3", 3.0),
             ("normal × 20", 20.0),
-            ("normal × 60", 60.0),
+            // The largest distances have exponentials about the least number.
+            ("normal, wide", least_exponent(E::COMPUTED) / 1.5),
         ] {
             rows.push(kind, |_| scale * normal(rng));
         }
@@ -63,13 +68,26 @@ pub(crate) fn random(classes: usize, rng: &mut StdRng) -> Rows {
     rows
 }
 
+/// How far below zero the exponential is the least normal number of a format: 87 for `f32`, 708 for
+/// `f64`.
+fn least_exponent(format: Format) -> f64 {
+    LN_2 * f64::from(-format.min_exponent)
+}
+
+/// The largest number of a format.
+fn largest(format: Format) -> f64 {
+    let top = 2.0_f64.powi(format.max_exponent);
+    // Its top binade ends where no `f64` may be.
+    top + (top - format.spacing(top))
+}
+
 /// Rows of any bits at all, NaN and infinities left out: few of them have two likely classes, but
 /// the elementwise functions see everything.
-pub(crate) fn any_bits(classes: usize, rng: &mut StdRng) -> Rows {
+pub(crate) fn any_bits<E: Checked>(classes: usize, rng: &mut StdRng) -> Rows<E> {
     let mut rows = Rows::new(classes);
     rows.push("any bits", |_| {
         loop {
-            let x = f32::from_bits(rng.random());
+            let x = E::from_bits(rng.random()).wide();
             if x.is_finite() {
                 break x;
             }
@@ -80,37 +98,43 @@ pub(crate) fn any_bits(classes: usize, rng: &mut StdRng) -> Rows {
 
 /// One row of each kind that needs care: of finite logits, with infinities, and without an answer.
 /// The rows without one are a batch of their own, as a batch's sum can say nothing about the others.
-pub(crate) fn edge(classes: usize, rng: &mut StdRng) -> [Rows; 3] {
+pub(crate) fn edge<E: Checked>(classes: usize, rng: &mut StdRng) -> [Rows<E>; 3] {
     [finite(classes, rng), infinite(classes, rng), undefined(classes, rng)]
 }
 
-fn finite(classes: usize, rng: &mut StdRng) -> Rows {
+fn finite<E: Checked>(classes: usize, rng: &mut StdRng) -> Rows<E> {
     let mut rows = Rows::new(classes);
     // A class anywhere, so that vector bodies and tails both see the odd one.
     let one = rng.random_range(0..classes);
-    let at_one = |odd: f32, rest: f32| move |class| if class == one { odd } else { rest };
+    let at_one = |odd: f64, rest: f64| move |class| if class == one { odd } else { rest };
 
     rows.push("all equal", |_| 3.25);
     rows.push("both zeros", |class| if class % 2 == 0 { 0.0 } else { -0.0 });
     rows.push("one huge", at_one(1e4, 0.0));
     rows.push("one very low", at_one(-1e4, 0.0));
     rows.push("confident", |class| if class == one { 57.5 } else { rng.random_range(-1.0..1.0) });
-    rows.push("confident, wide", |class| if class == one { 80.0 } else { 9.0 * normal(rng) });
+    let certain = 0.9 * least_exponent(E::COMPUTED);
+    rows.push("confident, wide", |class| if class == one { certain } else { 9.0 * normal(rng) });
     // Distances on both sides of where an exponential is subnormal, and where it is zero.
+    let normal_from = -least_exponent(E::COMPUTED);
+    let zero_from = normal_from - LN_2 * f64::from(E::COMPUTED.digits);
     rows.push("to the least float", |class| {
-        if class == one { 0.0 } else { rng.random_range(-106.0..-84.0) }
+        if class == one { 0.0 } else { rng.random_range(zero_from - 2.0..normal_from + 3.0) }
     });
-    rows.push("far from zero", |_| 1e6 + normal(rng));
-    rows.push("-1e30 masks", masked(-1e30, rng));
-    rows.push("f32::MIN masks", masked(f32::MIN, rng));
-    rows.push("all -1e30", |_| -1e30);
-    rows.push("all f32::MIN", |_| f32::MIN);
-    rows.push("subnormals", |_| f32::from_bits(rng.random_range(0..0x80_0000)));
-    rows.push("±f32::MAX", |class| if class % 2 == 0 { f32::MAX } else { f32::MIN });
+    let max = largest(E::STORED);
+    let (far, mask) = (f64::min(1e6, max / 2.0), f64::max(-1e30, -max));
+    rows.push("far from zero", |_| far + normal(rng));
+    rows.push("-1e30 masks", masked(mask, rng));
+    rows.push("MIN masks", masked(-max, rng));
+    rows.push("all -1e30", |_| mask);
+    rows.push("all MIN", |_| -max);
+    let least_normal = 1_u64 << (E::STORED.digits - 1);
+    rows.push("subnormals", |_| E::from_bits(rng.random_range(0..least_normal)).wide());
+    rows.push("±MAX", |class| if class % 2 == 0 { max } else { -max });
     rows
 }
 
-fn infinite(classes: usize, rng: &mut StdRng) -> Rows {
+fn infinite<E: Checked>(classes: usize, rng: &mut StdRng) -> Rows<E> {
     let mut rows = Rows::new(classes);
     let one = rng.random_range(0..classes);
     rows.push("-inf masks", masked(-INF, rng));
@@ -121,12 +145,12 @@ fn infinite(classes: usize, rng: &mut StdRng) -> Rows {
     rows
 }
 
-fn undefined(classes: usize, rng: &mut StdRng) -> Rows {
+fn undefined<E: Checked>(classes: usize, rng: &mut StdRng) -> Rows<E> {
     let mut rows = Rows::new(classes);
     let one = rng.random_range(0..classes);
-    rows.push("one NaN", |class| if class == one { f32::NAN } else { normal(rng) });
-    rows.push("NaN and +inf", |class| if class == one { f32::NAN } else { INF });
-    rows.push("all NaN", |_| f32::NAN);
+    rows.push("one NaN", |class| if class == one { f64::NAN } else { normal(rng) });
+    rows.push("NaN and +inf", |class| if class == one { f64::NAN } else { INF });
+    rows.push("all NaN", |_| f64::NAN);
     rows.push("an ordinary row", |_| normal(rng));
     rows.push("all +inf", |_| INF);
     rows.push("all -inf", |_| -INF);
@@ -134,18 +158,18 @@ fn undefined(classes: usize, rng: &mut StdRng) -> Rows {
 }
 
 /// Normal logits, every third of them masked (and never the first).
-fn masked(mask: f32, rng: &mut StdRng) -> impl FnMut(usize) -> f32 {
+fn masked(mask: f64, rng: &mut StdRng) -> impl FnMut(usize) -> f64 {
     move |class| if class % 3 == 1 { mask } else { normal(rng) }
 }
 
 /// The index of the first largest logit; 0 where there is none.
-fn argmax(row: &[f32]) -> usize {
-    let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    row.iter().position(|&x| x == max).unwrap_or_default()
+fn argmax<E: Checked>(row: &[E]) -> usize {
+    let max = row.iter().map(|x| x.wide()).fold(-INF, f64::max);
+    row.iter().position(|x| x.wide() == max).unwrap_or_default()
 }
 
 /// A random label for each row, and the label that each row expects.
-pub(crate) fn labels(rows: &Rows, rng: &mut StdRng) -> [Vec<u32>; 2] {
+pub(crate) fn labels<E: Checked>(rows: &Rows<E>, rng: &mut StdRng) -> [Vec<u32>; 2] {
     let index = |class: usize| u32::try_from(class).expect("fewer classes than u32 has numbers");
     let random = rows.iter().map(|_| index(rng.random_range(0..rows.classes))).collect();
     [random, rows.iter().map(|row| index(argmax(row))).collect()]
@@ -153,24 +177,56 @@ pub(crate) fn labels(rows: &Rows, rng: &mut StdRng) -> [Vec<u32>; 2] {
 
 /// Dense targets: distributions, one-hot rows at a random class and at the largest logit, and
 /// a few weights that do not sum to one.
-pub(crate) fn dense(rows: &Rows, rng: &mut StdRng) -> [Vec<f32>; 4] {
+pub(crate) fn dense<E: Checked>(rows: &Rows<E>, rng: &mut StdRng) -> [Vec<E::Float>; 4] {
     let classes = rows.classes;
     let mut distributions = Vec::with_capacity(rows.logits.len());
-    let mut sparse = vec![0.0; rows.logits.len()];
+    let zeros = vec![E::float(0.0); rows.logits.len()];
+    let mut sparse = zeros.clone();
     for weights in sparse.chunks_exact_mut(classes) {
-        let raw: Vec<f32> = (0..classes).map(|_| rng.random()).collect();
-        let sum: f32 = raw.iter().sum();
-        distributions.extend(raw.iter().map(|q| q / sum));
+        let raw: Vec<f64> = (0..classes).map(|_| rng.random()).collect();
+        let sum: f64 = raw.iter().sum();
+        distributions.extend(raw.iter().map(|q| E::float(q / sum)));
         for _ in 0..rng.random_range(1..=4) {
-            weights[rng.random_range(0..classes)] = rng.random_range(0.0..3.0);
+            weights[rng.random_range(0..classes)] = E::float(rng.random_range(0.0..3.0));
         }
     }
     let [random, largest] = labels(rows, rng).map(|labels| {
-        let mut q = vec![0.0; rows.logits.len()];
+        let mut q = zeros.clone();
         for (weights, label) in q.chunks_exact_mut(classes).zip(labels) {
-            weights[label as usize] = 1.0;
+            weights[label as usize] = E::float(1.0);
         }
         q
     });
     [distributions, random, largest, sparse]
+}
+
+#[cfg(test)]
+mod tests {
+    use half::{bf16, f16};
+    use rand::SeedableRng;
+
+    use super::*;
+
+    fn are_what_they_are_called<E: Checked>() {
+        let [finite, infinite, undefined] = edge::<E>(7, &mut StdRng::seed_from_u64(0));
+        assert!(finite.logits.iter().all(|x| x.wide().is_finite()), "{}", E::NAME);
+        assert!(infinite.iter().all(|row| row.iter().any(|x| x.wide() > -INF)));
+        assert!(undefined.logits.iter().any(|x| x.wide().is_nan()));
+        let row = |kind| {
+            let index = finite.kinds.iter().position(|&k| k == kind).expect("a kind of row");
+            &finite.logits[index * 7..][..7]
+        };
+        assert!(row("subnormals").iter().all(|x| x.wide() < 2.0_f64.powi(E::STORED.min_exponent)));
+        let [max, min, ..] = row("±MAX") else { panic!("seven classes") };
+        assert!(max.wide().is_finite() && E::from_bits(max.bits() + 1).wide() == INF);
+        assert_eq!(min.wide(), -max.wide());
+    }
+
+    #[test]
+    fn the_edge_rows_of_every_format_are_what_they_are_called() {
+        are_what_they_are_called::<f32>();
+        are_what_they_are_called::<f64>();
+        are_what_they_are_called::<bf16>();
+        are_what_they_are_called::<f16>();
+    }
 }

@@ -3,13 +3,14 @@
 use xent_core::Level;
 
 use crate::bounds::{Bound, SAME_LEVELS};
+use crate::format::Checked;
 use crate::table::Findings;
 
-/// Compares two runs of numbers; the sign and payload of a NaN are not promised.
+/// Compares two runs of numbers, of whichever format; the sign and payload of a NaN are not promised.
 pub(crate) fn same_bits(
     bound: Bound,
     level: Level,
-    [a, b]: [&[f32]; 2],
+    [a, b]: [&[f64]; 2],
     findings: &mut Findings,
     place: impl Fn(usize) -> String,
 ) {
@@ -23,22 +24,29 @@ pub(crate) fn same_bits(
 }
 
 /// What the first level with FMA returned, for the others to agree with.
-#[derive(Default)]
-pub(crate) struct SameLevels(Option<Vec<f32>>);
+pub(crate) struct SameLevels {
+    bound: Bound,
+    first: Option<Vec<f64>>,
+}
 
 impl SameLevels {
+    /// For logits of that format.
+    pub(crate) fn of<E: Checked>() -> Self {
+        Self { bound: SAME_LEVELS.of::<E>(), first: None }
+    }
+
     /// Compares the results of one more level, if it has FMA.
     pub(crate) fn compare(
         &mut self,
         level: Level,
-        got: &[f32],
+        got: &[f64],
         findings: &mut Findings,
         place: impl Fn(usize) -> String,
     ) {
-        match &self.0 {
+        match &self.first {
             _ if !level.has_fma() => {}
-            Some(first) => same_bits(SAME_LEVELS, level, [first, got], findings, place),
-            None => self.0 = Some(got.to_vec()),
+            Some(first) => same_bits(self.bound, level, [first, got], findings, place),
+            None => self.first = Some(got.to_vec()),
         }
     }
 }

@@ -4,12 +4,14 @@ use std::fmt::Write as _;
 
 use xent_core::Level;
 
-use crate::bounds::Bound;
+use crate::bounds::{Answer, Bound};
+use crate::format::{FORMATS, Real};
 
 /// The worst of all results of one function at one level.
 #[derive(Clone, Debug)]
 pub(crate) struct Finding {
     name: &'static str,
+    format: &'static str,
     level: Level,
     tried: u64,
     /// The error that comes closest to its bound, or exceeds it most.
@@ -21,8 +23,15 @@ pub(crate) struct Finding {
 impl Finding {
     /// Nothing tried yet.
     pub(crate) fn new(bound: Bound, level: Level) -> Self {
-        let place = String::new();
-        Self { name: bound.name, level, tried: 0, error: 0.0, bound: bound.at(level), place }
+        Self {
+            name: bound.name,
+            format: bound.format,
+            level,
+            tried: 0,
+            error: 0.0,
+            bound: bound.at(level),
+            place: String::new(),
+        }
     }
 
     /// Counts one result.
@@ -32,6 +41,11 @@ impl Finding {
             (self.error, self.bound) = (error, bound);
             self.place = place();
         }
+    }
+
+    /// What it is about.
+    fn subject(&self) -> (&'static str, &'static str, Level) {
+        (self.name, self.format, self.level)
     }
 
     fn merge(&mut self, other: Self) {
@@ -53,24 +67,42 @@ fn is_worse((error, bound): (f64, f64), (other, other_bound): (f64, f64)) -> boo
     share(error, bound) > share(other, other_bound)
 }
 
-/// One finding for each function and level.
+/// One finding for each function, format and level.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Findings(Vec<Finding>);
 
 impl Findings {
     /// The finding about a function at a level.
     pub(crate) fn of(&mut self, bound: Bound, level: Level) -> &mut Finding {
-        let known = self.0.iter().position(|f| f.name == bound.name && f.level == level);
+        let new = Finding::new(bound, level);
+        let known = self.0.iter().position(|finding| finding.subject() == new.subject());
         let index = known.unwrap_or_else(|| {
-            self.0.push(Finding::new(bound, level));
+            self.0.push(new);
             self.0.len() - 1
         });
         &mut self.0[index]
     }
 
+    /// Judges the results of a function at a level.
+    pub(crate) fn judge<R: Real>(
+        &mut self,
+        bound: Bound,
+        level: Level,
+        answers: &[Answer<R>],
+        got: &[f64],
+        place: impl Fn(usize) -> String,
+    ) {
+        let finding = self.of(bound, level);
+        for (i, (&answer, &got)) in answers.iter().zip(got).enumerate() {
+            finding.record(bound.error(answer, got), bound.allowed(answer, level), || {
+                format!("{got:e} for {:e}: {}", answer.value.to_f64(), place(i))
+            });
+        }
+    }
+
     /// Adds what was found elsewhere.
     pub(crate) fn add(&mut self, other: Finding) {
-        match self.0.iter_mut().find(|f| f.name == other.name && f.level == other.level) {
+        match self.0.iter_mut().find(|finding| finding.subject() == other.subject()) {
             Some(finding) => finding.merge(other),
             None => self.0.push(other),
         }
@@ -87,8 +119,9 @@ impl Findings {
         self.0.iter().filter(|finding| !finding.is_ok()).count()
     }
 
-    /// The functions, in the order in which they were tried; what must be exact comes last.
-    fn names(&self) -> Vec<&'static str> {
+    /// The findings of each function and format: the functions in the order in which they were
+    /// tried, what must be exact last.
+    fn lines(&self) -> Vec<Vec<&Finding>> {
         let mut names = Vec::new();
         let (exact, bounded): (Vec<_>, Vec<_>) = self.0.iter().partition(|f| f.bound == 0.0);
         for finding in bounded.into_iter().chain(exact) {
@@ -96,54 +129,56 @@ impl Findings {
                 names.push(finding.name);
             }
         }
-        names
+        let all = names.iter().flat_map(|&name| FORMATS.map(|format| (name, format)));
+        all.map(|subject| self.0.iter().filter(|f| (f.name, f.format) == subject).collect())
+            .filter(|line: &Vec<_>| !line.is_empty())
+            .collect()
     }
 
-    /// A line for each function and level, in columns.
+    /// A line for each function, format and level, in columns.
     pub(crate) fn to_text(&self) -> String {
-        let mut lines =
-            vec![["function", "level", "tried", "worst", "bound", "ok", "where"].map(String::from)];
-        for name in self.names() {
-            for finding in self.0.iter().filter(|finding| finding.name == name) {
-                lines.push([
-                    finding.name.to_owned(),
-                    finding.level.to_string(),
-                    finding.tried.to_string(),
-                    format!("{:.3}", finding.error),
-                    format!("{:.3}", finding.bound),
-                    if finding.is_ok() { "ok" } else { "NO" }.to_owned(),
-                    finding.place.clone(),
-                ]);
-            }
-        }
-        let widths = [0, 1, 2, 3, 4, 5].map(|column| {
+        let head = ["function", "format", "level", "tried", "worst", "bound", "ok", "where"];
+        let mut lines = vec![head.map(String::from)];
+        lines.extend(self.lines().concat().into_iter().map(|finding| {
+            [
+                finding.name.to_owned(),
+                finding.format.to_owned(),
+                finding.level.to_string(),
+                finding.tried.to_string(),
+                format!("{:.3}", finding.error),
+                format!("{:.3}", finding.bound),
+                if finding.is_ok() { "ok" } else { "NO" }.to_owned(),
+                finding.place.clone(),
+            ]
+        }));
+        let widths = [0, 1, 2, 3, 4, 5, 6].map(|column| {
             lines.iter().map(|line| line[column].chars().count()).max().unwrap_or_default()
         });
         let mut text = String::new();
-        for [name, level, tried, worst, bound, ok, place] in &lines {
-            let [a, b, c, d, e, f] = widths;
+        for [name, format, level, tried, worst, bound, ok, place] in &lines {
+            let [a, b, c, d, e, f, g] = widths;
             let line = format!(
-                "{name:a$}  {level:b$}  {tried:>c$}  {worst:>d$}  {bound:>e$}  {ok:f$}  {place}"
+                "{name:a$}  {format:b$}  {level:c$}  {tried:>d$}  {worst:>e$}  {bound:>f$}  {ok:g$}"
             );
-            text.push_str(line.trim_end());
+            text.push_str(format!("{line}  {place}").trim_end());
             text.push('\n');
         }
         text
     }
 
-    /// A Markdown table with a line for each function and the worst error of each level.
+    /// A Markdown table with a line for each function and format, and the worst error of each level.
     pub(crate) fn to_markdown(&self) -> String {
-        let mut text = String::from("| function | inputs | bound without / with FMA |");
+        let mut text = String::from("| function | format | inputs | bound without / with FMA |");
         for level in Level::available() {
             let _ = write!(text, " {level} |");
         }
-        text.push_str("\n|---|---:|---:|");
+        text.push_str("\n|---|---|---:|---:|");
         text.push_str(&"---:|".repeat(Level::available().count()));
         text.push('\n');
-        for name in self.names() {
-            let findings: Vec<&Finding> = self.0.iter().filter(|f| f.name == name).collect();
+        for findings in self.lines() {
+            let Finding { name, format, .. } = findings[0];
             let tried = findings.iter().map(|finding| finding.tried).max().unwrap_or_default();
-            let _ = write!(text, "| {name} | {} |", grouped(tried));
+            let _ = write!(text, "| {name} | {format} | {} |", grouped(tried));
             let mut bounds: Vec<String> = findings.iter().map(|f| f.bound.to_string()).collect();
             bounds.dedup();
             let _ = write!(text, " {} |", bounds.join(" / "));
@@ -191,6 +226,24 @@ mod tests {
         assert_eq!(findings.failures(), 0);
         findings.of(bound, Level::Portable).record(101.0, 100.0, String::new);
         assert_eq!(findings.failures(), 1);
+    }
+
+    #[test]
+    fn each_format_has_a_line_of_its_own() {
+        let mut findings = Findings::default();
+        for (bound, error) in [
+            (Bound::new("f", 4.0).of::<f64>(), 3.0),
+            (Bound::new("g", 4.0).of::<f64>(), 1.0),
+            (Bound::new("f", 4.0), 2.0),
+        ] {
+            findings.of(bound, Level::Portable).record(error, 4.0, String::new);
+        }
+        let text = findings.to_text();
+        let lines: Vec<Vec<&str>> = text.lines().map(|l| l.split_whitespace().collect()).collect();
+        let names: Vec<[&str; 3]> = lines.iter().map(|line| [line[0], line[1], line[4]]).collect();
+        let want = [["f", "f32", "2.000"], ["f", "f64", "3.000"], ["g", "f64", "1.000"]];
+        assert_eq!(names[1..], want);
+        assert!(findings.to_markdown().contains("| f | f64 | 1 | 4 | 3.000 |"));
     }
 
     #[test]

@@ -1,132 +1,400 @@
-//! `cargo xtask ulp`: the elementwise functions over every float of their domain.
+//! `cargo xtask ulp`: the elementwise functions over every float of their domain, and over many an
+//! `f64`; the conversions of every number.
 
 use std::ops::RangeInclusive;
 
+use half::{bf16, f16};
 use rayon::prelude::*;
-use xent_core::{Error, Level};
+use xent_core::{Element, Error, Float, Level};
+use xent_reference::ulp::Format;
 
-use crate::bounds::{Bound, EXP, EXP_SUBNORMAL, Exact, LN, LOG1P, SIGMOID};
+use crate::bounds::{Answer, Bound, EXP, EXP_SUBNORMAL, LN, LOG1P, NARROW, SIGMOID, WIDEN};
+use crate::format::{Checked, Real};
 use crate::progress;
-use crate::same::SameLevels;
+use crate::same::{SameLevels, same_bits};
 use crate::table::{Finding, Findings};
 
-/// Floats that one task compares at every level.
-const CHUNK: u32 = 1 << 16;
+/// Numbers that one task compares at every level.
+const CHUNK: u64 = 1 << 16;
 /// The step of a quick run: a prime, so that all low bits come up.
-const QUICK_STEP: u32 = 257;
+const QUICK_STEP: u64 = 257;
+/// How many `f64` are tried of a range; fewer in a quick run.
+const SAMPLES: u64 = 1 << 22;
+const QUICK_SAMPLES: u64 = 1 << 15;
+
+/// Bit patterns of numbers.
+type Range = RangeInclusive<u64>;
+
+/// Bit patterns of numbers, `step` apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Series {
+    first: u64,
+    last: u64,
+    step: u64,
+}
+
+impl Series {
+    /// What is tried of the floats in some ranges: all of them, or one in so many. Of `f64`, so many
+    /// in each range, and so many again in the ranges of the center.
+    fn of<F: Checked>(domain: &[Range], center: &[Range], quick: bool) -> Vec<Self> {
+        let is_f64 = F::STORED == Format::F64;
+        let step = |range: &Range| match (is_f64, quick) {
+            // Odd, so that all low bits come up.
+            (true, true) => ((range.end() - range.start()) / QUICK_SAMPLES) | 1,
+            (true, false) => ((range.end() - range.start()) / SAMPLES) | 1,
+            (false, true) => QUICK_STEP,
+            (false, false) => 1,
+        };
+        let series =
+            |range: &Range| Self { first: *range.start(), last: *range.end(), step: step(range) };
+        let mut all: Vec<Self> = domain.iter().map(series).collect();
+        if is_f64 {
+            all.extend(center.iter().map(series));
+        }
+        if is_f64 || quick {
+            all.extend(domain.iter().flat_map(Self::edges::<F>));
+        }
+        all
+    }
+
+    /// The numbers of a range with the least and the largest significands, and with those in the
+    /// middle: one of each for each exponent and sign.
+    fn edges<F: Checked>(range: &Range) -> Vec<Self> {
+        let (start, last) = (*range.start(), *range.end());
+        let step = 1_u64 << (F::STORED.digits - 1);
+        let middle = step / 2;
+        [0, 1, 2, middle - 1, middle, middle + 1, step - 2, step - 1]
+            .map(|significand: u64| start + significand.wrapping_sub(start) % step)
+            .into_iter()
+            .filter(|&first| first <= last)
+            .map(|first| Self { first, last, step })
+            .collect()
+    }
+
+    /// The same numbers, so many at a time.
+    fn chunks(self) -> impl Iterator<Item = Self> {
+        let Self { first, last, step } = self;
+        let count = (last - first) / step;
+        (0..=count / CHUNK).map(move |chunk| {
+            let index = chunk * CHUNK;
+            let last = first + step * (index + CHUNK - 1).min(count);
+            Self { first: first + step * index, last, step }
+        })
+    }
+
+    fn numbers<E: Checked>(self) -> Vec<E> {
+        let count = (self.last - self.first) / self.step;
+        (0..=count).map(|i| E::from_bits(self.first + i * self.step)).collect()
+    }
+}
+
+/// A number and its bits.
+fn named<E: Checked>(x: E) -> String {
+    let width = 2 + 2 * size_of::<E>();
+    format!("{x:e} ({:#0width$x})", x.bits())
+}
 
 /// A function of `xent_core` over the elements of a slice.
-type OfSlice = fn(Level, &[f32], &mut [f32]) -> Result<(), Error>;
+type OfSlice<F> = fn(Level, &[F], &mut [F]) -> Result<(), Error>;
 
 /// A function, its exact value and its domain.
-pub(crate) struct Elementwise {
-    function: OfSlice,
-    exact: fn(f64) -> f64,
+pub(crate) struct Elementwise<F: Checked> {
+    function: OfSlice<F>,
+    exact: fn(f64) -> F::Real,
     bound: Bound,
     /// Where the exact value is subnormal, if that is judged apart.
     subnormal: Option<Bound>,
     /// Bit patterns of the inputs.
-    domain: &'static [RangeInclusive<u32>],
+    domain: Vec<Range>,
+    /// Those among them where most happens, for a format of which not all can be tried.
+    center: Vec<Range>,
 }
 
 /// The elementwise functions.
-pub(crate) const FUNCTIONS: [Elementwise; 4] = [
-    Elementwise {
-        function: xent_core::exp,
-        exact: f64::exp,
-        bound: EXP,
-        subnormal: Some(EXP_SUBNORMAL),
-        domain: &[0..=u32::MAX],
-    },
-    Elementwise {
-        function: xent_core::ln,
-        exact: f64::ln,
-        bound: LN,
-        subnormal: None,
-        domain: &[0..=f32::INFINITY.to_bits()],
-    },
-    Elementwise {
-        function: xent_core::log1p,
-        exact: f64::ln_1p,
-        bound: LOG1P,
-        subnormal: None,
-        domain: &[0..=1.0_f32.to_bits()],
-    },
-    Elementwise {
-        function: xent_core::sigmoid,
-        exact: xent_reference::sigmoid::sigmoid,
-        bound: SIGMOID,
-        subnormal: None,
-        domain: &[0..=f32::MAX.to_bits(), (-0.0_f32).to_bits()..=f32::MIN.to_bits()],
-    },
-];
+pub(crate) fn functions<F: Float + Checked>() -> [Elementwise<F>; 4] {
+    let range = |from: f64, to: f64| F::float(from).bits()..=F::float(to).bits();
+    let infinity = F::float(f64::INFINITY).bits();
+    let sign = F::float(-0.0).bits();
+    // A little further than the logarithm of the largest number, and of the least.
+    let far = 1.1 * std::f64::consts::LN_2 * f64::from(F::STORED.max_exponent);
+    [
+        Elementwise {
+            function: xent_core::exp,
+            exact: F::Real::exp,
+            bound: EXP.of::<F>(),
+            subnormal: Some(EXP_SUBNORMAL.of::<F>()),
+            domain: vec![0..=sign | (sign - 1)],
+            // The last is where it is subnormal.
+            center: vec![range(1e-3, far), range(-1e-3, -far), range(-0.9 * far, -far)],
+        },
+        Elementwise {
+            function: xent_core::ln,
+            exact: F::Real::ln,
+            bound: LN.of::<F>(),
+            subnormal: None,
+            domain: vec![0..=infinity],
+            center: vec![range(0.5, 1.0), range(1.0, 2.0)],
+        },
+        Elementwise {
+            function: xent_core::log1p,
+            exact: F::Real::ln_1p,
+            bound: LOG1P.of::<F>(),
+            subnormal: None,
+            domain: vec![range(0.0, 1.0)],
+            center: vec![range(1e-17, 1e-3), range(1e-3, 1.0)],
+        },
+        Elementwise {
+            function: xent_core::sigmoid,
+            exact: F::Real::sigmoid,
+            bound: SIGMOID.of::<F>(),
+            subnormal: None,
+            domain: vec![0..=infinity - 1, sign..=sign | (infinity - 1)],
+            center: vec![range(1e-3, 40.0), range(-1e-3, -far)],
+        },
+    ]
+}
 
-impl Elementwise {
+impl<F: Float + Checked> Elementwise<F> {
     /// Judges the function at every level; the exact values are computed once.
-    pub(crate) fn check(&self, x: &[f32], findings: &mut Findings) {
-        let exact: Vec<f64> = x.iter().map(|&x| (self.exact)(x.into())).collect();
-        let mut out = vec![0.0; x.len()];
-        let mut levels = SameLevels::default();
+    pub(crate) fn check(&self, x: &[F], findings: &mut Findings) {
+        let exact: Vec<F::Real> = x.iter().map(|x| (self.exact)(x.wide())).collect();
+        let least_normal = 2.0_f64.powi(F::STORED.min_exponent);
+        let mut out = vec![F::default(); x.len()];
+        let mut levels = SameLevels::of::<F>();
         for level in Level::available() {
             (self.function)(level, x, &mut out).expect("equal lengths");
-            let at = |x: f32| format!("{x:e} ({:#010x})", x.to_bits());
+            let got: Vec<f64> = out.iter().map(|x| x.wide()).collect();
             let mut normal = Finding::new(self.bound, level);
             let mut subnormal = self.subnormal.map(|bound| (Finding::new(bound, level), bound));
-            for ((&x, &exact), &got) in x.iter().zip(&exact).zip(&out) {
-                let error = Exact::new(exact).error(got);
-                let is_subnormal = exact != 0.0 && exact.abs() < f64::from(f32::MIN_POSITIVE);
+            for ((&x, &exact), &got) in x.iter().zip(&exact).zip(&got) {
+                let error = self.bound.error(Answer::new(exact), got);
+                let size = exact.to_f64().abs();
+                let is_subnormal = size != 0.0 && size < least_normal;
                 match &mut subnormal {
                     Some((finding, bound)) if is_subnormal => {
-                        finding.record(error, bound.at(level), || at(x));
+                        finding.record(error, bound.at(level), || named(x));
                     }
-                    _ => normal.record(error, self.bound.at(level), || at(x)),
+                    _ => normal.record(error, self.bound.at(level), || named(x)),
                 }
             }
             findings.add(normal);
             if let Some((finding, _)) = subnormal {
                 findings.add(finding);
             }
-            levels
-                .compare(level, &out, findings, |i| format!("{} of {}", self.bound.name, at(x[i])));
+            levels.compare(level, &got, findings, |i| {
+                format!("{} of {}", self.bound.name, named(x[i]))
+            });
         }
     }
 
-    /// All of the domain, or every `step`-th float of it.
-    fn sweep(&self, step: u32) -> Findings {
-        let chunks: Vec<(u32, u32)> = self
-            .domain
-            .iter()
-            .flat_map(|range| {
-                let (start, last) = (*range.start(), (range.end() - range.start()) / step);
-                (0..=last / CHUNK).map(move |chunk| {
-                    let first = chunk * CHUNK;
-                    (start + first * step, (last - first).min(CHUNK - 1))
-                })
-            })
-            .collect();
-
-        let bar = progress::bar(self.bound.name, chunks.len() as u64);
-        let findings = chunks
-            .par_iter()
-            .map(|&(start, last)| {
-                let x: Vec<f32> = (0..=last).map(|i| f32::from_bits(start + i * step)).collect();
-                let mut findings = Findings::default();
-                self.check(&x, &mut findings);
-                bar.inc(1);
-                findings
-            })
-            .reduce(Findings::default, Findings::merged);
-        bar.finish_and_clear();
-        findings
+    fn sweep(&self, quick: bool) -> Findings {
+        let series = Series::of::<F>(&self.domain, &self.center, quick);
+        sweep(self.bound.name, &series, |series, findings| {
+            self.check(&series.numbers(), findings);
+        })
     }
 }
 
-/// Sweeps all functions.
+/// Checks all series, in parallel.
+fn sweep(
+    name: &'static str,
+    series: &[Series],
+    check: impl Fn(Series, &mut Findings) + Sync,
+) -> Findings {
+    let chunks: Vec<Series> = series.iter().flat_map(|series| series.chunks()).collect();
+    let bar = progress::bar(name, chunks.len() as u64);
+    let findings = chunks
+        .par_iter()
+        .map(|&chunk| {
+            let mut findings = Findings::default();
+            check(chunk, &mut findings);
+            bar.inc(1);
+            findings
+        })
+        .reduce(Findings::default, Findings::merged);
+    bar.finish_and_clear();
+    findings
+}
+
+/// The number with these bits, from the definition of the format.
+fn decoded(format: Format, bits: u64) -> f64 {
+    let fraction = 1_u64 << (format.digits - 1);
+    let exponents = (format.max_exponent - format.min_exponent + 2) as u64;
+    let rest = (bits % fraction) as f64 / fraction as f64;
+    let biased = bits / fraction % (exponents + 1);
+    let sign = if bits / fraction > exponents { -1.0 } else { 1.0 };
+    let magnitude = if biased == 0 {
+        rest * 2.0_f64.powi(format.min_exponent)
+    } else if biased < exponents {
+        (1.0 + rest) * 2.0_f64.powi(format.min_exponent - 1 + biased as i32)
+    } else if rest == 0.0 {
+        f64::INFINITY
+    } else {
+        f64::NAN
+    };
+    sign * magnitude
+}
+
+/// The number of a format that is nearest to that of an `f32`, of two equally near the even one: the
+/// nearest multiple of the spacing there. All of it is exact in `f64`.
+fn nearest(format: Format, x: f64) -> f64 {
+    let spacing = format.spacing(x);
+    let rounded = (x / spacing).round_ties_even() * spacing;
+    let overflows = rounded.abs() >= 2.0_f64.powi(format.max_exponent + 1);
+    if overflows { f64::INFINITY.copysign(x) } else { rounded }
+}
+
+/// All numbers of a format of sixteen bits to `f32`, and all floats (or a part of them) to it.
+fn conversions<E: Checked + Element<Float = f32>>(quick: bool) -> Findings {
+    let numbers: Vec<f64> = (0..1 << 16).map(|bits| decoded(E::STORED, bits)).collect();
+    let all = Series { first: 0, last: (1 << 16) - 1, step: 1 };
+    let widened = sweep("widen", &[all], |series, findings| {
+        let x: Vec<E> = series.numbers();
+        let mut out = vec![f32::NEG_INFINITY; x.len()];
+        for level in Level::available() {
+            xent_core::widen(level, &x, &mut out).expect("equal lengths");
+            let got: Vec<f64> = out.iter().map(|&x| x.into()).collect();
+            let exact = &numbers[series.first as usize..=series.last as usize];
+            same_bits(WIDEN.of::<E>(), level, [&got, exact], findings, |i| named(x[i]));
+        }
+    });
+    let floats = Series::of::<f32>(&[0..=u32::MAX.into()], &[], quick);
+    let narrowed = sweep("narrow", &floats, |series, findings| {
+        let x: Vec<f32> = series.numbers();
+        let exact: Vec<f64> = x.iter().map(|&x| nearest(E::STORED, x.into())).collect();
+        let mut out = vec![E::default(); x.len()];
+        for level in Level::available() {
+            xent_core::narrow(level, &x, &mut out).expect("equal lengths");
+            let got: Vec<f64> = out.iter().map(|x| numbers[x.bits() as usize]).collect();
+            same_bits(NARROW.of::<E>(), level, [&got, &exact], findings, |i| named(x[i]));
+        }
+    });
+    widened.merged(narrowed)
+}
+
+/// Sweeps all functions and formats.
 pub(crate) fn run(quick: bool) -> Findings {
-    let step = if quick { QUICK_STEP } else { 1 };
-    FUNCTIONS
-        .iter()
-        .map(|function| function.sweep(step))
-        .reduce(Findings::merged)
-        .unwrap_or_default()
+    fn sweeps<F: Float + Checked>(quick: bool) -> Findings {
+        let sweeps = functions::<F>().map(|function| function.sweep(quick));
+        sweeps.into_iter().fold(Findings::default(), Findings::merged)
+    }
+    [sweeps::<f32>, sweeps::<f64>, conversions::<bf16>, conversions::<f16>]
+        .into_iter()
+        .map(|of_format| of_format(quick))
+        .fold(Findings::default(), Findings::merged)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_are_all_of_a_series() {
+        let series = Series { first: 5, last: 5 + 3 * 200_000 + 2, step: 3 };
+        let chunks: Vec<Series> = series.chunks().collect();
+        assert_eq!(chunks.len(), 4);
+        let numbers: Vec<f64> = chunks.into_iter().flat_map(Series::numbers).collect();
+        assert_eq!(numbers, (0..=200_000).map(|i| f64::from_bits(5 + 3 * i)).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn edges_are_in_every_exponent_of_their_range() {
+        let range = 1.5_f32.to_bits().into()..=8.0_f32.to_bits().into();
+        let mut numbers: Vec<f32> =
+            Series::edges::<f32>(&range).into_iter().flat_map(Series::numbers).collect();
+        numbers.sort_by(f32::total_cmp);
+        let [two, four, eight] = [2.0_f32, 4.0, 8.0];
+        assert_eq!(numbers[..2], [1.5, 1.5_f32.next_up()]);
+        assert_eq!(
+            numbers[2..6],
+            [two.next_down().next_down(), two.next_down(), 2.0, two.next_up()]
+        );
+        assert!(numbers.contains(&3.0) && numbers.contains(&four.next_up()));
+        assert_eq!(numbers[numbers.len() - 2..], [eight.next_down(), 8.0]);
+
+        let both_signs = Series::edges::<f64>(&(0..=u64::MAX));
+        let numbers: Vec<f64> = both_signs.into_iter().flat_map(Series::numbers).collect();
+        assert_eq!(numbers.len(), 8 * 2 * 2048);
+        assert!(numbers.contains(&-f64::from_bits(1)) && numbers.contains(&f64::MIN));
+    }
+
+    #[test]
+    fn a_range_of_f64_is_sampled_and_one_of_f32_is_not() {
+        let [exp, ..] = functions::<f32>();
+        let [all] = Series::of::<f32>(&exp.domain, &exp.center, false)[..] else {
+            panic!("one series")
+        };
+        assert_eq!(all, Series { first: 0, last: u32::MAX.into(), step: 1 });
+        let [exp, ..] = functions::<f64>();
+        for quick in [false, true] {
+            let series = Series::of::<f64>(&exp.domain, &exp.center, quick);
+            assert_eq!(series.len(), 4 + 8);
+            assert!(series.iter().all(|series| series.step % 2 == 1 || series.step == 1 << 52));
+        }
+    }
+
+    #[test]
+    fn a_wrong_function_is_noticed_at_every_level() {
+        fn failures<F: Float + Checked>(function: OfSlice<F>) -> usize {
+            let [exp, ..] = functions::<F>();
+            let mut findings = Findings::default();
+            let x = [-3.0, 0.0, 0.5, 2.0].map(F::nearest);
+            Elementwise { function, ..exp }.check(&x, &mut findings);
+            findings.failures()
+        }
+        fn off<F: Float + Checked>(level: Level, x: &[F], out: &mut [F]) -> Result<(), Error> {
+            xent_core::exp(level, x, out)?;
+            out[2] = F::from_bits(out[2].bits() + 2);
+            Ok(())
+        }
+        assert_eq!((failures::<f32>(xent_core::exp), failures::<f64>(xent_core::exp)), (0, 0));
+        let levels = Level::available().count();
+        assert_eq!((failures::<f32>(off), failures::<f64>(off)), (levels, levels));
+    }
+
+    #[test]
+    fn numbers_of_sixteen_bits_are_what_their_formats_say() {
+        for bits in 0..1 << 16 {
+            let want = f64::from(f32::from_bits((bits as u32) << 16));
+            let got = decoded(Format::BF16, bits);
+            assert!(got == want || got.is_nan() && want.is_nan(), "{bits:#06x}: {got:e}");
+        }
+        let least = 2.0_f64.powi(-24);
+        for (bits, want) in [
+            (0x0001, least),
+            (0x03ff, 1023.0 * least),
+            (0x0400, 1024.0 * least),
+            (0x3c00, 1.0),
+            (0x7bff, 65504.0),
+            (0x7c00, f64::INFINITY),
+            (0x8000, -0.0),
+            (0xc000, -2.0),
+        ] {
+            assert_eq!(decoded(Format::F16, bits).to_bits(), want.to_bits(), "{bits:#06x}");
+        }
+        assert!(decoded(Format::F16, 0x7c01).is_nan() && decoded(Format::F16, 0xffff).is_nan());
+    }
+
+    #[test]
+    fn the_nearest_number_is_the_even_one_of_two() {
+        let least = 2.0_f64.powi(-24);
+        for (x, want) in [
+            (1.0 + 2.0_f64.powi(-11), 1.0),
+            (1.0 + 3.0 * 2.0_f64.powi(-11), 1.0 + 2.0_f64.powi(-9)),
+            (least / 2.0, 0.0),
+            (-least / 2.0, -0.0),
+            (f64::from((least as f32 / 2.0).next_up()), least),
+            (1.5 * least, 2.0 * least),
+            (2047.5 * least, 2048.0 * least),
+            (65519.0, 65504.0),
+            (65520.0, f64::INFINITY),
+            (-1e30, f64::NEG_INFINITY),
+        ] {
+            assert_eq!(nearest(Format::F16, x).to_bits(), want.to_bits(), "{x:e}");
+        }
+        assert!(nearest(Format::F16, f64::NAN).is_nan());
+        let largest = f64::from(f32::from_bits(0x7f7f_0000));
+        assert_eq!(nearest(Format::BF16, f64::from(f32::from_bits(0x7f7f_7fff))), largest);
+        assert_eq!(nearest(Format::BF16, f64::from(f32::from_bits(0x7f7f_8000))), f64::INFINITY);
+    }
 }

@@ -7,8 +7,9 @@ use xent_core::{
     Buffers, Level, Outputs, Shape, SigmoidBatch, SoftmaxBatch, SoftmaxOptions, SoftmaxTargets,
 };
 
-use super::measure::Runner;
+use super::measure::{Measured, Runner};
 use super::workspace::Workspace;
+use crate::format::Checked;
 
 /// What is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +43,12 @@ impl Question {
             SigmoidGradient => "sigmoid/loss_and_grad",
             Columns => "columns/loss_and_grad",
         }
+    }
+
+    /// Whether it is asked of logits of sixteen bits: the others differ from these in what they do with
+    /// the numbers, which is the same as in `f32`.
+    fn is_of_sixteen_bits(self) -> bool {
+        !matches!(self, SoftmaxDense | SoftmaxSmoothedWeighted | SigmoidLoss)
     }
 
     /// Whether the scripts in `benches/peers` answer it.
@@ -105,8 +112,13 @@ impl Case {
         OF_ELEMENTS.contains(&self.question)
     }
 
+    /// Whether it is measured with logits of that format.
+    pub(crate) fn is_of<E: Checked>(&self) -> bool {
+        E::STORED == E::COMPUTED || self.question.is_of_sixteen_bits()
+    }
+
     /// The least that the memory must do for a loss and its gradient.
-    pub(crate) fn run_limit(&self, workspace: &mut Workspace, runner: &Runner) {
+    pub(crate) fn run_limit<E: Measured>(&self, workspace: &mut Workspace<E>, runner: &Runner) {
         let elements = self.shape.elements();
         let Workspace { logits, gradient, targets, .. } = workspace;
         let (logits, to) = (&logits[..elements], &mut gradient[..elements]);
@@ -119,7 +131,12 @@ impl Case {
     }
 
     /// The case itself, with all the checks of its input.
-    pub(crate) fn run(&self, workspace: &mut Workspace, level: Level, runner: &Runner) {
+    pub(crate) fn run<E: Checked>(
+        &self,
+        workspace: &mut Workspace<E>,
+        level: Level,
+        runner: &Runner,
+    ) {
         let (elements, rows) = (self.shape.elements(), self.shape.row_count());
         let Workspace { logits, gradient, targets, labels, results, class_weights } = workspace;
         let logits = &logits[..elements];

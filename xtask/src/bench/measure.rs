@@ -2,11 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use half::{bf16, f16};
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use xent_core::{Batch, Level};
 
 use super::workspace::Workspace;
+use crate::format::Checked;
 
 /// Elements that a thread copies at once.
 const COPY_CHUNK: usize = 1 << 15;
@@ -31,14 +33,14 @@ impl Effort {
 }
 
 /// What is measured.
-pub(crate) type Contender<'a> = &'a dyn Fn(&mut Workspace);
+pub(crate) type Contender<'a, E> = &'a dyn Fn(&mut Workspace<E>);
 
 /// The median time of each contender. They take turns, so that a slow moment of the machine strikes
 /// all of them.
-pub(crate) fn medians<const N: usize>(
+pub(crate) fn medians<E: Checked, const N: usize>(
     effort: Effort,
-    workspace: &mut Workspace,
-    contenders: [Contender<'_>; N],
+    workspace: &mut Workspace<E>,
+    contenders: [Contender<'_, E>; N],
 ) -> [Duration; N] {
     let mut times = [const { Vec::new() }; N];
     contenders.iter().for_each(|contender| contender(workspace));
@@ -58,6 +60,27 @@ pub(crate) fn median(times: &mut [Duration]) -> Duration {
     let middle = times.len() / 2;
     *times.select_nth_unstable(middle).1
 }
+
+/// A format of logits, and what a loop of three streams does with it.
+pub(crate) trait Measured: Checked {
+    /// Takes no time to speak of.
+    fn with(self, other: Self::Float) -> Self;
+}
+
+macro_rules! measured {
+    ($($element:ident),*: $with:expr) => {
+        $(
+            impl Measured for $element {
+                fn with(self, other: Self::Float) -> Self {
+                    $with(self, other)
+                }
+            }
+        )*
+    };
+}
+measured!(f32, f64: |a, b| a + b);
+// A conversion would take longer than the memory.
+measured!(bf16, f16: |a: Self, b: f32| Self::from_bits(a.to_bits() ^ b.to_bits() as u16));
 
 /// So many threads, and the work that they can be given.
 pub(crate) struct Runner {
@@ -84,7 +107,7 @@ impl Runner {
         }
     }
 
-    pub(crate) fn copy(&self, from: &[f32], to: &mut [f32]) {
+    pub(crate) fn copy<E: Checked>(&self, from: &[E], to: &mut [E]) {
         match &self.pool {
             None => to.copy_from_slice(from),
             Some(pool) => pool.install(|| {
@@ -94,9 +117,9 @@ impl Runner {
         }
     }
 
-    pub(crate) fn add(&self, a: &[f32], b: &[f32], to: &mut [f32]) {
-        let add = |a: &[f32], b: &[f32], to: &mut [f32]| {
-            to.iter_mut().zip(a).zip(b).for_each(|((to, a), b)| *to = a + b);
+    pub(crate) fn add<E: Measured>(&self, a: &[E], b: &[E::Float], to: &mut [E]) {
+        let add = |a: &[E], b: &[E::Float], to: &mut [E]| {
+            to.iter_mut().zip(a).zip(b).for_each(|((to, &a), &b)| *to = a.with(b));
         };
         match &self.pool {
             None => add(a, b, to),

@@ -10,20 +10,22 @@ mod workspace;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
+use half::{bf16, f16};
+use indicatif::ProgressBar;
 use xent_core::Level;
 
 use self::case::Case;
-use self::measure::{Effort, Runner, medians};
+use self::measure::{Effort, Measured, Runner, medians};
 use self::peers::{Comparison, PEERS, Python};
-use self::report::{Format, Line, Report};
+use self::report::{Line, Report, Style};
 use self::workspace::Workspace;
 use crate::progress;
 
 /// What to measure, and how.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
-    /// Fewer repetitions: under a minute for all cases.
+    /// Fewer repetitions: under a minute for all cases of a format.
     #[arg(long)]
     quick: bool,
     /// One JSON object a line instead of a table.
@@ -39,6 +41,9 @@ pub(crate) struct Options {
     /// Without it, the best of this machine.
     #[arg(long, value_delimiter = ',', value_parser = level)]
     level: Vec<Level>,
+    /// The formats of the logits; several are measured one after the other.
+    #[arg(long, value_delimiter = ',', default_value = "f32", conflicts_with = "peers")]
+    format: Vec<Format>,
     /// Only cases whose name and shape, as in "softmax/loss 65536x10", contain this text.
     #[arg(long)]
     filter: Option<String>,
@@ -49,6 +54,15 @@ pub(crate) struct Options {
     /// With the peers: also draws them, as SVG.
     #[arg(long, value_name = "FILE", requires = "peers")]
     chart: Option<PathBuf>,
+}
+
+/// A format of logits.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    F32,
+    F64,
+    Bf16,
+    F16,
 }
 
 fn level(name: &str) -> Result<Level, String> {
@@ -75,49 +89,75 @@ pub(crate) fn run(options: &Options) -> ExitCode {
         levels => levels.to_vec(),
     };
     let effort = if options.quick { Effort::QUICK } else { Effort::FULL };
-    let format = match (options.json, options.markdown) {
-        (true, _) => Format::Json,
-        (_, true) => Format::Markdown,
-        _ => Format::Text,
+    let style = match (options.json, options.markdown) {
+        (true, _) => Style::Json,
+        (_, true) => Style::Markdown,
+        _ => Style::Text,
     };
-    let report = Report::new(format);
 
     if let Some(python) = &options.peers {
         let cases: Vec<Case> = cases.into_iter().filter(|case| case.question.has_peers()).collect();
         return against_peers(options, python, &cases, levels[0], effort);
     }
 
-    let mut workspace = Workspace::for_cases(&cases);
     let runners: Vec<Runner> = options.threads.iter().map(|&n| Runner::new(n.into())).collect();
-    let bar = progress::bar("bench", (cases.len() * levels.len() * runners.len()) as u64);
+    let bar = progress::bar("bench", 0);
+    let report = Report::new(style);
     bar.suspend(|| report.head());
-    for case in &cases {
-        workspace.prepare(case);
-        for &level in &levels {
-            for runner in &runners {
-                let line = line(case, level, runner, effort, &mut workspace);
-                bar.suspend(|| report.line(&line));
-                bar.inc(1);
-            }
+    let measurement = Measurement { cases, levels, runners, effort, report, bar };
+    for format in &options.format {
+        match format {
+            Format::F32 => measurement.run::<f32>(),
+            Format::F64 => measurement.run::<f64>(),
+            Format::Bf16 => measurement.run::<bf16>(),
+            Format::F16 => measurement.run::<f16>(),
         }
     }
-    bar.finish_and_clear();
+    measurement.bar.finish_and_clear();
     ExitCode::SUCCESS
 }
 
-fn line(
+/// What is measured of a format.
+struct Measurement {
+    cases: Vec<Case>,
+    levels: Vec<Level>,
+    runners: Vec<Runner>,
+    effort: Effort,
+    report: Report,
+    bar: ProgressBar,
+}
+
+impl Measurement {
+    fn run<E: Measured>(&self) {
+        let cases: Vec<Case> = self.cases.iter().copied().filter(Case::is_of::<E>).collect();
+        let mut workspace = Workspace::<E>::for_cases(&cases);
+        self.bar.inc_length((cases.len() * self.levels.len() * self.runners.len()) as u64);
+        for case in &cases {
+            workspace.prepare(case);
+            for &level in &self.levels {
+                for runner in &self.runners {
+                    let line = line(case, level, runner, self.effort, &mut workspace);
+                    self.bar.suspend(|| self.report.line(&line));
+                    self.bar.inc(1);
+                }
+            }
+        }
+    }
+}
+
+fn line<E: Measured>(
     case: &Case,
     level: Level,
     runner: &Runner,
     effort: Effort,
-    workspace: &mut Workspace,
+    workspace: &mut Workspace<E>,
 ) -> Line {
     let [ours, copy] = medians(
         effort,
         workspace,
         [&|w| case.run(w, level, runner), &|w| case.run_limit(w, runner)],
     );
-    Line::new(case, level, runner.threads(), ours, copy)
+    Line::new::<E>(case, level, runner.threads(), ours, copy)
 }
 
 /// Measures both sides of each case in turns: xent, the peers, and xent again.
@@ -131,7 +171,7 @@ fn against_peers(
     let runner = Runner::new(options.threads[0].into());
     let seconds = if options.quick { 0.3 } else { 1.5 };
     let python = Python { program: python, threads: runner.threads(), level, seconds };
-    let mut workspace = Workspace::for_cases(cases);
+    let mut workspace = Workspace::<f32>::for_cases(cases);
     let bar = progress::bar("peers", (cases.len() * (PEERS.len() + 2)) as u64);
     let mut absent = [false; PEERS.len()];
     let mut comparisons = Vec::new();

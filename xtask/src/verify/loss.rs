@@ -1,27 +1,30 @@
 //! What every loss must do, whichever it is.
 
-use xent_core::{Buffers, Level};
+use xent_core::{Buffers, Element, Level};
 use xent_reference::sum::sum;
-use xent_reference::ulp::spacing_f32;
 
-use crate::bounds::{Bound, Exact, SAME_MODES, SUM};
+use crate::bounds::{Answer, Bound, SAME_MODES, SUM};
+use crate::format::{Checked, Real};
 use crate::same::{SameLevels, same_bits};
 use crate::table::Findings;
 
+/// Runs a batch at a level, writes the loss of every row, and returns their sum.
+type Run<'a, E> = dyn Fn(Level, Buffers<'_, E>, &mut [<E as Element>::Float]) -> f64 + 'a;
+
 /// A loss of a batch: how to run it, and what it should return.
-pub(super) struct Loss<'a> {
+pub(super) struct Loss<'a, E: Checked> {
     /// The logits.
-    pub(super) logits: &'a [f32],
-    /// Runs the batch at a level, writes the loss of every row, and returns their sum.
-    pub(super) run: &'a dyn Fn(Level, Buffers<'_>, &mut [f32]) -> f64,
+    pub(super) logits: &'a [E],
+    /// Runs the batch.
+    pub(super) run: &'a Run<'a, E>,
     /// The bound on the loss of a row.
     pub(super) loss_bound: Bound,
     /// The loss of every row.
-    pub(super) losses: Vec<Exact>,
+    pub(super) losses: Vec<Answer<E::Real>>,
     /// The bound on the gradient by a logit.
     pub(super) gradient_bound: Bound,
     /// The gradient by every logit, times the batch's scale.
-    pub(super) gradients: Vec<Exact>,
+    pub(super) gradients: Vec<Answer<E::Real>>,
     /// Names the logit of that index.
     pub(super) place: &'a dyn Fn(usize) -> String,
 }
@@ -29,90 +32,100 @@ pub(super) struct Loss<'a> {
 /// What one call returned.
 struct Output {
     sum: f64,
-    losses: Vec<f32>,
+    losses: Vec<f64>,
     /// Empty where only the loss was asked for.
-    gradient: Vec<f32>,
+    gradient: Vec<f64>,
 }
 
-impl Loss<'_> {
+impl<E: Checked> Loss<'_, E> {
     /// Judges the loss at every level: the losses of the rows, their sum, the gradient, and that
     /// buffers and levels make no difference.
     pub(super) fn check(&self, findings: &mut Findings) {
-        let mut levels = SameLevels::default();
+        let mut levels = SameLevels::of::<E>();
         for level in Level::available() {
-            let [alone, beside, in_place] = self.solve(level);
+            let [beside, others @ ..] = self.solve(level);
             self.accuracy(level, &beside, findings);
-            self.same_modes(level, [&alone, &beside, &in_place], findings);
+            self.same_modes(level, &beside, &others, findings);
             let all = [beside.losses, beside.gradient].concat();
             levels.compare(level, &all, findings, |i| self.result(i));
         }
     }
 
-    /// Loss only, gradient out of place, gradient in place.
-    fn solve(&self, level: Level) -> [Output; 3] {
-        let run = |buffers: Buffers<'_>| {
-            // A value that no result has, to notice one that is never written.
-            let mut losses = vec![f32::MIN; self.losses.len()];
+    /// Gradient out of place, in place, out of place and not yet rounded to the format of the logits;
+    /// loss only.
+    fn solve(&self, level: Level) -> [Output; 4] {
+        // A value that no result has, to notice one that is never written.
+        let never = f64::NEG_INFINITY;
+        let run = |buffers: Buffers<'_, E>| {
+            let mut losses = vec![E::float(never); self.losses.len()];
             let sum = (self.run)(level, buffers, &mut losses);
+            let losses = losses.into_iter().map(Into::into).collect();
             Output { sum, losses, gradient: Vec::new() }
         };
-        let mut gradient = vec![f32::MIN; self.logits.len()];
-        let mut replaced = self.logits.to_vec();
-        let alone = run(Buffers::Loss(self.logits));
+        let wide = |gradient: &[E]| gradient.iter().map(|g| g.wide()).collect();
+
+        let mut gradient = vec![E::nearest(never); self.logits.len()];
         let beside = run(Buffers::Gradient(self.logits, &mut gradient));
-        let in_place = run(Buffers::InPlace(&mut replaced));
-        [alone, Output { gradient, ..beside }, Output { gradient: replaced, ..in_place }]
+        let beside = Output { gradient: wide(&gradient), ..beside };
+
+        gradient.copy_from_slice(self.logits);
+        let in_place = run(Buffers::InPlace(&mut gradient));
+        let in_place = Output { gradient: wide(&gradient), ..in_place };
+
+        let mut unrounded = vec![E::float(never); self.logits.len()];
+        let rounded_here = run(Buffers::WideGradient(self.logits, &mut unrounded));
+        let gradient = unrounded.into_iter().map(|g| E::from_float(g).wide()).collect();
+        let rounded_here = Output { gradient, ..rounded_here };
+
+        [beside, in_place, rounded_here, run(Buffers::Loss(self.logits))]
     }
 
     fn accuracy(&self, level: Level, got: &Output, findings: &mut Findings) {
-        let per_row = self.gradients.len() / self.losses.len();
+        let (loss_bound, losses) = (self.loss_bound.of::<E>(), &self.losses);
+        let per_row = self.gradients.len() / losses.len();
         let place = |row: usize| (self.place)(row * per_row);
-        for (bound, exact, got, place) in [
-            (self.loss_bound, &self.losses, &got.losses, &place as &dyn Fn(usize) -> String),
-            (self.gradient_bound, &self.gradients, &got.gradient, self.place),
-        ] {
-            let finding = findings.of(bound, level);
-            for (i, (exact, &got)) in exact.iter().zip(got).enumerate() {
-                let allowed = exact.allowed(bound.at(level));
-                finding.record(exact.error(got), allowed, || {
-                    format!("{got:e} for {:e}: {}", exact.value, place(i))
-                });
-            }
-        }
+        findings.judge(loss_bound, level, losses, &got.losses, place);
+        let gradient_bound = self.gradient_bound.stored::<E>();
+        findings.judge(gradient_bound, level, &self.gradients, &got.gradient, self.place);
 
-        let total = sum(self.losses.iter().map(|exact| exact.value));
-        let allowed = sum(self.losses.iter().map(|exact| {
-            if exact.value.is_finite() {
-                exact.allowed(self.loss_bound.at(level)) * spacing_f32(exact.value)
+        let total = E::Real::sum(losses.iter().map(|loss| loss.value)).to_f64();
+        let allowed = sum(losses.iter().map(|&loss| {
+            let size = loss.value.to_f64();
+            if size.is_finite() {
+                loss_bound.allowed(loss, level) * loss_bound.spacing(size)
             } else {
                 0.0
             }
         }));
-        let bound =
-            SUM.at(level) + if total.is_finite() { allowed / spacing_f32(total) } else { 0.0 };
-        findings.of(SUM, level).record(Exact::new(total).error(got.sum as f32), bound, || {
-            format!("{:e} for {total:e}: {} and on, {}", got.sum, place(0), self.loss_bound.name)
+        let of_losses = if total.is_finite() { allowed / loss_bound.spacing(total) } else { 0.0 };
+        let bound = SUM.of::<E>();
+        let error = bound.error(Answer::new(E::Real::from(total)), E::float(got.sum).into());
+        findings.of(bound, level).record(error, bound.at(level) + of_losses, || {
+            format!("{:e} for {total:e}: {} and on, {}", got.sum, place(0), loss_bound.name)
         });
     }
 
     fn same_modes(
         &self,
         level: Level,
-        [alone, beside, in_place]: [&Output; 3],
+        beside: &Output,
+        others: &[Output],
         findings: &mut Findings,
     ) {
-        for other in [alone, in_place] {
+        let bound = SAME_MODES.of::<E>();
+        for other in others {
             let same = other.sum.to_bits() == beside.sum.to_bits()
                 || (other.sum.is_nan() && beside.sum.is_nan());
             let error = if same { 0.0 } else { f64::INFINITY };
-            findings.of(SAME_MODES, level).record(error, SAME_MODES.at(level), || {
+            findings.of(bound, level).record(error, bound.at(level), || {
                 format!("sums {:e} and {:e}, from {}", beside.sum, other.sum, self.result(0))
             });
-            let losses: [&[f32]; 2] = [&beside.losses, &other.losses];
-            same_bits(SAME_MODES, level, losses, findings, |i| self.result(i));
+            let losses: [&[f64]; 2] = [&beside.losses, &other.losses];
+            same_bits(bound, level, losses, findings, |i| self.result(i));
+            // Nothing where only the loss was asked for.
+            let gradients: [&[f64]; 2] = [&beside.gradient, &other.gradient];
+            same_bits(bound, level, gradients, findings, |i| self.result(self.losses.len() + i));
         }
-        let gradients: [&[f32]; 2] = [&beside.gradient, &in_place.gradient];
-        same_bits(SAME_MODES, level, gradients, findings, |i| self.result(self.losses.len() + i));
     }
 
     /// Names a result: the losses come first, then the gradients.
@@ -130,33 +143,36 @@ impl Loss<'_> {
 
 #[cfg(test)]
 mod tests {
+    use half::bf16;
+
     use super::*;
 
     /// Half the square of each logit, or not quite.
-    fn squares(flaw: fn(&mut Buffers<'_>, &mut [f32])) -> Findings {
-        let logits = [1.0, -2.0, 3.0];
-        let exact = |of: fn(f64) -> f64| logits.map(|x| Exact::new(of(x.into()))).to_vec();
+    fn squares<E: Checked>(flaw: fn(&mut Buffers<'_, E>, &mut [E::Float])) -> Findings {
+        let numbers = [1.0, -2.0, 3.0];
+        let logits = numbers.map(E::nearest);
+        let answers =
+            |of: fn(f64) -> f64| numbers.map(|x| Answer::new(E::Real::from(of(x)))).to_vec();
         let mut findings = Findings::default();
         Loss {
             logits: &logits,
             run: &|_, mut buffers, losses| {
-                let (Buffers::Loss(x) | Buffers::Gradient(x, _)) = &buffers else {
+                losses.copy_from_slice(&numbers.map(|x| E::float(x * x / 2.0)));
+                match &mut buffers {
+                    Buffers::Gradient(x, gradient) => gradient.copy_from_slice(x),
+                    Buffers::WideGradient(_, gradient) => {
+                        gradient.copy_from_slice(&numbers.map(E::float));
+                    }
                     // In place the gradient is there already.
-                    losses.copy_from_slice(&logits.map(|x| x * x / 2.0));
-                    flaw(&mut buffers, losses);
-                    return 7.0;
-                };
-                losses.copy_from_slice(&x.iter().map(|x| x * x / 2.0).collect::<Vec<_>>());
-                if let Buffers::Gradient(x, gradient) = &mut buffers {
-                    gradient.copy_from_slice(x);
+                    _ => {}
                 }
                 flaw(&mut buffers, losses);
                 7.0
             },
             loss_bound: Bound::new("loss", 1.0),
-            losses: exact(|x| x * x / 2.0),
+            losses: answers(|x| x * x / 2.0),
             gradient_bound: Bound::new("gradient", 1.0),
-            gradients: exact(|x| x),
+            gradients: answers(|x| x),
             place: &|i| i.to_string(),
         }
         .check(&mut findings);
@@ -165,23 +181,44 @@ mod tests {
 
     #[test]
     fn an_exact_loss_passes() {
-        assert_eq!(squares(|_, _| {}).failures(), 0);
+        assert_eq!(squares::<f32>(|_, _| {}).failures(), 0);
+        assert_eq!(squares::<f64>(|_, _| {}).failures(), 0);
+        assert_eq!(squares::<bf16>(|_, _| {}).failures(), 0);
     }
 
     #[test]
     fn a_wrong_loss_is_noticed_at_every_level() {
         let levels = Level::available().count();
-        assert_eq!(squares(|_, losses| losses[1] *= 1.000_001).failures(), levels);
+        assert_eq!(squares::<f32>(|_, losses| losses[1] *= 1.000_001).failures(), levels);
+        assert_eq!(squares::<f64>(|_, losses| losses[1] *= 1.0 + 1e-15).failures(), levels);
+        // In f32, whatever the format of the logits.
+        assert_eq!(squares::<bf16>(|_, losses| losses[1] *= 1.000_001).failures(), levels);
     }
 
     #[test]
     fn a_wrong_gradient_is_noticed_in_its_value_and_against_that_in_place() {
+        fn failures<E: Checked>() -> usize {
+            let findings = squares::<E>(|buffers, _| {
+                if let Buffers::Gradient(_, gradient) = buffers {
+                    gradient[2] = E::from_bits(gradient[2].bits() + 2);
+                }
+            });
+            findings.failures()
+        }
         let levels = Level::available().count();
-        let findings = squares(|buffers, _| {
-            if let Buffers::Gradient(_, gradient) = buffers {
-                gradient[2] = 3.1;
+        assert_eq!(failures::<f32>(), 2 * levels);
+        assert_eq!(failures::<f64>(), 2 * levels);
+        assert_eq!(failures::<bf16>(), 2 * levels);
+    }
+
+    #[test]
+    fn a_gradient_that_is_rounded_twice_is_noticed() {
+        let findings = squares::<bf16>(|buffers, _| {
+            if let Buffers::WideGradient(_, gradient) = buffers {
+                // More than half a unit of bf16.
+                gradient[0] = 1.005;
             }
         });
-        assert_eq!(findings.failures(), 2 * levels);
+        assert_eq!(findings.failures(), Level::available().count());
     }
 }

@@ -5,22 +5,21 @@ mod sigmoid;
 mod slices;
 mod softmax;
 
+use half::{bf16, f16};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rayon::prelude::*;
+use xent_core::Float;
 
 use crate::bounds::Distances;
+use crate::format::Checked;
 use crate::progress;
 use crate::rows::{self, Rows};
 use crate::table::Findings;
-use crate::ulp::FUNCTIONS;
+use crate::ulp;
 
 /// A check of everything that one function, or one loss, does with a batch of rows.
-type Check = fn(&Batch, &mut StdRng, &mut Findings);
-
-/// What is checked. A new loss is a line here, and a function that describes it to [`loss`].
-const CHECKS: [Check; 5] =
-    [elementwise, slices::check, softmax::index, softmax::dense, sigmoid::check];
+type Check<E> = fn(&Batch<E>, &mut StdRng, &mut Findings);
 
 /// Class counts around the ends of tiles, and those of vocabularies; the slowest first.
 const LARGE: [usize; 9] = [128_256, 32_000, 8193, 8192, 8191, 4097, 4096, 4095, 1000];
@@ -28,41 +27,80 @@ const LARGE: [usize; 9] = [128_256, 32_000, 8193, 8192, 8191, 4097, 4096, 4095, 
 const EVERY_UP_TO: usize = 129;
 
 /// Rows, and what their bounds depend on.
-struct Batch {
-    rows: Rows,
+struct Batch<E> {
+    rows: Rows<E>,
     wide: Vec<Vec<f64>>,
     distances: Vec<Distances>,
     /// The gradient's scale.
     scale: f64,
 }
 
-impl Batch {
-    fn new(rows: Rows, scale: f64) -> Self {
+impl<E: Checked> Batch<E> {
+    fn new(rows: Rows<E>, scale: f64) -> Self {
         let wide: Vec<Vec<f64>> =
-            rows.iter().map(|x| x.iter().map(|&x| x.into()).collect()).collect();
+            rows.iter().map(|x| x.iter().map(|x| x.wide()).collect()).collect();
         let distances = wide.iter().map(|x| Distances::new(x)).collect();
         Self { rows, wide, distances, scale }
     }
 }
 
-/// One class count, tried once.
+/// What is tried of one format.
+#[derive(Clone, Copy, Debug)]
+struct Scope {
+    run: fn(Plan) -> Findings,
+    /// The time that a class takes, as a multiple of the shortest.
+    cost: u64,
+    /// How often each of [`LARGE`] is tried, from the second number down.
+    large: (u64, usize),
+    /// How often each class count up to [`EVERY_UP_TO`] is tried.
+    small: u64,
+}
+
+/// The slowest first. The oracle of `f64` takes dozens of times as long as the other one; what has
+/// sixteen bits has the kernels of `f32`, and needs fewer random rows.
+const QUICK: [Scope; 4] = [
+    Scope { run: Plan::of_float::<f64>, cost: 40, large: (1, 4097), small: 1 },
+    Scope { run: Plan::of_float::<f32>, cost: 1, large: (3, LARGE[0]), small: 6 },
+    Scope { run: Plan::of_sixteen::<bf16>, cost: 1, large: (1, 8193), small: 2 },
+    Scope { run: Plan::of_sixteen::<f16>, cost: 1, large: (1, 8193), small: 2 },
+];
+const FULL: [Scope; 4] = [
+    Scope { large: (3, LARGE[0]), small: 40, ..QUICK[0] },
+    Scope { large: (64, LARGE[0]), small: 1600, ..QUICK[1] },
+    Scope { large: (8, LARGE[0]), small: 200, ..QUICK[2] },
+    Scope { large: (8, LARGE[0]), small: 200, ..QUICK[3] },
+];
+
+/// One class count of a format, tried once.
 #[derive(Clone, Copy, Debug)]
 struct Plan {
+    scope: Scope,
     classes: usize,
     repetition: u64,
 }
 
 impl Plan {
-    fn all(quick: bool) -> Vec<Self> {
-        let (large, small) = if quick { (3, 6) } else { (64, 1600) };
-        let plans = |classes, repetitions| {
-            (0..repetitions).map(move |repetition| Self { classes, repetition })
-        };
-        let large = LARGE.into_iter().flat_map(|classes| plans(classes, large));
-        large.chain((1..=EVERY_UP_TO).flat_map(|classes| plans(classes, small))).collect()
+    fn all(scope: Scope) -> impl Iterator<Item = Self> {
+        let (repetitions, largest) = scope.large;
+        let large = LARGE.into_iter().filter(move |&classes| classes <= largest);
+        let large = large.map(move |classes| (classes, repetitions));
+        let small = (1..=EVERY_UP_TO).map(move |classes| (classes, scope.small));
+        large.chain(small).flat_map(move |(classes, repetitions)| {
+            (0..repetitions).map(move |repetition| Self { scope, classes, repetition })
+        })
     }
 
-    fn run(self) -> Findings {
+    /// All that is checked. A new loss is a word here and in [`of_sixteen`](Self::of_sixteen), and a
+    /// function that describes it to [`loss`].
+    fn of_float<F: Float + Checked>(self) -> Findings {
+        self.run(&[elementwise::<F>, slices::check, softmax::index, softmax::dense, sigmoid::check])
+    }
+
+    fn of_sixteen<E: Checked>(self) -> Findings {
+        self.run::<E>(&[softmax::index, softmax::dense, sigmoid::check])
+    }
+
+    fn run<E: Checked>(self, checks: &[Check<E>]) -> Findings {
         let mut rng = StdRng::seed_from_u64((self.classes as u64) << 32 | self.repetition);
         let mut batches =
             vec![rows::random(self.classes, &mut rng), rows::any_bits(self.classes, &mut rng)];
@@ -78,23 +116,28 @@ impl Plan {
                 _ => 3.0,
             };
             let batch = Batch::new(rows, scale);
-            for check in CHECKS {
+            for check in checks {
                 check(&batch, &mut rng, &mut findings);
             }
         }
         findings
     }
+
+    fn cost(self) -> u64 {
+        self.scope.cost * self.classes as u64
+    }
 }
 
 /// Runs all plans.
 pub(crate) fn run(quick: bool) -> Findings {
-    let plans = Plan::all(quick);
-    let bar = progress::bar("verify", plans.iter().map(|plan| plan.classes as u64).sum());
+    let scopes = if quick { QUICK } else { FULL };
+    let plans: Vec<Plan> = scopes.into_iter().flat_map(Plan::all).collect();
+    let bar = progress::bar("verify", plans.iter().map(|plan| plan.cost()).sum());
     let findings = plans
         .par_iter()
         .map(|plan| {
-            let findings = plan.run();
-            bar.inc(plan.classes as u64);
+            let findings = (plan.scope.run)(*plan);
+            bar.inc(plan.cost());
             findings
         })
         .reduce(Findings::default, Findings::merged);
@@ -103,8 +146,8 @@ pub(crate) fn run(quick: bool) -> Findings {
 }
 
 /// exp, ln, log1p and sigmoid of all logits.
-fn elementwise(batch: &Batch, _: &mut StdRng, findings: &mut Findings) {
-    for function in &FUNCTIONS {
+fn elementwise<F: Float + Checked>(batch: &Batch<F>, _: &mut StdRng, findings: &mut Findings) {
+    for function in ulp::functions::<F>() {
         function.check(&batch.rows.logits, findings);
     }
 }

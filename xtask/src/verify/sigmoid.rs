@@ -3,33 +3,34 @@
 use rand::Rng;
 use rand::rngs::StdRng;
 use xent_core::{Batch as _, SigmoidBatch};
-use xent_reference::sigmoid::{cross_entropy, sigmoid};
+use xent_reference::sigmoid::sigmoid;
 
 use super::Batch;
 use super::loss::Loss;
-use crate::bounds::{Exact, SIGMOID_GRADIENT, SIGMOID_LOSS};
+use crate::bounds::{Answer, SIGMOID_GRADIENT, SIGMOID_LOSS};
+use crate::format::{Checked, Real};
 use crate::table::Findings;
 
 /// With targets of any value in [0, 1], and with those of 0 and 1 alone.
-pub(super) fn check(batch: &Batch, rng: &mut StdRng, findings: &mut Findings) {
-    let soft: Vec<f32> = batch.rows.logits.iter().map(|_| rng.random()).collect();
-    let hard: Vec<f32> = soft.iter().map(|y| y.round()).collect();
-    for targets in [soft, hard] {
+pub(super) fn check<E: Checked>(batch: &Batch<E>, rng: &mut StdRng, findings: &mut Findings) {
+    let soft: Vec<f64> = batch.rows.logits.iter().map(|_| rng.random()).collect();
+    for of in [|y| y, f64::round] {
+        let targets: Vec<E::Float> = soft.iter().map(|&y| E::float(of(y))).collect();
         check_targets(batch, &targets, findings);
     }
 }
 
-fn check_targets(batch: &Batch, targets: &[f32], findings: &mut Findings) {
+fn check_targets<E: Checked>(batch: &Batch<E>, targets: &[E::Float], findings: &mut Findings) {
     let logits = &batch.rows.logits;
     let (losses, gradients) = logits
         .iter()
         .zip(targets)
         .map(|(&x, &y)| {
-            let (x, y) = (f64::from(x), f64::from(y));
-            let (loss, gradient) = cross_entropy(x, y, 1.0);
+            let (x, y) = (x.wide(), y.into());
+            let (loss, gradient) = E::Real::sigmoid_cross_entropy(x, y);
             let terms = ((1.0 - y) * sigmoid(x)).max(y * sigmoid(-x));
             let (value, scale) = (gradient * batch.scale, terms * batch.scale);
-            (Exact::new(loss), Exact { value, scale, distance: 0.0 })
+            (Answer::new(loss), Answer { value, scale, distance: 0.0 })
         })
         .unzip();
     Loss {

@@ -2,20 +2,20 @@
 
 use rand::rngs::StdRng;
 use xent_core::{Batch as _, Labels, SoftmaxBatch, SoftmaxTargets};
-use xent_reference::softmax::cross_entropy;
 use xent_reference::targets::one_hot;
 
 use super::Batch;
 use super::loss::Loss;
 use crate::bounds::{
-    Bound, Exact, SOFTMAX_DENSE_GRADIENT, SOFTMAX_DENSE_LOSS, SOFTMAX_INDEX_GRADIENT,
+    Answer, Bound, SOFTMAX_DENSE_GRADIENT, SOFTMAX_DENSE_LOSS, SOFTMAX_INDEX_GRADIENT,
     SOFTMAX_INDEX_LOSS,
 };
+use crate::format::{Checked, Real};
 use crate::rows;
 use crate::table::Findings;
 
 /// With an index per row.
-pub(super) fn index(batch: &Batch, rng: &mut StdRng, findings: &mut Findings) {
+pub(super) fn index<E: Checked>(batch: &Batch<E>, rng: &mut StdRng, findings: &mut Findings) {
     let classes = batch.rows.classes;
     for labels in rows::labels(&batch.rows, rng) {
         let targets = SoftmaxTargets::Index(Labels::from(&labels[..]));
@@ -26,7 +26,7 @@ pub(super) fn index(batch: &Batch, rng: &mut StdRng, findings: &mut Findings) {
 }
 
 /// With a weight per class.
-pub(super) fn dense(batch: &Batch, rng: &mut StdRng, findings: &mut Findings) {
+pub(super) fn dense<E: Checked>(batch: &Batch<E>, rng: &mut StdRng, findings: &mut Findings) {
     let classes = batch.rows.classes;
     for q in rows::dense(&batch.rows, rng) {
         let weights =
@@ -46,9 +46,9 @@ enum Scale {
 }
 
 /// Any loss of this form: `weights` are the targets of a row as the reference has them.
-fn check(
-    batch: &Batch,
-    targets: SoftmaxTargets<'_>,
+fn check<E: Checked>(
+    batch: &Batch<E>,
+    targets: SoftmaxTargets<'_, E::Float>,
     weights: impl Fn(usize) -> Vec<f64>,
     scale: Scale,
     [loss_bound, gradient_bound]: [Bound; 2],
@@ -58,15 +58,15 @@ fn check(
     let mut losses = Vec::with_capacity(wide.len());
     let mut gradients = Vec::with_capacity(rows.logits.len());
     for (row, (x, distances)) in wide.iter().zip(distances).enumerate() {
-        let answer = cross_entropy(x, &weights(row));
-        losses.push(Exact { value: answer.loss, scale: 0.0, distance: distances.others });
-        let mean = answer.mean_distance.max(distances.others);
+        let answer = E::Real::softmax_cross_entropy(x, &weights(row));
+        losses.push(Answer { value: answer.loss, scale: 0.0, distance: distances.others });
+        let mean = distances.mean.max(distances.others);
         for (class, distance) in distances.class.iter().enumerate() {
             let scale = match scale {
                 Scale::Own => 0.0,
                 Scale::Terms => answer.scale[class],
             };
-            gradients.push(Exact {
+            gradients.push(Answer {
                 value: answer.grad[class] * batch.scale,
                 scale: scale * batch.scale,
                 distance: distance + mean,
