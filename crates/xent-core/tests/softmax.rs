@@ -457,3 +457,27 @@ fn an_odd_row_with_a_teacher_takes_time_in_proportion_to_its_classes() {
     let loss = SoftmaxBatch::new(Buffers::Loss(&x), classes, targets).unwrap();
     assert!(loss.run(Level::detect()).is_nan());
 }
+
+#[test]
+fn few_rows_of_few_classes_of_f64_are_all_written() {
+    for level in Level::available() {
+        for classes in 1..=5 {
+            for rows in 1..70 {
+                let x: Vec<f64> =
+                    (0..rows * classes).map(|i| 100.0 * f64::from(i as u32 * 37 % 29)).collect();
+                let labels: Vec<usize> = (0..rows).map(|row| row % classes).collect();
+                let targets = SoftmaxTargets::Index((&labels[..]).into());
+                let mut gradient = vec![7.0; x.len()];
+                let buffers = Buffers::Gradient(&x, &mut gradient);
+                SoftmaxBatch::new(buffers, classes, targets).unwrap().run(level);
+                let rows = x.chunks(classes).zip(gradient.chunks(classes)).zip(&labels);
+                for ((x, gradient), &label) in rows {
+                    let exact = cross_entropy(x, &one_hot(classes, label, 1.0));
+                    for (got, exact) in gradient.iter().zip(exact.grad) {
+                        assert!((got - exact).abs() <= 1e-15, "{got} for {exact}, {level}");
+                    }
+                }
+            }
+        }
+    }
+}

@@ -5,13 +5,19 @@
 
 use core::panic::PanicInfo;
 
-use xent_core::{Batch, Buffers, Error, Level, SigmoidBatch, SoftmaxBatch, SoftmaxTargets};
+use half::{bf16, f16};
+use xent_core::{Batch, Buffers, Element, Error, Float, Level, SigmoidBatch, SoftmaxBatch, SoftmaxTargets};
 
 /// Kept by the linker, and with it all that it calls.
 #[used]
-static KEEP: fn(&mut [f32], &mut [f32]) -> Result<f64, Error> = every_function;
+static KEEP: (
+    fn(&mut [f32], &mut [f32]) -> Result<f64, Error>,
+    fn(&mut [f64], &mut [f64]) -> Result<f64, Error>,
+    fn(&mut [bf16], &mut [f32]) -> Result<f64, Error>,
+    fn(&mut [f16], &mut [f32]) -> Result<f64, Error>,
+) = (every_function, every_function, every_loss, every_loss);
 
-fn every_function(x: &mut [f32], out: &mut [f32]) -> Result<f64, Error> {
+fn every_function<F: Float>(x: &mut [F], out: &mut [F]) -> Result<f64, Error> {
     let level = Level::detect();
     xent_core::exp(level, x, out)?;
     xent_core::ln(level, x, out)?;
@@ -19,9 +25,17 @@ fn every_function(x: &mut [f32], out: &mut [f32]) -> Result<f64, Error> {
     xent_core::sigmoid(level, x, out)?;
     xent_core::softmax(level, x, out)?;
     xent_core::log_softmax(level, x, out)?;
-    let mut sum = f64::from(xent_core::max(level, x) + xent_core::log_sum_exp(level, x));
+    let sum: f64 = (xent_core::max(level, x) + xent_core::log_sum_exp(level, x)).into();
+    Ok(sum + every_loss(x, out)?)
+}
+
+fn every_loss<E: Element>(x: &mut [E], out: &mut [E::Float]) -> Result<f64, Error> {
+    let level = Level::detect();
+    xent_core::widen(level, x, out)?;
+    xent_core::narrow(level, out, x)?;
     let labels = SoftmaxTargets::Index((&[0_u8][..]).into());
-    sum += SoftmaxBatch::new(Buffers::Gradient(x, out), x.len(), labels)?.run(level);
+    let mut sum =
+        SoftmaxBatch::new(Buffers::WideGradient(x, out), x.len(), labels)?.run(level);
     sum += SoftmaxBatch::new(Buffers::Loss(x), x.len(), SoftmaxTargets::Dense(out))?.run(level);
     sum += SigmoidBatch::new(Buffers::InPlace(x), out)?.run(level);
     Ok(sum)

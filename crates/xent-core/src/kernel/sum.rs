@@ -137,6 +137,12 @@ fn two_sum<T: Copy + Add<Output = T> + Sub<Output = T>>(a: (T, T), b: (T, T)) ->
     (sum, lost + (a.1 + b.1))
 }
 
+/// A sum that does not grow less exact with its length; what is infinite or NaN stays that.
+pub(crate) fn sum_of(terms: impl Iterator<Item = f64>) -> f64 {
+    let (sum, lost) = terms.fold((0.0, 0.0), |sum, term| two_sum(sum, (term, 0.0)));
+    if sum.is_finite() { sum + lost } else { sum }
+}
+
 /// The sums of as many rows as there are lanes, a row in each, and what they lost; from what
 /// [`StripedSum::folded`] left of each row. With the folding always the same tree.
 #[inline(always)]

@@ -4,6 +4,7 @@ use super::rows::Outputs;
 use super::softmax::{Job, Plan, SoftmaxTargets, State, rounded};
 use crate::element::Float;
 use crate::kernel::cells::Cells;
+use crate::kernel::sum::sum_of;
 use crate::math::scalar;
 
 /// What is seen of a row before any arithmetic.
@@ -112,7 +113,7 @@ impl<F: Float> Job<'_, F> {
         let exp = |class| scalar::exp(self.capped(logit(class)).0 * self.unit() - max);
         let log_sum_exp = if x.max.is_finite() && !x.any_nan && !outputs.log_sum_exp.is_empty() {
             let others = classes.clone().filter(|class| *class != x.argmax);
-            max + scalar::log1p(others.map(exp).sum())
+            max + scalar::log1p(sum_of(others.map(exp)))
         } else {
             x.log_sum_exp()
         };
@@ -156,19 +157,19 @@ impl<F: Float> Job<'_, F> {
         let others: f64 = if certain {
             0.0
         } else {
-            classes.clone().filter(is_other).map(|class| exp(logit(class))).sum()
+            sum_of(classes.clone().filter(is_other).map(|class| exp(logit(class))))
         };
         let sum = 1.0 + others;
         let share = |class: usize, largest| self.teacher_exp(row, class, largest);
         // The softmax of the teacher, if there is one: its largest logit, and its sum.
         let teacher_sum = teacher.map(|teacher| {
-            (teacher.max, classes.clone().map(|class| share(class, teacher.max)).sum::<f64>())
+            (teacher.max, sum_of(classes.clone().map(|class| share(class, teacher.max))))
         });
         let q = |class: usize| match teacher_sum {
             Some((max, sum)) => share(class, max) / sum * self.class_weight(class),
             None => self.odd_weight(row, plan, class),
         };
-        let rest: f64 = classes.clone().filter(is_other).map(q).sum();
+        let rest = sum_of(classes.clone().filter(is_other).map(q));
         let all = rest + q(x.argmax);
 
         let (mut loss, log_sum_exp) = if undefined {

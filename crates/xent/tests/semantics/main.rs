@@ -1,6 +1,8 @@
 //! What each loss, option and policy means, at every level and in every layout, against the
 //! reference.
 
+#[cfg(feature = "half")]
+mod formats;
 mod identities;
 mod losses;
 mod non_finite;

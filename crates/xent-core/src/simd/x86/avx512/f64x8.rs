@@ -80,8 +80,12 @@ fn store_fours(columns: [__m512d; 4], into: &mut [f64], stride: usize) -> bool {
         // row, the seventh, borrowed for writing; the store asks for no alignment.
         unsafe { _mm256_storeu_pd(start.add(row * stride), four) };
     };
-    for (row, both) in transpose_fours(columns).into_iter().enumerate() {
+    let rows = transpose_fours(columns);
+    // In their order: the end of a row may be overwritten by the next.
+    for (row, both) in rows.into_iter().enumerate() {
         put(row, _mm512_castpd512_pd256(both));
+    }
+    for (row, both) in rows.into_iter().enumerate() {
         put(row + 4, _mm512_extractf64x4_pd::<1>(both));
     }
     true
