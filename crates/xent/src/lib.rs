@@ -47,9 +47,32 @@
 //! is checked before anything is written, and whatever is wrong with it is an [`Error`] that says
 //! what was expected. An option that does not go with the others is refused when the loss is built.
 //!
+//! # Formats
+//!
+//! Logits are f64, f32 or, with the feature `half`, `bf16` and `f16` of the crate [`half`]. f64 is computed
+//! in f64, the others in f32; what is not a logit or a gradient is in what is computed in. A gradient of
+//! sixteen bits is that of f32 rounded once, or [not at all](Pass::wide_grad).
+//!
+//! ```
+//! # #[cfg(feature = "half")] {
+//! use half::bf16;
+//! use xent::{Logits, SoftmaxCrossEntropy, Targets};
+//!
+//! let x = [2.0, 1.0, 0.0].map(bf16::from_f32);
+//! let mut grad = [bf16::ZERO; 3];
+//! let loss = SoftmaxCrossEntropy::new();
+//! let value = loss.loss_and_grad(Logits::new(&x, 3)?, Targets::index(&[0_u8]), &mut grad)?;
+//! assert!((value - 0.407606).abs() < 1e-6);
+//! assert_eq!(grad[1], bf16::from_f32(0.24472848));
+//! # }
+//! # Ok::<(), xent::Error>(())
+//! ```
+//!
+//! [`half`]: https://docs.rs/half
+//!
 //! # Whose answers they were held to
 //!
-//! The tests hold every loss, at every level, to the answers of others:
+//! The tests hold every loss, at every level, in f32 and f64, to the answers of others:
 //!
 //! | loss | cases | of |
 //! |---|---|---|

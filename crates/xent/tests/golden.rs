@@ -26,6 +26,7 @@ impl Answering for f32 {
     const OF_PEERS: f64 = 0.0;
 }
 
+#[allow(clippy::use_self, reason = "units are f64 whatever the format")]
 impl Answering for f64 {
     const UNIT: f64 = Self::EPSILON;
     /// A relative error of 1e-14.
