@@ -209,7 +209,7 @@ fn soft_cap_squeezes_the_logits() {
             let times = 2.0 + cap / 3.0;
             judge(&loss, classes, Given::Index(&labels), times, |row, x| {
                 let q = targets::one_hot(classes, labels[row] as usize, 1.0);
-                (soft_cap::cross_entropy(x, &q, cap.into()), 0.0)
+                (soft_cap::cross_entropy(x, &q, cap), 0.0)
             });
         }
     }
@@ -283,7 +283,7 @@ fn sigmoid_focal() {
             // The power costs a relative error in proportion to the exponent and its logarithm.
             let ulp = 6.0 * (1.0 + gamma) + gamma * 40.0;
             judge_elements(&loss, classes, (&x, &y), ulp, |_, x, y| {
-                let answer = focal::sigmoid(x, y, gamma, alpha.map(f64::from));
+                let answer = focal::sigmoid(x, y, gamma, alpha);
                 // The size of the terms of a soft target, which are subtracted.
                 let soft = if y == 0.0 || y == 1.0 { 0.0 } else { 1.0 };
                 (answer, soft)
