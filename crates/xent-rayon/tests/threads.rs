@@ -1,8 +1,9 @@
 //! The number of threads changes nothing.
 
+use half::{bf16, f16};
 use xent_core::{
-    Batch, Buffers, Labels, Level, LogSumExpBatch, Outputs, RowWeights, Shape, SigmoidBatch,
-    SoftmaxBatch, SoftmaxOptions, SoftmaxTargets,
+    Batch, Buffers, Element, Labels, Level, LogSumExpBatch, Outputs, RowWeights, Shape,
+    SigmoidBatch, SoftmaxBatch, SoftmaxOptions, SoftmaxTargets,
 };
 
 /// Logits that are spread, reproducible and of no particular pattern.
@@ -12,14 +13,26 @@ fn logits(count: usize) -> Vec<f32> {
 
 #[test]
 fn any_number_of_threads_returns_the_same_bits() {
-    for (rows, classes) in [(1, 1), (13, 70_000), (70_000, 10), (9000, 129), (400_001, 2)] {
-        let x = logits(rows * classes);
+    same_bits::<f32>(&[(1, 1), (13, 70_000), (70_000, 10), (9000, 129), (400_001, 2)]);
+}
+
+#[test]
+fn so_it_does_in_every_format() {
+    same_bits::<f64>(&[(13, 70_000), (2, 200_001), (9000, 40)]);
+    same_bits::<bf16>(&[(13, 70_000), (2, 200_001), (9000, 40), (70_000, 5)]);
+    same_bits::<f16>(&[(2, 200_001), (9000, 40)]);
+}
+
+fn same_bits<E: Element>(shapes: &[(usize, usize)]) {
+    for &(rows, classes) in shapes {
+        let x: Vec<E> =
+            logits(rows * classes).iter().map(|&x| E::from_float(E::Float::from(x))).collect();
         let labels: Vec<u32> = (0..rows as u32).map(|row| row * 7 % classes as u32).collect();
-        let targets: Vec<f32> = x.iter().map(|x| x.abs() / 9.0).collect();
+        let targets: Vec<E::Float> = (0..x.len()).map(|i| ((i % 9) as f32 / 8.0).into()).collect();
         for level in Level::available() {
             let solve = |threads: Option<usize>| {
-                let mut softmax = vec![0.0; x.len()];
-                let mut sigmoid = vec![0.0; x.len()];
+                let mut softmax = vec![E::default(); x.len()];
+                let mut sigmoid = vec![E::default(); x.len()];
                 let sums = {
                     let index = SoftmaxTargets::Index(Labels::from(labels.as_slice()));
                     let a = SoftmaxBatch::new(Buffers::Gradient(&x, &mut softmax), classes, index);
@@ -34,14 +47,16 @@ fn any_number_of_threads_returns_the_same_bits() {
                             .install(|| [xent_rayon::run(a, level), xent_rayon::run(b, level)]),
                     }
                 };
-                let gradients = softmax.into_iter().chain(sigmoid).map(f32::to_bits);
+                let bits = |g: E| f64::to_bits(g.to_float().into());
+                let gradients = softmax.into_iter().chain(sigmoid).map(bits);
                 (sums.map(f64::to_bits), gradients.collect::<Vec<_>>())
             };
             let serial = solve(None);
             for threads in [1, 2, 3, 7] {
                 assert!(
                     solve(Some(threads)) == serial,
-                    "{rows} x {classes} at {level} with {threads} threads differs"
+                    "{rows} x {classes} of {} at {level} with {threads} threads differs",
+                    E::NAME
                 );
             }
         }
