@@ -66,7 +66,7 @@ impl ElementLoss for Sigmoid {
         let linear = product(token, not_y, zero.max(x)) + product(token, y, zero.max(zero - x));
         Outcome {
             loss: linear + (not_y + y) * logistic.log1p,
-            gradient: logistic.difference(not_y, y),
+            gradient: logistic.difference(token, not_y, y),
             curvature: (not_y + y) * (logistic.positive() * (logistic.negative() * unlift)),
         }
     }

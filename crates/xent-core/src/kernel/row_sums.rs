@@ -1,6 +1,7 @@
 //! What a row adds up to, relative to its largest logit, and how such sums are merged.
 
 use super::coefficients::{Number, Sums, weighted};
+use super::sum::sum_of;
 use super::targets::Targets;
 use crate::element::Float;
 use crate::math::scalar;
@@ -45,7 +46,7 @@ impl RowSums {
         let apart =
             targets.spike().filter(|spike| T::APART_IS_SPIKE && classes.contains(&spike.class));
         let weights =
-            if T::SPREAD { classes.map(|class| targets.weight(class)).sum() } else { 0.0 };
+            if T::SPREAD { sum_of(classes.map(|class| targets.weight(class))) } else { 0.0 };
         Self {
             max: f64::NEG_INFINITY,
             unit,

@@ -33,8 +33,9 @@ impl<V: Vector> Logistic<V> {
 
     /// `2^LIFT (a σ(x) - b σ(-x))`.
     #[inline(always)]
-    pub(crate) fn difference(&self, a: V, b: V) -> V {
-        (a * self.positive - b * self.negative) / self.sum
+    pub(crate) fn difference(&self, token: V::Token, a: V, b: V) -> V {
+        let minus = V::of(token, 0.0) - b * self.negative;
+        a.mul_add(self.positive, minus) / self.sum
     }
 }
 
