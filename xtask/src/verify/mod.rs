@@ -65,10 +65,10 @@ const QUICK: [Scope; 4] = [
     Scope { run: Plan::of_sixteen::<f16>, cost: 1, large: (1, 8193), small: 2 },
 ];
 const FULL: [Scope; 4] = [
-    Scope { large: (3, LARGE[0]), small: 40, ..QUICK[0] },
+    Scope { large: (2, LARGE[0]), small: 24, ..QUICK[0] },
     Scope { large: (64, LARGE[0]), small: 1600, ..QUICK[1] },
-    Scope { large: (8, LARGE[0]), small: 200, ..QUICK[2] },
-    Scope { large: (8, LARGE[0]), small: 200, ..QUICK[3] },
+    Scope { large: (4, LARGE[0]), small: 100, ..QUICK[2] },
+    Scope { large: (4, LARGE[0]), small: 100, ..QUICK[3] },
 ];
 
 /// One class count of a format, tried once.

@@ -43,7 +43,7 @@ fn check_targets<E: Checked>(batch: &Batch<E>, targets: &[E::Float], findings: &
         },
         loss_bound: SIGMOID_LOSS,
         losses,
-        gradient_bound: SIGMOID_GRADIENT,
+        gradient_bound: SIGMOID_GRADIENT.times(batch.scale),
         gradients,
         place: &|i| format!("logit {:e}, target {:e}", logits[i], targets[i]),
     }

@@ -83,7 +83,7 @@ fn check<E: Checked>(
         },
         loss_bound,
         losses,
-        gradient_bound,
+        gradient_bound: gradient_bound.times(batch.scale),
         gradients,
         place: &|logit| rows.place(logit / rows.classes, logit % rows.classes),
     }
