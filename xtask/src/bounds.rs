@@ -133,10 +133,8 @@ pub(crate) const LOG_SOFTMAX: Bound = Bound::new("log_softmax", 4.0);
 
 /// The softmax cross-entropy with an index, plus *others*.
 pub(crate) const SOFTMAX_INDEX_LOSS: Bound = Bound::new("softmax index, loss", 4.0);
-/// Its gradient by the logit of class c, plus `d_c` and *others*. Without FMA 4.06 were found at 600 million
-/// logits, whose exponentials have a wider bound, too.
-pub(crate) const SOFTMAX_INDEX_GRADIENT: Bound =
-    Bound { without_fma: 4.5, ..Bound::new("softmax index, gradient", 4.0) };
+/// Its gradient by the logit of class c, plus `d_c` and *others*.
+pub(crate) const SOFTMAX_INDEX_GRADIENT: Bound = Bound::new("softmax index, gradient", 4.0);
 /// The softmax cross-entropy with dense targets, plus *others*.
 pub(crate) const SOFTMAX_DENSE_LOSS: Bound = Bound::new("softmax dense, loss", 4.0);
 /// Its gradient by the logit of class c, plus `d_c` and *others*, at the scale of the larger of

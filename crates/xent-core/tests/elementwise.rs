@@ -123,7 +123,7 @@ proptest! {
                 let negative = xent_reference::sigmoid::sigmoid(-x);
                 let scale = ((1.0 - y) * positive).max(y * negative);
                 let error = error_at_f32(gradient[i], grad, scale);
-                prop_assert!(error <= 4.0, "{level}: gradient of {x}, {y} is {error} ULP off");
+                prop_assert!(error <= 5.0, "{level}: gradient of {x}, {y} is {error} ULP off");
             }
         }
     }

@@ -177,7 +177,8 @@ impl<F: Float> SoftmaxOptions<'_, F> {
 /// For logits `x` and target weights `q` (one-hot for an index) the loss of a row is
 /// `Σ q_c (ln Σ e^x - x_c)` and its gradient `(Σ q) softmax(x)_c - q_c`. Both are within 4 ULP,
 /// plus one for each unit of distance between `x_c` and the row's maximum, whose exponential's
-/// argument was itself rounded; also where a confident row's loss is as small as 1e-40.
+/// argument was itself rounded; also where a confident row's loss is as small as 1e-40. A
+/// [scale](Self::with_scale) that is no power of two adds one to the gradient's.
 /// [`SoftmaxOptions`] has the losses that are made from it.
 ///
 /// A row with NaN has NaN for its loss and gradient. A logit of `-inf` is a class that is absent:
