@@ -66,6 +66,11 @@ pub(crate) trait Stored: Sized {
     where
         Self: Element;
 
+    /// With room for a tile of logits, if they are to be converted: none is made for others.
+    fn with_scratch<R>(run: impl FnOnce(&mut [Self::Float]) -> R) -> R
+    where
+        Self: Element;
+
     /// The same numbers; as many as there are places.
     fn widen(level: Level, from: &[Self], into: &mut [Self::Float])
     where
@@ -204,6 +209,10 @@ macro_rules! float {
                 }
             }
 
+            fn with_scratch<R>(run: impl FnOnce(&mut [Self]) -> R) -> R {
+                run(&mut [])
+            }
+
             fn widen(_: Level, from: &[Self], into: &mut [Self]) {
                 into.copy_from_slice(from);
             }
@@ -221,7 +230,7 @@ macro_rules! float {
             }
 
             fn sigmoid(batch: SigmoidBatch<'_, Self>, level: Level) -> f64 {
-                batch.run_on(level, &mut [])
+                Self::with_scratch(|scratch| batch.run_on(level, scratch))
             }
 
             fn log_sum_exp(
@@ -277,6 +286,10 @@ mod sixteen {
                         buffers.converted(level, window, scratch)
                     }
 
+                    fn with_scratch<R>(run: impl FnOnce(&mut [f32]) -> R) -> R {
+                        run(&mut Scratch::new().0)
+                    }
+
                     fn widen(level: Level, from: &[Self], into: &mut [f32]) {
                         level.run(Widen { from, into });
                     }
@@ -294,7 +307,7 @@ mod sixteen {
                     }
 
                     fn sigmoid(batch: SigmoidBatch<'_, Self>, level: Level) -> f64 {
-                        batch.run_on(level, &mut Scratch::new().0)
+                        Self::with_scratch(|scratch| batch.run_on(level, scratch))
                     }
 
                     fn log_sum_exp(

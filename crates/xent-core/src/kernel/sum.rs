@@ -92,19 +92,6 @@ impl<V: Lanes> StripedSum<V> {
     }
 }
 
-/// The sum of all stripes: always the same tree.
-#[inline(always)]
-fn added_up(mut sums: [f64; STRIPES]) -> f64 {
-    let mut width = STRIPES;
-    while width > 1 {
-        width /= 2;
-        for i in 0..width {
-            sums[i] += sums[i + width];
-        }
-    }
-    sums[0]
-}
-
 /// Losses of rows, summed by stripe: row `i` belongs to stripe `i % 32`.
 #[derive(Clone, Copy)]
 pub(crate) struct LossSum([f64; STRIPES]);
@@ -122,8 +109,16 @@ impl LossSum {
         }
     }
 
-    pub(crate) fn total(self) -> f64 {
-        added_up(self.0)
+    /// The sum of all stripes: always the same tree.
+    pub(crate) fn total(mut self) -> f64 {
+        let mut width = STRIPES;
+        while width > 1 {
+            width /= 2;
+            for i in 0..width {
+                self.0[i] += self.0[i + width];
+            }
+        }
+        self.0[0]
     }
 }
 

@@ -1,6 +1,6 @@
 //! Rows that may have to be converted, tile by tile.
 
-use super::window::{Opened, Scratch, Window};
+use super::window::{Opened, Window};
 use crate::buffers::Buffers;
 use crate::element::Element;
 use crate::hessian::Curvature;
@@ -38,14 +38,16 @@ impl<E: Element> RowSource<E::Float> for Converted<'_, E> {
 
     fn tiles(self, level: Level, to: &mut dyn FnMut(usize, &[E::Float]) -> bool) {
         let mut buffers = Buffers::Loss(self.x);
-        let mut scratch = Scratch::<E::Float>::new();
-        for tile in (0..self.length).step_by(TILE) {
-            let window = classes(TILE.min(self.length - tile), [tile * self.step; 2], self.step);
-            let Opened::Loss(cells) = buffers.open(level, window, &mut scratch.0) else { return };
-            if !to(tile, cells.logits()) {
-                return;
+        E::with_scratch(|scratch| {
+            for tile in (0..self.length).step_by(TILE) {
+                let length = TILE.min(self.length - tile);
+                let window = classes(length, [tile * self.step; 2], self.step);
+                let Opened::Loss(cells) = buffers.open(level, window, scratch) else { return };
+                if !to(tile, cells.logits()) {
+                    return;
+                }
             }
-        }
+        });
     }
 }
 
@@ -78,23 +80,24 @@ pub(super) fn put_classes<E: Element, T: Targets<E::Float>, Z: LogitMap>(
     (at, step): ([usize; 2], usize),
     (hessian, curvature): (&mut [E::Float], Curvature),
 ) {
-    let mut scratch = Scratch::<E::Float>::new();
-    for tile in (0..count).step_by(TILE) {
-        let length = TILE.min(count - tile);
-        let window = classes(length, at.map(|at| at + tile * step), step);
-        let hessian = hessian.get_mut(tile..tile + length).unwrap_or(&mut []);
-        let first = first + tile;
-        match buffers.open(level, window, &mut scratch.0) {
-            Opened::Loss(cells) => {
-                settled.put(level, Place { cells, hessian, curvature }, first, false, false);
+    E::with_scratch(|scratch| {
+        for tile in (0..count).step_by(TILE) {
+            let length = TILE.min(count - tile);
+            let window = classes(length, at.map(|at| at + tile * step), step);
+            let hessian = hessian.get_mut(tile..tile + length).unwrap_or(&mut []);
+            let first = first + tile;
+            match buffers.open(level, window, scratch) {
+                Opened::Loss(cells) => {
+                    settled.put(level, Place { cells, hessian, curvature }, first, false, false);
+                }
+                Opened::Write(cells) => {
+                    settled.put(level, Place { cells, hessian, curvature }, first, false, false);
+                }
+                Opened::Add(cells) => {
+                    settled.put(level, Place { cells, hessian, curvature }, first, false, false);
+                }
             }
-            Opened::Write(cells) => {
-                settled.put(level, Place { cells, hessian, curvature }, first, false, false);
-            }
-            Opened::Add(cells) => {
-                settled.put(level, Place { cells, hessian, curvature }, first, false, false);
-            }
+            buffers.close(level, window, scratch);
         }
-        buffers.close(level, window, &mut scratch.0);
-    }
+    });
 }

@@ -3,6 +3,7 @@
 use crate::buffers::Buffers;
 use crate::element::{Element, Float};
 use crate::kernel::cells::{ADD, Cells, LOSS, WRITE};
+#[cfg(feature = "half")]
 use crate::kernel::sum::TILE;
 use crate::level::Level;
 
@@ -47,12 +48,15 @@ impl Window {
 }
 
 /// Room for a tile. Aligned, so that no register of it is in two lines of the cache.
+#[cfg(feature = "half")]
 #[repr(align(64))]
 pub(crate) struct Scratch<F>(pub(crate) [F; TILE + SLACK]);
 
 /// Cells that there is room for beside those of a tile.
+#[cfg(feature = "half")]
 const SLACK: usize = 16;
 
+#[cfg(feature = "half")]
 impl<F: Float> Scratch<F> {
     pub(crate) fn new() -> Self {
         Self([F::default(); _])
