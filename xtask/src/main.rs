@@ -2,6 +2,7 @@
 
 mod bench;
 mod bounds;
+mod digests;
 mod format;
 mod progress;
 mod rows;
@@ -34,6 +35,13 @@ enum Command {
         #[arg(long)]
         table: bool,
     },
+    /// Compares digests of all results, at every level and in every format, with those on record; and
+    /// that arrangements of slices and numbers of threads make no difference.
+    Digests {
+        /// Record them instead: right only where results were meant to change.
+        #[arg(long)]
+        record: bool,
+    },
     /// Measures the speed of every loss beside a copy of the same memory, in turns.
     Bench(bench::Options),
 }
@@ -50,6 +58,7 @@ fn main() -> ExitCode {
             let text = if table { findings.to_markdown() } else { findings.to_text() };
             (findings, text)
         }
+        Command::Digests { record } => return digests::run(record),
         Command::Bench(options) => return bench::run(&options),
     };
     print!("{text}");
