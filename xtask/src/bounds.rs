@@ -19,6 +19,7 @@
 //! an ULP of its own format and the share of one that the bound is.
 
 use xent_core::Level;
+use xent_reference::exact::Exact;
 use xent_reference::softmax::{cross_entropy, mean_distance_of_others};
 use xent_reference::ulp::Format;
 
@@ -85,6 +86,17 @@ impl Bound {
         }
     }
 
+    /// The error of the sum of a row's gradient, which should be zero, in units of the error that each
+    /// class may have if the largest of them is rounded.
+    pub(crate) fn error_of_sum(self, gradient: &[f64]) -> f64 {
+        // Below the normal numbers roundings are no smaller.
+        let least = 2.0_f64.powi(self.stored.min_exponent);
+        let largest = gradient.iter().fold(least, |max, g| g.abs().max(max));
+        let unit = largest * gradient.len() as f64 / 2.0_f64.powi(self.stored.digits);
+        let sum = gradient.iter().map(|&g| Exact::from(g)).sum::<Exact>().to_f64();
+        sum.abs() / unit
+    }
+
     /// How many ULP the error may be.
     ///
     /// A distance allows a relative error. Subnormal numbers are further apart than that, so for
@@ -135,6 +147,13 @@ pub(crate) const LOG_SOFTMAX: Bound = Bound::new("log_softmax", 4.0);
 pub(crate) const SOFTMAX_INDEX_LOSS: Bound = Bound::new("softmax index, loss", 4.0);
 /// Its gradient by the logit of class c, plus `d_c` and *others*.
 pub(crate) const SOFTMAX_INDEX_GRADIENT: Bound = Bound::new("softmax index, gradient", 4.0);
+/// The sum of a row's gradient, which should be zero, in units of `C 2^-24 max |g|` (or with the digits
+/// of another format; below the normal numbers, of half their distances).
+///
+/// With `e_c` the exponentials as they are stored, `R` the sum of the others' and `k` the factor of all of
+/// them, each class has `e_c k` and the label `-R k`: what they do not sum to zero by is the rounding of
+/// the products, of which each is less than 2^-24 of itself, and that of `R`, unless it is one number.
+pub(crate) const SOFTMAX_INDEX_GRADIENT_SUM: Bound = Bound::new("softmax index, Σ gradient", 1.0);
 /// The softmax cross-entropy with dense targets, plus *others*.
 pub(crate) const SOFTMAX_DENSE_LOSS: Bound = Bound::new("softmax dense, loss", 4.0);
 /// Its gradient by the logit of class c, plus `d_c` and *others*, at the scale of the larger of
@@ -198,10 +217,8 @@ impl Distances {
 
 #[cfg(test)]
 mod tests {
-    use half::{bf16, f16};
-    use xent_reference::exact::Exact;
-
     use super::*;
+    use half::{bf16, f16};
 
     #[test]
     fn what_must_be_zero_may_be_nothing_else() {
@@ -233,6 +250,17 @@ mod tests {
     fn only_a_factor_that_rounds_costs_anything() {
         let at = |factor| Bound::new("f", 4.0).times(factor).at(Level::Portable);
         assert_eq!([1.0, 0.25, 2.0, 3.0, 1.0 / 3.0].map(at), [4.0, 4.0, 4.0, 5.0, 5.0]);
+    }
+
+    #[test]
+    fn a_gradient_must_sum_to_zero() {
+        let bound = Bound::new("f", 1.0);
+        assert_eq!(bound.error_of_sum(&[0.25, -0.5, 0.25]), 0.0);
+        assert_eq!(bound.error_of_sum(&[0.5, -0.5 + 2.0_f64.powi(-24)]), 1.0);
+        assert_eq!(bound.of::<f64>().error_of_sum(&[0.5, -0.5 + 2.0_f64.powi(-53)]), 1.0);
+        assert_eq!(bound.error_of_sum(&[0.0]), 0.0);
+        // Half of the distance between subnormal numbers, for each class.
+        assert_eq!(bound.error_of_sum(&[2.0_f64.powi(-149), 0.0]), 1.0);
     }
 
     #[test]

@@ -25,16 +25,9 @@ enum Command {
         #[arg(long)]
         quick: bool,
     },
-    /// Checks exp, ln, log1p and sigmoid over every float of their domains and many an f64, and the
-    /// conversions of every number.
-    Ulp {
-        /// Every 257th float, and fewer f64: seconds instead of minutes.
-        #[arg(long)]
-        quick: bool,
-        /// Print the table of README.md.
-        #[arg(long)]
-        table: bool,
-    },
+    /// Looks for the worst errors: of exp, ln, log1p and sigmoid over every float of their domains and
+    /// many an f64, of losses and gradients by directed search; and compares them with those on record.
+    Ulp(ulp::Options),
     /// Compares digests of all results, at every level and in every format, with those on record; and
     /// that arrangements of slices and numbers of threads make no difference.
     Digests {
@@ -47,21 +40,13 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let (findings, text) = match Command::parse() {
-        Command::Verify { quick } => {
-            let findings = verify::run(quick);
-            let text = findings.to_text();
-            (findings, text)
-        }
-        Command::Ulp { quick, table } => {
-            let findings = ulp::run(quick);
-            let text = if table { findings.to_markdown() } else { findings.to_text() };
-            (findings, text)
-        }
+    let findings = match Command::parse() {
+        Command::Verify { quick } => verify::run(quick),
+        Command::Ulp(options) => return ulp::run(&options),
         Command::Digests { record } => return digests::run(record),
         Command::Bench(options) => return bench::run(&options),
     };
-    print!("{text}");
+    print!("{}", findings.to_text());
     match findings.failures() {
         0 => ExitCode::SUCCESS,
         failures => {

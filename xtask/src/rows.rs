@@ -68,6 +68,13 @@ pub(crate) fn random<E: Checked>(classes: usize, rng: &mut StdRng) -> Rows<E> {
     rows
 }
 
+/// One row of normal logits.
+pub(crate) fn of_spread<E: Checked>(classes: usize, spread: f64, rng: &mut StdRng) -> Rows<E> {
+    let mut rows = Rows::new(classes);
+    rows.push("searched", |_| spread * normal(rng));
+    rows
+}
+
 /// How far below zero the exponential is the least normal number of a format: 87 for `f32`, 708 for
 /// `f64`.
 fn least_exponent(format: Format) -> f64 {

@@ -1,7 +1,5 @@
 //! What the checks found, and the tables that say so.
 
-use std::fmt::Write as _;
-
 use xent_core::Level;
 
 use crate::bounds::{Answer, Bound};
@@ -10,14 +8,14 @@ use crate::format::{FORMATS, Real};
 /// The worst of all results of one function at one level.
 #[derive(Clone, Debug)]
 pub(crate) struct Finding {
-    name: &'static str,
-    format: &'static str,
-    level: Level,
-    tried: u64,
+    pub(crate) name: &'static str,
+    pub(crate) format: &'static str,
+    pub(crate) level: Level,
+    pub(crate) tried: u64,
     /// The error that comes closest to its bound, or exceeds it most.
-    error: f64,
-    bound: f64,
-    place: String,
+    pub(crate) error: f64,
+    pub(crate) bound: f64,
+    pub(crate) place: String,
 }
 
 impl Finding {
@@ -63,8 +61,12 @@ impl Finding {
 
 /// Whether an error is closer to its bound (or further beyond) than another to its own.
 fn is_worse((error, bound): (f64, f64), (other, other_bound): (f64, f64)) -> bool {
-    let share = |error: f64, bound: f64| if error == 0.0 { 0.0 } else { error / bound };
-    share(error, bound) > share(other, other_bound)
+    share_of(error, bound) > share_of(other, other_bound)
+}
+
+/// How much of its bound an error is.
+pub(crate) fn share_of(error: f64, bound: f64) -> f64 {
+    if error == 0.0 { 0.0 } else { error / bound }
 }
 
 /// One finding for each function, format and level.
@@ -166,38 +168,16 @@ impl Findings {
         text
     }
 
-    /// A Markdown table with a line for each function and format, and the worst error of each level.
-    pub(crate) fn to_markdown(&self) -> String {
-        let mut text = String::from("| function | format | inputs | bound without / with FMA |");
-        for level in Level::available() {
-            let _ = write!(text, " {level} |");
-        }
-        text.push_str("\n|---|---|---:|---:|");
-        text.push_str(&"---:|".repeat(Level::available().count()));
-        text.push('\n');
-        for findings in self.lines() {
-            let Finding { name, format, .. } = findings[0];
-            let tried = findings.iter().map(|finding| finding.tried).max().unwrap_or_default();
-            let _ = write!(text, "| {name} | {format} | {} |", grouped(tried));
-            let mut bounds: Vec<String> = findings.iter().map(|f| f.bound.to_string()).collect();
-            bounds.dedup();
-            let _ = write!(text, " {} |", bounds.join(" / "));
-            for level in Level::available() {
-                match findings.iter().find(|finding| finding.level == level) {
-                    Some(finding) => {
-                        let _ = write!(text, " {:.3} |", finding.error);
-                    }
-                    None => text.push_str(" |"),
-                }
-            }
-            text.push('\n');
-        }
-        text
+    /// All of them, in the order of the table.
+    pub(crate) fn into_all(self) -> Vec<Finding> {
+        let mut all: Vec<Finding> = self.lines().concat().into_iter().cloned().collect();
+        all.retain(|finding| finding.tried > 0);
+        all
     }
 }
 
 /// A number with commas between groups of three digits.
-fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -243,7 +223,6 @@ mod tests {
         let names: Vec<[&str; 3]> = lines.iter().map(|line| [line[0], line[1], line[4]]).collect();
         let want = [["f", "f32", "2.000"], ["f", "f64", "3.000"], ["g", "f64", "1.000"]];
         assert_eq!(names[1..], want);
-        assert!(findings.to_markdown().contains("| f | f64 | 1 | 4 | 3.000 |"));
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub(super) struct Loss<'a, E: Checked> {
     pub(super) gradient_bound: Bound,
     /// The gradient by every logit, times the batch's scale.
     pub(super) gradients: Vec<Answer<E::Real>>,
+    /// The bound on the sum of a row's gradient, if that is zero.
+    pub(super) zero_sum: Option<Bound>,
     /// Names the logit of that index.
     pub(super) place: &'a dyn Fn(usize) -> String,
 }
@@ -87,6 +89,16 @@ impl<E: Checked> Loss<'_, E> {
         findings.judge(loss_bound, level, losses, &got.losses, place);
         let gradient_bound = self.gradient_bound.stored::<E>();
         findings.judge(gradient_bound, level, &self.gradients, &got.gradient, self.place);
+
+        if let Some(bound) = self.zero_sum.map(Bound::stored::<E>) {
+            for (row, gradient) in got.gradient.chunks_exact(per_row).enumerate() {
+                // With infinite logits some of it is settled by cases, all of it exact.
+                if gradient.iter().all(|g| g.is_finite()) {
+                    let error = bound.error_of_sum(gradient);
+                    findings.of(bound, level).record(error, bound.at(level), || place(row));
+                }
+            }
+        }
 
         let total = E::Real::sum(losses.iter().map(|loss| loss.value)).to_f64();
         let allowed = sum(losses.iter().map(|&loss| {
@@ -173,6 +185,7 @@ mod tests {
             losses: answers(|x| x * x / 2.0),
             gradient_bound: Bound::new("gradient", 1.0),
             gradients: answers(|x| x),
+            zero_sum: None,
             place: &|i| i.to_string(),
         }
         .check(&mut findings);

@@ -1,9 +1,9 @@
 //! `cargo xtask verify`: every public function at every level against the reference.
 
 mod loss;
-mod sigmoid;
-mod slices;
-mod softmax;
+pub(crate) mod sigmoid;
+pub(crate) mod slices;
+pub(crate) mod softmax;
 
 use half::{bf16, f16};
 use rand::SeedableRng;
@@ -16,10 +16,10 @@ use crate::format::Checked;
 use crate::progress;
 use crate::rows::{self, Rows};
 use crate::table::Findings;
-use crate::ulp;
+use crate::ulp::sweep;
 
 /// A check of everything that one function, or one loss, does with a batch of rows.
-type Check<E> = fn(&Batch<E>, &mut StdRng, &mut Findings);
+pub(crate) type Check<E> = fn(&Batch<E>, &mut StdRng, &mut Findings);
 
 /// Class counts around the ends of tiles, and those of vocabularies; the slowest first.
 const LARGE: [usize; 9] = [128_256, 32_000, 8193, 8192, 8191, 4097, 4096, 4095, 1000];
@@ -27,7 +27,7 @@ const LARGE: [usize; 9] = [128_256, 32_000, 8193, 8192, 8191, 4097, 4096, 4095, 
 const EVERY_UP_TO: usize = 129;
 
 /// Rows, and what their bounds depend on.
-struct Batch<E> {
+pub(crate) struct Batch<E> {
     rows: Rows<E>,
     wide: Vec<Vec<f64>>,
     distances: Vec<Distances>,
@@ -36,7 +36,7 @@ struct Batch<E> {
 }
 
 impl<E: Checked> Batch<E> {
-    fn new(rows: Rows<E>, scale: f64) -> Self {
+    pub(crate) fn new(rows: Rows<E>, scale: f64) -> Self {
         let wide: Vec<Vec<f64>> =
             rows.iter().map(|x| x.iter().map(|x| x.wide()).collect()).collect();
         let distances = wide.iter().map(|x| Distances::new(x)).collect();
@@ -146,8 +146,12 @@ pub(crate) fn run(quick: bool) -> Findings {
 }
 
 /// exp, ln, log1p and sigmoid of all logits.
-fn elementwise<F: Float + Checked>(batch: &Batch<F>, _: &mut StdRng, findings: &mut Findings) {
-    for function in ulp::functions::<F>() {
+pub(crate) fn elementwise<F: Float + Checked>(
+    batch: &Batch<F>,
+    _: &mut StdRng,
+    findings: &mut Findings,
+) {
+    for function in sweep::functions::<F>() {
         function.check(&batch.rows.logits, findings);
     }
 }

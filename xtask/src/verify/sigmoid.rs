@@ -11,10 +11,10 @@ use crate::bounds::{Answer, SIGMOID_GRADIENT, SIGMOID_LOSS};
 use crate::format::{Checked, Real};
 use crate::table::Findings;
 
-/// With targets of any value in [0, 1], and with those of 0 and 1 alone.
-pub(super) fn check<E: Checked>(batch: &Batch<E>, rng: &mut StdRng, findings: &mut Findings) {
+/// With targets of any value in [0, 1], with small ones, and with those of 0 and 1 alone.
+pub(crate) fn check<E: Checked>(batch: &Batch<E>, rng: &mut StdRng, findings: &mut Findings) {
     let soft: Vec<f64> = batch.rows.logits.iter().map(|_| rng.random()).collect();
-    for of in [|y| y, f64::round] {
+    for of in [|y| y, |y: f64| y.powi(8), f64::round] {
         let targets: Vec<E::Float> = soft.iter().map(|&y| E::float(of(y))).collect();
         check_targets(batch, &targets, findings);
     }
@@ -45,6 +45,7 @@ fn check_targets<E: Checked>(batch: &Batch<E>, targets: &[E::Float], findings: &
         losses,
         gradient_bound: SIGMOID_GRADIENT.times(batch.scale),
         gradients,
+        zero_sum: None,
         place: &|i| format!("logit {:e}, target {:e}", logits[i], targets[i]),
     }
     .check(findings);

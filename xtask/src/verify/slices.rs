@@ -10,7 +10,7 @@ use crate::same::SameLevels;
 use crate::table::Findings;
 
 /// Checks each row of a batch on its own.
-pub(super) fn check<F: Float + Checked>(batch: &Batch<F>, _: &mut StdRng, findings: &mut Findings) {
+pub(crate) fn check<F: Float + Checked>(batch: &Batch<F>, _: &mut StdRng, findings: &mut Findings) {
     for (row, x) in batch.rows.iter().enumerate() {
         check_row(batch, row, x, findings);
     }

@@ -8,31 +8,32 @@ use super::Batch;
 use super::loss::Loss;
 use crate::bounds::{
     Answer, Bound, SOFTMAX_DENSE_GRADIENT, SOFTMAX_DENSE_LOSS, SOFTMAX_INDEX_GRADIENT,
-    SOFTMAX_INDEX_LOSS,
+    SOFTMAX_INDEX_GRADIENT_SUM, SOFTMAX_INDEX_LOSS,
 };
 use crate::format::{Checked, Real};
 use crate::rows;
 use crate::table::Findings;
 
 /// With an index per row.
-pub(super) fn index<E: Checked>(batch: &Batch<E>, rng: &mut StdRng, findings: &mut Findings) {
+pub(crate) fn index<E: Checked>(batch: &Batch<E>, rng: &mut StdRng, findings: &mut Findings) {
     let classes = batch.rows.classes;
     for labels in rows::labels(&batch.rows, rng) {
         let targets = SoftmaxTargets::Index(Labels::from(&labels[..]));
         let weights = |row: usize| one_hot(classes, labels[row] as usize, 1.0);
         let bounds = [SOFTMAX_INDEX_LOSS, SOFTMAX_INDEX_GRADIENT];
-        check(batch, targets, weights, Scale::Own, bounds, findings);
+        let zero_sum = Some(SOFTMAX_INDEX_GRADIENT_SUM);
+        check(batch, targets, weights, Scale::Own, bounds, zero_sum, findings);
     }
 }
 
 /// With a weight per class.
-pub(super) fn dense<E: Checked>(batch: &Batch<E>, rng: &mut StdRng, findings: &mut Findings) {
+pub(crate) fn dense<E: Checked>(batch: &Batch<E>, rng: &mut StdRng, findings: &mut Findings) {
     let classes = batch.rows.classes;
     for q in rows::dense(&batch.rows, rng) {
         let weights =
             |row: usize| q[row * classes..][..classes].iter().map(|&q| q.into()).collect();
         let bounds = [SOFTMAX_DENSE_LOSS, SOFTMAX_DENSE_GRADIENT];
-        check(batch, SoftmaxTargets::Dense(&q), weights, Scale::Terms, bounds, findings);
+        check(batch, SoftmaxTargets::Dense(&q), weights, Scale::Terms, bounds, None, findings);
     }
 }
 
@@ -52,6 +53,7 @@ fn check<E: Checked>(
     weights: impl Fn(usize) -> Vec<f64>,
     scale: Scale,
     [loss_bound, gradient_bound]: [Bound; 2],
+    zero_sum: Option<Bound>,
     findings: &mut Findings,
 ) {
     let Batch { rows, wide, distances, .. } = batch;
@@ -85,6 +87,7 @@ fn check<E: Checked>(
         losses,
         gradient_bound: gradient_bound.times(batch.scale),
         gradients,
+        zero_sum,
         place: &|logit| rows.place(logit / rows.classes, logit % rows.classes),
     }
     .check(findings);

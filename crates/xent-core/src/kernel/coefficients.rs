@@ -225,9 +225,12 @@ pub(crate) fn coefficients<R: Number>(
     let mass = weight * (sums.gradient_weights + sums.gradient_apart_weight) + extra;
     let probability = factors.gradient * mass / sum;
     let weight = factors.gradient * weight;
-    // Of the class treated apart: `P p_k - q_k`, or without cancellation where `p_k` is nearly one.
+    // Of the class treated apart: `P p_k - q_k`, or without cancellation where `p_k` is nearly one. With
+    // a label alone, always: so a row's gradient sums to zero but for the roundings of its products.
     let plain = apart_exp * probability - weight * sums.gradient_apart_weight;
     let kept = weight * sums.gradient_weights + factors.gradient * extra - others * probability;
+    let of_others = if terms.z_loss == 0.0 { sums.gradient_weights } else { one };
+    let apart = R::where_less(apart_exp, others, plain, kept);
     Coefficients {
         loss: weighted(token, factors.loss, loss),
         log_sum_exp,
@@ -235,6 +238,6 @@ pub(crate) fn coefficients<R: Number>(
         probability,
         mass,
         weight,
-        apart: R::where_less(apart_exp, others, plain, kept),
+        apart: R::where_zero(token, of_others, kept, apart),
     }
 }

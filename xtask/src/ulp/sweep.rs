@@ -1,5 +1,5 @@
-//! `cargo xtask ulp`: the elementwise functions over every float of their domain, and over many an
-//! `f64`; the conversions of every number.
+//! The elementwise functions over every float of their domain, and over many an `f64`; the conversions
+//! of every number.
 
 use std::ops::RangeInclusive;
 
@@ -51,6 +51,11 @@ impl Series {
         if is_f64 {
             all.extend(center.iter().map(series));
         }
+        if is_f64 && !quick {
+            // What a quick run tries, too: it may find nothing worse.
+            all.extend(Self::of::<F>(domain, center, true));
+            return all;
+        }
         if is_f64 || quick {
             all.extend(domain.iter().flat_map(Self::edges::<F>));
         }
@@ -92,6 +97,12 @@ impl Series {
 fn named<E: Checked>(x: E) -> String {
     let width = 2 + 2 * size_of::<E>();
     format!("{x:e} ({:#0width$x})", x.bits())
+}
+
+/// The bits of a number that was [`named`].
+pub(super) fn bits_of(name: &str) -> Option<u64> {
+    let (_, digits) = name.split_once("(0x")?;
+    u64::from_str_radix(digits.strip_suffix(')')?, 16).ok()
 }
 
 /// A function of `xent_core` over the elements of a slice.
@@ -273,7 +284,7 @@ fn conversions<E: Checked + Element<Float = f32>>(quick: bool) -> Findings {
 }
 
 /// Sweeps all functions and formats.
-pub(crate) fn run(quick: bool) -> Findings {
+pub(super) fn run(quick: bool) -> Findings {
     fn sweeps<F: Float + Checked>(quick: bool) -> Findings {
         let sweeps = functions::<F>().map(|function| function.sweep(quick));
         sweeps.into_iter().fold(Findings::default(), Findings::merged)

@@ -1,0 +1,62 @@
+//! `cargo xtask ulp`: the accuracy contract. All floats, a search for the worst rows, and a record of
+//! what was found, which is the table of `docs/accuracy.md`.
+
+mod record;
+mod search;
+pub(crate) mod sweep;
+mod worst;
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use record::Record;
+use search::Input;
+use worst::Worst;
+
+/// What of it is run, and what becomes of it.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Every 257th float, fewer f64 and the beginning of the search: seconds instead of minutes.
+    #[arg(long)]
+    quick: bool,
+    /// Record what is found and write the table of docs/accuracy.md, instead of comparing with it.
+    #[arg(long, conflicts_with = "quick")]
+    table: bool,
+}
+
+/// Sweeps and searches; prints the worst, and records it or compares it with the record.
+pub(crate) fn run(options: &Options) -> ExitCode {
+    let findings = sweep::run(options.quick);
+    print!("{}", findings.to_text());
+    let mut failures = findings.failures();
+
+    let mut swept = Worst::default();
+    for finding in findings.into_all() {
+        if let Some(bits) = sweep::bits_of(&finding.place) {
+            swept.add(finding, || Input::of_bits(bits));
+        }
+    }
+    let found = search::run(options.quick);
+    println!();
+    print!("{}", found.to_text());
+    failures += found.0.iter().filter(|case| !case.is_ok()).count();
+
+    let worst = swept.merged(found);
+    let recorded = if options.table {
+        Record::of(worst).write().map(|()| Vec::new())
+    } else {
+        Record::read().map(|record| record.complaints(&worst))
+    };
+    let complaints = recorded.unwrap_or_else(|error| vec![error]);
+    if failures > 0 {
+        eprintln!("{failures} lines are above their bound");
+    }
+    for complaint in &complaints {
+        eprintln!("{complaint}");
+    }
+    if complaints.is_empty() && !options.table {
+        println!("the record is kept: every worst case is as bad as it was, and nothing is worse");
+    }
+    if failures == 0 && complaints.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

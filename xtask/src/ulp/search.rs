@@ -1,0 +1,322 @@
+//! The directed search for rows whose results come closest to their bounds, or exceed them.
+//!
+//! A climb begins at a random row and changes one thing at a time: a logit by some units in its last
+//! place, a logit by much, the targets, the spread of the row. What makes the results no better is kept.
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use xent_core::{Float, Level};
+
+use super::worst::Worst;
+use crate::format::Checked;
+use crate::progress;
+use crate::rows::{self, Rows};
+use crate::table::{Findings, share_of};
+use crate::verify::{self, Batch, Check};
+
+/// Steps of a climb, if the classes are few.
+const STEPS: u64 = 400;
+/// A quick search is the first of so many.
+const QUICK: u64 = 100;
+
+/// A row and its targets, in few words: they are made of seeds, but for logits that are written out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Input {
+    pub(super) classes: usize,
+    /// The logits, of a normal distribution.
+    row: u64,
+    /// Its deviation.
+    spread: f64,
+    /// Labels and weights.
+    targets: u64,
+    /// Logits that are others, by their bits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    logits: Vec<(usize, u64)>,
+}
+
+impl Input {
+    /// A number.
+    pub(super) fn of_bits(bits: u64) -> Self {
+        Self { classes: 1, row: 0, spread: 1.0, targets: 0, logits: vec![(0, bits)] }
+    }
+
+    fn random(classes: usize, rng: &mut StdRng) -> Self {
+        Self {
+            classes,
+            row: rng.random(),
+            spread: 10.0_f64.powf(rng.random_range(-1.5..2.0)),
+            targets: rng.random(),
+            logits: Vec::new(),
+        }
+    }
+
+    fn rows<E: Checked>(&self) -> Rows<E> {
+        let mut rng = StdRng::seed_from_u64(self.row);
+        let mut rows = rows::of_spread(self.classes, self.spread, &mut rng);
+        for &(class, bits) in &self.logits {
+            rows.logits[class] = E::from_bits(bits);
+        }
+        rows
+    }
+
+    fn set<E: Checked>(&mut self, class: usize, x: E) {
+        self.logits.retain(|&(other, _)| other != class);
+        self.logits.push((class, x.bits()));
+    }
+
+    /// Another one, not far away.
+    fn changed<E: Checked>(&self, x: &[E], rng: &mut StdRng) -> Self {
+        let mut input = self.clone();
+        let class = rng.random_range(0..self.classes);
+        match rng.random_range(0..10) {
+            0..4 => {
+                let units = 1_u64 << rng.random_range(0..E::STORED.digits - 2);
+                let bits = x[class].bits();
+                let moved =
+                    if rng.random() { bits.wrapping_add(units) } else { bits.wrapping_sub(units) };
+                input.set(class, E::from_bits(moved));
+            }
+            4 => input.set(class, E::nearest(self.spread * rng.random_range(-3.0..3.0))),
+            // Not far below another one.
+            5 => {
+                let other = x[rng.random_range(0..self.classes)].wide();
+                input.set(class, E::nearest(other - self.spread * rng.random::<f64>().powi(4)));
+            }
+            6 => input.set(class, x[rng.random_range(0..self.classes)]),
+            7 => input.targets = rng.random(),
+            8 => input.spread *= rng.random_range(0.9..1.1),
+            _ => input.set(class, E::nearest(x[class].wide() * rng.random_range(0.5..1.5))),
+        }
+        // What is not finite has its answer by cases.
+        if input.logits.iter().all(|&(_, bits)| E::from_bits(bits).wide().is_finite()) {
+            input
+        } else {
+            self.clone()
+        }
+    }
+}
+
+/// What is searched of one format: a check, and those of its results that climbs are for.
+struct Subject<E> {
+    check: Check<E>,
+    goals: &'static [&'static str],
+    classes: &'static [usize],
+}
+
+const ROWS: [usize; 11] = [2, 3, 5, 10, 32, 33, 100, 1000, 4097, 128_256, 1_000_003];
+
+/// The losses, in every format.
+fn losses<E: Checked>() -> [Subject<E>; 3] {
+    [
+        Subject {
+            check: verify::softmax::index,
+            goals: &["softmax index, loss", "softmax index, gradient", "softmax index, Σ gradient"],
+            classes: &ROWS,
+        },
+        Subject {
+            check: verify::softmax::dense,
+            goals: &["softmax dense, loss", "softmax dense, gradient"],
+            classes: &ROWS[..10],
+        },
+        Subject {
+            check: verify::sigmoid::check,
+            goals: &["sigmoid, loss", "sigmoid, gradient"],
+            classes: &[1, 2, 8],
+        },
+    ]
+}
+
+/// The functions of a row.
+fn slices<F: Float + Checked>() -> Subject<F> {
+    Subject {
+        check: verify::slices::check,
+        goals: &["log_sum_exp", "softmax", "log_softmax"],
+        classes: &ROWS[..9],
+    }
+}
+
+/// The results of one input, judged at every level.
+fn judged<E: Checked>(check: Check<E>, input: &Input) -> Findings {
+    judged_row(check, input, input.rows())
+}
+
+fn judged_row<E: Checked>(check: Check<E>, input: &Input, rows: Rows<E>) -> Findings {
+    let mut findings = Findings::default();
+    let mut rng = StdRng::seed_from_u64(input.targets);
+    check(&Batch::new(rows, 1.0), &mut rng, &mut findings);
+    findings
+}
+
+/// One climb.
+struct Climb<'a, E> {
+    subject: &'a Subject<E>,
+    goal: &'static str,
+    has_fma: bool,
+    classes: usize,
+    steps: u64,
+    seed: u64,
+}
+
+impl<E: Checked> Climb<'_, E> {
+    fn run(&self) -> Worst {
+        let mut rng = StdRng::seed_from_u64(self.seed);
+        let mut worst = Worst::default();
+        let mut at = Input::random(self.classes, &mut rng);
+        let mut rows = at.rows::<E>();
+        let mut height = self.height(&at, rows.clone(), &mut worst);
+        for _ in 1..self.steps {
+            let next = at.changed(&rows.logits, &mut rng);
+            let next_rows = next.rows::<E>();
+            let next_height = self.height(&next, next_rows.clone(), &mut worst);
+            if next_height >= height {
+                (at, rows, height) = (next, next_rows, next_height);
+            }
+        }
+        worst
+    }
+
+    /// How much of its bound the result is that the climb is for.
+    fn height(&self, input: &Input, rows: Rows<E>, worst: &mut Worst) -> f64 {
+        let findings = judged_row(self.subject.check, input, rows).into_all();
+        let of_goal = findings
+            .iter()
+            .filter(|finding| finding.name == self.goal && finding.level.has_fma() == self.has_fma);
+        let height = of_goal.map(|f| share_of(f.error, f.bound)).fold(0.0, f64::max);
+        for finding in findings {
+            worst.add(finding, || input.clone());
+        }
+        height
+    }
+}
+
+/// What a class costs, beside that of `f32`; and the largest number of classes.
+fn search_subjects<E: Checked>(
+    subjects: &[Subject<E>],
+    (cost, largest): (u64, usize),
+    quick: bool,
+) -> Worst {
+    /// Classes of `f32` that a goal's climbs have together.
+    const BUDGET: u64 = 1 << 22;
+    /// What an input costs beside its classes.
+    const OVERHEAD: u64 = 24;
+    let with_fma = Level::available().any(Level::has_fma);
+    let without = Level::available().any(|level| !level.has_fma());
+    let kinds: Vec<bool> = [(true, with_fma), (false, without)]
+        .into_iter()
+        .filter_map(|(kind, is)| is.then_some(kind))
+        .collect();
+    let mut climbs = Vec::new();
+    for (number, subject) in subjects.iter().enumerate() {
+        for &classes in subject.classes.iter().filter(|&&classes| classes <= largest) {
+            let inputs = (BUDGET / cost / (classes as u64 + OVERHEAD)).max(8);
+            let steps = STEPS.min(inputs.div_ceil(4));
+            let all = inputs / steps;
+            let count = if quick { all.div_ceil(QUICK) } else { all };
+            let steps =
+                if quick && all < QUICK { steps.div_ceil(QUICK / all).min(steps) } else { steps };
+            for (index, &goal) in subject.goals.iter().enumerate() {
+                for &has_fma in &kinds {
+                    for restart in 0..count {
+                        // A climb of its own for each place in the list, the same on every machine.
+                        let place = [number as u64, index as u64, u64::from(has_fma), restart];
+                        let seed = place.iter().fold(classes as u64, |seed, n| seed * 10_007 + n);
+                        climbs.push(Climb { subject, goal, has_fma, classes, steps, seed });
+                    }
+                }
+            }
+        }
+    }
+    // The longest first.
+    climbs.sort_by_key(|climb| std::cmp::Reverse(climb.classes as u64 * climb.steps));
+    let bar = progress::bar(E::NAME, climbs.len() as u64);
+    let worst = climbs
+        .par_iter()
+        .with_max_len(1)
+        .map(|climb| {
+            let worst = climb.run();
+            bar.inc(1);
+            worst
+        })
+        .reduce(Worst::default, Worst::merged);
+    bar.finish_and_clear();
+    worst
+}
+
+/// Searches all losses and formats.
+pub(super) fn run(quick: bool) -> Worst {
+    fn of_float<F: Float + Checked>(limits: (u64, usize), quick: bool) -> Worst {
+        search_subjects(&losses::<F>(), limits, quick).merged(search_subjects(
+            &[slices::<F>()],
+            limits,
+            quick,
+        ))
+    }
+    [
+        of_float::<f32>((1, ROWS[10]), quick),
+        of_float::<f64>((40, ROWS[9]), quick),
+        search_subjects(&losses::<half::bf16>(), (8, ROWS[8]), quick),
+        search_subjects(&losses::<half::f16>(), (8, ROWS[8]), quick),
+    ]
+    .into_iter()
+    .fold(Worst::default(), Worst::merged)
+}
+
+/// The results of an input that are of that name, judged again: at every level.
+pub(super) fn judged_again(name: &str, format: &str, input: &Input) -> Findings {
+    fn of_losses<E: Checked>(name: &str, input: &Input) -> Option<Findings> {
+        let subjects = losses::<E>();
+        let subject = subjects.iter().find(|subject| subject.goals.contains(&name))?;
+        Some(judged(subject.check, input))
+    }
+    fn of_float<F: Float + Checked>(name: &str, input: &Input) -> Findings {
+        of_losses::<F>(name, input).unwrap_or_else(|| {
+            let slices = slices::<F>();
+            let is_slice = slices.goals.contains(&name);
+            judged(if is_slice { slices.check } else { verify::elementwise }, input)
+        })
+    }
+    let findings = match format {
+        "f32" => Some(of_float::<f32>(name, input)),
+        "f64" => Some(of_float::<f64>(name, input)),
+        "bf16" => of_losses::<half::bf16>(name, input),
+        "f16" => of_losses::<half::f16>(name, input),
+        _ => None,
+    };
+    findings.unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_input_is_the_same_whenever_it_is_made() {
+        let mut rng = StdRng::seed_from_u64(1);
+        let mut input = Input::random(7, &mut rng);
+        for _ in 0..100 {
+            input = input.changed(&input.rows::<f32>().logits, &mut rng);
+        }
+        let text = serde_json::to_string(&input).expect("JSON");
+        let read: Input = serde_json::from_str(&text).expect("an input");
+        assert_eq!(read, input);
+        assert_eq!(read.rows::<f32>().logits, input.rows::<f32>().logits);
+        assert!(input.rows::<f32>().logits.iter().all(|x| x.is_finite()));
+        assert!(input.logits.len() <= 7);
+    }
+
+    #[test]
+    fn a_climb_finds_worse_than_its_start() {
+        let [subject, ..] = losses::<f32>();
+        let climb = |steps| {
+            let goal = subject.goals[0];
+            let climb =
+                Climb { subject: &subject, goal, has_fma: false, classes: 5, steps, seed: 3 };
+            climb.run()
+        };
+        let share = |worst: &Worst| worst.share("softmax index, loss", "f32", false);
+        assert!(share(&climb(300)) > share(&climb(1)));
+        assert!(share(&climb(300)) <= 1.0);
+    }
+}

@@ -1,0 +1,116 @@
+//! The worst results, with the inputs that they are of.
+
+use serde::{Deserialize, Serialize};
+use xent_core::Level;
+
+use super::search::Input;
+use crate::table::{Finding, share_of};
+
+/// What came closest to the bound of one function in one format, at the levels with fused multiply-add
+/// or at those without.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Case {
+    pub(super) function: String,
+    pub(super) format: String,
+    pub(super) fma: bool,
+    /// How many results were judged.
+    pub(super) tried: u64,
+    pub(super) error: f64,
+    /// What the error may be there.
+    pub(super) bound: f64,
+    pub(super) input: Input,
+}
+
+impl Case {
+    pub(super) fn is_of(&self, other: &Self) -> bool {
+        (&self.function, &self.format, self.fma) == (&other.function, &other.format, other.fma)
+    }
+
+    pub(super) fn share(&self) -> f64 {
+        share_of(self.error, self.bound)
+    }
+
+    pub(super) fn is_ok(&self) -> bool {
+        self.error <= self.bound
+    }
+
+    pub(super) fn name(&self) -> String {
+        let levels = if self.fma { "with" } else { "without" };
+        format!("{} {} {levels} FMA", self.function, self.format)
+    }
+}
+
+/// The cases of all functions, in the order in which they were tried.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Worst(pub(super) Vec<Case>);
+
+impl Worst {
+    /// Adds the worst result of an input, or of many of which this is the worst. What must be exact is
+    /// no matter of degree, and not kept.
+    pub(super) fn add(&mut self, finding: Finding, input: impl FnOnce() -> Input) {
+        let of = |case: &Case| {
+            (&*case.function, &*case.format, case.fma)
+                == (finding.name, finding.format, finding.level.has_fma())
+        };
+        let share = share_of(finding.error, finding.bound);
+        // Levels with the same bits count as one.
+        let first = Level::available().find(|level| level.has_fma() == finding.level.has_fma());
+        let tried = if first == Some(finding.level) { finding.tried } else { 0 };
+        match self.0.iter_mut().find(|case| of(case)) {
+            Some(case) if share > case.share() => {
+                (case.error, case.bound) = (finding.error, finding.bound);
+                case.input = input();
+                case.tried += tried;
+            }
+            Some(case) => case.tried += tried,
+            None if finding.bound == 0.0 || finding.name == "sum of losses" => {}
+            None => self.0.push(Case {
+                function: finding.name.to_owned(),
+                format: finding.format.to_owned(),
+                fma: finding.level.has_fma(),
+                tried,
+                error: finding.error,
+                bound: finding.bound,
+                input: input(),
+            }),
+        }
+    }
+
+    /// Both.
+    pub(super) fn merged(mut self, other: Self) -> Self {
+        for case in other.0 {
+            match self.0.iter_mut().find(|known| known.is_of(&case)) {
+                Some(known) => {
+                    let tried = known.tried + case.tried;
+                    if case.share() > known.share() {
+                        *known = case;
+                    }
+                    known.tried = tried;
+                }
+                None => self.0.push(case),
+            }
+        }
+        self
+    }
+
+    /// A line for each, in columns.
+    pub(super) fn to_text(&self) -> String {
+        let lines = self.0.iter().map(|case| {
+            let ok = if case.is_ok() { "ok" } else { "NO" };
+            let (name, classes) = (case.name(), case.input.classes);
+            format!(
+                "{name:40} {:>12} judged, worst {:>8.3} of {:>8.3} {ok} ({classes} classes)\n",
+                case.tried, case.error, case.bound
+            )
+        });
+        lines.collect()
+    }
+
+    #[cfg(test)]
+    pub(super) fn share(&self, function: &str, format: &str, fma: bool) -> f64 {
+        let of =
+            |case: &&Case| (&*case.function, &*case.format, case.fma) == (function, format, fma);
+        self.0.iter().find(of).map_or(0.0, Case::share)
+    }
+}
