@@ -6,6 +6,7 @@ mod format;
 mod progress;
 mod rows;
 mod same;
+mod supply_chain;
 mod table;
 mod ulp;
 mod verify;
@@ -36,6 +37,9 @@ enum Command {
     },
     /// Measures the speed of every loss beside a copy of the same memory, in turns.
     Bench(bench::Options),
+    /// Checks what the workspace depends on: licences, duplicates, sources and advisories by deny.toml,
+    /// and that of xent-core by name.
+    SupplyChain,
 }
 
 fn main() -> ExitCode {
@@ -51,6 +55,7 @@ fn main() -> ExitCode {
             (findings, text)
         }
         Command::Bench(options) => return bench::run(&options),
+        Command::SupplyChain => return supply_chain::run(),
     };
     print!("{text}");
     match findings.failures() {

@@ -19,8 +19,8 @@ Files:
   name where there is only one. Numbers are f64, f32, f16, bf16, integers or bool. A loss is
   computed in f64 if its input is f64, otherwise in f32; its targets (but for labels) and weights
   become that. NumPy has no bf16: elements of two bytes without a type (V2), as which ml_dtypes
-  saves it, are taken for that. Files that are written are .npy files; they get
-  their names when all of them are whole, and replace what was there.
+  saves it, are taken for that. Files that are written are .npy files; they get their names when all
+  of them are whole, and replace what was there.
 
 Exit status:
   0    done; of compare: within the tolerance
