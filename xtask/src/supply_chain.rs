@@ -74,10 +74,10 @@ fn deny(checks: &[&str]) -> io::Result<Outcome> {
 fn of_core() -> io::Result<Outcome> {
     for target in TARGETS {
         println!("xent-core with all features for {target}:");
-        let tree = "tree --locked --package xent-core --all-features --edges normal --prefix depth";
+        let tree = "tree --locked --package xent-core --all-features --edges normal";
         let output = cargo()
             .args(tree.split(' '))
-            .args(["--format", " {p}, {l}", "--target", target])
+            .args(["--format", "{p}, {l}", "--target", target])
             .output()?;
         print(&output);
         if !output.status.success() {

@@ -135,7 +135,7 @@ struct Evaluation<'a, N: Input> {
 }
 
 /// Computes the loss and writes what was asked for.
-fn evaluate(args: &EvalArgs) -> Result<Summary, Failure> {
+pub(crate) fn evaluate(args: &EvalArgs) -> Result<Summary, Failure> {
     check_options(args)?;
     check_paths(args)?;
     evaluate_array(args, Array::open(&args.input)?)

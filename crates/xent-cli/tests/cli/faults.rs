@@ -226,7 +226,7 @@ fn what_cannot_be_read_is_refused() {
 /// Runs it as somebody who may read the folder only, if that can be done here.
 fn as_nobody(folder: &Folder, arguments: &str) -> Option<Outcome> {
     fs::write(folder.path("mine"), "").expect("a file");
-    fs::set_permissions(folder.path("mine"), fs::Permissions::from_mode(0)).expect("a mode");
+    fs::set_permissions(folder.path("mine"), fs::Permissions::from_mode(0o000)).expect("a mode");
     if File::open(folder.path("mine")).is_err() {
         return Some(folder.run(arguments));
     }
@@ -249,7 +249,8 @@ fn as_nobody(folder: &Folder, arguments: &str) -> Option<Outcome> {
 fn what_may_not_be_read_or_written_is_refused() {
     let folder = small();
     fs::copy(folder.path("x.npy"), folder.path("secret.npy")).expect("a file");
-    fs::set_permissions(folder.path("secret.npy"), fs::Permissions::from_mode(0)).expect("a mode");
+    fs::set_permissions(folder.path("secret.npy"), fs::Permissions::from_mode(0o000))
+        .expect("a mode");
     fs::create_dir(folder.path("out")).expect("a folder");
     fs::set_permissions(folder.path("out"), fs::Permissions::from_mode(0o555)).expect("a mode");
     let eval = "eval --loss softmax --targets y.npy";
