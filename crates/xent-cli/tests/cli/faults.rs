@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::folder::{Folder, Outcome};
 
@@ -148,7 +148,11 @@ fn a_second_signal_ends_it_at_once() {
         while !folder.path("g.npy").exists() {
             thread::sleep(Duration::from_millis(1));
         }
+        let begin = Instant::now();
         while child.try_wait().expect("its status").is_none() {
+            if begin.elapsed() > Duration::from_secs(60) {
+                child.kill().expect("an end");
+            }
             send("INT", &child);
             thread::sleep(Duration::from_millis(10));
         }
