@@ -65,7 +65,7 @@ fn in_the_middle(
     options: &str,
     meddle: impl Fn(&Folder, &Child),
 ) -> (Folder, Outcome) {
-    for doubled in 0..10 {
+    for doubled in 0..6 {
         let folder = input(8000 << doubled);
         let mut program = folder.program(&format!("{SLOWLY} {options}"));
         let program = program.stdout(Stdio::piped()).stderr(Stdio::piped());
