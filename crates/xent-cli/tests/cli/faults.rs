@@ -227,11 +227,9 @@ fn what_cannot_be_read_is_refused() {
     }
 }
 
-/// Runs it as somebody who may read the folder only, if that can be done here.
-fn as_nobody(folder: &Folder, arguments: &str) -> Option<Outcome> {
-    fs::write(folder.path("mine"), "").expect("a file");
-    fs::set_permissions(folder.path("mine"), fs::Permissions::from_mode(0o000)).expect("a mode");
-    if File::open(folder.path("mine")).is_err() {
+/// Runs it as somebody whom modes forbid to read that file, if that can be done here.
+fn as_nobody(folder: &Folder, secret: &str, arguments: &str) -> Option<Outcome> {
+    if File::open(folder.path(secret)).is_err() {
         return Some(folder.run(arguments));
     }
     // Nothing is forbidden to root.
@@ -251,16 +249,17 @@ fn as_nobody(folder: &Folder, arguments: &str) -> Option<Outcome> {
 
 #[test]
 fn what_may_not_be_read_or_written_is_refused() {
+    const SECRET: &str = "secret.npy";
     let folder = small();
-    fs::copy(folder.path("x.npy"), folder.path("secret.npy")).expect("a file");
-    fs::set_permissions(folder.path("secret.npy"), fs::Permissions::from_mode(0o000))
-        .expect("a mode");
+    fs::copy(folder.path("x.npy"), folder.path(SECRET)).expect("a file");
+    fs::set_permissions(folder.path(SECRET), fs::Permissions::from_mode(0o000)).expect("a mode");
     fs::create_dir(folder.path("out")).expect("a folder");
     fs::set_permissions(folder.path("out"), fs::Permissions::from_mode(0o555)).expect("a mode");
     let eval = "eval --loss softmax --targets y.npy";
-    let secret = as_nobody(&folder, &format!("{eval} --input secret.npy"));
-    let unwritable = as_nobody(&folder, &format!("{eval} --input x.npy --grad-out out/g.npy"));
-    for (outcome, name) in [(secret, "secret.npy"), (unwritable, "out/g.npy")] {
+    let secret = as_nobody(&folder, SECRET, &format!("{eval} --input {SECRET}"));
+    let unwritable =
+        as_nobody(&folder, SECRET, &format!("{eval} --input x.npy --grad-out out/g.npy"));
+    for (outcome, name) in [(secret, SECRET), (unwritable, "out/g.npy")] {
         if let Some(outcome) = outcome {
             outcome.is_refused(&[name, "Permission denied"]);
         }
