@@ -7,6 +7,7 @@ mod format;
 mod progress;
 mod rows;
 mod same;
+mod supply_chain;
 mod table;
 mod ulp;
 mod verify;
@@ -37,6 +38,9 @@ enum Command {
     },
     /// Measures the speed of every loss beside a copy of the same memory, in turns.
     Bench(bench::Options),
+    /// Checks what the workspace depends on: licences, duplicates, sources and advisories by deny.toml,
+    /// and that of xent-core by name.
+    SupplyChain,
 }
 
 fn main() -> ExitCode {
@@ -45,6 +49,7 @@ fn main() -> ExitCode {
         Command::Ulp(options) => return ulp::run(&options),
         Command::Digests { record } => return digests::run(record),
         Command::Bench(options) => return bench::run(&options),
+        Command::SupplyChain => return supply_chain::run(),
     };
     print!("{}", findings.to_text());
     match findings.failures() {

@@ -12,22 +12,30 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-/// What the files of arrays may be.
-const FILES: &str = "\
+/// What the files of arrays may be, and what a shell is told.
+const FILES_AND_STATUS: &str = "\
 Files:
   Arrays are .npy files, or tensors of .safetensors files: file.safetensors:name, or without the
   name where there is only one. Numbers are f64, f32, f16, bf16, integers or bool. A loss is
   computed in f64 if its input is f64, otherwise in f32; its targets (but for labels) and weights
   become that. NumPy has no bf16: elements of two bytes without a type (V2), as which ml_dtypes
-  saves it, are taken for that. Files that are written are .npy files.";
+  saves it, are taken for that. Files that are written are .npy files; they get their names when all
+  of them are whole, and replace what was there.
+
+Exit status:
+  0    done; of compare: within the tolerance
+  1    compare: outside of the tolerance
+  2    an argument or a file is wrong, a disk is full, or a file changed while it was read
+  130  interrupted by SIGINT (Ctrl-C), 143 by SIGTERM: nothing was written. A second one ends the
+       program at once; a part of an output may then be left behind, named .xent-*";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Computes a loss of saved logits, and if asked its gradient.
-    #[command(after_help = FILES)]
+    #[command(after_help = FILES_AND_STATUS)]
     Eval(Box<EvalArgs>),
     /// Holds a model's outputs against another's; exits with 1 where they differ too much.
-    #[command(after_help = FILES)]
+    #[command(after_help = FILES_AND_STATUS)]
     Compare(CompareArgs),
 }
 

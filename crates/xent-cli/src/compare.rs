@@ -1,13 +1,16 @@
 //! `xent compare`: one model's outputs against another's.
 
+use std::fmt;
+
 use half::{bf16, f16};
 use serde::Serialize;
 
 use crate::args::CompareArgs;
 use crate::array::Array;
-use crate::eval::{Layout, evaluate, level, plain_args, threads};
+use crate::eval::{Layout, evaluate_array, level, plain_args, threads};
 use crate::failure::Failure;
 use crate::number::Format;
+use crate::printed::print;
 
 /// Elements that are in memory at a time, if a row is not longer.
 const PART: usize = 1 << 20;
@@ -71,11 +74,6 @@ pub(crate) fn run(args: &CompareArgs) -> Result<bool, Failure> {
         return Err(Failure::file(candidate.path(), reason));
     }
     let layout = Layout::of(&reference, args.class_axis, args.loss)?;
-    let loss = |path| -> Result<Option<f64>, Failure> {
-        let Some(targets) = &args.targets else { return Ok(None) };
-        let args = plain_args(args.loss, path, targets, args.class_axis, &args.machine);
-        Ok(evaluate(&args)?.loss)
-    };
     let mut found = Comparison {
         elements: 0,
         rows: layout.rows(),
@@ -84,8 +82,8 @@ pub(crate) fn run(args: &CompareArgs) -> Result<bool, Failure> {
         same_bits: true,
         worst_ulp: None,
         worst_abs: None,
-        reference_loss: loss(&args.reference)?,
-        candidate_loss: loss(&args.candidate)?,
+        reference_loss: None,
+        candidate_loss: None,
         predicted_differently: 0,
         first_rows_predicted_differently: Vec::new(),
         within: true,
@@ -106,7 +104,16 @@ pub(crate) fn run(args: &CompareArgs) -> Result<bool, Failure> {
     };
     found.within = at_most(found.worst_ulp, args.max_ulp.map(|most| most as f64))
         && at_most(found.worst_abs, args.max_abs);
-    found.print(args);
+    if let Some(targets) = &args.targets {
+        let loss = |mut array: Array, path| -> Result<Option<f64>, Failure> {
+            array.rewind()?;
+            let args = plain_args(args.loss, path, targets, args.class_axis, &args.machine);
+            Ok(evaluate_array(&args, array)?.loss)
+        };
+        found.reference_loss = loss(reference, &args.reference)?;
+        found.candidate_loss = loss(candidate, &args.candidate)?;
+    }
+    found.print(args.machine.json)?;
     Ok(found.within)
 }
 
@@ -201,37 +208,49 @@ impl Comparison {
         }
     }
 
-    fn print(&self, args: &CompareArgs) {
-        if args.machine.json {
-            println!("{}", serde_json::to_string(self).unwrap_or_default());
-            return;
+    fn print(&self, json: bool) -> Result<(), Failure> {
+        if json {
+            return print(&format!("{}\n", serde_json::to_string(self).unwrap_or_default()));
         }
-        println!("elements    {} ({} rows of {} classes)", self.elements, self.rows, self.classes);
+        print(&self.to_string())
+    }
+}
+
+impl fmt::Display for Comparison {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { elements, rows, classes, .. } = self;
+        writeln!(f, "elements    {elements} ({rows} rows of {classes} classes)")?;
         let Formats { reference, candidate, ulp } = self.formats;
         if reference == candidate {
-            println!("format      {ulp}");
+            writeln!(f, "format      {ulp}")?;
         } else {
-            println!("format      {candidate} instead of {reference}, ULP of {ulp}");
+            writeln!(f, "format      {candidate} instead of {reference}, ULP of {ulp}")?;
         }
         for (name, worst) in [("worst, ULP", self.worst_ulp), ("worst, abs", self.worst_abs)] {
             if let Some(Worst { element, reference, candidate, distance }) = worst {
                 let [candidate, reference] =
                     [candidate, reference].map(|number| self.formats.show(number));
-                println!(
+                writeln!(
+                    f,
                     "{name}  {distance} (element {element}: {candidate} instead of {reference})"
-                );
+                )?;
             }
         }
         if self.same_bits {
-            println!("bits        all the same");
+            writeln!(f, "bits        all the same")?;
         }
         if let (Some(reference), Some(candidate)) = (self.reference_loss, self.candidate_loss) {
-            println!("loss        {candidate} instead of {reference}");
+            writeln!(f, "loss        {candidate} instead of {reference}")?;
         }
-        println!(
+        writeln!(
+            f,
             "predicted   {} rows differently {:?}",
             self.predicted_differently, self.first_rows_predicted_differently
-        );
-        println!("{}", if self.within { "within the tolerance" } else { "OUTSIDE the tolerance" });
+        )?;
+        writeln!(
+            f,
+            "{}",
+            if self.within { "within the tolerance" } else { "OUTSIDE the tolerance" }
+        )
     }
 }

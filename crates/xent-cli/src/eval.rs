@@ -14,7 +14,7 @@ use crate::array::{Array, file_of, is_of_tensors, read_all};
 use crate::chosen::{Chosen, ClassWeights, check_options, choose};
 use crate::failure::Failure;
 use crate::number::{Format, Input, Number};
-use crate::output::Output;
+use crate::output::{Finished, Output, check_place, folder_of, name_all};
 use crate::progress;
 use crate::summary::Summary;
 use crate::targets::{TargetFile, TargetKind};
@@ -120,8 +120,7 @@ pub(crate) fn threads(machine: &MachineArgs) -> Result<usize, Failure> {
 }
 
 pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
-    evaluate(args)?.print(args.machine.json);
-    Ok(())
+    evaluate(args)?.print(args.machine.json)
 }
 
 /// Everything of one evaluation that stays the same from part to part.
@@ -139,7 +138,11 @@ struct Evaluation<'a, N: Input> {
 pub(crate) fn evaluate(args: &EvalArgs) -> Result<Summary, Failure> {
     check_options(args)?;
     check_paths(args)?;
-    let input = Array::open(&args.input)?;
+    evaluate_array(args, Array::open(&args.input)?)
+}
+
+/// [`evaluate`] of an input that is open.
+pub(crate) fn evaluate_array(args: &EvalArgs, input: Array) -> Result<Summary, Failure> {
     match input.format() {
         Format::F16 => evaluate_in::<f16>(args, input),
         Format::Bf16 => evaluate_in::<bf16>(args, input),
@@ -153,7 +156,7 @@ pub(crate) fn evaluate(args: &EvalArgs) -> Result<Summary, Failure> {
     }
 }
 
-/// [`evaluate`] of inputs of one format.
+/// [`evaluate_array`] of inputs of one format.
 fn evaluate_in<N: Input>(args: &EvalArgs, input: Array) -> Result<Summary, Failure> {
     let level = level(&args.machine.level)?;
     let threads = threads(&args.machine)?;
@@ -174,15 +177,18 @@ fn evaluate_in<N: Input>(args: &EvalArgs, input: Array) -> Result<Summary, Failu
         ReductionName::Mean | ReductionName::Sum => Reduction::Sum,
     };
     let loss = choose::<N>(args, &weights, reduction, level)?;
-    let targets = TargetFile::open(&args.targets, &layout, args.loss)?;
+    let mut targets = TargetFile::open(&args.targets, &layout, args.loss)?;
     let kind = targets.kind();
     let mut evaluation = Evaluation { args, layout, loss, sample_weights, scale: 1.0 };
 
-    let denominator = evaluation.denominator(targets)?;
+    let denominator = evaluation.denominator(&mut targets)?;
+    targets.rewind()?;
     if args.reduction == ReductionName::Mean && denominator != 0.0 {
         evaluation.scale = 1.0 / denominator;
     }
-    let total = evaluation.pass(input)?;
+    let reduced = args.reduction != ReductionName::None;
+    let loss_out = output::<f64>(&args.loss_out, reduced, &[])?;
+    let (total, mut finished) = evaluation.pass(input, targets)?;
     let loss = match args.reduction {
         ReductionName::None => None,
         ReductionName::Sum => Some(total.loss),
@@ -190,12 +196,12 @@ fn evaluate_in<N: Input>(args: &EvalArgs, input: Array) -> Result<Summary, Failu
         ReductionName::Mean if denominator == 0.0 => Some(0.0),
         ReductionName::Mean => Some(total.loss / denominator),
     };
-    if let (Some(path), Some(loss)) = (&args.loss_out, loss) {
-        let mut output = Output::<f64>::create(path, &[])?;
+    if let (Some(mut output), Some(loss)) = (loss_out, loss) {
         output.part(1).fill(loss);
         output.write()?;
-        output.finish()?;
+        finished.push(output.finish()?);
     }
+    name_all(finished)?;
     let valid = total.valid_rows as f64;
     let plain = args.label_smoothing.is_none()
         && args.class_weights.is_none()
@@ -227,13 +233,18 @@ fn check_paths(args: &EvalArgs) -> Result<(), Failure> {
         args.sample_weights.as_ref(),
         args.pos_weight.as_ref(),
     ];
-    let whole = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    // What is not there yet is in its folder.
+    let whole = |path: &Path| {
+        let folder = || Some(folder_of(path).canonicalize().ok()?.join(path.file_name()?));
+        path.canonicalize().ok().or_else(folder).unwrap_or_else(|| path.to_owned())
+    };
     let mut seen: Vec<PathBuf> =
         inputs.into_iter().flatten().map(|path| whole(file_of(path))).collect();
     for output in [&args.loss_out, &args.grad_out, &args.hessian_out].into_iter().flatten() {
         if is_of_tensors(output) {
             return Err(Failure::file(output, "what is written is a .npy file"));
         }
+        check_place(output)?;
         let path = whole(output);
         if seen.contains(&path) {
             return Err(Failure::file(output, "the output is an input, or another output"));
@@ -276,7 +287,7 @@ impl<N: Input> Evaluation<'_, N> {
 
     /// What a mean divides by: a pass over the targets alone, which also finds bad labels before
     /// anything is written.
-    fn denominator(&self, mut targets: TargetFile<N::Float>) -> Result<f64, Failure> {
+    fn denominator(&self, targets: &mut TargetFile<N::Float>) -> Result<f64, Failure> {
         let Layout { classes, inner, .. } = self.layout;
         let counted = matches!(self.args.mean_over, MeanOverName::Pytorch | MeanOverName::AllRows);
         let integers = matches!(targets.kind(), TargetKind::Index | TargetKind::MultiHot);
@@ -311,11 +322,14 @@ impl<N: Input> Evaluation<'_, N> {
         Ok(sum)
     }
 
-    /// The pass over everything.
-    fn pass(&self, mut input: Array) -> Result<Total, Failure> {
+    /// The pass over everything; its outputs do not have their names yet.
+    fn pass(
+        &self,
+        mut input: Array,
+        mut targets: TargetFile<N::Float>,
+    ) -> Result<(Total, Vec<Finished>), Failure> {
         let Self { args, layout, .. } = self;
         let Layout { classes, inner, ref shape, .. } = *layout;
-        let mut targets = TargetFile::<N::Float>::open(&args.targets, layout, args.loss)?;
         let of_elements = args.loss.has_losses_of_elements();
         let unreduced = args.reduction == ReductionName::None;
         let losses_shape = if of_elements { shape.clone() } else { layout.rows_shape() };
@@ -372,11 +386,12 @@ impl<N: Input> Evaluation<'_, N> {
             bar.inc(rows as u64);
         }
         bar.finish_and_clear();
-        grad_out.map_or(Ok(()), Output::finish)?;
+        let mut finished = Vec::new();
+        finished.extend(grad_out.map(Output::finish).transpose()?);
         for output in [loss_out, wide_grad_out, hessian_out] {
-            output.map_or(Ok(()), Output::finish)?;
+            finished.extend(output.map(Output::finish).transpose()?);
         }
-        Ok(total)
+        Ok((total, finished))
     }
 }
 

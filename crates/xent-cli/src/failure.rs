@@ -1,9 +1,15 @@
-//! Why the program stops: one line that names the file, if it is one's fault.
+//! Why the program stops: one line that names the file, if it is one's fault, and an exit status.
 
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use thiserror::Error;
+
+use crate::interrupt::Interrupted;
+
+/// What a shell is told where something was wrong with the arguments or the files.
+const REFUSED: u8 = 2;
 
 #[derive(Debug, Error)]
 pub(crate) enum Failure {
@@ -13,6 +19,10 @@ pub(crate) enum Failure {
     Argument(String),
     #[error("{0}")]
     Loss(#[from] xent::Error),
+    #[error("standard output: {0}")]
+    Print(io::Error),
+    #[error("{0}")]
+    Interrupted(#[from] Interrupted),
 }
 
 impl Failure {
@@ -28,5 +38,15 @@ impl Failure {
 
     pub(crate) fn argument(reason: impl Into<String>) -> Self {
         Self::Argument(reason.into())
+    }
+
+    /// Says it on stderr, and gives the status to exit with.
+    pub(crate) fn report(&self) -> ExitCode {
+        // Where stderr is closed, too, the status is all that can be said.
+        let _ = writeln!(io::stderr(), "xent: {self}");
+        ExitCode::from(match self {
+            Self::Interrupted(interrupted) => interrupted.status(),
+            _ => REFUSED,
+        })
     }
 }

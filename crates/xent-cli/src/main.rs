@@ -11,8 +11,10 @@ mod chosen;
 mod compare;
 mod eval;
 mod failure;
+mod interrupt;
 mod number;
 mod output;
+mod printed;
 mod progress;
 mod summary;
 mod targets;
@@ -23,10 +25,8 @@ use clap::Parser;
 
 use args::{Cli, Command};
 
-/// What a shell is told where something was wrong with the arguments or the files.
-const REFUSED: u8 = 2;
-
 fn main() -> ExitCode {
+    interrupt::install();
     let done = match Cli::parse().command {
         Command::Eval(args) => eval::run(&args).map(|()| true),
         Command::Compare(args) => compare::run(&args),
@@ -34,9 +34,6 @@ fn main() -> ExitCode {
     match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
-        Err(failure) => {
-            eprintln!("xent: {failure}");
-            ExitCode::from(REFUSED)
-        }
+        Err(failure) => failure.report(),
     }
 }

@@ -1,4 +1,4 @@
-//! Arrays that are written part by part, and are there only when they are whole.
+//! Arrays that are written part by part, and are there only when all of them are whole.
 
 use std::fs::File;
 use std::io::BufWriter;
@@ -8,6 +8,7 @@ use npyz::{DType, NpyWriter, TypeStr, WriterBuilder};
 use tempfile::TempPath;
 
 use crate::failure::Failure;
+use crate::interrupt;
 use crate::number::Number;
 
 /// A `.npy` file that does not have its name yet; dropped before it is finished, it is gone.
@@ -16,26 +17,32 @@ pub(crate) struct Output<T: Number> {
     /// Numbers that are computed here before they are written.
     part: Vec<T>,
     writer: NpyWriter<T::Stored, BufWriter<File>>,
+    /// That of the writer.
+    file: File,
+    temporary: TempPath,
+}
+
+/// A whole file that does not have its name yet; dropped, it is gone.
+pub(crate) struct Finished {
+    path: PathBuf,
     temporary: TempPath,
 }
 
 impl<T: Number> Output<T> {
     /// Begins a file of that shape beside where it will be.
     pub(crate) fn create(path: &Path, shape: &[usize]) -> Result<Self, Failure> {
-        let folder = match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
+        let folder = folder_of(path);
         let (file, temporary) = temporary_file(folder).map_err(Failure::io(path))?.into_parts();
+        let behind = file.try_clone().map_err(Failure::io(path))?;
         let shape: Vec<u64> = shape.iter().map(|&length| length as u64).collect();
         let descr: TypeStr = T::DESCR.parse().map_err(|error| Failure::file(path, error))?;
         let writer = npyz::WriteOptions::new()
             .dtype(DType::Plain(descr))
             .shape(&shape)
-            .writer(BufWriter::with_capacity(1 << 20, file))
+            .writer(BufWriter::with_capacity(1 << 20, behind))
             .begin_nd()
             .map_err(Failure::io(path))?;
-        Ok(Self { path: path.to_owned(), part: Vec::new(), writer, temporary })
+        Ok(Self { path: path.to_owned(), part: Vec::new(), writer, file, temporary })
     }
 
     /// The place of the next numbers, to be filled and then [written](Self::write).
@@ -51,10 +58,52 @@ impl<T: Number> Output<T> {
             .map_err(Failure::io(&self.path))
     }
 
-    /// Gives the file its name.
-    pub(crate) fn finish(self) -> Result<(), Failure> {
+    /// Brings all of it to the disk: a full one may not be known before.
+    pub(crate) fn finish(self) -> Result<Finished, Failure> {
         self.writer.finish().map_err(Failure::io(&self.path))?;
-        self.temporary.persist(&self.path).map_err(|error| Failure::io(&self.path)(error.error))
+        self.file.sync_all().map_err(Failure::io(&self.path))?;
+        Ok(Finished { path: self.path, temporary: self.temporary })
+    }
+}
+
+/// Gives all files their names, or none of them as far as that can be known before.
+pub(crate) fn name_all(finished: Vec<Finished>) -> Result<(), Failure> {
+    for output in &finished {
+        check_place(&output.path)?;
+    }
+    interrupt::check()?;
+    let mut named: Vec<String> = Vec::new();
+    for Finished { path, temporary } in finished {
+        temporary.persist(&path).map_err(|error| match &named[..] {
+            [] => Failure::io(&path)(error.error),
+            _ => {
+                let reason = format!("{}; already written: {}", error.error, named.join(", "));
+                Failure::file(&path, reason)
+            }
+        })?;
+        named.push(path.display().to_string());
+    }
+    Ok(())
+}
+
+/// Refuses what cannot become a file, or should not: a file that is there is replaced.
+pub(crate) fn check_place(path: &Path) -> Result<(), Failure> {
+    let folder = folder_of(path);
+    if !folder.is_dir() {
+        return Err(Failure::file(path, format!("there is no folder {}", folder.display())));
+    }
+    let is_folder = path.as_os_str().to_string_lossy().ends_with(std::path::is_separator);
+    if is_folder || path.metadata().is_ok_and(|there| !there.is_file()) {
+        return Err(Failure::file(path, "expected a file, found a folder or a device"));
+    }
+    Ok(())
+}
+
+/// Where a file of that path is, or will be.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
     }
 }
 
@@ -84,7 +133,7 @@ mod tests {
             output.part(numbers.len()).copy_from_slice(numbers);
             output.write()?;
             assert!(!path.exists(), "half of a file");
-            output.finish()
+            name_all(vec![output.finish()?])
         };
         written().expect("a file");
         let mut file = std::fs::read(&path).expect("a file");

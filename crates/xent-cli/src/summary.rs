@@ -1,6 +1,11 @@
 //! What an evaluation comes to, for a reader or for a program.
 
+use std::fmt;
+
 use serde::Serialize;
+
+use crate::failure::Failure;
+use crate::printed::print;
 
 /// The result of `xent eval`.
 #[derive(Clone, Debug, Serialize)]
@@ -22,25 +27,30 @@ pub(crate) struct Summary {
 }
 
 impl Summary {
-    pub(crate) fn print(&self, json: bool) {
+    pub(crate) fn print(&self, json: bool) -> Result<(), Failure> {
         if json {
             // A float that JSON has no number for is null.
-            println!("{}", serde_json::to_string(self).unwrap_or_default());
-            return;
+            return print(&format!("{}\n", serde_json::to_string(self).unwrap_or_default()));
         }
+        print(&self.to_string())
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.loss {
-            Some(loss) => println!("loss        {loss}"),
-            None => println!("loss        not reduced"),
+            Some(loss) => writeln!(f, "loss        {loss}")?,
+            None => writeln!(f, "loss        not reduced")?,
         }
-        println!("rows        {}, {} of them valid", self.rows, self.valid_rows);
-        println!("classes     {}", self.classes);
-        println!("format      {}", self.format);
+        writeln!(f, "rows        {}, {} of them valid", self.rows, self.valid_rows)?;
+        writeln!(f, "classes     {}", self.classes)?;
+        writeln!(f, "format      {}", self.format)?;
         if let Some(accuracy) = self.accuracy {
-            println!("accuracy    {accuracy:.4}");
+            writeln!(f, "accuracy    {accuracy:.4}")?;
         }
         if let Some(perplexity) = self.perplexity {
-            println!("perplexity  {perplexity:.4}");
+            writeln!(f, "perplexity  {perplexity:.4}")?;
         }
-        println!("level       {}, {} threads, {:.3} s", self.level, self.threads, self.seconds);
+        writeln!(f, "level       {}, {} threads, {:.3} s", self.level, self.threads, self.seconds)
     }
 }

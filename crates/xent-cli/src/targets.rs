@@ -55,6 +55,11 @@ impl<F: Number> TargetFile<F> {
         Ok(Self { array, kind, floats: Vec::new(), integers: Vec::new() })
     }
 
+    /// Goes back to the first row.
+    pub(crate) fn rewind(&mut self) -> Result<(), Failure> {
+        self.array.rewind()
+    }
+
     pub(crate) fn kind(&self) -> TargetKind {
         self.kind
     }

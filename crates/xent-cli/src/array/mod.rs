@@ -4,12 +4,14 @@ mod npy;
 mod tensors;
 
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use half::{bf16, f16};
 
 use crate::failure::Failure;
+use crate::interrupt;
 use crate::number::{Format, Number};
 
 /// Numbers that are turned around and converted at a time.
@@ -22,6 +24,25 @@ pub(crate) struct Array {
     /// Numbers that are not read yet.
     left: usize,
     source: BufReader<File>,
+    /// Where the first number is.
+    begin: u64,
+    /// As it was before the header was read.
+    state: State,
+}
+
+/// What tells that a file has been written to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct State {
+    length: u64,
+    /// Not every system has it.
+    modified: Option<SystemTime>,
+}
+
+impl State {
+    fn of(file: &File) -> io::Result<Self> {
+        let metadata = file.metadata()?;
+        Ok(Self { length: metadata.len(), modified: metadata.modified().ok() })
+    }
 }
 
 /// What a file says of its numbers, of which there are as many as the shape has.
@@ -102,8 +123,13 @@ impl Array {
     /// Reads the header, and checks that the file has as much data as it says.
     pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
         let place = Place::of(path);
+        // A pipe has no length to hold the header to, and would be waited for here.
+        if !place.file.metadata().map_err(Failure::io(path))?.is_file() {
+            return Err(Failure::file(path, "expected a file, found a folder or a device"));
+        }
         let file = File::open(place.file).map_err(Failure::io(path))?;
-        let length = file.metadata().map_err(Failure::io(path))?.len();
+        let state = State::of(&file).map_err(Failure::io(path))?;
+        let length = state.length;
         let mut source = BufReader::with_capacity(1 << 20, file);
         let header = if place.has_tensors() {
             tensors::header(&mut source, length, place)
@@ -112,7 +138,27 @@ impl Array {
         }
         .map_err(|reason| Failure::file(path, reason))?;
         let left = elements(&header.shape).map_err(|reason| Failure::file(path, reason))?;
-        Ok(Self { path: path.to_owned(), header, left, source })
+        let begin = source.stream_position().map_err(Failure::io(path))?;
+        Ok(Self { path: path.to_owned(), header, left, source, begin, state })
+    }
+
+    /// Goes back to the first number.
+    pub(crate) fn rewind(&mut self) -> Result<(), Failure> {
+        self.left = self.header.shape.iter().product();
+        self.source.seek(SeekFrom::Start(self.begin)).map_err(Failure::io(&self.path))?;
+        Ok(())
+    }
+
+    /// Numbers that were read, unless the file is not the one any more whose header was read.
+    fn read(&self, numbers: io::Result<()>) -> Result<(), Failure> {
+        interrupt::check()?;
+        if numbers.is_err() || self.left == 0 {
+            let state = State::of(self.source.get_ref()).map_err(Failure::io(&self.path))?;
+            if state != self.state {
+                return Err(Failure::file(&self.path, "the file changed while it was read"));
+            }
+        }
+        numbers.map_err(Failure::io(&self.path))
     }
 
     /// As it was asked for: of a `.safetensors` file with the name of the tensor.
@@ -145,14 +191,14 @@ impl Array {
                 self.take(count, into, |bytes| Ok(T::$from($float::from_le_bytes(bytes))))
             };
         }
-        match self.header.element {
+        let numbers = match self.header.element {
             Element::F16 => take!(f16, from_f16),
             Element::Bf16 => take!(bf16, from_bf16),
             Element::F32 => take!(f32, from_f32),
             Element::F64 => take!(f64, from_f64),
             Element::Integer(integer) => self.take_integers(integer, count, into, T::from_integer),
-        }
-        .map_err(Failure::io(&self.path))
+        };
+        self.read(numbers)
     }
 
     /// The next numbers of an array of integers.
@@ -160,7 +206,8 @@ impl Array {
         let Element::Integer(integer) = self.header.element else {
             return Err(Failure::file(&self.path, "expected integers, found floats"));
         };
-        self.take_integers(integer, count, into, |number| number).map_err(Failure::io(&self.path))
+        let numbers = self.take_integers(integer, count, into, |number| number);
+        self.read(numbers)
     }
 
     fn take_integers<T>(
@@ -209,6 +256,8 @@ impl Array {
         into.reserve(count);
         let mut chunk = [[0; N]; CHUNK];
         while into.len() < count {
+            // Of one row there may be many.
+            interrupt::check().map_err(io::Error::other)?;
             let chunk = &mut chunk[..CHUNK.min(count - into.len())];
             self.source.read_exact(chunk.as_flattened_mut())?;
             if self.header.big_endian {

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Output};
 
 use npyz::{AutoSerialize, NpyFile, WriterBuilder};
 use safetensors::Dtype;
@@ -17,6 +17,31 @@ pub(crate) struct Outcome {
     pub(crate) status: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
+}
+
+impl Outcome {
+    pub(crate) fn of(output: Output) -> Self {
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+        Self {
+            status: output.status.code(),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        }
+    }
+
+    /// Expects it to be refused with one line that has all of these words.
+    pub(crate) fn is_refused(&self, words: &[&str]) {
+        self.is_ended(2, words);
+    }
+
+    /// Expects this status, and one line that has all of these words.
+    pub(crate) fn is_ended(&self, status: i32, words: &[&str]) {
+        assert_eq!(self.status, Some(status), "{}{}", self.stdout, self.stderr);
+        assert_eq!(self.stderr.lines().count(), 1, "{}", self.stderr);
+        for word in words {
+            assert!(self.stderr.contains(word), "no {word:?} in: {}", self.stderr);
+        }
+    }
 }
 
 impl Folder {
@@ -74,19 +99,23 @@ impl Folder {
         names
     }
 
+    /// Another program, in the folder.
+    pub(crate) fn other(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(self.0.path());
+        command
+    }
+
+    /// The program, in the folder.
+    pub(crate) fn program(&self, arguments: &str) -> Command {
+        let mut command = self.other(env!("CARGO_BIN_EXE_xent"));
+        command.args(arguments.split_whitespace());
+        command
+    }
+
     /// Runs the program in the folder.
     pub(crate) fn run(&self, arguments: &str) -> Outcome {
-        let output = Command::new(env!("CARGO_BIN_EXE_xent"))
-            .args(arguments.split_whitespace())
-            .current_dir(self.0.path())
-            .output()
-            .expect("the program runs");
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
-        Outcome {
-            status: output.status.code(),
-            stdout: text(output.stdout),
-            stderr: text(output.stderr),
-        }
+        Outcome::of(self.program(arguments).output().expect("the program runs"))
     }
 
     /// Runs it, and reads the JSON object that it prints.
@@ -99,12 +128,7 @@ impl Folder {
     /// Runs it, and expects it to be refused with one line that has all of these words.
     pub(crate) fn refused(&self, arguments: &str, words: &[&str]) {
         let before = self.files();
-        let outcome = self.run(arguments);
-        assert_eq!(outcome.status, Some(2), "{}", outcome.stdout);
-        assert_eq!(outcome.stderr.lines().count(), 1, "{}", outcome.stderr);
-        for word in words {
-            assert!(outcome.stderr.contains(word), "no {word:?} in: {}", outcome.stderr);
-        }
+        self.run(arguments).is_refused(words);
         assert_eq!(self.files(), before, "a file was left behind");
     }
 }

@@ -2,6 +2,8 @@
 
 mod compare;
 mod eval;
+#[cfg(unix)]
+mod faults;
 mod folder;
 mod formats;
 mod precision;

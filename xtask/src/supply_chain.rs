@@ -1,0 +1,94 @@
+//! What the workspace depends on: the rules of `deny.toml`, and the list of `xent-core`.
+
+use std::io::{self, ErrorKind};
+use std::process::{Command, ExitCode, Output};
+
+/// With the instructions of x86, and without.
+const TARGETS: [&str; 2] = ["x86_64-unknown-linux-gnu", "thumbv7em-none-eabihf"];
+
+/// What became of one check.
+enum Outcome {
+    Held,
+    Failed,
+    /// It could not be made, for that reason.
+    Skipped(String),
+}
+
+/// Makes all checks; those that cannot be made here are named, and are no failure.
+pub(crate) fn run() -> ExitCode {
+    let checks = [
+        ("licenses bans sources", deny(&["licenses", "bans", "sources"])),
+        ("advisories", deny(&["advisories"])),
+        ("dependencies of xent-core", of_core()),
+    ];
+    let mut failed = false;
+    println!();
+    for (check, outcome) in checks {
+        let outcome = outcome.unwrap_or_else(|error| {
+            println!("cargo: {error}");
+            Outcome::Failed
+        });
+        match outcome {
+            Outcome::Held => println!("{check}: ok"),
+            Outcome::Failed => println!("{check}: FAILED"),
+            Outcome::Skipped(ref reason) => println!("{check}: NOT CHECKED, {reason}"),
+        }
+        failed |= matches!(outcome, Outcome::Failed);
+    }
+    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn cargo() -> Command {
+    // The cargo that runs this.
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+fn print(output: &Output) {
+    print!("{}", String::from_utf8_lossy(&output.stdout));
+    print!("{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Some of the checks of cargo-deny.
+fn deny(checks: &[&str]) -> io::Result<Outcome> {
+    let output = match Command::new("cargo-deny").arg("check").args(checks).output() {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let reason = "cargo-deny is not here: cargo install --locked cargo-deny";
+            return Ok(Outcome::Skipped(reason.into()));
+        }
+        output => output?,
+    };
+    if output.status.success() {
+        return Ok(Outcome::Held);
+    }
+    let text = String::from_utf8_lossy(&output.stderr);
+    let is_judged = text.contains("FAILED");
+    if !is_judged && text.contains("failed to fetch advisory database") {
+        let reason = text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
+        return Ok(Outcome::Skipped(format!("their database cannot be fetched: {reason}")));
+    }
+    print(&output);
+    Ok(Outcome::Failed)
+}
+
+/// Lists them with their licences, and leaves the judgement to the test that names them.
+fn of_core() -> io::Result<Outcome> {
+    for target in TARGETS {
+        println!("xent-core with all features for {target}:");
+        let tree = "tree --locked --package xent-core --all-features --edges normal";
+        let output = cargo()
+            .args(tree.split(' '))
+            .args(["--format", "{p}, {l}", "--target", target])
+            .output()?;
+        print(&output);
+        if !output.status.success() {
+            return Ok(Outcome::Failed);
+        }
+    }
+    let test = "test --locked --quiet --package xent-core --test dependencies";
+    let output = cargo().args(test.split(' ')).output()?;
+    if output.status.success() {
+        return Ok(Outcome::Held);
+    }
+    print(&output);
+    Ok(Outcome::Failed)
+}
