@@ -1,11 +1,13 @@
 //! `cargo xtask ulp`: the accuracy contract. All floats, a search for the worst rows, and a record of
 //! what was found, which is the table of `docs/accuracy.md`.
 
+mod export;
 mod record;
 mod search;
 pub(crate) mod sweep;
 mod worst;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -23,10 +25,23 @@ pub(crate) struct Options {
     /// Record what is found and write the table of docs/accuracy.md, instead of comparing with it.
     #[arg(long, conflicts_with = "quick")]
     table: bool,
+    /// Write the rows that the quick search reaches to this folder, for benches/peers/accuracy.py, and do
+    /// nothing else.
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["quick", "table"])]
+    export: Option<PathBuf>,
 }
 
 /// Sweeps and searches; prints the worst, and records it or compares it with the record.
 pub(crate) fn run(options: &Options) -> ExitCode {
+    if let Some(folder) = &options.export {
+        return match export::run(folder) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("{}: {error}", folder.display());
+                ExitCode::FAILURE
+            }
+        };
+    }
     let findings = sweep::run(options.quick);
     print!("{}", findings.to_text());
     let mut failures = findings.failures();

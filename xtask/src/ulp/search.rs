@@ -160,18 +160,21 @@ struct Climb<'a, E> {
 }
 
 impl<E: Checked> Climb<'_, E> {
-    fn run(&self) -> Worst {
+    /// Tells of each input from which the climb goes on.
+    fn run(&self, mut reached: impl FnMut(&Input, &Rows<E>)) -> Worst {
         let mut rng = StdRng::seed_from_u64(self.seed);
         let mut worst = Worst::default();
         let mut at = Input::random(self.classes, &mut rng);
         let mut rows = at.rows::<E>();
         let mut height = self.height(&at, rows.clone(), &mut worst);
+        reached(&at, &rows);
         for _ in 1..self.steps {
             let next = at.changed(&rows.logits, &mut rng);
             let next_rows = next.rows::<E>();
             let next_height = self.height(&next, next_rows.clone(), &mut worst);
             if next_height >= height {
                 (at, rows, height) = (next, next_rows, next_height);
+                reached(&at, &rows);
             }
         }
         worst
@@ -191,12 +194,13 @@ impl<E: Checked> Climb<'_, E> {
     }
 }
 
-/// What a class costs, beside that of `f32`; and the largest number of classes.
-fn search_subjects<E: Checked>(
+/// The climbs for some goals. Given are what a class costs, beside that of `f32`, and the largest number of
+/// classes.
+fn climbs<E: Checked>(
     subjects: &[Subject<E>],
     (cost, largest): (u64, usize),
     quick: bool,
-) -> Worst {
+) -> Vec<Climb<'_, E>> {
     /// Classes of `f32` that a goal's climbs have together.
     const BUDGET: u64 = 1 << 22;
     /// What an input costs beside its classes.
@@ -230,12 +234,21 @@ fn search_subjects<E: Checked>(
     }
     // The longest first.
     climbs.sort_by_key(|climb| std::cmp::Reverse(climb.classes as u64 * climb.steps));
+    climbs
+}
+
+fn search_subjects<E: Checked>(
+    subjects: &[Subject<E>],
+    limits: (u64, usize),
+    quick: bool,
+) -> Worst {
+    let climbs = climbs(subjects, limits, quick);
     let bar = progress::bar(E::NAME, climbs.len() as u64);
     let worst = climbs
         .par_iter()
         .with_max_len(1)
         .map(|climb| {
-            let worst = climb.run();
+            let worst = climb.run(|_, _| {});
             bar.inc(1);
             worst
         })
@@ -261,6 +274,58 @@ pub(super) fn run(quick: bool) -> Worst {
     ]
     .into_iter()
     .fold(Worst::default(), Worst::merged)
+}
+
+/// Logits of equal length and their targets, by row: what peers are given.
+#[derive(Default)]
+pub(super) struct Given {
+    pub(super) logits: Vec<f32>,
+    /// Of each row.
+    pub(super) labels: Vec<u32>,
+    /// Of each logit.
+    pub(super) targets: Vec<f32>,
+}
+
+/// What the quick search of `f32` reaches, by loss and number of classes: the softmax cross-entropy with
+/// labels, with dense targets, and the sigmoid cross-entropy.
+pub(super) fn given() -> Vec<(&'static str, usize, Given)> {
+    const MOST: usize = 1 << 22;
+    let subjects = losses::<f32>();
+    let mut all: Vec<(&str, usize, Given)> = Vec::new();
+    for climb in climbs(&subjects, (1, ROWS[9]), true) {
+        let (loss, _) = climb.goal.split_once(',').unwrap_or((climb.goal, ""));
+        let known = all.iter().position(|&(of, classes, _)| (of, classes) == (loss, climb.classes));
+        let index = known.unwrap_or_else(|| {
+            all.push((loss, climb.classes, Given::default()));
+            all.len() - 1
+        });
+        let given = &mut all[index].2;
+        climb.run(|input, rows| {
+            if given.logits.len() >= MOST {
+                return;
+            }
+            // As the checks make them.
+            let mut rng = StdRng::seed_from_u64(input.targets);
+            match loss {
+                "softmax index" => {
+                    for labels in rows::labels(rows, &mut rng) {
+                        given.logits.extend(&rows.logits);
+                        given.labels.extend(labels);
+                    }
+                }
+                "softmax dense" => {
+                    let [distribution, ..] = rows::dense(rows, &mut rng);
+                    given.logits.extend(&rows.logits);
+                    given.targets.extend(distribution);
+                }
+                _ => {
+                    given.logits.extend(&rows.logits);
+                    given.targets.extend(rows.logits.iter().map(|_| rng.random::<f64>() as f32));
+                }
+            }
+        });
+    }
+    all
 }
 
 /// The results of an input that are of that name, judged again: at every level.
@@ -313,7 +378,7 @@ mod tests {
             let goal = subject.goals[0];
             let climb =
                 Climb { subject: &subject, goal, has_fma: false, classes: 5, steps, seed: 3 };
-            climb.run()
+            climb.run(|_, _| {})
         };
         let share = |worst: &Worst| worst.share("softmax index, loss", "f32", false);
         assert!(share(&climb(300)) > share(&climb(1)));
