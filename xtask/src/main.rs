@@ -1,4 +1,5 @@
 //! Checks of the xent workspace.
+#![forbid(unsafe_code)]
 
 mod bench;
 mod bounds;
