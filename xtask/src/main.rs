@@ -7,6 +7,7 @@ mod format;
 mod progress;
 mod rows;
 mod same;
+mod sanitize;
 mod table;
 mod ulp;
 mod verify;
@@ -15,7 +16,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// Checks the accuracy and the speed of xent, at every level of this machine.
+/// Checks the accuracy, the speed and the memory accesses of xent, at every level of this machine.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask")]
 enum Command {
@@ -37,6 +38,13 @@ enum Command {
     },
     /// Measures the speed of every loss beside a copy of the same memory, in turns.
     Bench(bench::Options),
+    /// Runs the tests under AddressSanitizer, with a nightly toolchain or this one; not if neither comes
+    /// with it.
+    Sanitize {
+        /// The core's tests of every kernel alone.
+        #[arg(long)]
+        quick: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -52,6 +60,7 @@ fn main() -> ExitCode {
             (findings, text)
         }
         Command::Bench(options) => return bench::run(&options),
+        Command::Sanitize { quick } => return sanitize::run(quick),
     };
     print!("{text}");
     match findings.failures() {
