@@ -1,5 +1,6 @@
 //! What the benchmarks share: a table of contestants, each asked the same question of every shape,
 //! whose answers must agree before anything is timed.
+#![forbid(unsafe_code)]
 
 mod case;
 mod contest;

@@ -1,4 +1,5 @@
 //! Checks of the xent workspace.
+#![forbid(unsafe_code)]
 
 mod bench;
 mod bounds;
@@ -7,6 +8,7 @@ mod format;
 mod progress;
 mod rows;
 mod same;
+mod sanitize;
 mod supply_chain;
 mod table;
 mod ulp;
@@ -16,7 +18,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// Checks the accuracy and the speed of xent, at every level of this machine.
+/// Checks the accuracy, the speed and the memory accesses of xent, at every level of this machine.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask")]
 enum Command {
@@ -41,6 +43,13 @@ enum Command {
     /// Checks what the workspace depends on: licences, duplicates, sources and advisories by deny.toml,
     /// and that of xent-core by name.
     SupplyChain,
+    /// Runs the tests under AddressSanitizer, with a nightly toolchain or this one; not if neither comes
+    /// with it.
+    Sanitize {
+        /// The core's tests of every kernel alone.
+        #[arg(long)]
+        quick: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -50,6 +59,7 @@ fn main() -> ExitCode {
         Command::Digests { record } => return digests::run(record),
         Command::Bench(options) => return bench::run(&options),
         Command::SupplyChain => return supply_chain::run(),
+        Command::Sanitize { quick } => return sanitize::run(quick),
     };
     print!("{}", findings.to_text());
     match findings.failures() {

@@ -26,8 +26,10 @@ impl Level {
                 fn entry<K: Kernel>(kernel: K, token: Avx2) -> K::Output {
                     kernel.run(token)
                 }
-                // SAFETY: `entry` asks for AVX2, FMA and F16C; a token of type `Avx2` is only made by
-                // `Avx2::detect`, after the processor and the system have said that all work.
+                // SAFETY: `entry` is safe but for the features that it is compiled with: AVX2, FMA and
+                // F16C. The field of `Avx2` is private to `level.rs`, where `Avx2::detect` alone makes
+                // one, after the processor has been found to have all three and the system to save
+                // their registers. So `token` is the proof that they work.
                 unsafe { entry(kernel, token) }
             }
             #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
@@ -36,8 +38,10 @@ impl Level {
                 fn entry<K: Kernel>(kernel: K, token: Avx512) -> K::Output {
                     kernel.run(token)
                 }
-                // SAFETY: `entry` asks for AVX-512 F, VL, DQ and BW; a token of type `Avx512` is
-                // only made by `Avx512::detect`, after all four have been found to work.
+                // SAFETY: `entry` is safe but for the features that it is compiled with: AVX-512 F, VL,
+                // DQ and BW, and AVX2, FMA and F16C, which the first of them brings along. The field
+                // of `Avx512` is private to `level.rs`, where `Avx512::detect` alone makes one, after
+                // all seven have been found to work. So `token` is the proof that they do.
                 unsafe { entry(kernel, token) }
             }
         }

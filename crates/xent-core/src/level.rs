@@ -36,7 +36,8 @@ pub enum Level {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Avx2(());
 
-/// Proof that this machine has AVX-512 F, VL, DQ and BW, and that the system saves their registers.
+/// Proof that this machine has AVX-512 F, VL, DQ and BW, and what the compiler takes AVX-512 F to bring
+/// along (AVX2, FMA and F16C), and that the system saves their registers.
 #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Avx512(());
@@ -62,8 +63,9 @@ mod detection {
         let mut known = KNOWN.load(Ordering::Relaxed);
         if known == UNKNOWN {
             #[allow(unused_unsafe, reason = "safe in later versions of the standard library")]
-            // SAFETY: a processor with AVX2, which has been asked for before, has this instruction, and
-            // knows its first leaf.
+            // SAFETY: this module is compiled for targets with SSE2 alone. Every processor with SSE2 has
+            // the instruction `cpuid`, which every mode may execute, and answers for leaf 1. It
+            // touches no memory.
             let ecx = unsafe { __cpuid(1) }.ecx;
             known = ((ecx >> 29) & 1) as u8;
             KNOWN.store(known, Ordering::Relaxed);
@@ -79,7 +81,7 @@ mod detection {
 
     impl Avx512 {
         pub(super) fn detect() -> Option<Self> {
-            has_avx512::get().then_some(Self(()))
+            (has_avx512::get() && has_f16c()).then_some(Self(()))
         }
     }
 }

@@ -2,6 +2,20 @@
 //!
 //! Each vector type has a file of functions, most of them intrinsics under the names that all types
 //! have in common; [`vector!`] makes the type of them.
+//!
+//! # Why the calls are sound
+//!
+//! The functions of a file are safe but for the target features that they are compiled with, which are
+//! those of a level: to call one is sound where these work. Three things prove that they do:
+//!
+//! * a token of the level. `level.rs` alone can make one, and does so after it has detected all of the
+//!   level's features;
+//! * a vector. Its field is private to its file. There a vector is only made by methods that take a
+//!   token, or that take another vector;
+//! * a mask. Its field is private, too, and it is only made by comparisons of vectors.
+//!
+//! Each `unsafe` block below says which of them it has. Those that hand out a pointer say why the memory
+//! behind it is theirs.
 
 mod avx2;
 mod avx512;
@@ -21,38 +35,43 @@ macro_rules! vector {
         #[derive(Clone, Copy)]
         pub(crate) struct $name($register);
 
+        /// The outcome of a comparison of such vectors.
+        #[derive(Clone, Copy)]
+        pub(crate) struct Mask($mask);
+
         vector!($name: Add::add, Sub::sub, Mul::mul, Div::div);
 
         impl Vector for $name {
             type Token = $token;
             type Scalar = $scalar;
-            type Mask = $mask;
+            type Mask = Mask;
 
             const LANES: usize = $lanes;
 
             #[inline(always)]
             fn splat(_: $token, value: $scalar) -> Self {
-                // SAFETY: the token proves that the level's features work.
+                // SAFETY: there is a token: the features that `splat` is compiled with work.
                 Self(unsafe { splat(value) })
             }
 
             #[inline(always)]
             fn load(_: $token, from: &[$scalar], fill: Self) -> Self {
                 if let Some(lanes) = from.first_chunk::<$lanes>() {
-                    // SAFETY: the token proves that the level's features work; the reference is to
-                    // as many numbers as there are lanes, and the load asks for no alignment.
+                    // SAFETY: there is a token: the features that `load` is compiled with work. It reads
+                    // as many numbers as there are lanes from the pointer on, of any alignment;
+                    // `lanes` is a reference to an array of as many.
                     return Self(unsafe { load(lanes.as_ptr()) });
                 }
-                // SAFETY: the token proves that the level's features work.
+                // SAFETY: there is a token: the features that `load_some` is compiled with work.
                 Self(unsafe { load_some(from, fill.0) })
             }
 
             #[inline(always)]
             fn store(self, into: &mut [$scalar]) {
                 if let Some(lanes) = into.first_chunk_mut::<$lanes>() {
-                    // SAFETY: a vector exists, so the level's features work; the reference is to as
-                    // many numbers as there are lanes, borrowed for writing, and the store asks for
-                    // no alignment.
+                    // SAFETY: there is a vector: the features that `store` is compiled with work. It
+                    // writes as many numbers as there are lanes from the pointer on, of any alignment;
+                    // `lanes` is the only reference to an array of as many.
                     unsafe { store(lanes.as_mut_ptr(), self.0) };
                     return;
                 }
@@ -60,7 +79,7 @@ macro_rules! vector {
                     // A masked store of nothing to an address of nothing takes hundreds of cycles.
                     return;
                 }
-                // SAFETY: a vector exists, so the level's features work.
+                // SAFETY: there is a vector: the features that `store_some` is compiled with work.
                 unsafe { store_some(into, self.0) }
             }
 
@@ -68,9 +87,13 @@ macro_rules! vector {
             fn stream(self, into: &mut [$scalar]) {
                 match into.first_chunk_mut::<$lanes>() {
                     Some(lanes) if lanes.as_ptr().cast::<$register>().is_aligned() => {
-                        // SAFETY: a vector exists, so the level's features work; the reference is
-                        // to as many numbers as there are lanes, borrowed for writing, and aligned
-                        // like a register.
+                        // SAFETY: there is a vector: the features that `stream` is compiled with work.
+                        // It writes a register from the pointer on, which was just found to be aligned
+                        // like one; `lanes` is the only reference to an array of as many numbers. A
+                        // fence has to come before the next access to them: a streaming store is
+                        // asked for by cells of the mode `STREAM` alone, which are only made in
+                        // `put_past_caches`, and that reads none of them, writes each once, and ends
+                        // with `fence`.
                         unsafe { stream(lanes.as_mut_ptr().cast(), self.0) }
                     }
                     _ => self.store(into),
@@ -84,7 +107,7 @@ macro_rules! vector {
                 from: &[$scalar],
                 stride: usize,
             ) -> bool {
-                // SAFETY: the token proves that the level's features work.
+                // SAFETY: there is a token: the features that `load_fours` is compiled with work.
                 let columns = unsafe { load_fours(from, stride) };
                 if let Some(columns) = columns {
                     [a.0, b.0, c.0, d.0] = columns;
@@ -94,82 +117,81 @@ macro_rules! vector {
 
             #[inline(always)]
             fn store_fours([a, b, c, d]: [Self; 4], into: &mut [$scalar], stride: usize) -> bool {
-                // SAFETY: vectors exist, so the level's features work.
+                // SAFETY: there are vectors: the features that `store_fours` is compiled with work.
                 unsafe { store_fours([a.0, b.0, c.0, d.0], into, stride) }
             }
 
             #[inline(always)]
             fn interleave(a: Self, b: Self) -> (Self, Self) {
-                // SAFETY: vectors exist, so the level's features work.
+                // SAFETY: there are vectors: the features that `interleave` is compiled with work.
                 let (first, second) = unsafe { interleave(a.0, b.0) };
                 (Self(first), Self(second))
             }
 
             #[inline(always)]
             fn deinterleave(a: Self, b: Self) -> (Self, Self) {
-                // SAFETY: vectors exist, so the level's features work.
+                // SAFETY: there are vectors: the features that `deinterleave` is compiled with work.
                 let (even, odd) = unsafe { deinterleave(a.0, b.0) };
                 (Self(even), Self(odd))
             }
 
             #[inline(always)]
             fn mul_add(self, b: Self, c: Self) -> Self {
-                // SAFETY: vectors exist, so the level's features work.
+                // SAFETY: there are vectors: the features that `mul_add` is compiled with work.
                 Self(unsafe { mul_add(self.0, b.0, c.0) })
             }
 
             #[inline(always)]
             fn max(self, other: Self) -> Self {
-                // SAFETY: vectors exist, so the level's features work.
+                // SAFETY: there are vectors: the features that `max` is compiled with work.
                 Self(unsafe { max(self.0, other.0) })
             }
 
             #[inline(always)]
             fn min(self, other: Self) -> Self {
-                // SAFETY: vectors exist, so the level's features work.
+                // SAFETY: there are vectors: the features that `min` is compiled with work.
                 Self(unsafe { min(self.0, other.0) })
             }
 
             #[inline(always)]
             fn abs(self) -> Self {
-                // SAFETY: a vector exists, so the level's features work.
+                // SAFETY: there is a vector: the features that `abs` is compiled with work.
                 Self(unsafe { abs(self.0) })
             }
 
             #[inline(always)]
-            fn less(self, other: Self) -> $mask {
-                // SAFETY: vectors exist, so the level's features work.
-                unsafe { less(self.0, other.0) }
+            fn less(self, other: Self) -> Mask {
+                // SAFETY: there are vectors: the features that `less` is compiled with work.
+                Mask(unsafe { less(self.0, other.0) })
             }
 
             #[inline(always)]
-            fn equal(self, other: Self) -> $mask {
-                // SAFETY: vectors exist, so the level's features work.
-                unsafe { equal(self.0, other.0) }
+            fn equal(self, other: Self) -> Mask {
+                // SAFETY: there are vectors: the features that `equal` is compiled with work.
+                Mask(unsafe { equal(self.0, other.0) })
             }
 
             #[inline(always)]
-            fn any(mask: $mask) -> bool {
-                // SAFETY: a mask is the outcome of a comparison of vectors, so the level's features
-                // work.
-                unsafe { any(mask) }
+            fn any(mask: Mask) -> bool {
+                // SAFETY: there is a mask: the features that `any` is compiled with work.
+                unsafe { any(mask.0) }
             }
 
             #[inline(always)]
-            fn select(mask: $mask, yes: Self, no: Self) -> Self {
-                // SAFETY: vectors exist, so the level's features work.
-                Self(unsafe { select(mask, yes.0, no.0) })
+            fn select(mask: Mask, yes: Self, no: Self) -> Self {
+                // SAFETY: there are vectors: the features that `select` is compiled with work.
+                Self(unsafe { select(mask.0, yes.0, no.0) })
             }
 
             #[inline(always)]
             fn shift_into_exponent(self) -> Self {
-                // SAFETY: a vector exists, so the level's features work.
+                // SAFETY: there is a vector: the features that `shift_into_exponent` is compiled with work.
                 Self(unsafe { shift_into_exponent(self.0) })
             }
 
             #[inline(always)]
             fn split_exponent(self) -> (Self, Self) {
-                // SAFETY: a vector exists, so the level's features work.
+                // SAFETY: there is a vector: the features that `split_exponent` is compiled with work.
                 let (mantissa, exponent) = unsafe { split_exponent(self.0) };
                 (Self(mantissa), Self(exponent))
             }
@@ -180,14 +202,16 @@ macro_rules! vector {
 
             #[inline(always)]
             fn fence(_: $token) {
-                // SAFETY: the token proves that the level's features work, and SSE with them.
+                // SAFETY: there is a token: the level's features work, and with them SSE, which the
+                // instruction is of. It has no operands.
                 unsafe { _mm_sfence() };
             }
 
             #[inline(always)]
             fn prefetch<T>(_: $token, from: &[T], behind: usize) {
-                // SAFETY: the token proves that the level's features work, and SSE with them; a
-                // prefetch reads nothing and cannot fault, whatever the address.
+                // SAFETY: there is a token: the level's features work, and with them SSE, which the
+                // instruction is of. It is a hint: it reads nothing that a program sees and does not
+                // fault, whatever the address, which is computed by `wrapping_add` for that reason.
                 unsafe { _mm_prefetch::<_MM_HINT_T0>(from.as_ptr().wrapping_add(behind).cast()) };
             }
 
@@ -198,13 +222,13 @@ macro_rules! vector {
 
             #[inline(always)]
             fn largest(self) -> $scalar {
-                // SAFETY: a vector exists, so the level's features work.
+                // SAFETY: there is a vector: the features that `largest` is compiled with work.
                 unsafe { largest(self.0) }
             }
 
             #[inline(always)]
             fn halves(a: Self, b: Self, width: usize) -> (Self, Self) {
-                // SAFETY: vectors exist, so the level's features work.
+                // SAFETY: there are vectors: the features that `halves` is compiled with work.
                 let (low, high) = unsafe { halves(a.0, b.0, width) };
                 (Self(low), Self(high))
             }
@@ -217,10 +241,7 @@ macro_rules! vector {
 
                 #[inline(always)]
                 fn $operation(self, other: Self) -> Self {
-                    // SAFETY: the level's features work on this machine, since `self` is a vector:
-                    // vectors are only made by `splat` and `load`, which take the level's token (or
-                    // another vector), and a token is only made after all of its features were
-                    // detected.
+                    // SAFETY: there are vectors: the features that the operation is compiled with work.
                     Self(unsafe { $operation(self.0, other.0) })
                 }
             }
@@ -238,14 +259,14 @@ macro_rules! convert {
             #[inline(always)]
             fn from_bf16(_: $token, bits: &[u16]) -> [Self; 2] {
                 let bits = bits.first_chunk::<$lanes>().copied().unwrap_or_default();
-                // SAFETY: the token proves that the level's features work.
+                // SAFETY: there is a token: the features that `from_bf16` is compiled with work.
                 unsafe { from_bf16(&bits) }.map(Self)
             }
 
             #[inline(always)]
             fn to_bf16([low, high]: [Self; 2], bits: &mut [u16]) {
                 if let Some(bits) = bits.first_chunk_mut() {
-                    // SAFETY: vectors exist, so the level's features work.
+                    // SAFETY: there are vectors: the features that `to_bf16` is compiled with work.
                     unsafe { to_bf16(low.0, high.0, bits) }
                 }
             }
@@ -253,14 +274,16 @@ macro_rules! convert {
             #[inline(always)]
             fn from_f16(_: $token, bits: &[u16]) -> [Self; 2] {
                 let bits = bits.first_chunk::<$lanes>().copied().unwrap_or_default();
-                // SAFETY: the token proves that the level's features work.
+                // SAFETY: there is a token: the features that `from_f16` is compiled with work, F16C
+                // among them.
                 unsafe { from_f16(&bits) }.map(Self)
             }
 
             #[inline(always)]
             fn to_f16([low, high]: [Self; 2], bits: &mut [u16]) {
                 if let Some(bits) = bits.first_chunk_mut() {
-                    // SAFETY: vectors exist, so the level's features work.
+                    // SAFETY: there are vectors: the features that `to_f16` is compiled with work, F16C
+                    // among them.
                     unsafe { to_f16(low.0, high.0, bits) }
                 }
             }

@@ -37,8 +37,8 @@ fn first_lanes(count: usize) -> __m256i {
 #[target_feature(enable = "avx2,fma")]
 fn load_some(from: &[f32], fill: __m256) -> __m256 {
     let lanes = first_lanes(from.len());
-    // SAFETY: only lanes below `from.len()` are read, and a masked load does not touch (nor fault
-    // on) the memory of the others.
+    // SAFETY: a masked load reads the lanes that are set, and does not touch (nor fault on) the memory
+    // of the others. Set are those below `from.len()`: elements of the slice.
     let values = unsafe { _mm256_maskload_ps(from.as_ptr(), lanes) };
     blend(fill, values, _mm256_castsi256_ps(lanes))
 }
@@ -47,8 +47,8 @@ fn load_some(from: &[f32], fill: __m256) -> __m256 {
 #[target_feature(enable = "avx2,fma")]
 fn store_some(into: &mut [f32], values: __m256) {
     let lanes = first_lanes(into.len());
-    // SAFETY: only lanes below `into.len()` are written, and a masked store does not touch (nor
-    // fault on) the memory of the others.
+    // SAFETY: a masked store writes the lanes that are set, and does not touch (nor fault on) the memory
+    // of the others. Set are those below `into.len()`: elements of the slice, borrowed for writing.
     unsafe { _mm256_maskstore_ps(into.as_mut_ptr(), lanes, values) }
 }
 
@@ -77,8 +77,8 @@ fn load_fours(from: &[f32], stride: usize) -> Option<[__m256; 4]> {
         return None;
     }
     let four = |row: usize| {
-        // SAFETY: the slice has four f32 from `row * stride` on, as was just asked for its last
-        // row, the seventh; the load asks for no alignment.
+        // SAFETY: the slice has four f32 from `7 * stride` on, as was just asked, so it has them from
+        // `row * stride` on, `row` being at most 7; the load asks for no alignment.
         unsafe { _mm_loadu_ps(from.as_ptr().add(row * stride)) }
     };
     let both = |row| _mm256_set_m128(four(row + 4), four(row));
@@ -93,8 +93,9 @@ fn store_fours(columns: [__m256; 4], into: &mut [f32], stride: usize) -> bool {
     }
     let start = into.as_mut_ptr();
     let put = |row: usize, four: __m128| {
-        // SAFETY: the slice has four f32 from `row * stride` on, as was just asked for its last
-        // row, the seventh, borrowed for writing; the store asks for no alignment.
+        // SAFETY: the slice has four f32 from `7 * stride` on, as was just asked, so it has them from
+        // `row * stride` on, `row` being at most 7; they are borrowed for writing, and the store
+        // asks for no alignment.
         unsafe { _mm_storeu_ps(start.add(row * stride), four) };
     };
     let [a, b, c, d] = transpose_fours(columns);

@@ -32,8 +32,8 @@ fn first_lanes(count: usize) -> __m256i {
 #[target_feature(enable = "avx2,fma")]
 fn load_some(from: &[f64], fill: __m256d) -> __m256d {
     let lanes = first_lanes(from.len());
-    // SAFETY: only lanes below `from.len()` are read, and a masked load does not touch (nor fault
-    // on) the memory of the others.
+    // SAFETY: a masked load reads the lanes that are set, and does not touch (nor fault on) the memory
+    // of the others. Set are those below `from.len()`: elements of the slice.
     let values = unsafe { _mm256_maskload_pd(from.as_ptr(), lanes) };
     blend(fill, values, _mm256_castsi256_pd(lanes))
 }
@@ -42,8 +42,8 @@ fn load_some(from: &[f64], fill: __m256d) -> __m256d {
 #[target_feature(enable = "avx2,fma")]
 fn store_some(into: &mut [f64], values: __m256d) {
     let lanes = first_lanes(into.len());
-    // SAFETY: only lanes below `into.len()` are written, and a masked store does not touch (nor
-    // fault on) the memory of the others.
+    // SAFETY: a masked store writes the lanes that are set, and does not touch (nor fault on) the memory
+    // of the others. Set are those below `into.len()`: elements of the slice, borrowed for writing.
     unsafe { _mm256_maskstore_pd(into.as_mut_ptr(), lanes, values) }
 }
 
@@ -65,8 +65,8 @@ fn load_fours(from: &[f64], stride: usize) -> Option<[__m256d; 4]> {
         return None;
     }
     let four = |row: usize| {
-        // SAFETY: the slice has four f64 from `row * stride` on, as was just asked for its last
-        // row, the third; the load asks for no alignment.
+        // SAFETY: the slice has four f64 from `3 * stride` on, as was just asked, so it has them from
+        // `row * stride` on, `row` being at most 3; the load asks for no alignment.
         unsafe { load(from.as_ptr().add(row * stride)) }
     };
     Some(transpose([four(0), four(1), four(2), four(3)]))
@@ -80,8 +80,9 @@ fn store_fours(columns: [__m256d; 4], into: &mut [f64], stride: usize) -> bool {
     }
     let start = into.as_mut_ptr();
     for (row, four) in transpose(columns).into_iter().enumerate() {
-        // SAFETY: the slice has four f64 from `row * stride` on, as was just asked for its last
-        // row, the third, borrowed for writing; the store asks for no alignment.
+        // SAFETY: the slice has four f64 from `3 * stride` on, as was just asked, so it has them from
+        // `row * stride` on, `row` being at most 3; they are borrowed for writing, and the store
+        // asks for no alignment.
         unsafe { store(start.add(row * stride), four) };
     }
     true

@@ -32,16 +32,16 @@ fn first_lanes(count: usize) -> __mmask16 {
 #[inline]
 #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw")]
 fn load_some(from: &[f32], fill: __m512) -> __m512 {
-    // SAFETY: only lanes below `from.len()` are read, and a masked load does not touch (nor fault
-    // on) the memory of the others.
+    // SAFETY: a masked load reads the lanes that are set, and does not touch (nor fault on) the memory
+    // of the others. Set are those below `from.len()`: elements of the slice.
     unsafe { _mm512_mask_loadu_ps(fill, first_lanes(from.len()), from.as_ptr()) }
 }
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw")]
 fn store_some(into: &mut [f32], values: __m512) {
-    // SAFETY: only lanes below `into.len()` are written, and a masked store does not touch (nor
-    // fault on) the memory of the others.
+    // SAFETY: a masked store writes the lanes that are set, and does not touch (nor fault on) the memory
+    // of the others. Set are those below `into.len()`: elements of the slice, borrowed for writing.
     unsafe { _mm512_mask_storeu_ps(into.as_mut_ptr(), first_lanes(into.len()), values) }
 }
 
@@ -70,8 +70,8 @@ fn load_fours(from: &[f32], stride: usize) -> Option<[__m512; 4]> {
         return None;
     }
     let four = |row: usize| {
-        // SAFETY: the slice has four f32 from `row * stride` on, as was just asked for its last
-        // row, the fifteenth; the load asks for no alignment.
+        // SAFETY: the slice has four f32 from `15 * stride` on, as was just asked, so it has them from
+        // `row * stride` on, `row` being at most 15; the load asks for no alignment.
         unsafe { _mm_loadu_ps(from.as_ptr().add(row * stride)) }
     };
     let every_fourth = |row: usize| {
@@ -91,8 +91,9 @@ fn store_fours(columns: [__m512; 4], into: &mut [f32], stride: usize) -> bool {
     }
     let start = into.as_mut_ptr();
     let put = |row: usize, four: __m128| {
-        // SAFETY: the slice has four f32 from `row * stride` on, as was just asked for its last
-        // row, the fifteenth, borrowed for writing; the store asks for no alignment.
+        // SAFETY: the slice has four f32 from `15 * stride` on, as was just asked, so it has them from
+        // `row * stride` on, `row` being at most 15; they are borrowed for writing, and the store
+        // asks for no alignment.
         unsafe { _mm_storeu_ps(start.add(row * stride), four) };
     };
     let [a, b, c, d] = transpose_fours(columns);

@@ -27,16 +27,16 @@ fn first_lanes(count: usize) -> __mmask8 {
 #[inline]
 #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw")]
 fn load_some(from: &[f64], fill: __m512d) -> __m512d {
-    // SAFETY: only lanes below `from.len()` are read, and a masked load does not touch (nor fault
-    // on) the memory of the others.
+    // SAFETY: a masked load reads the lanes that are set, and does not touch (nor fault on) the memory
+    // of the others. Set are those below `from.len()`: elements of the slice.
     unsafe { _mm512_mask_loadu_pd(fill, first_lanes(from.len()), from.as_ptr()) }
 }
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw")]
 fn store_some(into: &mut [f64], values: __m512d) {
-    // SAFETY: only lanes below `into.len()` are written, and a masked store does not touch (nor
-    // fault on) the memory of the others.
+    // SAFETY: a masked store writes the lanes that are set, and does not touch (nor fault on) the memory
+    // of the others. Set are those below `into.len()`: elements of the slice, borrowed for writing.
     unsafe { _mm512_mask_storeu_pd(into.as_mut_ptr(), first_lanes(into.len()), values) }
 }
 
@@ -60,8 +60,8 @@ fn load_fours(from: &[f64], stride: usize) -> Option<[__m512d; 4]> {
         return None;
     }
     let four = |row: usize| {
-        // SAFETY: the slice has four f64 from `row * stride` on, as was just asked for its last
-        // row, the seventh; the load asks for no alignment.
+        // SAFETY: the slice has four f64 from `7 * stride` on, as was just asked, so it has them from
+        // `row * stride` on, `row` being at most 7; the load asks for no alignment.
         unsafe { _mm256_loadu_pd(from.as_ptr().add(row * stride)) }
     };
     let both = |row| _mm512_insertf64x4::<1>(_mm512_castpd256_pd512(four(row)), four(row + 4));
@@ -76,8 +76,9 @@ fn store_fours(columns: [__m512d; 4], into: &mut [f64], stride: usize) -> bool {
     }
     let start = into.as_mut_ptr();
     let put = |row: usize, four: __m256d| {
-        // SAFETY: the slice has four f64 from `row * stride` on, as was just asked for its last
-        // row, the seventh, borrowed for writing; the store asks for no alignment.
+        // SAFETY: the slice has four f64 from `7 * stride` on, as was just asked, so it has them from
+        // `row * stride` on, `row` being at most 7; they are borrowed for writing, and the store
+        // asks for no alignment.
         unsafe { _mm256_storeu_pd(start.add(row * stride), four) };
     };
     let rows = transpose_fours(columns);

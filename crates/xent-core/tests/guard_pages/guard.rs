@@ -1,0 +1,92 @@
+//! The guard is there: who touches it dies.
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::Command;
+
+use region::{Protection, page};
+use xent_core::{Level, exp};
+
+use crate::memory::{Place, Slice};
+
+/// What a child of this test is to do: touch the byte next to a slice.
+const TOUCH: &str = "XENT_GUARD_TOUCH";
+const ALIVE: &str = "the slice itself can be read and written";
+
+/// SIGSEGV, or SIGBUS where the system says so.
+const SIGNALS: [i32; 2] = [11, if cfg!(target_os = "linux") { 7 } else { 10 }];
+
+/// In a child: reads or writes the byte before or behind a slice. `cargo xtask sanitize` asks for that of
+/// a vector, to see that it is reported.
+fn touch(how: &str) {
+    let (place, of) = match how {
+        "read behind a vector" => (Place::Heap, 1),
+        _ if how.ends_with("before") => (Place::AfterGuard, -1),
+        _ => (Place::BeforeGuard, 1),
+    };
+    let mut slice: Slice<u8> = place.of(&[1, 2, 3]);
+    slice.reverse();
+    assert_eq!(slice[..], [3, 2, 1]);
+    println!("{ALIVE}");
+    let edge = if of < 0 { 0 } else { slice.len() - 1 };
+    let outside = slice.as_mut_ptr().wrapping_add(edge).wrapping_offset(of);
+    // SAFETY: this is wrong on purpose, in a process that is there for nothing else. Around a slice between
+    // guards the pages have no rights, so the access ends the process; behind a vector it is the
+    // sanitizer that ends it. Nothing is done with what is read.
+    unsafe {
+        if how.starts_with("read") {
+            let _ = outside.read_volatile();
+        } else {
+            outside.write_volatile(0);
+        }
+    }
+}
+
+#[test]
+fn who_touches_it_dies() {
+    if let Ok(how) = std::env::var(TOUCH) {
+        return touch(&how);
+    }
+    for how in ["read before", "read behind", "write before", "write behind"] {
+        let child = Command::new(std::env::current_exe().expect("the path of this test"))
+            .args(["--exact", "guard::who_touches_it_dies", "--nocapture"])
+            .env(TOUCH, how)
+            // Under AddressSanitizer the signal would be taken for a finding of its own.
+            .env("ASAN_OPTIONS", "handle_segv=0:handle_sigbus=0")
+            .output()
+            .expect("a child process");
+        assert!(String::from_utf8_lossy(&child.stdout).contains(ALIVE), "{how}: it did not begin");
+        let signal = child.status.signal();
+        assert!(signal.is_some_and(|n| SIGNALS.contains(&n)), "{how}: {}", child.status);
+    }
+}
+
+#[test]
+fn pages_beside_a_slice_have_no_rights() {
+    for count in [0, 1, 3, page::size() / 4 - 1, page::size() / 4, 3 * page::size()] {
+        let values = vec![0.5_f32; count];
+        for place in Place::GUARDED {
+            let slice = place.of(&values);
+            let range = slice.as_ptr_range();
+            let guard = match place {
+                Place::AfterGuard => range.start.cast::<u8>().wrapping_sub(1),
+                _ => range.end.cast(),
+            };
+            let found = region::query(guard).expect("the page is mapped");
+            assert_eq!(found.protection(), Protection::NONE, "{count} numbers, {place:?}");
+        }
+    }
+}
+
+#[test]
+fn pages_that_are_used_again_are_guarded_still() {
+    for count in (0..200).rev() {
+        let x = Place::BeforeGuard.of(&vec![0.0_f32; count]);
+        let mut out = Place::AfterGuard.of(&vec![0.0_f32; count]);
+        exp(Level::detect(), &x, &mut out).expect("equal lengths");
+        let before = out.as_ptr().cast::<u8>().wrapping_sub(1);
+        for guard in [before, x.as_ptr_range().end.cast()] {
+            let found = region::query(guard).expect("the page is mapped");
+            assert_eq!(found.protection(), Protection::NONE, "{count} numbers");
+        }
+    }
+}

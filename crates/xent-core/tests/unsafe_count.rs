@@ -1,0 +1,124 @@
+//! The table of unsafe code in ARCHITECTURE.md is true, and there is no other in the workspace.
+
+use std::collections::BTreeMap;
+use std::fs::{read_dir, read_to_string};
+use std::path::{Path, PathBuf};
+
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
+
+/// What the table has in its column of counts.
+fn counts_of_table(text: &str) -> BTreeMap<String, usize> {
+    let section = text.split("## Unsafe code\n").nth(1).expect("a section on unsafe code");
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let cells = section.lines().filter_map(|line| {
+        let mut cells = line.strip_prefix("| `")?.split(" | ");
+        Some((cells.next()?.trim_end_matches('`').to_owned(), cells.next()?.parse().ok()?))
+    });
+    cells.collect()
+}
+
+/// How many `unsafe` there are, in macros too; and how many of them are not blocks.
+fn count(tokens: TokenStream) -> [usize; 2] {
+    let (mut all, mut others) = (0, 0);
+    let mut tokens = tokens.into_iter().peekable();
+    while let Some(token) = tokens.next() {
+        match token {
+            TokenTree::Ident(word) if word == "unsafe" => {
+                let block = matches!(tokens.peek(), Some(TokenTree::Group(group))
+                    if group.delimiter() == Delimiter::Brace);
+                all += 1;
+                others += usize::from(!block);
+            }
+            TokenTree::Group(group) => {
+                let inner = count(group.stream());
+                all += inner[0];
+                others += inner[1];
+            }
+            _ => {}
+        }
+    }
+    [all, others]
+}
+
+fn count_in(file: &Path) -> [usize; 2] {
+    let text = read_to_string(file).expect("a file that can be read");
+    count(text.parse().unwrap_or_else(|error| panic!("{}: {error}", file.display())))
+}
+
+/// The sources below a folder.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in read_dir(folder).expect("a folder that can be read") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            if path.file_name().is_some_and(|name| name != "target") {
+                found.extend(sources(&path));
+            }
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+#[test]
+fn tokens_are_counted_and_words_are_not() {
+    let text = r##"
+        // unsafe { }
+        /* unsafe /* unsafe */ */
+        /// An unsafe fn.
+        #[allow(unused_unsafe)]
+        fn f<'a>(text: &'a str) { let c = ['"', '\'']; let s = "unsafe {"; r#"unsafe { " "#; }
+        macro_rules! m { () => { unsafe { g(unsafe { h() }) } } }
+        unsafe fn g() {}
+        unsafe impl Send for S {}
+    "##;
+    assert_eq!(count(text.parse().expect("tokens")), [4, 2]);
+}
+
+#[test]
+fn the_table_of_unsafe_code_is_true() {
+    let root = workspace().join("crates/xent-core");
+    let text = read_to_string(workspace().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md");
+    let mut table = counts_of_table(&text);
+    assert!(!table.is_empty(), "the table of ARCHITECTURE.md was not found");
+    for file in sources(&root) {
+        let [found, others] = count_in(&file);
+        let name = file.strip_prefix(&root).expect("a file of the crate").display().to_string();
+        assert_eq!(others, 0, "{name}: only blocks are unsafe, no functions, traits or impls");
+        let said = table.remove(&name).unwrap_or(0);
+        assert_eq!(
+            found, said,
+            "{name} has {found} unsafe blocks, in ARCHITECTURE.md it has {said}"
+        );
+    }
+    assert!(table.is_empty(), "ARCHITECTURE.md counts unsafe code of no file: {table:?}");
+}
+
+#[test]
+fn every_other_crate_forbids_unsafe_code() {
+    let root = workspace();
+    let crates = read_dir(root.join("crates")).expect("the crates");
+    let crates = crates.map(|entry| entry.expect("an entry").path());
+    let folders: Vec<PathBuf> = crates
+        .filter(|path| path.file_name().is_some_and(|name| name != "xent-core"))
+        .chain(["benches", "xtask"].map(|name| root.join(name)))
+        .collect();
+    assert!(folders.len() > 3, "the crates of the workspace were not found");
+    for folder in folders {
+        let roots = ["src/lib.rs", "src/main.rs", "lib.rs"].map(|name| folder.join(name));
+        let root = roots.into_iter().find(|path| path.exists());
+        let root = root.unwrap_or_else(|| panic!("{}: no root of a crate", folder.display()));
+        let text = read_to_string(&root).expect("a file that can be read");
+        let forbids = text.lines().any(|line| line == "#![forbid(unsafe_code)]");
+        assert!(forbids, "{} does not forbid unsafe code", root.display());
+        for file in sources(&folder) {
+            // Tests, examples and benchmarks are crates of their own.
+            assert_eq!(count_in(&file)[0], 0, "{} has unsafe code", file.display());
+        }
+    }
+}
