@@ -15,24 +15,20 @@ pub(crate) fn run(record: bool) -> ExitCode {
     let levels: Vec<_> = Level::available().map(|level| level.to_string()).collect();
     println!("levels of this machine: {}", levels.join(", "));
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let test = |package: &str, test: &str| {
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.current_dir(&root).args(["test", "--package", package, "--test", test]);
-        cargo
-    };
-    let mut digests = test("xent-core", "reproducible");
-    digests.args(["--features", "half"]);
+    // Of the whole workspace, for its features: all formats, and nothing is compiled for this alone.
+    let mut tests = Command::new(env!("CARGO"));
+    tests.current_dir(&root).args(["test", "--workspace", "--test", "reproducible"]);
     if record {
-        digests.arg("digests_are_those_on_record").env(RECORD, root.join(DIGESTS));
+        tests.args(["--", "digests_are_those_on_record"]).env(RECORD, root.join(DIGESTS));
+    } else {
+        tests.args(["--test", "threads"]);
     }
-    for mut command in [digests, test("xent-rayon", "threads")] {
-        match command.status() {
-            Ok(status) if status.success() => {}
-            Ok(_) => return ExitCode::FAILURE,
-            Err(error) => {
-                eprintln!("cargo: {error}");
-                return ExitCode::FAILURE;
-            }
+    match tests.status() {
+        Ok(status) if status.success() => {}
+        Ok(_) => return ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("cargo: {error}");
+            return ExitCode::FAILURE;
         }
     }
     let count = std::fs::read_to_string(root.join(DIGESTS)).map_or(0, |text| text.lines().count());
