@@ -109,8 +109,10 @@ impl ElementLoss for SigmoidFocal {
         let slope = positive_share * (negative_share / wrong) * (not_y - y);
         let slope = V::select(wrong.equal(zero), zero, slope);
         let growth = V::of(token, self.gamma) * product(token, slope, entropy.loss);
+        // An alpha of zero or one leaves nothing of an infinite loss, but NaN is NaN, as its gradient is.
+        let none = zero * entropy.gradient + zero;
         Outcome {
-            loss: product(token, factor, entropy.loss),
+            loss: V::select(factor.equal(zero), none, factor * entropy.loss),
             gradient: factor * (entropy.gradient + growth),
             curvature: zero,
         }
