@@ -211,13 +211,13 @@ where
             fault: None,
         };
         if let Some(fault) = case.fault {
-            batch.spoil(fault);
+            batch.spoil(fault, has_pos_weight);
         }
         batch
     }
 
     /// Makes a slice shorter or longer; those that are written are spoiled where they are made.
-    fn spoil(&mut self, fault: Fault) {
+    fn spoil(&mut self, fault: Fault, has_pos_weight: bool) {
         self.fault = Some(fault);
         let number = E::float(0.5);
         let change = |slice: &mut Vec<E::Float>| {
@@ -241,10 +241,11 @@ where
                 }
             }
             Slice::ClassWeights => change(&mut self.class_weights),
-            Slice::PosWeight => change(&mut self.pos_weight),
+            Slice::PosWeight if has_pos_weight => change(&mut self.pos_weight),
             Slice::SampleWeights => change(&mut self.sample_weights),
             Slice::Upstream => change(&mut self.upstream),
-            Slice::Gradient
+            Slice::PosWeight
+            | Slice::Gradient
             | Slice::Losses
             | Slice::LogSumExp
             | Slice::Predicted

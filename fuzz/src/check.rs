@@ -45,6 +45,9 @@ const UNTOUCHED: f64 = -0.375;
 /// Runs the check that the bytes describe.
 pub(crate) fn run(loss: LossName, data: &[u8]) {
     let Ok(case) = Case::arbitrary(&mut Unstructured::new(data)) else { return };
+    if std::env::var_os("XENT_FUZZ_SHOW").is_some() {
+        eprintln!("{case:?}");
+    }
     match case.format {
         FormatName::F32 => check::<f32>(&case, loss),
         FormatName::F64 => check::<f64>(&case, loss),
@@ -116,7 +119,9 @@ where
                         let expected = expected.as_ref().expect("an answer to what is taken");
                         self.judge(&what(), mode, report, &got, expected);
                         match &written {
-                            None => written = Some((*report, got)),
+                            // All others are compared with it.
+                            None if mode == Mode::Write => written = Some((*report, got)),
+                            None => {}
                             Some((first, beside)) => {
                                 self.same(&what(), mode, (first, beside), (report, &got));
                             }
@@ -129,7 +134,11 @@ where
                 match &of_fma {
                     None => of_fma = Some((level, bits)),
                     Some((first, of_first)) => {
-                        assert!(*of_first == bits, "{first} and {level} have other bits");
+                        let differ = of_first.iter().zip(&bits).position(|(a, b)| a != b);
+                        if let Some(i) = differ {
+                            let (a, b) = (of_first[i], bits[i]);
+                            panic!("{first} and {level}: number {i} has bits {a:x} and {b:x}");
+                        }
                     }
                 }
             }

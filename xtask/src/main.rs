@@ -3,6 +3,7 @@
 mod bench;
 mod bounds;
 mod format;
+mod fuzz;
 mod progress;
 mod rows;
 mod same;
@@ -36,6 +37,8 @@ enum Command {
     },
     /// Measures the speed of every loss beside a copy of the same memory, in turns.
     Bench(bench::Options),
+    /// Runs the fuzz targets, and says what they found.
+    Fuzz(fuzz::Options),
 }
 
 fn main() -> ExitCode {
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
             (findings, text)
         }
         Command::Bench(options) => return bench::run(&options),
+        Command::Fuzz(options) => return fuzz::run(&options),
     };
     print!("{text}");
     match findings.failures() {
