@@ -132,6 +132,8 @@ where
         let upstream = !batch.upstream.is_empty() && settings.reduction != Reduction::None;
         refuse(upstream, "upstream gradient with a reduction");
         refuse(!self.has_kind(), "kind of the targets");
+        let inverse = rounded::<E::Float>(1.0 / settings.temperature);
+        refuse(inverse == 0.0 || inverse.is_infinite(), "temperature without an inverse");
         let ignoring = settings.ignore.is_some();
         match &batch.given {
             Given::Index(labels) if !loss.is_of_elements() => {
