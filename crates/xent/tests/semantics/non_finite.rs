@@ -222,6 +222,49 @@ fn a_temperature_without_an_inverse_is_refused() {
     }
 }
 
+/// It was the largest logit.
+#[test]
+fn a_row_has_its_log_sum_exp_whatever_its_teacher() {
+    let x = [1.0, 3.0, 2.0];
+    let want = xent_reference::softmax::log_sum_exp(&x.map(|x| f64::from(x) / 2.0));
+    let loss = Distillation::new(2.0).unwrap();
+    for level in Level::available() {
+        for teacher in [[NAN, 0.0, 0.0], [-INF; 3], [INF, INF, 0.0], [INF, 0.0, 0.0], [0.0; 3]] {
+            let mut lse = [0.0];
+            let pass = xent::Pass::new().log_sum_exp(&mut lse);
+            let logits = xent::Logits::new(&x, 3).unwrap();
+            loss.with_level(level)
+                .evaluate(logits, xent::Targets::teacher(&teacher), pass)
+                .unwrap();
+            approx::assert_relative_eq!(lse[0], want as f32, max_relative = 1e-6);
+        }
+    }
+}
+
+/// From where a quotient of probabilities overflowed to where they underflowed, it was NaN.
+#[test]
+fn a_sigmoid_focal_gradient_of_a_confident_logit_is_finite() {
+    let x: Vec<f32> = (0..200).map(|i| i as f32 - 200.0).collect();
+    for (sign, y) in [(1.0, 0.0), (-1.0, 1.0)] {
+        let x: Vec<f32> = x.iter().map(|x| sign * x).collect();
+        let y = vec![y; x.len()];
+        for gamma in [0.5, 2.0] {
+            let loss = SigmoidCrossEntropy::new().with_focal(gamma, None).unwrap();
+            for level in Level::available() {
+                for (layout, got) in layouts(&loss, level, &x, 1, Given::Dense(&y), x.len()) {
+                    for (&x, &gradient) in x.iter().zip(&got.grad) {
+                        let y = y[0].into();
+                        let (_, want) = xent_reference::focal::sigmoid(x.into(), y, gamma, None);
+                        let error = (f64::from(gradient) - want).abs();
+                        let bound = 1e-4 * want.abs() + 1e-43;
+                        assert!(error <= bound, "{level}, {layout}: {x}: {gradient:e} {want:e}");
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// Its loss was zero, and its gradient NaN.
 #[test]
 fn nan_is_nan_where_an_alpha_leaves_nothing_of_a_sigmoid_focal_loss() {
