@@ -5,6 +5,7 @@ mod bench;
 mod bounds;
 mod digests;
 mod format;
+mod fuzz;
 mod progress;
 mod rows;
 mod same;
@@ -50,6 +51,8 @@ enum Command {
         #[arg(long)]
         quick: bool,
     },
+    /// Runs the fuzz targets, and says what they found.
+    Fuzz(fuzz::Options),
 }
 
 fn main() -> ExitCode {
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Command::Bench(options) => return bench::run(&options),
         Command::SupplyChain => return supply_chain::run(),
         Command::Sanitize { quick } => return sanitize::run(quick),
+        Command::Fuzz(options) => return fuzz::run(&options),
     };
     print!("{}", findings.to_text());
     match findings.failures() {

@@ -242,8 +242,12 @@ impl<'a, E: Element> Pass<'a, E> {
         if self.outputs.predicted.is_empty() {
             return None;
         }
+        let none = E::Float::default();
         let mut correct = 0;
         for (row, &class) in self.outputs.predicted.iter().enumerate() {
+            if self.weights.sample_weights.get(row) == Some(&none) {
+                continue;
+            }
             let label = labels.get(row).filter(|label| Some(*label) != ignore);
             correct += usize::from(label == Some(i64::from(class)));
         }
@@ -272,13 +276,13 @@ impl<'a, E: Element> Pass<'a, E> {
         if !weights.upstream.is_empty() && settings.reduction != Reduction::None {
             return Err(Error::UpstreamOfRows);
         }
-        let batch = batch?;
+        // A row of weight zero misses no target.
+        let batch = batch?.weigh(weights)?;
         if settings.nothing_valid == NothingValid::Error
             && let Some(row) = batch.empty_row()
         {
             return Err(InputError::Empty { row }.into());
         }
-        let batch = batch.weigh(weights)?;
         let tally = batch.count();
         let divisor = match settings.reduction {
             Reduction::Mean => denominator(&tally, settings.mean_over, rule),

@@ -130,8 +130,53 @@ fn outputs_of_different_formats_are_compared() {
 fn a_shape_that_no_machine_holds_is_refused() {
     let folder = Folder::new();
     folder.save("y.npy", &[1], &[0_u8]);
-    folder.save_bytes("x.npy", "<f4", &[1 << 40, 0, 1 << 40], &[]);
-    let words = ["x.npy", "too large for this machine"];
+    // With a zero behind them, the product of the others overflowed in a debug build.
+    for shape in [[1 << 40, 0, 1 << 40], [1 << 40, 1 << 40, 0], [1 << 40, 1 << 40, 2]] {
+        folder.save_bytes("x.npy", "<f4", &shape, &[]);
+        let words = ["x.npy", "too large for this machine"];
+        folder.refused("eval --loss softmax --input x.npy --targets y.npy", &words);
+    }
+}
+
+/// As many classes were asked for of the allocator, for rows that are not there.
+#[test]
+fn no_rows_of_very_many_classes_need_no_memory() {
+    let folder = Folder::new();
+    folder.save_bytes("x.npy", "<f4", &[0, 1 << 60], &[]);
+    folder.save::<i64>("y.npy", &[0], &[]);
+    let report = folder.json("eval --loss softmax --input x.npy --targets y.npy --grad-out g.npy");
+    assert_eq!((report["loss"].as_f64(), report["rows"].as_u64()), (Some(0.0), Some(0)));
+}
+
+/// A `.npy` file of the second version with this header, or a part of it.
+fn with_header(length: u32, header: &str) -> Vec<u8> {
+    [b"\x93NUMPY\x02\x00", &length.to_le_bytes()[..], header.as_bytes()].concat()
+}
+
+/// Each bracket doubled the time that the parser took: forty took hours.
+#[test]
+fn a_header_of_nested_brackets_is_refused_at_once() {
+    let folder = Folder::new();
+    folder.save("y.npy", &[1], &[0_u8]);
+    for (open, close) in [("[", "]"), ("(", ",)"), ("{", "}")] {
+        let header = format!("{}1{}\n", open.repeat(60), close.repeat(60));
+        let bytes = with_header(u32::try_from(header.len()).expect("a short header"), &header);
+        std::fs::write(folder.path("x.npy"), bytes).expect("a file");
+        folder.refused("eval --loss softmax --input x.npy --targets y.npy", &["x.npy", "brackets"]);
+    }
+}
+
+/// As much memory was asked for, up to 4 GiB, before the file was read.
+#[test]
+fn a_header_longer_than_its_file_is_refused() {
+    let folder = Folder::new();
+    folder.save("y.npy", &[1], &[0_u8]);
+    std::fs::write(folder.path("x.npy"), with_header(u32::MAX, "{")).expect("a file");
+    let words = ["x.npy", "a header of 4294967295 bytes, and 1 in the file"];
+    folder.refused("eval --loss softmax --input x.npy --targets y.npy", &words);
+    std::fs::write(folder.path("x.npy"), with_header(1 << 17, &" ".repeat(1 << 17)))
+        .expect("a file");
+    let words = ["x.npy", "expected at most 65535"];
     folder.refused("eval --loss softmax --input x.npy --targets y.npy", &words);
 }
 

@@ -106,11 +106,15 @@ impl ElementLoss for SigmoidFocal {
             factor = factor * (alpha * y + (one - alpha) * not_y);
         }
         // `d ln u / dx`, which is σ(-x) for a negative and -σ(x) for a positive.
-        let slope = positive_share * (negative_share / wrong) * (not_y - y);
+        // The smaller share is no larger than what is wrong: no quotient overflows.
+        let (less, more) = (positive_share.min(negative_share), positive_share.max(negative_share));
+        let slope = more * (less / wrong) * (not_y - y);
         let slope = V::select(wrong.equal(zero), zero, slope);
         let growth = V::of(token, self.gamma) * product(token, slope, entropy.loss);
+        // An alpha of zero or one leaves nothing of an infinite loss, but NaN is NaN, as its gradient is.
+        let none = zero * entropy.gradient + zero;
         Outcome {
-            loss: product(token, factor, entropy.loss),
+            loss: V::select(factor.equal(zero), none, factor * entropy.loss),
             gradient: factor * (entropy.gradient + growth),
             curvature: zero,
         }

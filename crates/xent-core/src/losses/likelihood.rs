@@ -207,10 +207,11 @@ impl<E: Element> Batch for LikelihoodBatch<'_, E> {
 }
 
 impl<F: Float> Job<'_, F> {
-    /// The class of a row that is not ignored.
+    /// The class of a row that has a part in the batch: it is not ignored, nor its weight zero.
     fn label(&self, row: usize) -> Option<usize> {
         let label = self.labels.get(row)?;
-        if self.ignore_index == Some(label) { None } else { usize::try_from(label).ok() }
+        let ignored = self.ignore_index == Some(label) || self.weights.sample_weight(row) == 0.0;
+        if ignored { None } else { usize::try_from(label).ok() }
     }
 
     fn class_weight(&self, class: usize) -> f64 {

@@ -122,6 +122,11 @@ impl<F: Float> SoftmaxOptions<'_, F> {
                 if !(temperature.is_finite() && *temperature > 0.0) {
                     return refused("temperature", "expected a positive finite number");
                 }
+                // Logits are multiplied with it: by zero, a masked class would be NaN.
+                let inverse = rounded::<F>(1.0 / temperature);
+                if !(inverse.is_finite() && inverse > 0.0) {
+                    return refused("temperature", "the format of the logits has no inverse of it");
+                }
                 if self.label_smoothing != 0.0 {
                     return refused(
                         "label smoothing",
@@ -698,7 +703,9 @@ impl<F: Float> Job<'_, F> {
         let dense = self.dense();
         let dense = dense.get(row * classes..(row + 1) * classes).unwrap_or(&[]);
         let spike = plan.label.map(|class| Spike { class, weight: plan.spike });
-        let curvature = outputs.convention.softmax(plan.factors.gradient, classes);
+        // Of a temperature, each derivative brings another inverse.
+        let weight = plan.factors.gradient * self.unit();
+        let curvature = outputs.convention.softmax(weight, classes);
         let hessian = outputs.hessian.get_mut(row * classes..(row + 1) * classes);
         let second = (hessian.unwrap_or(&mut []), curvature);
         let task = (task, plan.factors);

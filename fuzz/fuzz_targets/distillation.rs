@@ -1,0 +1,4 @@
+//! `distillation` of the library.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| xent_fuzz::distillation(data));

@@ -1,0 +1,4 @@
+//! `file_readers` of the library.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| xent_fuzz::file_readers(data));

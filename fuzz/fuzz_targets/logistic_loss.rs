@@ -1,0 +1,4 @@
+//! `logistic_loss` of the library.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| xent_fuzz::logistic_loss(data));

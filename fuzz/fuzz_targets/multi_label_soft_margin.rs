@@ -1,0 +1,4 @@
+//! `multi_label_soft_margin` of the library.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| xent_fuzz::multi_label_soft_margin(data));

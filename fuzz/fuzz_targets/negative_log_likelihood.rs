@@ -1,0 +1,4 @@
+//! `negative_log_likelihood` of the library.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| xent_fuzz::negative_log_likelihood(data));

@@ -1,0 +1,649 @@
+//! What a call must answer: whether it is refused, and everything that it writes.
+
+use xent::{MeanOver, NothingValid, Reduction};
+
+use crate::answer::{Answer, Tolerance};
+use crate::batch::{Batch, Given};
+use crate::element::{self, Focus};
+use crate::format::{Format, rounded};
+use crate::input::{HessianName, Slice};
+use crate::losses::{LossName, Settings};
+use crate::softmax::{self, RowTarget, Terms};
+
+/// Which outputs are asked for, by the lengths of their slices.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Lengths {
+    pub(crate) losses: usize,
+    pub(crate) log_sum_exp: usize,
+    pub(crate) predicted: usize,
+    pub(crate) hessian: usize,
+}
+
+/// A loss of a batch, as a caller describes it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Question<'a, E: Format> {
+    pub(crate) loss: LossName,
+    pub(crate) settings: Settings,
+    pub(crate) batch: &'a Batch<E>,
+    pub(crate) convention: HessianName,
+}
+
+/// What a mean may divide by.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) valid_rows: usize,
+    pub(crate) valid_losses: usize,
+    class_weight: f64,
+    weight: f64,
+}
+
+/// Everything that is written, each where the batch has it without a stride.
+#[derive(Clone, Debug)]
+pub(crate) struct Expected {
+    pub(crate) loss: Option<Answer>,
+    pub(crate) denominator: f64,
+    pub(crate) valid_rows: usize,
+    pub(crate) losses: Vec<Answer>,
+    pub(crate) gradient: Vec<Answer>,
+    pub(crate) log_sum_exp: Vec<Answer>,
+    /// None where a logit is NaN, for which nothing is promised.
+    pub(crate) predicted: Vec<Option<u32>>,
+    pub(crate) hessian: Vec<Answer>,
+}
+
+impl<E: Format> Question<'_, E>
+where
+    E::Float: Format<Float = E::Float>,
+{
+    fn wide(values: &[E::Float]) -> Vec<f64> {
+        values.iter().map(|v| v.wide()).collect()
+    }
+
+    fn is_focal(&self) -> bool {
+        self.settings.gamma != 0.0 || self.settings.alpha.is_some()
+    }
+
+    /// Why the loss cannot be built.
+    pub(crate) fn options_refused(&self) -> Option<&'static str> {
+        let Settings { smoothing, gamma, alpha, z_loss, soft_cap, temperature, .. } = self.settings;
+        let finite = |x: f64, least: f64| x.is_finite() && x >= least;
+        let weights = |of: &[E::Float]| of.iter().all(|w| finite(w.wide(), 0.0));
+        let Batch { class_weights, pos_weight, .. } = self.batch;
+        let smoothed = smoothing != 0.0;
+        [
+            (!weights(class_weights) || !weights(pos_weight), "weights"),
+            (!(0.0..=1.0).contains(&smoothing), "smoothing"),
+            (!finite(gamma, 0.0), "gamma"),
+            (alpha.is_some_and(|alpha| !(0.0..=1.0).contains(&alpha)), "alpha"),
+            (!finite(z_loss, 0.0), "z-loss"),
+            (soft_cap.is_some_and(|cap| !(finite(cap, 0.0) && cap > 0.0)), "soft cap"),
+            (!(finite(temperature, 0.0) && temperature > 0.0), "temperature"),
+            (self.loss.is_of_softmax() && gamma != 0.0 && smoothed, "gamma with smoothing"),
+            (
+                self.settings.caffe && (smoothed || !class_weights.is_empty()),
+                "the gradient of Caffe with weights",
+            ),
+        ]
+        .into_iter()
+        .find_map(|(refused, why)| refused.then_some(why))
+    }
+
+    /// Why a call of the loss is refused, before anything is known of its rows.
+    fn shape_refused(&self, gradient: Option<usize>, lengths: Lengths) -> Option<&'static str> {
+        let Self { loss, settings, batch, .. } = self;
+        let layout = batch.layout;
+        let (rows, classes) = (layout.rows(), layout.classes);
+        let losses = if loss.has_losses_of_elements() { layout.elements() } else { rows };
+        let optional = |found: usize, expected: usize| found != 0 && found != expected;
+        let mut why = Vec::new();
+        let mut refuse = |when: bool, reason: &'static str| {
+            if when {
+                why.push(reason);
+            }
+        };
+        refuse(batch.logits.len() != layout.span(), "length of the logits");
+        refuse(gradient.is_some_and(|found| found != layout.span()), "length of the gradient");
+        refuse(optional(batch.class_weights.len(), classes), "length of the class weights");
+        refuse(optional(batch.pos_weight.len(), classes), "length of the positive weights");
+        refuse(optional(batch.sample_weights.len(), rows), "length of the sample weights");
+        refuse(optional(batch.upstream.len(), losses), "length of the upstream gradient");
+        refuse(optional(lengths.losses, losses), "length of the losses");
+        refuse(optional(lengths.log_sum_exp, rows), "length of the log-sum-exp");
+        refuse(optional(lengths.predicted, rows), "length of the predicted classes");
+        refuse(optional(lengths.hessian, layout.elements()), "length of the Hessian");
+        let of_rows = lengths.log_sum_exp + lengths.predicted != 0;
+        refuse(of_rows && !loss.is_of_softmax(), "outputs of a softmax");
+        if lengths.hessian != 0 {
+            let mapped = settings.soft_cap.is_some() || settings.z_loss != 0.0;
+            let probabilities = matches!(
+                loss,
+                LossName::LogisticLoss
+                    | LossName::NegativeLogLikelihood
+                    | LossName::MultinomialLogistic
+            );
+            refuse(mapped || self.is_focal() || probabilities, "Hessian");
+            let undefined = classes < 2 && matches!(self.convention, HessianName::LightGbm);
+            refuse(undefined && loss.is_of_softmax(), "Hessian of one class");
+        }
+        let sixteen = E::STORED != E::COMPUTED;
+        let beside = lengths.hessian != 0 || !self.dense().is_empty();
+        let long_columns = sixteen && layout.inner != 1 && classes > 4096;
+        refuse(loss.is_of_softmax() && long_columns && beside, "columns of sixteen bits");
+        let upstream = !batch.upstream.is_empty() && settings.reduction != Reduction::None;
+        refuse(upstream, "upstream gradient with a reduction");
+        refuse(!self.has_kind(), "kind of the targets");
+        let inverse = rounded::<E::Float>(1.0 / settings.temperature);
+        refuse(inverse == 0.0 || inverse.is_infinite(), "temperature without an inverse");
+        let ignoring = settings.ignore.is_some();
+        match &batch.given {
+            Given::Index(labels) if !loss.is_of_elements() => {
+                refuse(labels.values().len() != rows, "length of the labels");
+            }
+            Given::Index(labels) | Given::MultiHot(labels) => {
+                refuse(labels.values().len() != layout.elements(), "length of the targets");
+            }
+            Given::Dense(values) | Given::Teacher(values) => {
+                refuse(values.len() != layout.elements(), "length of the targets");
+                refuse(ignoring && loss.is_of_elements(), "ignored numbers");
+                let focal = settings.gamma != 0.0 && loss.is_of_softmax();
+                refuse(focal, "focal loss of dense targets");
+            }
+            Given::Positives(offsets, positives) => {
+                refuse(ignoring && loss.is_of_elements(), "ignored lists");
+                let ordered = offsets.windows(2).all(|pair| pair[0] <= pair[1]);
+                refuse(!ordered || offsets.first() != Some(&0), "offsets");
+                refuse(offsets.len() != rows + 1, "length of the offsets");
+                let last = offsets.last().copied().unwrap_or_default();
+                refuse(last != positives.values().len(), "length of the positive classes");
+            }
+        }
+        why.first().copied()
+    }
+
+    fn has_kind(&self) -> bool {
+        match (&self.batch.given, self.loss) {
+            (Given::Index(_), LossName::SoftmaxCrossEntropy) => true,
+            (Given::Index(_), LossName::NegativeLogLikelihood | LossName::MultinomialLogistic) => {
+                true
+            }
+            (Given::Index(_), loss) => loss.is_of_elements() && self.batch.layout.classes == 1,
+            (Given::Dense(_), loss) => {
+                loss.is_of_elements()
+                    || matches!(loss, LossName::SoftmaxCrossEntropy | LossName::MultiLabelSoftmax)
+            }
+            (Given::MultiHot(_) | Given::Positives(..), loss) => loss.is_of_elements(),
+            (Given::Teacher(_), loss) => loss == LossName::Distillation,
+        }
+    }
+
+    fn dense(&self) -> &[E::Float] {
+        match &self.batch.given {
+            Given::Dense(values) | Given::Teacher(values) => values,
+            _ => &[],
+        }
+    }
+
+    /// Why the values of a batch are refused whose lengths are right.
+    fn values_refused(&self) -> Option<&'static str> {
+        let Self { loss, batch, settings, .. } = self;
+        let layout = batch.layout;
+        let is_bad = |label: i128, classes: usize| {
+            !(0..classes as i128).contains(&label) && Some(label) != settings.ignore.map(i128::from)
+        };
+        let (labels, classes) = match &batch.given {
+            Given::Index(labels) if !loss.is_of_elements() => (labels.values(), layout.classes),
+            Given::Index(labels) | Given::MultiHot(labels) => (labels.values(), 2),
+            Given::Positives(_, labels) => (labels.values(), layout.classes),
+            _ => (Vec::new(), 0),
+        };
+        if labels.iter().any(|&label| is_bad(label, classes)) {
+            return Some("label");
+        }
+        let is_none = |p: f64| !p.is_nan() && !(0.0..=1.0).contains(&p);
+        let probabilities = match loss {
+            LossName::LogisticLoss => {
+                (0..layout.rows()).any(|row| batch.row(row).into_iter().any(is_none))
+            }
+            LossName::MultinomialLogistic => (0..layout.rows())
+                .any(|row| self.label(row).is_some_and(|class| is_none(batch.row(row)[class]))),
+            _ => false,
+        };
+        probabilities.then_some("probability")
+    }
+
+    /// The answer to a call, or why it is refused.
+    pub(crate) fn refused(
+        &self,
+        gradient: Option<usize>,
+        lengths: Lengths,
+    ) -> Option<&'static str> {
+        self.shape_refused(gradient, lengths).or_else(|| self.values_refused()).or_else(|| {
+            let tally = self.tally();
+            let nothing = tally.valid_losses == 0 || self.divisor(&tally) == 0.0;
+            let empty = (0..self.batch.layout.rows()).any(|row| self.is_empty(row));
+            let error = self.settings.nothing_valid == NothingValid::Error;
+            (error && (nothing || empty)).then_some("nothing valid")
+        })
+    }
+
+    fn sample_weight(&self, row: usize) -> f64 {
+        self.batch.sample_weights.get(row).map_or(1.0, |w| w.wide())
+    }
+
+    fn class_weight(&self, class: usize) -> f64 {
+        self.batch.class_weights.get(class).map_or(1.0, |w| w.wide())
+    }
+
+    /// The class of a row that is not ignored.
+    fn label(&self, row: usize) -> Option<usize> {
+        let Given::Index(labels) = &self.batch.given else { return None };
+        let label = labels.values()[row];
+        let ignored = Some(label) == self.settings.ignore.map(i128::from);
+        if ignored { None } else { usize::try_from(label).ok() }
+    }
+
+    /// The row's part of the dense targets.
+    fn dense_row(&self, row: usize) -> Vec<f64> {
+        let layout = self.batch.layout;
+        let values = self.dense();
+        (0..layout.classes).map(|class| values[layout.place(row, class)].wide()).collect()
+    }
+
+    /// Whether a row of many labels has none.
+    fn is_empty(&self, row: usize) -> bool {
+        self.loss == LossName::MultiLabelSoftmax
+            && self.sample_weight(row) != 0.0
+            && self.dense_row(row).iter().all(|&label| label == 0.0)
+    }
+
+    /// Whether a row has a part in the batch.
+    fn is_live(&self, row: usize) -> bool {
+        let has_label = !matches!(self.batch.given, Given::Index(_)) || self.label(row).is_some();
+        self.sample_weight(row) != 0.0 && has_label && !self.is_empty(row)
+    }
+
+    /// The target of an element, and whether it is ignored.
+    fn element_targets(&self) -> Vec<(f64, bool)> {
+        let Self { batch, settings, .. } = self;
+        let layout = batch.layout;
+        match &batch.given {
+            Given::Dense(values) => values.iter().map(|y| (y.wide(), false)).collect(),
+            Given::Index(labels) | Given::MultiHot(labels) => labels
+                .values()
+                .into_iter()
+                .map(|label| {
+                    (f64::from(label == 1), Some(label) == settings.ignore.map(i128::from))
+                })
+                .collect(),
+            Given::Positives(offsets, positives) => {
+                let positives = positives.values();
+                let mut targets = vec![(0.0, false); layout.elements()];
+                for row in 0..layout.rows() {
+                    for &class in &positives[offsets[row]..offsets[row + 1]] {
+                        targets[layout.place(row, class as usize)].0 = 1.0;
+                    }
+                }
+                targets
+            }
+            Given::Teacher(_) => Vec::new(),
+        }
+    }
+
+    fn tally(&self) -> Tally {
+        let layout = self.batch.layout;
+        let mut tally = Tally::default();
+        let elements = if self.loss.is_of_elements() { self.element_targets() } else { Vec::new() };
+        for row in 0..layout.rows() {
+            let sample = self.sample_weight(row);
+            if !self.loss.is_of_elements() {
+                if self.is_live(row) {
+                    let class = self.label(row).map_or(1.0, |class| self.class_weight(class));
+                    tally.valid_rows += 1;
+                    tally.valid_losses += 1;
+                    tally.class_weight += class;
+                    tally.weight += class * sample;
+                }
+                continue;
+            }
+            let mut valid = 0;
+            for class in 0..layout.classes {
+                if sample != 0.0 && !elements[layout.place(row, class)].1 {
+                    valid += 1;
+                    tally.class_weight += self.class_weight(class);
+                    tally.weight += self.class_weight(class) * sample;
+                }
+            }
+            tally.valid_rows += usize::from(valid != 0);
+            let of_elements = self.loss.has_losses_of_elements();
+            tally.valid_losses += if of_elements { valid } else { usize::from(valid != 0) };
+        }
+        tally
+    }
+
+    /// What a mean divides by, whatever the reduction.
+    pub(crate) fn denominator(&self, tally: &Tally) -> f64 {
+        let rows = self.batch.layout.rows() as f64;
+        match self.settings.mean_over {
+            MeanOver::ValidRows => tally.valid_rows as f64,
+            MeanOver::AllRows => rows,
+            MeanOver::Weights => tally.weight,
+            _ if self.loss.is_of_elements() => tally.valid_losses as f64,
+            _ if matches!(self.batch.given, Given::Index(_)) => tally.class_weight,
+            _ => rows,
+        }
+    }
+
+    fn divisor(&self, tally: &Tally) -> f64 {
+        match self.settings.reduction {
+            Reduction::Mean => self.denominator(tally),
+            Reduction::None | Reduction::Sum => 1.0,
+        }
+    }
+
+    /// Whether the options are of a size that nothing overflows with: others are taken, but what comes
+    /// out is not judged.
+    fn is_moderate(&self) -> bool {
+        let Settings { gamma, alpha, z_loss, soft_cap, temperature, smoothing, .. } = self.settings;
+        let within = |x: f64, least: f64, most: f64| x == 0.0 || (least..=most).contains(&x);
+        let weights = |of: &[E::Float]| of.iter().all(|w| within(w.wide(), 1e-6, 1e6));
+        weights(&self.batch.class_weights)
+            && weights(&self.batch.pos_weight)
+            && within(smoothing, 1e-9, 1.0)
+            && within(gamma, 1e-3, 16.0)
+            && within(alpha.unwrap_or(0.0), 1e-6, 1.0)
+            && within(z_loss, 1e-6, 1e3)
+            && within(soft_cap.unwrap_or(0.0), 1e-2, 1e3)
+            && within(temperature, 1e-2, 1e2)
+    }
+
+    /// Everything that a call writes that is not refused.
+    pub(crate) fn answer(&self) -> Expected {
+        let layout = self.batch.layout;
+        let tolerance = Tolerance::new(E::COMPUTED);
+        let tally = self.tally();
+        let divisor = self.divisor(&tally);
+        let scale = self.batch.scale / if divisor == 0.0 { 1.0 } else { divisor };
+        let rows = layout.rows();
+        let of_elements = self.loss.is_of_elements();
+        let losses = if self.loss.has_losses_of_elements() { layout.elements() } else { rows };
+        let mut expected = Expected {
+            loss: None,
+            denominator: divisor,
+            valid_rows: tally.valid_rows,
+            losses: vec![Answer::ZERO; losses],
+            gradient: vec![Answer::ZERO; layout.elements()],
+            log_sum_exp: vec![Answer::ANYTHING; rows],
+            predicted: vec![None; rows],
+            hessian: vec![Answer::ANYTHING; layout.elements()],
+        };
+        if !self.is_moderate() {
+            expected.losses.fill(Answer::ANYTHING);
+            expected.gradient.fill(Answer::ANYTHING);
+            if self.loss.is_of_softmax() {
+                (0..rows).for_each(|row| expected.predicted[row] = self.predicted(row));
+            }
+        } else if of_elements {
+            self.elements(&mut expected, scale, tolerance);
+        } else {
+            (0..rows).for_each(|row| self.row(row, &mut expected, scale, tolerance));
+        }
+        let nothing = tally.valid_losses == 0 || divisor == 0.0;
+        expected.loss = match self.settings.reduction {
+            Reduction::None => None,
+            Reduction::Mean if nothing => {
+                let nan = self.settings.nothing_valid == NothingValid::Nan;
+                Some(Answer::exact(if nan { f64::NAN } else { 0.0 }))
+            }
+            _ => Some(self.total(&expected.losses, divisor, tolerance)),
+        };
+        expected
+    }
+
+    fn total(&self, losses: &[Answer], divisor: f64, tolerance: Tolerance) -> Answer {
+        let all = losses.iter().fold(Answer::ZERO, |sum, &loss| sum.plus(loss));
+        if all.is_anything() || !moderate(divisor) {
+            return Answer::ANYTHING;
+        }
+        if !all.value.is_finite() {
+            return Answer::exact(all.value / divisor);
+        }
+        let size: f64 = losses.iter().map(|loss| loss.value.abs()).sum();
+        if tolerance.overflows(size) {
+            return Answer::ANYTHING;
+        }
+        // Losses of one size are added up with compensation, in f32 too.
+        let rounding = 2.0 * tolerance.format.spacing(size) + 1e-13 * size;
+        let allowed = (all.allowed + rounding) / divisor.abs();
+        Answer { value: all.value / divisor, allowed }
+    }
+
+    fn curvature(&self, curvature: Answer, factor: f64, tolerance: Tolerance) -> Answer {
+        let classes = self.batch.layout.classes as f64;
+        let of_softmax = self.loss.is_of_softmax();
+        let (more, floor) = match self.convention {
+            HessianName::Exact => (1.0, 0.0),
+            HessianName::XgBoost => (if of_softmax { 2.0 } else { 1.0 }, 1e-16),
+            HessianName::LightGbm => {
+                (if of_softmax { classes / (classes - 1.0) } else { 1.0 }, 0.0)
+            }
+        };
+        if factor < 0.0 || more.is_infinite() {
+            return Answer::ANYTHING;
+        }
+        let h = tolerance.times(curvature, factor * more);
+        if h.value < floor { Answer { value: floor, allowed: h.allowed + 1e-22 } } else { h }
+    }
+
+    /// The class of the largest logit, the first of equals.
+    fn predicted(&self, row: usize) -> Option<u32> {
+        let (mut best, mut max) = (0, f64::NEG_INFINITY);
+        for (class, x) in self.batch.row(row).into_iter().enumerate() {
+            if x.is_nan() {
+                return None;
+            }
+            if x > max {
+                (best, max) = (class, x);
+            }
+        }
+        Some(best as u32)
+    }
+
+    /// The valid rows whose label is the class that was predicted.
+    pub(crate) fn correct(&self, predicted: &[u32]) -> usize {
+        let rows = (0..predicted.len()).filter(|&row| self.sample_weight(row) != 0.0);
+        rows.filter(|&row| self.label(row) == Some(predicted[row] as usize)).count()
+    }
+
+    fn upstream(&self, loss: usize) -> f64 {
+        self.batch.upstream.get(loss).map_or(1.0, |upstream| upstream.wide())
+    }
+
+    /// A row of a softmax loss, or of one that a label picks.
+    fn row(&self, row: usize, expected: &mut Expected, scale: f64, tolerance: Tolerance) {
+        let Self { loss, settings, batch, .. } = self;
+        let layout = batch.layout;
+        let x = batch.row(row);
+        let sample = self.sample_weight(row);
+        let factor = sample * scale * self.upstream(row);
+        let judged = moderate(sample);
+        let judged_gradient = judged
+            && moderate(scale)
+            && moderate(batch.scale)
+            && (self.upstream(row) == 0.0 || moderate(self.upstream(row)));
+        let live = self.is_live(row);
+
+        if !loss.is_of_softmax() {
+            let Some(class) = self.label(row).filter(|_| live) else { return };
+            let weight = self.class_weight(class) * sample;
+            let (of_loss, gradient) = element::picked(*loss, x[class], tolerance);
+            let place = layout.place(row, class);
+            if weight == 0.0 {
+                return;
+            }
+            expected.losses[row] = judged_or(judged, tolerance.times(of_loss, weight));
+            let factor = factor * self.class_weight(class);
+            expected.gradient[place] =
+                judged_or(judged_gradient, tolerance.times(gradient, factor));
+            return;
+        }
+
+        let smoothing = settings.smoothing;
+        let weights = Self::wide(&batch.class_weights);
+        let some_weights = (!weights.is_empty()).then_some(&weights[..]);
+        let soft_cap = settings.soft_cap.map(rounded::<E::Float>);
+        let terms = Terms { gamma: settings.gamma, z_loss: settings.z_loss, soft_cap };
+        let (dense, of_gradient);
+        let target = match &batch.given {
+            Given::Index(_) => match self.label(row) {
+                Some(label) if smoothing == 0.0 => {
+                    RowTarget::Label(label, self.class_weight(label))
+                }
+                Some(label) => {
+                    dense = xent_reference::targets::smoothed(
+                        layout.classes,
+                        label,
+                        smoothing,
+                        some_weights,
+                    );
+                    RowTarget::Weights(&dense, None)
+                }
+                None => RowTarget::Label(0, 1.0),
+            },
+            Given::Teacher(_) => {
+                dense = self.dense_row(row);
+                RowTarget::Teacher(&dense, &weights, settings.temperature)
+            }
+            _ => {
+                let given = self.dense_row(row);
+                let q = if *loss == LossName::MultiLabelSoftmax {
+                    xent_reference::targets::multilabel(&given)
+                } else {
+                    given
+                };
+                of_gradient = settings.caffe.then(|| {
+                    let labels = q.iter().filter(|&&q| q != 0.0).count().max(1) as f64;
+                    q.iter().map(|&q| if q == 0.0 { 0.0 } else { 1.0 / labels }).collect::<Vec<_>>()
+                });
+                dense = xent_reference::targets::smoothed_dense(&q, smoothing, some_weights);
+                RowTarget::Weights(&dense, of_gradient.as_deref())
+            }
+        };
+        let answers = softmax::row(&x, target, terms, tolerance);
+        expected.predicted[row] = self.predicted(row);
+        expected.log_sum_exp[row] = answers.log_sum_exp;
+        let skipped = if self.is_empty(row) && settings.nothing_valid == NothingValid::Nan {
+            f64::NAN
+        } else {
+            0.0
+        };
+        expected.losses[row] = if live {
+            judged_or(judged, tolerance.times(answers.loss, sample))
+        } else {
+            Answer::exact(skipped)
+        };
+        for (class, gradient) in answers.gradient.iter().enumerate() {
+            let place = layout.place(row, class);
+            expected.gradient[place] = if live {
+                judged_or(judged_gradient, tolerance.times(*gradient, factor))
+            } else {
+                Answer::exact(skipped)
+            };
+            if live && !settings.caffe {
+                let h = self.curvature(answers.curvature[class], factor, tolerance);
+                expected.hessian[place] = judged_or(judged_gradient, h);
+            }
+        }
+    }
+
+    fn elements(&self, expected: &mut Expected, scale: f64, tolerance: Tolerance) {
+        let Self { loss, settings, batch, .. } = self;
+        let layout = batch.layout;
+        let targets = self.element_targets();
+        let focus = Focus { gamma: settings.gamma, alpha: settings.alpha.map(rounded::<E::Float>) };
+        let of_rows = !loss.has_losses_of_elements();
+        let keep = 1.0 - settings.smoothing;
+        for row in 0..layout.rows() {
+            let x = batch.row(row);
+            let sample = self.sample_weight(row);
+            let mut sum = Answer::ZERO;
+            for (class, x) in x.into_iter().enumerate() {
+                let place = layout.place(row, class);
+                let (y, ignored) = targets[place];
+                // The target is a number of the format before it is compared with anything.
+                let y = if settings.smoothing == 0.0 {
+                    y
+                } else {
+                    rounded::<E::Float>(y * keep + 0.5 * settings.smoothing)
+                };
+                let weight = if ignored { 0.0 } else { self.class_weight(class) * sample };
+                let positive = batch.pos_weight.get(class).map_or(1.0, |q| q.wide());
+                let upstream = self.upstream(if of_rows { row } else { place });
+                let of_row = if of_rows { layout.classes as f64 } else { 1.0 };
+                let factor = scale * upstream / of_row;
+                let judged = moderate(weight) || weight == 0.0;
+                let judged_gradient = judged
+                    && moderate(scale)
+                    && moderate(batch.scale)
+                    && (upstream == 0.0 || moderate(upstream));
+                let answers = element::element(*loss, (x, y), positive, focus, tolerance);
+                let of_loss = if weight == 0.0 {
+                    Answer::ZERO
+                } else {
+                    judged_or(judged, tolerance.times(answers.loss, weight))
+                };
+                if of_rows {
+                    sum = sum.plus(of_loss);
+                } else {
+                    expected.losses[place] = of_loss;
+                }
+                if weight == 0.0 {
+                    expected.gradient[place] = Answer::ZERO;
+                    let h = self.curvature(Answer::ZERO, 1.0, tolerance);
+                    expected.hessian[place] = h;
+                    continue;
+                }
+                let gradient = tolerance.times(answers.gradient, factor * weight);
+                expected.gradient[place] = judged_or(judged_gradient, gradient);
+                let h = self.curvature(answers.curvature, factor * weight, tolerance);
+                expected.hessian[place] = judged_or(judged_gradient, h);
+            }
+            if of_rows {
+                let classes = layout.classes as f64;
+                let value = sum.value / classes;
+                let rounding = tolerance.near(value, 0.0, 2.0).allowed;
+                expected.losses[row] = Answer { value, allowed: sum.allowed / classes + rounding };
+                if !sum.value.is_finite() && !sum.is_anything() {
+                    expected.losses[row].allowed = 0.0;
+                } else if tolerance.overflows(sum.value) {
+                    // Tiles are added up in what is computed in.
+                    expected.losses[row] = Answer::ANYTHING;
+                }
+            }
+        }
+    }
+
+    /// The length of a slice that is written.
+    pub(crate) fn lengths(&self, asked: Lengths) -> Lengths {
+        let batch = self.batch;
+        Lengths {
+            losses: batch.length_of(Slice::Losses, asked.losses),
+            log_sum_exp: batch.length_of(Slice::LogSumExp, asked.log_sum_exp),
+            predicted: batch.length_of(Slice::Predicted, asked.predicted),
+            hessian: batch.length_of(Slice::Hessian, asked.hessian),
+        }
+    }
+
+    /// What [`denominator`](Self::denominator) is of this batch.
+    pub(crate) fn of_mean(&self) -> f64 {
+        self.denominator(&self.tally())
+    }
+}
+
+/// Whether a factor is of a size that nothing overflows with.
+fn moderate(factor: f64) -> bool {
+    (1e-6..=1e6).contains(&factor.abs())
+}
+
+fn judged_or(judged: bool, answer: Answer) -> Answer {
+    if judged { answer } else { Answer::ANYTHING }
+}
