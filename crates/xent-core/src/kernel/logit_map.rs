@@ -138,6 +138,8 @@ impl LogitMap for SoftCap {
 
     #[inline(always)]
     fn derivative<V: Vector>(self, token: V::Token, x: V) -> V {
-        tanh(token, x / V::of(token, self.cap)).derivative
+        let masked = x.equal(V::of(token, f64::NEG_INFINITY));
+        let one = V::of(token, 1.0);
+        V::select(masked, one, tanh(token, x / V::of(token, self.cap)).derivative)
     }
 }
