@@ -122,6 +122,11 @@ impl<F: Float> SoftmaxOptions<'_, F> {
                 if !(temperature.is_finite() && *temperature > 0.0) {
                     return refused("temperature", "expected a positive finite number");
                 }
+                // Logits are multiplied with it: by zero, a masked class would be NaN.
+                let inverse = rounded::<F>(1.0 / temperature);
+                if !(inverse.is_finite() && inverse > 0.0) {
+                    return refused("temperature", "the format of the logits has no inverse of it");
+                }
                 if self.label_smoothing != 0.0 {
                     return refused(
                         "label smoothing",
