@@ -106,7 +106,9 @@ impl ElementLoss for SigmoidFocal {
             factor = factor * (alpha * y + (one - alpha) * not_y);
         }
         // `d ln u / dx`, which is σ(-x) for a negative and -σ(x) for a positive.
-        let slope = positive_share * (negative_share / wrong) * (not_y - y);
+        // The smaller share is no larger than what is wrong: no quotient overflows.
+        let (less, more) = (positive_share.min(negative_share), positive_share.max(negative_share));
+        let slope = more * (less / wrong) * (not_y - y);
         let slope = V::select(wrong.equal(zero), zero, slope);
         let growth = V::of(token, self.gamma) * product(token, slope, entropy.loss);
         // An alpha of zero or one leaves nothing of an infinite loss, but NaN is NaN, as its gradient is.
