@@ -172,16 +172,23 @@ impl<F: Float> Job<'_, F> {
         let rest = sum_of(classes.clone().filter(is_other).map(q));
         let all = rest + q(x.argmax);
 
-        let (mut loss, log_sum_exp) = if undefined {
-            (f64::NAN, x.log_sum_exp())
+        let ln_sum = scalar::log1p(others);
+        // A row has its log-sum-exp whatever its teacher.
+        let log_sum_exp = if x.undefined() {
+            x.log_sum_exp()
         } else if certain {
-            (if rest == 0.0 { 0.0 } else { f64::INFINITY }, f64::INFINITY)
+            f64::INFINITY
+        } else {
+            x.max * unit + ln_sum
+        };
+        let mut loss = if undefined {
+            f64::NAN
+        } else if certain {
+            if rest == 0.0 { 0.0 } else { f64::INFINITY }
         } else {
             let target = teacher.map_or(0, |teacher| teacher.argmax);
             let distance = (x.max - logit(target)) * unit;
-            let ln_sum = scalar::log1p(others);
-            let loss = if all == 0.0 { 0.0 } else { all * (ln_sum + distance) };
-            (loss, x.max * unit + ln_sum)
+            if all == 0.0 { 0.0 } else { all * (ln_sum + distance) }
         };
         let mut extra = 0.0;
         if self.options.z_loss != 0.0 {
@@ -205,7 +212,7 @@ impl<F: Float> Job<'_, F> {
                 f64::NAN
             } else if self.is_caffe() {
                 p - if q(class) == 0.0 { 0.0 } else { plan.keep }
-            } else if is_max {
+            } else if is_max && not_p < p {
                 rest + extra - all * not_p
             } else {
                 all * p - q(class)
