@@ -189,6 +189,119 @@ fn a_sigmoid_focal_loss_has_the_limits_of_its_logit() {
     }
 }
 
+/// The target's gradient was zero.
+#[test]
+fn a_masked_target_has_its_gradient_under_a_soft_cap() {
+    let loss = SoftmaxCrossEntropy::new().with_soft_cap(5.0).unwrap();
+    for classes in [3, 100] {
+        let mut x = vec![0.0; classes];
+        x[1] = -INF;
+        let p = 1.0 / (classes - 1) as f32;
+        for level in Level::available() {
+            for (layout, got) in layouts(&loss, level, &x, classes, Given::Index(&[1]), 1) {
+                let what = format!("{level}, {layout}");
+                assert_eq!((got.losses[0], got.grad[1]), (INF, -1.0), "{what}");
+                approx::assert_relative_eq!(got.grad[0], p, max_relative = 1e-6);
+            }
+        }
+    }
+}
+
+/// Levels had different bits: a masked class times an inverse that is zero was NaN in some of them.
+#[test]
+fn a_temperature_without_an_inverse_is_refused() {
+    for temperature in [1e60, 1e-60] {
+        let loss = Distillation::new(temperature).unwrap();
+        let result = loss
+            .loss(xent::Logits::new(&[1.0, -INF], 2).unwrap(), xent::Targets::teacher(&[0.0, 1.0]));
+        let error = result.unwrap_err().to_string();
+        assert!(error.contains("temperature"), "{error}");
+        let logits = xent::Logits::new(&[1.0_f64, 0.0], 2).unwrap();
+        let loss = Distillation::new(temperature).unwrap();
+        assert!(loss.loss(logits, xent::Targets::teacher(&[0.0, 1.0])).is_ok());
+    }
+}
+
+/// It was a difference of numbers about one, whatever the share of the class.
+#[test]
+fn the_gradient_beside_a_certain_teacher_has_its_digits() {
+    const CLASSES: usize = 191;
+    let mut teacher = [0.0; CLASSES];
+    teacher[7] = f64::INFINITY;
+    let loss = Distillation::new(1.0).unwrap();
+    for level in Level::available() {
+        let mut grad = [0.0; CLASSES];
+        let logits = xent::Logits::new(&[0.0; CLASSES], CLASSES).unwrap();
+        loss.with_level(level)
+            .loss_and_grad(logits, xent::Targets::teacher(&teacher), &mut grad)
+            .unwrap();
+        approx::assert_relative_eq!(grad[0], 1.0 / CLASSES as f64, max_relative = 1e-15);
+    }
+}
+
+/// It was the largest logit.
+#[test]
+fn a_row_has_its_log_sum_exp_whatever_its_teacher() {
+    let x = [1.0, 3.0, 2.0_f32];
+    let want = xent_reference::softmax::log_sum_exp(&x.map(|x| f64::from(x) / 2.0));
+    let loss = Distillation::new(2.0).unwrap();
+    for level in Level::available() {
+        for teacher in [[NAN, 0.0, 0.0], [-INF; 3], [INF, INF, 0.0], [INF, 0.0, 0.0], [0.0; 3]] {
+            let mut lse = [0.0];
+            let pass = xent::Pass::new().log_sum_exp(&mut lse);
+            let logits = xent::Logits::new(&x, 3).unwrap();
+            loss.with_level(level)
+                .evaluate(logits, xent::Targets::teacher(&teacher), pass)
+                .unwrap();
+            approx::assert_relative_eq!(lse[0], want as f32, max_relative = 1e-6);
+        }
+    }
+}
+
+/// From where a quotient of probabilities overflowed to where they underflowed, it was NaN.
+#[test]
+fn a_sigmoid_focal_gradient_of_a_confident_logit_is_finite() {
+    let x: Vec<f32> = (0..200).map(|i| i as f32 - 200.0).collect();
+    for (sign, y) in [(1.0, 0.0), (-1.0, 1.0)] {
+        let x: Vec<f32> = x.iter().map(|x| sign * x).collect();
+        let y = vec![y; x.len()];
+        for gamma in [0.5, 2.0] {
+            let loss = SigmoidCrossEntropy::new().with_focal(gamma, None).unwrap();
+            for level in Level::available() {
+                for (layout, got) in layouts(&loss, level, &x, 1, Given::Dense(&y), x.len()) {
+                    for (&x, &gradient) in x.iter().zip(&got.grad) {
+                        let y = y[0].into();
+                        let (_, want) = xent_reference::focal::sigmoid(x.into(), y, gamma, None);
+                        let error = (f64::from(gradient) - want).abs();
+                        let bound = 1e-4 * want.abs() + 1e-43;
+                        assert!(error <= bound, "{level}, {layout}: {x}: {gradient:e} {want:e}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Its loss was zero, and its gradient NaN.
+#[test]
+fn nan_is_nan_where_an_alpha_leaves_nothing_of_a_sigmoid_focal_loss() {
+    for gamma in [0.0, 2.0] {
+        let loss = SigmoidCrossEntropy::new().with_focal(gamma, Some(0.0)).unwrap();
+        for level in Level::available() {
+            let (x, y) = ([NAN, -INF, -1.0, INF], [1.0; 4]);
+            for (layout, got) in layouts(&loss, level, &x, 4, Given::Dense(&y), 4) {
+                let what = format!("{level}, {layout}: {got:?}");
+                assert!(got.losses[0].is_nan() && got.grad[0].is_nan(), "{what}");
+                assert_eq!(
+                    (&got.losses[1..], &got.grad[1..]),
+                    (&[0.0; 3][..], &[0.0; 3][..]),
+                    "{what}"
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn a_nan_probability_stays_with_its_element() {
     for level in Level::available() {

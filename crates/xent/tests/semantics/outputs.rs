@@ -1,7 +1,8 @@
 //! What comes out of the same pass beside loss and gradient.
 
 use xent::{
-    Hessian, Level, Logits, Pass, Reduction, SigmoidCrossEntropy, SoftmaxCrossEntropy, Targets,
+    Distillation, Hessian, Level, Logits, Pass, Reduction, SigmoidCrossEntropy,
+    SoftmaxCrossEntropy, Targets,
 };
 use xent_reference::ulp::{error_at_f32, error_f32};
 use xent_reference::{hessian, softmax};
@@ -106,6 +107,34 @@ fn the_hessian_has_each_convention() {
                             assert!(error <= bound, "{level}, {convention:?}: {got:e} {want:e}");
                         }
                     }
+                }
+            }
+        }
+    }
+}
+
+/// It was the temperature times too large.
+#[test]
+fn the_hessian_of_distillation_is_that_of_the_tempered_softmax() {
+    // Rows one by one, in lanes, and one whose teacher is certain.
+    for (classes, certain) in [(3, false), (100, false), (3, true), (100, true)] {
+        let x = numbers(ROWS * classes, 6, 3.0);
+        let mut teacher = numbers(ROWS * classes, 7, 3.0);
+        if certain {
+            teacher[0] = f32::INFINITY;
+        }
+        for (level, temperature) in Level::available().flat_map(|l| [(l, 0.5), (l, 4.0)]) {
+            let loss = Distillation::new(temperature).unwrap().with_level(level);
+            let mut h = vec![0.0; x.len()];
+            let pass = Pass::new().hessian(&mut h, Hessian::Exact);
+            let logits = Logits::new(&x, classes).unwrap();
+            let loss = loss.with_reduction(Reduction::Sum);
+            loss.evaluate(logits, Targets::teacher(&teacher), pass).unwrap();
+            for (x, h) in x.chunks(classes).zip(h.chunks(classes)) {
+                let x: Vec<f64> = wide(x).iter().map(|x| x / temperature).collect();
+                for (&got, want) in h.iter().zip(hessian::exact(&x, 1.0)) {
+                    let error = error_f32(got, want);
+                    assert!(error <= 100.0, "{level}, {temperature}: {got:e} {want:e}");
                 }
             }
         }

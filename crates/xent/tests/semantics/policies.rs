@@ -2,8 +2,8 @@
 
 use approx::assert_relative_eq;
 use xent::{
-    Error, InputError, Level, Logits, LogitsMut, MeanOver, MultiLabelSoftmax, NothingValid, Pass,
-    Preset, Reduction, SigmoidCrossEntropy, SoftmaxCrossEntropy, Targets,
+    Error, InputError, Level, Logits, LogitsMut, MeanOver, MultiLabelSoftmax, MultinomialLogistic,
+    NothingValid, Pass, Preset, Reduction, SigmoidCrossEntropy, SoftmaxCrossEntropy, Targets,
 };
 
 use crate::support::numbers;
@@ -298,6 +298,35 @@ fn a_row_of_weight_zero_has_no_part_even_if_it_is_not_finite() {
         assert_relative_eq!(report.loss.unwrap(), LN_2, max_relative = 1e-7);
         assert_eq!(grad, [-0.5, 0.5, 0.0, 0.0, 0.0, 0.0]);
     }
+}
+
+#[test]
+fn a_row_of_weight_zero_counts_nowhere() {
+    let weights = [1.0, 0.0, 1.0, 0.0];
+    // It was counted by the losses of probabilities, whose mean it made smaller.
+    let p = [0.5_f32; 8];
+    let loss = MultinomialLogistic::new();
+    for over in [MeanOver::PyTorch, MeanOver::ValidRows, MeanOver::Weights] {
+        let pass = Pass::new().sample_weights(&weights);
+        let loss = loss.with_mean_over(over);
+        let logits = Logits::new(&p, 2).unwrap();
+        let report = loss.evaluate(logits, Targets::index(&[0_u8; 4]), pass).unwrap();
+        assert_eq!((report.valid_rows, report.denominator), (2, 2.0), "{over:?}");
+        assert_relative_eq!(report.loss.unwrap(), LN_2, max_relative = 1e-7);
+    }
+    // It was refused for the label that it does not have.
+    let loss = MultiLabelSoftmax::new().with_nothing_valid(NothingValid::Error);
+    let pass = Pass::new().sample_weights(&weights);
+    let y = [1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0];
+    let report = loss.evaluate(Logits::new(&X, 2).unwrap(), Targets::dense(&y), pass).unwrap();
+    assert_eq!(report.valid_rows, 2);
+    // It was one of the correct rows.
+    let mut predicted = [9; 4];
+    let pass = Pass::new().sample_weights(&weights).predicted(&mut predicted);
+    let logits = Logits::new(&X, 2).unwrap();
+    let loss = SoftmaxCrossEntropy::new();
+    let report = loss.evaluate(logits, Targets::index(&[0_u8; 4]), pass).unwrap();
+    assert_eq!((report.valid_rows, report.correct), (2, Some(2)));
 }
 
 #[test]
