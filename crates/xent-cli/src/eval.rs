@@ -293,7 +293,9 @@ impl<N: Input> Evaluation<'_, N> {
                 if by_losses && self.args.loss.has_losses_of_elements() { classes } else { 1 };
             return Ok((rows * each) as f64);
         }
-        let anything = vec![N::default(); self.layout.part::<N>() * classes * inner];
+        // Without rows, none: their classes may be more than memory holds.
+        let most = self.layout.part::<N>().min(self.layout.outer);
+        let anything = vec![N::default(); most * classes * inner];
         let bar = progress::bar("targets", self.layout.rows());
         let (mut sum, mut first) = (0.0, 0);
         for outer in self.layout.parts::<N>() {

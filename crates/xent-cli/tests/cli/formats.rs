@@ -138,6 +138,16 @@ fn a_shape_that_no_machine_holds_is_refused() {
     }
 }
 
+/// As many classes were asked for of the allocator, for rows that are not there.
+#[test]
+fn no_rows_of_very_many_classes_need_no_memory() {
+    let folder = Folder::new();
+    folder.save_bytes("x.npy", "<f4", &[0, 1 << 60], &[]);
+    folder.save::<i64>("y.npy", &[0], &[]);
+    let report = folder.json("eval --loss softmax --input x.npy --targets y.npy --grad-out g.npy");
+    assert_eq!((report["loss"].as_f64(), report["rows"].as_u64()), (Some(0.0), Some(0)));
+}
+
 /// A `.npy` file of the second version with this header, or a part of it.
 fn with_header(length: u32, header: &str) -> Vec<u8> {
     [b"\x93NUMPY\x02\x00", &length.to_le_bytes()[..], header.as_bytes()].concat()
