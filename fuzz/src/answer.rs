@@ -83,7 +83,8 @@ impl Tolerance {
     pub(crate) fn times(self, answer: Answer, factor: f64) -> Answer {
         let Answer { value, allowed } = answer;
         let product = value * factor;
-        if factor == 0.0 && !value.is_finite() {
+        // A product of both may be a number again, but one of them was none.
+        if factor == 0.0 && !value.is_finite() || factor != 1.0 && self.overflows(value) {
             return Answer::ANYTHING;
         }
         let rounding = if product.is_finite() && product != 0.0 {

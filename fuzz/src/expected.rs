@@ -43,11 +43,11 @@ pub(crate) struct Expected {
     pub(crate) loss: Option<Answer>,
     pub(crate) denominator: f64,
     pub(crate) valid_rows: usize,
-    pub(crate) correct: usize,
     pub(crate) losses: Vec<Answer>,
     pub(crate) gradient: Vec<Answer>,
     pub(crate) log_sum_exp: Vec<Answer>,
-    pub(crate) predicted: Vec<u32>,
+    /// None where a logit is NaN, for which nothing is promised.
+    pub(crate) predicted: Vec<Option<u32>>,
     pub(crate) hessian: Vec<Answer>,
 }
 
@@ -132,6 +132,8 @@ where
         let upstream = !batch.upstream.is_empty() && settings.reduction != Reduction::None;
         refuse(upstream, "upstream gradient with a reduction");
         refuse(!self.has_kind(), "kind of the targets");
+        let inverse = rounded::<E::Float>(1.0 / settings.temperature);
+        refuse(inverse == 0.0 || inverse.is_infinite(), "temperature without an inverse");
         let ignoring = settings.ignore.is_some();
         match &batch.given {
             Given::Index(labels) if !loss.is_of_elements() => {
@@ -368,11 +370,10 @@ where
             loss: None,
             denominator: divisor,
             valid_rows: tally.valid_rows,
-            correct: 0,
             losses: vec![Answer::ZERO; losses],
             gradient: vec![Answer::ZERO; layout.elements()],
             log_sum_exp: vec![Answer::ANYTHING; rows],
-            predicted: vec![0; rows],
+            predicted: vec![None; rows],
             hessian: vec![Answer::ANYTHING; layout.elements()],
         };
         if !self.is_moderate() {
@@ -386,10 +387,6 @@ where
         } else {
             (0..rows).for_each(|row| self.row(row, &mut expected, scale, tolerance));
         }
-        expected.correct = (0..rows)
-            .filter(|&row| self.sample_weight(row) != 0.0)
-            .filter(|&row| self.label(row) == Some(expected.predicted[row] as usize))
-            .count();
         let nothing = tally.valid_losses == 0 || divisor == 0.0;
         expected.loss = match self.settings.reduction {
             Reduction::None => None,
@@ -438,14 +435,23 @@ where
     }
 
     /// The class of the largest logit, the first of equals.
-    fn predicted(&self, row: usize) -> u32 {
+    fn predicted(&self, row: usize) -> Option<u32> {
         let (mut best, mut max) = (0, f64::NEG_INFINITY);
         for (class, x) in self.batch.row(row).into_iter().enumerate() {
+            if x.is_nan() {
+                return None;
+            }
             if x > max {
                 (best, max) = (class, x);
             }
         }
-        best as u32
+        Some(best as u32)
+    }
+
+    /// The valid rows whose label is the class that was predicted.
+    pub(crate) fn correct(&self, predicted: &[u32]) -> usize {
+        let rows = (0..predicted.len()).filter(|&row| self.sample_weight(row) != 0.0);
+        rows.filter(|&row| self.label(row) == Some(predicted[row] as usize)).count()
     }
 
     fn upstream(&self, loss: usize) -> f64 {
