@@ -67,7 +67,10 @@ pub(crate) fn row(
 ) -> RowAnswers {
     let classes = x.len();
     let lse_tolerance = |lse: f64, max: f64, errors: &Errors| {
-        tolerance.near(lse, max.abs().max((lse - max).abs()), 4.0 + errors.mean)
+        let ln_sum = (lse - max).abs();
+        // Where it is all but the logarithm of the sum, it has the error of the sum of the others.
+        let distance = if max.abs() < ln_sum { errors.of_all() } else { errors.mean };
+        tolerance.near(lse, max.abs().max(ln_sum), 4.0 + distance)
     };
     let far = |x: &[f64]| {
         let finite = || x.iter().copied().filter(|x| x.is_finite());
@@ -77,13 +80,17 @@ pub(crate) fn row(
     };
 
     if let RowTarget::Teacher(teacher, weights, tau) = target {
-        let tempered = |x: &[f64]| -> Vec<f64> { x.iter().map(|x| x / tau).collect() };
-        let (scaled, scaled_teacher) = (tempered(x), tempered(teacher));
+        // From the largest on: a quotient of large numbers would be rounded to its own size.
+        let tempered = |x: &[f64]| -> (f64, Vec<f64>) {
+            let max = x.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let shift = if max.is_finite() { max } else { 0.0 };
+            (shift / tau, x.iter().map(|x| (x - shift) / tau).collect())
+        };
+        let ((shift, scaled), (_, scaled_teacher)) = (tempered(x), tempered(teacher));
         let errors = Errors::new(&scaled, tolerance, 3.0, 0.0);
         let of_teacher = Errors::new(&scaled_teacher, tolerance, 3.0, 0.0);
-        let max = scaled.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let lse = softmax::log_sum_exp(&scaled);
-        let log_sum_exp = lse_tolerance(lse, max, &errors);
+        let lse = shift + softmax::log_sum_exp(&scaled);
+        let log_sum_exp = lse_tolerance(lse, shift, &errors);
         let q = softmax::softmax(&scaled_teacher);
         if far(&scaled) || far(&scaled_teacher) || far(x) || far(teacher) {
             return RowAnswers { log_sum_exp: Answer::ANYTHING, ..anything(classes) };
@@ -116,7 +123,12 @@ pub(crate) fn row(
                 q[c] * (8.0 + of_teacher.class[c] + others) * (logarithms + f64::MIN_POSITIVE)
             })
             .sum();
-        let loss = if loss.is_finite() && terms.is_finite() {
+        // A share that is none in what is computed in costs nothing, however far the class.
+        let least = 2.0_f64.powi(tolerance.format.min_exponent + 16);
+        let vanishes = |c: usize| surprise[c].is_infinite() && q[c] > 0.0 && q[c] < least;
+        let loss = if (0..classes).any(vanishes) {
+            Answer::ANYTHING
+        } else if loss.is_finite() && terms.is_finite() {
             let ulp = tolerance.near(1.0, 0.0, 2.0).allowed;
             Answer { value: loss, allowed: ulp * tau * tau * terms + 1e-44 }
         } else {

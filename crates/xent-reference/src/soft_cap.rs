@@ -79,9 +79,12 @@ pub fn cap(x: f64, cap: f64) -> f64 {
 /// ```
 pub fn slope(x: f64, cap: f64) -> f64 {
     check_cap(cap);
+    if x.is_infinite() {
+        return 1.0;
+    }
     let u = x.abs() / cap;
     if u.is_infinite() {
-        return 1.0;
+        return 0.0;
     }
     // What the division rounded away would be a relative error of e.
     let lost = (-u).mul_add(cap, x.abs()) / cap;
@@ -104,6 +107,11 @@ mod tests {
 
     const INF: f64 = f64::INFINITY;
     const X: [f64; 5] = [0.5, -1.25, 12.0, 0.0, -3.0];
+
+    #[test]
+    fn a_finite_logit_is_capped_even_if_its_quotient_is_infinite() {
+        assert_eq!((cap(f64::MIN, 0.5), slope(f64::MIN, 0.5)), (-0.5, 0.0));
+    }
 
     #[test]
     fn the_gradient_is_the_finite_difference_of_the_loss() {

@@ -212,7 +212,7 @@ impl<F: Float> Job<'_, F> {
                 f64::NAN
             } else if self.is_caffe() {
                 p - if q(class) == 0.0 { 0.0 } else { plan.keep }
-            } else if is_max {
+            } else if is_max && not_p < p {
                 rest + extra - all * not_p
             } else {
                 all * p - q(class)

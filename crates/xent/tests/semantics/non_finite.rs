@@ -222,10 +222,27 @@ fn a_temperature_without_an_inverse_is_refused() {
     }
 }
 
+/// It was a difference of numbers about one, whatever the share of the class.
+#[test]
+fn the_gradient_beside_a_certain_teacher_has_its_digits() {
+    const CLASSES: usize = 191;
+    let mut teacher = [0.0; CLASSES];
+    teacher[7] = f64::INFINITY;
+    let loss = Distillation::new(1.0).unwrap();
+    for level in Level::available() {
+        let mut grad = [0.0; CLASSES];
+        let logits = xent::Logits::new(&[0.0; CLASSES], CLASSES).unwrap();
+        loss.with_level(level)
+            .loss_and_grad(logits, xent::Targets::teacher(&teacher), &mut grad)
+            .unwrap();
+        approx::assert_relative_eq!(grad[0], 1.0 / CLASSES as f64, max_relative = 1e-15);
+    }
+}
+
 /// It was the largest logit.
 #[test]
 fn a_row_has_its_log_sum_exp_whatever_its_teacher() {
-    let x = [1.0, 3.0, 2.0];
+    let x = [1.0, 3.0, 2.0_f32];
     let want = xent_reference::softmax::log_sum_exp(&x.map(|x| f64::from(x) / 2.0));
     let loss = Distillation::new(2.0).unwrap();
     for level in Level::available() {

@@ -304,7 +304,7 @@ fn a_row_of_weight_zero_has_no_part_even_if_it_is_not_finite() {
 fn a_row_of_weight_zero_counts_nowhere() {
     let weights = [1.0, 0.0, 1.0, 0.0];
     // It was counted by the losses of probabilities, whose mean it made smaller.
-    let p = [0.5; 8];
+    let p = [0.5_f32; 8];
     let loss = MultinomialLogistic::new();
     for over in [MeanOver::PyTorch, MeanOver::ValidRows, MeanOver::Weights] {
         let pass = Pass::new().sample_weights(&weights);
