@@ -29,6 +29,18 @@ pub(crate) struct Options {
     /// nothing else.
     #[arg(long, value_name = "FOLDER", conflicts_with_all = ["quick", "table"])]
     export: Option<PathBuf>,
+    /// Functions by their names in the table, and what is searched along with them; all if there are none.
+    #[arg(value_name = "FUNCTION")]
+    functions: Vec<String>,
+}
+
+/// Functions that are chosen: all, or some by name.
+pub(crate) struct Chosen<'a>(&'a [String]);
+
+impl Chosen<'_> {
+    fn has(&self, name: &str) -> bool {
+        self.0.is_empty() || self.0.iter().any(|chosen| chosen == name)
+    }
 }
 
 /// Sweeps and searches; prints the worst, and records it or compares it with the record.
@@ -42,7 +54,8 @@ pub(crate) fn run(options: &Options) -> ExitCode {
             }
         };
     }
-    let findings = sweep::run(options.quick);
+    let chosen = Chosen(&options.functions);
+    let findings = sweep::run(options.quick, &chosen);
     print!("{}", findings.to_text());
     let mut failures = findings.failures();
 
@@ -52,14 +65,20 @@ pub(crate) fn run(options: &Options) -> ExitCode {
             swept.add(finding, || Input::of_bits(bits));
         }
     }
-    let found = search::run(options.quick);
+    let found = search::run(options.quick, &chosen);
     println!();
     print!("{}", found.to_text());
     failures += found.0.iter().filter(|case| !case.is_ok()).count();
 
     let worst = swept.merged(found);
+    if worst.0.is_empty() {
+        eprintln!("no function of that name: see the table of docs/accuracy.md");
+        return ExitCode::FAILURE;
+    }
     let recorded = if options.table {
-        Record::of(worst).write().map(|()| Vec::new())
+        let kept =
+            if options.functions.is_empty() { Ok(Record::default()) } else { Record::read() };
+        kept.and_then(|record| record.with(worst).write()).map(|()| Vec::new())
     } else {
         Record::read().map(|record| record.complaints(&worst))
     };

@@ -18,13 +18,20 @@ const BEGIN: &str = "<!-- what follows is written by `cargo xtask ulp --table` -
 const END: &str = "<!-- end of the table -->\n";
 
 /// What is on record.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(super) struct Record(Worst);
 
 impl Record {
-    pub(super) fn of(worst: Worst) -> Self {
-        Self(worst)
+    /// With what was found now, instead of what was known of the same functions.
+    pub(super) fn with(mut self, found: Worst) -> Self {
+        for case in found.0 {
+            match self.0.0.iter_mut().find(|known| known.is_of(&case)) {
+                Some(known) => *known = case,
+                None => self.0.0.push(case),
+            }
+        }
+        self
     }
 
     pub(super) fn read() -> Result<Self, String> {
@@ -164,7 +171,7 @@ mod tests {
 
     #[test]
     fn what_is_worse_than_the_record_is_named() {
-        let record = Record::of(Worst(vec![case(0, 0.0)]));
+        let record = Record::default().with(Worst(vec![case(0, 0.0)]));
         let worse = Worst(vec![case(1, 0.7)]);
         let complaints = record.complaints(&worse);
         assert!(complaints[0].contains("worse than 0.000 of 1.200"), "{complaints:?}");
@@ -174,7 +181,8 @@ mod tests {
 
     #[test]
     fn a_line_has_both_kinds_of_levels() {
-        let record = Record::of(Worst(vec![case(0, 1.0), Case { fma: true, ..case(0, 0.5) }]));
+        let record =
+            Record::default().with(Worst(vec![case(0, 1.0), Case { fma: true, ..case(0, 0.5) }]));
         let line = "| exp | f32 | 1,000 | 1.000 / 1.2 | 0.500 / 1.2 |";
         assert!(record.to_markdown().contains(line), "{}", record.to_markdown());
     }

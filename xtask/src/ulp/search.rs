@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use xent_core::{Float, Level};
 
+use super::Chosen;
 use super::worst::Worst;
 use crate::format::Checked;
 use crate::progress;
@@ -100,6 +101,8 @@ impl Input {
 
 /// What is searched of one format: a check, and those of its results that climbs are for.
 struct Subject<E> {
+    /// Its own, for the seeds of its climbs.
+    number: u64,
     check: Check<E>,
     goals: &'static [&'static str],
     classes: &'static [usize],
@@ -111,16 +114,19 @@ const ROWS: [usize; 11] = [2, 3, 5, 10, 32, 33, 100, 1000, 4097, 128_256, 1_000_
 fn losses<E: Checked>() -> [Subject<E>; 3] {
     [
         Subject {
+            number: 0,
             check: verify::softmax::index,
             goals: &["softmax index, loss", "softmax index, gradient", "softmax index, Σ gradient"],
             classes: &ROWS,
         },
         Subject {
+            number: 1,
             check: verify::softmax::dense,
             goals: &["softmax dense, loss", "softmax dense, gradient"],
             classes: &ROWS[..10],
         },
         Subject {
+            number: 2,
             check: verify::sigmoid::check,
             goals: &["sigmoid, loss", "sigmoid, gradient"],
             classes: &[1, 2, 8],
@@ -131,6 +137,7 @@ fn losses<E: Checked>() -> [Subject<E>; 3] {
 /// The functions of a row.
 fn slices<F: Float + Checked>() -> Subject<F> {
     Subject {
+        number: 0,
         check: verify::slices::check,
         goals: &["log_sum_exp", "softmax", "log_softmax"],
         classes: &ROWS[..9],
@@ -212,7 +219,7 @@ fn climbs<E: Checked>(
         .filter_map(|(kind, is)| is.then_some(kind))
         .collect();
     let mut climbs = Vec::new();
-    for (number, subject) in subjects.iter().enumerate() {
+    for subject in subjects {
         for &classes in subject.classes.iter().filter(|&&classes| classes <= largest) {
             let inputs = (BUDGET / cost / (classes as u64 + OVERHEAD)).max(8);
             let steps = STEPS.min(inputs.div_ceil(4));
@@ -224,7 +231,7 @@ fn climbs<E: Checked>(
                 for &has_fma in &kinds {
                     for restart in 0..count {
                         // A climb of its own for each place in the list, the same on every machine.
-                        let place = [number as u64, index as u64, u64::from(has_fma), restart];
+                        let place = [subject.number, index as u64, u64::from(has_fma), restart];
                         let seed = place.iter().fold(classes as u64, |seed, n| seed * 10_007 + n);
                         climbs.push(Climb { subject, goal, has_fma, classes, steps, seed });
                     }
@@ -257,20 +264,25 @@ fn search_subjects<E: Checked>(
     worst
 }
 
-/// Searches all losses and formats.
-pub(super) fn run(quick: bool) -> Worst {
-    fn of_float<F: Float + Checked>(limits: (u64, usize), quick: bool) -> Worst {
-        search_subjects(&losses::<F>(), limits, quick).merged(search_subjects(
-            &[slices::<F>()],
-            limits,
-            quick,
-        ))
+/// Searches all formats of what is chosen.
+pub(super) fn run(quick: bool, chosen: &Chosen) -> Worst {
+    fn searched<E: Checked>(
+        subjects: impl IntoIterator<Item = Subject<E>>,
+        limits: (u64, usize),
+        (quick, chosen): (bool, &Chosen),
+    ) -> Worst {
+        let is_chosen = |subject: &Subject<E>| subject.goals.iter().any(|goal| chosen.has(goal));
+        let subjects: Vec<_> = subjects.into_iter().filter(is_chosen).collect();
+        search_subjects(&subjects, limits, quick)
     }
+    let how = (quick, chosen);
     [
-        of_float::<f32>((1, ROWS[10]), quick),
-        of_float::<f64>((40, ROWS[9]), quick),
-        search_subjects(&losses::<half::bf16>(), (8, ROWS[8]), quick),
-        search_subjects(&losses::<half::f16>(), (8, ROWS[8]), quick),
+        searched(losses::<f32>(), (1, ROWS[10]), how),
+        searched([slices::<f32>()], (1, ROWS[10]), how),
+        searched(losses::<f64>(), (40, ROWS[9]), how),
+        searched([slices::<f64>()], (40, ROWS[9]), how),
+        searched(losses::<half::bf16>(), (8, ROWS[8]), how),
+        searched(losses::<half::f16>(), (8, ROWS[8]), how),
     ]
     .into_iter()
     .fold(Worst::default(), Worst::merged)

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use xent_core::{Element, Error, Float, Level};
 use xent_reference::ulp::Format;
 
+use super::Chosen;
 use crate::bounds::{Answer, Bound, EXP, EXP_SUBNORMAL, LN, LOG1P, NARROW, SIGMOID, WIDEN};
 use crate::format::{Checked, Real};
 use crate::progress;
@@ -283,16 +284,21 @@ fn conversions<E: Checked + Element<Float = f32>>(quick: bool) -> Findings {
     widened.merged(narrowed)
 }
 
-/// Sweeps all functions and formats.
-pub(super) fn run(quick: bool) -> Findings {
-    fn sweeps<F: Float + Checked>(quick: bool) -> Findings {
-        let sweeps = functions::<F>().map(|function| function.sweep(quick));
-        sweeps.into_iter().fold(Findings::default(), Findings::merged)
+/// Sweeps all functions that are chosen, in all formats.
+pub(super) fn run(quick: bool, chosen: &Chosen) -> Findings {
+    fn sweeps<F: Float + Checked>(quick: bool, chosen: &Chosen) -> Findings {
+        let functions = functions::<F>().into_iter();
+        functions
+            .filter(|function| chosen.has(function.bound.name))
+            .map(|function| function.sweep(quick))
+            .fold(Findings::default(), Findings::merged)
     }
-    [sweeps::<f32>, sweeps::<f64>, conversions::<bf16>, conversions::<f16>]
-        .into_iter()
-        .map(|of_format| of_format(quick))
-        .fold(Findings::default(), Findings::merged)
+    let floats = sweeps::<f32>(quick, chosen).merged(sweeps::<f64>(quick, chosen));
+    if chosen.has(WIDEN.name) || chosen.has(NARROW.name) {
+        floats.merged(conversions::<bf16>(quick)).merged(conversions::<f16>(quick))
+    } else {
+        floats
+    }
 }
 
 #[cfg(test)]
