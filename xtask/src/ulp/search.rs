@@ -265,11 +265,11 @@ fn search_subjects<E: Checked>(
 }
 
 /// Searches all formats of what is chosen.
-pub(super) fn run(quick: bool, chosen: &Chosen) -> Worst {
+pub(super) fn run(quick: bool, chosen: &Chosen<'_>) -> Worst {
     fn searched<E: Checked>(
         subjects: impl IntoIterator<Item = Subject<E>>,
         limits: (u64, usize),
-        (quick, chosen): (bool, &Chosen),
+        (quick, chosen): (bool, &Chosen<'_>),
     ) -> Worst {
         let is_chosen = |subject: &Subject<E>| subject.goals.iter().any(|goal| chosen.has(goal));
         let subjects: Vec<_> = subjects.into_iter().filter(is_chosen).collect();

@@ -285,8 +285,8 @@ fn conversions<E: Checked + Element<Float = f32>>(quick: bool) -> Findings {
 }
 
 /// Sweeps all functions that are chosen, in all formats.
-pub(super) fn run(quick: bool, chosen: &Chosen) -> Findings {
-    fn sweeps<F: Float + Checked>(quick: bool, chosen: &Chosen) -> Findings {
+pub(super) fn run(quick: bool, chosen: &Chosen<'_>) -> Findings {
+    fn sweeps<F: Float + Checked>(quick: bool, chosen: &Chosen<'_>) -> Findings {
         let functions = functions::<F>().into_iter();
         functions
             .filter(|function| chosen.has(function.bound.name))
