@@ -3,6 +3,7 @@
 mod bench;
 mod bounds;
 mod format;
+mod mutants;
 mod progress;
 mod rows;
 mod same;
@@ -36,6 +37,8 @@ enum Command {
     },
     /// Measures the speed of every loss beside a copy of the same memory, in turns.
     Bench(bench::Options),
+    /// Counts the mutants of the core and of xent that the tests kill; needs cargo-mutants.
+    Mutants(mutants::Options),
 }
 
 fn main() -> ExitCode {
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
             (findings, text)
         }
         Command::Bench(options) => return bench::run(&options),
+        Command::Mutants(options) => return mutants::run(&options),
     };
     print!("{text}");
     match findings.failures() {
