@@ -283,3 +283,55 @@ fn a_row_without_a_part_has_its_log_sum_exp_and_class_all_the_same() {
         }
     }
 }
+
+#[test]
+fn a_soft_cap_has_its_slope_in_a_certain_row_too() {
+    for (outer, classes, inner) in SHAPES {
+        let shape = Shape::columns(outer, classes, inner).expect("small");
+        let mut x = numbers(shape.elements(), 6);
+        let targets = SoftmaxTargets::Index(Labels::from(&[0_u8, 0, 0]));
+        let options = SoftmaxOptions { soft_cap: 3.0, ..SoftmaxOptions::default() };
+        for logit in [-7.0, -1.0, 0.5, 2.0, 6.0] {
+            x[shape.place(1, 0)] = logit;
+            x[shape.place(1, 1)] = INF;
+            for level in Level::available() {
+                let got = solve(level, &x, shape, (targets, options), RowWeights::default(), None);
+                assert_eq!((got.losses[1], got.gradient[shape.place(1, 1)]), (INF, 1.0));
+                let slope = soft_cap::slope(logit.into(), 3.0);
+                let what = format!("{level}, {outer} x {classes} x {inner}: {logit}");
+                assert_close(&what, got.gradient[shape.place(1, 0)], -slope, 0.0);
+            }
+        }
+    }
+}
+
+#[test]
+fn tiles_whose_logits_are_far_apart_add_up() {
+    for distance in [10.0, 700.0, 715.0, 740.0, 760.0, 1e6, 1e300] {
+        for first_is_larger in [false, true] {
+            let mut x = vec![0.0_f64; 2 * 4096];
+            let lower = if first_is_larger { &mut x[4096..] } else { &mut x[..4096] };
+            lower.fill(-distance);
+            for level in Level::available() {
+                let got = xent_core::log_sum_exp(level, &x);
+                let want = log_sum_exp(&x);
+                assert!(
+                    (got - want).abs() <= 1e-14 * want,
+                    "{level}, {distance}: {got}, not {want}"
+                );
+                let label = if first_is_larger { 4096 } else { 0 };
+                let mut gradient = vec![9.0; x.len()];
+                let labels = [label];
+                let targets = SoftmaxTargets::Index(Labels::from(&labels));
+                let loss =
+                    SoftmaxBatch::new(Buffers::Gradient(&x, &mut gradient), x.len(), targets)
+                        .expect("valid")
+                        .run(level);
+                let want = distance + want;
+                assert!((loss - want).abs() <= 1e-14 * want, "{level}, {distance}: {loss}");
+                let sum: f64 = gradient.iter().sum();
+                assert!(sum.abs() <= 1e-12, "{level}, {distance}: {sum}");
+            }
+        }
+    }
+}
