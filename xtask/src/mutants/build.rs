@@ -67,7 +67,6 @@ pub(crate) enum Refused {
 }
 
 /// A program of tests, and how long it takes without a mutant.
-#[derive(Debug)]
 pub(crate) struct Tests {
     program: PathBuf,
     directory: PathBuf,

@@ -162,10 +162,9 @@ fn judge<'a>(
     let start = Instant::now();
     let refused = copy.weave(mutants)?;
     let tests = copy.tests()?;
-    eprintln!("{} mutants built in {:.0?}", mutants.len() - refused.len(), start.elapsed());
-    for tests in &tests {
-        eprintln!("{tests:?}");
-    }
+    let built = mutants.len() - refused.len();
+    let time: Duration = tests.iter().map(|tests| tests.time).sum();
+    eprintln!("{built} mutants built in {:.0?}; all tests take {time:.1?}", start.elapsed());
     let progress = crate::progress::bar("mutants", mutants.len() as u64);
     let mut outcomes = Vec::new();
     for &(id, mutant) in mutants {

@@ -298,3 +298,62 @@ impl<'ast> Visit<'ast> for Finder<'_> {
 
     fn visit_expr_const(&mut self, _: &'ast syn::ExprConst) {}
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn woven(source: &str, mutants: &[(&str, usize, &str)]) -> Woven {
+        let of = |&(genre, column, replacement): &(&str, usize, &str)| Mutant {
+            name: String::new(),
+            file: String::new(),
+            genre: genre.into(),
+            replacement: replacement.into(),
+            start: (1, column),
+        };
+        let mutants: Vec<Mutant> = mutants.iter().map(of).collect();
+        let numbered: Vec<(usize, &Mutant)> = mutants.iter().enumerate().collect();
+        weave(source, &numbered, "on").expect("valid source")
+    }
+
+    #[test]
+    fn each_mutant_is_a_branch() {
+        let mutants =
+            [("FnValue", 18, "true"), ("BinaryOperator", 20, "||"), ("UnaryOperator", 23, "")];
+        let woven = woven("fn f() -> bool { a && !b }", &mutants);
+        let body = "if on(0) { return true; }  (match/*mutant::site(1)*/ (a) { __l => if __l != on(1) \
+                    { (match/*mutant::site(2)*/ (b) { __v => if on(2) { __v } else { !__v } }) } \
+                    else { __l } })";
+        assert_eq!(woven.text, format!("fn f() -> bool {{ {body} }}"));
+        assert!(woven.left_out.is_empty());
+    }
+
+    #[test]
+    fn operators_keep_their_operands() {
+        let text = woven("fn f() { a * b + c }", &[("BinaryOperator", 12, "/")]).text;
+        let product = "(match/*mutant::site(0)*/ ((a), (b)) { (__l, __r) => \
+                       if on(0) { __l / __r } else { __l * __r } })";
+        assert_eq!(text, format!("fn f() {{ {product} + c }}"));
+        let text = woven("fn f() { a[i] += b }", &[("BinaryOperator", 15, "-=")]).text;
+        let sum = "(match/*mutant::site(0)*/ (b) { __r => \
+                   if on(0) { a[i] -= __r } else { a[i] += __r } })";
+        assert_eq!(text, format!("fn f() {{ {sum} }}"));
+    }
+
+    #[test]
+    fn an_arm_may_be_gone_and_a_guard_decided() {
+        let mutants = [("MatchArm", 20, ""), ("MatchArmGuard", 25, "true")];
+        let text = woven("fn f() { match x { 1 if g => 2, _ => 3 } }", &mutants).text;
+        assert_eq!(text, "fn f() { match x { 1 if !on(0) && (on(1) || (g)) => 2, _ => 3 } }");
+    }
+
+    #[test]
+    fn constants_and_conditions_that_bind_are_left_out() {
+        let sum = [("BinaryOperator", 26, "-")];
+        assert_eq!(
+            woven("const fn f() -> u32 { a + b }", &[("BinaryOperator", 25, "-")]).left_out.len(),
+            1
+        );
+        assert_eq!(woven("fn f() { if let Some(a) = b && c { } }", &sum).left_out.len(), 1);
+    }
+}
