@@ -713,7 +713,8 @@ impl<F: Float> Block<'_, F> {
             let factors = self.factors(token, at);
             let all = (weights.total(token) + apart_weight) * factors.gradient;
             let others = others.total(token);
-            let scale = V::of(token, self.hessian.softmax(1.0, classes).factor);
+            let scale = self.hessian.softmax(map.unit(), classes).factor;
+            let scale = V::of(token, scale);
             let floor = V::of(token, self.hessian.floor());
             for class in 0..classes {
                 let e = exponential(token, class, at, plane, map, max);

@@ -212,7 +212,7 @@ impl<F: Float> Job<'_, F> {
             };
             let g = plan.factors.gradient * g * self.capped(x_c).1;
             cells.put(class, F::from_f64(g));
-            let weight = plan.factors.gradient * all;
+            let weight = plan.factors.gradient * unit * all;
             let curvature = outputs.convention.softmax(weight, self.shape.classes);
             outputs.put_hessian(&self.shape, row, class, curvature.of(p, not_p));
         }

@@ -698,7 +698,9 @@ impl<F: Float> Job<'_, F> {
         let dense = self.dense();
         let dense = dense.get(row * classes..(row + 1) * classes).unwrap_or(&[]);
         let spike = plan.label.map(|class| Spike { class, weight: plan.spike });
-        let curvature = outputs.convention.softmax(plan.factors.gradient, classes);
+        // The gradient has a factor of τ, and its derivative by a logit one of 1 / τ.
+        let weight = plan.factors.gradient * task.map.unit();
+        let curvature = outputs.convention.softmax(weight, classes);
         let hessian = outputs.hessian.get_mut(row * classes..(row + 1) * classes);
         let second = (hessian.unwrap_or(&mut []), curvature);
         let task = (task, plan.factors);
