@@ -6,6 +6,7 @@ mod bounds;
 mod digests;
 mod format;
 mod fuzz;
+mod mutants;
 mod progress;
 mod rows;
 mod same;
@@ -53,6 +54,8 @@ enum Command {
     },
     /// Runs the fuzz targets, and says what they found.
     Fuzz(fuzz::Options),
+    /// Counts the mutants of the core and of xent that the tests kill; needs cargo-mutants.
+    Mutants(mutants::Options),
 }
 
 fn main() -> ExitCode {
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         Command::SupplyChain => return supply_chain::run(),
         Command::Sanitize { quick } => return sanitize::run(quick),
         Command::Fuzz(options) => return fuzz::run(&options),
+        Command::Mutants(options) => return mutants::run(&options),
     };
     print!("{}", findings.to_text());
     match findings.failures() {

@@ -1,0 +1,230 @@
+//! How many of the mutants that cargo-mutants makes the tests kill.
+//!
+//! To build the core once for each of them would take hours: all its kernels are compiled for each level
+//! and format. Instead the mutants are woven into a copy of the sources as branches ([`weave`]), hundreds
+//! of them in one build, and the tests run once for each with that branch on.
+
+mod build;
+mod list;
+mod weave;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
+
+use build::{Copy, Refused, Tests};
+use list::Mutant;
+
+/// The least share of the kernels' mutants that must be killed.
+const LEAST: f64 = 0.9;
+
+/// What `--quick` takes of all.
+const QUICK: usize = 100;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// A hundred mutants spread over all files: minutes instead of hours.
+    #[arg(long, conflicts_with_all = ["sample", "shard"])]
+    quick: bool,
+    /// So many mutants, spread evenly over all files.
+    #[arg(long, value_name = "N")]
+    sample: Option<usize>,
+    /// Every n-th mutant from the k-th on.
+    #[arg(long, value_name = "K/N", value_parser = shard)]
+    shard: Option<(usize, usize)>,
+    /// The most mutants in one build.
+    #[arg(long, value_name = "N", default_value_t = 400)]
+    batch: usize,
+    /// Where to write what became of each mutant.
+    #[arg(long, value_name = "FILE")]
+    outcomes: Option<PathBuf>,
+    /// Try only those again that were missed, or took too long, when that file of outcomes was written
+    /// with the same choice of mutants: after tests have been added, there is no more to be built.
+    #[arg(long, value_name = "FILE")]
+    retry: Option<PathBuf>,
+    /// Mutants whose name has one of these parts, such as a file; all if there are none.
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+}
+
+fn shard(text: &str) -> Result<(usize, usize), String> {
+    let parts = text.split_once('/').and_then(|(k, n)| Some((k.parse().ok()?, n.parse().ok()?)));
+    parts.filter(|(k, n)| k < n).ok_or("such as 0/8 or 7/8".into())
+}
+
+/// What became of a mutant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Outcome {
+    Killed,
+    TimedOut,
+    Missed,
+    Unviable,
+    NotWoven,
+}
+
+impl Outcome {
+    const ALL: [Self; 5] =
+        [Self::Killed, Self::TimedOut, Self::Missed, Self::Unviable, Self::NotWoven];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Killed => "killed",
+            Self::TimedOut => "timed out",
+            Self::Missed => "missed",
+            Self::Unviable => "unviable",
+            Self::NotWoven => "not woven",
+        }
+    }
+}
+
+pub(crate) fn run(options: &Options) -> ExitCode {
+    match judge_all(options) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn judge_all(options: &Options) -> Result<bool, String> {
+    let root = root()?;
+    let mutants = choose(list::list(&root)?, options);
+    if mutants.is_empty() {
+        return Err("no mutant has such a name".into());
+    }
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or(root.join("target"), Into::into);
+    let known = options.retry.as_deref().map_or(Ok(BTreeMap::new()), known)?;
+    let mut outcomes = Vec::new();
+    // The numbers are those of all, so that a batch has its own.
+    let numbered: Vec<(usize, &Mutant)> = mutants.iter().enumerate().collect();
+    for batch in numbered.chunks(options.batch.max(1)) {
+        let copy = Copy::of(&root, target.join("mutants-copy"), batch)?;
+        outcomes.extend(judge(&copy, batch, &known)?);
+        if let Some(path) = &options.outcomes {
+            let lines: Vec<String> = outcomes
+                .iter()
+                .map(|(mutant, outcome): &(&Mutant, Outcome)| {
+                    format!("{}\t{}\n", outcome.name(), mutant.name)
+                })
+                .collect();
+            std::fs::write(path, lines.concat()).map_err(|error| error.to_string())?;
+        }
+    }
+    let (text, share) = table(&outcomes);
+    print!("{text}");
+    Ok(share >= LEAST)
+}
+
+/// What became of mutants before.
+fn known(path: &Path) -> Result<BTreeMap<String, Outcome>, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+    let of = |line: &str| {
+        let (outcome, name) = line.split_once('\t')?;
+        let outcome = Outcome::ALL.into_iter().find(|known| known.name() == outcome)?;
+        Some((name.to_owned(), outcome))
+    };
+    Ok(text.lines().filter_map(of).collect())
+}
+
+fn root() -> Result<PathBuf, String> {
+    let output = Command::new("cargo")
+        .args(["locate-project", "--workspace", "--message-format=plain"])
+        .output()
+        .map_err(|error| error.to_string())?;
+    let path = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    Path::new(&path).parent().map(Into::into).ok_or("not in the workspace".into())
+}
+
+/// The mutants that are asked for.
+fn choose(mut mutants: Vec<Mutant>, options: &Options) -> Vec<Mutant> {
+    let names = &options.names;
+    mutants.retain(|m| names.is_empty() || names.iter().any(|name| m.name.contains(name)));
+    let sample = if options.quick { Some(QUICK) } else { options.sample };
+    let all = mutants.len();
+    let mut index = 0..;
+    mutants.retain(|_| {
+        let i = index.next().unwrap_or_default();
+        let of_sample = sample.is_none_or(|n| n >= all || (i + 1) * n / all > i * n / all);
+        of_sample && options.shard.is_none_or(|(k, n)| i % n == k)
+    });
+    mutants
+}
+
+/// What becomes of mutants that are built together.
+fn judge<'a>(
+    copy: &Copy,
+    mutants: &[(usize, &'a Mutant)],
+    known: &BTreeMap<String, Outcome>,
+) -> Result<Vec<(&'a Mutant, Outcome)>, String> {
+    let start = Instant::now();
+    let refused = copy.weave(mutants)?;
+    let tests = copy.tests()?;
+    let built = mutants.len() - refused.len();
+    let time: Duration = tests.iter().map(|tests| tests.time).sum();
+    eprintln!("{built} mutants built in {:.0?}; all tests take {time:.1?}", start.elapsed());
+    let progress = crate::progress::bar("mutants", mutants.len() as u64);
+    let mut outcomes = Vec::new();
+    for &(id, mutant) in mutants {
+        let outcome = match refused.get(&id) {
+            Some(Refused::Unviable) => Outcome::Unviable,
+            Some(Refused::NotWoven) => Outcome::NotWoven,
+            None => match known.get(&mutant.name) {
+                Some(&outcome @ (Outcome::Killed | Outcome::Unviable)) => outcome,
+                _ => outcome(&tests, id)?,
+            },
+        };
+        if outcome == Outcome::Missed || outcome == Outcome::TimedOut {
+            progress.suspend(|| eprintln!("{}: {}", outcome.name(), mutant.name));
+        }
+        outcomes.push((mutant, outcome));
+        progress.inc(1);
+    }
+    progress.finish_and_clear();
+    eprintln!("judged after {:.0?}", start.elapsed());
+    Ok(outcomes)
+}
+
+fn outcome(tests: &[Tests], id: usize) -> Result<Outcome, String> {
+    for tests in tests {
+        match tests.pass(Some(id), Duration::from_secs(20) + 20 * tests.time)? {
+            Some(true) => {}
+            Some(false) => return Ok(Outcome::Killed),
+            None => return Ok(Outcome::TimedOut),
+        }
+    }
+    Ok(Outcome::Missed)
+}
+
+/// How many of those that can be are killed.
+fn share(counts: &BTreeMap<Outcome, usize>) -> f64 {
+    let of = |outcome| counts.get(&outcome).copied().unwrap_or_default() as f64;
+    let killed = of(Outcome::Killed) + of(Outcome::TimedOut);
+    let viable = killed + of(Outcome::Missed);
+    if viable == 0.0 { 1.0 } else { killed / viable }
+}
+
+/// A line for each file, one for each crate, and the share of the core.
+fn table(outcomes: &[(&Mutant, Outcome)]) -> (String, f64) {
+    let mut files = BTreeMap::<&str, BTreeMap<Outcome, usize>>::new();
+    for (mutant, outcome) in outcomes {
+        let (package, _) = mutant.file.split_once("/src/").unwrap_or((&mutant.file, ""));
+        for line in [&mutant.file, package] {
+            *files.entry(line).or_default().entry(*outcome).or_default() += 1;
+        }
+    }
+    let mut text = String::from("| file | mutants |");
+    Outcome::ALL.iter().for_each(|outcome| text.push_str(&format!(" {} |", outcome.name())));
+    text.push_str(" share |\n|---|---:|---:|---:|---:|---:|---:|---:|\n");
+    for (file, counts) in &files {
+        text.push_str(&format!("| `{file}` | {} |", counts.values().sum::<usize>()));
+        for outcome in Outcome::ALL {
+            text.push_str(&format!(" {} |", counts.get(&outcome).copied().unwrap_or_default()));
+        }
+        text.push_str(&format!(" {:.1} % |\n", 100.0 * share(counts)));
+    }
+    let core = files.get("crates/xent-core").map_or(1.0, share);
+    (text, core)
+}
