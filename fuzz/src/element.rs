@@ -28,6 +28,10 @@ pub(crate) fn element(
     tolerance: Tolerance,
 ) -> ElementAnswers {
     let anything = Answer::ANYTHING;
+    if x.is_nan() {
+        let nan = Answer::exact(f64::NAN);
+        return ElementAnswers { loss: nan, gradient: nan, curvature: nan };
+    }
     if !(0.0..=1.0).contains(&y) {
         return ElementAnswers { loss: anything, gradient: anything, curvature: anything };
     }

@@ -602,9 +602,12 @@ where
                     expected.hessian[place] = h;
                     continue;
                 }
-                let gradient = tolerance.times(answers.gradient, factor * weight);
+                let gradient = tolerance.times(answers.gradient, factor);
+                let gradient = tolerance.times(gradient, weight);
                 expected.gradient[place] = judged_or(judged_gradient, gradient);
-                let h = self.curvature(answers.curvature, factor * weight, tolerance);
+                let h = tolerance.times(answers.curvature, factor);
+                let h = self.curvature(h, weight, tolerance);
+                let h = if factor < 0.0 { Answer::ANYTHING } else { h };
                 expected.hessian[place] = judged_or(judged_gradient, h);
             }
             if of_rows {

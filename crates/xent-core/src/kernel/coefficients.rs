@@ -214,7 +214,7 @@ pub(crate) fn coefficients<R: Number>(
         // `-ln p / (1 - p)` is one for a certain row.
         let ratio = R::where_zero(token, missing, one, surprise / missing);
         weight = power * (one + number(terms.gamma) * weighted(token, target, ratio));
-        loss = all_weights * weighted(token, power, surprise);
+        loss = weighted(token, all_weights, weighted(token, power, surprise));
     }
     let mut extra = zero;
     if terms.z_loss != 0.0 {

@@ -189,6 +189,24 @@ fn a_sigmoid_focal_loss_has_the_limits_of_its_logit() {
     }
 }
 
+/// It was zero times infinity.
+#[test]
+fn a_masked_target_of_weight_zero_costs_nothing_in_a_focal_loss() {
+    for classes in [3, 100] {
+        let weights = vec![0.0; classes];
+        let loss = SoftmaxCrossEntropy::new().with_focal_gamma(2.0).unwrap();
+        let loss = loss.with_class_weights(&weights).unwrap();
+        let mut x = vec![0.0; classes];
+        x[1] = -INF;
+        for level in Level::available() {
+            for (layout, got) in layouts(&loss, level, &x, classes, Given::Index(&[1]), 1) {
+                assert_eq!(got.losses, [0.0], "{level}, {layout}");
+                assert!(got.grad.iter().all(|&g| g == 0.0), "{level}, {layout}");
+            }
+        }
+    }
+}
+
 /// The target's gradient was zero.
 #[test]
 fn a_masked_target_has_its_gradient_under_a_soft_cap() {
