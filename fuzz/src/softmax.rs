@@ -116,7 +116,8 @@ pub(crate) fn row(
         // The reference has differences of logits, which an f64 has only to their own size.
         let largest = x.iter().chain(teacher).copied().filter(|x| x.is_finite());
         let largest = largest.fold(0.0, |largest: f64, x| largest.max(x.abs()));
-        let own = if tolerance.format == Format::F64 { 4.0 * largest / tau } else { 0.0 };
+        let own =
+            if tolerance.format == Format::F64 { (4.0 * largest / tau).min(1e12) } else { 0.0 };
         // Each term is a share of the teacher, off by its own distance, and two logarithms.
         let (p, surprise) = (softmax::softmax(&scaled), softmax::log_softmax(&scaled));
         let teacher_surprise = softmax::log_softmax(&scaled_teacher);
@@ -131,9 +132,9 @@ pub(crate) fn row(
         // A share that is none in what is computed in costs nothing, however far the class.
         let least = 2.0_f64.powi(tolerance.format.min_exponent + 16);
         let vanishes = |c: usize| surprise[c].is_infinite() && q[c] > 0.0 && q[c] < least;
-        let loss = if (0..classes).any(vanishes) {
+        let loss = if (0..classes).any(vanishes) || loss.is_finite() && !terms.is_finite() {
             Answer::ANYTHING
-        } else if loss.is_finite() && terms.is_finite() {
+        } else if loss.is_finite() {
             let ulp = tolerance.near(1.0, 0.0, 2.0).allowed;
             Answer { value: loss, allowed: ulp * tau * tau * terms + 1e-44 }
         } else {
@@ -162,6 +163,13 @@ pub(crate) fn row(
     let max = mapped.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let lse = softmax::log_sum_exp(&mapped);
     let mut log_sum_exp = lse_tolerance(lse, max, &errors);
+    if let RowTarget::Label(label, _) = target
+        && mapped[label] != max
+        && lse.is_finite()
+    {
+        // The sum is then one of exponentials from one on, whose logarithm has its absolute error.
+        log_sum_exp.allowed += tolerance.near(1.0, 0.0, 1.0).allowed;
+    }
     if let (Some(cap), true) = (cap, lse.is_finite()) {
         log_sum_exp.allowed += tolerance.near(0.0, cap, 8.0).allowed;
     }
@@ -196,7 +204,7 @@ pub(crate) fn row(
         let missing: f64 = (0..classes).filter(|&c| c != label).map(|c| p[c]).sum();
         let logarithm = if missing > 0.0 { -missing.ln() } else { 0.0 };
         more = 8.0 + terms.gamma * (16.0 + 2.0 * (errors.mean + errors.others) + 4.0 * logarithm);
-        absolute = 256.0 * tolerance.format.spacing(0.0) * (1.0 + entropy.loss);
+        absolute = 4096.0 * tolerance.format.spacing(0.0) * (1.0 + entropy.loss);
     }
     // Sums of several targets, and products with their weights, are rounded.
     let times = if is_plain { 1.0 } else { 1.5 };
@@ -220,7 +228,8 @@ pub(crate) fn row(
             loss = Answer { value, allowed };
         }
         // Kernels lift exponentials by a power of two, which this meets.
-        if lse.is_finite() && tolerance.overflows(lambda.max(1.0) * lse * 2.0_f64.powi(70)) {
+        let most = crate::format::largest(tolerance.format) * 2.0_f64.powi(-70);
+        if lse.is_finite() && lambda.max(1.0) * lse.abs() > most {
             return RowAnswers { loss, log_sum_exp, ..anything(classes) };
         }
         for c in 0..classes {

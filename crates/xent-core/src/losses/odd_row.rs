@@ -211,7 +211,8 @@ impl<F: Float> Job<'_, F> {
             let g = if undefined {
                 f64::NAN
             } else if self.is_caffe() {
-                p - if q(class) == 0.0 { 0.0 } else { plan.keep }
+                let pull = if is_max { extra } else { 0.0 };
+                p - if q(class) == 0.0 { 0.0 } else { plan.keep } + pull
             } else if is_max && not_p < p {
                 rest + extra - all * not_p
             } else {

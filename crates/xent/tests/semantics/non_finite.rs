@@ -133,6 +133,9 @@ fn z_loss_of_an_infinite_log_sum_exp_is_infinite() {
     let loss = SoftmaxCrossEntropy::new().with_z_loss(0.1).unwrap();
     row(&loss, &[0.0, INF], Given::Index(&[1]), INF, &[0.0, INF]);
     row(&loss, &[0.0, INF], Given::Index(&[0]), INF, &[-1.0, INF]);
+    // The gradient of Caffe left the z-loss out.
+    let loss = MultiLabelSoftmax::new().with_z_loss(0.1).unwrap().with_caffe_gradient().unwrap();
+    row(&loss, &[0.0, INF], Given::Dense(&[1.0, 0.0]), INF, &[-1.0, INF]);
 }
 
 #[test]
