@@ -200,7 +200,8 @@ fn all_factors_of_a_likelihood_multiply() {
                     (0..classes).map(|class| p[shape.place(row, class)].into()).collect();
                 let w = label.map_or(0.0, |label| class_weights[label].into());
                 let v = f64::from(samples[row]);
-                if label.is_some() {
+                // A row of weight zero has no part in the batch.
+                if label.is_some() && v != 0.0 {
                     wanted.valid_rows += 1;
                     wanted.valid_losses += 1;
                     wanted.class_weight += w;
