@@ -1,6 +1,5 @@
 //! `cargo xtask digests`: the tests of the contract that results have the same bits everywhere.
 
-use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use xent_core::Level;
@@ -14,7 +13,7 @@ const RECORD: &str = "XENT_RECORD_DIGESTS";
 pub(crate) fn run(record: bool) -> ExitCode {
     let levels: Vec<_> = Level::available().map(|level| level.to_string()).collect();
     println!("levels of this machine: {}", levels.join(", "));
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let root = crate::root();
     // Of the whole workspace, for its features: all formats, and nothing is compiled for this alone.
     let mut tests = Command::new(env!("CARGO"));
     tests.current_dir(&root).args(["test", "--workspace", "--test", "reproducible"]);

@@ -50,7 +50,7 @@ struct Outcome {
 
 /// Runs what was asked for.
 pub(crate) fn run(options: &Options) -> ExitCode {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz");
+    let folder = crate::root().join("fuzz");
     let all = match targets(&folder) {
         Ok(all) => all,
         Err(error) => return failed(&format!("no targets in {}: {error}", folder.display())),
@@ -296,7 +296,7 @@ stat::new_units_added:          98
 
     #[test]
     fn every_target_has_a_corpus() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz");
+        let folder = crate::root().join("fuzz");
         for target in targets(&folder).expect("targets") {
             assert!(folder.join("corpus").join(&target).is_dir(), "{target}");
         }

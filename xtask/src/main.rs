@@ -16,6 +16,7 @@ mod table;
 mod ulp;
 mod verify;
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -56,6 +57,11 @@ enum Command {
     Fuzz(fuzz::Options),
     /// Counts the mutants of the core and of xent that the tests kill; needs cargo-mutants.
     Mutants(mutants::Options),
+}
+
+/// The folder of the workspace, wherever the command is run.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is in the workspace").into()
 }
 
 fn main() -> ExitCode {

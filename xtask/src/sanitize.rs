@@ -47,7 +47,7 @@ impl Toolchain {
             .args(self.choice)
             .args(["test", "--target", &self.host, "--target-dir"])
             .arg(target_folder())
-            .current_dir(workspace())
+            .current_dir(crate::root())
             .env("RUSTFLAGS", flags)
             // Memory that is never freed is no error of memory, and to look for it takes rights that a
             // container may not have.
@@ -65,14 +65,10 @@ impl Toolchain {
     }
 }
 
-fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
 /// Beneath the one for everything else, whose contents it would replace.
 fn target_folder() -> PathBuf {
     let others = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| OsString::from("target"));
-    workspace().join(others).join("sanitize")
+    crate::root().join(others).join("sanitize")
 }
 
 /// Of the core alone, the tests that run every kernel at every length.

@@ -40,7 +40,9 @@ pub(crate) fn run() -> ExitCode {
 
 fn cargo() -> Command {
     // The cargo that runs this.
-    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(crate::root());
+    cargo
 }
 
 fn print(output: &Output) {
@@ -50,7 +52,8 @@ fn print(output: &Output) {
 
 /// Some of the checks of cargo-deny.
 fn deny(checks: &[&str]) -> io::Result<Outcome> {
-    let output = match Command::new("cargo-deny").arg("check").args(checks).output() {
+    let mut deny = Command::new("cargo-deny");
+    let output = match deny.arg("check").args(checks).current_dir(crate::root()).output() {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let reason = "cargo-deny is not here: cargo install --locked cargo-deny";
             return Ok(Outcome::Skipped(reason.into()));

@@ -1,6 +1,6 @@
 //! The peers' side: scripts that measure the same cases and print them as JSON lines.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use serde::Deserialize;
@@ -41,7 +41,7 @@ pub(crate) struct Python<'a> {
 impl Python<'_> {
     /// Nanoseconds an element; or why there are none.
     pub(crate) fn ask(&self, peer: &Peer, case: &Case) -> Result<f64, String> {
-        let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../benches/peers"));
+        let folder = crate::root().join("benches/peers");
         let threads = self.threads.to_string();
         let mut command = Command::new(self.program);
         command

@@ -10,7 +10,7 @@ mod weave;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use build::{Copy, Refused, Tests};
@@ -90,7 +90,7 @@ pub(crate) fn run(options: &Options) -> ExitCode {
 }
 
 fn judge_all(options: &Options) -> Result<bool, String> {
-    let root = root()?;
+    let root = crate::root();
     let mutants = choose(list::list(&root)?, options);
     if mutants.is_empty() {
         return Err("no mutant has such a name".into());
@@ -127,15 +127,6 @@ fn known(path: &Path) -> Result<BTreeMap<String, Outcome>, String> {
         Some((name.to_owned(), outcome))
     };
     Ok(text.lines().filter_map(of).collect())
-}
-
-fn root() -> Result<PathBuf, String> {
-    let output = Command::new("cargo")
-        .args(["locate-project", "--workspace", "--message-format=plain"])
-        .output()
-        .map_err(|error| error.to_string())?;
-    let path = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    Path::new(&path).parent().map(Into::into).ok_or("not in the workspace".into())
 }
 
 /// The mutants that are asked for.

@@ -129,7 +129,7 @@ fn differ(a: f64, b: f64) -> bool {
 }
 
 fn in_docs(name: &str) -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs")).join(name)
+    crate::root().join("docs").join(name)
 }
 
 /// The page, and where the table is.

@@ -22,8 +22,13 @@ pub(super) struct Case {
 }
 
 impl Case {
+    /// What it is about: function, format, and whether the levels have FMA.
+    pub(super) fn subject(&self) -> (&str, &str, bool) {
+        (&self.function, &self.format, self.fma)
+    }
+
     pub(super) fn is_of(&self, other: &Self) -> bool {
-        (&self.function, &self.format, self.fma) == (&other.function, &other.format, other.fma)
+        self.subject() == other.subject()
     }
 
     pub(super) fn share(&self) -> f64 {
@@ -49,15 +54,12 @@ impl Worst {
     /// Adds the worst result of an input, or of many of which this is the worst. What must be exact is
     /// no matter of degree, and not kept.
     pub(super) fn add(&mut self, finding: Finding, input: impl FnOnce() -> Input) {
-        let of = |case: &Case| {
-            (&*case.function, &*case.format, case.fma)
-                == (finding.name, finding.format, finding.level.has_fma())
-        };
+        let subject = (finding.name, finding.format, finding.level.has_fma());
         let share = share_of(finding.error, finding.bound);
         // Levels with the same bits count as one.
         let first = Level::available().find(|level| level.has_fma() == finding.level.has_fma());
         let tried = if first == Some(finding.level) { finding.tried } else { 0 };
-        match self.0.iter_mut().find(|case| of(case)) {
+        match self.0.iter_mut().find(|case| case.subject() == subject) {
             Some(case) if share > case.share() => {
                 (case.error, case.bound) = (finding.error, finding.bound);
                 case.input = input();
@@ -109,8 +111,7 @@ impl Worst {
 
     #[cfg(test)]
     pub(super) fn share(&self, function: &str, format: &str, fma: bool) -> f64 {
-        let of =
-            |case: &&Case| (&*case.function, &*case.format, case.fma) == (function, format, fma);
-        self.0.iter().find(of).map_or(0.0, Case::share)
+        let known = self.0.iter().find(|case| case.subject() == (function, format, fma));
+        known.map_or(0.0, Case::share)
     }
 }
