@@ -4,9 +4,11 @@
 mod bench;
 mod bounds;
 mod digests;
+mod foreign;
 mod format;
 mod fuzz;
 mod mutants;
+mod portability;
 mod progress;
 mod rows;
 mod same;
@@ -53,6 +55,8 @@ enum Command {
         #[arg(long)]
         quick: bool,
     },
+    /// Runs the tests on other machines, most of them emulated, and compares the digests of all.
+    Portability(portability::Options),
     /// Runs the fuzz targets, and says what they found.
     Fuzz(fuzz::Options),
     /// Counts the mutants of the core and of xent that the tests kill; needs cargo-mutants.
@@ -72,6 +76,7 @@ fn main() -> ExitCode {
         Command::Bench(options) => return bench::run(&options),
         Command::SupplyChain => return supply_chain::run(),
         Command::Sanitize { quick } => return sanitize::run(quick),
+        Command::Portability(options) => return portability::run(&options),
         Command::Fuzz(options) => return fuzz::run(&options),
         Command::Mutants(options) => return mutants::run(&options),
     };

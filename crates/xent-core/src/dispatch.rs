@@ -44,6 +44,9 @@ impl Level {
                 // all seven have been found to work. So `token` is the proof that they do.
                 unsafe { entry(kernel, token) }
             }
+            // All of the module is compiled with these instructions.
+            #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
+            Self::RelaxedSimd(token) => kernel.run(token),
         }
     }
 }

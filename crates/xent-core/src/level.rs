@@ -21,7 +21,8 @@ use core::fmt;
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Level {
-    /// The instructions that the target guarantees (SSE2 on x86-64), through the crate `wide`.
+    /// The instructions that the target guarantees, through the crate `wide`: SSE2 on x86-64, NEON on
+    /// 64-bit Arm, simd128 in WebAssembly that is compiled with it, the floating-point unit elsewhere.
     Portable,
     /// x86 with AVX2, FMA and F16C: 256-bit registers.
     #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
@@ -29,6 +30,9 @@ pub enum Level {
     /// x86 with AVX-512 F, VL, DQ and BW: 512-bit registers.
     #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
     Avx512(Avx512),
+    /// WebAssembly with relaxed SIMD, on an engine that fuses its multiplications and additions.
+    #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
+    RelaxedSimd(RelaxedSimd),
 }
 
 /// Proof that this machine has AVX2, FMA and F16C, and that the system saves their registers.
@@ -41,6 +45,32 @@ pub struct Avx2(());
 #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Avx512(());
+
+/// Proof that this engine's relaxed multiplication and addition is fused, which it may be or not.
+#[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct RelaxedSimd(());
+
+#[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
+impl RelaxedSimd {
+    /// Multiplies and adds where one rounding and two differ; an engine's choice is always the same.
+    fn detect() -> Option<Self> {
+        use core::arch::wasm32::{
+            f32x4_extract_lane, f32x4_relaxed_madd, f32x4_splat, f64x2_extract_lane,
+            f64x2_relaxed_madd, f64x2_splat,
+        };
+        use core::hint::black_box;
+
+        // (1 + ε)² - 1 - 2ε is ε² at once, and nothing after the square has been rounded.
+        let x = 1.0 + f32::EPSILON;
+        let (square, less) = (f32x4_splat(black_box(x)), f32x4_splat(-1.0 - 2.0 * f32::EPSILON));
+        let f32s = f32x4_extract_lane::<0>(f32x4_relaxed_madd(square, square, less)) != 0.0;
+        let x = 1.0 + f64::EPSILON;
+        let (square, less) = (f64x2_splat(black_box(x)), f64x2_splat(-1.0 - 2.0 * f64::EPSILON));
+        let f64s = f64x2_extract_lane::<0>(f64x2_relaxed_madd(square, square, less)) != 0.0;
+        (f32s && f64s).then_some(Self(()))
+    }
+}
 
 #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
 mod detection {
@@ -99,6 +129,10 @@ impl Level {
                 return Self::Avx2(token);
             }
         }
+        #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
+        if let Some(token) = RelaxedSimd::detect() {
+            return Self::RelaxedSimd(token);
+        }
         Self::Portable
     }
 
@@ -110,6 +144,8 @@ impl Level {
             Avx2::detect().map(Self::Avx2),
             #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
             Avx512::detect().map(Self::Avx512),
+            #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
+            RelaxedSimd::detect().map(Self::RelaxedSimd),
         ]
         .into_iter()
         .flatten()
@@ -121,7 +157,7 @@ impl Level {
         Self::available().find(|level| level.name() == name)
     }
 
-    /// `"portable"`, `"avx2"` or `"avx512"`.
+    /// `"portable"`, `"avx2"`, `"avx512"` or `"relaxed-simd"`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -130,6 +166,8 @@ impl Level {
             Self::Avx2(_) => "avx2",
             #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
             Self::Avx512(_) => "avx512",
+            #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
+            Self::RelaxedSimd(_) => "relaxed-simd",
         }
     }
 
@@ -142,6 +180,8 @@ impl Level {
             Self::Portable => crate::simd::PORTABLE_HAS_FMA,
             #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
             Self::Avx2(_) | Self::Avx512(_) => true,
+            #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
+            Self::RelaxedSimd(_) => true,
         }
     }
 }

@@ -35,6 +35,8 @@ pub use element::{Element, Float};
 pub use error::Error;
 pub use hessian::Hessian;
 pub use level::Level;
+#[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
+pub use level::RelaxedSimd;
 #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
 pub use level::{Avx2, Avx512};
 pub use losses::{

@@ -9,6 +9,7 @@
 //! A vector can only be made from its level's token, and the token only after detection. So a
 //! vector in hand proves that its instructions work, and its methods are safe.
 
+mod fuse;
 mod portable;
 #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
 mod x86;
@@ -22,8 +23,9 @@ mod convert;
 mod pair;
 #[cfg(feature = "half")]
 pub(crate) use convert::Convert;
+use fuse::Fuse;
+pub(crate) use fuse::{PORTABLE_HAS_FMA, Portable};
 pub(crate) use pair::Pair;
-pub(crate) use portable::{HAS_FMA as PORTABLE_HAS_FMA, Portable};
 
 /// The virtual width: how many independent sums a reduction keeps, at every level.
 pub(crate) const STRIPES: usize = 32;

@@ -1,4 +1,4 @@
-//! The instructions that the target guarantees, through the crate `wide`.
+//! Vectors of the crate `wide`, which are compiled to what the target guarantees.
 
 use core::ops::{Add, Div, Mul, Sub};
 
@@ -6,30 +6,21 @@ use wide::{f32x4, f64x2};
 
 #[cfg(feature = "half")]
 use super::convert::{Convert, bf16_bits, f16_bits, from_f16_bits};
-use super::{Lanes, STRIPES, Simd, Vector, has_fours};
+use super::{Fuse, Lanes, STRIPES, Simd, Vector, has_fours};
 
-/// Whether `wide` was compiled to fuse: it chooses at compile time.
-pub(crate) const HAS_FMA: bool = cfg!(any(
-    all(target_feature = "sse2", target_feature = "fma"),
-    all(target_arch = "aarch64", target_feature = "neon")
-));
-
-#[derive(Clone, Copy)]
-pub(crate) struct Portable;
-
-impl Simd for Portable {
-    type F32 = F32x4;
-    type F64 = F64x2;
+impl<L: Fuse> Simd for L {
+    type F32 = F32x4<L>;
+    type F64 = F64x2<L>;
 }
 
 macro_rules! operator {
     ($name:ident: $trait:ident, $operation:ident) => {
-        impl $trait for $name {
+        impl<L: Fuse> $trait for $name<L> {
             type Output = Self;
 
             #[inline(always)]
             fn $operation(self, other: Self) -> Self {
-                Self(self.0.$operation(other.0))
+                Self(self.0.$operation(other.0), self.1)
             }
         }
     };
@@ -40,35 +31,35 @@ macro_rules! operator {
 macro_rules! vector {
     ($name:ident($wide:ident) of $lanes:literal $scalar:ident, $bits:ident: $exponent:literal, $fraction:literal) => {
         #[derive(Clone, Copy)]
-        pub(crate) struct $name($wide);
+        pub(crate) struct $name<L>($wide, L);
 
         operator!($name: Add, add);
         operator!($name: Sub, sub);
         operator!($name: Mul, mul);
         operator!($name: Div, div);
 
-        impl Vector for $name {
-            type Token = Portable;
+        impl<L: Fuse> Vector for $name<L> {
+            type Token = L;
             type Scalar = $scalar;
             type Mask = $wide;
 
             const LANES: usize = $lanes;
 
             #[inline(always)]
-            fn splat(_: Portable, value: $scalar) -> Self {
-                Self($wide::splat(value))
+            fn splat(token: L, value: $scalar) -> Self {
+                Self($wide::splat(value), token)
             }
 
             #[inline(always)]
-            fn load(_: Portable, from: &[$scalar], fill: Self) -> Self {
+            fn load(token: L, from: &[$scalar], fill: Self) -> Self {
                 if let Some(lanes) = from.first_chunk() {
-                    return Self($wide::new(*lanes));
+                    return Self($wide::new(*lanes), token);
                 }
                 let mut lanes = fill.0.to_array();
                 for (lane, &value) in lanes.iter_mut().zip(from) {
                     *lane = value;
                 }
-                Self($wide::new(lanes))
+                Self($wide::new(lanes), token)
             }
 
             #[inline(always)]
@@ -85,7 +76,7 @@ macro_rules! vector {
             #[inline(always)]
             fn load_fours(
                 columns: &mut [Self; 4],
-                _: Portable,
+                token: L,
                 slice: &[$scalar],
                 stride: usize,
             ) -> bool {
@@ -97,7 +88,9 @@ macro_rules! vector {
                     four.copied().unwrap_or_default()
                 };
                 let rows: [[$scalar; 4]; $lanes] = core::array::from_fn(four);
-                *columns = core::array::from_fn(|i| Self($wide::new(rows.map(|row| row[i]))));
+                *columns = core::array::from_fn(|i| {
+                    Self($wide::new(rows.map(|row| row[i])), token)
+                });
                 true
             }
 
@@ -118,50 +111,50 @@ macro_rules! vector {
 
             #[inline(always)]
             fn interleave(a: Self, b: Self) -> (Self, Self) {
-                let (a, b) = (a.0.to_array(), b.0.to_array());
+                let (token, a, b) = (a.1, a.0.to_array(), b.0.to_array());
                 let lane = |place: usize| if place % 2 == 0 { a[place / 2] } else { b[place / 2] };
                 let from = |first: usize| {
-                    Self($wide::new(core::array::from_fn(|place| lane(first + place))))
+                    Self($wide::new(core::array::from_fn(|place| lane(first + place))), token)
                 };
                 (from(0), from($lanes))
             }
 
             #[inline(always)]
             fn deinterleave(a: Self, b: Self) -> (Self, Self) {
-                let (a, b) = (a.0.to_array(), b.0.to_array());
+                let (token, a, b) = (a.1, a.0.to_array(), b.0.to_array());
                 let lane = |place: usize| *a.get(place).unwrap_or_else(|| &b[place - $lanes]);
                 let every_other = |first: usize| {
-                    Self($wide::new(core::array::from_fn(|place| lane(first + 2 * place))))
+                    Self($wide::new(core::array::from_fn(|place| lane(first + 2 * place))), token)
                 };
                 (every_other(0), every_other(1))
             }
 
             #[inline(always)]
             fn mul_add(self, b: Self, c: Self) -> Self {
-                Self(self.0.mul_add(b.0, c.0))
+                Self(L::$scalar(self.0, b.0, c.0), self.1)
             }
 
             #[inline(always)]
             fn max(self, other: Self) -> Self {
                 if cfg!(target_feature = "sse2") {
-                    Self(self.0.fast_max(other.0))
+                    Self(self.0.fast_max(other.0), self.1)
                 } else {
-                    Self(other.0.simd_lt(self.0).select(self.0, other.0))
+                    Self(other.0.simd_lt(self.0).select(self.0, other.0), self.1)
                 }
             }
 
             #[inline(always)]
             fn min(self, other: Self) -> Self {
                 if cfg!(target_feature = "sse2") {
-                    Self(self.0.fast_min(other.0))
+                    Self(self.0.fast_min(other.0), self.1)
                 } else {
-                    Self(self.0.simd_lt(other.0).select(self.0, other.0))
+                    Self(self.0.simd_lt(other.0).select(self.0, other.0), self.1)
                 }
             }
 
             #[inline(always)]
             fn abs(self) -> Self {
-                Self(self.0.abs())
+                Self(self.0.abs(), self.1)
             }
 
             #[inline(always)]
@@ -181,13 +174,13 @@ macro_rules! vector {
 
             #[inline(always)]
             fn select(mask: $wide, yes: Self, no: Self) -> Self {
-                Self(mask.select(yes.0, no.0))
+                Self(mask.select(yes.0, no.0), yes.1)
             }
 
             #[inline(always)]
             fn shift_into_exponent(self) -> Self {
                 let shifted = self.0.to_array().map(|lane| lane.to_bits() << $fraction);
-                Self($wide::new(shifted.map($scalar::from_bits)))
+                Self($wide::new(shifted.map($scalar::from_bits)), self.1)
             }
 
             #[inline(always)]
@@ -197,16 +190,16 @@ macro_rules! vector {
                 let fraction = $bits::MAX >> $exponent;
                 let mantissa = above.map(|bits| $scalar::from_bits((bits & fraction) + SQRT_HALF));
                 let exponent = above.map(|bits| (bits.cast_signed() >> $fraction) as $scalar);
-                (Self($wide::new(mantissa)), Self($wide::new(exponent)))
+                (Self($wide::new(mantissa), self.1), Self($wide::new(exponent), self.1))
             }
         }
 
-        impl Lanes for $name {
-            type Stripes = [Self; STRIPES / Self::LANES];
+        impl<L: Fuse> Lanes for $name<L> {
+            type Stripes = [Self; STRIPES / $lanes];
 
             #[inline(always)]
             fn stripes(self) -> Self::Stripes {
-                [self; STRIPES / Self::LANES]
+                [self; STRIPES / $lanes]
             }
 
             #[inline(always)]
@@ -225,14 +218,14 @@ macro_rules! vector {
 
             #[inline(always)]
             fn halves(a: Self, b: Self, width: usize) -> (Self, Self) {
-                let (a, b) = (a.0.to_array(), b.0.to_array());
+                let (token, a, b) = (a.1, a.0.to_array(), b.0.to_array());
                 // Lane `i` of the lower halves: of `a` in the first half of the lanes.
                 let lane = |i: usize, upper: usize| {
                     let (of, i) = if i < $lanes / 2 { (&a, i) } else { (&b, i - $lanes / 2) };
                     of[i / width * 2 * width + i % width + upper]
                 };
                 let half = |upper| {
-                    Self($wide::new(core::array::from_fn(|i| lane(i, upper))))
+                    Self($wide::new(core::array::from_fn(|i| lane(i, upper))), token)
                 };
                 (half(0), half(width))
             }
@@ -246,25 +239,25 @@ vector!(F64x2(f64x2) of 2 f64, u64: 12, 52);
 /// The two registers of eight lanes.
 #[cfg(feature = "half")]
 #[inline(always)]
-fn two(lanes: [f32; 8]) -> [F32x4; 2] {
+fn two<L: Fuse>(token: L, lanes: [f32; 8]) -> [F32x4<L>; 2] {
     let [a, b, c, d, e, f, g, h] = lanes;
-    [F32x4(f32x4::new([a, b, c, d])), F32x4(f32x4::new([e, f, g, h]))]
+    [F32x4(f32x4::new([a, b, c, d]), token), F32x4(f32x4::new([e, f, g, h]), token)]
 }
 
 /// The bits of the lanes of two registers.
 #[cfg(feature = "half")]
 #[inline(always)]
-fn bits_of([low, high]: [F32x4; 2]) -> [u32; 8] {
+fn bits_of<L>([low, high]: [F32x4<L>; 2]) -> [u32; 8] {
     let ([a, b, c, d], [e, f, g, h]) = (low.0.to_array(), high.0.to_array());
     [a, b, c, d, e, f, g, h].map(f32::to_bits)
 }
 
 #[cfg(feature = "half")]
-impl Convert for F32x4 {
+impl<L: Fuse> Convert for F32x4<L> {
     #[inline(always)]
-    fn from_bf16(_: Portable, bits: &[u16]) -> [Self; 2] {
+    fn from_bf16(token: L, bits: &[u16]) -> [Self; 2] {
         let bits = bits.first_chunk::<8>().copied().unwrap_or_default();
-        two(bits.map(|bits| f32::from_bits(u32::from(bits) << 16)))
+        two(token, bits.map(|bits| f32::from_bits(u32::from(bits) << 16)))
     }
 
     #[inline(always)]
@@ -275,9 +268,9 @@ impl Convert for F32x4 {
     }
 
     #[inline(always)]
-    fn from_f16(_: Portable, bits: &[u16]) -> [Self; 2] {
+    fn from_f16(token: L, bits: &[u16]) -> [Self; 2] {
         let bits = bits.first_chunk::<8>().copied().unwrap_or_default();
-        two(bits.map(from_f16_bits))
+        two(token, bits.map(from_f16_bits))
     }
 
     #[inline(always)]

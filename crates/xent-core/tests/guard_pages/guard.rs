@@ -12,6 +12,24 @@ use crate::memory::{Place, Slice};
 const TOUCH: &str = "XENT_GUARD_TOUCH";
 const ALIVE: &str = "the slice itself can be read and written";
 
+/// What runs a program of this target on another machine, with its arguments between spaces.
+const RUNNER: &str = "XENT_TEST_RUNNER";
+
+/// This test as a command.
+fn this_test() -> Command {
+    let this = std::env::current_exe().expect("the path of this test");
+    let runner = std::env::var(RUNNER).unwrap_or_default();
+    let mut words = runner.split_whitespace();
+    match words.next() {
+        Some(program) => {
+            let mut command = Command::new(program);
+            command.args(words).arg(this);
+            command
+        }
+        None => Command::new(this),
+    }
+}
+
 /// SIGSEGV, or SIGBUS where the system says so.
 const SIGNALS: [i32; 2] = [11, if cfg!(target_os = "linux") { 7 } else { 10 }];
 
@@ -47,7 +65,7 @@ fn who_touches_it_dies() {
         return touch(&how);
     }
     for how in ["read before", "read behind", "write before", "write behind"] {
-        let child = Command::new(std::env::current_exe().expect("the path of this test"))
+        let child = this_test()
             .args(["--exact", "guard::who_touches_it_dies", "--nocapture"])
             .env(TOUCH, how)
             // Under AddressSanitizer the signal would be taken for a finding of its own.

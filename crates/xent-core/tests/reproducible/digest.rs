@@ -13,7 +13,10 @@ pub(crate) struct Digest(SipHasher13);
 
 impl Digest {
     pub(crate) fn add(&mut self, number: f64) {
-        let bits = if number.is_nan() { u64::MAX } else { number.to_bits() };
+        self.add_bits(if number.is_nan() { u64::MAX } else { number.to_bits() });
+    }
+
+    pub(crate) fn add_bits(&mut self, bits: u64) {
         self.0.write(&bits.to_le_bytes());
     }
 

@@ -296,6 +296,24 @@ fn each_digest(mut found: impl FnMut(&str, Level, u64)) {
     }
 }
 
+/// All digests of the levels that fuse, or of those that do not: a line of which `cargo xtask portability`
+/// compares those of many machines.
+fn print_sums(found: &[(Level, u64)]) {
+    for fused in [true, false] {
+        let of_kind = || found.iter().filter(|(level, _)| level.has_fma() == fused);
+        let mut levels: Vec<_> = of_kind().map(|(level, _)| level.name()).collect();
+        levels.sort_unstable();
+        levels.dedup();
+        if let Some(&first) = levels.first() {
+            let mut digest = Digest::default();
+            let of_one = of_kind().filter(|(level, _)| level.name() == first);
+            of_one.for_each(|&(_, one)| digest.add_bits(one));
+            let kind = if fused { "fused" } else { "plain" };
+            println!("digests {kind} {:016x} {}", digest.finish(), levels.join(","));
+        }
+    }
+}
+
 const DIGESTS: &str = include_str!("digests.txt");
 /// The variable with the path that digests are recorded in.
 const RECORD: &str = "XENT_RECORD_DIGESTS";
@@ -319,12 +337,15 @@ fn digests_are_those_on_record() {
     let mut record = Record::parse(DIGESTS);
     let known: Vec<String> = record.names().map(str::to_owned).collect();
     let (mut compared, mut differ) = (Vec::new(), Vec::new());
+    let mut all = Vec::new();
     each_digest(|name, level, digest| {
+        all.push((level, digest));
         compared.push(name.to_owned());
         if let Err(known) = record.add(name, level.has_fma(), digest) {
             differ.push(format!("{name} at {level}: {digest:016x} instead of {known:016x}"));
         }
     });
+    print_sums(&all);
     let count = differ.len();
     differ.truncate(10);
     assert!(count == 0, "{count} digests differ, among them\n{}", differ.join("\n"));

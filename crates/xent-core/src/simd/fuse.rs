@@ -1,0 +1,118 @@
+//! How the levels on vectors of `wide` multiply and add: it is all that they differ in.
+
+use wide::{f32x4, f64x2};
+
+/// A level on vectors of `wide`.
+pub(crate) trait Fuse: Copy {
+    /// `a * b + c` in each lane.
+    fn f32(a: f32x4, b: f32x4, c: f32x4) -> f32x4;
+
+    /// `a * b + c` in each lane.
+    fn f64(a: f64x2, b: f64x2, c: f64x2) -> f64x2;
+}
+
+/// The level of every target.
+#[derive(Clone, Copy)]
+pub(crate) struct Portable;
+
+pub(crate) use portable::HAS_FMA as PORTABLE_HAS_FMA;
+
+/// By what `wide` makes of it.
+#[cfg(not(all(
+    target_arch = "arm",
+    target_os = "none",
+    target_abi = "eabihf",
+    not(target_has_atomic = "64")
+)))]
+mod portable {
+    use super::{Fuse, Portable, f32x4, f64x2};
+
+    /// Whether that is fused: `wide` chooses when it is compiled.
+    pub(crate) const HAS_FMA: bool = cfg!(any(
+        all(target_feature = "sse2", target_feature = "fma"),
+        all(target_arch = "aarch64", target_feature = "neon")
+    ));
+
+    impl Fuse for Portable {
+        #[inline(always)]
+        fn f32(a: f32x4, b: f32x4, c: f32x4) -> f32x4 {
+            a.mul_add(b, c)
+        }
+
+        #[inline(always)]
+        fn f64(a: f64x2, b: f64x2, c: f64x2) -> f64x2 {
+            a.mul_add(b, c)
+        }
+    }
+}
+
+/// On Cortex-M with a floating-point unit (M4F, M7, M33 and later), which `wide` knows nothing of. No other
+/// Arm targets without a system pass floats in registers and lack atomics of 64 bits; and of these
+/// processors all fuse f32.
+#[cfg(all(
+    target_arch = "arm",
+    target_os = "none",
+    target_abi = "eabihf",
+    not(target_has_atomic = "64")
+))]
+mod portable {
+    use core::arch::asm;
+
+    use super::{Fuse, Portable, f32x4, f64x2};
+
+    pub(crate) const HAS_FMA: bool = true;
+
+    unsafe extern "C" {
+        // SAFETY: a function of C's standard library, without effects. Where there is no such library it
+        // comes with the compiler's support routines, which every program links: the compiler calls it
+        // by that name for what has no instruction.
+        safe fn fma(a: f64, b: f64, c: f64) -> f64;
+    }
+
+    impl Fuse for Portable {
+        #[inline(always)]
+        fn f32(a: f32x4, b: f32x4, c: f32x4) -> f32x4 {
+            let (a, b, mut c) = (a.to_array(), b.to_array(), c.to_array());
+            for ((&a, &b), c) in a.iter().zip(&b).zip(&mut c) {
+                // SAFETY: the instruction is of every floating-point unit of a Cortex-M (see above), and
+                // works on the registers that it is given.
+                unsafe {
+                    asm!(
+                        "vfma.f32 {c}, {a}, {b}",
+                        a = in(sreg) a,
+                        b = in(sreg) b,
+                        c = inout(sreg) *c,
+                        options(pure, nomem, nostack, preserves_flags)
+                    );
+                }
+            }
+            f32x4::new(c)
+        }
+
+        #[inline(always)]
+        fn f64(a: f64x2, b: f64x2, c: f64x2) -> f64x2 {
+            let ([a, d], [b, e], [c, f]) = (a.to_array(), b.to_array(), c.to_array());
+            f64x2::new([fma(a, b, c), fma(d, e, f)])
+        }
+    }
+}
+
+#[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
+mod relaxed {
+    use core::arch::wasm32::{f32x4_relaxed_madd, f64x2_relaxed_madd};
+
+    use super::{Fuse, f32x4, f64x2};
+    use crate::level::RelaxedSimd;
+
+    impl Fuse for RelaxedSimd {
+        #[inline(always)]
+        fn f32(a: f32x4, b: f32x4, c: f32x4) -> f32x4 {
+            f32x4_relaxed_madd(a.into(), b.into(), c.into()).into()
+        }
+
+        #[inline(always)]
+        fn f64(a: f64x2, b: f64x2, c: f64x2) -> f64x2 {
+            f64x2_relaxed_madd(a.into(), b.into(), c.into()).into()
+        }
+    }
+}

@@ -1,0 +1,14 @@
+// Runs a program for wasm32-wasip1: node tools/wasi.mjs PROGRAM.wasm [ARGUMENT…]
+import { readFile } from 'node:fs/promises';
+import { setFlagsFromString } from 'node:v8';
+
+// Of Node.js 20: later ones have it switched on.
+setFlagsFromString('--experimental-wasm-relaxed-simd');
+process.removeAllListeners('warning');
+const { WASI } = await import('node:wasi');
+
+const args = process.argv.slice(2);
+const wasi = new WASI({ version: 'preview1', args, env: process.env, preopens: { '/': '/' } });
+const module = await WebAssembly.compile(await readFile(args[0]));
+const instance = await WebAssembly.instantiate(module, wasi.getImportObject());
+process.exitCode = wasi.start(instance);

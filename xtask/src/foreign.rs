@@ -1,0 +1,110 @@
+//! Cargo for targets other than this machine's.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// How much of the standard library is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Library {
+    Core,
+    Std,
+}
+
+/// What compiles for a target: a toolchain that comes with its standard library, or a compiler that comes
+/// with the sources, of which the library is built.
+#[derive(Clone, Debug)]
+pub(crate) struct Foreign {
+    triple: &'static str,
+    library: Library,
+    /// The compiler with the sources, if its library has to be built.
+    compiler: Option<PathBuf>,
+    /// The linker of LLVM, which a compiler of a distribution comes without.
+    lld: Option<PathBuf>,
+}
+
+impl Foreign {
+    /// What there is for a target, or how to have it.
+    pub(crate) fn find(triple: &'static str, library: Library) -> Result<Self, String> {
+        let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+        let rustc = Path::new(&rustc);
+        let wanted = match library {
+            Library::Core => "libcore-",
+            Library::Std => "libstd-",
+        };
+        let installed = print(rustc, &["target-libdir", "--target", triple]);
+        let files = installed.and_then(|folder| Path::new(&folder).read_dir().ok());
+        let mut names = files.into_iter().flatten().flatten().map(|file| file.file_name());
+        if names.any(|name| name.to_string_lossy().starts_with(wanted)) {
+            return Ok(Self { triple, library, compiler: None, lld: None });
+        }
+        // A distribution's compiler is often the one that has them.
+        let candidates = [rustc, Path::new("/usr/bin/rustc")];
+        let compiler = candidates.into_iter().find(|rustc| {
+            print(rustc, &["sysroot"]).is_some_and(|sysroot| {
+                Path::new(&sysroot).join("lib/rustlib/src/rust/library/Cargo.lock").exists()
+            })
+        });
+        let compiler = compiler.ok_or_else(|| {
+            format!(
+                "no standard library for {triple}: `rustup target add {triple}`, or its sources by \
+                 `rustup component add rust-src` or (Debian) `apt-get install rustc-web rust-web-src`"
+            )
+        })?;
+        let lld = print(rustc, &["sysroot"]).and_then(|sysroot| {
+            let host = print(rustc, &["host-tuple"])?;
+            let lld = Path::new(&sysroot).join("lib/rustlib").join(host).join("bin/rust-lld");
+            lld.exists().then_some(lld)
+        });
+        Ok(Self { triple, library, compiler: Some(compiler.into()), lld })
+    }
+
+    /// `cargo build` or the like for the target, in the workspace's folder.
+    pub(crate) fn cargo(&self, subcommand: &str) -> Command {
+        let mut command = Command::new("cargo");
+        command.current_dir(crate::root()).args([subcommand, "--target", self.triple]);
+        // Of the toolchain that runs this program.
+        for variable in ["RUSTC", "RUSTDOC", "RUSTFLAGS"] {
+            command.env_remove(variable);
+        }
+        let Some(compiler) = &self.compiler else {
+            return command;
+        };
+        command
+            .arg(match self.library {
+                Library::Core => "-Zbuild-std=core",
+                Library::Std => "-Zbuild-std",
+            })
+            .env("RUSTC", compiler)
+            .env("RUSTDOC", compiler.with_file_name("rustdoc"))
+            .env("RUSTC_BOOTSTRAP", "1");
+        // Targets of Unix are linked by a C compiler, which the caller names.
+        let has_no_system = self.triple.contains("-none-") || self.triple.starts_with("wasm");
+        if let Some(lld) = self.lld.as_ref().filter(|_| has_no_system) {
+            command.env(self.variable("LINKER"), lld);
+        }
+        command
+    }
+
+    /// What the compiler has to be told, of the libraries that its own do not come with.
+    pub(crate) fn flags(&self) -> &'static str {
+        if self.compiler.is_some() && self.triple == "wasm32-wasip1" {
+            // Where Debian has the C library.
+            "-Clink-self-contained=no -Clink-arg=/usr/lib/wasm32-wasi/crt1-command.o \
+             -L/usr/lib/wasm32-wasi"
+        } else {
+            ""
+        }
+    }
+
+    /// The name of a variable that tells cargo something of this target.
+    pub(crate) fn variable(&self, of: &str) -> String {
+        format!("CARGO_TARGET_{}_{of}", self.triple.to_uppercase().replace('-', "_"))
+    }
+}
+
+/// What a compiler says when it is asked to `--print` something.
+fn print(rustc: &Path, question: &[&str]) -> Option<String> {
+    let output = Command::new(rustc).arg("--print").args(question).output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    output.status.success().then_some(text)
+}

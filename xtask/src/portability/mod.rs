@@ -1,0 +1,199 @@
+//! `cargo xtask portability`: the tests on other machines, most of them emulated, and whether all have
+//! the same digests.
+
+mod machines;
+mod suite;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use clap::Args;
+
+use machines::{MACHINES, Machine};
+use suite::{Suite, Tally};
+
+/// Where to run the tests.
+#[derive(Args, Debug)]
+pub(crate) struct Options {
+    /// Installs what is missing, by Debian's apt-get.
+    #[arg(long)]
+    install: bool,
+    /// The tests of the core's results alone, on fewer machines; those that cannot be had are skipped.
+    #[arg(long)]
+    quick: bool,
+    /// The machines; all without any, or with --quick a few.
+    #[arg(value_name = "TARGET", value_parser = name)]
+    targets: Vec<String>,
+}
+
+fn name(name: &str) -> Result<String, String> {
+    let mut names = MACHINES.iter().map(|machine| machine.name);
+    match names.find(|known| *known == name) {
+        Some(name) => Ok(name.into()),
+        None => {
+            let names: Vec<_> = MACHINES.iter().map(|machine| machine.name).collect();
+            Err(format!("the targets are {}", names.join(", ")))
+        }
+    }
+}
+
+/// What became of a machine.
+enum Outcome {
+    Ran(Tally),
+    Skipped(String),
+    Failed(String),
+}
+
+/// Runs the tests, one machine after the other.
+pub(crate) fn run(options: &Options) -> ExitCode {
+    let is_chosen = |machine: &&Machine| match options.targets.as_slice() {
+        [] => !options.quick || machine.quick,
+        names => names.iter().any(|name| name == machine.name),
+    };
+    let suite = if options.quick { Suite::Results } else { Suite::All };
+    let mut outcomes = Vec::new();
+    for machine in MACHINES.iter().filter(is_chosen) {
+        println!("\n{}: {}", machine.name, suite.description());
+        let outcome = match prepare(machine, options.install) {
+            Ok(()) => suite.run(machine).map_or_else(Outcome::Failed, Outcome::Ran),
+            Err(missing) => Outcome::Skipped(missing),
+        };
+        outcomes.push((machine, outcome));
+    }
+    println!("\n{}", table(&outcomes));
+    let failures = failures(&outcomes, options.quick);
+    failures.iter().for_each(|failure| eprintln!("{failure}"));
+    if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// What is missing for a machine; with leave to install, what is missing still.
+fn prepare(machine: &Machine, install: bool) -> Result<(), String> {
+    let check = || match (machine.needs.iter().find(|need| !is_here(need)), machine.triple) {
+        (Some(need), _) => {
+            Err(format!("no {need}: apt-get install {}", machine.packages.join(" ")))
+        }
+        (None, Some(triple)) => suite::foreign(triple).map(|_| ()),
+        (None, None) => Ok(()),
+    };
+    let missing = check();
+    if missing.is_ok() || !install {
+        return missing;
+    }
+    // The standard library's sources, too: whether they are wanted is known when the rest is there.
+    let packages = machine.packages.iter().chain(&["rustc-web", "rust-web-src"]);
+    let install = || {
+        Command::new("apt-get")
+            .args(["install", "-y", "--no-install-recommends"])
+            .args(packages.clone())
+            .status()
+            .is_ok_and(|status| status.success())
+    };
+    // The lists of packages may be old, or none.
+    if !install() && Command::new("apt-get").arg("update").status().is_ok() {
+        install();
+    }
+    check()
+}
+
+/// Whether there is a file of that path, or a program of that name.
+fn is_here(need: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    Path::new(need).is_absolute() && Path::new(need).exists()
+        || std::env::split_paths(&path).any(|folder| folder.join(need).is_file())
+}
+
+/// The folder for what is compiled for a target.
+fn target_folder(name: &str) -> PathBuf {
+    let others = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+    crate::root().join(others).join("portability").join(name)
+}
+
+/// A line for each machine.
+fn table(outcomes: &[(&Machine, Outcome)]) -> String {
+    let row = |cells: [&str; 6]| {
+        let [name, tests, passed, fused, plain, levels] = cells;
+        let line = format!("{name:24} {tests:>5} {passed:>6}  {fused:16}  {plain:16}  {levels}");
+        format!("{}\n", line.trim_end())
+    };
+    let head = ["target", "tests", "passed", "digest with FMA", "digest without", "levels"];
+    let rows = outcomes.iter().map(|(machine, outcome)| match outcome {
+        Outcome::Ran(tally) => row([
+            machine.name,
+            &tally.tests().to_string(),
+            &tally.passed.to_string(),
+            tally.digest("fused").unwrap_or("-"),
+            tally.digest("plain").unwrap_or("-"),
+            &tally.levels().join(", "),
+        ]),
+        Outcome::Skipped(why) => format!("{:24} SKIPPED, {why}\n", machine.name),
+        Outcome::Failed(why) => format!("{:24} FAILED, {why}\n", machine.name),
+    });
+    std::iter::once(row(head)).chain(rows).collect()
+}
+
+/// What is not as it has to be; to lack a machine is a failure where all were asked for.
+fn failures(outcomes: &[(&Machine, Outcome)], may_skip: bool) -> Vec<String> {
+    let mut failures = Vec::new();
+    for (machine, outcome) in outcomes {
+        let name = machine.name;
+        match outcome {
+            Outcome::Failed(why) => failures.push(format!("{name}: {why}")),
+            Outcome::Skipped(why) if !may_skip => failures.push(format!("{name}: {why}")),
+            Outcome::Skipped(_) => {}
+            Outcome::Ran(tally) => {
+                failures.extend(tally.failures.iter().map(|why| format!("{name}: {why}")));
+                let levels = tally.levels();
+                if machine.levels.is_some_and(|want| levels != want) {
+                    failures.push(format!("{name}: its levels are {}", levels.join(", ")));
+                }
+            }
+        }
+    }
+    for kind in ["fused", "plain"] {
+        let ran = outcomes.iter().filter_map(|(machine, outcome)| match outcome {
+            Outcome::Ran(tally) => Some((machine.name, tally.digest(kind)?)),
+            _ => None,
+        });
+        let ran: Vec<_> = ran.collect();
+        if let Some(other) = ran.iter().find(|(_, digest)| *digest != ran[0].1) {
+            failures.push(format!("{} and {} differ ({kind} levels)", ran[0].0, other.0));
+        }
+    }
+    failures
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tally(said: &str) -> Tally {
+        let mut tally = Tally::default();
+        tally.add("a test", said, true);
+        tally
+    }
+
+    #[test]
+    fn what_differs_or_fails_or_is_missing_is_a_failure() {
+        let [native, sse2] = [&MACHINES[0], &MACHINES[1]];
+        let good = "digests plain 00ff portable\ntest result: ok. 2 passed; 0 failed; 1 ignored;";
+        let bad =
+            "digests plain 00fe portable\ntest result: FAILED. 1 passed; 1 failed; 0 ignored;";
+        let found =
+            |second| failures(&[(native, Outcome::Ran(tally(good))), (sse2, second)], false);
+        assert_eq!(found(Outcome::Ran(tally(good))), [""; 0]);
+        assert_eq!(found(Outcome::Ran(tally(bad))).len(), 1);
+        assert_eq!(found(Outcome::Skipped("no emulator".into())).len(), 1);
+        assert_eq!(found(Outcome::Failed("it does not build".into())).len(), 1);
+        let text = table(&[(native, Outcome::Ran(tally(good)))]);
+        let words: Vec<_> = text.lines().nth(1).unwrap_or_default().split_whitespace().collect();
+        assert_eq!(words, ["native", "3", "2", "-", "00ff", "portable"]);
+    }
+
+    #[test]
+    fn a_level_too_few_is_a_failure() {
+        let avx2 = MACHINES.iter().find(|machine| machine.name == "x86-64-avx2");
+        let said = "digests plain 00ff portable";
+        let outcomes = avx2.map(|avx2| (avx2, Outcome::Ran(tally(said))));
+        assert_eq!(failures(outcomes.as_slice(), true).len(), avx2.iter().len());
+    }
+}

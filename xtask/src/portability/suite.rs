@@ -1,0 +1,230 @@
+//! The tests of a machine: built, run and counted.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde::Deserialize;
+
+use super::machines::Machine;
+use super::target_folder;
+use crate::foreign::{Foreign, Library};
+
+/// Which tests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Suite {
+    /// All of `xent-core`, `xent-reference` and `xent`, but for those in the documentation.
+    All,
+    /// The digests of all results of the core.
+    Results,
+}
+
+const PACKAGES: [&str; 3] = ["xent-core", "xent-reference", "xent"];
+/// The test that prints the digests, with them.
+const DIGESTS: &str = "reproducible";
+
+/// What compiles tests for a target.
+pub(crate) fn foreign(triple: &'static str) -> Result<Foreign, String> {
+    Foreign::find(triple, Library::Std)
+}
+
+/// An executable with tests.
+struct Tests {
+    name: String,
+    path: PathBuf,
+    /// Where its package is.
+    folder: PathBuf,
+}
+
+/// What the tests of a machine came to.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) passed: u64,
+    failed: u64,
+    ignored: u64,
+    /// The kind of the levels, the digest, and their names.
+    digests: Vec<(String, String, Vec<String>)>,
+    pub(crate) failures: Vec<String>,
+}
+
+impl Tally {
+    pub(crate) fn tests(&self) -> u64 {
+        self.passed + self.failed + self.ignored
+    }
+
+    /// Of the levels that fuse, or of the others.
+    pub(crate) fn digest(&self, kind: &str) -> Option<&str> {
+        self.digests.iter().find(|(of, ..)| of == kind).map(|(_, digest, _)| digest.as_str())
+    }
+
+    /// The names of all levels, `portable` first.
+    pub(crate) fn levels(&self) -> Vec<&str> {
+        let mut levels: Vec<_> =
+            self.digests.iter().flat_map(|(.., levels)| levels).map(String::as_str).collect();
+        levels.sort_unstable_by_key(|&level| (level != "portable", level));
+        levels
+    }
+
+    /// Adds what some tests said.
+    pub(crate) fn add(&mut self, name: &str, said: &str, succeeded: bool) {
+        let mut is_complete = false;
+        for line in said.lines() {
+            // The name of the test may be in front.
+            if let Some((_, digest)) = line.split_once("digests ") {
+                let words: Vec<_> = digest.split(' ').collect();
+                if let [kind, digest, levels] = words[..] {
+                    let levels = levels.split(',').map(str::to_owned).collect();
+                    self.digests.push((kind.to_owned(), digest.to_owned(), levels));
+                }
+            }
+            if let Some(counts) = line.strip_prefix("test result: ") {
+                is_complete = true;
+                let count = |of: &str| {
+                    let before = counts.split_once(&format!(" {of};")).map(|(before, _)| before);
+                    let number = before.and_then(|before| before.rsplit(' ').next()?.parse().ok());
+                    number.unwrap_or(0)
+                };
+                self.passed += count("passed");
+                self.failed += count("failed");
+                self.ignored += count("ignored");
+            }
+        }
+        if !(succeeded && is_complete) {
+            let last: Vec<_> = said.lines().rev().take(20).collect();
+            let last = last.into_iter().rev().collect::<Vec<_>>().join("\n    ");
+            self.failures.push(format!("{name} failed\n    {last}"));
+        }
+    }
+}
+
+impl Suite {
+    pub(crate) fn description(self) -> &'static str {
+        match self {
+            Self::All => "the tests of xent-core, xent-reference and xent",
+            Self::Results => "the digests of all results",
+        }
+    }
+
+    /// Builds the tests and runs them.
+    pub(crate) fn run(self, machine: &Machine) -> Result<Tally, String> {
+        let mut tally = Tally::default();
+        for tests in self.build(machine)? {
+            let output = on(machine, &tests.path)
+                .args((tests.name.ends_with(DIGESTS)).then_some("--nocapture"))
+                .current_dir(&tests.folder)
+                .env("XENT_TEST_RUNNER", runner(machine).join(" "))
+                .output()
+                .map_err(|error| format!("{}: {error}", tests.name))?;
+            let said = [output.stdout, output.stderr].concat();
+            let said = String::from_utf8_lossy(&said);
+            let before = tally.failures.len();
+            tally.add(&tests.name, &said, output.status.success());
+            let failed = tally.failures.len() > before;
+            println!("  {:32} {}", tests.name, if failed { "FAILED" } else { "ok" });
+        }
+        Ok(tally)
+    }
+
+    fn build(self, machine: &Machine) -> Result<Vec<Tests>, String> {
+        let mut command = match machine.triple {
+            Some(triple) => compile(machine, &foreign(triple)?),
+            // The features that the tests of the whole workspace have: what is built already is used.
+            None => {
+                let mut command = Command::new("cargo");
+                command.current_dir(crate::root()).args(["test", "--workspace"]);
+                command
+            }
+        };
+        if machine.triple.is_some() {
+            let packages = if self == Self::All { &PACKAGES[..] } else { &PACKAGES[..1] };
+            command.args(packages.iter().flat_map(|package| ["--package", package]));
+            command.arg("--features=xent-core/half");
+        }
+        match self {
+            Self::All => command.arg("--tests"),
+            Self::Results => command.args(["--test", DIGESTS]),
+        };
+        let output = command
+            .args(["--no-run", "--message-format=json-render-diagnostics"])
+            .stderr(Stdio::inherit())
+            .output()
+            .map_err(|error| format!("cargo: {error}"))?;
+        if !output.status.success() {
+            return Err("its tests do not build".into());
+        }
+        let messages = String::from_utf8_lossy(&output.stdout);
+        let mut found: Vec<_> = messages.lines().filter_map(tests).collect();
+        found.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(found)
+    }
+}
+
+fn compile(machine: &Machine, foreign: &Foreign) -> Command {
+    let mut command = foreign.cargo("test");
+    command.arg("--target-dir").arg(target_folder(machine.name));
+    if let Some(linker) = machine.linker {
+        command.env(foreign.variable("LINKER"), linker);
+    }
+    let flags = [machine.flags, foreign.flags()].join(" ");
+    command.env(foreign.variable("RUSTFLAGS"), flags.trim());
+    command
+}
+
+/// What runs a program: its words, those that are files of the workspace with their folder.
+fn runner(machine: &Machine) -> Vec<String> {
+    let word = |word: &&str| {
+        let path = crate::root().join(word);
+        if word.contains('/') && path.is_file() {
+            path.display().to_string()
+        } else {
+            (*word).into()
+        }
+    };
+    machine.runner.iter().map(word).collect()
+}
+
+/// A program of a machine.
+fn on(machine: &Machine, path: &Path) -> Command {
+    let runner = runner(machine);
+    match runner.split_first() {
+        Some((program, words)) => {
+            let mut command = Command::new(program);
+            command.args(words).arg(path);
+            command
+        }
+        None => Command::new(path),
+    }
+}
+
+/// What cargo says of something that it has built.
+#[derive(Deserialize)]
+struct Message {
+    #[serde(default)]
+    executable: Option<PathBuf>,
+    #[serde(default)]
+    manifest_path: PathBuf,
+    #[serde(default)]
+    target: Target,
+    #[serde(default)]
+    profile: Profile,
+}
+
+#[derive(Default, Deserialize)]
+struct Target {
+    name: String,
+}
+
+#[derive(Default, Deserialize)]
+struct Profile {
+    test: bool,
+}
+
+/// The tests of which a message of cargo speaks, if they are of one of the packages.
+fn tests(message: &str) -> Option<Tests> {
+    let message: Message = serde_json::from_str(message).ok()?;
+    let path = message.executable.filter(|_| message.profile.test)?;
+    let folder = message.manifest_path.parent()?.to_owned();
+    let package = folder.file_name()?.to_str()?;
+    let is_wanted = PACKAGES.contains(&package);
+    let name = format!("{package} {}", message.target.name);
+    is_wanted.then_some(Tests { name, path, folder })
+}
