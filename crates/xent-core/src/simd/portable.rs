@@ -179,8 +179,8 @@ macro_rules! vector {
 
             #[inline(always)]
             fn shift_into_exponent(self) -> Self {
-                let shifted = self.0.to_array().map(|lane| lane.to_bits() << $fraction);
-                Self($wide::new(shifted.map($scalar::from_bits)), self.1)
+                const FRACTION: u32 = $fraction;
+                Self($wide::from_bits(self.0.to_bits() << FRACTION), self.1)
             }
 
             #[inline(always)]
