@@ -62,6 +62,10 @@ macro_rules! vector {
                     // `lanes` is a reference to an array of as many.
                     return Self(unsafe { load(lanes.as_ptr()) });
                 }
+                if from.is_empty() {
+                    // A masked load of nothing from an address of nothing takes hundreds of cycles.
+                    return fill;
+                }
                 // SAFETY: there is a token: the features that `load_some` is compiled with work.
                 Self(unsafe { load_some(from, fill.0) })
             }
