@@ -17,8 +17,8 @@ fn counts_of_table(text: &str) -> BTreeMap<String, usize> {
     cells.collect()
 }
 
-/// How many `unsafe` there are, in macros too; and how many of them are neither blocks nor declare what is
-/// elsewhere, which is a block of declarations.
+/// How many `unsafe` there are, in macros too; and how many of them are neither blocks, nor attributes, nor
+/// declare what is elsewhere, which is a block of declarations.
 fn count(tokens: TokenStream) -> [usize; 2] {
     let (mut all, mut others) = (0, 0);
     let mut tokens = tokens.into_iter().peekable();
@@ -26,7 +26,9 @@ fn count(tokens: TokenStream) -> [usize; 2] {
         match token {
             TokenTree::Ident(word) if word == "unsafe" => {
                 let block = match tokens.peek() {
-                    Some(TokenTree::Group(group)) => group.delimiter() == Delimiter::Brace,
+                    Some(TokenTree::Group(group)) => {
+                        matches!(group.delimiter(), Delimiter::Brace | Delimiter::Parenthesis)
+                    }
                     Some(TokenTree::Ident(word)) => word == "extern",
                     _ => false,
                 };
@@ -81,8 +83,9 @@ fn tokens_are_counted_and_words_are_not() {
         unsafe fn g() {}
         unsafe impl Send for S {}
         unsafe extern "C" { safe fn f(); }
+        #[unsafe(naked)] fn n() {}
     "##;
-    assert_eq!(count(text.parse().expect("tokens")), [5, 2]);
+    assert_eq!(count(text.parse().expect("tokens")), [6, 2]);
 }
 
 #[test]

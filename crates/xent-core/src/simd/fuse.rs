@@ -56,11 +56,22 @@ mod portable {
     not(target_has_atomic = "64")
 ))]
 mod portable {
-    use core::arch::asm;
+    use core::arch::naked_asm;
 
     use super::{Fuse, Portable, f32x4, f64x2};
 
     pub(crate) const HAS_FMA: bool = true;
+
+    /// A function for one instruction: in the middle of others the compiler lets `asm!` have no registers of
+    /// floats where there is no double precision.
+    // SAFETY: by the convention of these targets (see above) the arguments are in s0 to s2 and the result is
+    // in s0, and a function may change all of them. The instruction is of every floating-point unit of a
+    // Cortex-M.
+    #[unsafe(naked)]
+    extern "C" fn fused(a: f32, b: f32, c: f32) -> f32 {
+        // The assembler is not told of the target's unit where functions are linked as LLVM's code.
+        naked_asm!(".fpu fpv4-sp-d16", "vfma.f32 s2, s0, s1", "vmov.f32 s0, s2", "bx lr")
+    }
 
     unsafe extern "C" {
         // SAFETY: a function of C's standard library, without effects. Where there is no such library it
@@ -72,21 +83,8 @@ mod portable {
     impl Fuse for Portable {
         #[inline(always)]
         fn f32(a: f32x4, b: f32x4, c: f32x4) -> f32x4 {
-            let (a, b, mut c) = (a.to_array(), b.to_array(), c.to_array());
-            for ((&a, &b), c) in a.iter().zip(&b).zip(&mut c) {
-                // SAFETY: the instruction is of every floating-point unit of a Cortex-M (see above), and
-                // works on the registers that it is given.
-                unsafe {
-                    asm!(
-                        "vfma.f32 {c}, {a}, {b}",
-                        a = in(sreg) a,
-                        b = in(sreg) b,
-                        c = inout(sreg) *c,
-                        options(pure, nomem, nostack, preserves_flags)
-                    );
-                }
-            }
-            f32x4::new(c)
+            let (a, b, c) = (a.to_array(), b.to_array(), c.to_array());
+            f32x4::new(core::array::from_fn(|lane| fused(a[lane], b[lane], c[lane])))
         }
 
         #[inline(always)]

@@ -3,7 +3,7 @@
 //! Softmax regression (64-10), then a small network (64-32-10, ReLU), on 1,437 of the 1,797 digits;
 //! the other 360 are held out. At the end: what the loss costs beside a plain scalar loop, the
 //! confusion matrix, and in the target folder the learning curves as a picture and the held-out
-//! logits as `.npy` files, for the program `xent`.
+//! logits as `.npy` files, for the program `xent`; and the network's weights.
 //!
 //! ```sh
 //! cargo run --release --example digits
@@ -61,6 +61,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let [logits, labels] =
         save::held_out(folder, network.forward(&held_out.images), &held_out.labels)?;
     println!("held-out logits and labels: {}, {}", logits.display(), labels.display());
+    save::network(folder, &network, &held_out)?;
 
     for (curve, required) in [(&first, 0.93), (&second, 0.95)] {
         let reached = curve.accuracy.last().copied().unwrap_or_default();

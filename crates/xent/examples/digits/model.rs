@@ -92,6 +92,11 @@ impl Network {
         Self { layers }
     }
 
+    /// The weights of each layer, row after row, the bias last; and how many outputs it has.
+    pub(crate) fn layers(&self) -> impl Iterator<Item = (&[f32], usize)> {
+        self.layers.iter().map(|layer| (&layer.weights[..], layer.outputs))
+    }
+
     /// The logits of a batch of images, row after row.
     pub(crate) fn forward(&mut self, images: &[f32]) -> &[f32] {
         let last = self.layers.len() - 1;

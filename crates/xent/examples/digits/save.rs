@@ -1,4 +1,4 @@
-//! The held-out digits' logits as files, for the program `xent`.
+//! Files: of the held-out digits for the program `xent`, and of the network for `embedded/digits-net`.
 
 use std::fs::File;
 use std::io::{self, BufWriter};
@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use npyz::{Serialize, WriterBuilder};
 
-use crate::data::CLASSES;
+use crate::data::{CLASSES, Digits, PIXELS};
+use crate::model::Network;
 
 /// Writes `digits-logits.npy`, shape (rows, classes), and `digits-labels.npy`, shape (rows,); returns both.
 pub(crate) fn held_out(folder: &Path, logits: &[f32], labels: &[u8]) -> io::Result<[PathBuf; 2]> {
@@ -15,6 +16,18 @@ pub(crate) fn held_out(folder: &Path, logits: &[f32], labels: &[u8]) -> io::Resu
     write(&paths[0], &[rows, CLASSES as u64], logits)?;
     write(&paths[1], &[rows], labels)?;
     Ok(paths)
+}
+
+/// Writes what the network is made of and what it is tried on: `digits-layer-1.npy` and so on, shape
+/// (inputs + 1, outputs), the bias last; and `digits-images.npy`, shape (rows, pixels), from 0 to 16.
+pub(crate) fn network(folder: &Path, network: &Network, held_out: &Digits) -> io::Result<()> {
+    for (number, (weights, outputs)) in (1..).zip(network.layers()) {
+        let shape = [(weights.len() / outputs) as u64, outputs as u64];
+        write(&folder.join(format!("digits-layer-{number}.npy")), &shape, weights)?;
+    }
+    let pixels: Vec<u8> = held_out.images.iter().map(|pixel| (pixel * 16.0) as u8).collect();
+    let shape = [held_out.len() as u64, PIXELS as u64];
+    write(&folder.join("digits-images.npy"), &shape, &pixels)
 }
 
 fn write<T: npyz::AutoSerialize + Copy + Serialize>(
