@@ -5,7 +5,8 @@ const SHOWN = 50;
 const FIELDS = ['logits', 'file', 'target', 'smoothing'];
 
 const element = (id) => document.getElementById(id);
-const percent = (share) => `${100 * share}%`;
+/** A bar of what is no number has no length. */
+const percent = (share) => `${Number.isNaN(share) ? 0 : 100 * share}%`;
 
 /** The numbers of a row. `target` has the share of each class that the loss compares with. */
 export function show({ logits, loss, logSumExp, probabilities, gradient, format, target, isTarget }) {
