@@ -1,0 +1,157 @@
+// From what is typed, and from files, to numbers.
+
+import { Refused } from './xent.js';
+
+const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+const INFINITE = /^[+-]?(inf|infinity|∞)$/i;
+/** Few enough digits that the module's integers have it. */
+const CLASS = /^[+-]?\d{1,9}$/;
+
+/** Words between commas, semicolons, spaces, lines or brackets. */
+function words(text) {
+  // Some programs write a minus sign that is not the hyphen.
+  return text.replaceAll('−', '-').split(/[\s,;[\]()]+/).filter((word) => word !== '');
+}
+
+function quoted(word) {
+  return `“${word.length > 20 ? `${word.slice(0, 20)}…` : word}”`;
+}
+
+/** The f32 nearest to a number that is written down. */
+function single(word, place) {
+  if (INFINITE.test(word)) {
+    return word.startsWith('-') ? -Infinity : Infinity;
+  }
+  if (!NUMBER.test(word)) {
+    throw new Refused('logits', `${quoted(word)}${place} is not a number.`);
+  }
+  const value = Math.fround(Number(word));
+  if (!Number.isFinite(value)) {
+    throw new Refused('logits', `${quoted(word)}${place} is larger than any f32.`);
+  }
+  return value;
+}
+
+/** The logits of the field. */
+export function logits(text) {
+  const found = words(text);
+  if (found.length === 0) {
+    throw new Refused('logits', 'There is no logit yet: type a number.');
+  }
+  return Float32Array.from(found, (word, at) => single(word, ` (class ${at})`));
+}
+
+/** The classes of the target: one, or for the sigmoid loss any number of them. */
+export function targets(loss, text) {
+  const found = words(text);
+  const wrong = found.find((word) => !CLASS.test(word));
+  if (wrong !== undefined) {
+    throw new Refused('target', `${quoted(wrong)} is not the number of a class.`);
+  }
+  if (loss === 'softmax' && found.length !== 1) {
+    throw new Refused('target', found.length === 0
+      ? 'There is no target yet: type the number of a class.'
+      : 'The softmax loss has one target; the sigmoid loss may have several.');
+  }
+  return [...new Set(found.map(Number))];
+}
+
+/** How much a label is smoothed; whether it may be, the module says. */
+export function smoothing(text) {
+  const word = text.trim();
+  if (!NUMBER.test(word)) {
+    throw new Refused('smoothing', 'Label smoothing: expected a number from 0 to 1.');
+  }
+  return Number(word);
+}
+
+/** A file larger than this is not looked at. */
+const LARGEST = 64 << 20;
+
+/** The first row of a file, and how many rows there are. Numbers may be f64, or still words. */
+export async function file(chosen) {
+  try {
+    if (chosen.size > LARGEST) {
+      throw new Error('it is larger than 64 MiB');
+    }
+    const bytes = await chosen.arrayBuffer();
+    if (chosen.name.toLowerCase().endsWith('.npy')) {
+      return npy(bytes);
+    }
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    return chosen.name.toLowerCase().endsWith('.json') ? json(text) : csv(text);
+  } catch (error) {
+    const reason = error instanceof TypeError ? 'it is not text' : error.message;
+    throw new Refused('file', `${chosen.name}: ${reason}.`);
+  }
+}
+
+/** A line is a row; lines of one number each are one row together. */
+function csv(text) {
+  const lines = text.split(/\r?\n/).map(words).filter((line) => line.length > 0);
+  if (lines.length === 0) {
+    throw new Error('there is no number in it');
+  }
+  const rows = lines.every((line) => line.length === 1) ? [lines.flat()] : lines;
+  for (const [at, word] of rows[0].entries()) {
+    single(word, ` (class ${at})`);
+  }
+  return { numbers: rows[0], rows: rows.length };
+}
+
+function json(text) {
+  let value;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw new Error('it is not JSON');
+  }
+  const rows = Array.isArray(value) && Array.isArray(value[0]) ? value : [value];
+  const [numbers] = rows;
+  if (!Array.isArray(numbers) || numbers.length === 0) {
+    throw new Error('expected an array of numbers, or an array of such rows');
+  }
+  const wrong = numbers.findIndex((number) => typeof number !== 'number');
+  if (wrong !== -1) {
+    throw new Error(`element ${wrong} is ${JSON.stringify(numbers[wrong])}, not a number`);
+  }
+  return { numbers, rows: rows.length };
+}
+
+/** NumPy's format, of f32 or f64, in either order of bytes and of axes. */
+function npy(buffer) {
+  const view = new DataView(buffer);
+  const bytes = new Uint8Array(buffer);
+  const magic = [0x93, ...'NUMPY'].map((c) => (typeof c === 'string' ? c.charCodeAt(0) : c));
+  if (bytes.length < 12 || magic.some((byte, at) => bytes[at] !== byte)) {
+    throw new Error('it is not a file of NumPy');
+  }
+  const [start, length] = bytes[6] === 1
+    ? [10, view.getUint16(8, true)]
+    : [12, view.getUint32(8, true)];
+  const header = new TextDecoder('latin1').decode(bytes.subarray(start, start + length));
+  const descr = /'descr':\s*'([^']*)'/.exec(header)?.[1];
+  const fortran = /'fortran_order':\s*(True|False)/.exec(header)?.[1] === 'True';
+  const shape = /'shape':\s*\(([\d\s,]*)\)/.exec(header)?.[1].match(/\d+/g)?.map(Number) ?? [];
+  const size = { f4: 4, f8: 8 }[descr?.slice(1)];
+  if (size === undefined) {
+    throw new Error(`its numbers are ${descr ?? 'of no known format'}; expected f32 or f64`);
+  }
+  if (shape.length > 2) {
+    throw new Error(`it has ${shape.length} axes; expected a row, or rows of classes`);
+  }
+  const [rows, classes] = shape.length === 2 ? shape : [1, shape[0] ?? 1];
+  const data = start + length;
+  if (rows * classes === 0) {
+    throw new Error('there is no number in it');
+  }
+  if (data + rows * classes * size > bytes.length) {
+    throw new Error('it ends before its numbers do');
+  }
+  const step = (fortran ? rows : 1) * size;
+  const little = descr[0] !== '>';
+  const numbers = Array.from({ length: classes }, (_, at) => (size === 4
+    ? view.getFloat32(data + at * step, little)
+    : view.getFloat64(data + at * step, little)));
+  return { numbers, rows };
+}

@@ -1,0 +1,86 @@
+// What the page shows.
+
+/** So many classes have a line; of more, the likeliest. */
+const SHOWN = 50;
+const FIELDS = ['logits', 'file', 'target', 'smoothing'];
+
+const element = (id) => document.getElementById(id);
+/** A bar of what is no number has no length. */
+const percent = (share) => `${Number.isNaN(share) ? 0 : 100 * share}%`;
+
+/** The numbers of a row. `target` has the share of each class that the loss compares with. */
+export function show({ logits, loss, logSumExp, probabilities, gradient, format, target, isTarget }) {
+  clearErrors();
+  element('loss').value = format(loss);
+  element('log-sum-exp').textContent = format(logSumExp);
+  const classes = chosen(probabilities, isTarget);
+  element('shown').textContent = classes.length === logits.length
+    ? `${logits.length} ${logits.length === 1 ? 'class' : 'classes'}. Press one to make it the target.`
+    : `The targets and the likeliest of ${logits.length.toLocaleString('en')} classes.`;
+  const body = element('classes').tBodies[0];
+  while (body.rows.length > classes.length) {
+    body.deleteRow(-1);
+  }
+  for (const [at, index] of classes.entries()) {
+    const row = body.rows[at] ?? body.appendChild(emptyRow());
+    const [button, logit] = row.querySelectorAll('button, .logit');
+    button.value = index;
+    button.firstChild.data = index;
+    button.setAttribute('aria-pressed', isTarget(index));
+    logit.textContent = format(logits[index]);
+    const [p, g] = row.querySelectorAll('.number');
+    p.textContent = format(probabilities[index]);
+    g.textContent = format(gradient[index]);
+    const [probability, mark, slope] = row.querySelectorAll('.bar, .mark');
+    probability.style.width = percent(probabilities[index]);
+    mark.style.left = percent(target(index));
+    slope.className = gradient[index] < 0 ? 'bar negative' : 'bar positive';
+    slope.style.width = percent(Math.abs(gradient[index]) / 2);
+    slope.style.left = percent((1 + Math.min(gradient[index], 0)) / 2);
+  }
+  element('classes').hidden = false;
+}
+
+/** No numbers, and by the field that is wrong why. */
+export function refuse({ field, message }) {
+  clearErrors();
+  element('loss').value = '–';
+  element('log-sum-exp').textContent = '–';
+  element('classes').hidden = true;
+  complain(field, message);
+}
+
+/** Why, by a field, and nothing else. */
+export function complain(field, message) {
+  element(`${field}-error`).textContent = message;
+  element(field).setAttribute('aria-invalid', 'true');
+}
+
+function clearErrors() {
+  for (const field of FIELDS) {
+    element(`${field}-error`).textContent = '';
+    element(field).removeAttribute('aria-invalid');
+  }
+}
+
+/** The classes that have a line: all, or the targets and the likeliest. */
+function chosen(probabilities, isTarget) {
+  const all = Array.from(probabilities.keys());
+  if (all.length <= SHOWN) {
+    return all;
+  }
+  const rank = (index) => (isTarget(index) ? 2 : probabilities[index]);
+  return all.sort((a, b) => rank(b) - rank(a)).slice(0, SHOWN);
+}
+
+function emptyRow() {
+  const row = document.createElement('tr');
+  row.innerHTML = `
+    <th scope="row">
+      <button type="button"> <span class="unseen">: make it the target</span></button>
+      <span class="logit"></span>
+    </th>
+    <td><span class="number"></span><div class="track"><i class="bar"></i><i class="mark"></i></div></td>
+    <td><span class="number"></span><div class="track centred"><i class="bar"></i></div></td>`;
+  return row;
+}
