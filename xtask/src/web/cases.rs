@@ -10,8 +10,8 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde::Serialize as ToJson;
 use xent_core::{
-    Batch, Buffers, Error, Level, Shape, SigmoidBatch, SigmoidOptions, SigmoidTargets, SoftmaxBatch,
-    SoftmaxOptions, SoftmaxTargets,
+    Batch, Buffers, Error, Level, Shape, SigmoidBatch, SigmoidOptions, SigmoidTargets,
+    SoftmaxBatch, SoftmaxOptions, SoftmaxTargets,
 };
 
 /// What is entered, and what is shown for it.
@@ -103,7 +103,13 @@ fn files(level: Level, folder: &Path) -> io::Result<Vec<Case>> {
     fs::write(path("rows.json"), serde_json::to_string(&[&precise, &vec![0.5; 6]])?)?;
 
     let names = [
-        "row.npy", "rows.npy", "columns.npy", "row.csv", "column.csv", "rows.csv", "row.json",
+        "row.npy",
+        "rows.npy",
+        "columns.npy",
+        "row.csv",
+        "column.csv",
+        "rows.csv",
+        "row.json",
         "rows.json",
     ];
     let of = |file| {
