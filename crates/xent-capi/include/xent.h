@@ -1,0 +1,475 @@
+/*
+ * xent: fused cross-entropy losses with their gradients.
+ *
+ * This file is made by cbindgen from crates/xent-capi/src: do not change it, change those.
+ *
+ * A call checks all it is given before it writes anything, does not allocate, and keeps nothing. Any number of
+ * threads may call at once, as long as none writes what another one reads. Results have the same bits on every
+ * machine whose level has fused multiply-add, and on all others.
+ *
+ * All pointers that are not NULL have to point to as many numbers as are said, initialised for what is read. What is
+ * written may not overlap anything else (XENT_STATUS_OVERLAP), but that the gradient of a loss may replace the
+ * logits: then both pointers are the same.
+ */
+
+#ifndef XENT_H
+#define XENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+// What a call returns. If it is not XENT_STATUS_OK, nothing has been written (after XENT_STATUS_INTERNAL:
+// nothing useful).
+enum xent_status
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  // All is well: zero.
+  XENT_STATUS_OK = 0,
+  // A pointer that is needed is NULL.
+  XENT_STATUS_NULL = 1,
+  // A pointer is not a multiple of its type's alignment.
+  XENT_STATUS_ALIGNMENT = 2,
+  // The size of the structure is not known: it was not initialised, or has options that this version of
+  // the library does not know.
+  XENT_STATUS_SIZE = 3,
+  // A row needs at least one class.
+  XENT_STATUS_CLASSES = 4,
+  // Rows times classes are more than memory can hold.
+  XENT_STATUS_TOO_LARGE = 5,
+  // Something that is written overlaps something else: only the gradient may be where the logits are.
+  XENT_STATUS_OVERLAP = 6,
+  // Not exactly one kind of targets was given.
+  XENT_STATUS_TARGETS = 7,
+  // A label is not the number of a class (for the sigmoid loss: not 0 or 1); `place` is its place, which is
+  // its row (for the sigmoid loss: its element).
+  XENT_STATUS_LABEL = 8,
+  // A row, which is `place`, has no target, and nothing_valid says that this is an error.
+  XENT_STATUS_EMPTY = 9,
+  // A mean is to be taken of nothing, and nothing_valid says that this is an error.
+  XENT_STATUS_NOTHING_VALID = 10,
+  // A class weight is negative or not finite.
+  XENT_STATUS_CLASS_WEIGHTS = 11,
+  // A positive weight is negative or not finite.
+  XENT_STATUS_POSITIVE_WEIGHTS = 12,
+  // The label smoothing is not from 0 to 1.
+  XENT_STATUS_LABEL_SMOOTHING = 13,
+  // Only targets that are integers can be ignored.
+  XENT_STATUS_IGNORE_INDEX = 14,
+  // reduction, mean_over or nothing_valid has a value that is none of its enumeration.
+  XENT_STATUS_CHOICE = 15,
+  // One loss was asked for, but XENT_REDUCTION_NONE has many.
+  XENT_STATUS_NOT_REDUCED = 16,
+  // This machine has no level of that name.
+  XENT_STATUS_LEVEL = 17,
+  // A defect of xent.
+  XENT_STATUS_INTERNAL = 18,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum xent_status xent_status;
+#else
+typedef int32_t xent_status;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+// How the losses become one, and what the gradient is the gradient of.
+enum xent_reduction
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  // The sum divided by what mean_over says.
+  XENT_REDUCTION_MEAN = 0,
+  // The sum of all losses.
+  XENT_REDUCTION_SUM = 1,
+  // Not at all: every row (for the sigmoid loss: every element) has the gradient of its own loss.
+  XENT_REDUCTION_NONE = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum xent_reduction xent_reduction;
+#else
+typedef int32_t xent_reduction;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+// What a mean divides the sum of all losses by.
+enum xent_mean_over
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  // PyTorch's rule for the loss at hand. Softmax with labels: the class weights of the labels that are not
+  // ignored (their number without class weights); softmax with other targets: all rows; sigmoid: the elements
+  // that are not ignored.
+  XENT_MEAN_OVER_PYTORCH = 0,
+  // The rows that are not ignored and have a target.
+  XENT_MEAN_OVER_VALID_ROWS = 1,
+  // All rows.
+  XENT_MEAN_OVER_ALL_ROWS = 2,
+  // The weights of the labels that are not ignored: class weight times sample weight; for the sigmoid loss
+  // those of the elements.
+  XENT_MEAN_OVER_WEIGHTS = 3,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum xent_mean_over xent_mean_over;
+#else
+typedef int32_t xent_mean_over;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+// What becomes of a mean over nothing: every label is ignored, or all weights are zero.
+enum xent_nothing_valid
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  // A loss of zero and a gradient of zero.
+  XENT_NOTHING_VALID_ZERO = 0,
+  // NaN, as in PyTorch; also for a single row without a target.
+  XENT_NOTHING_VALID_NAN = 1,
+  // XENT_STATUS_NOTHING_VALID; XENT_STATUS_EMPTY for a single row without a target.
+  XENT_NOTHING_VALID_ERROR = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum xent_nothing_valid xent_nothing_valid;
+#else
+typedef int32_t xent_nothing_valid;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+// A sigmoid (binary) cross-entropy of independent elements: what it is computed of, how, and where its results go.
+// Make it with xent_sigmoid_loss_init_f32 or _f64, which leaves no targets, no results wanted, and the defaults
+// below.
+//
+// The loss of a logit x of class c with the target y is -w[c] (q[c] y ln s(x) + (1 - y) ln s(-x)), where s is the
+// logistic function, w the class weight and q the positive weight. The label smoothing e makes y
+// (1 - e) y + e / 2.
+//
+// Losses are within 4 ULP, gradients within 5 (6 if their factor is no power of two).
+typedef struct xent_sigmoid_loss_f32 {
+  // The size of this structure, as it was given to the initialiser.
+  size_t size;
+  // How many rows there are; default 0.
+  size_t rows;
+  // How many elements a row has, each a class of its own: at least one. Where neither classes nor rows have
+  // weights, one class and many rows are the same.
+  size_t classes;
+  // rows x classes logits, row after row.
+  const float *logits;
+  // Targets: 0 or 1 for each of the rows x classes elements. Exactly one of the three kinds of targets is to be
+  // given.
+  const int32_t *labels_i32;
+  // Targets: the same, unsigned.
+  const uint32_t *labels_u32;
+  // Targets: rows x classes numbers from 0 to 1.
+  const float *dense;
+  // A weight for the elements of each class, finite and not below zero; NULL (default) for ones.
+  const float *class_weights;
+  // A weight for the positive part of the loss of each class, finite and not below zero; NULL (default) for ones.
+  const float *positive_weights;
+  // A weight for each row, which multiplies its losses and gradient; NULL (default) for ones. A row of weight zero
+  // has no part in anything.
+  const float *sample_weights;
+  // Result: the gradient of the reduced loss by the logits, rows x classes; NULL (default) if it is not wanted. It
+  // may be where the logits are, which it then replaces.
+  float *gradient;
+  // Result: the loss of each of the rows x classes elements, not reduced; NULL (default) if they are not wanted.
+  float *losses;
+  // The label smoothing, from 0 (default) to 1.
+  double label_smoothing;
+  // What the gradient (not the loss) is multiplied with beside; default 1. With XENT_REDUCTION_SUM this is a
+  // reduction of your own.
+  double scale;
+  // Elements with this label have no loss and a gradient of zero, if has_ignore_index is not 0. Labels only.
+  int64_t ignore_index;
+  // Whether there is a label to ignore: 0 (default) if there is none.
+  int32_t has_ignore_index;
+  // An xent_reduction; default XENT_REDUCTION_MEAN.
+  int32_t reduction;
+  // An xent_mean_over; default XENT_MEAN_OVER_PYTORCH.
+  int32_t mean_over;
+  // An xent_nothing_valid; default XENT_NOTHING_VALID_ZERO.
+  int32_t nothing_valid;
+} xent_sigmoid_loss_f32;
+
+// A sigmoid (binary) cross-entropy of independent elements: what it is computed of, how, and where its results go.
+// Make it with xent_sigmoid_loss_init_f32 or _f64, which leaves no targets, no results wanted, and the defaults
+// below.
+//
+// The loss of a logit x of class c with the target y is -w[c] (q[c] y ln s(x) + (1 - y) ln s(-x)), where s is the
+// logistic function, w the class weight and q the positive weight. The label smoothing e makes y
+// (1 - e) y + e / 2.
+//
+// Losses are within 4 ULP, gradients within 5 (6 if their factor is no power of two).
+typedef struct xent_sigmoid_loss_f64 {
+  // The size of this structure, as it was given to the initialiser.
+  size_t size;
+  // How many rows there are; default 0.
+  size_t rows;
+  // How many elements a row has, each a class of its own: at least one. Where neither classes nor rows have
+  // weights, one class and many rows are the same.
+  size_t classes;
+  // rows x classes logits, row after row.
+  const double *logits;
+  // Targets: 0 or 1 for each of the rows x classes elements. Exactly one of the three kinds of targets is to be
+  // given.
+  const int32_t *labels_i32;
+  // Targets: the same, unsigned.
+  const uint32_t *labels_u32;
+  // Targets: rows x classes numbers from 0 to 1.
+  const double *dense;
+  // A weight for the elements of each class, finite and not below zero; NULL (default) for ones.
+  const double *class_weights;
+  // A weight for the positive part of the loss of each class, finite and not below zero; NULL (default) for ones.
+  const double *positive_weights;
+  // A weight for each row, which multiplies its losses and gradient; NULL (default) for ones. A row of weight zero
+  // has no part in anything.
+  const double *sample_weights;
+  // Result: the gradient of the reduced loss by the logits, rows x classes; NULL (default) if it is not wanted. It
+  // may be where the logits are, which it then replaces.
+  double *gradient;
+  // Result: the loss of each of the rows x classes elements, not reduced; NULL (default) if they are not wanted.
+  double *losses;
+  // The label smoothing, from 0 (default) to 1.
+  double label_smoothing;
+  // What the gradient (not the loss) is multiplied with beside; default 1. With XENT_REDUCTION_SUM this is a
+  // reduction of your own.
+  double scale;
+  // Elements with this label have no loss and a gradient of zero, if has_ignore_index is not 0. Labels only.
+  int64_t ignore_index;
+  // Whether there is a label to ignore: 0 (default) if there is none.
+  int32_t has_ignore_index;
+  // An xent_reduction; default XENT_REDUCTION_MEAN.
+  int32_t reduction;
+  // An xent_mean_over; default XENT_MEAN_OVER_PYTORCH.
+  int32_t mean_over;
+  // An xent_nothing_valid; default XENT_NOTHING_VALID_ZERO.
+  int32_t nothing_valid;
+} xent_sigmoid_loss_f64;
+
+// A softmax cross-entropy: what it is computed of, how, and where its results go. Make it with
+// xent_softmax_loss_init_f32 or _f64, which leaves no targets, no results wanted, and the defaults below.
+//
+// The loss of a row of logits x with the class y is -ln softmax(x)[y]; with weights t for the classes it is the
+// sum of -t[c] ln softmax(x)[c]. Class weights w and the label smoothing e make it the sum of
+// -w[c] ((1 - e) t[c] + e / classes) ln softmax(x)[c].
+//
+// Losses and gradients are within 4 ULP (5 for a gradient whose factor is no power of two), plus one for each unit
+// of distance between a logit and its row's maximum.
+typedef struct xent_softmax_loss_f32 {
+  // The size of this structure, as it was given to the initialiser.
+  size_t size;
+  // How many rows there are, each with a loss of its own; default 0.
+  size_t rows;
+  // How many classes (logits of a row) there are: at least one.
+  size_t classes;
+  // rows x classes logits, row after row. A logit of minus infinity is a class that is absent.
+  const float *logits;
+  // Targets: the class of each row. Exactly one of the four kinds of targets is to be given.
+  const int32_t *labels_i32;
+  // Targets: the same, unsigned.
+  const uint32_t *labels_u32;
+  // Targets: rows x classes weights, none below zero; those of a row need not sum to one.
+  const float *dense;
+  // Targets: rows x classes labels, zero or positive: multi-label softmax, where those of a row are divided by M,
+  // the number of those that are not zero. A row without any has no target: see nothing_valid.
+  const float *multi_label;
+  // A weight for each class, finite and not below zero; NULL (default) for ones.
+  const float *class_weights;
+  // A weight for each row, which multiplies its loss and gradient; NULL (default) for ones. A row of weight zero
+  // has no part in anything.
+  const float *sample_weights;
+  // Result: the gradient of the reduced loss by the logits, rows x classes; NULL (default) if it is not wanted. It
+  // may be where the logits are, which it then replaces.
+  float *gradient;
+  // Result: the loss of each row, not reduced; NULL (default) if they are not wanted.
+  float *losses;
+  // The label smoothing, from 0 (default) to 1.
+  double label_smoothing;
+  // What the gradient (not the loss) is multiplied with beside; default 1. With XENT_REDUCTION_SUM this is a
+  // reduction of your own.
+  double scale;
+  // Rows with this label have no loss and a gradient of zero, if has_ignore_index is not 0. Labels only.
+  int64_t ignore_index;
+  // Whether there is a label to ignore: 0 (default) if there is none.
+  int32_t has_ignore_index;
+  // An xent_reduction; default XENT_REDUCTION_MEAN.
+  int32_t reduction;
+  // An xent_mean_over; default XENT_MEAN_OVER_PYTORCH.
+  int32_t mean_over;
+  // An xent_nothing_valid; default XENT_NOTHING_VALID_ZERO.
+  int32_t nothing_valid;
+} xent_softmax_loss_f32;
+
+// A softmax cross-entropy: what it is computed of, how, and where its results go. Make it with
+// xent_softmax_loss_init_f32 or _f64, which leaves no targets, no results wanted, and the defaults below.
+//
+// The loss of a row of logits x with the class y is -ln softmax(x)[y]; with weights t for the classes it is the
+// sum of -t[c] ln softmax(x)[c]. Class weights w and the label smoothing e make it the sum of
+// -w[c] ((1 - e) t[c] + e / classes) ln softmax(x)[c].
+//
+// Losses and gradients are within 4 ULP (5 for a gradient whose factor is no power of two), plus one for each unit
+// of distance between a logit and its row's maximum.
+typedef struct xent_softmax_loss_f64 {
+  // The size of this structure, as it was given to the initialiser.
+  size_t size;
+  // How many rows there are, each with a loss of its own; default 0.
+  size_t rows;
+  // How many classes (logits of a row) there are: at least one.
+  size_t classes;
+  // rows x classes logits, row after row. A logit of minus infinity is a class that is absent.
+  const double *logits;
+  // Targets: the class of each row. Exactly one of the four kinds of targets is to be given.
+  const int32_t *labels_i32;
+  // Targets: the same, unsigned.
+  const uint32_t *labels_u32;
+  // Targets: rows x classes weights, none below zero; those of a row need not sum to one.
+  const double *dense;
+  // Targets: rows x classes labels, zero or positive: multi-label softmax, where those of a row are divided by M,
+  // the number of those that are not zero. A row without any has no target: see nothing_valid.
+  const double *multi_label;
+  // A weight for each class, finite and not below zero; NULL (default) for ones.
+  const double *class_weights;
+  // A weight for each row, which multiplies its loss and gradient; NULL (default) for ones. A row of weight zero
+  // has no part in anything.
+  const double *sample_weights;
+  // Result: the gradient of the reduced loss by the logits, rows x classes; NULL (default) if it is not wanted. It
+  // may be where the logits are, which it then replaces.
+  double *gradient;
+  // Result: the loss of each row, not reduced; NULL (default) if they are not wanted.
+  double *losses;
+  // The label smoothing, from 0 (default) to 1.
+  double label_smoothing;
+  // What the gradient (not the loss) is multiplied with beside; default 1. With XENT_REDUCTION_SUM this is a
+  // reduction of your own.
+  double scale;
+  // Rows with this label have no loss and a gradient of zero, if has_ignore_index is not 0. Labels only.
+  int64_t ignore_index;
+  // Whether there is a label to ignore: 0 (default) if there is none.
+  int32_t has_ignore_index;
+  // An xent_reduction; default XENT_REDUCTION_MEAN.
+  int32_t reduction;
+  // An xent_mean_over; default XENT_MEAN_OVER_PYTORCH.
+  int32_t mean_over;
+  // An xent_nothing_valid; default XENT_NOTHING_VALID_ZERO.
+  int32_t nothing_valid;
+} xent_softmax_loss_f64;
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+// The version of the library: "0.1.0".
+const char *xent_version(void);
+
+// Uses the instructions of the level of that name ("portable", "avx2", "avx512", ...) from now on, in all
+// threads; the best level of the machine with NULL, as without a call.
+//
+// Returns XENT_STATUS_LEVEL, and changes nothing, if this machine has no such level.
+xent_status xent_choose_level(const char *name);
+
+// Writes the name of the level in use, as snprintf would: cut to size - 1 characters, and NUL behind them.
+// Returns the length of the name, so that `name` may be NULL where size is 0.
+size_t xent_level_name(char *name,
+                       size_t size);
+
+// Writes the name of a level of this machine, as xent_level_name does; the plainest has the index 0. Returns 0,
+// and writes nothing, if there are no more.
+size_t xent_available_level(size_t index,
+                            char *name,
+                            size_t size);
+
+// Whether the level in use rounds a multiplication and the addition after it once. All levels that do return the
+// same bits as each other, on every machine; so do all that do not.
+bool xent_level_has_fma(void);
+
+// Writes the defaults; `size` is sizeof *loss, by which the library knows the version of the header.
+xent_status xent_sigmoid_loss_init_f32(struct xent_sigmoid_loss_f32 *loss,
+                                       size_t size);
+
+// As xent_sigmoid_loss_init_f32.
+xent_status xent_sigmoid_loss_init_f64(struct xent_sigmoid_loss_f64 *loss, size_t size);
+
+// Computes a sigmoid loss, and its gradient and the losses of the elements if they are wanted.
+//
+// The reduced loss is written to `value`, which may be NULL, and has to be with XENT_REDUCTION_NONE. If a label is
+// what is wrong, its element is written to `place`, which may be NULL. All is checked before anything else is
+// written.
+xent_status xent_sigmoid_loss_run_f32(const struct xent_sigmoid_loss_f32 *loss,
+                                      double *value,
+                                      size_t *place);
+
+// As xent_sigmoid_loss_run_f32.
+xent_status xent_sigmoid_loss_run_f64(const struct xent_sigmoid_loss_f64 *loss,
+                                      double *value,
+                                      size_t *place);
+
+// out[i] = e^x[i] for `count` numbers, within 1 ULP with fused multiply-add and 1.2 without.
+//
+// `out` may not overlap `x`.
+xent_status xent_exp_f32(const float *x, size_t count, float *out);
+
+// As xent_exp_f32.
+xent_status xent_exp_f64(const double *x, size_t count, double *out);
+
+// out[i] = e^x[i] / sum of e^x[j]: the softmax of one row of `count` numbers.
+//
+// `out` may not overlap `x`. A row with NaN, or with two infinities, is NaN.
+xent_status xent_softmax_f32(const float *x, size_t count, float *out);
+
+// As xent_softmax_f32.
+xent_status xent_softmax_f64(const double *x, size_t count, double *out);
+
+// out[i] = x[i] - ln of the sum of e^x[j]: the logarithm of the softmax of one row of `count` numbers.
+//
+// `out` may not overlap `x`.
+xent_status xent_log_softmax_f32(const float *x,
+                                 size_t count,
+                                 float *out);
+
+// As xent_log_softmax_f32.
+xent_status xent_log_softmax_f64(const double *x, size_t count, double *out);
+
+// *out = ln of the sum of e^x[i] over `count` numbers, without overflow; minus infinity if there are none.
+xent_status xent_log_sum_exp_f32(const float *x,
+                                 size_t count,
+                                 float *out);
+
+// As xent_log_sum_exp_f32.
+xent_status xent_log_sum_exp_f64(const double *x, size_t count, double *out);
+
+// Writes the defaults; `size` is sizeof *loss, by which the library knows the version of the header.
+xent_status xent_softmax_loss_init_f32(struct xent_softmax_loss_f32 *loss,
+                                       size_t size);
+
+// As xent_softmax_loss_init_f32.
+xent_status xent_softmax_loss_init_f64(struct xent_softmax_loss_f64 *loss, size_t size);
+
+// Computes a softmax loss, and its gradient and the losses of the rows if they are wanted.
+//
+// The reduced loss is written to `value`, which may be NULL, and has to be with XENT_REDUCTION_NONE. If a row is
+// what is wrong, its number is written to `place`, which may be NULL. All is checked before anything else is
+// written.
+xent_status xent_softmax_loss_run_f32(const struct xent_softmax_loss_f32 *loss,
+                                      double *value,
+                                      size_t *place);
+
+// As xent_softmax_loss_run_f32.
+xent_status xent_softmax_loss_run_f64(const struct xent_softmax_loss_f64 *loss,
+                                      double *value,
+                                      size_t *place);
+
+// What a status means, as a sentence that is never freed; also for numbers that are no status.
+const char *xent_error_message(int32_t status);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* XENT_H */

@@ -1,0 +1,44 @@
+//! The C interface of xent. `include/xent.h`, made of this by cbindgen, is its documentation, and the comments
+//! here are written for its readers.
+#![cfg_attr(not(feature = "std"), no_std)]
+#![allow(
+    clippy::missing_safety_doc,
+    reason = "what holds for all pointers is said once, at the head of the header"
+)]
+#![allow(clippy::doc_markdown, reason = "the comments of a header are plain text")]
+
+mod guard;
+mod level;
+mod memory;
+mod reduction;
+mod sigmoid_loss;
+mod slices;
+mod softmax_loss;
+mod status;
+
+pub use level::{
+    xent_available_level, xent_choose_level, xent_level_has_fma, xent_level_name, xent_version,
+};
+pub use reduction::{MeanOver, NothingValid, Reduction};
+pub use sigmoid_loss::{
+    SigmoidLoss, xent_sigmoid_loss_init_f32, xent_sigmoid_loss_init_f64, xent_sigmoid_loss_run_f32,
+    xent_sigmoid_loss_run_f64,
+};
+pub use slices::{
+    xent_exp_f32, xent_exp_f64, xent_log_softmax_f32, xent_log_softmax_f64, xent_log_sum_exp_f32,
+    xent_log_sum_exp_f64, xent_softmax_f32, xent_softmax_f64,
+};
+pub use softmax_loss::{
+    SoftmaxLoss, xent_softmax_loss_init_f32, xent_softmax_loss_init_f64, xent_softmax_loss_run_f32,
+    xent_softmax_loss_run_f64,
+};
+pub use status::{Status, xent_error_message};
+
+/// Where there is no system to tell, a debugger finds it here.
+#[cfg(not(feature = "std"))]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    loop {
+        core::hint::spin_loop();
+    }
+}

@@ -1,0 +1,153 @@
+//! The caller's memory: what is checked of it before it is read or written.
+
+use core::{ptr, slice};
+
+use crate::status::{Failure, Status};
+
+/// So many numbers of the caller's memory, or none.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Region<T> {
+    first: *mut T,
+    count: usize,
+}
+
+impl<T> Region<T> {
+    /// A region that is needed.
+    pub(crate) fn needed(first: *const T, count: usize) -> Result<Self, Failure> {
+        if first.is_null() && count != 0 {
+            return Err(Status::Null.into());
+        }
+        Self::optional(first, count)
+    }
+
+    /// A region that is there unless its pointer is null.
+    pub(crate) fn optional(first: *const T, count: usize) -> Result<Self, Failure> {
+        if first.is_null() || count == 0 {
+            return Ok(Self { first: ptr::dangling_mut(), count: 0 });
+        }
+        if !first.is_aligned() {
+            return Err(Status::Alignment.into());
+        }
+        let bytes =
+            count.checked_mul(size_of::<T>()).filter(|bytes| isize::try_from(*bytes).is_ok());
+        if bytes.and_then(|bytes| first.addr().checked_add(bytes)).is_none() {
+            return Err(Status::TooLarge.into());
+        }
+        Ok(Self { first: first.cast_mut(), count })
+    }
+
+    /// Where it is: its first byte, and the first after it.
+    pub(crate) fn span(&self) -> Span {
+        // Neither overflows, as was checked.
+        Span { start: self.first.addr(), end: self.first.addr() + self.count * size_of::<T>() }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// # Safety
+    /// The memory that it was made of is readable, initialised, and not written for as long as the slice lives.
+    pub(crate) unsafe fn read<'a>(self) -> &'a [T] {
+        // SAFETY: the pointer is not null and aligned, and the bytes are no more than `isize` has numbers:
+        // `optional` has checked that, and made an empty region dangling. The rest is what the caller promises.
+        unsafe { slice::from_raw_parts(self.first, self.count) }
+    }
+
+    /// # Safety
+    /// The memory that it was made of is writable, initialised, and touched by nothing else for as long as the
+    /// slice lives.
+    pub(crate) unsafe fn write<'a>(self) -> &'a mut [T] {
+        // SAFETY: as in `read`.
+        unsafe { slice::from_raw_parts_mut(self.first, self.count) }
+    }
+}
+
+/// The addresses of a region.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Span {
+    start: usize,
+    end: usize,
+}
+
+impl Span {
+    fn overlaps(self, other: Self) -> bool {
+        self.start < other.end && other.start < self.end
+    }
+}
+
+/// Checks that what is written overlaps neither what is read nor what else is written.
+pub(crate) fn check_apart(written: &[Span], read: &[Span]) -> Result<(), Failure> {
+    for (index, &output) in written.iter().enumerate() {
+        let others = read.iter().chain(&written[index + 1..]);
+        if others.into_iter().any(|&other| output.overlaps(other)) {
+            return Err(Status::Overlap.into());
+        }
+    }
+    Ok(())
+}
+
+/// No structure of a later version is larger than this: a larger size was never set.
+const LARGEST: usize = 4096;
+
+/// Writes a structure's defaults, and zeroes to the rest of what the caller's version of it has.
+///
+/// # Safety
+/// `into` is null, or so many bytes from there may be written.
+pub(crate) unsafe fn initialise<T: Copy>(into: *mut T, size: usize, defaults: T) -> Status {
+    if into.is_null() {
+        return Status::Null;
+    }
+    if !into.is_aligned() {
+        return Status::Alignment;
+    }
+    if !(size_of::<T>()..=LARGEST).contains(&size) {
+        return Status::Size;
+    }
+    // SAFETY: it is not null and aligned, and there are `size` bytes to write, no fewer than a `T` has.
+    unsafe {
+        into.cast::<u8>().write_bytes(0, size);
+        into.write(defaults);
+    }
+    Status::Ok
+}
+
+/// A structure whose first field is its size, which may be more than this version of it has: then the rest has
+/// to be zero, which is no option that this version would have to know.
+///
+/// # Safety
+/// `from` is null, or the structure that it points to was initialised by [`initialise`].
+pub(crate) unsafe fn structure<T: Copy>(from: *const T) -> Result<T, Failure> {
+    if from.is_null() {
+        return Err(Status::Null.into());
+    }
+    if !from.is_aligned() {
+        return Err(Status::Alignment.into());
+    }
+    // SAFETY: it is not null and aligned for a `T`, whose first field is a `usize`.
+    let size = unsafe { from.cast::<usize>().read() };
+    if !(size_of::<T>()..=LARGEST).contains(&size) {
+        return Err(Status::Size.into());
+    }
+    // SAFETY: `size` bytes are the structure, all of which were initialised, and a `T` has no more of them.
+    let (known, rest) = unsafe {
+        let bytes = from.cast::<u8>();
+        let rest = slice::from_raw_parts(bytes.add(size_of::<T>()), size - size_of::<T>());
+        (from.read(), rest)
+    };
+    if rest.iter().any(|byte| *byte != 0) {
+        return Err(Status::Size.into());
+    }
+    Ok(known)
+}
+
+/// Writes a result, if it is wanted.
+///
+/// # Safety
+/// `into` is null or valid for a write.
+pub(crate) unsafe fn put<T>(into: *mut T, value: T) {
+    if !into.is_null() {
+        // SAFETY: it is not null, and then the caller says that it is valid; it may have any alignment.
+        unsafe { into.write_unaligned(value) };
+    }
+}

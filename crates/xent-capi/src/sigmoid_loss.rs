@@ -1,0 +1,225 @@
+//! The sigmoid (binary) losses.
+
+use core::ptr;
+
+use xent_core::{
+    Batch, Buffers, Float, RowWeights, Shape, SigmoidBatch, SigmoidOptions, SigmoidTargets,
+};
+
+use crate::guard::call;
+use crate::level::level;
+use crate::memory::{Region, check_apart, initialise, put, structure};
+use crate::reduction::Settings;
+use crate::status::{Failure, Status};
+
+/// A sigmoid (binary) cross-entropy of independent elements: what it is computed of, how, and where its results go.
+/// Make it with xent_sigmoid_loss_init_f32 or _f64, which leaves no targets, no results wanted, and the defaults
+/// below.
+///
+/// The loss of a logit x of class c with the target y is -w[c] (q[c] y ln s(x) + (1 - y) ln s(-x)), where s is the
+/// logistic function, w the class weight and q the positive weight. The label smoothing e makes y
+/// (1 - e) y + e / 2.
+///
+/// Losses are within 4 ULP, gradients within 5 (6 if their factor is no power of two).
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct SigmoidLoss<F> {
+    /// The size of this structure, as it was given to the initialiser.
+    pub size: usize,
+    /// How many rows there are; default 0.
+    pub rows: usize,
+    /// How many elements a row has, each a class of its own: at least one. Where neither classes nor rows have
+    /// weights, one class and many rows are the same.
+    pub classes: usize,
+    /// rows x classes logits, row after row.
+    pub logits: *const F,
+    /// Targets: 0 or 1 for each of the rows x classes elements. Exactly one of the three kinds of targets is to be
+    /// given.
+    pub labels_i32: *const i32,
+    /// Targets: the same, unsigned.
+    pub labels_u32: *const u32,
+    /// Targets: rows x classes numbers from 0 to 1.
+    pub dense: *const F,
+    /// A weight for the elements of each class, finite and not below zero; NULL (default) for ones.
+    pub class_weights: *const F,
+    /// A weight for the positive part of the loss of each class, finite and not below zero; NULL (default) for ones.
+    pub positive_weights: *const F,
+    /// A weight for each row, which multiplies its losses and gradient; NULL (default) for ones. A row of weight zero
+    /// has no part in anything.
+    pub sample_weights: *const F,
+    /// Result: the gradient of the reduced loss by the logits, rows x classes; NULL (default) if it is not wanted. It
+    /// may be where the logits are, which it then replaces.
+    pub gradient: *mut F,
+    /// Result: the loss of each of the rows x classes elements, not reduced; NULL (default) if they are not wanted.
+    pub losses: *mut F,
+    /// The label smoothing, from 0 (default) to 1.
+    pub label_smoothing: f64,
+    /// What the gradient (not the loss) is multiplied with beside; default 1. With XENT_REDUCTION_SUM this is a
+    /// reduction of your own.
+    pub scale: f64,
+    /// Elements with this label have no loss and a gradient of zero, if has_ignore_index is not 0. Labels only.
+    pub ignore_index: i64,
+    /// Whether there is a label to ignore: 0 (default) if there is none.
+    pub has_ignore_index: i32,
+    /// An xent_reduction; default XENT_REDUCTION_MEAN.
+    pub reduction: i32,
+    /// An xent_mean_over; default XENT_MEAN_OVER_PYTORCH.
+    pub mean_over: i32,
+    /// An xent_nothing_valid; default XENT_NOTHING_VALID_ZERO.
+    pub nothing_valid: i32,
+}
+
+impl<F> SigmoidLoss<F> {
+    fn defaults(size: usize) -> Self {
+        Self {
+            size,
+            rows: 0,
+            classes: 0,
+            logits: ptr::null(),
+            labels_i32: ptr::null(),
+            labels_u32: ptr::null(),
+            dense: ptr::null(),
+            class_weights: ptr::null(),
+            positive_weights: ptr::null(),
+            sample_weights: ptr::null(),
+            gradient: ptr::null_mut(),
+            losses: ptr::null_mut(),
+            label_smoothing: 0.0,
+            scale: 1.0,
+            ignore_index: 0,
+            has_ignore_index: 0,
+            reduction: 0,
+            mean_over: 0,
+            nothing_valid: 0,
+        }
+    }
+}
+
+/// Writes the defaults; `size` is sizeof *loss, by which the library knows the version of the header.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn xent_sigmoid_loss_init_f32(
+    loss: *mut SigmoidLoss<f32>,
+    size: usize,
+) -> Status {
+    // SAFETY: as the caller promises.
+    unsafe { initialise(loss, size, SigmoidLoss::defaults(size)) }
+}
+
+/// As xent_sigmoid_loss_init_f32.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn xent_sigmoid_loss_init_f64(
+    loss: *mut SigmoidLoss<f64>,
+    size: usize,
+) -> Status {
+    // SAFETY: as the caller promises.
+    unsafe { initialise(loss, size, SigmoidLoss::defaults(size)) }
+}
+
+/// Computes a sigmoid loss, and its gradient and the losses of the elements if they are wanted.
+///
+/// The reduced loss is written to `value`, which may be NULL, and has to be with XENT_REDUCTION_NONE. If a label is
+/// what is wrong, its element is written to `place`, which may be NULL. All is checked before anything else is
+/// written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn xent_sigmoid_loss_run_f32(
+    loss: *const SigmoidLoss<f32>,
+    value: *mut f64,
+    place: *mut usize,
+) -> Status {
+    // SAFETY: as the caller promises.
+    unsafe { call(place, || run(loss, value)) }
+}
+
+/// As xent_sigmoid_loss_run_f32.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn xent_sigmoid_loss_run_f64(
+    loss: *const SigmoidLoss<f64>,
+    value: *mut f64,
+    place: *mut usize,
+) -> Status {
+    // SAFETY: as the caller promises.
+    unsafe { call(place, || run(loss, value)) }
+}
+
+/// # Safety
+/// The structure was initialised; what it and `value` point to may be read, and if it is a result written.
+unsafe fn run<F: Float>(loss: *const SigmoidLoss<F>, value: *mut f64) -> Result<(), Failure> {
+    // SAFETY: as the caller promises.
+    let loss = unsafe { structure(loss)? };
+    let choices = [loss.reduction, loss.mean_over, loss.nothing_valid];
+    let settings = Settings::new(choices, loss.scale, !value.is_null())?;
+    let shape = Shape::rows(loss.rows, loss.classes)?;
+    let (rows, elements) = (shape.row_count(), shape.elements());
+
+    let logits = Region::needed(loss.logits, elements)?;
+    let signed = Region::optional(loss.labels_i32, elements)?;
+    let unsigned = Region::optional(loss.labels_u32, elements)?;
+    let dense = Region::optional(loss.dense, elements)?;
+    let class_weights = Region::optional(loss.class_weights, loss.classes)?;
+    let positive_weights = Region::optional(loss.positive_weights, loss.classes)?;
+    let sample_weights = Region::optional(loss.sample_weights, rows)?;
+    let gradient = Region::optional(loss.gradient, elements)?;
+    let losses = Region::optional(loss.losses, elements)?;
+    let in_place = ptr::eq(loss.logits, loss.gradient);
+
+    let empty = [signed.is_empty(), unsigned.is_empty(), dense.is_empty()];
+    let given = empty.iter().filter(|empty| !**empty).count();
+    if given != usize::from(rows != 0) {
+        return Err(Status::Targets.into());
+    }
+    let read = [
+        signed.span(),
+        unsigned.span(),
+        dense.span(),
+        class_weights.span(),
+        positive_weights.span(),
+        sample_weights.span(),
+        logits.span(),
+    ];
+    // In place, the logits are what is written.
+    let read = if in_place { &read[..6] } else { &read[..] };
+    check_apart(&[gradient.span(), losses.span()], read)?;
+
+    // SAFETY: as the caller promises, all of this may be read or written; and nothing of what is written
+    // overlaps anything else.
+    let (buffers, targets, class_weights, positive_weights, sample_weights, losses) = unsafe {
+        let buffers = if gradient.is_empty() {
+            Buffers::Loss(logits.read())
+        } else if in_place {
+            Buffers::InPlace(gradient.write())
+        } else {
+            Buffers::Gradient(logits.read(), gradient.write())
+        };
+        let targets = if !dense.is_empty() {
+            SigmoidTargets::Dense(dense.read())
+        } else if !unsigned.is_empty() {
+            SigmoidTargets::MultiHot(unsigned.read().into())
+        } else {
+            SigmoidTargets::MultiHot(signed.read().into())
+        };
+        let weights = (class_weights.read(), positive_weights.read(), sample_weights.read());
+        (buffers, targets, weights.0, weights.1, weights.2, losses.write())
+    };
+
+    let options = SigmoidOptions {
+        class_weights,
+        pos_weight: positive_weights,
+        label_smoothing: loss.label_smoothing,
+        ignore_index: (loss.has_ignore_index != 0).then_some(loss.ignore_index),
+        ..SigmoidOptions::default()
+    };
+    let weights = RowWeights { sample_weights, ..RowWeights::default() };
+    let batch =
+        SigmoidBatch::with_options(buffers, shape, targets, options)?.with_weights(weights)?;
+    let tally = batch.tally();
+    let division = settings.division(&tally, tally.valid_losses as f64)?;
+    let weights = RowWeights { scale: division.scale, ..weights };
+    let mut batch = batch.with_weights(weights)?;
+    if !losses.is_empty() {
+        batch = batch.with_losses(losses)?;
+    }
+    let sum = batch.run(level());
+    // SAFETY: as the caller promises; the slices are not used any more.
+    unsafe { put(value, division.loss(sum)) };
+    Ok(())
+}

@@ -1,0 +1,122 @@
+//! What a call returns.
+
+use core::ffi::{CStr, c_char};
+
+use xent_core::Error;
+
+/// What a call returns. If it is not XENT_STATUS_OK, nothing has been written (after XENT_STATUS_INTERNAL:
+/// nothing useful).
+#[repr(i32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// All is well: zero.
+    Ok = 0,
+    /// A pointer that is needed is NULL.
+    Null = 1,
+    /// A pointer is not a multiple of its type's alignment.
+    Alignment = 2,
+    /// The size of the structure is not known: it was not initialised, or has options that this version of
+    /// the library does not know.
+    Size = 3,
+    /// A row needs at least one class.
+    Classes = 4,
+    /// Rows times classes are more than memory can hold.
+    TooLarge = 5,
+    /// Something that is written overlaps something else: only the gradient may be where the logits are.
+    Overlap = 6,
+    /// Not exactly one kind of targets was given.
+    Targets = 7,
+    /// A label is not the number of a class (for the sigmoid loss: not 0 or 1); `place` is its place, which is
+    /// its row (for the sigmoid loss: its element).
+    Label = 8,
+    /// A row, which is `place`, has no target, and nothing_valid says that this is an error.
+    Empty = 9,
+    /// A mean is to be taken of nothing, and nothing_valid says that this is an error.
+    NothingValid = 10,
+    /// A class weight is negative or not finite.
+    ClassWeights = 11,
+    /// A positive weight is negative or not finite.
+    PositiveWeights = 12,
+    /// The label smoothing is not from 0 to 1.
+    LabelSmoothing = 13,
+    /// Only targets that are integers can be ignored.
+    IgnoreIndex = 14,
+    /// reduction, mean_over or nothing_valid has a value that is none of its enumeration.
+    Choice = 15,
+    /// One loss was asked for, but XENT_REDUCTION_NONE has many.
+    NotReduced = 16,
+    /// This machine has no level of that name.
+    Level = 17,
+    /// A defect of xent.
+    Internal = 18,
+}
+
+/// Why a call is refused, and where the reason is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Failure {
+    pub(crate) status: Status,
+    pub(crate) place: Option<usize>,
+}
+
+impl From<Status> for Failure {
+    fn from(status: Status) -> Self {
+        Self { status, place: None }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let status = match error {
+            Error::ZeroClasses => Status::Classes,
+            Error::TooLarge { .. } => Status::TooLarge,
+            Error::Label { row, .. } => return Self { status: Status::Label, place: Some(row) },
+            Error::Empty { row } => return Self { status: Status::Empty, place: Some(row) },
+            Error::Option { option: "class weights", .. } => Status::ClassWeights,
+            Error::Option { option: "pos weight", .. } => Status::PositiveWeights,
+            Error::Option { option: "label smoothing", .. } => Status::LabelSmoothing,
+            Error::Option { option: "ignore index", .. } => Status::IgnoreIndex,
+            // All lengths come from rows and classes, and there are no other options.
+            _ => Status::Internal,
+        };
+        status.into()
+    }
+}
+
+/// What a status means, as a sentence that is never freed; also for numbers that are no status.
+#[unsafe(no_mangle)]
+pub extern "C" fn xent_error_message(status: i32) -> *const c_char {
+    const UNKNOWN: &CStr = c"not a status of this version of xent";
+    let message = MESSAGES.iter().find(|(of, _)| *of as i32 == status);
+    message.map_or(UNKNOWN, |(_, message)| message).as_ptr()
+}
+
+const MESSAGES: [(Status, &CStr); 19] = [
+    (Status::Ok, c"all is well"),
+    (Status::Null, c"a pointer that is needed is NULL"),
+    (Status::Alignment, c"a pointer is not a multiple of its type's alignment"),
+    (
+        Status::Size,
+        c"the structure was not initialised, or has options that this version of xent does not know",
+    ),
+    (Status::Classes, c"a row needs at least one class"),
+    (Status::TooLarge, c"rows times classes are more than memory can hold"),
+    (
+        Status::Overlap,
+        c"something that is written overlaps something else: only the gradient may be where the logits are",
+    ),
+    (Status::Targets, c"exactly one kind of targets is needed"),
+    (Status::Label, c"a label is not the number of a class"),
+    (Status::Empty, c"a row has no target"),
+    (Status::NothingValid, c"nothing to take a mean of: every row is ignored or has no weight"),
+    (Status::ClassWeights, c"class weights: expected finite numbers, none below zero"),
+    (Status::PositiveWeights, c"positive weights: expected finite numbers, none below zero"),
+    (Status::LabelSmoothing, c"label smoothing: expected a number from 0 to 1"),
+    (Status::IgnoreIndex, c"ignore index: only targets that are integers can be ignored"),
+    (Status::Choice, c"reduction, mean_over or nothing_valid is none of its enumeration"),
+    (
+        Status::NotReduced,
+        c"without a reduction there are many losses: ask for `losses`, and pass NULL for the one",
+    ),
+    (Status::Level, c"this machine has no level of that name"),
+    (Status::Internal, c"a defect of xent: please report it"),
+];

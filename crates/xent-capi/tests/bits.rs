@@ -1,0 +1,266 @@
+//! The C interface returns the bits of the crate `xent`, at every level.
+
+use core::ffi::CStr;
+use core::mem::MaybeUninit;
+use core::ptr;
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use xent::{
+    Level, Logits, MeanOver, MultiLabelSoftmax, NothingValid, Pass, Reduction, Report,
+    SigmoidCrossEntropy, SoftmaxCrossEntropy, Targets,
+};
+use xent_capi::{
+    SigmoidLoss, SoftmaxLoss, Status, xent_choose_level, xent_sigmoid_loss_init_f32,
+    xent_sigmoid_loss_init_f64, xent_sigmoid_loss_run_f32, xent_sigmoid_loss_run_f64,
+    xent_softmax_loss_init_f32, xent_softmax_loss_init_f64, xent_softmax_loss_run_f32,
+    xent_softmax_loss_run_f64,
+};
+
+/// In the order of the numbers that C has for them.
+const REDUCTIONS: [Reduction; 3] = [Reduction::Mean, Reduction::Sum, Reduction::None];
+const MEANS: [MeanOver; 4] =
+    [MeanOver::PyTorch, MeanOver::ValidRows, MeanOver::AllRows, MeanOver::Weights];
+const NOTHING: [NothingValid; 2] = [NothingValid::Zero, NothingValid::Nan];
+
+/// What one call is told beside its numbers.
+#[derive(Clone, Copy, Debug)]
+struct Case {
+    rows: usize,
+    classes: usize,
+    reduction: usize,
+    mean_over: usize,
+    nothing_valid: usize,
+    smoothing: f64,
+    ignore: Option<i64>,
+    class_weights: bool,
+    sample_weights: bool,
+    scale: f64,
+}
+
+impl Case {
+    fn random(rng: &mut StdRng) -> Self {
+        Self {
+            rows: rng.random_range(0..40),
+            classes: rng.random_range(1..80),
+            reduction: rng.random_range(0..REDUCTIONS.len()),
+            mean_over: rng.random_range(0..MEANS.len()),
+            nothing_valid: rng.random_range(0..NOTHING.len()),
+            smoothing: if rng.random() { rng.random() } else { 0.0 },
+            ignore: rng.random::<bool>().then_some(1),
+            class_weights: rng.random(),
+            sample_weights: rng.random(),
+            scale: if rng.random() { rng.random_range(0.1..10.0) } else { 1.0 },
+        }
+    }
+}
+
+/// Whether two losses have the same bits: those of NaN are not specified.
+fn same_loss(c: f64, report: Report) -> bool {
+    report.loss.is_none_or(|loss| c.to_bits() == loss.to_bits() || (c.is_nan() && loss.is_nan()))
+}
+
+macro_rules! of_format {
+    ($name:ident, $float:ident, $sm_init:ident, $sm_run:ident, $sg_init:ident, $sg_run:ident) => {
+        mod $name {
+            use super::*;
+
+            fn numbers(rng: &mut StdRng, count: usize, of: std::ops::Range<$float>) -> Vec<$float> {
+                (0..count).map(|_| rng.random_range(of.clone())).collect()
+            }
+
+            fn same(a: &[$float], b: &[$float]) -> bool {
+                let pairs = a.iter().zip(b);
+                a.len() == b.len()
+                    && pairs
+                        .into_iter()
+                        .all(|(a, b)| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan()))
+            }
+
+            fn pointer<T>(slice: &[T], wanted: bool) -> *const T {
+                if wanted { slice.as_ptr() } else { ptr::null() }
+            }
+
+            /// One random softmax loss and one random sigmoid loss.
+            pub(crate) fn check(level: Level, rng: &mut StdRng) {
+                let case = Case::random(rng);
+                let Case { rows, classes, .. } = case;
+                let logits = numbers(rng, rows * classes, -20.0..20.0);
+                let mut dense = numbers(rng, rows * classes, -1.0..1.0);
+                dense.iter_mut().for_each(|y| *y = y.max(0.0));
+                let class_weights = numbers(rng, classes, 0.0..3.0);
+                let positive_weights = numbers(rng, classes, 0.0..3.0);
+                let mut sample_weights = numbers(rng, rows, 0.0..2.0);
+                sample_weights.iter_mut().skip(2).step_by(7).for_each(|weight| *weight = 0.0);
+                let labels: Vec<i32> =
+                    (0..rows).map(|_| rng.random_range(0..classes as i32)).collect();
+                let multi_hot: Vec<u32> =
+                    (0..rows * classes).map(|_| rng.random_range(0..2)).collect();
+                let kind = rng.random_range(0..3);
+
+                let mut of_c = [vec![9.0; rows * classes], vec![9.0; rows]];
+                let mut of_rust = of_c.clone();
+                let mut value = 0.0;
+                let wanted =
+                    if case.reduction == 2 { ptr::null_mut() } else { ptr::from_mut(&mut value) };
+                let ignore = case.ignore.filter(|_| kind == 0);
+                let mut loss = MaybeUninit::<SoftmaxLoss<$float>>::uninit();
+                // SAFETY: there is room for the structure, and it is initialised by the call.
+                let mut loss = unsafe {
+                    let status = $sm_init(loss.as_mut_ptr(), size_of_val(&loss));
+                    assert_eq!(status, Status::Ok);
+                    loss.assume_init()
+                };
+                loss.rows = rows;
+                loss.classes = classes;
+                loss.logits = logits.as_ptr();
+                loss.labels_i32 = pointer(&labels, kind == 0);
+                loss.dense = pointer(&dense, kind == 1);
+                loss.multi_label = pointer(&dense, kind == 2);
+                loss.class_weights = pointer(&class_weights, case.class_weights);
+                loss.sample_weights = pointer(&sample_weights, case.sample_weights);
+                loss.gradient = of_c[0].as_mut_ptr();
+                loss.losses = of_c[1].as_mut_ptr();
+                loss.label_smoothing = case.smoothing;
+                loss.scale = case.scale;
+                loss.ignore_index = ignore.unwrap_or_default();
+                loss.has_ignore_index = i32::from(ignore.is_some());
+                loss.reduction = case.reduction as i32;
+                loss.mean_over = case.mean_over as i32;
+                loss.nothing_valid = case.nothing_valid as i32;
+                // SAFETY: all pointers are null or those of vectors of the right length.
+                let status = unsafe { $sm_run(&loss, wanted, ptr::null_mut()) };
+                assert_eq!(status, Status::Ok, "{case:?}");
+
+                let weights = if case.class_weights { &class_weights[..] } else { &[] };
+                let samples = if case.sample_weights { &sample_weights[..] } else { &[] };
+                let x = Logits::with_shape(&logits, rows, classes).expect("a shape");
+                let report = {
+                    let [gradient, losses] = &mut of_rust;
+                    let pass = Pass::new()
+                        .grad(gradient)
+                        .losses(losses)
+                        .sample_weights(samples)
+                        .scale(case.scale);
+                    macro_rules! evaluate {
+                        ($loss:expr, $targets:expr) => {
+                            $loss
+                                .with_class_weights(weights)
+                                .and_then(|loss| loss.with_label_smoothing(case.smoothing))
+                                .expect("options")
+                                .with_reduction(REDUCTIONS[case.reduction])
+                                .with_mean_over(MEANS[case.mean_over])
+                                .with_nothing_valid(NOTHING[case.nothing_valid])
+                                .with_level(level)
+                                .evaluate(x, $targets, pass)
+                                .expect("a loss")
+                        };
+                    }
+                    match kind {
+                        0 => {
+                            let mut loss = SoftmaxCrossEntropy::new();
+                            if let Some(label) = ignore {
+                                loss = loss.with_ignore_index(label);
+                            }
+                            evaluate!(loss, Targets::index(&labels))
+                        }
+                        1 => evaluate!(SoftmaxCrossEntropy::new(), Targets::dense(&dense)),
+                        _ => evaluate!(MultiLabelSoftmax::new(), Targets::dense(&dense)),
+                    }
+                };
+                assert!(same_loss(value, report), "{case:?}: {value}, {report:?}");
+                assert!(same(&of_c[0], &of_rust[0]), "gradient, {kind}, {case:?}");
+                assert!(same(&of_c[1], &of_rust[1]), "losses, {kind}, {case:?}");
+
+                let mut of_c = [vec![9.0; rows * classes], vec![9.0; rows * classes]];
+                let mut of_rust = of_c.clone();
+                let ignore = case.ignore.filter(|_| kind != 0);
+                let mut loss = MaybeUninit::<SigmoidLoss<$float>>::uninit();
+                // SAFETY: there is room for the structure, and it is initialised by the call.
+                let mut loss = unsafe {
+                    let status = $sg_init(loss.as_mut_ptr(), size_of_val(&loss));
+                    assert_eq!(status, Status::Ok);
+                    loss.assume_init()
+                };
+                loss.rows = rows;
+                loss.classes = classes;
+                loss.logits = logits.as_ptr();
+                loss.dense = pointer(&dense, kind == 0);
+                loss.labels_u32 = pointer(&multi_hot, kind != 0);
+                loss.class_weights = pointer(&class_weights, case.class_weights);
+                loss.positive_weights = pointer(&positive_weights, kind == 1);
+                loss.sample_weights = pointer(&sample_weights, case.sample_weights);
+                loss.gradient = of_c[0].as_mut_ptr();
+                loss.losses = of_c[1].as_mut_ptr();
+                loss.label_smoothing = case.smoothing;
+                loss.scale = case.scale;
+                loss.ignore_index = ignore.unwrap_or_default();
+                loss.has_ignore_index = i32::from(ignore.is_some());
+                loss.reduction = case.reduction as i32;
+                loss.mean_over = case.mean_over as i32;
+                loss.nothing_valid = case.nothing_valid as i32;
+                // SAFETY: all pointers are null or those of vectors of the right length.
+                let status = unsafe { $sg_run(&loss, wanted, ptr::null_mut()) };
+                assert_eq!(status, Status::Ok, "{case:?}");
+
+                let positive = if kind == 1 { &positive_weights[..] } else { &[] };
+                let mut loss = SigmoidCrossEntropy::new()
+                    .with_class_weights(weights)
+                    .and_then(|loss| loss.with_pos_weight(positive))
+                    .and_then(|loss| loss.with_label_smoothing(case.smoothing))
+                    .expect("options")
+                    .with_reduction(REDUCTIONS[case.reduction])
+                    .with_mean_over(MEANS[case.mean_over])
+                    .with_nothing_valid(NOTHING[case.nothing_valid])
+                    .with_level(level);
+                if let Some(label) = ignore {
+                    loss = loss.with_ignore_index(label);
+                }
+                let targets =
+                    if kind == 0 { Targets::dense(&dense) } else { Targets::multi_hot(&multi_hot) };
+                let [gradient, losses] = &mut of_rust;
+                let pass = Pass::new()
+                    .grad(gradient)
+                    .losses(losses)
+                    .sample_weights(samples)
+                    .scale(case.scale);
+                let report = loss.evaluate(x, targets, pass).expect("a loss");
+                assert!(same_loss(value, report), "{case:?}: {value}, {report:?}");
+                assert!(same(&of_c[0], &of_rust[0]), "gradient, sigmoid, {kind}, {case:?}");
+                assert!(same(&of_c[1], &of_rust[1]), "losses, sigmoid, {kind}, {case:?}");
+            }
+        }
+    };
+}
+of_format!(
+    of_f32,
+    f32,
+    xent_softmax_loss_init_f32,
+    xent_softmax_loss_run_f32,
+    xent_sigmoid_loss_init_f32,
+    xent_sigmoid_loss_run_f32
+);
+of_format!(
+    of_f64,
+    f64,
+    xent_softmax_loss_init_f64,
+    xent_softmax_loss_run_f64,
+    xent_sigmoid_loss_init_f64,
+    xent_sigmoid_loss_run_f64
+);
+
+/// One test, for there is one level for all threads.
+#[test]
+fn losses_have_the_bits_of_xent() {
+    for level in Level::available() {
+        let name = format!("{level}\0");
+        let name = CStr::from_bytes_with_nul(name.as_bytes()).expect("a name without NUL");
+        // SAFETY: it is a string that ends with NUL.
+        assert_eq!(unsafe { xent_choose_level(name.as_ptr()) }, Status::Ok);
+        let mut rng = StdRng::seed_from_u64(1);
+        for _ in 0..400 {
+            of_f32::check(level, &mut rng);
+            of_f64::check(level, &mut rng);
+        }
+    }
+}
