@@ -10,5 +10,15 @@ const { WASI } = await import('node:wasi');
 const args = process.argv.slice(2);
 const wasi = new WASI({ version: 'preview1', args, env: process.env, preopens: { '/': '/' } });
 const module = await WebAssembly.compile(await readFile(args[0]));
-const instance = await WebAssembly.instantiate(module, wasi.getImportObject());
+const imports = wasi.getImportObject();
+// What a program was linked without and never calls.
+imports.env = {};
+for (const { module: from, name } of WebAssembly.Module.imports(module)) {
+  if (from === 'env') {
+    imports.env[name] = () => {
+      throw new Error(`${name} is not in this C library`);
+    };
+  }
+}
+const instance = await WebAssembly.instantiate(module, imports);
 process.exitCode = wasi.start(instance);

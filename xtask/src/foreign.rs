@@ -72,6 +72,8 @@ impl Foreign {
         command
             .arg(match self.library {
                 Library::Core => "-Zbuild-std=core",
+                // Where nothing unwinds, its way to panic is not built by itself.
+                Library::Std if self.triple.starts_with("wasm") => "-Zbuild-std=std,panic_abort",
                 Library::Std => "-Zbuild-std",
             })
             .env("RUSTC", compiler)
@@ -88,8 +90,9 @@ impl Foreign {
     /// What the compiler has to be told, of the libraries that its own do not come with.
     pub(crate) fn flags(&self) -> &'static str {
         if self.compiler.is_some() && self.triple == "wasm32-wasip1" {
-            // Where Debian has the C library.
-            "-Clink-self-contained=no -Clink-arg=/usr/lib/wasm32-wasi/crt1-command.o \
+            // Where Debian has the C library; older than the standard library, which refers to functions
+            // of threads that it lacks and there are none of.
+            "-Clink-self-contained=no -Clink-arg=--import-undefined -Clink-arg=/usr/lib/wasm32-wasi/crt1-command.o \
              -L/usr/lib/wasm32-wasi"
         } else {
             ""

@@ -21,15 +21,19 @@ fn counts_of_table(text: &str, of: &str) -> BTreeMap<String, usize> {
     cells.collect()
 }
 
-/// How many `unsafe` there are, in macros too; and how many of them are not blocks.
+/// How many `unsafe` there are, in macros too; and how many of them are neither blocks nor declare what is
+/// elsewhere, which is a block of declarations.
 fn count(tokens: TokenStream) -> [usize; 2] {
     let (mut all, mut others) = (0, 0);
     let mut tokens = tokens.into_iter().peekable();
     while let Some(token) = tokens.next() {
         match token {
             TokenTree::Ident(word) if word == "unsafe" => {
-                let block = matches!(tokens.peek(), Some(TokenTree::Group(group))
-                    if group.delimiter() == Delimiter::Brace);
+                let block = match tokens.peek() {
+                    Some(TokenTree::Group(group)) => group.delimiter() == Delimiter::Brace,
+                    Some(TokenTree::Ident(word)) => word == "extern",
+                    _ => false,
+                };
                 all += 1;
                 others += usize::from(!block);
             }
@@ -80,8 +84,9 @@ fn tokens_are_counted_and_words_are_not() {
         macro_rules! m { () => { unsafe { g(unsafe { h() }) } } }
         unsafe fn g() {}
         unsafe impl Send for S {}
+        unsafe extern "C" { safe fn f(); }
     "##;
-    assert_eq!(count(text.parse().expect("tokens")), [4, 2]);
+    assert_eq!(count(text.parse().expect("tokens")), [5, 2]);
 }
 
 #[test]

@@ -257,7 +257,10 @@ mod tests {
             assert_eq!(sigmoid(INF, 0.0, gamma, Some(0.25)), (INF, 0.75));
             assert_eq!(sigmoid(-INF, 0.0, gamma, None), (0.0, 0.0));
             assert_eq!(sigmoid(-INF, 1.0, gamma, Some(0.25)), (INF, -0.25));
-            assert_eq!(sigmoid(INF, 0.5, gamma, None), (INF, 0.5 * 0.5_f64.powf(gamma)));
+            let (loss, gradient) = sigmoid(INF, 0.5, gamma, None);
+            let limit = 0.5 * 0.5_f64.powf(gamma);
+            // Powers are not the same everywhere.
+            assert!(loss == INF && (gradient - limit).abs() <= 4.0 * f64::EPSILON * limit);
             assert!(sigmoid(f64::NAN, 1.0, gamma, None).1.is_nan());
         }
     }

@@ -124,6 +124,7 @@ pub(crate) const MACHINES: &[Machine] = &[
         needs: &["node"],
         packages: WASI,
         levels: PORTABLE,
+        quick: false,
         ..NATIVE
     },
     Machine {
