@@ -1,14 +1,11 @@
 //! The C interface of xent. `include/xent.h`, made of this by cbindgen, is its documentation, and the comments
 //! here are written for its readers.
-#![allow(
-    clippy::doc_markdown,
-    reason = "comments are those of the header, too, where names have no marks"
-)]
 #![cfg_attr(not(feature = "std"), no_std)]
 #![allow(
     clippy::missing_safety_doc,
     reason = "what holds for all pointers is said once, at the head of the header"
 )]
+#![allow(clippy::doc_markdown, reason = "the comments of a header are plain text")]
 
 mod guard;
 mod level;

@@ -87,14 +87,12 @@ pub unsafe extern "C" fn xent_log_sum_exp_f64(
     unsafe { reduce(x, count, out, xent_core::log_sum_exp) }
 }
 
+/// A function of the core, from one slice to another.
+type Map<F> = fn(Level, &[F], &mut [F]) -> Result<(), Error>;
+
 /// # Safety
 /// What is not null may be read (`x`) and written (`out`) for so many numbers.
-unsafe fn map<F: Float>(
-    x: *const F,
-    count: usize,
-    out: *mut F,
-    function: fn(Level, &[F], &mut [F]) -> Result<(), Error>,
-) -> Status {
+unsafe fn map<F: Float>(x: *const F, count: usize, out: *mut F, function: Map<F>) -> Status {
     let run = || {
         let (x, out) = (Region::needed(x, count)?, Region::needed(out, count)?);
         check_apart(&[out.span()], &[x.span()])?;
