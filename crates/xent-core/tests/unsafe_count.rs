@@ -30,9 +30,12 @@ fn count(tokens: TokenStream) -> [usize; 2] {
         match token {
             TokenTree::Ident(word) if word == "unsafe" => {
                 let block = match tokens.peek() {
-                    Some(TokenTree::Group(group)) => {
-                        matches!(group.delimiter(), Delimiter::Brace | Delimiter::Parenthesis)
-                    }
+                    Some(TokenTree::Group(group)) => match group.delimiter() {
+                        Delimiter::Brace => true,
+                        // An attribute; that of a name for C does nothing that a block could argue.
+                        Delimiter::Parenthesis => group.stream().to_string() != "no_mangle",
+                        _ => false,
+                    },
                     Some(TokenTree::Ident(word)) => word == "extern",
                     _ => false,
                 };
