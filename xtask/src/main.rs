@@ -17,6 +17,7 @@ mod supply_chain;
 mod table;
 mod ulp;
 mod verify;
+mod web;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -61,11 +62,25 @@ enum Command {
     Fuzz(fuzz::Options),
     /// Counts the mutants of the core and of xent that the tests kill; needs cargo-mutants.
     Mutants(mutants::Options),
+    /// Builds the page of examples/web; serves it, or tests it in a browser.
+    Web(web::Options),
 }
 
 /// The folder of the workspace, wherever the command is run.
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is in the workspace").into()
+}
+
+/// A folder beneath the one that this program was built in.
+fn target_folder(name: &str) -> PathBuf {
+    let program = std::env::current_exe().expect("this program is a file");
+    program.ancestors().nth(2).expect("cargo puts it in a folder of a profile").join(name)
+}
+
+/// Where a program is that is run by its name.
+fn program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
 }
 
 fn main() -> ExitCode {
@@ -79,6 +94,7 @@ fn main() -> ExitCode {
         Command::Portability(options) => return portability::run(&options),
         Command::Fuzz(options) => return fuzz::run(&options),
         Command::Mutants(options) => return mutants::run(&options),
+        Command::Web(options) => return web::run(&options),
     };
     print!("{}", findings.to_text());
     match findings.failures() {

@@ -1,7 +1,6 @@
 //! The tests under AddressSanitizer, which sees every read and write outside of what was allocated.
 
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
 /// What the test `guard_pages` is told to do, so that there is something to be found.
@@ -46,7 +45,8 @@ impl Toolchain {
         command
             .args(self.choice)
             .args(["test", "--target", &self.host, "--target-dir"])
-            .arg(target_folder())
+            // Beneath the one for everything else, whose contents it would replace.
+            .arg(crate::target_folder("sanitize"))
             .current_dir(crate::root())
             .env("RUSTFLAGS", flags)
             // Memory that is never freed is no error of memory, and to look for it takes rights that a
@@ -63,12 +63,6 @@ impl Toolchain {
         }
         command
     }
-}
-
-/// Beneath the one for everything else, whose contents it would replace.
-fn target_folder() -> PathBuf {
-    let others = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| OsString::from("target"));
-    crate::root().join(others).join("sanitize")
 }
 
 /// Of the core alone, the tests that run every kernel at every length.

@@ -37,6 +37,9 @@ export class Xent {
       const [found, room] = [logits.length, this.capacity].map((n) => n.toLocaleString('en'));
       throw new Refused('logits', `There are ${found} logits, and this page has room for ${room}.`);
     }
+    if (targets.length > logits.length) {
+      throw new Refused('target', 'There are more targets than classes.');
+    }
     const count = logits.length;
     this.#logits.set(logits);
     this.#targets.set(targets);

@@ -4,7 +4,7 @@
 mod machines;
 mod suite;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use clap::Args;
@@ -97,15 +97,7 @@ fn prepare(machine: &Machine, install: bool) -> Result<(), String> {
 
 /// Whether there is a file of that path, or a program of that name.
 fn is_here(need: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    Path::new(need).is_absolute() && Path::new(need).exists()
-        || std::env::split_paths(&path).any(|folder| folder.join(need).is_file())
-}
-
-/// The folder for what is compiled for a target.
-fn target_folder(name: &str) -> PathBuf {
-    let others = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
-    crate::root().join(others).join("portability").join(name)
+    Path::new(need).is_absolute() && Path::new(need).exists() || crate::program(need).is_some()
 }
 
 /// A line for each machine.

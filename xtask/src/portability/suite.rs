@@ -6,7 +6,6 @@ use std::process::{Command, Stdio};
 use serde::Deserialize;
 
 use super::machines::Machine;
-use super::target_folder;
 use crate::foreign::{Foreign, Library};
 
 /// Which tests.
@@ -160,7 +159,7 @@ impl Suite {
 
 fn compile(machine: &Machine, foreign: &Foreign) -> Command {
     let mut command = foreign.cargo("test");
-    command.arg("--target-dir").arg(target_folder(machine.name));
+    command.arg("--target-dir").arg(crate::target_folder("portability").join(machine.name));
     if let Some(linker) = machine.linker {
         command.env(foreign.variable("LINKER"), linker);
     }

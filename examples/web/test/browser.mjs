@@ -1,0 +1,110 @@
+// The page as people have it before them: what they find by its name, do with it and see.
+
+import { chromium } from 'playwright-core';
+
+/** Like a notebook's window. */
+export const DESK = { width: 1280, height: 900 };
+export const PHONE = { width: 360, height: 740 };
+
+const ARGUMENTS = [
+  '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+  '--disable-component-update', '--disable-sync',
+];
+
+export async function launch(executablePath) {
+  return chromium.launch({ executablePath, args: ARGUMENTS });
+}
+
+/** A page, and what goes wrong in it or leaves this machine. */
+export async function open(browser, address, options = {}) {
+  const context = await browser.newContext({ viewport: DESK, ...options });
+  const page = await context.newPage();
+  const wrong = [];
+  page.on('pageerror', (error) => wrong.push(`${error}`));
+  page.on('console', (message) => {
+    if (['error', 'warning'].includes(message.type())) {
+      wrong.push(message.text());
+    }
+  });
+  page.on('request', (request) => {
+    if (!/^data:/.test(request.url()) && !request.url().startsWith(address)) {
+      wrong.push(`asked for ${request.url()}`);
+    }
+  });
+  await page.goto(address);
+  await page.getByText('portable').waitFor();
+  return { context, page, wrong };
+}
+
+/** Fields by their names, as a screen reader has them. */
+export const field = {
+  loss: (page, name) => page.getByRole('radio', { name }),
+  logits: (page) => page.getByLabel('Logits', { exact: true }),
+  target: (page) => page.getByLabel(/^Target class(es)?$/),
+  smoothing: (page) => page.getByLabel('Label smoothing', { exact: true }),
+  slider: (page) => page.getByRole('slider', { name: 'Label smoothing' }),
+  file: (page) => page.getByLabel('Choose a file'),
+};
+
+export async function enter(page, { loss, logits, targets, smoothing }) {
+  if (loss !== undefined) {
+    await field.loss(page, loss === 'softmax' ? 'Softmax' : 'Sigmoid').check();
+  }
+  for (const [name, text] of [['logits', logits], ['target', targets], ['smoothing', smoothing]]) {
+    if (text !== undefined) {
+      await field[name](page).fill(text);
+    }
+  }
+}
+
+/** What can be seen: numbers as they are drawn, bars by their pixels on the whole page. Null for what is not there. */
+export async function read(page) {
+  return page.evaluate(() => {
+    const isSeen = (element) => element.checkVisibility({ opacityProperty: true, visibilityProperty: true })
+      && element.getClientRects().length > 0;
+    const text = (element) => (element && isSeen(element) ? element.innerText.trim() : null);
+    const box = (element) => {
+      const { left, top, width, height } = element.getBoundingClientRect();
+      return { left: left + scrollX, top: top + scrollY, width, height };
+    };
+    const named = (name) => {
+      const term = [...document.querySelectorAll('dt')].find((dt) => dt.innerText === name);
+      return term ? text(term.parentElement.querySelector('dd')) : null;
+    };
+    const rows = [...document.querySelectorAll('tbody tr')].filter(isSeen).map((row) => {
+      const [head, probability, gradient] = row.cells;
+      const button = head.querySelector('button');
+      const bars = (cell) => ({
+        text: text(cell.querySelector('.number')),
+        track: box(cell.querySelector('.track')),
+        bar: box(cell.querySelector('.bar')),
+      });
+      return {
+        index: Number(text(button)),
+        isTarget: button.getAttribute('aria-pressed') === 'true',
+        logit: text(head.querySelector('.logit')),
+        probability: bars(probability),
+        mark: box(probability.querySelector('.mark')),
+        gradient: bars(gradient),
+      };
+    });
+    return {
+      loss: named('Loss'),
+      logSumExp: named('Log-sum-exp'),
+      level: named('Computed with'),
+      rows,
+    };
+  });
+}
+
+/** The colours of a screenshot at some places. */
+export async function colours(page, png, places) {
+  return page.evaluate(async ([base64, at]) => {
+    const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
+    const bitmap = await createImageBitmap(new Blob([bytes], { type: 'image/png' }));
+    const drawing = new OffscreenCanvas(bitmap.width, bitmap.height)
+      .getContext('2d', { willReadFrequently: true });
+    drawing.drawImage(bitmap, 0, 0);
+    return at.map(([x, y]) => [...drawing.getImageData(x, y, 1, 1).data.slice(0, 3)].join());
+  }, [png.toString('base64'), places]);
+}

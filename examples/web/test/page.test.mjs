@@ -1,0 +1,297 @@
+// Uses the page in a browser: node page.test.mjs ADDRESS FOLDER BROWSER, as `cargo xtask web --test` does.
+// The folder has the files to choose and `cases.json`; screenshots are put there.
+
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { after, before, describe, test } from 'node:test';
+
+import { DESK, PHONE, colours, enter, field, launch, open, read } from './browser.mjs';
+
+const [address, folder, executable] = process.argv.slice(2);
+const cases = JSON.parse(await readFile(path.join(folder, 'cases.json'), 'utf8'));
+/** The page shows no more lines. */
+const SHOWN = 50;
+
+let browser;
+before(async () => {
+  browser = await launch(executable);
+});
+after(() => browser?.close());
+
+/** Runs with a page of its own, in which nothing may go wrong. */
+function onPage(name, run, options) {
+  test(name, { timeout: 120_000 }, async (t) => {
+    const { context, page, wrong } = await open(browser, address, options);
+    await run(page, t);
+    assert.deepEqual(wrong, []);
+    await context.close();
+  });
+}
+
+const value = (text) => Number(text.replace('inf', 'Infinity'));
+
+/** The numbers digit by digit, the bars to a pixel. */
+function compare(seen, { loss, shown, targets, smoothing }) {
+  assert.equal(seen.level, 'portable (simd128)');
+  assert.equal(seen.loss, shown.loss);
+  assert.equal(seen.logSumExp, loss === 'softmax' ? shown.log_sum_exp : null);
+  const count = shown.logits.length;
+  assert.equal(seen.rows.length, Math.min(count, SHOWN));
+  const positives = new Set(targets.split(/[,\s]+/).filter(Boolean).map(Number));
+  for (const row of seen.rows) {
+    const { index } = row;
+    assert.equal(row.logit, shown.logits[index], `logit ${index}`);
+    assert.equal(row.probability.text, shown.probabilities[index], `probability ${index}`);
+    assert.equal(row.gradient.text, shown.gradient[index], `gradient ${index}`);
+    assert.equal(row.isTarget, positives.has(index), `target ${index}`);
+    const near = (found, expected, what) => {
+      assert.ok(Math.abs(found - expected) <= 1, `${what} ${index}: ${found}, expected ${expected}`);
+    };
+    const p = row.probability;
+    assert.ok(p.track.width > 60 && p.bar.height > 5);
+    near(p.bar.left, p.track.left, 'start of the bar');
+    near(p.bar.width, value(p.text) * p.track.width, 'length of the bar');
+    const share = (positives.has(index) ? 1 - smoothing : 0)
+      + smoothing / (loss === 'softmax' ? count : 2);
+    near(row.mark.left + row.mark.width / 2, p.track.left + share * p.track.width, 'mark');
+    const g = row.gradient;
+    const [middle, length] = [g.track.left + g.track.width / 2, value(g.text) * g.track.width / 2];
+    near(g.bar.width, Math.abs(length), 'length of the gradient');
+    near(g.bar.left, middle + Math.min(length, 0), 'start of the gradient');
+  }
+  const order = seen.rows.map((row) => row.index);
+  if (count <= SHOWN) {
+    assert.deepEqual(order, shown.logits.map((_, index) => index));
+  } else {
+    const likelihood = (index) => (positives.has(index) ? 2 : value(shown.probabilities[index]));
+    const least = Math.min(...order.map(likelihood));
+    const left = shown.logits.map((_, index) => index).filter((index) => !order.includes(index));
+    assert.ok(left.every((index) => likelihood(index) <= least), 'the likeliest are shown');
+  }
+}
+
+onPage('numbers are those of the library, digit by digit', async (page, t) => {
+  assert.ok(cases.length > 20);
+  for (const one of cases) {
+    await t.test(one.file ? `the file ${one.file}` : one.name, async () => {
+      await enter(page, one.file ? { ...one, logits: '0, 0, 0, 0' } : one);
+      if (one.file) {
+        await field.file(page).setInputFiles(path.join(folder, one.file));
+        const rows = /rows|columns/.test(one.file) ? ', the first of 2 rows' : '';
+        await page.getByText(`${one.file}: 6 logits${rows}`, { exact: true }).waitFor();
+      }
+      compare(await read(page), one);
+    });
+  }
+});
+
+const TYPED = cases.find((one) => one.name === 'three classes');
+
+onPage('numbers follow each key', async (page) => {
+  await field.logits(page).fill('');
+  await field.logits(page).focus();
+  const losses = [];
+  for (const key of TYPED.logits) {
+    await page.keyboard.type(key);
+    losses.push((await read(page)).loss);
+  }
+  // "2", "2,", "2, ", "2, 1": ln(1 + 1/e) is 0.31326168752.
+  assert.deepEqual(losses.slice(0, 3), ['0.0', '0.0', '0.0']);
+  assert.equal(losses[3], '0.3132617');
+  assert.equal(losses.at(-1), TYPED.shown.loss);
+  assert.equal(new Set(losses).size, 4, losses.join());
+  compare(await read(page), TYPED);
+});
+
+onPage('a dropped file is taken', async (page) => {
+  const one = cases.find(({ file }) => file === 'columns.npy');
+  await enter(page, one);
+  await field.logits(page).fill('0 0 0 0');
+  const client = await page.context().newCDPSession(page);
+  const data = { items: [], files: [path.resolve(folder, one.file)], dragOperationsMask: 1 };
+  for (const type of ['dragEnter', 'dragOver', 'drop']) {
+    await client.send('Input.dispatchDragEvent', { type, x: 400, y: 400, data });
+  }
+  await page.getByText('columns.npy: 6 logits, the first of 2 rows').waitFor();
+  compare(await read(page), one);
+});
+
+onPage('what cannot be computed is refused with a reason, and no number is shown', async (page, t) => {
+  const refusals = [
+    ['no logits', { logits: ' ' }, 'There is no logit yet: type a number.'],
+    ['a word', { logits: '1, two, 3' }, '“two” (class 1) is not a number.'],
+    ['NaN', { logits: '1, nan' }, '“nan” (class 1) is not a number.'],
+    ['half a number', { logits: '1, -' }, '“-” (class 1) is not a number.'],
+    ['too large', { logits: '1e39' }, '“1e39” (class 0) is larger than any f32.'],
+    ['too many', { logits: '0 '.repeat(65_537) },
+      'There are 65,537 logits, and this page has room for 65,536.'],
+    ['a label past the end', { targets: '3' }, 'There is no class 3: the last is 2.'],
+    ['a label below zero', { targets: '-1' }, 'There is no class -1: the last is 2.'],
+    ['no label', { targets: '' }, 'There is no target yet: type the number of a class.'],
+    ['half a class', { targets: '0.5' }, '“0.5” is not the number of a class.'],
+    ['two labels', { targets: '0, 1' },
+      'The softmax loss has one target; the sigmoid loss may have several.'],
+    ['a positive past the end', { loss: 'sigmoid', targets: '0, 3' },
+      'There is no class 3: the last is 2.'],
+    ['more positives than classes', { loss: 'sigmoid', targets: '0 1 2 3' },
+      'There are more targets than classes.'],
+    ['smoothing above one', { smoothing: '1.5' }, 'Label smoothing: expected a number from 0 to 1.'],
+    ['no smoothing', { smoothing: '' }, 'Label smoothing: expected a number from 0 to 1.'],
+  ];
+  for (const [name, input, message] of refusals) {
+    await t.test(name, async () => {
+      await enter(page, TYPED);
+      await enter(page, input);
+      const of = 'logits' in input ? 'logits' : 'targets' in input ? 'target' : 'smoothing';
+      const control = field[of](page);
+      assert.equal(await control.getAttribute('aria-invalid'), 'true');
+      const described = (await control.getAttribute('aria-describedby')).split(' ');
+      const said = page.locator(`#${described.at(-1)}`);
+      assert.equal(await said.innerText(), message);
+      assert.ok(await said.isVisible());
+      const seen = await read(page);
+      assert.deepEqual([seen.loss, seen.rows], ['–', []]);
+      await enter(page, TYPED);
+      assert.ok(!(await said.isVisible()));
+      compare(await read(page), TYPED);
+    });
+  }
+});
+
+onPage('a file that cannot be read is refused with a reason, and what was typed stays', async (page, t) => {
+  const header = (text) => {
+    const length = Buffer.alloc(2);
+    length.writeUInt16LE(text.length);
+    return Buffer.concat([Buffer.from('\x93NUMPY\x01\x00', 'latin1'), length, Buffer.from(text)]);
+  };
+  const array = (descr, shape) => header(`{'descr': '${descr}', 'fortran_order': False, 'shape': ${shape}, }\n`);
+  const files = [
+    ['words.npy', Buffer.from('1, 2, 3, 4, 5, 6'), 'it is not a file of NumPy'],
+    ['integers.npy', array('<i8', '(2,)'), 'its numbers are <i8; expected f32 or f64'],
+    ['cube.npy', array('<f4', '(1, 1, 1)'), 'it has 3 axes; expected a row, or rows of classes'],
+    ['cut.npy', array('<f4', '(2,)'), 'it ends before its numbers do'],
+    ['none.npy', array('<f4', '(0,)'), 'there is no number in it'],
+    ['words.csv', Buffer.from('class,logit\n0,1\n'), '“class” (class 0) is not a number'],
+    ['empty.csv', Buffer.from('\n'), 'there is no number in it'],
+    ['bytes.csv', Buffer.from([0xff, 0xfe, 0xfd]), 'it is not text'],
+    ['broken.json', Buffer.from('[1, 2'), 'it is not JSON'],
+    ['object.json', Buffer.from('{"a": 1}'), 'expected an array of numbers, or an array of such rows'],
+    ['null.json', Buffer.from('[1, null]'), 'element 1 is null, not a number'],
+  ];
+  for (const [name, buffer, reason] of files) {
+    await t.test(name, async () => {
+      await enter(page, TYPED);
+      await field.file(page).setInputFiles({ name, mimeType: 'application/octet-stream', buffer });
+      await page.getByText(`${name}: ${reason}.`, { exact: true }).waitFor();
+      compare(await read(page), TYPED);
+      await field.logits(page).press('End');
+      await field.logits(page).press('Space');
+      assert.ok(!(await page.getByText(`${name}:`).isVisible()), 'it goes with the next key');
+    });
+  }
+});
+
+onPage('65,536 logits are computed', async (page) => {
+  await enter(page, { logits: '0 '.repeat(65_536), targets: '65535' });
+  const seen = await read(page);
+  // 16 ln 2.
+  assert.equal(seen.loss, '11.090355');
+  assert.equal(seen.rows[0].index, 65_535);
+  assert.equal(seen.rows[1].probability.text, '1.5258789e-5');
+});
+
+onPage('everything can be done by keys', async (page) => {
+  const names = new Set();
+  const reach = async (isThere) => {
+    for (let count = 0; count < 30; count += 1) {
+      await page.keyboard.press('Tab');
+      const active = await page.evaluate(() => document.activeElement.id || document.activeElement.value);
+      names.add(active);
+      if (isThere(active)) {
+        return;
+      }
+    }
+    assert.fail(`not reached: ${[...names]}`);
+  };
+  await reach((name) => name === 'softmax');
+  await reach((name) => name === 'logits');
+  await page.keyboard.press('Control+A');
+  await page.keyboard.type(TYPED.logits);
+  await reach((name) => name === 'file');
+  await reach((name) => name === 'target');
+  await reach((name) => name === 'smoothing-slider');
+  await page.keyboard.press('ArrowRight');
+  assert.equal(await field.smoothing(page).inputValue(), '0.01');
+  await page.keyboard.press('Home');
+  assert.equal(await field.smoothing(page).inputValue(), '0');
+  await reach((name) => name === 'smoothing');
+  await reach((name) => name === '2');
+  await page.keyboard.press('Enter');
+  assert.equal(await field.target(page).inputValue(), '2');
+  assert.deepEqual((await read(page)).rows.map((row) => row.isTarget), [false, false, true]);
+  await field.loss(page, 'Softmax').focus();
+  await page.keyboard.press('ArrowRight');
+  assert.ok(await field.loss(page, 'Sigmoid').isChecked());
+  await page.getByRole('button', { name: 'Class 0 as target' }).press('Space');
+  assert.equal(await field.target(page).inputValue(), '0, 2');
+});
+
+describe('it is drawn as it should be', () => {
+  const looks = [
+    ['light', { colorScheme: 'light' }],
+    ['dark', { colorScheme: 'dark' }],
+    ['phone-light', { colorScheme: 'light', viewport: PHONE }],
+    ['phone-dark', { colorScheme: 'dark', viewport: PHONE }],
+  ];
+  const row = { loss: 'softmax', logits: '2.25, 1, 0.1, -7.3456783, 2', targets: '1', smoothing: '0.1' };
+  for (const [name, options] of looks) {
+    onPage(name, async (page) => {
+      await enter(page, row);
+      const { width } = options.viewport ?? DESK;
+      const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+      assert.ok(wide <= width, `nothing is cut at the side: ${wide} of ${width}`);
+      const png = await page.screenshot({ path: path.join(folder, `${name}.png`), fullPage: true });
+      const painted = await page.evaluate(() => {
+        const of = (selector) => {
+          const colour = getComputedStyle(document.querySelector(selector)).backgroundColor;
+          return colour.match(/\d+/g).slice(0, 3).join();
+        };
+        return { bar: of('tbody .bar'), up: of('.positive'), down: of('.negative'), track: of('.track') };
+      });
+      assert.equal(new Set(Object.values(painted)).size, 4, 'four colours');
+      const wanted = [];
+      const want = (what, x, y, colour) => wanted.push({ what, place: [Math.floor(x), Math.floor(y)], colour });
+      // Beside the edges, and the marks and lines that cross the bars.
+      for (const { index, probability: p, gradient: g } of (await read(page)).rows) {
+        const y = p.track.top + p.track.height / 2;
+        want(`track ${index}`, p.track.left + p.track.width - 3, y, painted.track);
+        const colour = g.text.startsWith('-') ? painted.down : painted.up;
+        for (const [what, bar, paint] of [['bar', p.bar, painted.bar], ['gradient', g.bar, colour]]) {
+          if (bar.width > 8) {
+            want(`${what} ${index}`, bar.left + 3, y, paint);
+            want(`end of ${what} ${index}`, bar.left + bar.width - 3, y, paint);
+          }
+        }
+      }
+      assert.ok(wanted.length > 13, `${wanted.length} places`);
+      const found = await colours(page, png, wanted.map(({ place }) => place));
+      for (const [at, { what, place, colour }] of wanted.entries()) {
+        assert.equal(found[at], colour, `${what} at ${place}`);
+      }
+      // Every number is whole, and on the screen when it is scrolled to.
+      const cut = await page.evaluate(() => [...document.querySelectorAll('.number, .logit, dd')]
+        .filter((element) => element.scrollWidth > element.clientWidth + 1)
+        .map((element) => element.innerText));
+      assert.deepEqual(cut, []);
+      for (const number of await page.locator('.number:visible, .logit:visible, dd:visible').all()) {
+        await number.scrollIntoViewIfNeeded();
+        const isOnTop = await number.evaluate((element) => {
+          const { left, top, width: w, height: h } = element.getBoundingClientRect();
+          return element.contains(document.elementFromPoint(left + w / 2, top + h / 2));
+        });
+        assert.ok(isOnTop, await number.innerText());
+      }
+    }, options);
+  }
+});

@@ -1,0 +1,199 @@
+//! What is entered into the page, and what it has to show then: computed here, at the level without fused
+//! multiply-add, which has the bits of the module.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter};
+use std::path::Path;
+
+use npyz::{AutoSerialize, DType, Order, Serialize, WriteOptions, WriterBuilder};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use serde::Serialize as ToJson;
+use xent_core::{
+    Batch, Buffers, Error, Level, Shape, SigmoidBatch, SigmoidOptions, SigmoidTargets,
+    SoftmaxBatch, SoftmaxOptions, SoftmaxTargets,
+};
+
+/// What is entered, and what is shown for it.
+#[derive(ToJson)]
+struct Case {
+    name: String,
+    loss: &'static str,
+    /// A file to choose, or else what is typed.
+    file: Option<&'static str>,
+    logits: String,
+    targets: String,
+    smoothing: String,
+    shown: Shown,
+}
+
+/// Numbers, by their fewest digits.
+#[derive(ToJson)]
+struct Shown {
+    loss: String,
+    log_sum_exp: String,
+    logits: Vec<String>,
+    probabilities: Vec<String>,
+    gradient: Vec<String>,
+}
+
+/// Writes the files and the cases into a folder.
+pub(super) fn write(folder: &Path) -> io::Result<()> {
+    let Some(level) = Level::available().find(|level| !level.has_fma()) else {
+        let reason = "this machine has no level without fused multiply-add, as the module has: its \
+                      numbers are others";
+        return Err(io::Error::other(reason));
+    };
+    let mut cases = typed(level)?;
+    cases.extend(files(level, folder)?);
+    let json = serde_json::to_string_pretty(&cases)?;
+    fs::write(folder.join("cases.json"), json)
+}
+
+fn typed(level: Level) -> io::Result<Vec<Case>> {
+    let mut cases = Vec::new();
+    let mut add = |name: &str, loss, logits: &str, targets: &str, smoothing: &str| {
+        let case = case(level, name, loss, logits, targets, smoothing)?;
+        cases.push(case);
+        io::Result::Ok(())
+    };
+    add("three classes", "softmax", "2, 1, 0.1", "0", "0")?;
+    add("one class", "softmax", "3.25", "0", "0")?;
+    add("a confident row keeps its digits", "softmax", "50 0", "0", "0")?;
+    add("a row that is wrong", "softmax", "50 0", "1", "0")?;
+    add("a class that is absent", "softmax", "1; -inf; 0.5", "2", "0")?;
+    add("an absent class as the target", "softmax", "1; -inf; 0.5", "1", "0")?;
+    add("smoothed", "softmax", "2\n-1\n0.5\n3e-1", "3", "0.1")?;
+    add("smoothed until nothing is left", "softmax", "2 -1 0.5", "2", "1")?;
+    add("no positives", "sigmoid", "2, 1, -0.1", "", "0")?;
+    add("several positives", "sigmoid", "2, 1, -0.1, -20, 7e-3", "0, 3", "0")?;
+    add("smoothed positives", "sigmoid", "2, 1, -0.1", "1", "0.25")?;
+    let mut random = StdRng::seed_from_u64(1);
+    for count in [2_usize, 7, 31, 32, 33, 50, 51, 1000, 5000] {
+        for loss in ["softmax", "sigmoid"] {
+            let logits: Vec<_> =
+                (0..count).map(|_| (random.random::<f32>() * 24.0 - 12.0).to_string()).collect();
+            let target = random.random_range(0..count).to_string();
+            let smoothing = if count % 2 == 0 { "0" } else { "0.05" };
+            let name = format!("{loss}, {count} classes");
+            add(&name, loss, &logits.join(" "), &target, smoothing)?;
+        }
+    }
+    Ok(cases)
+}
+
+/// A row in every kind of file, and of the rows of a file the first.
+fn files(level: Level, folder: &Path) -> io::Result<Vec<Case>> {
+    const LOGITS: &str = "1.5 -0.75 0.1 3.0000001 -2.5e-3 12";
+    let row: Vec<f32> = numbers(LOGITS)?;
+    let precise: Vec<f64> = LOGITS.split(' ').map(|word| word.parse().expect("a number")).collect();
+    let others = || precise.iter().map(|x| -x);
+    let rows: Vec<f64> = precise.iter().copied().chain(others()).collect();
+    let columns: Vec<f64> = precise.iter().copied().flat_map(|x| [x, -x]).collect();
+    let path = |name: &str| folder.join(name);
+
+    npy(&path("row.npy"), "<f4", Order::C, &[6], row.clone())?;
+    npy(&path("rows.npy"), "<f8", Order::C, &[2, 6], rows)?;
+    npy(&path("columns.npy"), ">f8", Order::Fortran, &[2, 6], columns)?;
+    let line = LOGITS.replace(' ', ", ");
+    fs::write(path("row.csv"), format!("{line}\n"))?;
+    fs::write(path("column.csv"), LOGITS.replace(' ', "\r\n"))?;
+    fs::write(path("rows.csv"), format!("{line}\n1,2,3,4,5,6\n"))?;
+    fs::write(path("row.json"), serde_json::to_string(&precise)?)?;
+    fs::write(path("rows.json"), serde_json::to_string(&[&precise, &vec![0.5; 6]])?)?;
+
+    let names = [
+        "row.npy",
+        "rows.npy",
+        "columns.npy",
+        "row.csv",
+        "column.csv",
+        "rows.csv",
+        "row.json",
+        "rows.json",
+    ];
+    let of = |file| {
+        let case = case(level, file, "softmax", LOGITS, "3", "0")?;
+        Ok(Case { file: Some(file), ..case })
+    };
+    names.into_iter().map(of).collect()
+}
+
+fn npy<T: AutoSerialize + Serialize>(
+    path: &Path,
+    kind: &str,
+    order: Order,
+    shape: &[u64],
+    of: Vec<T>,
+) -> io::Result<()> {
+    let kind = DType::Plain(kind.parse().map_err(io::Error::other)?);
+    let mut writer = WriteOptions::new()
+        .dtype(kind)
+        .order(order)
+        .shape(shape)
+        .writer(BufWriter::new(File::create(path)?))
+        .begin_nd()?;
+    writer.extend(of)?;
+    writer.finish()
+}
+
+fn numbers(text: &str) -> io::Result<Vec<f32>> {
+    let words = text.split([' ', ',', ';', '\n']).filter(|word| !word.is_empty());
+    words.map(|word| word.parse().map_err(io::Error::other)).collect()
+}
+
+fn case(
+    level: Level,
+    name: &str,
+    loss: &'static str,
+    logits: &str,
+    targets: &str,
+    smoothing: &str,
+) -> io::Result<Case> {
+    let x = numbers(logits)?;
+    let classes: Vec<u32> = numbers(targets)?.into_iter().map(|class| class as u32).collect();
+    let shown = shown(level, loss, &x, &classes, smoothing.parse().map_err(io::Error::other)?);
+    Ok(Case {
+        name: name.into(),
+        loss,
+        file: None,
+        logits: logits.into(),
+        targets: targets.into(),
+        smoothing: smoothing.into(),
+        shown: shown.map_err(io::Error::other)?,
+    })
+}
+
+fn shown(
+    level: Level,
+    loss: &str,
+    x: &[f32],
+    targets: &[u32],
+    label_smoothing: f64,
+) -> Result<Shown, Error> {
+    let shape = Shape::rows_of(x.len(), x.len())?;
+    let (mut gradient, mut probabilities) = (vec![0.0; x.len()], vec![0.0; x.len()]);
+    let buffers = Buffers::Gradient(x, &mut gradient);
+    let sum = if loss == "softmax" {
+        let options = SoftmaxOptions { label_smoothing, ..SoftmaxOptions::default() };
+        xent_core::softmax(level, x, &mut probabilities)?;
+        let targets = SoftmaxTargets::Index(targets.into());
+        SoftmaxBatch::with_options(buffers, shape, targets, options)?.run(level)
+    } else {
+        let options = SigmoidOptions { label_smoothing, ..SigmoidOptions::default() };
+        xent_core::sigmoid(level, x, &mut probabilities)?;
+        // Not as the module gives them.
+        let dense: Vec<_> =
+            (0..x.len() as u32).map(|class| f32::from(targets.contains(&class))).collect();
+        let targets = SigmoidTargets::Dense(&dense);
+        SigmoidBatch::with_options(buffers, shape, targets, options)?.run(level)
+    };
+    let digits = |values: &[f32]| values.iter().map(|value| format!("{value:?}")).collect();
+    Ok(Shown {
+        loss: format!("{:?}", sum as f32),
+        log_sum_exp: format!("{:?}", xent_core::log_sum_exp(level, x)),
+        logits: digits(x),
+        probabilities: digits(&probabilities),
+        gradient: digits(&gradient),
+    })
+}

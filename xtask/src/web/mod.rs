@@ -1,0 +1,147 @@
+//! `cargo xtask web`: the page of `examples/web` and its module, served or tested in a browser.
+
+mod cases;
+mod serve;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+
+use clap::Args;
+
+use crate::foreign::{Foreign, Library};
+use serve::Server;
+
+/// What to do with the page.
+#[derive(Args, Debug)]
+pub(crate) struct Options {
+    /// Serves the page on this machine, until Ctrl-C.
+    #[arg(long, conflicts_with = "test")]
+    serve: bool,
+    /// With `--serve`: the port.
+    #[arg(long, default_value_t = 8000, requires = "serve")]
+    port: u16,
+    /// Uses the page in a headless Chromium as people would, and compares the numbers that it shows with
+    /// those of this program; screenshots are left in `target/web-test`.
+    #[arg(long)]
+    test: bool,
+}
+
+const TRIPLE: &str = "wasm32-unknown-unknown";
+/// The names of Chromium and of what is made of it.
+const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "chrome"];
+
+/// Does what was asked for.
+pub(crate) fn run(options: &Options) -> ExitCode {
+    let done = build().and_then(|page| {
+        if options.serve {
+            serve(&page, options.port)
+        } else if options.test {
+            test(&page)
+        } else {
+            Ok(())
+        }
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("{reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn source() -> PathBuf {
+    crate::root().join("examples/web")
+}
+
+/// Builds the module and puts it where the page is.
+fn build() -> Result<PathBuf, String> {
+    let target = crate::target_folder("web-build");
+    let status = Foreign::find(TRIPLE, Library::Core)?
+        .cargo("build")
+        // Where cargo is told which instructions there are.
+        .current_dir(source())
+        .args(["--release", "--locked", "--target-dir"])
+        .arg(&target)
+        .status()
+        .map_err(|error| format!("cargo: {error}"))?;
+    if !status.success() {
+        return Err("the module does not build".into());
+    }
+    let page = crate::target_folder("web");
+    let module = target.join(TRIPLE).join("release/xent_web.wasm");
+    let bytes = gather(&module, &page).map_err(|error| format!("{}: {error}", page.display()))?;
+    println!("{}: the page, and a module of {bytes} bytes", page.display());
+    Ok(page)
+}
+
+/// Puts the page and its module into a folder of their own.
+fn gather(module: &Path, folder: &Path) -> io::Result<u64> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => fs::create_dir_all(folder)?,
+    }
+    for entry in fs::read_dir(source().join("page"))? {
+        let entry = entry?;
+        fs::copy(entry.path(), folder.join(entry.file_name()))?;
+    }
+    fs::copy(module, folder.join("xent.wasm"))
+}
+
+fn serve(page: &Path, port: u16) -> Result<(), String> {
+    let server = Server::start(page, port)?;
+    println!("{} (Ctrl-C ends it)", server.address());
+    server.run();
+    Ok(())
+}
+
+/// Compares what the page shows in a browser with what this program computes.
+fn test(page: &Path) -> Result<(), String> {
+    let browser = BROWSERS.into_iter().find_map(crate::program).ok_or_else(|| {
+        format!(
+            "no browser to test with (looked for {}): apt-get install chromium",
+            BROWSERS.join(", ")
+        )
+    })?;
+    let folder = source().join("test");
+    driver(&folder)?;
+    let output = crate::target_folder("web-test");
+    fs::create_dir_all(&output)
+        .and_then(|()| cases::write(&output))
+        .map_err(|error| format!("{}: {error}", output.display()))?;
+    let server = Server::start(page, 0)?;
+    let address = server.address();
+    std::thread::spawn(move || server.run());
+    let status = Command::new("node")
+        .current_dir(&folder)
+        .args(["--test-reporter=spec", "page.test.mjs", &address])
+        .args([&output, &browser])
+        .status()
+        .map_err(|error| format!("node: {error}"))?;
+    if !status.success() {
+        return Err("the page does not do what it should".into());
+    }
+    println!("screenshots: {}", output.display());
+    Ok(())
+}
+
+/// Installs what drives the browser, unless it is there.
+fn driver(folder: &Path) -> Result<(), String> {
+    let npm = |arguments: &[&str]| {
+        let mut npm = Command::new("npm");
+        npm.current_dir(folder).args(arguments).stdout(Stdio::null());
+        npm
+    };
+    let missing = |error| format!("npm: {error}; apt-get install nodejs npm");
+    if npm(&["ls"]).stderr(Stdio::null()).status().map_err(missing)?.success() {
+        return Ok(());
+    }
+    let arguments = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"];
+    if npm(&arguments).status().map_err(missing)?.success() {
+        Ok(())
+    } else {
+        Err("`npm ci` does not install what drives the browser".into())
+    }
+}
