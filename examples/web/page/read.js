@@ -17,19 +17,29 @@ function quoted(word) {
   return `“${word.length > 20 ? `${word.slice(0, 20)}…` : word}”`;
 }
 
-/** The f32 nearest to a number that is written down. */
-function single(word, place) {
+/** What is wrong with a number that is written down, if anything is. */
+function flaw(word) {
+  if (INFINITE.test(word)) {
+    return undefined;
+  }
+  if (!NUMBER.test(word)) {
+    return 'is not a number';
+  }
+  return Number.isFinite(Math.fround(Number(word))) ? undefined : 'is larger than any f32';
+}
+
+/** Where the first such is among others, and what it is. */
+function firstFlaw(found) {
+  const at = found.findIndex((word) => flaw(word) !== undefined);
+  return at === -1 ? undefined : `${quoted(found[at])} (class ${at}) ${flaw(found[at])}`;
+}
+
+/** The f32 nearest to a number without a flaw. */
+function single(word) {
   if (INFINITE.test(word)) {
     return word.startsWith('-') ? -Infinity : Infinity;
   }
-  if (!NUMBER.test(word)) {
-    throw new Refused('logits', `${quoted(word)}${place} is not a number.`);
-  }
-  const value = Math.fround(Number(word));
-  if (!Number.isFinite(value)) {
-    throw new Refused('logits', `${quoted(word)}${place} is larger than any f32.`);
-  }
-  return value;
+  return Math.fround(Number(word));
 }
 
 /** The logits of the field. */
@@ -38,7 +48,11 @@ export function logits(text) {
   if (found.length === 0) {
     throw new Refused('logits', 'There is no logit yet: type a number.');
   }
-  return Float32Array.from(found, (word, at) => single(word, ` (class ${at})`));
+  const wrong = firstFlaw(found);
+  if (wrong) {
+    throw new Refused('logits', `${wrong}.`);
+  }
+  return Float32Array.from(found, single);
 }
 
 /** The classes of the target: one, or for the sigmoid loss any number of them. */
@@ -93,8 +107,9 @@ function csv(text) {
     throw new Error('there is no number in it');
   }
   const rows = lines.every((line) => line.length === 1) ? [lines.flat()] : lines;
-  for (const [at, word] of rows[0].entries()) {
-    single(word, ` (class ${at})`);
+  const wrong = firstFlaw(rows[0]);
+  if (wrong) {
+    throw new Error(wrong);
   }
   return { numbers: rows[0], rows: rows.length };
 }

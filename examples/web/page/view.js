@@ -15,7 +15,7 @@ export function show({ logits, loss, logSumExp, probabilities, gradient, format,
   element('log-sum-exp').textContent = format(logSumExp);
   const classes = chosen(probabilities, isTarget);
   element('shown').textContent = classes.length === logits.length
-    ? `${logits.length} ${logits.length === 1 ? 'class' : 'classes'}. Press one to make it the target.`
+    ? `${logits.length} ${logits.length === 1 ? 'class' : 'classes'}. Press one to make it a target.`
     : `The targets and the likeliest of ${logits.length.toLocaleString('en')} classes.`;
   const body = element('classes').tBodies[0];
   while (body.rows.length > classes.length) {
@@ -25,7 +25,8 @@ export function show({ logits, loss, logSumExp, probabilities, gradient, format,
     const row = body.rows[at] ?? body.appendChild(emptyRow());
     const [button, logit] = row.querySelectorAll('button, .logit');
     button.value = index;
-    button.firstChild.data = index;
+    button.textContent = index;
+    button.setAttribute('aria-label', `Class ${index} as target`);
     button.setAttribute('aria-pressed', isTarget(index));
     logit.textContent = format(logits[index]);
     const [p, g] = row.querySelectorAll('.number');
@@ -76,10 +77,7 @@ function chosen(probabilities, isTarget) {
 function emptyRow() {
   const row = document.createElement('tr');
   row.innerHTML = `
-    <th scope="row">
-      <button type="button"> <span class="unseen">: make it the target</span></button>
-      <span class="logit"></span>
-    </th>
+    <th scope="row"><div><button type="button"></button><span class="logit"></span></div></th>
     <td><span class="number"></span><div class="track"><i class="bar"></i><i class="mark"></i></div></td>
     <td><span class="number"></span><div class="track centred"><i class="bar"></i></div></td>`;
   return row;

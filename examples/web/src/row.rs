@@ -1,8 +1,8 @@
 //! One row and its losses.
 
 use xent_core::{
-    Batch, Buffers, Error, Level, Shape, SigmoidBatch, SigmoidOptions, SigmoidTargets, SoftmaxBatch,
-    SoftmaxOptions, SoftmaxTargets,
+    Batch, Buffers, Error, Level, Shape, SigmoidBatch, SigmoidOptions, SigmoidTargets,
+    SoftmaxBatch, SoftmaxOptions, SoftmaxTargets,
 };
 
 /// One row of logits, and as much room for what is computed of each.

@@ -57,7 +57,7 @@ export async function enter(page, { loss, logits, targets, smoothing }) {
   }
 }
 
-/** What can be seen: numbers as they are drawn, bars by their pixels. Null for what is not there. */
+/** What can be seen: numbers as they are drawn, bars by their pixels on the whole page. Null for what is not there. */
 export async function read(page) {
   return page.evaluate(() => {
     const isSeen = (element) => element.checkVisibility({ opacityProperty: true, visibilityProperty: true })
@@ -65,7 +65,7 @@ export async function read(page) {
     const text = (element) => (element && isSeen(element) ? element.innerText.trim() : null);
     const box = (element) => {
       const { left, top, width, height } = element.getBoundingClientRect();
-      return { left, top, width, height };
+      return { left: left + scrollX, top: top + scrollY, width, height };
     };
     const named = (name) => {
       const term = [...document.querySelectorAll('dt')].find((dt) => dt.innerText === name);
@@ -80,7 +80,7 @@ export async function read(page) {
         bar: box(cell.querySelector('.bar')),
       });
       return {
-        index: Number(text(button).split('\n')[0].split(':')[0]),
+        index: Number(text(button)),
         isTarget: button.getAttribute('aria-pressed') === 'true',
         logit: text(head.querySelector('.logit')),
         probability: bars(probability),
@@ -97,19 +97,14 @@ export async function read(page) {
   });
 }
 
-/** A screenshot's pixels: a function from a place to its red, green and blue. */
-export async function pixels(page, png) {
-  const image = await page.evaluate(async (base64) => {
+/** The colours of a screenshot at some places. */
+export async function colours(page, png, places) {
+  return page.evaluate(async ([base64, at]) => {
     const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
     const bitmap = await createImageBitmap(new Blob([bytes], { type: 'image/png' }));
-    const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
-    const drawing = canvas.getContext('2d');
+    const drawing = new OffscreenCanvas(bitmap.width, bitmap.height)
+      .getContext('2d', { willReadFrequently: true });
     drawing.drawImage(bitmap, 0, 0);
-    const { width, data } = drawing.getImageData(0, 0, bitmap.width, bitmap.height);
-    return { width, data: Array.from(data) };
-  }, png.toString('base64'));
-  return (x, y) => {
-    const at = 4 * (Math.floor(y) * image.width + Math.floor(x));
-    return image.data.slice(at, at + 3);
-  };
+    return at.map(([x, y]) => [...drawing.getImageData(x, y, 1, 1).data.slice(0, 3)].join());
+  }, [png.toString('base64'), places]);
 }

@@ -23,7 +23,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 8000, requires = "serve")]
     port: u16,
     /// Uses the page in a headless Chromium as people would, and compares the numbers that it shows with
-    /// those of this program; screenshots are left beside the page.
+    /// those of this program; screenshots are left in `target/web-test`.
     #[arg(long)]
     test: bool,
 }
