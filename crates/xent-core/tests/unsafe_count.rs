@@ -36,7 +36,11 @@ fn count(tokens: TokenStream) -> [usize; 2] {
                         Delimiter::Parenthesis => group.stream().to_string() != "no_mangle",
                         _ => false,
                     },
-                    Some(TokenTree::Ident(word)) => word == "extern",
+                    // Declarations, not a function that C may call.
+                    Some(TokenTree::Ident(word)) if word == "extern" => {
+                        let braces = |token: &TokenTree| matches!(token, TokenTree::Group(_));
+                        tokens.clone().nth(2).as_ref().is_some_and(braces)
+                    }
                     _ => false,
                 };
                 all += 1;
