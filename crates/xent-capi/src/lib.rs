@@ -5,7 +5,11 @@
     clippy::missing_safety_doc,
     reason = "what holds for all pointers is said once, at the head of the header"
 )]
-#![allow(clippy::doc_markdown, reason = "the comments of a header are plain text")]
+#![allow(
+    clippy::doc_markdown,
+    rustdoc::broken_intra_doc_links,
+    reason = "the comments of a header are plain text, whose brackets hold an index"
+)]
 
 mod guard;
 mod level;
