@@ -95,6 +95,11 @@ impl Tolerance {
         Answer { value: product, allowed: allowed * factor.abs() + rounding }
     }
 
+    /// From where on numbers have all their digits.
+    pub(crate) fn least_normal(self) -> f64 {
+        2.0_f64.powi(self.format.min_exponent)
+    }
+
     /// From where on an exponential is zero.
     pub(crate) fn vanishing(self) -> f64 {
         f64::from(self.format.digits - self.format.min_exponent) * std::f64::consts::LN_2

@@ -50,8 +50,13 @@ pub(crate) fn element(
         }
         (value, gradient, scale, 7.0)
     };
+    let mut of_loss = tolerance.near(value, 0.0, ulp);
+    if value.is_finite() && y > 0.0 && y * positive < tolerance.least_normal() {
+        // The product is rounded as the subnormal numbers are, however large the logit.
+        of_loss.allowed += tolerance.format.spacing(0.0) * x.abs();
+    }
     ElementAnswers {
-        loss: tolerance.near(value, 0.0, ulp),
+        loss: of_loss,
         gradient: tolerance.near(gradient, scale, ulp),
         curvature: tolerance.near(hessian::sigmoid(x, y, positive, 1.0), 0.0, 20.0),
     }

@@ -8,7 +8,7 @@ use crate::element::{self, Focus};
 use crate::format::{Format, rounded};
 use crate::input::{HessianName, Slice};
 use crate::losses::{LossName, Settings};
-use crate::softmax::{self, RowTarget, Terms};
+use crate::softmax::{self, RowTarget, Terms, Weights};
 
 /// Which outputs are asked for, by the lengths of their slices.
 #[derive(Clone, Copy, Debug, Default)]
@@ -232,6 +232,20 @@ where
 
     fn class_weight(&self, class: usize) -> f64 {
         self.batch.class_weights.get(class).map_or(1.0, |w| w.wide())
+    }
+
+    pub(crate) fn debug(&self, row: usize, class: usize) -> String {
+        let place = self.batch.layout.place(row, class);
+        format!(
+            "sample {} class weight {} scale {} label {:?} y {:?}, dense {:?}",
+            self.sample_weight(row),
+            self.class_weight(class),
+            self.batch.scale,
+            self.label(row),
+            self.loss.is_of_elements().then(|| self.element_targets()[place]),
+            (!self.loss.is_of_elements() && !matches!(self.batch.given, Given::Index(_)))
+                .then(|| self.dense_row(row))
+        )
     }
 
     /// The class of a row that is not ignored.
@@ -493,7 +507,7 @@ where
         let some_weights = (!weights.is_empty()).then_some(&weights[..]);
         let soft_cap = settings.soft_cap.map(rounded::<E::Float>);
         let terms = Terms { gamma: settings.gamma, z_loss: settings.z_loss, soft_cap };
-        let (dense, of_gradient);
+        let (dense, of_gradient, sizes);
         let target = match &batch.given {
             Given::Index(_) => match self.label(row) {
                 Some(label) if smoothing == 0.0 => {
@@ -506,7 +520,8 @@ where
                         smoothing,
                         some_weights,
                     );
-                    RowTarget::Weights(&dense, None)
+                    let (of_loss, of_gradient, sizes) = (&dense[..], &dense[..], &dense[..]);
+                    RowTarget::Weights(Weights { of_loss, of_gradient, sizes })
                 }
                 None => RowTarget::Label(0, 1.0),
             },
@@ -525,8 +540,16 @@ where
                     let labels = q.iter().filter(|&&q| q != 0.0).count().max(1) as f64;
                     q.iter().map(|&q| if q == 0.0 { 0.0 } else { 1.0 / labels }).collect::<Vec<_>>()
                 });
-                dense = xent_reference::targets::smoothed_dense(&q, smoothing, some_weights);
-                RowTarget::Weights(&dense, of_gradient.as_deref())
+                let smoothed =
+                    |q: &[f64]| xent_reference::targets::smoothed_dense(q, smoothing, some_weights);
+                dense = smoothed(&q);
+                // A label below zero is taken from what smoothing gives.
+                sizes = smoothed(&q.iter().map(|q| q.abs()).collect::<Vec<_>>());
+                RowTarget::Weights(Weights {
+                    of_loss: &dense,
+                    of_gradient: of_gradient.as_deref().unwrap_or(&dense),
+                    sizes: &sizes,
+                })
             }
         };
         let answers = softmax::row(&x, target, terms, tolerance);
@@ -567,6 +590,7 @@ where
             let x = batch.row(row);
             let sample = self.sample_weight(row);
             let mut sum = Answer::ZERO;
+            let mut terms = Vec::new();
             for (class, x) in x.into_iter().enumerate() {
                 let place = layout.place(row, class);
                 let (y, ignored) = targets[place];
@@ -594,6 +618,7 @@ where
                 };
                 if of_rows {
                     sum = sum.plus(of_loss);
+                    terms.push(of_loss.value);
                 } else {
                     expected.losses[place] = of_loss;
                 }
@@ -613,6 +638,7 @@ where
             }
             if of_rows {
                 let classes = layout.classes as f64;
+                sum.value = xent_reference::sum::sum(terms);
                 let value = sum.value / classes;
                 let rounding = tolerance.near(value, 0.0, 2.0).allowed;
                 expected.losses[row] = Answer { value, allowed: sum.allowed / classes + rounding };

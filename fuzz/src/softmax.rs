@@ -6,13 +6,22 @@ use xent_reference::{distillation, focal, hessian, soft_cap, z_loss};
 
 use crate::answer::{Answer, Tolerance};
 
+/// The weights of the classes of a row.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Weights<'a> {
+    pub(crate) of_loss: &'a [f64],
+    pub(crate) of_gradient: &'a [f64],
+    /// What each would be if the terms it is a sum of did not cancel.
+    pub(crate) sizes: &'a [f64],
+}
+
 /// The target of a row.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum RowTarget<'a> {
     /// An index, with its weight.
     Label(usize, f64),
-    /// A weight for each class; those of the gradient, if they are others.
-    Weights(&'a [f64], Option<&'a [f64]>),
+    /// A weight for each class.
+    Weights(Weights<'a>),
     /// The logits of a teacher, the class weights, and the temperature.
     Teacher(&'a [f64], &'a [f64], f64),
 }
@@ -131,12 +140,17 @@ pub(crate) fn row(
             .sum();
         // A share that is none in what is computed in costs nothing, however far the class.
         let least = 2.0_f64.powi(tolerance.format.min_exponent + 16);
-        let vanishes = |c: usize| surprise[c].is_infinite() && q[c] > 0.0 && q[c] < least;
+        let is_lost = |c: &usize| q[*c] > 0.0 && q[*c] < least;
+        let vanishes = |c: usize| surprise[c].is_infinite() && is_lost(&c);
+        let lost: f64 = (0..classes)
+            .filter(is_lost)
+            .map(|c| q[c] * (surprise[c].abs() + teacher_surprise[c].abs()))
+            .sum();
         let loss = if (0..classes).any(vanishes) || loss.is_finite() && !terms.is_finite() {
             Answer::ANYTHING
         } else if loss.is_finite() {
             let ulp = tolerance.near(1.0, 0.0, 2.0).allowed;
-            Answer { value: loss, allowed: ulp * tau * tau * terms + 1e-44 }
+            Answer { value: loss, allowed: tau * tau * (ulp * terms + lost) + 1e-44 }
         } else {
             Answer::exact(loss)
         };
@@ -176,12 +190,12 @@ pub(crate) fn row(
     let p = softmax::softmax(&mapped);
 
     let one_hot;
-    let (q, q_gradient) = match target {
+    let Weights { of_loss: q, of_gradient: q_gradient, sizes } = match target {
         RowTarget::Label(label, weight) => {
             one_hot = xent_reference::targets::one_hot(classes, label, weight);
-            (&one_hot[..], &one_hot[..])
+            Weights { of_loss: &one_hot, of_gradient: &one_hot, sizes: &one_hot }
         }
-        RowTarget::Weights(q, of_gradient) => (q, of_gradient.unwrap_or(q)),
+        RowTarget::Weights(weights) => weights,
         RowTarget::Teacher(..) => unreachable!("treated above"),
     };
     if far(&mapped) || !q.iter().all(|&q| q == 0.0 || (2.0_f64.powi(-40)..1e6).contains(&q)) {
@@ -208,7 +222,15 @@ pub(crate) fn row(
     }
     // Sums of several targets, and products with their weights, are rounded.
     let times = if is_plain { 1.0 } else { 1.5 };
+    let cancelled = (0..classes).filter(|&c| sizes[c] > q[c].abs()).map(|c| {
+        let surprise = if p[c] > 0.0 { -p[c].ln() } else { tolerance.vanishing() };
+        4.0 * tolerance.format.spacing(sizes[c]) * surprise.max(max - mapped[c])
+    });
+    let cancelled: f64 = cancelled.sum();
     let mut loss = tolerance.near(loss, 0.0, times * (4.5 + errors.others) + more);
+    if loss.value.is_finite() {
+        loss.allowed += cancelled;
+    }
     if loss.value.is_finite() && loss.value != 0.0 {
         loss.allowed += absolute;
     }
@@ -244,7 +266,8 @@ pub(crate) fn row(
         .map(|c| {
             let value = gradient.grad[c];
             // A label's gradient has no cancellation: it is held to its own size.
-            let scale = if is_plain && lambda == 0.0 { 0.0 } else { gradient.scale[c] };
+            let scale =
+                if is_plain && lambda == 0.0 { 0.0 } else { gradient.scale[c].max(sizes[c]) };
             let of_class = if p[c] > 0.0 { errors.class[c] } else { 0.0 };
             let ulp = times * (5.0 + of_class + errors.of_all()) + more + slope_error(c);
             let slope = slope(c);

@@ -1,4 +1,5 @@
-//! The targets without libFuzzer: over the corpus that is checked in, and over random bytes.
+//! The targets without libFuzzer: over the corpus that is checked in, and over random bytes. With
+//! `XENT_FUZZ_INPUT` over that file alone.
 
 use std::fs;
 use std::path::Path;
@@ -25,6 +26,9 @@ impl Drop for Input {
 
 fn replay(name: &str) {
     let &(name, run): &Target = TARGETS.iter().find(|(of, _)| *of == name).expect("a target");
+    if let Some(file) = std::env::var_os("XENT_FUZZ_INPUT") {
+        return run(&fs::read(file).expect("an input"));
+    }
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name);
     let mut files: Vec<_> = fs::read_dir(&corpus)
         .expect("a corpus")

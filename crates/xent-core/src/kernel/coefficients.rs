@@ -214,7 +214,10 @@ pub(crate) fn coefficients<R: Number>(
         // `-ln p / (1 - p)` is one for a certain row.
         let ratio = R::where_zero(token, missing, one, surprise / missing);
         weight = power * (one + number(terms.gamma) * weighted(token, target, ratio));
-        loss = weighted(token, all_weights, weighted(token, power, surprise));
+        // Nothing is left of an infinite surprise, but NaN is NaN, as its gradient is.
+        let none = zero * missing;
+        loss = R::where_zero(token, power, none, power * surprise);
+        loss = R::where_zero(token, all_weights, none, all_weights * loss);
     }
     let mut extra = zero;
     if terms.z_loss != 0.0 {

@@ -146,9 +146,11 @@ impl ElementLoss for Logistic {
         let of_not_x = least.max(log1p(token, zero - x));
         // That of an f32, in f64 too.
         let spread = V::of(token, f64::from(1e-12_f32)).max(x * not_x);
+        // Before the products, which subnormal probabilities would be rounded in.
+        let lifted = |x: V| x * V::of(token, V::Scalar::LIFTED_ONE);
         Outcome {
             loss: zero - y * of_x - not_y * of_not_x,
-            gradient: (not_y * x - y * not_x) / spread * V::of(token, V::Scalar::LIFTED_ONE),
+            gradient: (not_y * lifted(x) - y * lifted(not_x)) / spread,
             curvature: zero,
         }
     }

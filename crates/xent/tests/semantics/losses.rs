@@ -306,6 +306,24 @@ fn multi_label_soft_margin() {
     }
 }
 
+/// Its product with the target was subnormal, with a part of its digits, before it was divided.
+#[test]
+fn the_gradient_of_a_subnormal_probability_has_all_its_digits() {
+    let p = [5.847198e-41, 1.4e-45, 1e-38, 0.5];
+    let (y, positive) = ([0.3615_f32; 4], [0.0; 4]);
+    let loss = LogisticLoss::new().with_pos_weight(&positive).unwrap();
+    for level in Level::available() {
+        for (layout, got) in layouts(&loss, level, &p, 4, Given::Dense(&y), 4) {
+            for (class, (&p, &g)) in p.iter().zip(&got.grad).enumerate() {
+                let (_, of_zero) = xent_reference::probabilities::logistic(p.into(), 0.0);
+                let want = (1.0 - f64::from(y[class])) * of_zero;
+                let ulp = error_at_f32(g, want, 0.0);
+                assert!(ulp <= 8.0, "{level}, {layout}: {p:e}: {g:e}, not {want:e}: {ulp} ULP");
+            }
+        }
+    }
+}
+
 #[test]
 fn logistic_loss_of_probabilities() {
     for classes in [1, 10, 200] {

@@ -323,6 +323,31 @@ fn nan_is_nan_where_an_alpha_leaves_nothing_of_a_sigmoid_focal_loss() {
     }
 }
 
+/// Its loss was zero, and its gradient NaN.
+#[test]
+fn nan_is_nan_where_the_class_of_a_focal_loss_has_no_weight() {
+    for classes in [3, 30, 150, 5000] {
+        let mut weights = vec![1.0; classes];
+        weights[1] = 0.0;
+        let loss = SoftmaxCrossEntropy::new().with_focal_gamma(2.0).unwrap();
+        let loss = loss.with_class_weights(&weights).unwrap();
+        let mut x = vec![0.5; 3 * classes];
+        x[2 * classes - 1] = NAN;
+        // The masked label of a row without weight costs nothing.
+        x[2 * classes + 1] = -INF;
+        for level in Level::available() {
+            for (layout, got) in layouts(&loss, level, &x, classes, Given::Index(&[1, 1, 1]), 3) {
+                let what = format!("{level}, {layout}, {classes} classes: {:?}", got.losses);
+                assert!(got.losses[0] == 0.0 && got.losses[1].is_nan(), "{what}");
+                assert_eq!(got.losses[2], 0.0, "{what}");
+                let gradient = |row: usize| &got.grad[row * classes..][..classes];
+                assert!(gradient(0).iter().all(|g| *g == 0.0), "{what}");
+                assert!(gradient(1).iter().all(|g| g.is_nan()), "{what}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_nan_probability_stays_with_its_element() {
     for level in Level::available() {
