@@ -8,7 +8,7 @@ use crate::buffers::Buffers;
 use crate::level::Level;
 use crate::losses::{LogSumExpBatch, Opened, SigmoidBatch, SoftmaxBatch, Window};
 use crate::math::tables::Tables;
-use crate::simd::{Lanes, PANEL, Simd};
+use crate::simd::{Lanes, One, PANEL, Portable, Simd, Vector};
 
 /// A number as logits and gradients are stored: `f32`, `f64`, and with the feature `half` `bf16` and
 /// `f16` of the crate [`half`](https://docs.rs/half).
@@ -97,6 +97,11 @@ pub(crate) trait Stored: Sized {
 
 /// What kernels ask of a number.
 pub(crate) trait Compute: Tables + Copy {
+    /// One such number.
+    type One: Vector<Token = Portable, Scalar = Self>
+    where
+        Self: Float;
+
     /// Registers of such numbers.
     type Of<S: Simd>: Lanes<Token = S, Scalar = Self>
     where
@@ -143,6 +148,7 @@ macro_rules! float {
         impl Float for $float {}
 
         impl Compute for $float {
+            type One = One<Self>;
             type Of<S: Simd> = S::$vector;
 
             const INFINITY: Self = $float::INFINITY;

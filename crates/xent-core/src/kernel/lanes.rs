@@ -361,26 +361,11 @@ impl<F: Float> Block<'_, F> {
         token: V::Token,
         at: usize,
         max: V,
-        [label_distance, label_exp, others]: [V; 3],
+        sums: [V; 3],
         terms: Terms,
     ) -> Coefficients<V> {
-        let zero = V::of(token, 0.0);
-        let label_weight = V::load(token, from(&self.targets.spikes, at), zero);
-        let sums = Sums {
-            max,
-            apart_distance: label_distance,
-            apart_exp: label_exp,
-            others,
-            apart_weight: label_weight,
-            weights: zero,
-            gradient_apart_weight: label_weight,
-            gradient_weights: zero,
-            distances: zero,
-            target_ln_sum: zero,
-            target_distance: label_distance,
-            target_is_other: zero,
-        };
-        coefficients(token, sums, terms, self.factors(token, at))
+        let weight = V::load(token, from(&self.targets.spikes, at), V::of(token, 0.0));
+        label_coefficients(token, (max, weight), sums, terms, self.factors(token, at))
     }
 
     /// The weights of a class, and the same for the gradient.
@@ -768,21 +753,49 @@ impl<F: Float> Block<'_, F> {
 
 /// The largest logits of a register of rows.
 #[derive(Clone, Copy)]
-struct Largest<V> {
+pub(super) struct Largest<V> {
     /// The class treated apart, as a number.
-    apart: V,
+    pub(super) apart: V,
     /// The largest logit, mapped.
-    max: V,
+    pub(super) max: V,
     /// One in rows that are live and whose largest logit (and the teacher's) is finite, zero in others;
     /// and whether there are others.
-    finite: V,
-    some_odd: bool,
+    pub(super) finite: V,
+    pub(super) some_odd: bool,
+}
+
+/// The coefficients of rows that are compared with labels: from the largest logit, the weight of the label,
+/// how far the label's logit is below the largest, its exponential, and the sum of the others.
+#[inline(always)]
+pub(super) fn label_coefficients<V: Vector>(
+    token: V::Token,
+    (max, label_weight): (V, V),
+    [label_distance, label_exp, others]: [V; 3],
+    terms: Terms,
+    factors: Factors<V>,
+) -> Coefficients<V> {
+    let zero = V::of(token, 0.0);
+    let sums = Sums {
+        max,
+        apart_distance: label_distance,
+        apart_exp: label_exp,
+        others,
+        apart_weight: label_weight,
+        weights: zero,
+        gradient_apart_weight: label_weight,
+        gradient_weights: zero,
+        distances: zero,
+        target_ln_sum: zero,
+        target_distance: label_distance,
+        target_is_other: zero,
+    };
+    coefficients(token, sums, terms, factors)
 }
 
 /// Of rows with labels: how far the label's class is below the largest, its exponential, and the sum of
 /// the others. The exponentials are kept for the gradient.
 #[inline(always)]
-fn label_sums<V: Vector, Z: LogitMap, P: Plane<V>>(
+pub(super) fn label_sums<V: Vector, Z: LogitMap, P: Plane<V>>(
     token: V::Token,
     at: usize,
     plane: &mut P,
@@ -881,7 +894,7 @@ impl<V: Vector> Pass<V> {
 
 /// The exponentials of a class: kept where its gradient goes, or computed again.
 #[inline(always)]
-fn exponential<V: Vector, Z: LogitMap, P: Plane<V>>(
+pub(super) fn exponential<V: Vector, Z: LogitMap, P: Plane<V>>(
     token: V::Token,
     class: usize,
     at: usize,

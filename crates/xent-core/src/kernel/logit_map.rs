@@ -54,8 +54,9 @@ pub(crate) trait LogitMap: Copy + Send + Sync {
     }
 }
 
+/// The first lane.
 #[inline(always)]
-fn first<V: Vector>(x: V) -> V::Scalar {
+pub(super) fn first<V: Vector>(x: V) -> V::Scalar {
     let mut one = [V::Scalar::default()];
     x.store(&mut one);
     one[0]

@@ -9,6 +9,7 @@ pub(crate) mod elementwise;
 pub(crate) mod groups;
 pub(crate) mod lanes;
 pub(crate) mod logit_map;
+pub(crate) mod one_row;
 pub(crate) mod passes;
 pub(crate) mod reduce;
 pub(crate) mod row_sums;

@@ -5,6 +5,7 @@ mod converted;
 mod likelihood;
 mod log_sum_exp;
 mod odd_row;
+mod one_row;
 mod partial_row;
 mod rows;
 mod sigmoid;
@@ -15,6 +16,7 @@ mod window;
 
 pub use likelihood::{LikelihoodBatch, LikelihoodInput};
 pub use log_sum_exp::LogSumExpBatch;
+pub use one_row::softmax_cross_entropy_row;
 pub use partial_row::PartialRow;
 pub use rows::{Outputs, RowWeights, Tally};
 pub use sigmoid::{SigmoidBatch, SigmoidInput, SigmoidOptions, SigmoidTargets};

@@ -33,6 +33,22 @@ mod portable {
         all(target_arch = "aarch64", target_feature = "neon")
     ));
 
+    impl Portable {
+        /// `a * b + c`, as in a lane.
+        #[inline(always)]
+        pub(crate) fn f32(a: f32, b: f32, c: f32) -> f32 {
+            let [sum, ..] = <Self as Fuse>::f32(a.into(), b.into(), c.into()).to_array();
+            sum
+        }
+
+        /// `a * b + c`, as in a lane.
+        #[inline(always)]
+        pub(crate) fn f64(a: f64, b: f64, c: f64) -> f64 {
+            let [sum, _] = <Self as Fuse>::f64(a.into(), b.into(), c.into()).to_array();
+            sum
+        }
+    }
+
     impl Fuse for Portable {
         #[inline(always)]
         fn f32(a: f32x4, b: f32x4, c: f32x4) -> f32x4 {
@@ -80,17 +96,31 @@ mod portable {
         safe fn fma(a: f64, b: f64, c: f64) -> f64;
     }
 
+    impl Portable {
+        /// `a * b + c`, as in a lane.
+        #[inline(always)]
+        pub(crate) fn f32(a: f32, b: f32, c: f32) -> f32 {
+            fused(a, b, c)
+        }
+
+        /// `a * b + c`, as in a lane.
+        #[inline(always)]
+        pub(crate) fn f64(a: f64, b: f64, c: f64) -> f64 {
+            fma(a, b, c)
+        }
+    }
+
     impl Fuse for Portable {
         #[inline(always)]
         fn f32(a: f32x4, b: f32x4, c: f32x4) -> f32x4 {
             let (a, b, c) = (a.to_array(), b.to_array(), c.to_array());
-            f32x4::new(core::array::from_fn(|lane| fused(a[lane], b[lane], c[lane])))
+            f32x4::new(core::array::from_fn(|lane| Self::f32(a[lane], b[lane], c[lane])))
         }
 
         #[inline(always)]
         fn f64(a: f64x2, b: f64x2, c: f64x2) -> f64x2 {
             let ([a, d], [b, e], [c, f]) = (a.to_array(), b.to_array(), c.to_array());
-            f64x2::new([fma(a, b, c), fma(d, e, f)])
+            f64x2::new([Self::f64(a, b, c), Self::f64(d, e, f)])
         }
     }
 }

@@ -10,6 +10,7 @@
 //! vector in hand proves that its instructions work, and its methods are safe.
 
 mod fuse;
+mod one;
 mod portable;
 #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
 mod x86;
@@ -25,6 +26,7 @@ mod pair;
 pub(crate) use convert::Convert;
 use fuse::Fuse;
 pub(crate) use fuse::{PORTABLE_HAS_FMA, Portable};
+pub(crate) use one::One;
 pub(crate) use pair::Pair;
 
 /// The virtual width: how many independent sums a reduction keeps, at every level.

@@ -1,0 +1,68 @@
+//! The loss of one row, for machines that count their bytes.
+
+use crate::element::{Compute, Float};
+use crate::error::{Error, check_length};
+use crate::kernel::cells::Cells;
+use crate::kernel::lanes;
+use crate::kernel::one_row::one_row;
+use crate::simd::Portable;
+
+/// Softmax cross-entropy of one row of at most 32 classes with a label: returns the loss, and leaves its
+/// gradient by the logits in `gradient`.
+///
+/// It is compiled to about a kilobyte, for firmware that validates a classifier; a [`SoftmaxBatch`] is a
+/// hundred times that. What both can do has the same bits at [`Level::Portable`], accuracy included; on a
+/// Cortex-M with a floating-point unit they are those of every level that fuses.
+///
+/// [`SoftmaxBatch`]: crate::SoftmaxBatch
+/// [`Level::Portable`]: crate::Level::Portable
+///
+/// # Errors
+/// * [`Error::ZeroClasses`] without logits, [`Error::Option`] if there are more than 32.
+/// * [`Error::Label`] if there is no such class.
+/// * [`Error::Length`] if the gradient is not as long as the logits.
+///
+/// ```
+/// use xent_core::softmax_cross_entropy_row;
+///
+/// let mut gradient = [0.0; 3];
+/// let loss = softmax_cross_entropy_row(&[0.0, 0.0, -100.0_f32], 1, &mut gradient)?;
+/// assert_eq!(loss, core::f32::consts::LN_2);
+/// assert_eq!(gradient, [0.5, -0.5, 1.8600378e-44]);
+/// # Ok::<(), xent_core::Error>(())
+/// ```
+pub fn softmax_cross_entropy_row<F: Float>(
+    logits: &[F],
+    label: usize,
+    gradient: &mut [F],
+) -> Result<F, Error> {
+    let classes = logits.len();
+    if classes == 0 {
+        return Err(Error::ZeroClasses);
+    }
+    if classes > lanes::CLASSES {
+        return Err(Error::Option { option: "classes", reason: "expected at most 32" });
+    }
+    if label >= classes {
+        return Err(Error::Label { row: 0, label: label as i128, classes });
+    }
+    check_length("gradient", classes, gradient.len())?;
+    let cells = Cells::beside(logits, &mut *gradient);
+    let loss = one_row::<<F as Compute>::One>(Portable, cells, label);
+    Ok(loss.unwrap_or_else(|| odd_row(logits, label, gradient)))
+}
+
+/// A row whose largest logit is not finite: in the limit, a single `+inf` has all of the probability.
+fn odd_row<F: Float>(logits: &[F], label: usize, gradient: &mut [F]) -> F {
+    let is_infinite = |x: &F| *x == F::INFINITY;
+    let infinite = logits.iter().filter(|x| is_infinite(x)).count();
+    let is_undefined = infinite != 1 || logits.iter().any(|x| x.is_nan());
+    let (zero, one) = (F::default(), F::from_count(1));
+    let if_defined = |value| if is_undefined { F::NAN } else { value };
+    for (class, (x, g)) in logits.iter().zip(gradient).enumerate() {
+        let p = if is_infinite(x) { one } else { zero };
+        *g = if_defined(p - if class == label { one } else { zero });
+    }
+    let is_right = logits.get(label).is_some_and(is_infinite);
+    if_defined(if is_right { zero } else { F::INFINITY })
+}
