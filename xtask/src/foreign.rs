@@ -23,6 +23,9 @@ pub(crate) struct Foreign {
 }
 
 impl Foreign {
+    /// The packages of Debian that have a compiler and the sources.
+    pub(crate) const PACKAGES: [&str; 2] = ["rustc-web", "rust-web-src"];
+
     /// What there is for a target, or how to have it.
     pub(crate) fn find(triple: &'static str, library: Library) -> Result<Self, String> {
         let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
@@ -47,7 +50,8 @@ impl Foreign {
         let compiler = compiler.ok_or_else(|| {
             format!(
                 "no standard library for {triple}: `rustup target add {triple}`, or its sources by \
-                 `rustup component add rust-src` or (Debian) `apt-get install rustc-web rust-web-src`"
+                 `rustup component add rust-src` or (Debian) `apt-get install {}`",
+                Self::PACKAGES.join(" ")
             )
         })?;
         let lld = print(rustc, &["sysroot"]).and_then(|sysroot| {

@@ -8,6 +8,7 @@ mod foreign;
 mod format;
 mod fuzz;
 mod mutants;
+mod packages;
 mod portability;
 mod progress;
 mod rows;

@@ -11,13 +11,17 @@ const ARGUMENTS = [
   '--disable-component-update', '--disable-sync',
 ];
 
+/** Milliseconds for a browser to start, and for whatever is waited for in it: a busy machine is slow. */
+const PATIENCE = 180_000;
+
 export async function launch(executablePath) {
-  return chromium.launch({ executablePath, args: ARGUMENTS });
+  return chromium.launch({ executablePath, args: ARGUMENTS, timeout: PATIENCE });
 }
 
 /** A page, and what goes wrong in it or leaves this machine. */
 export async function open(browser, address, options = {}) {
   const context = await browser.newContext({ viewport: DESK, ...options });
+  context.setDefaultTimeout(PATIENCE);
   const page = await context.newPage();
   const wrong = [];
   page.on('pageerror', (error) => wrong.push(`${error}`));
@@ -97,14 +101,25 @@ export async function read(page) {
   });
 }
 
-/** The colours of a screenshot at some places. */
-export async function colours(page, png, places) {
-  return page.evaluate(async ([base64, at]) => {
+/** Returns when what was entered is drawn: with the fonts at hand, the second frame has begun. */
+export async function drawn(page) {
+  await page.evaluate(async () => {
+    await document.fonts.ready;
+    await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+  });
+}
+
+/** The colours of a screenshot along lines to the right, each from a place and of so many pixels. */
+export async function lines(page, png, of) {
+  return page.evaluate(async ([base64, all]) => {
     const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
     const bitmap = await createImageBitmap(new Blob([bytes], { type: 'image/png' }));
     const drawing = new OffscreenCanvas(bitmap.width, bitmap.height)
       .getContext('2d', { willReadFrequently: true });
     drawing.drawImage(bitmap, 0, 0);
-    return at.map(([x, y]) => [...drawing.getImageData(x, y, 1, 1).data.slice(0, 3)].join());
-  }, [png.toString('base64'), places]);
+    return all.map(([x, y, count]) => {
+      const { data } = drawing.getImageData(x, y, count, 1);
+      return Array.from({ length: count }, (_, at) => [...data.slice(4 * at, 4 * at + 3)].join());
+    });
+  }, [png.toString('base64'), of]);
 }

@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
-import { DESK, PHONE, colours, enter, field, launch, open, read } from './browser.mjs';
+import { DESK, PHONE, drawn, enter, field, launch, lines, open, read } from './browser.mjs';
 
 const [address, folder, executable] = process.argv.slice(2);
 const cases = JSON.parse(await readFile(path.join(folder, 'cases.json'), 'utf8'));
@@ -21,7 +21,7 @@ after(() => browser?.close());
 
 /** Runs with a page of its own, in which nothing may go wrong. */
 function onPage(name, run, options) {
-  test(name, { timeout: 120_000 }, async (t) => {
+  test(name, { timeout: 900_000 }, async (t) => {
     const { context, page, wrong } = await open(browser, address, options);
     await run(page, t);
     assert.deepEqual(wrong, []);
@@ -31,8 +31,14 @@ function onPage(name, run, options) {
 
 const value = (text) => Number(text.replace('inf', 'Infinity'));
 
+/** How much of a class the loss compares with. */
+function share(isTarget, count, { loss, smoothing }) {
+  return (isTarget ? 1 - smoothing : 0) + smoothing / (loss === 'softmax' ? count : 2);
+}
+
 /** The numbers digit by digit, the bars to a pixel. */
-function compare(seen, { loss, shown, targets, smoothing }) {
+function compare(seen, one) {
+  const { loss, shown, targets } = one;
   assert.equal(seen.level, 'portable (simd128)');
   assert.equal(seen.loss, shown.loss);
   assert.equal(seen.logSumExp, loss === 'softmax' ? shown.log_sum_exp : null);
@@ -52,9 +58,8 @@ function compare(seen, { loss, shown, targets, smoothing }) {
     assert.ok(p.track.width > 60 && p.bar.height > 5);
     near(p.bar.left, p.track.left, 'start of the bar');
     near(p.bar.width, value(p.text) * p.track.width, 'length of the bar');
-    const share = (positives.has(index) ? 1 - smoothing : 0)
-      + smoothing / (loss === 'softmax' ? count : 2);
-    near(row.mark.left + row.mark.width / 2, p.track.left + share * p.track.width, 'mark');
+    const mark = p.track.left + share(row.isTarget, count, one) * p.track.width;
+    near(row.mark.left + row.mark.width / 2, mark, 'mark');
     const g = row.gradient;
     const [middle, length] = [g.track.left + g.track.width / 2, value(g.text) * g.track.width / 2];
     near(g.bar.width, Math.abs(length), 'length of the gradient');
@@ -237,6 +242,21 @@ onPage('everything can be done by keys', async (page) => {
   assert.equal(await field.target(page).inputValue(), '0, 2');
 });
 
+/**
+ * What the pixels across the middle of a track have to be, from its left on: the bar's colour or that of the track.
+ * None beside where something begins or ends, or a line is drawn: a pixel there may belong to either side.
+ */
+function across({ track }, [start, end], bar, background, others) {
+  const edges = [track.left, track.left + track.width, start, end, ...others];
+  const pixels = [];
+  for (let x = Math.floor(track.left); x < track.left + track.width; x += 1) {
+    const centre = x + 0.5;
+    const isClear = edges.every((edge) => Math.abs(centre - edge) >= 1.5);
+    pixels.push(isClear ? (centre > start && centre < end ? bar : background) : null);
+  }
+  return pixels;
+}
+
 describe('it is drawn as it should be', () => {
   const looks = [
     ['light', { colorScheme: 'light' }],
@@ -251,33 +271,50 @@ describe('it is drawn as it should be', () => {
       const { width } = options.viewport ?? DESK;
       const wide = await page.evaluate(() => document.documentElement.scrollWidth);
       assert.ok(wide <= width, `nothing is cut at the side: ${wide} of ${width}`);
-      const png = await page.screenshot({ path: path.join(folder, `${name}.png`), fullPage: true });
+      await drawn(page);
+      const seen = await read(page);
+      const file = path.join(folder, `${name}.png`);
+      const png = await page.screenshot({ path: file, fullPage: true, animations: 'disabled', scale: 'css' });
+      assert.deepEqual(await read(page), seen, 'nothing has moved meanwhile');
       const painted = await page.evaluate(() => {
         const of = (selector) => {
           const colour = getComputedStyle(document.querySelector(selector)).backgroundColor;
           return colour.match(/\d+/g).slice(0, 3).join();
         };
-        return { bar: of('tbody .bar'), up: of('.positive'), down: of('.negative'), track: of('.track') };
+        return {
+          bar: of('tbody .bar'),
+          mark: of('tbody .mark'),
+          up: of('.positive'),
+          down: of('.negative'),
+          track: of('.track'),
+        };
       });
-      assert.equal(new Set(Object.values(painted)).size, 4, 'four colours');
+      assert.equal(new Set(Object.values(painted)).size, 5, 'five colours');
       const wanted = [];
-      const want = (what, x, y, colour) => wanted.push({ what, place: [Math.floor(x), Math.floor(y)], colour });
-      // Beside the edges, and the marks and lines that cross the bars.
-      for (const { index, probability: p, gradient: g } of (await read(page)).rows) {
-        const y = p.track.top + p.track.height / 2;
-        want(`track ${index}`, p.track.left + p.track.width - 3, y, painted.track);
-        const colour = g.text.startsWith('-') ? painted.down : painted.up;
-        for (const [what, bar, paint] of [['bar', p.bar, painted.bar], ['gradient', g.bar, colour]]) {
-          if (bar.width > 8) {
-            want(`${what} ${index}`, bar.left + 3, y, paint);
-            want(`end of ${what} ${index}`, bar.left + bar.width - 3, y, paint);
+      const want = (what, { track }, pixels) => {
+        const clear = pixels.filter((colour) => colour !== null).length;
+        assert.ok(clear > 0.8 * track.width, `${what}: ${clear} pixels of ${track.width} are compared`);
+        wanted.push({ what, x: Math.floor(track.left), y: Math.floor(track.top + track.height / 2), pixels });
+      };
+      for (const { index, isTarget, probability: p, gradient: g } of seen.rows) {
+        const end = p.track.left + value(p.text) * p.track.width;
+        const mark = p.track.left + share(isTarget, seen.rows.length, row) * p.track.width;
+        const pixels = across(p, [p.track.left, end], painted.bar, painted.track, [mark - 1, mark, mark + 1]);
+        // Of two pixels, wherever they are rounded to, one has the middle.
+        pixels[Math.floor(mark) - Math.floor(p.track.left)] = painted.mark;
+        want(`probability ${index}`, p, pixels);
+        const middle = g.track.left + g.track.width / 2;
+        const length = value(g.text) * g.track.width / 2;
+        const ends = [middle + Math.min(length, 0), middle + Math.max(length, 0)];
+        want(`gradient ${index}`, g, across(g, ends, length < 0 ? painted.down : painted.up, painted.track, [middle]));
+      }
+      const found = await lines(page, png, wanted.map(({ x, y, pixels }) => [x, y, pixels.length]));
+      for (const [at, { what, x, y, pixels }] of wanted.entries()) {
+        for (const [right, colour] of pixels.entries()) {
+          if (colour !== null) {
+            assert.equal(found[at][right], colour, `${what} at ${x + right}, ${y}`);
           }
         }
-      }
-      assert.ok(wanted.length > 13, `${wanted.length} places`);
-      const found = await colours(page, png, wanted.map(({ place }) => place));
-      for (const [at, { what, place, colour }] of wanted.entries()) {
-        assert.equal(found[at], colour, `${what} at ${place}`);
       }
       // Every number is whole, and on the screen when it is scrolled to.
       const cut = await page.evaluate(() => [...document.querySelectorAll('.number, .logit, dd')]

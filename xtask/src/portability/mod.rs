@@ -5,10 +5,12 @@ mod machines;
 mod suite;
 
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use clap::Args;
 
+use crate::foreign::Foreign;
+use crate::packages;
 use machines::{MACHINES, Machine};
 use suite::{Suite, Tally};
 
@@ -80,18 +82,7 @@ fn prepare(machine: &Machine, install: bool) -> Result<(), String> {
         return missing;
     }
     // The standard library's sources, too: whether they are wanted is known when the rest is there.
-    let packages = machine.packages.iter().chain(&["rustc-web", "rust-web-src"]);
-    let install = || {
-        Command::new("apt-get")
-            .args(["install", "-y", "--no-install-recommends"])
-            .args(packages.clone())
-            .status()
-            .is_ok_and(|status| status.success())
-    };
-    // The lists of packages may be old, or none.
-    if !install() && Command::new("apt-get").arg("update").status().is_ok() {
-        install();
-    }
+    packages::install(&[machine.packages, &Foreign::PACKAGES].concat());
     check()
 }
 

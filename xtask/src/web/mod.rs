@@ -1,6 +1,7 @@
 //! `cargo xtask web`: the page of `examples/web` and its module, served or tested in a browser.
 
 mod cases;
+mod needs;
 mod serve;
 
 use std::fs;
@@ -26,15 +27,17 @@ pub(crate) struct Options {
     /// those of this program; screenshots are left in `target/web-test`.
     #[arg(long)]
     test: bool,
+    /// Installs what is missing, by Debian's apt-get.
+    #[arg(long)]
+    install: bool,
 }
 
 const TRIPLE: &str = "wasm32-unknown-unknown";
-/// The names of Chromium and of what is made of it.
-const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "chrome"];
 
 /// Does what was asked for.
 pub(crate) fn run(options: &Options) -> ExitCode {
-    let done = build().and_then(|page| {
+    let here = needs::check(options.test, options.install);
+    let done = here.and_then(|()| build()).and_then(|page| {
         if options.serve {
             serve(&page, options.port)
         } else if options.test {
@@ -99,12 +102,7 @@ fn serve(page: &Path, port: u16) -> Result<(), String> {
 
 /// Compares what the page shows in a browser with what this program computes.
 fn test(page: &Path) -> Result<(), String> {
-    let browser = BROWSERS.into_iter().find_map(crate::program).ok_or_else(|| {
-        format!(
-            "no browser to test with (looked for {}): apt-get install chromium",
-            BROWSERS.join(", ")
-        )
-    })?;
+    let browser = needs::browser()?;
     let folder = source().join("test");
     driver(&folder)?;
     let output = crate::target_folder("web-test");
@@ -134,12 +132,12 @@ fn driver(folder: &Path) -> Result<(), String> {
         npm.current_dir(folder).args(arguments).stdout(Stdio::null());
         npm
     };
-    let missing = |error| format!("npm: {error}; apt-get install nodejs npm");
-    if npm(&["ls"]).stderr(Stdio::null()).status().map_err(missing)?.success() {
+    let failed = |error| format!("npm: {error}");
+    if npm(&["ls"]).stderr(Stdio::null()).status().map_err(failed)?.success() {
         return Ok(());
     }
     let arguments = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"];
-    if npm(&arguments).status().map_err(missing)?.success() {
+    if npm(&arguments).status().map_err(failed)?.success() {
         Ok(())
     } else {
         Err("`npm ci` does not install what drives the browser".into())
