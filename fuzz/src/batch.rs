@@ -101,6 +101,7 @@ macro_rules! integers {
     ($($variant:ident),*) => {
         impl Integers {
             /// As the type has them: what is too large for it is cut.
+            #[allow(trivial_numeric_casts, reason = "one of the types is that of the values")]
             fn new(integer: IntegerName, values: &[i64]) -> Self {
                 match integer {
                     $(IntegerName::$variant => {

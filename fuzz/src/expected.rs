@@ -234,20 +234,6 @@ where
         self.batch.class_weights.get(class).map_or(1.0, |w| w.wide())
     }
 
-    pub(crate) fn debug(&self, row: usize, class: usize) -> String {
-        let place = self.batch.layout.place(row, class);
-        format!(
-            "sample {} class weight {} scale {} label {:?} y {:?}, dense {:?}",
-            self.sample_weight(row),
-            self.class_weight(class),
-            self.batch.scale,
-            self.label(row),
-            self.loss.is_of_elements().then(|| self.element_targets()[place]),
-            (!self.loss.is_of_elements() && !matches!(self.batch.given, Given::Index(_)))
-                .then(|| self.dense_row(row))
-        )
-    }
-
     /// The class of a row that is not ignored.
     fn label(&self, row: usize) -> Option<usize> {
         let Given::Index(labels) = &self.batch.given else { return None };

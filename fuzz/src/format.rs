@@ -34,6 +34,7 @@ pub(crate) trait Format: Element {
 macro_rules! format {
     ($($element:ident($bits:ty): $stored:ident in $computed:ident;)*) => {
         $(
+            #[allow(trivial_numeric_casts, reason = "some are of their own type")]
             impl Format for $element {
                 const STORED: ulp::Format = ulp::Format::$stored;
                 const COMPUTED: ulp::Format = ulp::Format::$computed;

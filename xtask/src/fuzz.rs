@@ -60,7 +60,7 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     }
     let chosen = if options.targets.is_empty() { all } else { options.targets.clone() };
     if options.quick {
-        return replay(&folder, &chosen, options.inputs);
+        return replay(&chosen, options.inputs);
     }
     if let Err(missing) = tools() {
         return failed(&format!(
@@ -69,7 +69,7 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     }
     for target in &chosen {
         println!("building {target}");
-        let built = cargo_fuzz(&folder).args(["build", target]).status();
+        let built = cargo_fuzz(&folder, "build").arg(target).status();
         if !built.is_ok_and(|status| status.success()) {
             return failed(&format!("{target} does not build"));
         }
@@ -116,21 +116,24 @@ fn tools() -> Result<(), &'static str> {
 }
 
 /// The nightly one: this program may have been started by another toolchain's cargo.
-fn cargo_fuzz(folder: &Path) -> Command {
+fn cargo_fuzz(folder: &Path, subcommand: &str) -> Command {
     let mut command = Command::new("cargo");
-    command.args(["+nightly", "fuzz"]).current_dir(folder);
+    // The profile of the tests: optimised, with all that the code asserts, and not linked as a whole.
+    command.args(["+nightly", "fuzz", subcommand, "--dev", "--features", "libfuzzer"]);
+    command.current_dir(folder);
     for variable in ["CARGO", "RUSTC", "RUSTDOC", "RUSTUP_TOOLCHAIN"] {
         command.env_remove(variable);
     }
     command
 }
 
-fn replay(folder: &Path, targets: &[String], inputs: u64) -> ExitCode {
+fn replay(targets: &[String], inputs: u64) -> ExitCode {
     let status = Command::new("cargo")
-        .args(["test", "--release", "--no-default-features", "--test", "replay", "--", "--exact"])
+        // As the tests of the whole workspace are built: what is there is used.
+        .args(["test", "--workspace", "--test", "replay", "--", "--exact"])
         .args(targets)
         .env("XENT_FUZZ_INPUTS", inputs.to_string())
-        .current_dir(folder)
+        .current_dir(crate::root())
         .status();
     match status {
         Ok(status) if status.success() => ExitCode::SUCCESS,
@@ -169,8 +172,8 @@ fn one(folder: &Path, target: &str, seconds: u64) -> Outcome {
     let checked_in = folder.join("corpus").join(target);
     let time = format!("-max_total_time={seconds}");
     let result = fs::create_dir_all(&working).and_then(|()| {
-        cargo_fuzz(folder)
-            .args(["run", target])
+        cargo_fuzz(folder, "run")
+            .arg(target)
             .args([&working, &checked_in])
             .args(["--", &time, "-print_final_stats=1", "-timeout=30"])
             // A batch takes some hundred bytes: short inputs are all alike.
@@ -251,7 +254,7 @@ fn report(outcomes: &[Outcome]) -> ExitCode {
         eprintln!("\n{target}: {reason}");
         if let Some(artifact) = artifact {
             let path = artifact.display();
-            eprintln!("again: cargo +nightly fuzz run --fuzz-dir fuzz {target} {path}");
+            eprintln!("again: cargo +nightly fuzz run --dev --features libfuzzer {target} {path}");
         }
     }
     code

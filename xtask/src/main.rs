@@ -4,6 +4,7 @@
 mod bench;
 mod bounds;
 mod digests;
+mod firmware;
 mod foreign;
 mod format;
 mod fuzz;
@@ -59,6 +60,9 @@ enum Command {
     },
     /// Runs the tests on other machines, most of them emulated, and compares the digests of all.
     Portability(portability::Options),
+    /// Runs the firmware of embedded/cortex-m4 in an emulator, compares all bits of its results with those
+    /// of this machine, and says what the library takes of flash, stack and time.
+    Firmware(firmware::Options),
     /// Runs the fuzz targets, and says what they found.
     Fuzz(fuzz::Options),
     /// Counts the mutants of the core and of xent that the tests kill; needs cargo-mutants.
@@ -93,6 +97,7 @@ fn main() -> ExitCode {
         Command::SupplyChain => return supply_chain::run(),
         Command::Sanitize { quick } => return sanitize::run(quick),
         Command::Portability(options) => return portability::run(&options),
+        Command::Firmware(options) => return firmware::run(&options),
         Command::Fuzz(options) => return fuzz::run(&options),
         Command::Mutants(options) => return mutants::run(&options),
         Command::Web(options) => return web::run(&options),

@@ -315,7 +315,7 @@ fn the_gradient_of_a_subnormal_probability_has_all_its_digits() {
     for level in Level::available() {
         for (layout, got) in layouts(&loss, level, &p, 4, Given::Dense(&y), 4) {
             for (class, (&p, &g)) in p.iter().zip(&got.grad).enumerate() {
-                let (_, of_zero) = xent_reference::probabilities::logistic(p.into(), 0.0);
+                let (_, of_zero) = probabilities::logistic(p.into(), 0.0);
                 let want = (1.0 - f64::from(y[class])) * of_zero;
                 let ulp = error_at_f32(g, want, 0.0);
                 assert!(ulp <= 8.0, "{level}, {layout}: {p:e}: {g:e}, not {want:e}: {ulp} ULP");

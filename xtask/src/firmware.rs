@@ -1,0 +1,278 @@
+//! `cargo xtask firmware`: the program of `embedded/cortex-m4`, run in an emulator, and its results beside
+//! those of this machine.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, BufWriter};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use clap::Args;
+use digits_net::{CLASSES, COUNT, Digest};
+use npyz::WriterBuilder;
+use object::{Object, ObjectSymbol};
+use xent_core::{Batch, Buffers, Level, Outputs, SoftmaxBatch, SoftmaxTargets};
+
+use crate::foreign::{Foreign, Library};
+use crate::packages;
+
+/// What to do about tools that are missing.
+#[derive(Args, Debug)]
+pub(crate) struct Options {
+    /// Installs what is missing, by Debian's apt-get.
+    #[arg(long)]
+    install: bool,
+}
+
+const TRIPLE: &str = "thumbv7em-none-eabihf";
+const EMULATOR: &str = "qemu-system-arm";
+/// Seconds until a program that has not ended is ended.
+const PATIENCE: &str = "300";
+
+/// What softmax loss and gradient of a row may take, in bytes of flash and of stack.
+const FLASH: u64 = 3072;
+const STACK: u64 = 256;
+/// The symbols that it is made of.
+const OF_ROW: [&str; 3] = ["softmax_cross_entropy_row", "one_row", "simd::fuse"];
+
+/// Builds, runs and compares.
+pub(crate) fn run(options: &Options) -> ExitCode {
+    match compare(options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("{reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Losses and gradients of all digits, and what else was said of them.
+#[derive(Debug, Default)]
+struct Results {
+    losses: Vec<f32>,
+    gradients: Vec<f32>,
+    digest: Option<u64>,
+    /// Bytes of stack and instructions of calls, by name.
+    costs: BTreeMap<String, [u64; 2]>,
+    agree: bool,
+}
+
+fn compare(options: &Options) -> Result<(), String> {
+    let level = Level::available().into_iter().filter(|level| level.has_fma()).last();
+    let level = level.ok_or("this machine does not fuse as the device does: nothing to compare")?;
+    let here = || {
+        let emulator = crate::program(EMULATOR);
+        emulator.ok_or_else(|| format!("no {EMULATOR}: apt-get install {EMULATOR}"))?;
+        Foreign::find(TRIPLE, Library::Core)
+    };
+    if options.install && here().is_err() {
+        packages::install(&[&[EMULATOR], &Foreign::PACKAGES[..]].concat());
+    }
+    let foreign = here()?;
+    let image = build(&foreign)?;
+    let said = emulate(&image)?;
+    let device = Results::parse(&said)?;
+    for line in said.lines().filter(|line| !line.starts_with("digit ")) {
+        println!("device: {line}");
+    }
+
+    let host = Results::here(level);
+    let digest = host.digest.unwrap_or_default();
+    println!("this machine, {level}: digest {digest:016x}");
+    let folder = crate::target_folder("firmware");
+    for (name, of) in [
+        ("losses", [&host.losses, &device.losses]),
+        ("gradients", [&host.gradients, &device.gradients]),
+    ] {
+        let files = [format!("host-{name}.npy"), format!("device-{name}.npy")];
+        let files = files.map(|file| folder.join(file));
+        for (file, values) in files.iter().zip(of) {
+            let width = if name == "losses" { 1 } else { CLASSES };
+            write(file, values, width).map_err(|error| format!("{}: {error}", file.display()))?;
+        }
+        xent_compare(&files)?;
+    }
+    if device.digest != host.digest {
+        return Err("the digests differ".into());
+    }
+    if !device.agree {
+        return Err("row and batch differ on the device".into());
+    }
+    sizes(&image, &device)
+}
+
+fn build(foreign: &Foreign) -> Result<PathBuf, String> {
+    let target = crate::target_folder("firmware");
+    let status = foreign
+        .cargo("build")
+        // Where cargo is told how to link.
+        .current_dir(crate::root().join("embedded/cortex-m4"))
+        .args(["--release", "--locked", "--target-dir"])
+        .arg(&target)
+        .status()
+        .map_err(|error| format!("cargo: {error}"))?;
+    if !status.success() {
+        return Err("the firmware does not build".into());
+    }
+    Ok(target.join(TRIPLE).join("release/cortex-m4"))
+}
+
+/// What the program says, run to its end.
+fn emulate(image: &Path) -> Result<String, String> {
+    let output = Command::new("timeout")
+        .args([PATIENCE, EMULATOR, "-M", "mps2-an386", "-icount", "shift=0", "-nographic"])
+        .args(["-semihosting-config", "enable=on,target=native", "-kernel"])
+        .arg(image)
+        .output()
+        .map_err(|error| format!("{EMULATOR}: {error}"))?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    if output.status.success() {
+        return Ok(said);
+    }
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let last: Vec<_> = said.lines().chain(errors.lines()).rev().take(5).collect();
+    Err(format!(
+        "the device stopped with {}; the last it said:\n{}",
+        output.status,
+        last.join("\n")
+    ))
+}
+
+impl Results {
+    /// From the lines of the device.
+    fn parse(said: &str) -> Result<Self, String> {
+        let mut results = Self::default();
+        for line in said.lines() {
+            let words: Vec<_> = line.split_whitespace().collect();
+            let not_said = || format!("not as expected: {line}");
+            match words[..] {
+                ["digit", _, ref bits @ ..] => {
+                    let bits = bits.iter().map(|bits| u32::from_str_radix(bits, 16));
+                    let bits: Vec<_> = bits.collect::<Result<_, _>>().map_err(|_| not_said())?;
+                    let mut numbers = bits.into_iter().map(f32::from_bits);
+                    results.losses.push(numbers.next().ok_or_else(not_said)?);
+                    results.gradients.extend(numbers);
+                }
+                ["digest", digest] => results.digest = u64::from_str_radix(digest, 16).ok(),
+                ["cost", name, "stack", bytes, "instructions", count] => {
+                    let numbers = [bytes, count].map(|number| number.parse().ok());
+                    let [Some(bytes), Some(count)] = numbers else { return Err(not_said()) };
+                    results.costs.insert(name.to_owned(), [bytes, count]);
+                }
+                ["row", "and", "batch", verdict] => results.agree = verdict == "agree",
+                _ => {}
+            }
+        }
+        let [losses, gradients] = [results.losses.len(), results.gradients.len()];
+        if (losses, gradients) == (COUNT, COUNT * CLASSES) {
+            Ok(results)
+        } else {
+            Err(format!("the device spoke of {losses} losses and {gradients} derivatives"))
+        }
+    }
+
+    /// From this machine, by the batch.
+    fn here(level: Level) -> Self {
+        let logits: Vec<f32> =
+            (0..COUNT).flat_map(|digit| digits_net::logits(digits_net::image(digit))).collect();
+        let labels: Vec<u32> = (0..COUNT).map(|digit| digits_net::label(digit) as u32).collect();
+        let (mut losses, mut gradients) = (vec![0.0; COUNT], vec![0.0; COUNT * CLASSES]);
+        let targets = SoftmaxTargets::Index((&labels[..]).into());
+        SoftmaxBatch::new(Buffers::Gradient(&logits, &mut gradients), CLASSES, targets)
+            .and_then(|batch| {
+                batch.with_outputs(Outputs { losses: &mut losses, ..Outputs::default() })
+            })
+            .expect("all digits have a class")
+            .run(level);
+        let mut digest = Digest::default();
+        for (&loss, gradient) in losses.iter().zip(gradients.chunks_exact(CLASSES)) {
+            digest.add(loss);
+            gradient.iter().for_each(|&g| digest.add(g));
+        }
+        Self { losses, gradients, digest: Some(digest.value()), ..Self::default() }
+    }
+}
+
+fn write(path: &Path, values: &[f32], width: usize) -> io::Result<()> {
+    let mut writer = npyz::WriteOptions::new()
+        .default_dtype()
+        .shape(&[(values.len() / width) as u64, width as u64])
+        .writer(BufWriter::new(File::create(path)?))
+        .begin_nd()?;
+    writer.extend(values.iter().copied())?;
+    writer.finish()
+}
+
+/// Asks the program `xent` whether two files have the same numbers.
+fn xent_compare(files: &[PathBuf; 2]) -> Result<(), String> {
+    let status = Command::new("cargo")
+        .current_dir(crate::root())
+        .args(["run", "--quiet", "--release", "--package", "xent-cli", "--", "compare"])
+        .args(["--max-ulp", "0"])
+        .args(files)
+        .status()
+        .map_err(|error| format!("cargo: {error}"))?;
+    if status.success() { Ok(()) } else { Err("the device's numbers are others".into()) }
+}
+
+/// Prints what the parts of the library take, and compares the loss of a row with what it may take.
+fn sizes(image: &Path, device: &Results) -> Result<(), String> {
+    let unreadable = |reason: String| format!("{}: {reason}", image.display());
+    let bytes = fs::read(image).map_err(|error| unreadable(error.to_string()))?;
+    let file = object::File::parse(&bytes[..]).map_err(|error| unreadable(error.to_string()))?;
+    let mut functions = BTreeMap::<String, u64>::new();
+    for symbol in file.symbols().filter(|symbol| symbol.size() > 0 && symbol.is_definition()) {
+        let name = symbol.name().unwrap_or_default();
+        let name = format!("{:#}", rustc_demangle::demangle(name));
+        if name.contains("xent_core") {
+            *functions.entry(name).or_default() += symbol.size();
+        }
+    }
+    let mut largest: Vec<_> = functions.iter().map(|(name, bytes)| (bytes, name)).collect();
+    largest.sort_unstable_by(|a, b| b.cmp(a));
+    println!("\nflash, bytes: the functions of xent-core");
+    for (bytes, name) in largest.iter().take(12) {
+        println!("{bytes:>8}  {name}");
+    }
+    let all: u64 = functions.values().sum();
+    println!("{all:>8}  all {} of them", functions.len());
+
+    let is_of_row = |name: &str| OF_ROW.iter().any(|part| name.contains(part));
+    let flash: u64 =
+        functions.iter().filter(|(name, _)| is_of_row(name)).map(|(_, bytes)| bytes).sum();
+    let [stack, instructions] =
+        device.costs.get("softmax_cross_entropy_row").copied().unwrap_or([u64::MAX; 2]);
+    println!(
+        "\nsoftmax loss and gradient of a row: {flash} bytes of flash (at most {FLASH}), {stack} of stack \
+         (at most {STACK}), {instructions} instructions for {CLASSES} classes"
+    );
+    if flash == 0 || flash > FLASH || stack > STACK {
+        return Err("that is more than it may take".into());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_device_says_is_read() {
+        let digit = format!("digit 0 3f800000{}\n", " bf000000".repeat(CLASSES));
+        let said = digit.repeat(COUNT)
+            + "digest 00000000000000ff\ncost call stack 128 instructions 1000\nrow and batch agree\n";
+        let results = Results::parse(&said).expect("a device");
+        assert_eq!((results.losses[0], results.gradients[0]), (1.0, -0.5));
+        assert_eq!((results.digest, results.agree), (Some(255), true));
+        assert_eq!(results.costs["call"], [128, 1000]);
+        assert!(Results::parse(&digit).is_err());
+        assert!(Results::parse("digit 0 not hex").is_err());
+    }
+
+    #[test]
+    fn levels_that_fuse_have_the_same_digest() {
+        let levels = Level::available().into_iter().filter(|level| level.has_fma());
+        let digests: Vec<_> = levels.map(|level| Results::here(level).digest).collect();
+        assert!(digests.windows(2).all(|two| two[0] == two[1]), "{digests:?}");
+    }
+}
