@@ -3,10 +3,12 @@
 
 mod bench;
 mod bounds;
+mod capi;
 mod digests;
 mod foreign;
 mod format;
 mod fuzz;
+mod install_c;
 mod mutants;
 mod portability;
 mod progress;
@@ -15,6 +17,7 @@ mod same;
 mod sanitize;
 mod supply_chain;
 mod table;
+mod tools;
 mod ulp;
 mod verify;
 mod web;
@@ -64,6 +67,9 @@ enum Command {
     Mutants(mutants::Options),
     /// Builds the page of examples/web; serves it, or tests it in a browser.
     Web(web::Options),
+    /// Installs the C interface into a folder: the header, the static and the shared library, and what
+    /// pkg-config wants to know of them.
+    InstallC(install_c::Options),
 }
 
 /// The folder of the workspace, wherever the command is run.
@@ -95,6 +101,7 @@ fn main() -> ExitCode {
         Command::Fuzz(options) => return fuzz::run(&options),
         Command::Mutants(options) => return mutants::run(&options),
         Command::Web(options) => return web::run(&options),
+        Command::InstallC(options) => return install_c::run(&options),
     };
     print!("{}", findings.to_text());
     match findings.failures() {
