@@ -123,6 +123,7 @@ struct Target {
 
 #[derive(Default, Deserialize)]
 struct Diagnostic {
+    level: String,
     message: String,
     rendered: Option<String>,
 }
@@ -135,7 +136,8 @@ impl Said {
         let diagnostic = message.message;
         if let Some(needs) = diagnostic.message.strip_prefix("native-static-libs:") {
             self.needs = Some(needs.split_whitespace().map(str::to_owned).collect());
-        } else {
+        } else if diagnostic.level != "note" {
+            // The notes introduce that list.
             self.errors.extend(diagnostic.rendered);
         }
         if message.target.name == "xent_capi" {
@@ -164,9 +166,11 @@ mod tests {
         for message in [
             r#"{"reason":"compiler-artifact","target":{"name":"wide"},"filenames":["/t/libwide.rlib"]}"#,
             r#"{"reason":"compiler-message","target":{"name":"xent_capi"},"message":
-                {"message":"native-static-libs: -lgcc_s -lc","rendered":"note"}}"#,
+                {"level":"note","message":"native-static-libs: -lgcc_s -lc","rendered":"note"}}"#,
             r#"{"reason":"compiler-message","target":{"name":"xent_capi"},"message":
-                {"message":"unused","rendered":"warning: unused"}}"#,
+                {"level":"note","message":"link against these","rendered":"note"}}"#,
+            r#"{"reason":"compiler-message","target":{"name":"xent_capi"},"message":
+                {"level":"warning","message":"unused","rendered":"warning: unused"}}"#,
             r#"{"reason":"compiler-artifact","target":{"name":"xent_capi"},
                 "filenames":["/t/libxent_capi.a","/t/libxent_capi.so"]}"#,
             r#"{"reason":"build-finished","success":true}"#,

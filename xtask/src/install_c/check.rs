@@ -38,8 +38,8 @@ pub(crate) fn how_to_compile(prefix: &Path) -> String {
         "\ncc -static program.c $(pkg-config --static --cflags --libs xent) -o program".into()
     };
     format!(
-        "export PKG_CONFIG_PATH={prefix}/lib/pkgconfig\n\
-         cc program.c $(pkg-config --cflags --libs xent) -Wl,-rpath,{prefix}/lib -o program{whole}"
+        "export PKG_CONFIG_PATH=\"{prefix}/lib/pkgconfig\"\n\
+         cc program.c $(pkg-config --cflags --libs xent) -Wl,-rpath,\"{prefix}/lib\" -o program{whole}"
     )
 }
 

@@ -108,6 +108,7 @@ mod tests {
         assert_eq!(lines[0], "prefix=${pcfiledir}/../..");
         let version = format!("Version: {VERSION}");
         for line in [
+            "URL: https://github.com/xent-rs/xent",
             version.as_str(),
             "Cflags: -I${includedir}",
             "Libs: -L${libdir} -lxent",
