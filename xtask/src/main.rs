@@ -3,6 +3,7 @@
 
 mod bench;
 mod bounds;
+mod c_firmware;
 mod capi;
 mod digests;
 mod foreign;
@@ -70,6 +71,9 @@ enum Command {
     /// Installs the C interface into a folder: the header, the static and the shared library, and what
     /// pkg-config wants to know of them.
     InstallC(install_c::Options),
+    /// Runs a program in C on an emulated Cortex-M4F without an operating system and on this machine, and
+    /// demands the same bits.
+    CFirmware(c_firmware::Options),
 }
 
 /// The folder of the workspace, wherever the command is run.
@@ -102,6 +106,7 @@ fn main() -> ExitCode {
         Command::Mutants(options) => return mutants::run(&options),
         Command::Web(options) => return web::run(&options),
         Command::InstallC(options) => return install_c::run(&options),
+        Command::CFirmware(options) => return c_firmware::run(&options),
     };
     print!("{}", findings.to_text());
     match findings.failures() {
