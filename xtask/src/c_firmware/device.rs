@@ -10,19 +10,19 @@ use crate::tools;
 const TRIPLE: &str = "thumbv7em-none-eabihf";
 const CC: &str = "arm-none-eabi-gcc";
 const QEMU: &str = "qemu-system-arm";
-/// Programs, and the packages of Debian that they are in.
-const TOOLS: [(&str, &str); 3] = [
-    (CC, "gcc-arm-none-eabi"),
-    (QEMU, "qemu-system-arm"),
-    // Of this machine, for what the device is compared with.
-    ("cc", "gcc"),
-];
 const PROCESSOR: [&str; 4] =
     ["-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"];
 
 /// What is missing to build for the device and to emulate it, and how to have it.
 pub(crate) fn tools() -> Result<(), String> {
-    for (tool, package) in TOOLS {
+    // The last is of this machine, for what the device is compared with.
+    let cc = tools::named("CC", "cc");
+    let tools = [
+        (CC, "gcc-arm-none-eabi"),
+        (QEMU, "qemu-system-arm"),
+        (&*cc.to_string_lossy(), "gcc libc6-dev"),
+    ];
+    for (tool, package) in tools {
         if crate::program(tool).is_none() {
             return Err(format!("no {tool}: apt-get install {package}"));
         }
@@ -36,6 +36,8 @@ pub(crate) fn build(folder: &Path) -> Result<PathBuf, String> {
     let mut cargo = Foreign::find(TRIPLE, Library::Core)?.cargo("rustc");
     cargo.args(["--package=xent-capi", "--release", "--lib", "--no-default-features"]);
     cargo.args(["--crate-type=staticlib", "--target-dir"]).arg(&target);
+    // The kernels are inlined into many losses, and flash is small.
+    cargo.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "s");
     tools::succeed(&mut cargo)?;
 
     let image = folder.join("device.elf");
