@@ -3,11 +3,14 @@
 
 mod bench;
 mod bounds;
+mod c_firmware;
+mod capi;
 mod digests;
 mod firmware;
 mod foreign;
 mod format;
 mod fuzz;
+mod install_c;
 mod mutants;
 mod packages;
 mod portability;
@@ -17,6 +20,7 @@ mod same;
 mod sanitize;
 mod supply_chain;
 mod table;
+mod tools;
 mod ulp;
 mod verify;
 mod web;
@@ -69,6 +73,12 @@ enum Command {
     Mutants(mutants::Options),
     /// Builds the page of examples/web; serves it, or tests it in a browser.
     Web(web::Options),
+    /// Installs the C interface into a folder: the header, the static and the shared library, and what
+    /// pkg-config wants to know of them.
+    InstallC(install_c::Options),
+    /// Runs a program in C on an emulated Cortex-M4F without an operating system and on this machine, and
+    /// demands the same bits.
+    CFirmware(c_firmware::Options),
 }
 
 /// The folder of the workspace, wherever the command is run.
@@ -101,6 +111,8 @@ fn main() -> ExitCode {
         Command::Fuzz(options) => return fuzz::run(&options),
         Command::Mutants(options) => return mutants::run(&options),
         Command::Web(options) => return web::run(&options),
+        Command::InstallC(options) => return install_c::run(&options),
+        Command::CFirmware(options) => return c_firmware::run(&options),
     };
     print!("{}", findings.to_text());
     match findings.failures() {

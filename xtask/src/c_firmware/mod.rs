@@ -1,0 +1,127 @@
+//! `cargo xtask c-firmware`: the program of `embedded/c-cortex-m4` on an emulated device and on this
+//! machine, whose results have to have the same bits.
+
+mod device;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::{capi, tools};
+
+/// What to do without a compiler or an emulator.
+#[derive(Args, Debug)]
+pub(crate) struct Options {
+    /// If a tool is missing, says so and succeeds.
+    #[arg(long)]
+    skip_missing: bool,
+}
+
+/// What every part of the program is compiled with.
+const STRICT: [&str; 4] = ["-std=c99", "-Wall", "-Wextra", "-Werror"];
+/// Some hundred times as long as it takes: a program that takes longer is lost.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// What the program prints on a machine that has other bits.
+const NO_FMA: &str = "no fused multiply-add";
+
+/// Builds both programs, runs them and compares what they print.
+pub(crate) fn run(options: &Options) -> ExitCode {
+    if let Err(missing) = device::tools() {
+        return if options.skip_missing {
+            println!("SKIPPED: {missing}");
+            ExitCode::SUCCESS
+        } else {
+            eprintln!("{missing}");
+            ExitCode::FAILURE
+        };
+    }
+    match compare() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("{reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn compare() -> Result<(), String> {
+    let folder = crate::target_folder("c-firmware");
+    fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let image = device::build(&folder)?;
+    let host = build(&folder)?;
+    let here = tools::output_within(PATIENCE, &mut Command::new(&host)).map_err(explain)?;
+    let there = device::run(&image)?;
+    let lines = same_lines(&here, &there)?;
+    println!("{lines} lines, every bit the same on the device and here");
+    device::size(&image)
+}
+
+/// What went wrong on this machine.
+fn explain(error: String) -> String {
+    if error.ends_with(NO_FMA) {
+        format!("this machine has {NO_FMA}: its results have not the bits of a Cortex-M4F's")
+    } else {
+        error
+    }
+}
+
+fn source(name: &str) -> PathBuf {
+    crate::root().join("embedded/c-cortex-m4").join(name)
+}
+
+fn header() -> PathBuf {
+    crate::root().join("crates/xent-capi/include")
+}
+
+/// The program for this machine.
+fn build(folder: &Path) -> Result<PathBuf, String> {
+    let library = capi::build()?;
+    let program = folder.join("host");
+    let mut cc = Command::new(tools::named("CC", "cc"));
+    cc.args(STRICT).args(["-O1", "-pedantic", "-I"]).arg(header());
+    cc.args(["main.c", "host.c"].map(source)).arg(&library.archive).args(&library.needs);
+    tools::succeed(cc.arg("-o").arg(&program))?;
+    Ok(program)
+}
+
+/// How many lines there are, if all are the same.
+fn same_lines(here: &str, there: &str) -> Result<usize, String> {
+    let (mut ours, mut theirs) = (here.lines(), there.lines());
+    let mut count = 0;
+    loop {
+        match (ours.next(), theirs.next()) {
+            (None, None) if count == 0 => return Err("the programs print nothing".into()),
+            (None, None) => return Ok(count),
+            (ours, theirs) if ours == theirs => count += 1,
+            (ours, theirs) => {
+                let [ours, theirs] = [ours, theirs].map(|line| line.unwrap_or("nothing more"));
+                return Err(format!("line {}: {theirs} on the device, {ours} here", count + 1));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_without_fma_is_told_from_a_failure() {
+        assert!(
+            explain(format!("host failed; it printed last\n{NO_FMA}")).starts_with("this machine")
+        );
+        assert_eq!(explain("host failed".into()), "host failed");
+    }
+
+    #[test]
+    fn lines_are_compared_to_the_end() {
+        assert_eq!(same_lines("a\nb\n", "a\r\nb\n"), Ok(2));
+        for (here, there) in [("", ""), ("a\nb\n", "a\n"), ("a\n", "a\nb\n"), ("a\nb\n", "a\nc\n")]
+        {
+            assert!(same_lines(here, there).is_err(), "{here:?} {there:?}");
+        }
+    }
+}

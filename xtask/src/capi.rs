@@ -1,0 +1,184 @@
+//! The C interface, built for this machine.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use serde::Deserialize;
+
+/// Of the whole workspace.
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The two libraries of `xent-capi`.
+#[derive(Debug)]
+pub(crate) struct Libraries {
+    pub(crate) archive: PathBuf,
+    pub(crate) shared: PathBuf,
+    /// What the static one needs of the system, as options of a C compiler.
+    pub(crate) needs: Vec<String>,
+}
+
+/// The system's ways with shared libraries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum System {
+    Elf,
+    Mac,
+}
+
+impl System {
+    /// That of this machine, if it has one of these.
+    pub(crate) fn here() -> Result<Self, String> {
+        if cfg!(target_os = "macos") {
+            Ok(Self::Mac)
+        } else if cfg!(unix) {
+            Ok(Self::Elf)
+        } else {
+            Err("this is for Unix: elsewhere take the files of `cargo build --package xent-capi`"
+                .into())
+        }
+    }
+
+    /// The names of a shared library: that of its file, that which programs look for, that for a linker.
+    pub(crate) fn names(self, version: &str) -> [String; 3] {
+        let major = version.split('.').next().unwrap_or_default();
+        match self {
+            Self::Elf => [
+                format!("libxent.so.{version}"),
+                format!("libxent.so.{major}"),
+                "libxent.so".into(),
+            ],
+            Self::Mac => [
+                format!("libxent.{version}.dylib"),
+                format!("libxent.{major}.dylib"),
+                "libxent.dylib".into(),
+            ],
+        }
+    }
+
+    /// The name of a library that is written into programs which are linked with it.
+    pub(crate) fn soname(self, version: &str) -> String {
+        let [_, name, _] = self.names(version);
+        match self {
+            Self::Elf => name,
+            Self::Mac => format!("@rpath/{name}"),
+        }
+    }
+}
+
+/// Builds both libraries.
+pub(crate) fn build() -> Result<Libraries, String> {
+    let system = System::here()?;
+    let option = match system {
+        System::Elf => "soname",
+        System::Mac => "install_name",
+    };
+    let output = Command::new("cargo")
+        .current_dir(crate::root())
+        .args(["rustc", "--package=xent-capi", "--release", "--lib", "--message-format=json"])
+        .args(["--crate-type=staticlib", "--crate-type=cdylib", "--"])
+        .arg(format!("-Clink-arg=-Wl,-{option},{}", system.soname(VERSION)))
+        .args(["--print", "native-static-libs"])
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| format!("cargo: {error}"))?;
+    let mut said = Said::default();
+    String::from_utf8_lossy(&output.stdout).lines().for_each(|message| said.add(message));
+    said.errors.iter().for_each(|error| eprint!("{error}"));
+    let built = |ending: &str| {
+        let found = said.files.iter().find(|file| file.to_string_lossy().ends_with(ending));
+        found.cloned().ok_or_else(|| format!("cargo made no library whose name ends with {ending}"))
+    };
+    if !output.status.success() {
+        return Err("xent-capi does not build".into());
+    }
+    let needs = said.needs.clone();
+    Ok(Libraries {
+        archive: built(".a")?,
+        shared: built(std::env::consts::DLL_SUFFIX)?,
+        needs: needs.ok_or("the compiler does not say what the static library needs")?,
+    })
+}
+
+/// What cargo says, message by message.
+#[derive(Debug, Default)]
+struct Said {
+    files: Vec<PathBuf>,
+    needs: Option<Vec<String>>,
+    errors: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Message {
+    #[serde(default)]
+    target: Target,
+    #[serde(default)]
+    filenames: Vec<PathBuf>,
+    #[serde(default)]
+    message: Diagnostic,
+}
+
+#[derive(Default, Deserialize)]
+struct Target {
+    name: String,
+}
+
+#[derive(Default, Deserialize)]
+struct Diagnostic {
+    level: String,
+    message: String,
+    rendered: Option<String>,
+}
+
+impl Said {
+    fn add(&mut self, message: &str) {
+        let Ok(message) = serde_json::from_str::<Message>(message) else {
+            return;
+        };
+        let diagnostic = message.message;
+        if let Some(needs) = diagnostic.message.strip_prefix("native-static-libs:") {
+            self.needs = Some(needs.split_whitespace().map(str::to_owned).collect());
+        } else if diagnostic.level != "note" {
+            // The notes introduce that list.
+            self.errors.extend(diagnostic.rendered);
+        }
+        if message.target.name == "xent_capi" {
+            self.files.extend(message.filenames);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shared_library_has_three_names() {
+        let elf = ["libxent.so.1.2.3", "libxent.so.1", "libxent.so"];
+        assert_eq!(System::Elf.names("1.2.3"), elf);
+        assert_eq!(System::Elf.soname("1.2.3"), "libxent.so.1");
+        let mac = ["libxent.1.2.3.dylib", "libxent.1.dylib", "libxent.dylib"];
+        assert_eq!(System::Mac.names("1.2.3"), mac);
+        assert_eq!(System::Mac.soname("1.2.3"), "@rpath/libxent.1.dylib");
+    }
+
+    #[test]
+    fn cargo_names_the_files_and_what_they_need() {
+        let mut said = Said::default();
+        for message in [
+            r#"{"reason":"compiler-artifact","target":{"name":"wide"},"filenames":["/t/libwide.rlib"]}"#,
+            r#"{"reason":"compiler-message","target":{"name":"xent_capi"},"message":
+                {"level":"note","message":"native-static-libs: -lgcc_s -lc","rendered":"note"}}"#,
+            r#"{"reason":"compiler-message","target":{"name":"xent_capi"},"message":
+                {"level":"note","message":"link against these","rendered":"note"}}"#,
+            r#"{"reason":"compiler-message","target":{"name":"xent_capi"},"message":
+                {"level":"warning","message":"unused","rendered":"warning: unused"}}"#,
+            r#"{"reason":"compiler-artifact","target":{"name":"xent_capi"},
+                "filenames":["/t/libxent_capi.a","/t/libxent_capi.so"]}"#,
+            r#"{"reason":"build-finished","success":true}"#,
+        ] {
+            said.add(message);
+        }
+        assert_eq!(said.files, ["/t/libxent_capi.a", "/t/libxent_capi.so"].map(PathBuf::from));
+        assert_eq!(said.needs, Some(vec!["-lgcc_s".into(), "-lc".into()]));
+        assert_eq!(said.errors, ["warning: unused"]);
+    }
+}

@@ -1,0 +1,142 @@
+//! What was installed, used as a program in C uses it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::capi::{System, VERSION};
+use crate::tools;
+
+const PKG_CONFIG: (&str, &str) = ("PKG_CONFIG", "pkg-config");
+const CC: (&str, &str) = ("CC", "cc");
+/// What the example prints first.
+const LOSS: &str = "loss 0.251264";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Linked {
+    Shared,
+    Static,
+}
+
+/// That there is what a check needs.
+pub(crate) fn tools() -> Result<(), String> {
+    for ((variable, usual), package) in [(PKG_CONFIG, "pkg-config"), (CC, "gcc libc6-dev")] {
+        let name = tools::named(variable, usual);
+        tools::output(Command::new(&name).arg("--version")).map_err(|error| {
+            format!("--check needs {usual} (apt-get install {package}), or another one by {variable}: {error}")
+        })?;
+    }
+    Ok(())
+}
+
+/// The command lines of those who use it.
+pub(crate) fn how_to_compile(prefix: &Path) -> String {
+    let prefix = prefix.display();
+    let whole = if cfg!(target_os = "macos") {
+        String::new()
+    } else {
+        "\ncc -static program.c $(pkg-config --static --cflags --libs xent) -o program".into()
+    };
+    format!(
+        "export PKG_CONFIG_PATH=\"{prefix}/lib/pkgconfig\"\n\
+         cc program.c $(pkg-config --cflags --libs xent) -Wl,-rpath,\"{prefix}/lib\" -o program{whole}"
+    )
+}
+
+/// Compiles the example with either library, and compares what the programs print.
+pub(crate) fn check(prefix: &Path) -> Result<(), String> {
+    let version = tools::output(pkg_config(prefix).args(["--modversion", "xent"]))?;
+    if version.trim() != VERSION {
+        return Err(format!("pkg-config has version {} of xent, not {VERSION}", version.trim()));
+    }
+    let shared = say(prefix, Linked::Shared)?;
+    let whole = say(prefix, Linked::Static)?;
+    if shared.lines().next() != Some(LOSS) {
+        return Err(format!("the example does not print {LOSS:?} first, but\n{shared}"));
+    }
+    if shared != whole {
+        return Err(format!("the example prints\n{shared}with the shared library, but\n{whole}"));
+    }
+    println!("\nthe example, with the shared and with the static library:\n{}", shared.trim_end());
+    Ok(())
+}
+
+fn pkg_config(prefix: &Path) -> Command {
+    let mut command = Command::new(tools::named(PKG_CONFIG.0, PKG_CONFIG.1));
+    command.env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig"));
+    command
+}
+
+/// What the example prints.
+fn say(prefix: &Path, linked: Linked) -> Result<String, String> {
+    let folder = crate::target_folder("c-check");
+    fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let program = folder.join(format!("loss-{linked:?}").to_lowercase());
+    compile(prefix, linked, &program)?;
+
+    let system = System::here()?;
+    let name = format!("{}\0", system.soname(VERSION));
+    let bytes = fs::read(&program).map_err(|error| format!("{}: {error}", program.display()))?;
+    let refers = bytes.windows(name.len()).any(|window| window == name.as_bytes());
+    match (linked, refers) {
+        (Linked::Shared, false) => Err(format!("the program does not refer to {name}")),
+        (Linked::Static, true) => Err(format!("the static program refers to {name}")),
+        _ => tools::output(&mut Command::new(&program)),
+    }
+}
+
+fn compile(prefix: &Path, linked: Linked, program: &Path) -> Result<(), String> {
+    let mut asked = pkg_config(prefix);
+    if linked == Linked::Static {
+        asked.arg("--static");
+    }
+    let said = tools::output(asked.args(["--cflags", "--libs", "xent"]))?;
+    let mut options = words(&said);
+    let mut command = Command::new(tools::named(CC.0, CC.1));
+    match linked {
+        Linked::Shared => {
+            let lib = prefix.join("lib");
+            command.args(["-Xlinker", "-rpath", "-Xlinker"]).arg(lib);
+        }
+        // There are no programs without the system's shared library there.
+        Linked::Static if cfg!(target_os = "macos") => {
+            for option in options.iter_mut().filter(|option| *option == "-lxent") {
+                *option = prefix.join("lib/libxent.a").display().to_string();
+            }
+        }
+        Linked::Static => {
+            command.arg("-static");
+        }
+    }
+    tools::succeed(command.arg(example()).args(options).arg("-o").arg(program))
+}
+
+fn example() -> PathBuf {
+    crate::root().join("crates/xent-capi/examples/loss.c")
+}
+
+/// The words of what pkg-config says, in which a backslash makes a space part of a word.
+fn words(said: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut characters = said.trim().chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '\\' => words.last_mut().into_iter().for_each(|word| word.extend(characters.next())),
+            space if space.is_whitespace() => words.push(String::new()),
+            other => words.last_mut().into_iter().for_each(|word| word.push(other)),
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spaces_may_be_part_of_a_word() {
+        assert_eq!(words("-I/a\\ b/include  -lxent -lm \n"), ["-I/a b/include", "-lxent", "-lm"]);
+        assert_eq!(words("\n"), [""; 0]);
+    }
+}

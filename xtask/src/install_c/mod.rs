@@ -1,0 +1,120 @@
+//! `cargo xtask install-c`: the C interface where programs in C look for libraries.
+
+mod check;
+mod prefix;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::capi::{self, Libraries, System, VERSION};
+use prefix::{Content, Prefix};
+
+/// Where to install the C interface.
+#[derive(Args, Debug)]
+pub(crate) struct Options {
+    /// The folder whose `include` and `lib` get the files; made if it is not there.
+    #[arg(long, value_name = "DIR")]
+    prefix: PathBuf,
+    /// Compiles the example by pkg-config with what was installed, shared and static, and runs it.
+    #[arg(long)]
+    check: bool,
+}
+
+const HEADER: &str = "include/xent.h";
+const ARCHIVE: &str = "lib/libxent.a";
+const DESCRIPTION: &str = "lib/pkgconfig/xent.pc";
+
+/// Installs the C interface, and checks it if that was asked for.
+pub(crate) fn run(options: &Options) -> ExitCode {
+    match install(options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("{reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn install(options: &Options) -> Result<(), String> {
+    let names = System::here()?.names(VERSION);
+    let places = [HEADER, ARCHIVE, DESCRIPTION].map(PathBuf::from);
+    let libraries = names.iter().map(|name| Path::new("lib").join(name));
+    let places: Vec<_> = places.into_iter().chain(libraries).collect();
+    // What takes minutes comes after what may be wrong.
+    let prefix = Prefix::new(&options.prefix, &places)?;
+    if options.check {
+        check::tools()?;
+    }
+    let built = capi::build()?;
+    let installed = prefix.install(contents(&built, &names)?)?;
+    for place in &installed {
+        println!("{}", place.display());
+    }
+    println!("\n{}", check::how_to_compile(prefix.folder()));
+    if options.check { check::check(prefix.folder()) } else { Ok(()) }
+}
+
+/// What goes where.
+fn contents(
+    built: &Libraries,
+    [file, soname, linked]: &[String; 3],
+) -> Result<Vec<(PathBuf, Content)>, String> {
+    let header = crate::root().join("crates/xent-capi").join(HEADER);
+    let read = |file: &Path| fs::read(file).map_err(|error| format!("{}: {error}", file.display()));
+    let lib = Path::new("lib");
+    Ok(vec![
+        (HEADER.into(), Content::File(read(&header)?)),
+        (ARCHIVE.into(), Content::File(read(&built.archive)?)),
+        (lib.join(file), Content::Program(read(&built.shared)?)),
+        (lib.join(soname), Content::Link(file.into())),
+        (lib.join(linked), Content::Link(soname.into())),
+        (DESCRIPTION.into(), Content::File(description(&built.needs).into_bytes())),
+    ])
+}
+
+/// What pkg-config reads. It says where the file is, so the folder may be moved.
+fn description(needs: &[String]) -> String {
+    // These come by the C compiler: shared ones, or static ones that have other names.
+    let is_implied = |need: &&String| matches!(need.as_str(), "-lgcc_s" | "-lc" | "-lSystem");
+    let private: String =
+        needs.iter().filter(|need| !is_implied(need)).map(|need| format!(" {need}")).collect();
+    format!(
+        "prefix=${{pcfiledir}}/../..\n\
+         libdir=${{prefix}}/lib\n\
+         includedir=${{prefix}}/include\n\
+         \n\
+         Name: xent\n\
+         Description: Cross-entropy losses with their gradients\n\
+         URL: {}\n\
+         Version: {VERSION}\n\
+         Cflags: -I${{includedir}}\n\
+         Libs: -L${{libdir}} -lxent\n\
+         Libs.private:{private}\n",
+        env!("CARGO_PKG_REPOSITORY"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pkg_config_is_told_where_all_is() {
+        let text = description(&["-lgcc_s", "-lm", "-lc", "-ldl"].map(str::to_owned));
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines[0], "prefix=${pcfiledir}/../..");
+        let version = format!("Version: {VERSION}");
+        for line in [
+            "URL: https://github.com/xent-rs/xent",
+            version.as_str(),
+            "Cflags: -I${includedir}",
+            "Libs: -L${libdir} -lxent",
+            "Libs.private: -lm -ldl",
+        ] {
+            assert!(lines.contains(&line), "{line}: {text}");
+        }
+    }
+}
