@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::time::Duration;
 
 use clap::Args;
 use digits_net::{CLASSES, COUNT, Digest};
@@ -13,8 +14,9 @@ use npyz::WriterBuilder;
 use object::{Object, ObjectSymbol};
 use xent_core::{Batch, Buffers, Level, Outputs, SoftmaxBatch, SoftmaxTargets};
 
+use crate::cortex_m::{QEMU, TRIPLE};
 use crate::foreign::{Foreign, Library};
-use crate::packages;
+use crate::{cortex_m, packages, tools};
 
 /// What to do about tools that are missing.
 #[derive(Args, Debug)]
@@ -24,10 +26,10 @@ pub(crate) struct Options {
     install: bool,
 }
 
-const TRIPLE: &str = "thumbv7em-none-eabihf";
-const EMULATOR: &str = "qemu-system-arm";
-/// Seconds until a program that has not ended is ended.
-const PATIENCE: &str = "300";
+/// Some ten times as long as it takes.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// With instructions for a clock, so that what is measured is the same each time.
+const COUNTED: [&str; 2] = ["-icount", "shift=0"];
 
 /// What softmax loss and gradient of a row may take, in bytes of flash and of stack.
 const FLASH: u64 = 3072;
@@ -58,19 +60,19 @@ struct Results {
 }
 
 fn compare(options: &Options) -> Result<(), String> {
-    let level = Level::available().into_iter().filter(|level| level.has_fma()).last();
+    let level = Level::available().filter(|level| level.has_fma()).last();
     let level = level.ok_or("this machine does not fuse as the device does: nothing to compare")?;
     let here = || {
-        let emulator = crate::program(EMULATOR);
-        emulator.ok_or_else(|| format!("no {EMULATOR}: apt-get install {EMULATOR}"))?;
+        let emulator = crate::program(QEMU);
+        emulator.ok_or_else(|| format!("no {QEMU}: apt-get install {QEMU}"))?;
         Foreign::find(TRIPLE, Library::Core)
     };
     if options.install && here().is_err() {
-        packages::install(&[&[EMULATOR], &Foreign::PACKAGES[..]].concat());
+        packages::install(&[&[QEMU], &Foreign::PACKAGES[..]].concat());
     }
     let foreign = here()?;
     let image = build(&foreign)?;
-    let said = emulate(&image)?;
+    let said = cortex_m::run(&image, &COUNTED, PATIENCE)?;
     let device = Results::parse(&said)?;
     for line in said.lines().filter(|line| !line.starts_with("digit ")) {
         println!("device: {line}");
@@ -103,39 +105,11 @@ fn compare(options: &Options) -> Result<(), String> {
 
 fn build(foreign: &Foreign) -> Result<PathBuf, String> {
     let target = crate::target_folder("firmware");
-    let status = foreign
-        .cargo("build")
-        // Where cargo is told how to link.
-        .current_dir(crate::root().join("embedded/cortex-m4"))
-        .args(["--release", "--locked", "--target-dir"])
-        .arg(&target)
-        .status()
-        .map_err(|error| format!("cargo: {error}"))?;
-    if !status.success() {
-        return Err("the firmware does not build".into());
-    }
+    let mut cargo = foreign.cargo("build");
+    // Where cargo is told how to link.
+    cargo.current_dir(crate::root().join("embedded/cortex-m4"));
+    tools::succeed(cargo.args(["--release", "--locked", "--target-dir"]).arg(&target))?;
     Ok(target.join(TRIPLE).join("release/cortex-m4"))
-}
-
-/// What the program says, run to its end.
-fn emulate(image: &Path) -> Result<String, String> {
-    let output = Command::new("timeout")
-        .args([PATIENCE, EMULATOR, "-M", "mps2-an386", "-icount", "shift=0", "-nographic"])
-        .args(["-semihosting-config", "enable=on,target=native", "-kernel"])
-        .arg(image)
-        .output()
-        .map_err(|error| format!("{EMULATOR}: {error}"))?;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    if output.status.success() {
-        return Ok(said);
-    }
-    let errors = String::from_utf8_lossy(&output.stderr);
-    let last: Vec<_> = said.lines().chain(errors.lines()).rev().take(5).collect();
-    Err(format!(
-        "the device stopped with {}; the last it said:\n{}",
-        output.status,
-        last.join("\n")
-    ))
 }
 
 impl Results {
@@ -205,14 +179,15 @@ fn write(path: &Path, values: &[f32], width: usize) -> io::Result<()> {
 
 /// Asks the program `xent` whether two files have the same numbers.
 fn xent_compare(files: &[PathBuf; 2]) -> Result<(), String> {
-    let status = Command::new("cargo")
-        .current_dir(crate::root())
-        .args(["run", "--quiet", "--release", "--package", "xent-cli", "--", "compare"])
-        .args(["--max-ulp", "0"])
-        .args(files)
-        .status()
-        .map_err(|error| format!("cargo: {error}"))?;
-    if status.success() { Ok(()) } else { Err("the device's numbers are others".into()) }
+    let mut xent = Command::new("cargo");
+    xent.current_dir(crate::root());
+    xent.args(["run", "--quiet", "--release", "--package=xent-cli", "--", "compare"]);
+    tools::succeed(
+        xent.args(["--max-ulp", "0", "--reference"])
+            .arg(&files[0])
+            .arg("--candidate")
+            .arg(&files[1]),
+    )
 }
 
 /// Prints what the parts of the library take, and compares the loss of a row with what it may take.
@@ -271,7 +246,7 @@ mod tests {
 
     #[test]
     fn levels_that_fuse_have_the_same_digest() {
-        let levels = Level::available().into_iter().filter(|level| level.has_fma());
+        let levels = Level::available().filter(|level| level.has_fma());
         let digests: Vec<_> = levels.map(|level| Results::here(level).digest).collect();
         assert!(digests.windows(2).all(|two| two[0] == two[1]), "{digests:?}");
     }

@@ -5,6 +5,7 @@ mod bench;
 mod bounds;
 mod c_firmware;
 mod capi;
+mod cortex_m;
 mod digests;
 mod firmware;
 mod foreign;

@@ -1,15 +1,14 @@
-//! The device: a Cortex-M4F without an operating system, as QEMU emulates it.
+//! The program for the device.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{PATIENCE, STRICT, header, source};
+use super::{STRICT, header, source};
+use crate::cortex_m::{QEMU, TRIPLE};
 use crate::foreign::{Foreign, Library};
 use crate::tools;
 
-const TRIPLE: &str = "thumbv7em-none-eabihf";
 const CC: &str = "arm-none-eabi-gcc";
-const QEMU: &str = "qemu-system-arm";
 const PROCESSOR: [&str; 4] =
     ["-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"];
 
@@ -17,11 +16,8 @@ const PROCESSOR: [&str; 4] =
 pub(crate) fn tools() -> Result<(), String> {
     // The last is of this machine, for what the device is compared with.
     let cc = tools::named("CC", "cc");
-    let tools = [
-        (CC, "gcc-arm-none-eabi"),
-        (QEMU, "qemu-system-arm"),
-        (&*cc.to_string_lossy(), "gcc libc6-dev"),
-    ];
+    let tools =
+        [(CC, "gcc-arm-none-eabi"), (QEMU, QEMU), (&*cc.to_string_lossy(), "gcc libc6-dev")];
     for (tool, package) in tools {
         if crate::program(tool).is_none() {
             return Err(format!("no {tool}: apt-get install {package}"));
@@ -51,15 +47,6 @@ pub(crate) fn build(folder: &Path) -> Result<PathBuf, String> {
     cc.arg(target.join(TRIPLE).join("release/libxent_capi.a")).arg("-lgcc");
     tools::succeed(cc.arg("-o").arg(&image))?;
     Ok(image)
-}
-
-/// What the program prints on the device.
-pub(crate) fn run(image: &Path) -> Result<String, String> {
-    let mut qemu = Command::new(QEMU);
-    qemu.args(["-M", "mps2-an386", "-nographic", "-monitor", "none", "-serial", "none"]);
-    qemu.args(["-semihosting-config", "enable=on,target=native,chardev=out"]);
-    qemu.args(["-chardev", "stdio,id=out", "-kernel"]).arg(image);
-    tools::output_within(PATIENCE, &mut qemu)
 }
 
 /// Prints how much memory the image takes, if there is a tool that knows.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::{capi, tools};
+use crate::{capi, cortex_m, tools};
 
 /// What to do without a compiler or an emulator.
 #[derive(Args, Debug)]
@@ -53,7 +53,7 @@ fn compare() -> Result<(), String> {
     let image = device::build(&folder)?;
     let host = build(&folder)?;
     let here = tools::output_within(PATIENCE, &mut Command::new(&host)).map_err(explain)?;
-    let there = device::run(&image)?;
+    let there = cortex_m::run(&image, &[], PATIENCE)?;
     let lines = same_lines(&here, &there)?;
     println!("{lines} lines, every bit the same on the device and here");
     device::size(&image)
