@@ -133,9 +133,27 @@ fn two_sum<T: Copy + Add<Output = T> + Sub<Output = T>>(a: (T, T), b: (T, T)) ->
 }
 
 /// A sum that does not grow less exact with its length; what is infinite or NaN stays that.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct ExactSum {
+    sum: f64,
+    lost: f64,
+}
+
+impl ExactSum {
+    pub(crate) fn add(&mut self, term: f64) {
+        (self.sum, self.lost) = two_sum((self.sum, self.lost), (term, 0.0));
+    }
+
+    pub(crate) fn total(self) -> f64 {
+        if self.sum.is_finite() { self.sum + self.lost } else { self.sum }
+    }
+}
+
+/// The [`ExactSum`] of all terms.
 pub(crate) fn sum_of(terms: impl Iterator<Item = f64>) -> f64 {
-    let (sum, lost) = terms.fold((0.0, 0.0), |sum, term| two_sum(sum, (term, 0.0)));
-    if sum.is_finite() { sum + lost } else { sum }
+    let mut sum = ExactSum::default();
+    terms.for_each(|term| sum.add(term));
+    sum.total()
 }
 
 /// The sums of as many rows as there are lanes, a row in each, and what they lost; from what

@@ -10,7 +10,7 @@ use crate::element::{Compute, Element, Float};
 use crate::error::{Error, check_length};
 use crate::kernel::cells::Cells;
 use crate::kernel::elements::{ElementLoss, Elements, Inputs, Logistic, Sigmoid, SigmoidFocal};
-use crate::kernel::sum::{StripedSum, TILE};
+use crate::kernel::sum::{ExactSum, StripedSum, TILE};
 use crate::level::Level;
 use crate::shape::Shape;
 use crate::simd::{PANEL, Simd};
@@ -605,18 +605,18 @@ impl<'a, E: Element, L: ElementLoss> Tiles<'a, '_, E, L> {
             }
             for position in (0..inner).step_by(PANEL) {
                 let count = PANEL.min(inner - position);
-                let mut sums = [0.0_f64; PANEL];
+                let mut sums = [ExactSum::default(); PANEL];
                 for class in 0..classes {
                     let at = class * inner + position;
                     let mut of_class = [E::Float::default(); PANEL];
                     let of_class = &mut of_class[..count];
                     self.tile(first + at, start.map(|start| start + at), count, of_class, None);
                     for (sum, loss) in sums.iter_mut().zip(of_class) {
-                        *sum += loss.to_f64();
+                        sum.add(loss.to_f64());
                     }
                 }
                 for (row, sum) in sums.iter().enumerate().take(count) {
-                    total += put(part * inner + position + row, sum / classes as f64);
+                    total += put(part * inner + position + row, sum.total() / classes as f64);
                 }
             }
         }

@@ -1,8 +1,9 @@
 //! Every loss of the family has the value and the gradient of its formula.
 
 use xent::{
-    Distillation, Level, LogisticLoss, MultiLabelSoftMargin, MultiLabelSoftmax,
-    MultinomialLogistic, NegativeLogLikelihood, SigmoidCrossEntropy, SoftmaxCrossEntropy,
+    Distillation, Level, LogisticLoss, Logits, MultiLabelSoftMargin, MultiLabelSoftmax,
+    MultinomialLogistic, NegativeLogLikelihood, Pass, Reduction, SigmoidCrossEntropy,
+    SoftmaxCrossEntropy, Targets,
 };
 use xent_reference::softmax::{RowAnswer, cross_entropy};
 use xent_reference::ulp::error_at_f32;
@@ -303,6 +304,24 @@ fn multi_label_soft_margin() {
             let max = x.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             (RowAnswer { loss, grad, scale, mean_distance: 0.0, max }, 0.0)
         });
+    }
+}
+
+/// Those of columns were added up one by one.
+#[test]
+fn a_mean_over_thousands_of_classes_has_all_its_digits() {
+    let (classes, inner) = (4098, 2);
+    let (x, y) = (vec![0.0; classes * inner], vec![0.0; classes * inner]);
+    let loss = MultiLabelSoftMargin::<f64>::new().with_reduction(Reduction::None);
+    for level in Level::available() {
+        let mut losses = [0.0; 2];
+        let logits = Logits::with_columns(&x, 1, classes, inner).unwrap();
+        let pass = Pass::new().losses(&mut losses);
+        loss.with_level(level).evaluate(logits, Targets::dense(&y), pass).unwrap();
+        for loss in losses {
+            let off = (loss - std::f64::consts::LN_2).abs() / f64::EPSILON;
+            assert!(off <= 2.0, "{level}: {off} roundings");
+        }
     }
 }
 
