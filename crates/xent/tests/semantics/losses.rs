@@ -328,7 +328,7 @@ fn a_mean_over_thousands_of_classes_has_all_its_digits() {
 /// Its product with the target was subnormal, with a part of its digits, before it was divided.
 #[test]
 fn the_gradient_of_a_subnormal_probability_has_all_its_digits() {
-    let p = [5.847198e-41, 1.4e-45, 1e-38, 0.5];
+    let p = [f32::from_bits(41727), f32::from_bits(1), 1e-38, 0.5];
     let (y, positive) = ([0.3615_f32; 4], [0.0; 4]);
     let loss = LogisticLoss::new().with_pos_weight(&positive).unwrap();
     for level in Level::available() {
