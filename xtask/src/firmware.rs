@@ -34,8 +34,9 @@ const COUNTED: [&str; 2] = ["-icount", "shift=0"];
 /// What softmax loss and gradient of a row may take, in bytes of flash and of stack.
 const FLASH: u64 = 3072;
 const STACK: u64 = 256;
-/// The symbols that it is made of.
-const OF_ROW: [&str; 3] = ["softmax_cross_entropy_row", "one_row", "simd::fuse"];
+/// Where the functions are that it is made of.
+const OF_ROW: [&str; 3] =
+    ["xent_core::losses::one_row::", "xent_core::kernel::one_row::", "xent_core::simd::fuse::"];
 
 /// Builds, runs and compares.
 pub(crate) fn run(options: &Options) -> ExitCode {
@@ -203,23 +204,19 @@ fn sizes(image: &Path, device: &Results) -> Result<(), String> {
             *functions.entry(name).or_default() += symbol.size();
         }
     }
-    let mut largest: Vec<_> = functions.iter().map(|(name, bytes)| (bytes, name)).collect();
-    largest.sort_unstable_by(|a, b| b.cmp(a));
+    let is_of_row = |name: &str| OF_ROW.iter().any(|module| name.starts_with(module));
+    let (of_row, others): (Vec<_>, Vec<_>) =
+        functions.iter().partition(|(name, _)| is_of_row(name));
     println!("\nflash, bytes: the functions of xent-core");
-    for (bytes, name) in largest.iter().take(12) {
-        println!("{bytes:>8}  {name}");
-    }
-    let all: u64 = functions.values().sum();
-    println!("{all:>8}  all {} of them", functions.len());
-
-    let is_of_row = |name: &str| OF_ROW.iter().any(|part| name.contains(part));
-    let flash: u64 =
-        functions.iter().filter(|(name, _)| is_of_row(name)).map(|(_, bytes)| bytes).sum();
+    of_row.iter().for_each(|(name, bytes)| println!("{bytes:>8}  {name}"));
+    let all = |of: &[(&String, &u64)]| of.iter().map(|(_, bytes)| **bytes).sum::<u64>();
+    println!("{:>8}  {} others, for SoftmaxBatch", all(&others), others.len());
+    let flash = all(&of_row);
     let [stack, instructions] =
         device.costs.get("softmax_cross_entropy_row").copied().unwrap_or([u64::MAX; 2]);
     println!(
-        "\nsoftmax loss and gradient of a row: {flash} bytes of flash (at most {FLASH}), {stack} of stack \
-         (at most {STACK}), {instructions} instructions for {CLASSES} classes"
+        "\nsoftmax_cross_entropy_row, {CLASSES} classes: {flash} bytes of flash (at most {FLASH}), {stack} of \
+         stack (at most {STACK}), {instructions} instructions"
     );
     if flash == 0 || flash > FLASH || stack > STACK {
         return Err("that is more than it may take".into());

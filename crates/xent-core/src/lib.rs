@@ -4,7 +4,7 @@
 //! * [`Level`] says which instructions to use; choose it once.
 //! * [`SoftmaxBatch`] and [`SigmoidBatch`] give the loss and, in the same pass, its gradient.
 //!   Whatever can be wrong with the input is found when they are built.
-//! * [`softmax_cross_entropy_row`] is the loss of one row in a kilobyte of code.
+//! * [`softmax_cross_entropy_row`] is the loss of one row in little code, for firmware.
 //! * [`PartialRow`] is a part of a row that is in several places; parts are merged.
 //! * [`exp`], [`ln`], [`log1p`], [`sigmoid`], [`max`], [`log_sum_exp`], [`softmax`] and
 //!   [`log_softmax`] are the parts that may be of use on their own.

@@ -10,9 +10,10 @@ use crate::simd::Portable;
 /// Softmax cross-entropy of one row of at most 32 classes with a label: returns the loss, and leaves its
 /// gradient by the logits in `gradient`.
 ///
-/// It is compiled to about a kilobyte, for firmware that validates a classifier; a [`SoftmaxBatch`] is a
-/// hundred times that. What both can do has the same bits at [`Level::Portable`], accuracy included; on a
-/// Cortex-M with a floating-point unit they are those of every level that fuses.
+/// For firmware that validates a classifier: for a Cortex-M4F it is compiled to 1.3 kilobytes, takes about a
+/// hundred bytes of stack, and for ten classes 1,600 instructions; a [`SoftmaxBatch`], whatever it is asked for,
+/// is a thousand times as much code. The bits, and so the accuracy, are those of the batch at
+/// [`Level::Portable`]; on a Cortex-M with a floating-point unit those of every level that fuses.
 ///
 /// [`SoftmaxBatch`]: crate::SoftmaxBatch
 /// [`Level::Portable`]: crate::Level::Portable
