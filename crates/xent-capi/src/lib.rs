@@ -15,6 +15,7 @@ mod guard;
 mod level;
 mod memory;
 mod reduction;
+mod row;
 mod sigmoid_loss;
 mod slices;
 mod softmax_loss;
@@ -24,6 +25,7 @@ pub use level::{
     xent_available_level, xent_choose_level, xent_level_has_fma, xent_level_name, xent_version,
 };
 pub use reduction::{MeanOver, NothingValid, Reduction};
+pub use row::{xent_softmax_row_f32, xent_softmax_row_f64};
 pub use sigmoid_loss::{
     SigmoidLoss, xent_sigmoid_loss_init_f32, xent_sigmoid_loss_init_f64, xent_sigmoid_loss_run_f32,
     xent_sigmoid_loss_run_f64,

@@ -18,7 +18,7 @@ pub enum Status {
     /// The size of the structure is not known: it was not initialised, or has options that this version of
     /// the library does not know.
     Size = 3,
-    /// A row needs at least one class.
+    /// A row needs at least one class, and for xent_softmax_row at most 32.
     Classes = 4,
     /// Rows times classes are more than memory can hold.
     TooLarge = 5,
@@ -67,7 +67,7 @@ impl From<Status> for Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let status = match error {
-            Error::ZeroClasses => Status::Classes,
+            Error::ZeroClasses | Error::Option { option: "classes", .. } => Status::Classes,
             Error::TooLarge { .. } => Status::TooLarge,
             Error::Label { row, .. } => return Self { status: Status::Label, place: Some(row) },
             Error::Empty { row } => return Self { status: Status::Empty, place: Some(row) },
@@ -98,7 +98,7 @@ const MESSAGES: [(Status, &CStr); 19] = [
         Status::Size,
         c"the structure was not initialised, or has options that this version of xent does not know",
     ),
-    (Status::Classes, c"a row needs at least one class"),
+    (Status::Classes, c"a row needs at least one class, and by itself may have 32"),
     (Status::TooLarge, c"rows times classes are more than memory can hold"),
     (
         Status::Overlap,
