@@ -2,10 +2,11 @@
 //! those of this machine.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
@@ -178,17 +179,16 @@ fn write(path: &Path, values: &[f32], width: usize) -> io::Result<()> {
     writer.finish()
 }
 
-/// Asks the program `xent` whether two files have the same numbers.
-fn xent_compare(files: &[PathBuf; 2]) -> Result<(), String> {
-    let mut xent = Command::new("cargo");
-    xent.current_dir(crate::root());
-    xent.args(["run", "--quiet", "--release", "--package=xent-cli", "--", "compare"]);
-    tools::succeed(
-        xent.args(["--max-ulp", "0", "--reference"])
-            .arg(&files[0])
-            .arg("--candidate")
-            .arg(&files[1]),
-    )
+/// Asks `xent compare` whether two files have the same numbers.
+fn xent_compare([host, device]: &[PathBuf; 2]) -> Result<(), String> {
+    println!("\nxent compare: {} beside {}", device.display(), host.display());
+    let words = ["xent", "compare", "--max-ulp", "0", "--reference"].map(OsString::from);
+    let files = [host.into(), "--candidate".into(), device.into()];
+    if xent_cli::compare(words.into_iter().chain(files))? {
+        Ok(())
+    } else {
+        Err("the device's numbers are others".into())
+    }
 }
 
 /// Prints what the parts of the library take, and compares the loss of a row with what it may take.

@@ -53,3 +53,15 @@ pub fn evaluate(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Str
     };
     done.map_err(|failure| failure.to_string())
 }
+
+/// [`run`] of `xent compare` for a program that is more than that: whether all is within the tolerance, or why
+/// it was refused.
+#[doc(hidden)]
+pub fn compare(arguments: impl IntoIterator<Item = OsString>) -> Result<bool, String> {
+    let command = Cli::try_parse_from(arguments).map_err(|error| error.to_string())?.command;
+    let done = match command {
+        Command::Compare(args) => compare::run(&args),
+        Command::Eval(_) => Err(Failure::argument("expected compare")),
+    };
+    done.map_err(|failure| failure.to_string())
+}
