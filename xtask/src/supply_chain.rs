@@ -87,7 +87,8 @@ fn of_core() -> io::Result<Outcome> {
             return Ok(Outcome::Failed);
         }
     }
-    let test = "test --locked --quiet --package xent-core --test dependencies";
+    // As the tests of the whole workspace are built: what is there is used.
+    let test = "test --locked --quiet --workspace --test dependencies";
     let output = cargo().args(test.split(' ')).output()?;
     if output.status.success() {
         return Ok(Outcome::Held);
