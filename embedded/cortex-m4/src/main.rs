@@ -44,7 +44,8 @@ fn run() -> Result<(), Error> {
 fn digits() -> Result<(), Error> {
     let (mut digest, mut sum, mut right) = (Digest::default(), 0.0_f64, 0);
     for digit in 0..COUNT {
-        let (logits, label) = (digits_net::logits(digits_net::image(digit)), digits_net::label(digit));
+        let (logits, label) =
+            (digits_net::logits(digits_net::image(digit)), digits_net::label(digit));
         let mut gradient = [0.0; CLASSES];
         let loss = softmax_cross_entropy_row(&logits, label, &mut gradient)?;
         line::print(format_args!("digit {digit} {}", line::Bits(loss, &gradient)));

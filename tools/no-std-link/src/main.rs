@@ -6,7 +6,9 @@
 use core::panic::PanicInfo;
 
 use half::{bf16, f16};
-use xent_core::{Batch, Buffers, Element, Error, Float, Level, SigmoidBatch, SoftmaxBatch, SoftmaxTargets};
+use xent_core::{
+    Batch, Buffers, Element, Error, Float, Level, SigmoidBatch, SoftmaxBatch, SoftmaxTargets,
+};
 
 /// Kept by the linker, and with it all that it calls.
 #[used]
@@ -34,8 +36,7 @@ fn every_loss<E: Element>(x: &mut [E], out: &mut [E::Float]) -> Result<f64, Erro
     xent_core::widen(level, x, out)?;
     xent_core::narrow(level, out, x)?;
     let labels = SoftmaxTargets::Index((&[0_u8][..]).into());
-    let mut sum =
-        SoftmaxBatch::new(Buffers::WideGradient(x, out), x.len(), labels)?.run(level);
+    let mut sum = SoftmaxBatch::new(Buffers::WideGradient(x, out), x.len(), labels)?.run(level);
     sum += SoftmaxBatch::new(Buffers::Loss(x), x.len(), SoftmaxTargets::Dense(out))?.run(level);
     sum += SigmoidBatch::new(Buffers::InPlace(x), out)?.run(level);
     Ok(sum)
