@@ -107,7 +107,7 @@ pub(crate) fn row(
         }
         let q: Vec<f64> =
             q.iter().enumerate().map(|(c, q)| q * weights.get(c).copied().unwrap_or(1.0)).collect();
-        let all: f64 = q.iter().sum();
+        let all = xent_reference::sum::sum(q.iter().copied());
         let plain = weights.is_empty();
         let (loss, gradient, scale) = if plain {
             let answer = distillation::divergence(x, teacher, tau);
@@ -201,7 +201,7 @@ pub(crate) fn row(
     if far(&mapped) || !q.iter().all(|&q| q == 0.0 || (2.0_f64.powi(-40)..1e6).contains(&q)) {
         return RowAnswers { log_sum_exp, ..anything(classes) };
     }
-    let all: f64 = q.iter().sum();
+    let all = xent_reference::sum::sum(q.iter().copied());
     let is_plain = matches!(target, RowTarget::Label(..));
 
     let entropy = softmax::cross_entropy(&mapped, q);
