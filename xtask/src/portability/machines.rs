@@ -68,6 +68,8 @@ pub(crate) const MACHINES: &[Machine] = &[
         levels: Some(&["portable", "avx2"]),
         // As of version 7.2.
         without: &[("guard_pages", "qemu's masked loads touch what is masked")],
+        // Minutes, for levels that most machines have themselves.
+        quick: false,
         ..NATIVE
     },
     Machine {
