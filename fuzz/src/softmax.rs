@@ -139,7 +139,7 @@ pub(crate) fn row(
             })
             .sum();
         // A share that is none in what is computed in costs nothing, however far the class.
-        let least = 2.0_f64.powi(tolerance.format.min_exponent + 16);
+        let least = 65536.0 * tolerance.least_normal();
         let is_lost = |c: &usize| q[*c] > 0.0 && q[*c] < least;
         let vanishes = |c: usize| surprise[c].is_infinite() && is_lost(&c);
         let lost: f64 = (0..classes)

@@ -3,21 +3,19 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs::{self, File};
-use std::io::{self, BufWriter};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
 use digits_net::{CLASSES, COUNT, Digest};
-use npyz::WriterBuilder;
 use object::{Object, ObjectSymbol};
 use xent_core::{Batch, Buffers, Level, Outputs, SoftmaxBatch, SoftmaxTargets};
 
 use crate::cortex_m::{QEMU, TRIPLE};
 use crate::foreign::{Foreign, Library};
-use crate::{cortex_m, packages, tools};
+use crate::{cortex_m, npy, packages, tools};
 
 /// What to do about tools that are missing.
 #[derive(Args, Debug)]
@@ -91,8 +89,9 @@ fn compare(options: &Options) -> Result<(), String> {
         let files = [format!("host-{name}.npy"), format!("device-{name}.npy")];
         let files = files.map(|file| folder.join(file));
         for (file, values) in files.iter().zip(of) {
-            let width = if name == "losses" { 1 } else { CLASSES };
-            write(file, values, width).map_err(|error| format!("{}: {error}", file.display()))?;
+            let shape = [COUNT, values.len() / COUNT];
+            npy::write(file, &shape, values.iter().copied())
+                .map_err(|error| format!("{}: {error}", file.display()))?;
         }
         xent_compare(&files)?;
     }
@@ -162,21 +161,10 @@ impl Results {
             .run(level);
         let mut digest = Digest::default();
         for (&loss, gradient) in losses.iter().zip(gradients.chunks_exact(CLASSES)) {
-            digest.add(loss);
-            gradient.iter().for_each(|&g| digest.add(g));
+            digest.add(loss, gradient);
         }
         Self { losses, gradients, digest: Some(digest.value()), ..Self::default() }
     }
-}
-
-fn write(path: &Path, values: &[f32], width: usize) -> io::Result<()> {
-    let mut writer = npyz::WriteOptions::new()
-        .default_dtype()
-        .shape(&[(values.len() / width) as u64, width as u64])
-        .writer(BufWriter::new(File::create(path)?))
-        .begin_nd()?;
-    writer.extend(values.iter().copied())?;
-    writer.finish()
 }
 
 /// Asks `xent compare` whether two files have the same numbers.

@@ -13,6 +13,7 @@ mod format;
 mod fuzz;
 mod install_c;
 mod mutants;
+mod npy;
 mod packages;
 mod portability;
 mod progress;

@@ -46,8 +46,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// it was refused.
 #[doc(hidden)]
 pub fn evaluate(arguments: impl IntoIterator<Item = OsString>) -> Result<(), String> {
-    let command = Cli::try_parse_from(arguments).map_err(|error| error.to_string())?.command;
-    let done = match command {
+    let done = match parse(arguments)? {
         Command::Eval(args) => eval::evaluate(&args).map(drop),
         Command::Compare(_) => Err(Failure::argument("expected eval")),
     };
@@ -58,10 +57,13 @@ pub fn evaluate(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Str
 /// it was refused.
 #[doc(hidden)]
 pub fn compare(arguments: impl IntoIterator<Item = OsString>) -> Result<bool, String> {
-    let command = Cli::try_parse_from(arguments).map_err(|error| error.to_string())?.command;
-    let done = match command {
+    let done = match parse(arguments)? {
         Command::Compare(args) => compare::run(&args),
         Command::Eval(_) => Err(Failure::argument("expected compare")),
     };
     done.map_err(|failure| failure.to_string())
+}
+
+fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, String> {
+    Cli::try_parse_from(arguments).map(|cli| cli.command).map_err(|error| error.to_string())
 }

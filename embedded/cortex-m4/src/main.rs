@@ -49,8 +49,7 @@ fn digits() -> Result<(), Error> {
         let mut gradient = [0.0; CLASSES];
         let loss = softmax_cross_entropy_row(&logits, label, &mut gradient)?;
         line::print(format_args!("digit {digit} {}", line::Bits(loss, &gradient)));
-        digest.add(loss);
-        gradient.iter().for_each(|&g| digest.add(g));
+        digest.add(loss, &gradient);
         sum += f64::from(loss);
         // No other logit is larger than that of the label: its gradient is the only negative one.
         right += usize::from(logits.iter().all(|&x| x <= logits[label]));

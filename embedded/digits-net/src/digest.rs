@@ -11,8 +11,14 @@ impl Default for Digest {
 }
 
 impl Digest {
-    /// Takes in a float; every NaN is the same.
-    pub fn add(&mut self, number: f32) {
+    /// Takes in what is known of a digit: its loss, then its gradient.
+    pub fn add(&mut self, loss: f32, gradient: &[f32]) {
+        self.add_one(loss);
+        gradient.iter().for_each(|&g| self.add_one(g));
+    }
+
+    /// Every NaN is the same.
+    fn add_one(&mut self, number: f32) {
         let bits = if number.is_nan() { f32::NAN.to_bits() } else { number.to_bits() };
         for byte in bits.to_le_bytes() {
             self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);

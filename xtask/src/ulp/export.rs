@@ -1,12 +1,10 @@
 //! The inputs of the search, for `benches/peers/accuracy.py`.
 
-use std::fs::File;
-use std::io::{self, BufWriter};
+use std::io;
 use std::path::Path;
 
-use npyz::{AutoSerialize, Serialize, WriterBuilder};
-
 use super::search;
+use crate::npy::write;
 
 /// Writes what the search reaches as arrays in a folder, and says what.
 pub(super) fn run(folder: &Path) -> io::Result<()> {
@@ -24,15 +22,4 @@ pub(super) fn run(folder: &Path) -> io::Result<()> {
         println!("{loss}: {rows} rows of {classes} classes");
     }
     Ok(())
-}
-
-fn write<T: AutoSerialize + Serialize>(path: &Path, shape: &[usize], of: Vec<T>) -> io::Result<()> {
-    let shape: Vec<u64> = shape.iter().map(|&length| length as u64).collect();
-    let mut writer = npyz::WriteOptions::new()
-        .default_dtype()
-        .shape(&shape)
-        .writer(BufWriter::new(File::create(path)?))
-        .begin_nd()?;
-    writer.extend(of)?;
-    writer.finish()
 }
