@@ -67,10 +67,8 @@ fn compare(options: &Options) -> Result<(), String> {
         emulator.ok_or_else(|| format!("no {QEMU}: apt-get install {QEMU}"))?;
         Foreign::find(TRIPLE, Library::Core)
     };
-    if options.install && here().is_err() {
-        packages::install(&[&[QEMU], &Foreign::PACKAGES[..]].concat());
-    }
-    let foreign = here()?;
+    let packages = [&[QEMU], &Foreign::PACKAGES[..]].concat();
+    let foreign = packages::found(here, options.install, &packages)?;
     let image = build(&foreign)?;
     let said = cortex_m::run(&image, &COUNTED, PATIENCE)?;
     let device = Results::parse(&said)?;

@@ -44,13 +44,16 @@ impl Foreign {
         let candidates = [rustc, Path::new("/usr/bin/rustc")];
         let compiler = candidates.into_iter().find(|rustc| {
             print(rustc, &["sysroot"]).is_some_and(|sysroot| {
-                Path::new(&sysroot).join("lib/rustlib/src/rust/library/Cargo.lock").exists()
+                let lock = Path::new(&sysroot).join("lib/rustlib/src/rust/library/Cargo.lock");
+                lock.exists() && version(rustc) >= minor(env!("CARGO_PKG_RUST_VERSION"))
             })
         });
         let compiler = compiler.ok_or_else(|| {
             format!(
-                "no standard library for {triple}: `rustup target add {triple}`, or its sources by \
-                 `rustup component add rust-src` or (Debian) `apt-get install {}`",
+                "no standard library for {triple}: `rustup target add {triple}`, or a compiler of \
+                 version {} or later with its sources by `rustup component add rust-src` or (Debian) \
+                 `apt-get update; apt-get install {}`",
+                env!("CARGO_PKG_RUST_VERSION"),
                 Self::PACKAGES.join(" ")
             )
         })?;
@@ -109,9 +112,32 @@ impl Foreign {
     }
 }
 
+/// The version of a compiler: what comes after `1.`.
+fn version(rustc: &Path) -> Option<u32> {
+    let output = Command::new(rustc).arg("--version").output().ok()?;
+    minor(String::from_utf8_lossy(&output.stdout).strip_prefix("rustc ")?)
+}
+
+fn minor(version: &str) -> Option<u32> {
+    version.split('.').nth(1)?.parse().ok()
+}
+
 /// What a compiler says when it is asked to `--print` something.
 fn print(rustc: &Path, question: &[&str]) -> Option<String> {
     let output = Command::new(rustc).arg("--print").args(question).output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     output.status.success().then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_as_numbers() {
+        assert_eq!(minor("1.96.0 (ac68faa20 2026-05-25)"), Some(96));
+        assert!(minor("1.100.0-nightly (0 2027-01-01)") > minor(env!("CARGO_PKG_RUST_VERSION")));
+        assert_eq!(minor("unknown"), None);
+        assert!(version(Path::new("no-such-compiler")) < minor("1.0"));
+    }
 }

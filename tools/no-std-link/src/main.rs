@@ -46,3 +46,7 @@ fn every_loss<E: Element>(x: &mut [E], out: &mut [E::Float]) -> Result<f64, Erro
 fn panic(_: &PanicInfo<'_>) -> ! {
     loop {}
 }
+
+/// The standard library's `core` is compiled so that it can unwind, and refers to this; nothing here unwinds.
+#[unsafe(no_mangle)]
+extern "C" fn rust_eh_personality() {}

@@ -10,14 +10,14 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::{capi, cortex_m, tools};
+use crate::{capi, cortex_m, packages, tools};
 
 /// What to do without a compiler or an emulator.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
-    /// If a tool is missing, says so and succeeds.
+    /// Installs what is missing, by Debian's apt-get.
     #[arg(long)]
-    skip_missing: bool,
+    install: bool,
 }
 
 /// What every part of the program is compiled with.
@@ -29,16 +29,8 @@ const NO_FMA: &str = "no fused multiply-add";
 
 /// Builds both programs, runs them and compares what they print.
 pub(crate) fn run(options: &Options) -> ExitCode {
-    if let Err(missing) = device::tools() {
-        return if options.skip_missing {
-            println!("SKIPPED: {missing}");
-            ExitCode::SUCCESS
-        } else {
-            eprintln!("{missing}");
-            ExitCode::FAILURE
-        };
-    }
-    match compare() {
+    let tools = packages::found(device::tools, options.install, &device::PACKAGES);
+    match tools.and_then(|()| compare()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
             eprintln!("{reason}");

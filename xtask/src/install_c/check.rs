@@ -18,12 +18,16 @@ enum Linked {
     Static,
 }
 
+/// The packages of Debian with what a check needs.
+pub(super) const PACKAGES: [&str; 3] = ["pkg-config", "gcc", "libc6-dev"];
+
 /// That there is what a check needs.
 pub(crate) fn tools() -> Result<(), String> {
-    for ((variable, usual), package) in [(PKG_CONFIG, "pkg-config"), (CC, "gcc libc6-dev")] {
+    for (variable, usual) in [PKG_CONFIG, CC] {
         let name = tools::named(variable, usual);
         tools::output(Command::new(&name).arg("--version")).map_err(|error| {
-            format!("--check needs {usual} (apt-get install {package}), or another one by {variable}: {error}")
+            let packages = PACKAGES.join(" ");
+            format!("--check needs {usual} (apt-get install {packages}), or another one by {variable}: {error}")
         })?;
     }
     Ok(())

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use crate::capi::{self, Libraries, System, VERSION};
+use crate::packages;
 use prefix::{Content, Prefix};
 
 /// Where to install the C interface.
@@ -21,6 +22,9 @@ pub(crate) struct Options {
     /// Compiles the example by pkg-config with what was installed, shared and static, and runs it.
     #[arg(long)]
     check: bool,
+    /// Installs what the check needs and is missing, by Debian's apt-get.
+    #[arg(long, requires = "check")]
+    install: bool,
 }
 
 const HEADER: &str = "include/xent.h";
@@ -46,7 +50,7 @@ fn install(options: &Options) -> Result<(), String> {
     // What takes minutes comes after what may be wrong.
     let prefix = Prefix::new(&options.prefix, &places)?;
     if options.check {
-        check::tools()?;
+        packages::found(check::tools, options.install, &check::PACKAGES)?;
     }
     let built = capi::build()?;
     let installed = prefix.install(contents(&built, &names)?)?;

@@ -77,13 +77,8 @@ fn prepare(machine: &Machine, install: bool) -> Result<(), String> {
         (None, Some(triple)) => suite::foreign(triple).map(|_| ()),
         (None, None) => Ok(()),
     };
-    let missing = check();
-    if missing.is_ok() || !install {
-        return missing;
-    }
     // The standard library's sources, too: whether they are wanted is known when the rest is there.
-    packages::install(&[machine.packages, &Foreign::PACKAGES].concat());
-    check()
+    packages::found(check, install, &[machine.packages, &Foreign::PACKAGES].concat())
 }
 
 /// Whether there is a file of that path, or a program of that name.
