@@ -356,7 +356,8 @@ proptest! {
 fn a_gradient_too_large_for_the_caches_has_the_bits_of_one_in_place() {
     // From 2^22 elements on it is written past them; at an odd place, so that rows begin anywhere.
     for (rows, classes) in [(16_000, 263), (900, 4999), (840, 5000)] {
-        let x: Vec<f32> = (0..rows * classes).map(|i| (i * 7919 % 10_007) as f32 / 500.0).collect();
+        let spread = |i: u64| (i * 7919 % 10_007) as f32 / 500.0;
+        let x: Vec<f32> = (0..(rows * classes) as u64).map(spread).collect();
         let labels: Vec<u32> = (0..rows).map(|row| (row * 31 % classes) as u32).collect();
         let targets = SoftmaxTargets::Index(labels.as_slice().into());
         for level in Level::available() {
