@@ -119,7 +119,7 @@ impl Copy {
         let this = Self { root: root.to_owned(), copy };
         let mut woven: BTreeSet<&Path> = mutants.iter().map(|(_, m)| Path::new(&m.file)).collect();
         woven.insert(Path::new(CORE));
-        for name in ["Cargo.toml", "Cargo.lock", "crates", "benches", "xtask"] {
+        for name in ["Cargo.toml", "Cargo.lock", "crates", "benches", "embedded", "fuzz", "xtask"] {
             this.refresh(Path::new(name), &woven).map_err(|error| format!("{name}: {error}"))?;
         }
         Ok(this)
