@@ -16,7 +16,7 @@ pub(crate) fn run(record: bool) -> ExitCode {
     let root = crate::root();
     // Of the whole workspace, for its features: all formats, and nothing is compiled for this alone.
     let mut tests = Command::new(env!("CARGO"));
-    tests.current_dir(&root).args(["test", "--workspace", "--test", "reproducible"]);
+    tests.current_dir(&root).args(["test", "--release", "--workspace", "--test", "reproducible"]);
     if record {
         tests.args(["--", "digests_are_those_on_record"]).env(RECORD, root.join(DIGESTS));
     } else {

@@ -130,7 +130,7 @@ fn cargo_fuzz(folder: &Path, subcommand: &str) -> Command {
 fn replay(targets: &[String], inputs: u64) -> ExitCode {
     let status = Command::new("cargo")
         // As the tests of the whole workspace are built: what is there is used.
-        .args(["test", "--workspace", "--test", "replay", "--", "--exact"])
+        .args(["test", "--release", "--workspace", "--test", "replay", "--", "--exact"])
         .args(targets)
         .env("XENT_FUZZ_INPUTS", inputs.to_string())
         .current_dir(crate::root())

@@ -88,7 +88,7 @@ fn of_core() -> io::Result<Outcome> {
         }
     }
     // As the tests of the whole workspace are built: what is there is used.
-    let test = "test --locked --quiet --workspace --test dependencies";
+    let test = "test --locked --quiet --release --workspace --test dependencies";
     let output = cargo().args(test.split(' ')).output()?;
     if output.status.success() {
         return Ok(Outcome::Held);

@@ -25,6 +25,6 @@ fn the_header_is_up_to_date() {
     assert!(
         found == made,
         "include/xent.h is not what cbindgen makes of the sources: \
-         {WRITE}=1 cargo test -p xent-capi --test header"
+         {WRITE}=1 cargo test --release --workspace --test header"
     );
 }

@@ -92,7 +92,8 @@ fn some_options_of_a_softmax_are_for_some_targets() {
 
     let teacher = |temperature| SoftmaxTargets::Teacher(&X, temperature);
     assert!(softmax(teacher(1.0), plain).is_ok());
-    for refused in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+    // The inverses of the last two are infinite, and zero.
+    for refused in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e-39, 1e60] {
         assert_eq!(option(softmax(teacher(refused), plain)), Some("temperature"));
     }
     let smoothed = SoftmaxOptions { label_smoothing: 0.5, ..plain };

@@ -6,13 +6,15 @@ mod suite;
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::mpsc;
+use std::thread;
 
 use clap::Args;
 
 use crate::foreign::Foreign;
 use crate::packages;
 use machines::{MACHINES, Machine};
-use suite::{Suite, Tally};
+use suite::{Suite, Tally, Tests};
 
 /// Where to run the tests.
 #[derive(Args, Debug)]
@@ -46,22 +48,30 @@ enum Outcome {
     Failed(String),
 }
 
-/// Runs the tests, one machine after the other.
+/// Runs the tests, one machine after the other, while those of the next are built.
 pub(crate) fn run(options: &Options) -> ExitCode {
     let is_chosen = |machine: &&Machine| match options.targets.as_slice() {
         [] => !options.quick || machine.quick,
         names => names.iter().any(|name| name == machine.name),
     };
     let suite = if options.quick { Suite::Results } else { Suite::All };
-    let mut outcomes = Vec::new();
-    for machine in MACHINES.iter().filter(is_chosen) {
-        println!("\n{}: {}", machine.name, suite.description());
-        let outcome = match prepare(machine, options.install) {
-            Ok(()) => suite.run(machine).map_or_else(Outcome::Failed, Outcome::Ran),
-            Err(missing) => Outcome::Skipped(missing),
+    println!("{} on other machines", suite.description());
+    let (sender, built) = mpsc::channel();
+    let outcomes: Vec<_> = thread::scope(|scope| {
+        scope.spawn(move || {
+            for machine in MACHINES.iter().filter(is_chosen) {
+                let tests = prepare(machine, options.install).map_err(Outcome::Skipped);
+                let tests = tests.and_then(|()| suite.build(machine).map_err(Outcome::Failed));
+                // Received to the end.
+                let _ = sender.send((machine, tests));
+            }
+        });
+        let outcome = |(machine, tests): (_, Result<Vec<Tests>, _>)| {
+            let ran = tests.and_then(|tests| suite::run(machine, &tests).map_err(Outcome::Failed));
+            (machine, ran.map_or_else(|without| without, Outcome::Ran))
         };
-        outcomes.push((machine, outcome));
-    }
+        built.into_iter().map(outcome).collect()
+    });
     println!("\n{}", table(&outcomes));
     let failures = failures(&outcomes, options.quick);
     failures.iter().for_each(|failure| eprintln!("{failure}"));

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
+use rayon::prelude::*;
 use serde::Deserialize;
 
 use super::machines::Machine;
@@ -27,7 +29,7 @@ pub(crate) fn foreign(triple: &'static str) -> Result<Foreign, String> {
 }
 
 /// An executable with tests.
-struct Tests {
+pub(crate) struct Tests {
     name: String,
     path: PathBuf,
     /// Where its package is.
@@ -98,43 +100,19 @@ impl Tally {
 impl Suite {
     pub(crate) fn description(self) -> &'static str {
         match self {
-            Self::All => "the tests of xent-core, xent-reference and xent",
-            Self::Results => "the digests of all results",
+            Self::All => "The tests of xent-core, xent-reference and xent",
+            Self::Results => "The digests of all results",
         }
     }
 
-    /// Builds the tests and runs them.
-    pub(crate) fn run(self, machine: &Machine) -> Result<Tally, String> {
-        let mut tally = Tally::default();
-        for tests in self.build(machine)? {
-            let mut left_out = machine.without.iter();
-            if let Some((_, why)) = left_out.find(|(name, _)| tests.name.ends_with(name)) {
-                println!("  {:32} left out: {why}", tests.name);
-                continue;
-            }
-            let output = on(machine, &tests.path)
-                .args((tests.name.ends_with(DIGESTS)).then_some("--nocapture"))
-                .current_dir(&tests.folder)
-                .env("XENT_TEST_RUNNER", runner(machine).join(" "))
-                .output()
-                .map_err(|error| format!("{}: {error}", tests.name))?;
-            let said = [output.stdout, output.stderr].concat();
-            let said = String::from_utf8_lossy(&said);
-            let before = tally.failures.len();
-            tally.add(&tests.name, &said, output.status.success());
-            let failed = tally.failures.len() > before;
-            println!("  {:32} {}", tests.name, if failed { "FAILED" } else { "ok" });
-        }
-        Ok(tally)
-    }
-
-    fn build(self, machine: &Machine) -> Result<Vec<Tests>, String> {
+    /// Builds the tests.
+    pub(crate) fn build(self, machine: &Machine) -> Result<Vec<Tests>, String> {
         let mut command = match machine.triple {
             Some(triple) => compile(machine, &foreign(triple)?),
             // The features that the tests of the whole workspace have: what is built already is used.
             None => {
                 let mut command = Command::new("cargo");
-                command.current_dir(crate::root()).args(["test", "--workspace"]);
+                command.current_dir(crate::root()).args(["test", "--release", "--workspace"]);
                 command
             }
         };
@@ -159,6 +137,42 @@ impl Suite {
         let mut found: Vec<_> = messages.lines().filter_map(tests).collect();
         found.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(found)
+    }
+}
+
+/// Runs tests, some at a time: each ends with its longest on one thread.
+pub(crate) fn run(machine: &Machine, tests: &[Tests]) -> Result<Tally, String> {
+    let said: Result<Vec<_>, _> = tests.par_iter().map(|tests| tests.run(machine)).collect();
+    let mut tally = Tally::default();
+    for (tests, said) in tests.iter().zip(said?) {
+        if let Some((said, succeeded)) = said {
+            tally.add(&tests.name, &said, succeeded);
+        }
+    }
+    Ok(tally)
+}
+
+impl Tests {
+    /// What they say, and whether they succeed; nothing of those that are left out.
+    fn run(&self, machine: &Machine) -> Result<Option<(String, bool)>, String> {
+        let Self { name, path, folder } = self;
+        let ended = |how: &str| println!("{:24} {name:32} {how}", machine.name);
+        if let Some((_, why)) = machine.without.iter().find(|(left, _)| name.ends_with(left)) {
+            ended(&format!("left out: {why}"));
+            return Ok(None);
+        }
+        let started = Instant::now();
+        let output = on(machine, path)
+            .args(name.ends_with(DIGESTS).then_some("--nocapture"))
+            .current_dir(folder)
+            .env("XENT_TEST_RUNNER", runner(machine).join(" "))
+            .output()
+            .map_err(|error| format!("{name}: {error}"))?;
+        let succeeded = output.status.success();
+        let seconds = started.elapsed().as_secs();
+        ended(&format!("{} after {seconds} s", if succeeded { "ok" } else { "FAILED" }));
+        let said = [output.stdout, output.stderr].concat();
+        Ok(Some((String::from_utf8_lossy(&said).into_owned(), succeeded)))
     }
 }
 

@@ -47,6 +47,17 @@ fn log_sum_exp_predicted_class_and_correct_count_come_from_the_same_pass() {
 }
 
 #[test]
+fn a_row_whose_label_is_ignored_is_not_correct() {
+    let x = [2.0, 1.0, 0.0, 3.0, 4.0, 0.0];
+    let loss = SoftmaxCrossEntropy::new().with_ignore_index(0);
+    let mut predicted = [9; 3];
+    let pass = Pass::new().predicted(&mut predicted);
+    let targets = Targets::index(&[0_u8, 1, 1]);
+    let report = loss.evaluate(Logits::new(&x, 2).unwrap(), targets, pass).unwrap();
+    assert_eq!((predicted, report.correct), ([0, 1, 0], Some(1)));
+}
+
+#[test]
 fn the_first_of_equal_logits_is_predicted() {
     for classes in [3, 40] {
         let mut x = vec![0.0; classes];
