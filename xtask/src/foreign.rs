@@ -3,6 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// A target whose C library does not come with the compiler of a distribution.
+const WASI: &str = "wasm32-wasip1";
+const WASI_LIBC: &str = "wasi-libc";
+const WASI_START: &str = "/usr/lib/wasm32-wasi/crt1-command.o";
+
 /// How much of the standard library is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Library {
@@ -26,6 +31,12 @@ impl Foreign {
     /// The packages of Debian that have a compiler and the sources.
     pub(crate) const PACKAGES: [&str; 2] = ["rustc-web", "rust-web-src"];
 
+    /// All that are needed for a target.
+    pub(crate) fn packages(triple: &str) -> &'static [&'static str] {
+        const ALL: &[&str] = &[Foreign::PACKAGES[0], Foreign::PACKAGES[1], WASI_LIBC];
+        if triple == WASI { ALL } else { &ALL[..2] }
+    }
+
     /// What there is for a target, or how to have it.
     pub(crate) fn find(triple: &'static str, library: Library) -> Result<Self, String> {
         let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
@@ -39,6 +50,9 @@ impl Foreign {
         let mut names = files.into_iter().flatten().flatten().map(|file| file.file_name());
         if names.any(|name| name.to_string_lossy().starts_with(wanted)) {
             return Ok(Self { triple, library, compiler: None, lld: None });
+        }
+        if triple == WASI && !Path::new(WASI_START).exists() {
+            return Err(format!("no C library for {triple}: apt-get install {WASI_LIBC}"));
         }
         // A distribution's compiler is often the one that has them.
         let candidates = [rustc, Path::new("/usr/bin/rustc")];
@@ -96,7 +110,7 @@ impl Foreign {
 
     /// What the compiler has to be told, of the libraries that its own do not come with.
     pub(crate) fn flags(&self) -> &'static str {
-        if self.compiler.is_some() && self.triple == "wasm32-wasip1" {
+        if self.compiler.is_some() && self.triple == WASI {
             // Where Debian has the C library; older than the standard library, which refers to functions
             // of threads that it lacks and there are none of.
             "-Clink-self-contained=no -Clink-arg=--import-undefined -Clink-arg=/usr/lib/wasm32-wasi/crt1-command.o \

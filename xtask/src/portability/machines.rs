@@ -10,10 +10,8 @@ pub(crate) struct Machine {
     pub(crate) flags: &'static str,
     /// What runs a program of that target, in the workspace's folder.
     pub(crate) runner: &'static [&'static str],
-    /// Programs and files without which that cannot be done.
-    pub(crate) needs: &'static [&'static str],
-    /// The packages of Debian that they are in.
-    pub(crate) packages: &'static [&'static str],
+    /// Programs and files without which that cannot be done, and the packages of Debian that have them.
+    pub(crate) needs: &'static [(&'static str, &'static [&'static str])],
     /// The levels that it must have, the plainest first; none where the processor is anyone's.
     pub(crate) levels: Option<&'static [&'static str]>,
     /// Tests that are left out, and why.
@@ -30,7 +28,6 @@ const NATIVE: Machine = Machine {
     flags: "",
     runner: &[],
     needs: &[],
-    packages: &[],
     levels: None,
     without: &[],
     quick: true,
@@ -45,8 +42,7 @@ pub(crate) const MACHINES: &[Machine] = &[
     Machine {
         name: "x86-64-sse2",
         runner: &["qemu-x86_64-static", "-cpu", "Nehalem"],
-        needs: &["qemu-x86_64-static"],
-        packages: &["qemu-user-static"],
+        needs: &[("qemu-x86_64-static", QEMU)],
         levels: PORTABLE,
         ..NATIVE
     },
@@ -54,8 +50,7 @@ pub(crate) const MACHINES: &[Machine] = &[
     Machine {
         name: "x86-64-avx2-without-fma",
         runner: &["qemu-x86_64-static", "-cpu", "Haswell,-fma"],
-        needs: &["qemu-x86_64-static"],
-        packages: &["qemu-user-static"],
+        needs: &[("qemu-x86_64-static", QEMU)],
         levels: PORTABLE,
         ..NATIVE
     },
@@ -63,8 +58,7 @@ pub(crate) const MACHINES: &[Machine] = &[
     Machine {
         name: "x86-64-avx2",
         runner: &["qemu-x86_64-static", "-cpu", "Haswell"],
-        needs: &["qemu-x86_64-static"],
-        packages: &["qemu-user-static"],
+        needs: &[("qemu-x86_64-static", QEMU)],
         levels: Some(&["portable", "avx2"]),
         // As of version 7.2.
         without: &[("guard_pages", "qemu's masked loads touch what is masked")],
@@ -77,8 +71,10 @@ pub(crate) const MACHINES: &[Machine] = &[
         triple: Some("aarch64-unknown-linux-gnu"),
         linker: Some("aarch64-linux-gnu-gcc"),
         runner: &["qemu-aarch64-static", "-L", "/usr/aarch64-linux-gnu"],
-        needs: &["aarch64-linux-gnu-gcc", "qemu-aarch64-static"],
-        packages: &["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross", "qemu-user-static"],
+        needs: &[
+            ("aarch64-linux-gnu-gcc", &["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"]),
+            ("qemu-aarch64-static", QEMU),
+        ],
         levels: PORTABLE,
         ..NATIVE
     },
@@ -87,8 +83,10 @@ pub(crate) const MACHINES: &[Machine] = &[
         triple: Some("armv7-unknown-linux-gnueabihf"),
         linker: Some("arm-linux-gnueabihf-gcc"),
         runner: &["qemu-arm-static", "-L", "/usr/arm-linux-gnueabihf"],
-        needs: &["arm-linux-gnueabihf-gcc", "qemu-arm-static"],
-        packages: &["gcc-arm-linux-gnueabihf", "libc6-dev-armhf-cross", "qemu-user-static"],
+        needs: &[
+            ("arm-linux-gnueabihf-gcc", &["gcc-arm-linux-gnueabihf", "libc6-dev-armhf-cross"]),
+            ("qemu-arm-static", QEMU),
+        ],
         levels: PORTABLE,
         quick: false,
         ..NATIVE
@@ -96,8 +94,7 @@ pub(crate) const MACHINES: &[Machine] = &[
     Machine {
         name: "i686",
         triple: Some("i686-unknown-linux-gnu"),
-        needs: &["/usr/lib32/libc.so"],
-        packages: &["libc6-dev-i386", "lib32gcc-12-dev"],
+        needs: &[("/usr/lib32/libc.so", &["libc6-dev-i386", "lib32gcc-12-dev"])],
         quick: false,
         ..NATIVE
     },
@@ -106,8 +103,10 @@ pub(crate) const MACHINES: &[Machine] = &[
         triple: Some("riscv64gc-unknown-linux-gnu"),
         linker: Some("riscv64-linux-gnu-gcc"),
         runner: &["qemu-riscv64-static", "-L", "/usr/riscv64-linux-gnu"],
-        needs: &["riscv64-linux-gnu-gcc", "qemu-riscv64-static"],
-        packages: &["gcc-riscv64-linux-gnu", "libc6-dev-riscv64-cross", "qemu-user-static"],
+        needs: &[
+            ("riscv64-linux-gnu-gcc", &["gcc-riscv64-linux-gnu", "libc6-dev-riscv64-cross"]),
+            ("qemu-riscv64-static", QEMU),
+        ],
         levels: PORTABLE,
         quick: false,
         ..NATIVE
@@ -117,8 +116,10 @@ pub(crate) const MACHINES: &[Machine] = &[
         triple: Some("s390x-unknown-linux-gnu"),
         linker: Some("s390x-linux-gnu-gcc"),
         runner: &["qemu-s390x-static", "-L", "/usr/s390x-linux-gnu"],
-        needs: &["s390x-linux-gnu-gcc", "qemu-s390x-static"],
-        packages: &["gcc-s390x-linux-gnu", "libc6-dev-s390x-cross", "qemu-user-static"],
+        needs: &[
+            ("s390x-linux-gnu-gcc", &["gcc-s390x-linux-gnu", "libc6-dev-s390x-cross"]),
+            ("qemu-s390x-static", QEMU),
+        ],
         levels: PORTABLE,
         quick: false,
         ..NATIVE
@@ -128,8 +129,7 @@ pub(crate) const MACHINES: &[Machine] = &[
         triple: Some("wasm32-wasip1"),
         flags: "-Ctarget-feature=+simd128",
         runner: NODE,
-        needs: &["node"],
-        packages: WASI,
+        needs: &[("node", &["nodejs"])],
         levels: PORTABLE,
         quick: false,
         ..NATIVE
@@ -139,8 +139,7 @@ pub(crate) const MACHINES: &[Machine] = &[
         triple: Some("wasm32-wasip1"),
         flags: "-Ctarget-feature=+simd128,+relaxed-simd",
         runner: NODE,
-        needs: &["node"],
-        packages: WASI,
+        needs: &[("node", &["nodejs"])],
         levels: Some(&["portable", "relaxed-simd"]),
         quick: false,
         ..NATIVE
@@ -148,4 +147,4 @@ pub(crate) const MACHINES: &[Machine] = &[
 ];
 
 const NODE: &[&str] = &["node", "tools/wasi.mjs"];
-const WASI: &[&str] = &["nodejs", "wasi-libc"];
+const QEMU: &[&str] = &["qemu-user-static"];

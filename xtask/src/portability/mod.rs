@@ -80,15 +80,15 @@ pub(crate) fn run(options: &Options) -> ExitCode {
 
 /// What is missing for a machine; with leave to install, what is missing still.
 fn prepare(machine: &Machine, install: bool) -> Result<(), String> {
-    let check = || match (machine.needs.iter().find(|need| !is_here(need)), machine.triple) {
-        (Some(need), _) => {
-            Err(format!("no {need}: apt-get install {}", machine.packages.join(" ")))
-        }
-        (None, Some(triple)) => suite::foreign(triple).map(|_| ()),
-        (None, None) => Ok(()),
+    let missing = || machine.needs.iter().filter(|(need, _)| !is_here(need));
+    let compiler = || machine.triple.map_or(Ok(()), |triple| suite::foreign(triple).map(|_| ()));
+    let check = || match missing().next() {
+        Some((need, packages)) => Err(format!("no {need}: apt-get install {}", packages.join(" "))),
+        None => compiler(),
     };
-    // The standard library's sources, too: whether they are wanted is known when the rest is there.
-    packages::found(check, install, &[machine.packages, &Foreign::PACKAGES].concat())
+    let of_compiler = machine.triple.filter(|_| compiler().is_err()).map(Foreign::packages);
+    let packages = missing().map(|(_, packages)| *packages).chain(of_compiler);
+    packages::found(check, install, &packages.collect::<Vec<_>>().concat())
 }
 
 /// Whether there is a file of that path, or a program of that name.
