@@ -11,11 +11,19 @@ const args = process.argv.slice(2);
 const wasi = new WASI({ version: 'preview1', args, env: process.env, preopens: { '/': '/' } });
 const module = await WebAssembly.compile(await readFile(args[0]));
 const imports = wasi.getImportObject();
-// What a program was linked without and never calls.
+// Later C libraries for WASI say by these functions that there are no threads (ENOTSUP).
+const threads = {
+  pthread_attr_init: 0,
+  pthread_attr_setstacksize: 0,
+  pthread_attr_destroy: 0,
+  pthread_create: 58,
+};
+// What else a program was linked without it never calls.
 imports.env = {};
 for (const { module: from, name } of WebAssembly.Module.imports(module)) {
   if (from === 'env') {
     imports.env[name] = () => {
+      if (name in threads) return threads[name];
       throw new Error(`${name} is not in this C library`);
     };
   }

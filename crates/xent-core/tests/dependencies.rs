@@ -1,4 +1,6 @@
 //! What is compiled into a program with `xent-core`, by name: nothing is added unnoticed.
+// Where no other program can be started, cargo cannot be asked.
+#![cfg(not(target_family = "wasm"))]
 
 use std::collections::BTreeSet;
 use std::process::Command;

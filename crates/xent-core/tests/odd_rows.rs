@@ -87,6 +87,28 @@ fn largest(x: &[f64]) -> usize {
 }
 
 #[test]
+fn the_hessian_of_a_certain_teacher_has_the_weight_of_its_class() {
+    for (outer, classes, inner) in SHAPES {
+        let shape = Shape::columns(outer, classes, inner).expect("small");
+        let x = numbers(shape.elements(), 1);
+        let class_weights = positive(classes, 3);
+        let options = SoftmaxOptions { class_weights: &class_weights, ..SoftmaxOptions::default() };
+        let mut teacher = numbers(shape.elements(), 2);
+        for level in Level::available() {
+            // So much larger than the others that they have no share: a row that a kernel settles.
+            let [certain, settled] = [INF, 1e4].map(|largest| {
+                teacher[shape.place(1, 1)] = largest;
+                let of = (SoftmaxTargets::Teacher(&teacher, 0.5), options);
+                solve(level, &x, shape, of, RowWeights::default(), Some(Hessian::Exact)).hessian
+            });
+            for (&got, &want) in certain.iter().zip(&settled) {
+                assert_close(&format!("{level}, {classes}"), got, want.into(), 0.0);
+            }
+        }
+    }
+}
+
+#[test]
 fn a_certain_teacher_is_a_label_at_any_temperature() {
     for (outer, classes, inner) in SHAPES {
         let shape = Shape::columns(outer, classes, inner).expect("small");

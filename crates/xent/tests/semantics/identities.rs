@@ -201,6 +201,7 @@ proptest! {
 }
 
 #[test]
+#[cfg(not(target_family = "wasm"))]
 fn any_number_of_threads_returns_the_same_bits() {
     let (rows, classes) = (9000, 37);
     let x = crate::support::numbers(rows * classes, 1, 10.0);
