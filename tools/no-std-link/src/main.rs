@@ -48,5 +48,6 @@ fn panic(_: &PanicInfo<'_>) -> ! {
 }
 
 /// The standard library's `core` is compiled so that it can unwind, and refers to this; nothing here unwinds.
+// SAFETY: a name that std alone has, which is not linked here; and it is never called, as panics end the program.
 #[unsafe(no_mangle)]
 extern "C" fn rust_eh_personality() {}
