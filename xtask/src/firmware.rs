@@ -15,7 +15,8 @@ use xent_core::{Batch, Buffers, Level, Outputs, SoftmaxBatch, SoftmaxTargets};
 
 use crate::cortex_m::{QEMU, TRIPLE};
 use crate::foreign::{Foreign, Library};
-use crate::{cortex_m, npy, packages, tools};
+use crate::packages::{self, Missing};
+use crate::{cortex_m, npy, tools};
 
 /// What to do about tools that are missing.
 #[derive(Args, Debug)]
@@ -62,14 +63,12 @@ struct Results {
 fn compare(options: &Options) -> Result<(), String> {
     let level = Level::available().filter(|level| level.has_fma()).last();
     let level = level.ok_or("this machine does not fuse as the device does: nothing to compare")?;
-    let here = || {
-        let emulator = crate::program(QEMU);
-        emulator.ok_or_else(|| format!("no {QEMU}: apt-get install {QEMU}"))?;
-        Foreign::find(TRIPLE, Library::Core)
+    let missing = || {
+        let emulator = Missing::program(QEMU, &[QEMU]);
+        emulator.into_iter().chain(Foreign::missing(TRIPLE, Library::Core)).collect()
     };
-    let packages = [&[QEMU], &Foreign::PACKAGES[..]].concat();
-    let foreign = packages::found(here, options.install, &packages)?;
-    let image = build(&foreign)?;
+    packages::provide(missing, options.install)?;
+    let image = build(&Foreign::find(TRIPLE, Library::Core)?)?;
     let said = cortex_m::run(&image, &COUNTED, PATIENCE)?;
     let device = Results::parse(&said)?;
     for line in said.lines().filter(|line| !line.starts_with("digit ")) {

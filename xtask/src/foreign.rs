@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::packages::Missing;
+
 /// A target whose C library does not come with the compiler of a distribution.
 const WASI: &str = "wasm32-wasip1";
 const WASI_LIBC: &str = "wasi-libc";
@@ -29,12 +31,13 @@ pub(crate) struct Foreign {
 
 impl Foreign {
     /// The packages of Debian that have a compiler and the sources.
-    pub(crate) const PACKAGES: [&str; 2] = ["rustc-web", "rust-web-src"];
+    const PACKAGES: [&str; 2] = ["rustc-web", "rust-web-src"];
 
-    /// All that are needed for a target.
-    pub(crate) fn packages(triple: &str) -> &'static [&'static str] {
-        const ALL: &[&str] = &[Foreign::PACKAGES[0], Foreign::PACKAGES[1], WASI_LIBC];
-        if triple == WASI { ALL } else { &ALL[..2] }
+    /// What [`find`](Self::find) does not find.
+    pub(crate) fn missing(triple: &'static str, library: Library) -> Option<Missing> {
+        let what = Self::find(triple, library).err()?;
+        let of_target = (triple == WASI).then_some(WASI_LIBC);
+        Some(Missing { what, packages: Self::PACKAGES.into_iter().chain(of_target).collect() })
     }
 
     /// What there is for a target, or how to have it.

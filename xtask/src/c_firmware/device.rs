@@ -6,25 +6,24 @@ use std::process::Command;
 use super::{STRICT, header, source};
 use crate::cortex_m::{QEMU, TRIPLE};
 use crate::foreign::{Foreign, Library};
+use crate::packages::Missing;
 use crate::tools;
 
 const CC: &str = "arm-none-eabi-gcc";
 const PROCESSOR: [&str; 4] =
     ["-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"];
 
-/// The packages of Debian with all that is needed.
-pub(crate) const PACKAGES: [&str; 6] =
-    ["gcc-arm-none-eabi", QEMU, "gcc", "libc6-dev", Foreign::PACKAGES[0], Foreign::PACKAGES[1]];
-
-/// What is missing to build for the device and to emulate it, and how to have it.
-pub(crate) fn tools() -> Result<(), String> {
+/// What is missing to build for the device and to emulate it.
+pub(crate) fn missing() -> Vec<Missing> {
     // The last is of this machine, for what the device is compared with.
     let cc = tools::named("CC", "cc");
-    let cc = cc.to_string_lossy();
-    if let Some(tool) = [CC, QEMU, &*cc].into_iter().find(|tool| crate::program(tool).is_none()) {
-        return Err(format!("no {tool}: apt-get install {}", PACKAGES.join(" ")));
-    }
-    Foreign::find(TRIPLE, Library::Core).map(|_| ())
+    let programs = [
+        Missing::program(CC, &["gcc-arm-none-eabi"]),
+        Missing::program(QEMU, &[QEMU]),
+        Missing::program(&cc.to_string_lossy(), &["gcc", "libc6-dev"]),
+        Foreign::missing(TRIPLE, Library::Core),
+    ];
+    programs.into_iter().flatten().collect()
 }
 
 /// The image for the device.

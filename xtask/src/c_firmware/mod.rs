@@ -29,7 +29,7 @@ const NO_FMA: &str = "no fused multiply-add";
 
 /// Builds both programs, runs them and compares what they print.
 pub(crate) fn run(options: &Options) -> ExitCode {
-    let tools = packages::found(device::tools, options.install, &device::PACKAGES);
+    let tools = packages::provide(device::missing, options.install);
     match tools.and_then(|()| compare()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::capi::{System, VERSION};
+use crate::packages::Missing;
 use crate::tools;
 
 const PKG_CONFIG: (&str, &str) = ("PKG_CONFIG", "pkg-config");
@@ -18,19 +19,15 @@ enum Linked {
     Static,
 }
 
-/// The packages of Debian with what a check needs.
-pub(super) const PACKAGES: [&str; 3] = ["pkg-config", "gcc", "libc6-dev"];
-
-/// That there is what a check needs.
-pub(crate) fn tools() -> Result<(), String> {
-    for (variable, usual) in [PKG_CONFIG, CC] {
+/// What is missing for a check.
+pub(super) fn missing() -> Vec<Missing> {
+    let missing = |(variable, usual): (&str, &str), packages: &[_]| {
         let name = tools::named(variable, usual);
-        tools::output(Command::new(&name).arg("--version")).map_err(|error| {
-            let packages = PACKAGES.join(" ");
-            format!("--check needs {usual} (apt-get install {packages}), or another one by {variable}: {error}")
-        })?;
-    }
-    Ok(())
+        let works = tools::output(Command::new(name).arg("--version")).is_ok();
+        (!works).then(|| Missing::new(&format!("{usual}, nor another one by {variable}"), packages))
+    };
+    let programs = [missing(PKG_CONFIG, &["pkg-config"]), missing(CC, &["gcc", "libc6-dev"])];
+    programs.into_iter().flatten().collect()
 }
 
 /// The command lines of those who use it.

@@ -50,7 +50,7 @@ fn install(options: &Options) -> Result<(), String> {
     // What takes minutes comes after what may be wrong.
     let prefix = Prefix::new(&options.prefix, &places)?;
     if options.check {
-        packages::found(check::tools, options.install, &check::PACKAGES)?;
+        packages::provide(check::missing, options.install)?;
     }
     let built = capi::build()?;
     let installed = prefix.install(contents(&built, &names)?)?;

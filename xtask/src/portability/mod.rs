@@ -11,8 +11,8 @@ use std::thread;
 
 use clap::Args;
 
-use crate::foreign::Foreign;
-use crate::packages;
+use crate::foreign::{Foreign, Library};
+use crate::packages::{self, Missing};
 use machines::{MACHINES, Machine};
 use suite::{Suite, Tally, Tests};
 
@@ -80,15 +80,14 @@ pub(crate) fn run(options: &Options) -> ExitCode {
 
 /// What is missing for a machine; with leave to install, what is missing still.
 fn prepare(machine: &Machine, install: bool) -> Result<(), String> {
-    let missing = || machine.needs.iter().filter(|(need, _)| !is_here(need));
-    let compiler = || machine.triple.map_or(Ok(()), |triple| suite::foreign(triple).map(|_| ()));
-    let check = || match missing().next() {
-        Some((need, packages)) => Err(format!("no {need}: apt-get install {}", packages.join(" "))),
-        None => compiler(),
+    let missing = || {
+        let needs = machine.needs.iter().filter(|(need, _)| !is_here(need));
+        let needs = needs.map(|(need, packages)| Missing::new(need, packages));
+        needs
+            .chain(machine.triple.and_then(|triple| Foreign::missing(triple, Library::Std)))
+            .collect()
     };
-    let of_compiler = machine.triple.filter(|_| compiler().is_err()).map(Foreign::packages);
-    let packages = missing().map(|(_, packages)| *packages).chain(of_compiler);
-    packages::found(check, install, &packages.collect::<Vec<_>>().concat())
+    packages::provide(missing, install).map_err(|missing| missing.replace('\n', "; "))
 }
 
 /// Whether there is a file of that path, or a program of that name.

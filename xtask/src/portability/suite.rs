@@ -23,11 +23,6 @@ const PACKAGES: [&str; 3] = ["xent-core", "xent-reference", "xent"];
 /// The test that prints the digests, with them.
 const DIGESTS: &str = "reproducible";
 
-/// What compiles tests for a target.
-pub(crate) fn foreign(triple: &'static str) -> Result<Foreign, String> {
-    Foreign::find(triple, Library::Std)
-}
-
 /// An executable with tests.
 pub(crate) struct Tests {
     name: String,
@@ -108,7 +103,7 @@ impl Suite {
     /// Builds the tests.
     pub(crate) fn build(self, machine: &Machine) -> Result<Vec<Tests>, String> {
         let mut command = match machine.triple {
-            Some(triple) => compile(machine, &foreign(triple)?),
+            Some(triple) => compile(machine, &Foreign::find(triple, Library::Std)?),
             // The features that the tests of the whole workspace have: what is built already is used.
             None => {
                 let mut command = Command::new("cargo");

@@ -12,6 +12,7 @@ use std::process::{Command, ExitCode, Stdio};
 use clap::Args;
 
 use crate::foreign::{Foreign, Library};
+use crate::packages;
 use serve::Server;
 
 /// What to do with the page.
@@ -36,7 +37,7 @@ const TRIPLE: &str = "wasm32-unknown-unknown";
 
 /// Does what was asked for.
 pub(crate) fn run(options: &Options) -> ExitCode {
-    let here = needs::check(options.test, options.install);
+    let here = packages::provide(|| needs::missing(options.test), options.install);
     let done = here.and_then(|()| build()).and_then(|page| {
         if options.serve {
             serve(&page, options.port)

@@ -5,19 +5,12 @@ use std::process::Command;
 
 use super::TRIPLE;
 use crate::foreign::{Foreign, Library};
-use crate::packages;
+use crate::packages::Missing;
 
 /// The names of Chromium and of what is made of it.
 const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "chrome"];
 /// The oldest version of Node.js that the test is written for.
 const NODE: u32 = 20;
-
-/// Something that is not there, and the packages of Debian that have it.
-#[derive(Debug)]
-struct Missing {
-    what: String,
-    packages: Vec<&'static str>,
-}
 
 /// The browser to test with.
 pub(super) fn browser() -> Result<PathBuf, String> {
@@ -28,24 +21,9 @@ pub(super) fn browser() -> Result<PathBuf, String> {
     })
 }
 
-/// What is missing to build the page or to test it; with leave to install, what is missing still.
-pub(super) fn check(test: bool, install: bool) -> Result<(), String> {
-    let mut missing = missing(test);
-    if install && !missing.is_empty() {
-        packages::install(&missing.into_iter().flat_map(|one| one.packages).collect::<Vec<_>>());
-        missing = self::missing(test);
-    }
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let what: Vec<_> = missing.into_iter().map(|one| one.what).collect();
-    let hint = if install { "" } else { "\n`--install` installs what Debian has of it" };
-    Err(format!("{}{hint}", what.join("\n")))
-}
-
-fn missing(test: bool) -> Vec<Missing> {
-    let module = Foreign::find(TRIPLE, Library::Core).err();
-    let module = module.map(|what| Missing { what, packages: Foreign::PACKAGES.to_vec() });
+/// What is missing to build the page, or to test it.
+pub(super) fn missing(test: bool) -> Vec<Missing> {
+    let module = Foreign::missing(TRIPLE, Library::Core);
     let programs =
         test.then(|| programs(browser().err(), &node(), crate::program("npm").is_some()));
     module.into_iter().chain(programs.into_iter().flatten()).collect()
