@@ -21,7 +21,12 @@ fn names() -> Vec<&'static str> {
 
 #[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
 fn names() -> Vec<&'static str> {
-    vec!["portable"]
+    // A module is compiled with these instructions or without, and runs nowhere but where they are.
+    if cfg!(all(target_arch = "wasm32", target_feature = "relaxed-simd")) {
+        vec!["portable", "relaxed-simd"]
+    } else {
+        vec!["portable"]
+    }
 }
 
 #[test]
