@@ -21,7 +21,7 @@ fn names() -> Vec<&'static str> {
 
 #[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
 fn names() -> Vec<&'static str> {
-    // A module is compiled with these instructions or without, and runs nowhere but where they are.
+    // A module is compiled with these instructions, or without; the engines that it is tested in fuse.
     if cfg!(all(target_arch = "wasm32", target_feature = "relaxed-simd")) {
         vec!["portable", "relaxed-simd"]
     } else {
