@@ -182,8 +182,8 @@ fn a_certain_row_has_the_limits_under_weights() {
                 let what = format!("{level}, {outer} x {classes} x {inner}");
                 let given = (SoftmaxTargets::Dense(&q), options);
                 let got = solve(level, &x, shape, given, weights, hessian);
-                for row in 0..3 {
-                    let factor = 3.0 * f64::from(samples[row]);
+                for (row, &sample) in samples.iter().enumerate() {
+                    let factor = 3.0 * f64::from(sample);
                     // Not a product of two f32, which QEMU 7.2 has wrong for s390x (`mdeb`).
                     let q = row_of(&q, shape, row);
                     let of = |class: usize| q[class] * wide_weights[class];
