@@ -10,3 +10,5 @@ mod outputs;
 mod peers;
 mod policies;
 mod support;
+#[cfg(not(target_family = "wasm"))]
+mod threads;

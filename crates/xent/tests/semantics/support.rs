@@ -214,6 +214,11 @@ pub(crate) fn wide(x: &[f32]) -> Vec<f64> {
     x.iter().map(|&x| x.into()).collect()
 }
 
+/// Their bits.
+pub(crate) fn bits(x: &[f32]) -> Vec<u32> {
+    x.iter().map(|x| x.to_bits()).collect()
+}
+
 /// Equal, or both NaN.
 pub(crate) fn same(a: f32, b: f32) -> bool {
     a == b || (a.is_nan() && b.is_nan())
