@@ -154,9 +154,7 @@ mod tests {
     use super::*;
 
     fn tally(said: &str) -> Tally {
-        let mut tally = Tally::default();
-        tally.add("a test", said, true);
-        tally
+        Tally::of("a test", said, true)
     }
 
     #[test]

@@ -60,8 +60,9 @@ impl Tally {
         levels
     }
 
-    /// Adds what some tests said.
-    pub(crate) fn add(&mut self, name: &str, said: &str, succeeded: bool) {
+    /// Of tests that said this.
+    pub(crate) fn of(name: &str, said: &str, succeeded: bool) -> Self {
+        let mut tally = Self::default();
         let mut is_complete = false;
         for line in said.lines() {
             // The name of the test may be in front.
@@ -69,7 +70,7 @@ impl Tally {
                 let words: Vec<_> = digest.split(' ').collect();
                 if let [kind, digest, levels] = words[..] {
                     let levels = levels.split(',').map(str::to_owned).collect();
-                    self.digests.push((kind.to_owned(), digest.to_owned(), levels));
+                    tally.digests.push((kind.to_owned(), digest.to_owned(), levels));
                 }
             }
             if let Some(counts) = line.strip_prefix("test result: ") {
@@ -79,16 +80,27 @@ impl Tally {
                     let number = before.and_then(|before| before.rsplit(' ').next()?.parse().ok());
                     number.unwrap_or(0)
                 };
-                self.passed += count("passed");
-                self.failed += count("failed");
-                self.ignored += count("ignored");
+                tally.passed += count("passed");
+                tally.failed += count("failed");
+                tally.ignored += count("ignored");
             }
         }
         if !(succeeded && is_complete) {
             let last: Vec<_> = said.lines().rev().take(20).collect();
             let last = last.into_iter().rev().collect::<Vec<_>>().join("\n    ");
-            self.failures.push(format!("{name} failed\n    {last}"));
+            tally.failures.push(format!("{name} failed\n    {last}"));
         }
+        tally
+    }
+
+    /// Both.
+    fn with(mut self, other: Self) -> Self {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.ignored += other.ignored;
+        self.digests.extend(other.digests);
+        self.failures.extend(other.failures);
+        self
     }
 }
 
@@ -137,24 +149,18 @@ impl Suite {
 
 /// Runs tests, some at a time: each ends with its longest on one thread.
 pub(crate) fn run(machine: &Machine, tests: &[Tests]) -> Result<Tally, String> {
-    let said: Result<Vec<_>, _> = tests.par_iter().map(|tests| tests.run(machine)).collect();
-    let mut tally = Tally::default();
-    for (tests, said) in tests.iter().zip(said?) {
-        if let Some((said, succeeded)) = said {
-            tally.add(&tests.name, &said, succeeded);
-        }
-    }
-    Ok(tally)
+    let each: Result<Vec<_>, _> = tests.par_iter().map(|tests| tests.run(machine)).collect();
+    Ok(each?.into_iter().fold(Tally::default(), Tally::with))
 }
 
 impl Tests {
-    /// What they say, and whether they succeed; nothing of those that are left out.
-    fn run(&self, machine: &Machine) -> Result<Option<(String, bool)>, String> {
+    /// What they come to: nothing if they are left out.
+    fn run(&self, machine: &Machine) -> Result<Tally, String> {
         let Self { name, path, folder } = self;
         let ended = |how: &str| println!("{:24} {name:32} {how}", machine.name);
         if let Some((_, why)) = machine.without.iter().find(|(left, _)| name.ends_with(left)) {
             ended(&format!("left out: {why}"));
-            return Ok(None);
+            return Ok(Tally::default());
         }
         let started = Instant::now();
         let output = on(machine, path)
@@ -163,11 +169,11 @@ impl Tests {
             .env("XENT_TEST_RUNNER", runner(machine).join(" "))
             .output()
             .map_err(|error| format!("{name}: {error}"))?;
-        let succeeded = output.status.success();
-        let seconds = started.elapsed().as_secs();
-        ended(&format!("{} after {seconds} s", if succeeded { "ok" } else { "FAILED" }));
         let said = [output.stdout, output.stderr].concat();
-        Ok(Some((String::from_utf8_lossy(&said).into_owned(), succeeded)))
+        let tally = Tally::of(name, &String::from_utf8_lossy(&said), output.status.success());
+        let how = if tally.failures.is_empty() { "ok" } else { "FAILED" };
+        ended(&format!("{how} after {} s", started.elapsed().as_secs()));
+        Ok(tally)
     }
 }
 
