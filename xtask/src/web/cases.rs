@@ -1,21 +1,23 @@
 //! What is entered into the page, and what it has to show then: computed here, at the level without fused
 //! multiply-add, which has the bits of the module.
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter};
+use std::fs;
+use std::io;
 use std::path::Path;
 
-use npyz::{AutoSerialize, DType, Order, Serialize, WriteOptions, WriterBuilder};
+use npyz::{DType, Order};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use serde::Serialize as ToJson;
+use serde::Serialize;
 use xent_core::{
     Batch, Buffers, Error, Level, Shape, SigmoidBatch, SigmoidOptions, SigmoidTargets,
     SoftmaxBatch, SoftmaxOptions, SoftmaxTargets,
 };
 
+use crate::npy;
+
 /// What is entered, and what is shown for it.
-#[derive(ToJson)]
+#[derive(Serialize)]
 struct Case {
     name: String,
     loss: &'static str,
@@ -28,7 +30,7 @@ struct Case {
 }
 
 /// Numbers, by their fewest digits.
-#[derive(ToJson)]
+#[derive(Serialize)]
 struct Shown {
     loss: String,
     log_sum_exp: String,
@@ -92,9 +94,10 @@ fn files(level: Level, folder: &Path) -> io::Result<Vec<Case>> {
     let columns: Vec<f64> = precise.iter().copied().flat_map(|x| [x, -x]).collect();
     let path = |name: &str| folder.join(name);
 
-    npy(&path("row.npy"), "<f4", Order::C, &[6], row.clone())?;
-    npy(&path("rows.npy"), "<f8", Order::C, &[2, 6], rows)?;
-    npy(&path("columns.npy"), ">f8", Order::Fortran, &[2, 6], columns)?;
+    npy::write(&path("row.npy"), &[6], row)?;
+    npy::write(&path("rows.npy"), &[2, 6], rows)?;
+    let big_endian = DType::Plain(">f8".parse().map_err(io::Error::other)?);
+    npy::write_as(&path("columns.npy"), big_endian, Order::Fortran, &[2, 6], columns)?;
     let line = LOGITS.replace(' ', ", ");
     fs::write(path("row.csv"), format!("{line}\n"))?;
     fs::write(path("column.csv"), LOGITS.replace(' ', "\r\n"))?;
@@ -117,24 +120,6 @@ fn files(level: Level, folder: &Path) -> io::Result<Vec<Case>> {
         Ok(Case { file: Some(file), ..case })
     };
     names.into_iter().map(of).collect()
-}
-
-fn npy<T: AutoSerialize + Serialize>(
-    path: &Path,
-    kind: &str,
-    order: Order,
-    shape: &[u64],
-    of: Vec<T>,
-) -> io::Result<()> {
-    let kind = DType::Plain(kind.parse().map_err(io::Error::other)?);
-    let mut writer = WriteOptions::new()
-        .dtype(kind)
-        .order(order)
-        .shape(shape)
-        .writer(BufWriter::new(File::create(path)?))
-        .begin_nd()?;
-    writer.extend(of)?;
-    writer.finish()
 }
 
 fn numbers(text: &str) -> io::Result<Vec<f32>> {
