@@ -42,7 +42,7 @@ enum Command {
         #[arg(long)]
         quick: bool,
     },
-    /// Looks for the worst errors: of exp, ln, log1p and sigmoid over every float of their domains and
+    /// Looks for the worst errors: of exp, ln, log1p and sigmoid over every float and
     /// many an f64, of losses and gradients by directed search; and compares them with those on record.
     Ulp(ulp::Options),
     /// Compares digests of all results, at every level and in every format, with those on record; and

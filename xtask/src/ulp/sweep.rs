@@ -1,5 +1,4 @@
-//! The elementwise functions over every float of their domain, and over many an `f64`; the conversions
-//! of every number.
+//! The elementwise functions of every float, and of many an `f64`; the conversions of every number.
 
 use std::ops::RangeInclusive;
 
@@ -35,10 +34,11 @@ struct Series {
 }
 
 impl Series {
-    /// What is tried of the floats in some ranges: all of them, or one in so many. Of `f64`, so many
-    /// in each range, and so many again in the ranges of the center.
-    fn of<F: Checked>(domain: &[Range], center: &[Range], quick: bool) -> Vec<Self> {
+    /// What is tried of the floats: all of them, or one in so many. Of `f64`, so many of all, and so
+    /// many again in each range of the center.
+    fn of<F: Checked>(center: &[Range], quick: bool) -> Vec<Self> {
         let is_f64 = F::STORED == Format::F64;
+        let every = 0..=every::<F>();
         let step = |range: &Range| match (is_f64, quick) {
             // Odd, so that all low bits come up.
             (true, true) => ((range.end() - range.start()) / QUICK_SAMPLES) | 1,
@@ -48,33 +48,31 @@ impl Series {
         };
         let series =
             |range: &Range| Self { first: *range.start(), last: *range.end(), step: step(range) };
-        let mut all: Vec<Self> = domain.iter().map(series).collect();
+        let mut all = vec![series(&every)];
         if is_f64 {
             all.extend(center.iter().map(series));
         }
         if is_f64 && !quick {
             // What a quick run tries, too: it may find nothing worse.
-            all.extend(Self::of::<F>(domain, center, true));
+            all.extend(Self::of::<F>(center, true));
             return all;
         }
         if is_f64 || quick {
-            all.extend(domain.iter().flat_map(Self::edges::<F>));
+            all.extend(Self::edges::<F>());
         }
         all
     }
 
-    /// The numbers of a range with the least and the largest significands, and with those in the
-    /// middle: one of each for each exponent and sign.
-    fn edges<F: Checked>(range: &Range) -> Vec<Self> {
-        let (start, last) = (*range.start(), *range.end());
+    /// The numbers with the least and the largest significands, and with those in the middle: one of
+    /// each for each exponent and sign.
+    fn edges<F: Checked>() -> [Self; 8] {
         let step = 1_u64 << (F::STORED.digits - 1);
         let middle = step / 2;
-        [0, 1, 2, middle - 1, middle, middle + 1, step - 2, step - 1]
-            .map(|significand: u64| start + significand.wrapping_sub(start) % step)
-            .into_iter()
-            .filter(|&first| first <= last)
-            .map(|first| Self { first, last, step })
-            .collect()
+        [0, 1, 2, middle - 1, middle, middle + 1, step - 2, step - 1].map(|first| Self {
+            first,
+            last: every::<F>(),
+            step,
+        })
     }
 
     /// The same numbers, so many at a time.
@@ -94,6 +92,11 @@ impl Series {
     }
 }
 
+/// The last bit pattern; each is that of a number, or of a NaN.
+fn every<E: Checked>() -> u64 {
+    u64::MAX >> (64 - 8 * size_of::<E>())
+}
+
 /// A number and its bits.
 fn named<E: Checked>(x: E) -> String {
     let width = 2 + 2 * size_of::<E>();
@@ -109,24 +112,20 @@ pub(super) fn bits_of(name: &str) -> Option<u64> {
 /// A function of `xent_core` over the elements of a slice.
 type OfSlice<F> = fn(Level, &[F], &mut [F]) -> Result<(), Error>;
 
-/// A function, its exact value and its domain.
+/// A function and its exact value.
 pub(crate) struct Elementwise<F: Checked> {
     function: OfSlice<F>,
     exact: fn(f64) -> F::Real,
     bound: Bound,
     /// Where the exact value is subnormal, if that is judged apart.
     subnormal: Option<Bound>,
-    /// Bit patterns of the inputs.
-    domain: Vec<Range>,
-    /// Those among them where most happens, for a format of which not all can be tried.
+    /// Bit patterns of the inputs where most happens, for a format of which not all can be tried.
     center: Vec<Range>,
 }
 
 /// The elementwise functions.
 pub(crate) fn functions<F: Float + Checked>() -> [Elementwise<F>; 4] {
     let range = |from: f64, to: f64| F::float(from).bits()..=F::float(to).bits();
-    let infinity = F::float(f64::INFINITY).bits();
-    let sign = F::float(-0.0).bits();
     // A little further than the logarithm of the largest number, and of the least.
     let far = 1.1 * std::f64::consts::LN_2 * f64::from(F::STORED.max_exponent);
     [
@@ -135,7 +134,6 @@ pub(crate) fn functions<F: Float + Checked>() -> [Elementwise<F>; 4] {
             exact: F::Real::exp,
             bound: EXP.of::<F>(),
             subnormal: Some(EXP_SUBNORMAL.of::<F>()),
-            domain: vec![0..=sign | (sign - 1)],
             // The last is where it is subnormal.
             center: vec![range(1e-3, far), range(-1e-3, -far), range(-0.9 * far, -far)],
         },
@@ -144,7 +142,6 @@ pub(crate) fn functions<F: Float + Checked>() -> [Elementwise<F>; 4] {
             exact: F::Real::ln,
             bound: LN.of::<F>(),
             subnormal: None,
-            domain: vec![0..=infinity],
             center: vec![range(0.5, 1.0), range(1.0, 2.0)],
         },
         Elementwise {
@@ -152,15 +149,20 @@ pub(crate) fn functions<F: Float + Checked>() -> [Elementwise<F>; 4] {
             exact: F::Real::ln_1p,
             bound: LOG1P.of::<F>(),
             subnormal: None,
-            domain: vec![range(0.0, 1.0)],
-            center: vec![range(1e-17, 1e-3), range(1e-3, 1.0)],
+            center: vec![
+                range(1e-17, 1e-3),
+                range(1e-3, 0.5),
+                range(0.5, 1.0),
+                range(1.0, 4.0),
+                range(-1e-17, -1e-3),
+                range(-1e-3, -1.0),
+            ],
         },
         Elementwise {
             function: xent_core::sigmoid,
             exact: F::Real::sigmoid,
             bound: SIGMOID.of::<F>(),
             subnormal: None,
-            domain: vec![0..=infinity - 1, sign..=sign | (infinity - 1)],
             center: vec![range(1e-3, 40.0), range(-1e-3, -far)],
         },
     ]
@@ -200,7 +202,7 @@ impl<F: Float + Checked> Elementwise<F> {
     }
 
     fn sweep(&self, quick: bool) -> Findings {
-        let series = Series::of::<F>(&self.domain, &self.center, quick);
+        let series = Series::of::<F>(&self.center, quick);
         sweep(self.bound.name, &series, |series, findings| {
             self.check(&series.numbers(), findings);
         })
@@ -270,7 +272,7 @@ fn conversions<E: Checked + Element<Float = f32>>(quick: bool) -> Findings {
             same_bits(WIDEN.of::<E>(), level, [&got, exact], findings, |i| named(x[i]));
         }
     });
-    let floats = Series::of::<f32>(&[0..=u32::MAX.into()], &[], quick);
+    let floats = Series::of::<f32>(&[], quick);
     let narrowed = sweep("narrow", &floats, |series, findings| {
         let x: Vec<f32> = series.numbers();
         let exact: Vec<f64> = x.iter().map(|&x| nearest(E::STORED, x.into())).collect();
@@ -315,37 +317,27 @@ mod tests {
     }
 
     #[test]
-    fn edges_are_in_every_exponent_of_their_range() {
-        let range = 1.5_f32.to_bits().into()..=8.0_f32.to_bits().into();
-        let mut numbers: Vec<f32> =
-            Series::edges::<f32>(&range).into_iter().flat_map(Series::numbers).collect();
-        numbers.sort_by(f32::total_cmp);
-        let [two, four, eight] = [2.0_f32, 4.0, 8.0];
-        assert_eq!(numbers[..2], [1.5, 1.5_f32.next_up()]);
-        assert_eq!(
-            numbers[2..6],
-            [two.next_down().next_down(), two.next_down(), 2.0, two.next_up()]
-        );
-        assert!(numbers.contains(&3.0) && numbers.contains(&four.next_up()));
-        assert_eq!(numbers[numbers.len() - 2..], [eight.next_down(), 8.0]);
-
-        let both_signs = Series::edges::<f64>(&(0..=u64::MAX));
-        let numbers: Vec<f64> = both_signs.into_iter().flat_map(Series::numbers).collect();
+    fn edges_are_in_every_exponent_of_both_signs() {
+        let numbers: Vec<f64> =
+            Series::edges::<f64>().into_iter().flat_map(Series::numbers).collect();
         assert_eq!(numbers.len(), 8 * 2 * 2048);
+        for x in [1.0_f64, 3.0, 4.0] {
+            for edge in [x.next_down(), x, x.next_up()] {
+                assert!(numbers.contains(&edge) && numbers.contains(&-edge), "{edge:e}");
+            }
+        }
         assert!(numbers.contains(&-f64::from_bits(1)) && numbers.contains(&f64::MIN));
     }
 
     #[test]
-    fn a_range_of_f64_is_sampled_and_one_of_f32_is_not() {
+    fn f64_is_sampled_and_f32_is_not() {
         let [exp, ..] = functions::<f32>();
-        let [all] = Series::of::<f32>(&exp.domain, &exp.center, false)[..] else {
-            panic!("one series")
-        };
+        let [all] = Series::of::<f32>(&exp.center, false)[..] else { panic!("one series") };
         assert_eq!(all, Series { first: 0, last: u32::MAX.into(), step: 1 });
         let [exp, ..] = functions::<f64>();
-        // Each range and eight edges; of all, beside those of a quick run.
+        // All, each range of the center and eight edges; and those of a quick run.
         for (quick, count) in [(true, 4 + 8), (false, 4 + (4 + 8))] {
-            let series = Series::of::<f64>(&exp.domain, &exp.center, quick);
+            let series = Series::of::<f64>(&exp.center, quick);
             assert_eq!(series.len(), count);
             assert!(series.iter().all(|series| series.step % 2 == 1 || series.step == 1 << 52));
         }
