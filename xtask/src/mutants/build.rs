@@ -33,6 +33,10 @@ pub mod mutant {
         ON.store(id.unwrap_or(u32::MAX), Relaxed);
     }
 
+    // SAFETY: what that section holds are pointers to functions of C, which are called once, before `main` and
+    // before there is a second thread; that they are called with arguments which `read` does not take is no harm
+    // where the caller cleans them up, as it does on these systems. `read` needs nothing that `main` prepares: on
+    // them std finds the environment without it, and a panic cannot leave a function of C.
     #[used]
     #[cfg_attr(target_os = "macos", unsafe(link_section = "__DATA,__mod_init_func"))]
     #[cfg_attr(not(target_os = "macos"), unsafe(link_section = ".init_array"))]
