@@ -94,7 +94,7 @@ impl Tally {
     }
 
     /// Both.
-    fn with(mut self, other: Self) -> Self {
+    fn merged(mut self, other: Self) -> Self {
         self.passed += other.passed;
         self.failed += other.failed;
         self.ignored += other.ignored;
@@ -150,7 +150,7 @@ impl Suite {
 /// Runs tests, some at a time: each ends with its longest on one thread.
 pub(crate) fn run(machine: &Machine, tests: &[Tests]) -> Result<Tally, String> {
     let each: Result<Vec<_>, _> = tests.par_iter().map(|tests| tests.run(machine)).collect();
-    Ok(each?.into_iter().fold(Tally::default(), Tally::with))
+    Ok(each?.into_iter().fold(Tally::default(), Tally::merged))
 }
 
 impl Tests {
