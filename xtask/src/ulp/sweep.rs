@@ -38,7 +38,6 @@ impl Series {
     /// many again in each range of the center.
     fn of<F: Checked>(center: &[Range], quick: bool) -> Vec<Self> {
         let is_f64 = F::STORED == Format::F64;
-        let every = 0..=every::<F>();
         let step = |range: &Range| match (is_f64, quick) {
             // Odd, so that all low bits come up.
             (true, true) => ((range.end() - range.start()) / QUICK_SAMPLES) | 1,
@@ -48,7 +47,7 @@ impl Series {
         };
         let series =
             |range: &Range| Self { first: *range.start(), last: *range.end(), step: step(range) };
-        let mut all = vec![series(&every)];
+        let mut all = vec![series(&(0..=last::<F>()))];
         if is_f64 {
             all.extend(center.iter().map(series));
         }
@@ -70,7 +69,7 @@ impl Series {
         let middle = step / 2;
         [0, 1, 2, middle - 1, middle, middle + 1, step - 2, step - 1].map(|first| Self {
             first,
-            last: every::<F>(),
+            last: last::<F>(),
             step,
         })
     }
@@ -93,7 +92,7 @@ impl Series {
 }
 
 /// The last bit pattern; each is that of a number, or of a NaN.
-fn every<E: Checked>() -> u64 {
+fn last<E: Checked>() -> u64 {
     u64::MAX >> (64 - 8 * size_of::<E>())
 }
 
@@ -318,6 +317,17 @@ mod tests {
 
     #[test]
     fn edges_are_in_every_exponent_of_both_signs() {
+        let numbers: Vec<f32> =
+            Series::edges::<f32>().into_iter().flat_map(Series::numbers).collect();
+        assert_eq!(numbers.len(), 8 * 2 * 256);
+        let [two, three, four] = [2.0_f32, 3.0, 4.0];
+        let of_two = [two.next_down().next_down(), two.next_down(), 2.0, two.next_up()];
+        let of_three = [three.next_down(), 3.0, three.next_up()];
+        for edge in of_two.into_iter().chain(of_three).chain([four.next_down(), 4.0]) {
+            assert!(numbers.contains(&edge) && numbers.contains(&-edge), "{edge:e}");
+        }
+        assert!(!numbers.contains(&2.5));
+
         let numbers: Vec<f64> =
             Series::edges::<f64>().into_iter().flat_map(Series::numbers).collect();
         assert_eq!(numbers.len(), 8 * 2 * 2048);
