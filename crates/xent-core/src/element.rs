@@ -259,6 +259,7 @@ mod sixteen {
     use super::{Element, Stored};
     use crate::batch::Join;
     use crate::buffers::Buffers;
+    use crate::dispatch::Kernel;
     use crate::kernel::convert::{Round, Widen};
     use crate::level::Level;
     use crate::losses::{LogSumExpBatch, Opened, Scratch, SigmoidBatch, SoftmaxBatch, Window};
@@ -297,11 +298,11 @@ mod sixteen {
                     }
 
                     fn widen(level: Level, from: &[Self], into: &mut [f32]) {
-                        level.run(Widen { from, into });
+                        Widen { from, into }.at(level);
                     }
 
                     fn narrow(level: Level, from: &[f32], into: &mut [Self]) {
-                        level.run(Round { from, into });
+                        Round { from, into }.at(level);
                     }
 
                     fn softmax(

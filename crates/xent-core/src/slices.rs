@@ -1,6 +1,6 @@
 //! Functions of one slice.
 
-use crate::dispatch::Kernel;
+use crate::dispatch::{Kernel, entries};
 use crate::element::{Element, Float};
 use crate::error::{Error, check_length};
 use crate::kernel::cells::{Cells, WRITE};
@@ -37,9 +37,11 @@ macro_rules! elementwise {
                     fn run<S: Simd>(self, simd: S) {
                         map::<F::Of<S>, Self>(simd, self.0, self.1);
                     }
+
+    entries!();
                 }
                 check_length("output", x.len(), out.len())?;
-                level.run(Map(x, out));
+                Map(x, out).at(level);
                 Ok(())
             }
         )*
@@ -128,8 +130,10 @@ pub fn max<F: Float>(level: Level, x: &[F]) -> F {
                 reduce::max::<F::Of<S>>(simd, self.0)
             }
         }
+
+        entries!();
     }
-    level.run(Max(x))
+    Max(x).at(level)
 }
 
 /// `ln Σ e^x` of one row, without overflow; `-inf` for an empty slice, NaN if there is one.
@@ -167,7 +171,7 @@ pub fn softmax<F: Float>(level: Level, x: &[F], out: &mut [F]) -> Result<(), Err
     let gradient = Gradient { targets: NoTargets, map: Identity, max, factors };
     let cells = Cells::<_, WRITE>::beside(x, out);
     let source = Source::Logits;
-    level.run(PutGradient { gradient, cells, first: 0, source, settled: [None; 2] });
+    PutGradient { gradient, cells, first: 0, source, settled: [None; 2] }.at(level);
     Ok(())
 }
 
@@ -185,7 +189,7 @@ pub fn softmax<F: Float>(level: Level, x: &[F], out: &mut [F]) -> Result<(), Err
 pub fn log_softmax<F: Float>(level: Level, x: &[F], out: &mut [F]) -> Result<(), Error> {
     check_length("output", x.len(), out.len())?;
     match (Rows { level, join: None }).sums(x, NoTargets, Identity) {
-        Some(sums) => level.run(LogSoftmax { x, sums, out }),
+        Some(sums) => LogSoftmax { x, sums, out }.at(level),
         None => infinite_row(x, out, [f64::NEG_INFINITY, 0.0]),
     }
     Ok(())
@@ -210,6 +214,8 @@ impl<F: Float> Kernel for LogSoftmax<'_, F> {
             (F::Of::<S>::load(simd, x, absent) - max - ln_sum).store(out);
         }
     }
+
+    entries!();
 }
 
 /// A row whose largest logit is not finite, from the values of an impossible and of a certain class.

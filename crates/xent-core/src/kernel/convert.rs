@@ -3,7 +3,7 @@
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 
-use crate::dispatch::Kernel;
+use crate::dispatch::{Kernel, entries};
 use crate::kernel::sum::TILE;
 use crate::simd::{Convert, Lanes, STRIPES, Simd, Vector, from, from_mut};
 
@@ -72,6 +72,8 @@ impl<E: Sixteen> Kernel for Widen<'_, E> {
             }
         }
     }
+
+    entries!();
 }
 
 /// Asks for memory further on: while some numbers are computed, the next are fetched. The stripes of
@@ -117,6 +119,8 @@ impl<E: Sixteen> Kernel for Round<'_, E> {
             }
         }
     }
+
+    entries!();
 }
 
 #[inline(always)]

@@ -12,6 +12,7 @@ pub(crate) mod logit_map;
 pub(crate) mod one_row;
 pub(crate) mod passes;
 pub(crate) mod reduce;
+pub(crate) mod row_buffers;
 pub(crate) mod row_sums;
 pub(crate) mod softmax;
 pub(crate) mod sum;

@@ -9,7 +9,7 @@ use super::reduce::{max, position};
 use super::row_sums::{Apart, RowSums};
 use super::sum::{StripedSum, TILE};
 use super::targets::Targets;
-use crate::dispatch::Kernel;
+use crate::dispatch::{Kernel, entries};
 use crate::element::{Compute, Float};
 use crate::hessian::Curvature;
 use crate::math::exp::exp_lifted;
@@ -262,6 +262,8 @@ impl<F: Float, T: Targets<F>, Z: LogitMap, const MODE: u8> Kernel for TileSums<'
             distances: if T::SPREAD { 2.0 * pass.half_distances.total() } else { 0.0 },
         })
     }
+
+    entries!();
 }
 
 /// A second derivative for each class from `first` on: `curvature p_c (1 - p_c)`, at least the floor.
@@ -304,6 +306,8 @@ impl<F: Float, Z: LogitMap> Kernel for SecondDerivatives<'_, F, Z> {
             *place = F::from_f64(curvature.of(p, sums.others / sum));
         }
     }
+
+    entries!();
 }
 
 /// The last pass: the gradient, without that of the classes that are settled one by one.
@@ -439,6 +443,8 @@ impl<F: Float, T: Targets<F>, Z: LogitMap, const MODE: u8> Kernel
             }
         }
     }
+
+    entries!();
 }
 
 /// One logit, mapped.
@@ -451,6 +457,8 @@ impl<F: Float, Z: LogitMap> Kernel for Mapped<F, Z> {
     fn run<S: Simd>(self, simd: S) -> F {
         self.0.of_one::<F::Of<S>>(simd, self.1)
     }
+
+    entries!();
 }
 
 const _: () = assert!(TILE.is_multiple_of(PANEL));

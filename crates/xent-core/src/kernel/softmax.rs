@@ -33,6 +33,7 @@ use super::sum::TILE;
 use super::targets::{NoTargets, Spike, Targets};
 use super::tile_tree::TileTree;
 use crate::batch::{Join, LEAF};
+use crate::dispatch::Kernel;
 use crate::element::Float;
 use crate::hessian::Curvature;
 use crate::level::Level;
@@ -86,7 +87,7 @@ impl<F: Float, T: Targets<F>, Z: LogitMap> Settled<F, T, Z> {
         factors: Factors<f64>,
     ) -> Self {
         let z = match spike_logit {
-            Some(x) if !Z::IDENTITY => level.run(Mapped(map, x)).to_f64(),
+            Some(x) if !Z::IDENTITY => Mapped(map, x).at(level).to_f64(),
             Some(x) => x.to_f64(),
             None => sums.max,
         };
@@ -125,7 +126,7 @@ impl<F: Float, T: Targets<F>, Z: LogitMap> Settled<F, T, Z> {
             let curvature = Curvature { factor: curvature.factor * self.all_weights, ..curvature };
             let x = if kept { cells.gradient() } else { cells.logits() };
             let sums = &sums;
-            level.run(SecondDerivatives { x, kept, first, map, sums, curvature, out: hessian });
+            SecondDerivatives { x, kept, first, map, sums, curvature, out: hessian }.at(level);
         }
         if MODE == LOSS {
             return;
@@ -155,7 +156,7 @@ impl<F: Float, T: Targets<F>, Z: LogitMap> Settled<F, T, Z> {
         } else {
             Source::Logits
         };
-        level.run(PutGradient { gradient, cells, first, source, settled: [apart, spike] });
+        PutGradient { gradient, cells, first, source, settled: [apart, spike] }.at(level);
     }
 }
 
@@ -167,7 +168,7 @@ pub(crate) fn tile_sums<F: Float, T: Targets<F>, Z: LogitMap>(
     targets: T,
     map: Z,
 ) -> Option<RowSums> {
-    match level.run(TileSums { tile: Cells::loss(tile), first, targets, map }) {
+    match (TileSums { tile: Cells::loss(tile), first, targets, map }).at(level) {
         None if tile.iter().all(|&x| x == F::NEG_INFINITY) => {
             Some(RowSums::masked(tile.len(), first, targets, map.unit()))
         }
@@ -295,7 +296,7 @@ impl Rows<'_> {
         let kept = MODE == WRITE && Z::IDENTITY && x.len() <= TILE;
         let sums = if kept {
             let tile = place.cells.reborrow();
-            level.run(TileSums { tile, first: 0, targets, map })?
+            TileSums { tile, first: 0, targets, map }.at(level)?
         } else {
             self.sums(x, targets, map)?
         };

@@ -5,7 +5,7 @@ use core::ops::Range;
 use super::odd_row::Column;
 use super::rows::Outputs;
 use super::softmax::Leaf;
-use crate::dispatch::Kernel;
+use crate::dispatch::{Kernel, entries};
 use crate::element::Float;
 use crate::kernel::cells::{ADD, Cells, LOSS, WRITE};
 use crate::kernel::lanes::{
@@ -39,9 +39,9 @@ impl<F: Float, Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, F, Z, K
             }
             first = rows.end;
             if shape.inner == 1 && shape.classes <= lanes::CLASSES {
-                level.run(Narrow { leaf: &mut self, rows, sum: &mut sum });
+                Narrow { leaf: &mut self, rows, sum: &mut sum }.at(level);
             } else {
-                level.run(Columns { leaf: &mut self, rows, sum: &mut sum });
+                Columns { leaf: &mut self, rows, sum: &mut sum }.at(level);
             }
         }
         sum.total()
@@ -64,9 +64,9 @@ impl<F: Float, Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, F, Z, K
             ($($classes:literal in $fours:literal),*) => {
                 match self.job.shape {
                     $(Shape { classes: $classes, inner: 1, .. } => {
-                        level.run(Plain::<_, _, KIND, MODE, $classes, $fours> { leaf: self, first, sum })
+                        Plain::<_, _, KIND, MODE, $classes, $fours> { leaf: self, first, sum }.at(level)
                     })*
-                    _ => level.run(Plain::<_, _, KIND, MODE, 0, 8> { leaf: self, first, sum }),
+                    _ => Plain::<_, _, KIND, MODE, 0, 8> { leaf: self, first, sum }.at(level),
                 }
             };
         }
@@ -167,6 +167,8 @@ where
     fn run<S: Simd>(self, simd: S) -> usize {
         self.rows::<F::Of<S>>(simd)
     }
+
+    entries!();
 }
 
 impl<F, Z, const KIND: u8, const MODE: u8, const CLASSES: usize, const FOURS: usize>
@@ -376,6 +378,8 @@ impl<F: Float, Z: LogitMap, const KIND: u8, const MODE: u8> Kernel
             first += count;
         }
     }
+
+    entries!();
 }
 
 /// A register of rows, class by class: its logits (then gradients); and what is beside them, as a grid.
@@ -492,6 +496,8 @@ impl<F: Float, Z: LogitMap, const KIND: u8, const MODE: u8> Kernel
             first += count;
         }
     }
+
+    entries!();
 }
 
 impl<F: Float, Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, F, Z, KIND, MODE> {

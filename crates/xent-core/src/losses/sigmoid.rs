@@ -5,7 +5,7 @@ use super::softmax::rounded;
 use super::window::{Opened, Window};
 use crate::batch::{Batch, LEAF};
 use crate::buffers::{Buffers, Labels};
-use crate::dispatch::Kernel;
+use crate::dispatch::{Kernel, entries};
 use crate::element::{Compute, Element, Float};
 use crate::error::{Error, check_length};
 use crate::kernel::cells::Cells;
@@ -572,13 +572,13 @@ impl<'a, E: Element, L: ElementLoss> Tiles<'a, '_, E, L> {
         let window = Window::of(at, count);
         let sum = match buffers.open(level, window, self.scratch) {
             Opened::Loss(cells) => {
-                level.run(Tile { job, cells, first, elements, plain, losses, hessian })
+                Tile { job, cells, first, elements, plain, losses, hessian }.at(level)
             }
             Opened::Write(cells) => {
-                level.run(Tile { job, cells, first, elements, plain, losses, hessian })
+                Tile { job, cells, first, elements, plain, losses, hessian }.at(level)
             }
             Opened::Add(cells) => {
-                level.run(Tile { job, cells, first, elements, plain, losses, hessian })
+                Tile { job, cells, first, elements, plain, losses, hessian }.at(level)
             }
         };
         buffers.close(level, window, self.scratch);
@@ -670,6 +670,8 @@ impl<F: Float, L: ElementLoss, const MODE: u8> Kernel for Tile<'_, '_, F, L, MOD
         }
         sum.total()
     }
+
+    entries!();
 }
 
 impl<F: Float> Scratch<F> {

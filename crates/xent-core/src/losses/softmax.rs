@@ -4,7 +4,7 @@ use super::odd_row::OddRow;
 use super::rows::{Outputs, RowWeights, Tally};
 use crate::batch::{Batch, Join, LEAF};
 use crate::buffers::{Buffers, Labels};
-use crate::dispatch::Kernel;
+use crate::dispatch::{Kernel, entries};
 use crate::element::{Element, Float};
 use crate::error::{Error, check_length};
 use crate::hessian::{Curvature, Hessian};
@@ -617,7 +617,7 @@ impl<F: Float, const MODE: u8> OfKind<F> for Whole<'_, '_, F, MODE> {
         } else if KIND == LABEL && groups::serve(classes) {
             // Labels alone are not mapped.
             let Leaf { job, cells, outputs, .. } = leaf;
-            level.run(ByGroups(Leaf::<_, _, LABEL, MODE> { job, cells, outputs, map: Identity }))
+            ByGroups(Leaf::<_, _, LABEL, MODE> { job, cells, outputs, map: Identity }).at(level)
         } else {
             leaf.by_rows(Rows { level, join })
         }
@@ -682,6 +682,8 @@ impl<F: Float, const MODE: u8> Kernel for ByGroups<Leaf<'_, '_, F, Identity, LAB
         }
         sum.total()
     }
+
+    entries!();
 }
 
 impl<F: Float> Job<'_, F> {
