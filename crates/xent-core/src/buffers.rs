@@ -1,7 +1,10 @@
 //! The slices that a loss works on.
 
+use crate::dispatch::Kernel;
 use crate::element::{Element, Float};
 use crate::error::{Error, check_length};
+use crate::kernel::labels::{CountLabels, NumberLabels};
+use crate::level::Level;
 use crate::shape::Shape;
 
 /// The logits, row after row, and what is to be done with their gradient.
@@ -215,22 +218,27 @@ macro_rules! labels {
                 }
             }
 
-            /// Checks that every label is a class, or is the one to ignore.
-            pub(crate) fn check(&self, classes: usize, ignore: Option<i64>) -> Result<(), Error> {
+            /// Checks that every label is a class, or is the one to ignore; how many are not.
+            pub(crate) fn check(
+                &self,
+                classes: usize,
+                ignore: Option<i64>,
+            ) -> Result<usize, Error> {
                 match self {
                     $(Self::$variant(labels) => {
                         let ignore = ignore.and_then(|ignore| <$integer>::try_from(ignore).ok());
                         // Compared in their own type, as many as fit a register.
                         let last = <$integer>::try_from(classes.saturating_sub(1));
-                        let classes_of_type = 0..=last.unwrap_or(<$integer>::MAX);
-                        let good = |label: $integer| {
-                            classes_of_type.contains(&label) | (Some(label) == ignore)
-                        };
-                        // A flag over all labels is quicker than an early return.
-                        if labels.iter().fold(true, |all, &label| all & good(label)) {
-                            return Ok(());
+                        let classes_of_type = [0, last.unwrap_or(<$integer>::MAX)];
+                        let count = CountLabels { labels, classes: classes_of_type, ignore };
+                        if let Some(count) = count.at(Level::detect()) {
+                            return Ok(count);
                         }
-                        let row = labels.iter().position(|&label| !good(label)).unwrap_or_default();
+                        let [first, last] = classes_of_type;
+                        let bad = |label: $integer| {
+                            !(first..=last).contains(&label) && Some(label) != ignore
+                        };
+                        let row = labels.iter().position(|&label| bad(label)).unwrap_or_default();
                         Err(Error::Label { row, label: labels[row] as i128, classes })
                     })*
                 }
@@ -240,6 +248,7 @@ macro_rules! labels {
             /// ignore.
             pub(crate) fn numbers<F: Float>(
                 &self,
+                level: Level,
                 first: usize,
                 ignore: Option<i64>,
                 into: &mut [F],
@@ -247,14 +256,59 @@ macro_rules! labels {
                 match self {
                     $(Self::$variant(labels) => {
                         let labels = labels.get(first..).unwrap_or(&[]);
-                        for (number, &label) in into.iter_mut().zip(labels) {
-                            *number = F::from(label as f32);
-                        }
-                        if let Some(ignore) = ignore.and_then(|i| <$integer>::try_from(i).ok()) {
-                            for (number, &label) in into.iter_mut().zip(labels) {
-                                *number = if label == ignore { F::from(-1.0) } else { *number };
+                        let ignore = ignore.and_then(|ignore| <$integer>::try_from(ignore).ok());
+                        NumberLabels { labels, ignore, into }.at(level);
+                    })*
+                }
+            }
+
+            /// The sum of the weights of the classes of the labels, but for the label to ignore; each times
+            /// a factor of its row. Ones if empty.
+            pub(crate) fn weights<F: Float>(
+                &self,
+                ignore: Option<i64>,
+                class_weights: &[F],
+                row_weights: &[F],
+            ) -> LabelWeights {
+                match self {
+                    $(Self::$variant(labels) => {
+                        let ignore = ignore.and_then(|ignore| <$integer>::try_from(ignore).ok());
+                        let mut sums = [LabelWeights::default(); 4];
+                        // Four sums side by side: an addition waits for the one before.
+                        for (group, labels) in labels.chunks(4).enumerate() {
+                            for (at, (sum, &label)) in sums.iter_mut().zip(labels).enumerate() {
+                                let of_row = row_weights.get(4 * group + at);
+                                let of_row = of_row.map_or(1.0, |weight| weight.to_f64());
+                                if Some(label) == ignore || of_row == 0.0 {
+                                    continue;
+                                }
+                                let of_class =
+                                    usize::try_from(label).ok().and_then(|at| class_weights.get(at));
+                                let of_class = of_class.map_or(1.0, |weight| weight.to_f64());
+                                sum.count += 1;
+                                sum.of_classes += of_class;
+                                sum.of_both += of_class * of_row;
                             }
                         }
+                        let [a, b, c, d] = sums;
+                        a.and(b).and(c.and(d))
+                    })*
+                }
+            }
+
+            /// How many labels are the class that stands at their place among these, but for the label to
+            /// ignore.
+            #[must_use]
+            pub fn count_equal(&self, classes: &[u32], ignore: Option<i64>) -> usize {
+                match self {
+                    $(Self::$variant(labels) => {
+                        let ignore = ignore.and_then(|ignore| <$integer>::try_from(ignore).ok());
+                        let pairs = labels.iter().zip(classes);
+                        pairs
+                            .filter(|&(&label, &class)| {
+                                u32::try_from(label) == Ok(class) && Some(label) != ignore
+                            })
+                            .count()
                     })*
                 }
             }
@@ -277,5 +331,26 @@ impl Labels<'_> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+/// What the rows of labels weigh.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct LabelWeights {
+    /// Rows whose label is not ignored, nor their own weight zero.
+    pub(crate) count: usize,
+    /// The sum of the weights of their classes.
+    pub(crate) of_classes: f64,
+    /// The same, each times the weight of the row.
+    pub(crate) of_both: f64,
+}
+
+impl LabelWeights {
+    fn and(self, other: Self) -> Self {
+        Self {
+            count: self.count + other.count,
+            of_classes: self.of_classes + other.of_classes,
+            of_both: self.of_both + other.of_both,
+        }
     }
 }

@@ -5,8 +5,9 @@ use core::ops::{Add, Div, Mul, Neg, Sub};
 
 use crate::batch::Join;
 use crate::buffers::Buffers;
+use crate::kernel::row_buffers::RowBuffers;
 use crate::level::Level;
-use crate::losses::{LogSumExpBatch, Opened, SigmoidBatch, SoftmaxBatch, Window};
+use crate::losses::{LogSumExpBatch, SoftmaxBatch};
 use crate::math::tables::Tables;
 use crate::simd::{Lanes, One, PANEL, Portable, Simd, Vector};
 
@@ -56,18 +57,13 @@ pub(crate) trait Stored: Sized {
     /// Whether it is what is computed in.
     const IS_FLOAT: bool;
 
-    /// The cells of a window: where they are, if they are neighbours and need not be converted.
-    fn open<'b>(
+    /// The cells of neighbours, `[logits, gradient]` from there on, where they are; none of them if they
+    /// have to be converted.
+    fn direct<'b>(
         buffers: &'b mut Buffers<'_, Self>,
-        level: Level,
-        window: Window,
-        scratch: &'b mut [Self::Float],
-    ) -> Opened<'b, Self::Float>
-    where
-        Self: Element;
-
-    /// With room for a tile of logits, if they are to be converted: none is made for others.
-    fn with_scratch<R>(run: impl FnOnce(&mut [Self::Float]) -> R) -> R
+        at: [usize; 2],
+        length: usize,
+    ) -> RowBuffers<'b, Self::Float>
     where
         Self: Element;
 
@@ -83,10 +79,6 @@ pub(crate) trait Stored: Sized {
 
     /// The sum of the losses of a batch, on threads that join if there are some.
     fn softmax(batch: SoftmaxBatch<'_, Self>, level: Level, join: Option<&dyn Join>) -> f64
-    where
-        Self: Element;
-
-    fn sigmoid(batch: SigmoidBatch<'_, Self>, level: Level) -> f64
     where
         Self: Element;
 
@@ -202,21 +194,12 @@ macro_rules! float {
         impl Stored for $float {
             const IS_FLOAT: bool = true;
 
-            fn open<'b>(
+            fn direct<'b>(
                 buffers: &'b mut Buffers<'_, Self>,
-                level: Level,
-                window: Window,
-                scratch: &'b mut [Self],
-            ) -> Opened<'b, Self> {
-                if window.is_of_neighbours() {
-                    buffers.direct(window)
-                } else {
-                    buffers.converted(level, window, scratch)
-                }
-            }
-
-            fn with_scratch<R>(run: impl FnOnce(&mut [Self]) -> R) -> R {
-                run(&mut [])
+                at: [usize; 2],
+                length: usize,
+            ) -> RowBuffers<'b, Self> {
+                buffers.direct(at, length)
             }
 
             fn widen(_: Level, from: &[Self], into: &mut [Self]) {
@@ -232,11 +215,11 @@ macro_rules! float {
                 level: Level,
                 join: Option<&dyn Join>,
             ) -> f64 {
-                batch.run_on(level, join)
-            }
-
-            fn sigmoid(batch: SigmoidBatch<'_, Self>, level: Level) -> f64 {
-                Self::with_scratch(|scratch| batch.run_on(level, scratch))
+                if batch.is_capped() {
+                    batch.run_converted(level, join)
+                } else {
+                    batch.run_on(level, join)
+                }
             }
 
             fn log_sum_exp(
@@ -261,8 +244,9 @@ mod sixteen {
     use crate::buffers::Buffers;
     use crate::dispatch::Kernel;
     use crate::kernel::convert::{Round, Widen};
+    use crate::kernel::row_buffers::RowBuffers;
     use crate::level::Level;
-    use crate::losses::{LogSumExpBatch, Opened, Scratch, SigmoidBatch, SoftmaxBatch, Window};
+    use crate::losses::{LogSumExpBatch, SoftmaxBatch};
 
     macro_rules! sixteen {
         ($($element:ident),*) => {
@@ -284,17 +268,12 @@ mod sixteen {
                 impl Stored for $element {
                     const IS_FLOAT: bool = false;
 
-                    fn open<'b>(
-                        buffers: &'b mut Buffers<'_, Self>,
-                        level: Level,
-                        window: Window,
-                        scratch: &'b mut [f32],
-                    ) -> Opened<'b, f32> {
-                        buffers.converted(level, window, scratch)
-                    }
-
-                    fn with_scratch<R>(run: impl FnOnce(&mut [f32]) -> R) -> R {
-                        run(&mut Scratch::new().0)
+                    fn direct<'b>(
+                        _: &'b mut Buffers<'_, Self>,
+                        _: [usize; 2],
+                        _: usize,
+                    ) -> RowBuffers<'b, f32> {
+                        RowBuffers::loss(&[])
                     }
 
                     fn widen(level: Level, from: &[Self], into: &mut [f32]) {
@@ -311,10 +290,6 @@ mod sixteen {
                         join: Option<&dyn Join>,
                     ) -> f64 {
                         batch.run_converted(level, join)
-                    }
-
-                    fn sigmoid(batch: SigmoidBatch<'_, Self>, level: Level) -> f64 {
-                        Self::with_scratch(|scratch| batch.run_on(level, scratch))
                     }
 
                     fn log_sum_exp(

@@ -3,14 +3,11 @@
 use crate::dispatch::{Kernel, entries};
 use crate::element::{Element, Float};
 use crate::error::{Error, check_length};
-use crate::kernel::cells::{Cells, WRITE};
 use crate::kernel::elementwise::{Function, map};
-use crate::kernel::logit_map::Identity;
-use crate::kernel::passes::{Gradient, PutGradient, Source};
+use crate::kernel::long_row::{LongRows, RowTargets, TileState};
 use crate::kernel::reduce;
 use crate::kernel::row_sums::RowSums;
-use crate::kernel::softmax::Rows;
-use crate::kernel::targets::NoTargets;
+use crate::kernel::soft_weights::SoftmaxWeights;
 use crate::level::Level;
 use crate::math;
 use crate::simd::{Lanes, Simd, Vector};
@@ -146,7 +143,7 @@ pub fn max<F: Float>(level: Level, x: &[F]) -> F {
 /// ```
 #[must_use]
 pub fn log_sum_exp<F: Float>(level: Level, x: &[F]) -> F {
-    Rows { level, join: None }.log_sum_exp(x)
+    LongRows { level, join: None }.log_sum_exp(x)
 }
 
 /// The softmax of one row, `e^x / Σ e^x`.
@@ -162,17 +159,26 @@ pub fn log_sum_exp<F: Float>(level: Level, x: &[F]) -> F {
 /// [`Error::Length`] if `out` is not as long as `x`.
 pub fn softmax<F: Float>(level: Level, x: &[F], out: &mut [F]) -> Result<(), Error> {
     check_length("output", x.len(), out.len())?;
-    let Some(sums) = (Rows { level, join: None }).sums(x, NoTargets, Identity) else {
+    let Some(sums) = sums_of(level, x) else {
         infinite_row(x, out, [0.0, 1.0]);
         return Ok(());
     };
-    let factors = [F::UNLIFT / sums.sum(), 0.0].map(F::from_f64);
-    let max = F::from_f64(sums.max);
-    let gradient = Gradient { targets: NoTargets, map: Identity, max, factors };
-    let cells = Cells::<_, WRITE>::beside(x, out);
-    let source = Source::Logits;
-    PutGradient { gradient, cells, first: 0, source, settled: [None; 2] }.at(level);
+    SoftmaxWeights {
+        logits: x,
+        max: F::from_f64(sums.max),
+        unit: 1.0,
+        factor: F::from_f64(F::UNLIFT / sums.sum()),
+        class_weights: &[],
+        into: out,
+    }
+    .at(level);
     Ok(())
+}
+
+/// The sums of a row; `None` if its largest logit is not finite.
+fn sums_of<F: Float>(level: Level, x: &[F]) -> Option<RowSums> {
+    let rows = LongRows { level, join: None };
+    rows.sums(x, &RowTargets::Nothing, (1.0, false), &mut TileState::new(&mut []))
 }
 
 /// The logarithm of the softmax of one row, `x - ln Σ e^x`; accurate where it is tiny, too.
@@ -188,7 +194,7 @@ pub fn softmax<F: Float>(level: Level, x: &[F], out: &mut [F]) -> Result<(), Err
 /// [`Error::Length`] if `out` is not as long as `x`.
 pub fn log_softmax<F: Float>(level: Level, x: &[F], out: &mut [F]) -> Result<(), Error> {
     check_length("output", x.len(), out.len())?;
-    match (Rows { level, join: None }).sums(x, NoTargets, Identity) {
+    match sums_of(level, x) {
         Some(sums) => LogSoftmax { x, sums, out }.at(level),
         None => infinite_row(x, out, [f64::NEG_INFINITY, 0.0]),
     }

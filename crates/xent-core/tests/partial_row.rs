@@ -83,7 +83,7 @@ fn in_parts(
         let part = buffers(mode, &x[range.clone()], &mut gradient[range.clone()]);
         row.gradient(level, part, range.start, 0.3).expect("classes of the row");
     }
-    bits_of(row.loss(level).expect("with a label"), row.log_sum_exp(), &gradient)
+    bits_of(row.loss().expect("with a label"), row.log_sum_exp(), &gradient)
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn without_a_label_parts_have_the_log_sum_exp_of_the_row() {
         let row = part(0, 3 * TILE).merge(&part(3 * TILE, x.len())).expect("neighbours");
         let expected = xent_core::log_sum_exp(level, &x);
         assert_eq!((row.log_sum_exp() as f32).to_bits(), expected.to_bits());
-        assert_eq!(row.loss(level), None);
+        assert_eq!(row.loss(), None);
         let short = PartialRow::new(level, &x[..100], 0, None).expect("a valid part");
         let expected = xent_core::log_sum_exp(level, &x[..100]);
         assert_eq!((short.log_sum_exp() as f32).to_bits(), expected.to_bits());
@@ -207,7 +207,7 @@ fn what_does_not_fit_together_is_refused() {
     assert!(second.merge(&first).is_err());
     assert!(part(0, TILE - 1, Some(7)).merge(&second).is_err());
     assert!(first.merge(&part(TILE, 2 * TILE, Some(8))).is_err());
-    assert_eq!(second.loss(level), None);
+    assert_eq!(second.loss(), None);
     let mut gradient = vec![0.0; TILE];
     let mut refused = |row: &PartialRow, from: usize, first: usize| {
         let buffers = Buffers::Gradient(&x[from..from + TILE], &mut gradient);

@@ -242,6 +242,9 @@ impl<'a, E: Element> Pass<'a, E> {
         if self.outputs.predicted.is_empty() {
             return None;
         }
+        if self.weights.sample_weights.is_empty() {
+            return Some(labels.count_equal(self.outputs.predicted, ignore));
+        }
         let none = E::Float::default();
         let mut correct = 0;
         for (row, &class) in self.outputs.predicted.iter().enumerate() {

@@ -1,6 +1,8 @@
 //! From the sums of a row to its loss and the coefficients of its gradient.
 //!
-//! Written once over [`Number`]: an f64 for a row of its own, a register for a row a lane.
+//! Written once over [`Number`]: an f64 for a row of its own, a register for a row in each lane. Rows with
+//! a label, whose class is the pivot, and rows with a weight for every class, whose pivot is the class of
+//! the largest logit, have a function each.
 
 use core::ops::{Add, Div, Mul, Sub};
 
@@ -116,34 +118,6 @@ impl<V: Vector> Number for V {
     }
 }
 
-/// What a row adds up to, relative to its largest logit `m`.
-#[derive(Clone, Copy)]
-pub(crate) struct Sums<R> {
-    /// `m`, mapped and in units.
-    pub(crate) max: R,
-    /// `m - x_k` of the class treated apart.
-    pub(crate) apart_distance: R,
-    /// `ONE_EXP e^(x_k - m)`.
-    pub(crate) apart_exp: R,
-    /// `ONE_EXP Σ e^(x_c - m)` over the others.
-    pub(crate) others: R,
-    /// `q_k`.
-    pub(crate) apart_weight: R,
-    /// `Σ q_c` over the others.
-    pub(crate) weights: R,
-    /// The same two of the weights that the gradient is made of.
-    pub(crate) gradient_apart_weight: R,
-    pub(crate) gradient_weights: R,
-    /// `Σ q_c (m - x_c)` over the others; where targets have logits of their own, less what the
-    /// distances are among those.
-    pub(crate) distances: R,
-    /// `ln S` of the targets' own logits.
-    pub(crate) target_ln_sum: R,
-    /// For the focal loss: `m - x_y` of the target, and zero where it is the class treated apart.
-    pub(crate) target_distance: R,
-    pub(crate) target_is_other: R,
-}
-
 /// The factors of a row.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Factors<R> {
@@ -167,14 +141,14 @@ pub(crate) struct Terms {
 pub(crate) struct Coefficients<R> {
     pub(crate) loss: R,
     pub(crate) log_sum_exp: R,
-    /// `S`, lifted like the exponentials.
+    /// `S`, in the unit of the exponentials.
     pub(crate) sum: R,
     pub(crate) probability: R,
     /// What `probability` is made of: without the factor of the gradient and `S`.
     pub(crate) mass: R,
     pub(crate) weight: R,
-    /// The gradient of the class treated apart.
-    pub(crate) apart: R,
+    /// The gradient of the pivot.
+    pub(crate) pivot: R,
 }
 
 /// `w d`, where no weight means nothing even at an infinite distance.
@@ -183,33 +157,45 @@ pub(crate) fn weighted<R: Number>(token: R::Token, weight: R, distance: R) -> R 
     R::where_zero(token, weight, R::number(token, 0.0), weight * distance)
 }
 
-/// The equation of [`super::softmax`].
+/// What a row with a label adds up to, relative to its largest logit `m`. The label is the pivot.
+#[derive(Clone, Copy)]
+pub(crate) struct LabelSums<R> {
+    /// `m`.
+    pub(crate) max: R,
+    /// `m - x_y`.
+    pub(crate) label_distance: R,
+    /// `ONE_EXP e^(x_y - m)`.
+    pub(crate) label_exp: R,
+    /// `ONE_EXP Σ e^(x_c - m)` over the others.
+    pub(crate) others: R,
+    /// `q_y`.
+    pub(crate) label_weight: R,
+}
+
+/// The equation of [`super::long_row`] for a row with a label.
 #[inline(always)]
-pub(crate) fn coefficients<R: Number>(
+pub(crate) fn label_coefficients<R: Number>(
     token: R::Token,
-    sums: Sums<R>,
+    sums: LabelSums<R>,
     terms: Terms,
     factors: Factors<R>,
 ) -> Coefficients<R> {
     let number = |value| R::number(token, value);
     let (zero, one) = (number(0.0), number(1.0));
     let unlift = number(1.0 / R::ONE_EXP);
-    let Sums { others, apart_distance, apart_exp, .. } = sums;
+    let LabelSums { max, label_distance, label_exp, others, label_weight } = sums;
 
-    let sum = others + apart_exp;
-    let above_one = R::where_zero(token, apart_distance, others * unlift, sum * unlift - one);
+    let sum = others + label_exp;
+    let above_one = R::where_zero(token, label_distance, others * unlift, sum * unlift - one);
     let ln_sum = R::ln_1p(token, above_one);
-    let all_weights = sums.weights + sums.apart_weight;
-    let mut loss = all_weights * (ln_sum - sums.target_ln_sum)
-        + weighted(token, sums.apart_weight, apart_distance)
-        + sums.distances;
-    let log_sum_exp = sums.max + ln_sum;
+    let mut loss = label_weight * ln_sum + weighted(token, label_weight, label_distance);
+    let log_sum_exp = max + ln_sum;
 
     let mut weight = one;
     if terms.gamma != 0.0 {
-        let target = R::exp_of(token, zero - sums.target_distance) / sum;
-        let missing = R::where_zero(token, sums.target_is_other, others / sum, one - target);
-        let surprise = ln_sum + sums.target_distance;
+        let target = R::exp_of(token, zero - label_distance) / sum;
+        let missing = others / sum;
+        let surprise = ln_sum + label_distance;
         let power = R::power(token, missing, terms.gamma);
         // `-ln p / (1 - p)` is one for a certain row.
         let ratio = R::where_zero(token, missing, one, surprise / missing);
@@ -217,7 +203,7 @@ pub(crate) fn coefficients<R: Number>(
         // Nothing is left of an infinite surprise, but NaN is NaN, as its gradient is.
         let none = zero * missing;
         loss = R::where_zero(token, power, none, power * surprise);
-        loss = R::where_zero(token, all_weights, none, all_weights * loss);
+        loss = R::where_zero(token, label_weight, none, label_weight * loss);
     }
     let mut extra = zero;
     if terms.z_loss != 0.0 {
@@ -225,15 +211,18 @@ pub(crate) fn coefficients<R: Number>(
         loss = loss + number(terms.z_loss) * log_sum_exp * log_sum_exp;
     }
 
-    let mass = weight * (sums.gradient_weights + sums.gradient_apart_weight) + extra;
+    let mass = weight * label_weight + extra;
     let probability = factors.gradient * mass / sum;
     let weight = factors.gradient * weight;
-    // Of the class treated apart: `P p_k - q_k`, or without cancellation where `p_k` is nearly one. With
-    // a label alone, always: so a row's gradient sums to zero but for the roundings of its products.
-    let plain = apart_exp * probability - weight * sums.gradient_apart_weight;
-    let kept = weight * sums.gradient_weights + factors.gradient * extra - others * probability;
-    let of_others = if terms.z_loss == 0.0 { sums.gradient_weights } else { one };
-    let apart = R::where_less(apart_exp, others, plain, kept);
+    // Without the cancellation of `P p_y - q_y`: so a row's gradient sums to zero but for the roundings of
+    // its products.
+    let kept = factors.gradient * extra - others * probability;
+    let pivot = if terms.z_loss == 0.0 {
+        kept
+    } else {
+        let plain = label_exp * probability - weight * label_weight;
+        R::where_less(label_exp, others, plain, kept)
+    };
     Coefficients {
         loss: weighted(token, factors.loss, loss),
         log_sum_exp,
@@ -241,6 +230,67 @@ pub(crate) fn coefficients<R: Number>(
         probability,
         mass,
         weight,
-        apart: R::where_zero(token, of_others, kept, apart),
+        pivot,
+    }
+}
+
+/// What a row with a weight `q_c` for every class adds up to, relative to its largest logit `m`, whose
+/// class `k` is the pivot. Exponentials are in units of one.
+#[derive(Clone, Copy)]
+pub(crate) struct SoftSums<R> {
+    /// `m`, in units.
+    pub(crate) max: R,
+    /// `Σ e^(x_c - m)` over the others.
+    pub(crate) others: R,
+    /// `q_k`.
+    pub(crate) pivot_weight: R,
+    /// `Σ q_c` over the others.
+    pub(crate) weights: R,
+    /// The same two of the weights that the gradient is made of.
+    pub(crate) gradient_pivot_weight: R,
+    pub(crate) gradient_weights: R,
+    /// `Σ q_c (m - x_c)`; where targets have logits of their own, less what the distances are among those.
+    pub(crate) distances: R,
+    /// `ln S` of the targets' own logits.
+    pub(crate) target_ln_sum: R,
+}
+
+/// The equation of [`super::long_row`] for a row with a weight for every class.
+#[inline(always)]
+pub(crate) fn soft_coefficients<R: Number>(
+    token: R::Token,
+    sums: SoftSums<R>,
+    z_loss: f64,
+    factors: Factors<R>,
+) -> Coefficients<R> {
+    let number = |value| R::number(token, value);
+    let (zero, one) = (number(0.0), number(1.0));
+    let SoftSums { max, others, .. } = sums;
+    let sum = others + one;
+    let ln_sum = R::ln_1p(token, others);
+    let all = sums.weights + sums.pivot_weight;
+    let mut loss = all * (ln_sum - sums.target_ln_sum) + sums.distances;
+    let log_sum_exp = max + ln_sum;
+    let mut extra = zero;
+    if z_loss != 0.0 {
+        extra = number(2.0 * z_loss) * log_sum_exp;
+        loss = loss + number(z_loss) * log_sum_exp * log_sum_exp;
+    }
+    let mass = (sums.gradient_weights + sums.gradient_pivot_weight) + extra;
+    let weight = factors.gradient;
+    let probability = weight * mass / sum;
+    // Of the pivot: `P p_k - q_k`, or without cancellation where `p_k` is nearly one.
+    let plain = probability - weight * sums.gradient_pivot_weight;
+    let kept = weight * sums.gradient_weights + weight * extra - others * probability;
+    let pivot = R::where_less(one, others, plain, kept);
+    let of_others = if z_loss == 0.0 { sums.gradient_weights } else { one };
+    Coefficients {
+        loss: weighted(token, factors.loss, loss),
+        log_sum_exp,
+        sum,
+        probability,
+        mass,
+        weight,
+        pivot: R::where_zero(token, of_others, kept, pivot),
     }
 }

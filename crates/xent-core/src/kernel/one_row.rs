@@ -1,44 +1,52 @@
 //! One row of few classes with a label, in little code: what [`super::lanes`] does, with one lane.
 
-use super::cells::{Cells, WRITE};
-use super::coefficients::{Factors, Terms};
-use super::lanes::{Grid, Gridded, Largest, Plane, exponential, label_coefficients, label_sums};
-use super::logit_map::{Identity, first};
+use super::coefficients::{Factors, LabelSums, Terms, label_coefficients};
+use super::grid::{GridPlane, Line};
+use super::lanes::{LaneGradient, Largest, Plane, label_sums};
+use super::row_buffers::RowBuffers;
 use crate::simd::Vector;
 
-/// The loss of a row and, where the cells have a place for it, its gradient; `None`, and nothing written,
+/// The loss of a row and, where the buffers have a place for it, its gradient; `None`, and nothing written,
 /// if its largest logit is not finite.
 #[inline(always)]
 pub(crate) fn one_row<V: Vector>(
     token: V::Token,
-    cells: Cells<'_, V::Scalar, WRITE>,
+    buffers: RowBuffers<'_, V::Scalar>,
     label: usize,
 ) -> Option<V::Scalar> {
-    let one = V::of(token, 1.0);
-    let classes = cells.len();
-    let mut plane = Gridded { cells, grid: Grid { stride: 1, first: 0, rows: 1 }, classes };
+    let (zero, one) = (V::of(token, 0.0), V::of(token, 1.0));
+    let classes = buffers.len();
+    let line = Line { start: 0, step: 1, rows: 1 };
+    let mut plane = GridPlane { logits: line, gradient: line, classes, buffers };
 
     let mut max = V::of(token, f64::NEG_INFINITY);
     for class in 0..classes {
-        let x: V = plane.logits(token, class, 0);
+        let x: V = plane.logits(token, class);
         max = x.max(max);
     }
     if !V::any(max.abs().less(V::of(token, f64::INFINITY))) {
         return None;
     }
 
-    let apart = V::count(token, label);
-    let largest = Largest { apart, max, finite: one, some_odd: false };
-    let sums = label_sums(token, 0, &mut plane, largest, Identity);
+    let pivot = V::count(token, label);
+    let largest = Largest { max, finite: one, some_odd: false };
+    let [label_distance, label_exp, others] = label_sums(token, &mut plane, pivot, largest);
+    let sums = LabelSums { max, label_distance, label_exp, others, label_weight: one };
     let terms = Terms { gamma: 0.0, z_loss: 0.0 };
     let factors = Factors { loss: one, gradient: one };
-    let settled = label_coefficients(token, (max, one), sums, terms, factors);
+    let settled = label_coefficients(token, sums, terms, factors);
+    let gradient = LaneGradient {
+        largest,
+        pivot,
+        pivot_gradient: settled.pivot,
+        probability: settled.probability,
+        weight: zero,
+        unit: one,
+        live: None,
+    };
+    gradient.put_labels(token, &mut plane);
 
-    for class in 0..classes {
-        let e = exponential(token, class, 0, &plane, Identity, max);
-        let here = apart.equal(V::count(token, class));
-        let g = V::select(here, settled.apart, e * settled.probability);
-        plane.put(token, class, 0, g);
-    }
-    Some(first(settled.loss))
+    let mut loss = [V::Scalar::default()];
+    settled.loss.store(&mut loss);
+    Some(loss[0])
 }

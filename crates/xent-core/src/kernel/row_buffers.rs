@@ -1,7 +1,7 @@
 //! Where a kernel reads its logits and leaves its gradient.
 
 use crate::element::Float;
-use crate::simd::{Vector, from, from_mut};
+use crate::simd::{HALF_PANEL, Vector, from, from_mut};
 
 /// What becomes of the gradient. A run-time value: it is tested once for many elements, and a kernel for
 /// each would be compiled again for each.
@@ -47,6 +47,10 @@ impl<'a, F: Float> RowBuffers<'a, F> {
     #[inline(always)]
     pub(crate) fn in_place(x: &'a mut [F]) -> Self {
         Self { x: None, gradient: x, mode: GradMode::Write }
+    }
+
+    pub(crate) fn into_parts(self) -> (Option<&'a [F]>, &'a mut [F]) {
+        (self.x, self.gradient)
     }
 
     #[inline(always)]
@@ -104,6 +108,24 @@ impl<'a, F: Float> RowBuffers<'a, F> {
         }
     }
 
+    /// As many logits from one on as `lengths` say, and as many places of their gradient from another on
+    /// (or as there are): `[logits, gradient]`.
+    #[inline(always)]
+    pub(crate) fn window(
+        &mut self,
+        [x_at, gradient_at]: [usize; 2],
+        [x_length, gradient_length]: [usize; 2],
+    ) -> RowBuffers<'_, F> {
+        RowBuffers {
+            x: self.x.map(|x| x.get(x_at..x_at + x_length).unwrap_or(&[])),
+            gradient: self
+                .gradient
+                .get_mut(gradient_at..gradient_at + gradient_length)
+                .unwrap_or(&mut []),
+            mode: self.mode,
+        }
+    }
+
     /// Takes off the first `count` logits (or all, if there are fewer).
     #[inline(always)]
     pub(crate) fn take_front(&mut self, count: usize) -> Self {
@@ -141,6 +163,58 @@ impl<'a, F: Float> RowBuffers<'a, F> {
         Some(Self { x, gradient, mode: self.mode })
     }
 
+    /// Takes off half a panel of logits, if there is one, with a place for what is kept of them: where
+    /// their gradient goes or, where none is written, `unused`.
+    #[inline(always)]
+    pub(crate) fn take_half<'u>(&mut self, unused: &'u mut [F; HALF_PANEL]) -> Option<ExpRun<'u, F>>
+    where
+        'a: 'u,
+    {
+        if self.len() < HALF_PANEL {
+            return None;
+        }
+        let x = match &mut self.x {
+            Some(x) => {
+                let (front, rest) = x.split_first_chunk::<HALF_PANEL>()?;
+                *x = rest;
+                Some(&front[..])
+            }
+            None => None,
+        };
+        if self.mode != GradMode::Write {
+            return Some(ExpRun { x, place: unused });
+        }
+        // As long as the logits.
+        let gradient = core::mem::take(&mut self.gradient);
+        let (place, rest) = gradient.split_first_chunk_mut::<HALF_PANEL>()?;
+        self.gradient = rest;
+        Some(ExpRun { x, place })
+    }
+
+    /// The same of what is left, less than half a panel.
+    #[inline(always)]
+    pub(crate) fn take_rest<'u>(&mut self, unused: &'u mut [F; HALF_PANEL]) -> ExpRun<'u, F>
+    where
+        'a: 'u,
+    {
+        let length = self.len().min(HALF_PANEL);
+        let rest = self.take_front(length);
+        if rest.mode == GradMode::Write {
+            ExpRun { x: rest.x, place: rest.gradient }
+        } else {
+            ExpRun { x: rest.x, place: &mut unused[..length] }
+        }
+    }
+
+    /// The logits alone.
+    #[inline(always)]
+    pub(crate) fn only_logits(self) -> Self {
+        Self::loss(match self.x {
+            Some(x) => x,
+            None => self.gradient,
+        })
+    }
+
     /// The logits from `at` on.
     #[inline(always)]
     pub(crate) fn load<V: Vector<Scalar = F>>(&self, token: V::Token, at: usize, fill: V) -> V {
@@ -166,5 +240,48 @@ impl<'a, F: Float> RowBuffers<'a, F> {
         if let Some(place) = self.gradient.get_mut(at) {
             *place = if self.mode == GradMode::Add { *place + value } else { value };
         }
+    }
+}
+
+/// At most half a panel of logits, and as many places for their exponentials.
+pub(crate) struct ExpRun<'a, F> {
+    /// `None` where the exponentials take the place of the logits.
+    x: Option<&'a [F]>,
+    place: &'a mut [F],
+}
+
+impl<F: Float> ExpRun<'_, F> {
+    #[inline(always)]
+    pub(crate) fn len(&self) -> usize {
+        self.place.len()
+    }
+
+    #[inline(always)]
+    pub(crate) fn logits(&self) -> &[F] {
+        match self.x {
+            Some(x) => x,
+            None => self.place,
+        }
+    }
+
+    /// Whether the places are not those of the logits.
+    #[inline(always)]
+    pub(crate) fn is_beside(&self) -> bool {
+        self.x.is_some()
+    }
+
+    #[inline(always)]
+    pub(crate) fn place(&self) -> &[F] {
+        self.place
+    }
+
+    #[inline(always)]
+    pub(crate) fn load<V: Vector<Scalar = F>>(&self, token: V::Token, at: usize, fill: V) -> V {
+        V::load(token, from(self.logits(), at), fill)
+    }
+
+    #[inline(always)]
+    pub(crate) fn store<V: Vector<Scalar = F>>(&mut self, at: usize, value: V) {
+        value.store(from_mut(self.place, at));
     }
 }

@@ -1,18 +1,18 @@
 //! What a row adds up to, relative to its largest logit, and how such sums are merged.
 
-use super::coefficients::{Number, Sums, weighted};
-use super::sum::sum_of;
-use super::targets::Targets;
-use crate::element::Float;
+use super::coefficients::{
+    Coefficients, Factors, LabelSums, Number, SoftSums, Terms, label_coefficients,
+    soft_coefficients, weighted,
+};
 use crate::math::scalar;
 
-/// The class treated apart.
+/// The pivot: the class whose exponential is not in the sums.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Apart {
+pub(crate) struct Pivot {
     pub(crate) class: usize,
-    /// Its mapped logit.
+    /// Its logit.
     pub(crate) logit: f64,
-    /// Its weight without the spike.
+    /// Its weight, where all classes have one.
     pub(crate) weight: f64,
     /// How far the targets' own logit of this class is below their largest.
     pub(crate) target_distance: f64,
@@ -21,37 +21,30 @@ pub(crate) struct Apart {
 /// What a row, or a part of one, adds up to; parts can be merged.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RowSums {
-    /// The largest logit, mapped.
+    /// The largest logit, and the first class that has it, if that was asked for.
     pub(crate) max: f64,
+    pub(crate) largest_class: usize,
     /// The unit of all distances.
     pub(crate) unit: f64,
-    pub(crate) apart: Option<Apart>,
-    /// `R = Σ e^(x_c - max)` over the classes not treated apart.
+    pub(crate) pivot: Option<Pivot>,
+    /// `R = Σ e^(x_c - max)` over the classes that are not the pivot.
     pub(crate) others: f64,
-    /// `Σ q_c` over the classes not treated apart.
+    /// `Σ q_c` over the classes that are not the pivot.
     pub(crate) weights: f64,
-    /// `Σ q_c (max - x_c)` over the classes not treated apart.
+    /// `Σ q_c (max - x_c)` over the classes that are not the pivot.
     pub(crate) distances: f64,
 }
 
 impl RowSums {
-    /// Of a tile of nothing but masked classes.
-    pub(crate) fn masked<F: Float, T: Targets<F>>(
-        length: usize,
-        first: usize,
-        targets: T,
-        unit: f64,
-    ) -> Self {
-        let classes = first..first + length;
-        let apart =
-            targets.spike().filter(|spike| T::APART_IS_SPIKE && classes.contains(&spike.class));
-        let weights =
-            if T::SPREAD { sum_of(classes.map(|class| targets.weight(class))) } else { 0.0 };
+    /// Of a tile of nothing but masked classes; `label` if it is one of them, and the sum of their
+    /// weights.
+    pub(crate) fn masked(label: Option<usize>, weights: f64, unit: f64) -> Self {
         Self {
             max: f64::NEG_INFINITY,
+            largest_class: 0,
             unit,
-            apart: apart.map(|spike| Apart {
-                class: spike.class,
+            pivot: label.map(|class| Pivot {
+                class,
                 logit: f64::NEG_INFINITY,
                 weight: 0.0,
                 target_distance: 0.0,
@@ -62,9 +55,9 @@ impl RowSums {
         }
     }
 
-    /// `x_k` of the class treated apart below the maximum.
-    pub(crate) fn apart_distance(&self) -> f64 {
-        self.apart.map_or(0.0, |apart| self.distance(apart.logit))
+    /// `x_k` of the pivot below the maximum.
+    pub(crate) fn pivot_distance(&self) -> f64 {
+        self.pivot.map_or(0.0, |pivot| self.distance(pivot.logit))
     }
 
     /// A mapped logit below the maximum.
@@ -74,12 +67,12 @@ impl RowSums {
 
     /// `S`, relative to the maximum.
     pub(crate) fn sum(&self) -> f64 {
-        self.others + self.apart.map_or(0.0, |_| scalar::exp(-self.apart_distance()))
+        self.others + self.pivot.map_or(0.0, |_| scalar::exp(-self.pivot_distance()))
     }
 
     /// `ln S`.
     pub(crate) fn ln_sum(&self) -> f64 {
-        if self.apart_distance() == 0.0 && self.apart.is_some() {
+        if self.pivot_distance() == 0.0 && self.pivot.is_some() {
             scalar::log1p(self.others)
         } else {
             scalar::log1p(self.sum() - 1.0)
@@ -102,78 +95,88 @@ impl RowSums {
         self
     }
 
-    /// Counts the class treated apart among the others.
-    fn fold_apart(mut self) -> Self {
-        if let Some(apart) = self.apart {
-            let distance = self.apart_distance();
+    /// Counts the pivot among the others.
+    fn fold_pivot(mut self) -> Self {
+        if let Some(pivot) = self.pivot {
+            let distance = self.pivot_distance();
             self.others += scalar::exp(-distance);
-            self.weights += apart.weight;
-            self.distances += weighted((), apart.weight, distance - apart.target_distance);
-            self.apart = None;
+            self.weights += pivot.weight;
+            self.distances += weighted((), pivot.weight, distance - pivot.target_distance);
+            self.pivot = None;
         }
         self
     }
 
-    /// The sums of two parts of one row, `self` the earlier. Of two classes treated apart the one
-    /// with the larger logit stays so.
+    /// The sums of two parts of one row, `self` the earlier. Of two pivots the one with the
+    /// larger logit stays so.
     pub(crate) fn merge(self, later: Self) -> Self {
         let max = if later.max > self.max { later.max } else { self.max };
         let (mut a, mut b) = (self.relative_to(max), later.relative_to(max));
-        if let (Some(first), Some(second)) = (a.apart, b.apart) {
+        if let (Some(first), Some(second)) = (a.pivot, b.pivot) {
             if first.logit >= second.logit {
-                b = b.fold_apart();
+                b = b.fold_pivot();
             } else {
-                a = a.fold_apart();
+                a = a.fold_pivot();
             }
         }
         Self {
             max,
+            largest_class: if later.max > self.max { later } else { self }.largest_class,
             unit: self.unit,
-            apart: a.apart.or(b.apart),
+            pivot: a.pivot.or(b.pivot),
             others: a.others + b.others,
             weights: a.weights + b.weights,
             distances: a.distances + b.distances,
         }
     }
 
-    /// With the spike, whose distance is given, in the place that it has among the classes.
-    pub(crate) fn with_targets<F: Float, T: Targets<F>>(
+    /// The loss and the coefficients of a row with a label, which is the pivot.
+    pub(crate) fn settle_label(
         &self,
-        targets: T,
-        spike_distance: f64,
-    ) -> Sums<f64> {
-        let (apart, class) = self.apart.map_or((None, usize::MAX), |a| (Some(a), a.class));
-        let mut sums = Sums {
+        label_weight: f64,
+        terms: Terms,
+        factors: Factors<f64>,
+    ) -> Coefficients<f64> {
+        let label_distance = self.pivot_distance();
+        let sums = LabelSums {
             max: self.max * self.unit,
-            apart_distance: self.apart_distance(),
-            apart_exp: f64::exp_of((), 0.0 - self.apart_distance()),
+            label_distance,
+            label_exp: f64::exp_of((), 0.0 - label_distance),
             others: self.others,
-            apart_weight: apart.map_or(0.0, |apart| apart.weight),
-            weights: self.weights,
-            gradient_apart_weight: 0.0,
-            gradient_weights: 0.0,
-            distances: self.distances,
-            target_ln_sum: targets.ln_sum(),
-            target_distance: spike_distance,
-            target_is_other: 1.0,
+            label_weight,
         };
-        if let Some(apart) = apart {
-            sums.distances -= weighted((), apart.weight, apart.target_distance);
-        }
-        if let Some(spike) = targets.spike() {
-            if spike.class == class {
-                sums.apart_weight += spike.weight;
-                sums.target_is_other = 0.0;
-            } else {
-                sums.weights += spike.weight;
-                sums.distances += weighted((), spike.weight, spike_distance);
+        label_coefficients((), sums, terms, factors)
+    }
+
+    /// Those of a row with a weight for every class, and the sum of its weights. The pivot is the class of
+    /// the largest logit. With `own`, that is what the gradient has in place of any weight but zero.
+    pub(crate) fn settle_soft(
+        &self,
+        own: Option<f64>,
+        target_ln_sum: f64,
+        z_loss: f64,
+        factors: Factors<f64>,
+    ) -> (Coefficients<f64>, f64) {
+        let (pivot_weight, target_distance) =
+            self.pivot.map_or((0.0, 0.0), |pivot| (pivot.weight, pivot.target_distance));
+        let (gradient_pivot_weight, gradient_weights) = match own {
+            // Together they are one.
+            Some(own) => {
+                let of_pivot = if pivot_weight == 0.0 { 0.0 } else { own };
+                (of_pivot, 1.0 - of_pivot)
             }
-        }
-        [sums.gradient_apart_weight, sums.gradient_weights] = match targets.gradient_weights(class)
-        {
-            Some([apart, all]) => [apart, all - apart],
-            None => [sums.apart_weight, sums.weights],
+            None => (pivot_weight, self.weights),
         };
-        sums
+        let sums = SoftSums {
+            max: self.max * self.unit,
+            others: self.others,
+            pivot_weight,
+            weights: self.weights,
+            gradient_pivot_weight,
+            gradient_weights,
+            distances: self.distances - weighted((), pivot_weight, target_distance),
+            target_ln_sum,
+        };
+        (soft_coefficients((), sums, z_loss, factors), self.weights + pivot_weight)
     }
 }

@@ -32,12 +32,6 @@ impl<V: Lanes> StripedSum<V> {
         self.add_one(register, (a + b) + (c + d));
     }
 
-    /// The sum of one term for each stripe.
-    #[inline(always)]
-    pub(crate) fn of(token: V::Token, terms: V::Stripes) -> Self {
-        Self { high: terms, ..Self::new(token) }
-    }
-
     /// Adds one term to each stripe.
     #[inline(always)]
     pub(crate) fn add_all(&mut self, terms: V::Stripes) {
@@ -73,6 +67,15 @@ impl<V: Lanes> StripedSum<V> {
     /// The sum of all stripes.
     #[inline(always)]
     pub(crate) fn total(self) -> f64 {
+        let (high, low) = self.parts();
+        let [high, low] = [high, low].map(Compute::to_f64);
+        // Once the sum is infinite, what it lost is not a number.
+        if high.is_finite() { high + low } else { high }
+    }
+
+    /// The sum of all stripes, and what was lost.
+    #[inline(always)]
+    pub(crate) fn parts(self) -> (V::Scalar, V::Scalar) {
         let zero = V::Scalar::default();
         let (mut highs, mut lows) = ([zero; STRIPES], [zero; STRIPES]);
         let (high, low) = self.folded();
@@ -86,9 +89,7 @@ impl<V: Lanes> StripedSum<V> {
                 (highs[i], lows[i]) = sum;
             }
         }
-        let [high, low] = [highs[0], lows[0]].map(Compute::to_f64);
-        // Once the sum is infinite, what it lost is not a number.
-        if high.is_finite() { high + low } else { high }
+        (highs[0], lows[0])
     }
 }
 

@@ -4,7 +4,6 @@
 
 use core::ops::Range;
 
-use super::cells::{Cells, WRITE};
 use crate::element::Float;
 use crate::simd::{Vector, from, from_mut};
 
@@ -64,20 +63,24 @@ pub(crate) fn whole_to_columns<V: Vector>(
     true
 }
 
-/// What [`whole_to_columns`] has read, from columns, where there are as many places.
+/// What [`whole_to_columns`] reads, from columns. False, and nothing written, where it would not have been
+/// read.
 #[inline(always)]
 pub(crate) fn whole_from_columns<V: Vector>(
     fours: &[[V; 4]],
     classes: usize,
     into: &mut [V::Scalar],
-) {
+) -> bool {
+    if into.len() < V::LANES * classes + overrun(classes) {
+        return false;
+    }
     if classes == 2 {
         if let (&[[first, second, ..], ..], Some(into)) = (fours, into.get_mut(..2 * V::LANES)) {
             let (first, second) = V::interleave(first, second);
             first.store(into);
             second.store(from_mut(into, V::LANES));
         }
-        return;
+        return true;
     }
     // The last classes first: a store of four runs over into the next row, and after the last row into
     // what may not have been read yet.
@@ -91,6 +94,7 @@ pub(crate) fn whole_from_columns<V: Vector>(
     {
         *place = behind;
     }
+    true
 }
 
 /// How many elements behind a row fours of its classes may reach.
@@ -110,7 +114,7 @@ pub(crate) fn to_columns<V: Vector>(
     columns: &mut [V],
 ) {
     let zero = V::of(token, 0.0);
-    let RowPlaces { rows, stride } = places;
+    let RowPlaces { rows, .. } = places;
     let fours = columns.as_chunks_mut::<4>().0;
     if places.are_pairs(classes)
         && let [[first, second, ..], ..] = fours
@@ -122,10 +126,41 @@ pub(crate) fn to_columns<V: Vector>(
     }
     for (four, columns) in fours.iter_mut().enumerate().take(classes.div_ceil(4)) {
         // What follows a row's last class comes along and is left behind.
-        let x = from(x, 4 * four);
-        if rows != V::LANES || !V::load_fours(columns, token, x, stride) {
-            load_last_fours(columns, token, x, places);
+        load_fours(columns, token, from(x, 4 * four), places);
+    }
+}
+
+/// Adds the columns of the rows in `x` to what is in the columns.
+#[inline(always)]
+pub(crate) fn add_columns<V: Vector>(
+    token: V::Token,
+    columns: &mut [V],
+    places: RowPlaces,
+    classes: usize,
+    x: &[V::Scalar],
+) {
+    let zero = V::of(token, 0.0);
+    for (four, columns) in columns.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+        if 4 * four < classes {
+            let mut there = [zero; 4];
+            load_fours(&mut there, token, from(x, 4 * four), places);
+            for (column, there) in columns.iter_mut().zip(there) {
+                *column = there + *column;
+            }
         }
+    }
+}
+
+/// Four classes of the rows.
+#[inline(always)]
+fn load_fours<V: Vector>(
+    columns: &mut [V; 4],
+    token: V::Token,
+    x: &[V::Scalar],
+    places: RowPlaces,
+) {
+    if places.rows != V::LANES || !V::load_fours(columns, token, x, places.stride) {
+        load_last_fours(columns, token, x, places);
     }
 }
 
@@ -146,91 +181,61 @@ fn load_last_fours<V: Vector>(
     V::load_fours(columns, token, &fours.0, 4);
 }
 
-/// The gradients of the rows, from their columns.
+/// The rows, from their columns.
 #[inline(always)]
-pub(crate) fn from_columns<V: Vector, const MODE: u8>(
-    token: V::Token,
+pub(crate) fn from_columns<V: Vector>(
     columns: &mut [V],
     places: RowPlaces,
     classes: usize,
-    cells: &mut Cells<'_, V::Scalar, MODE>,
-    wanted: impl Fn(usize) -> bool,
+    into: &mut [V::Scalar],
 ) {
     let RowPlaces { rows, stride } = places;
-    if MODE != WRITE {
-        // Columns after the last add nothing, not even to the sign of a zero.
-        let nothing = V::of(token, -0.0);
-        columns
-            .iter_mut()
-            .take(classes.next_multiple_of(4))
-            .skip(classes)
-            .for_each(|c| *c = nothing);
-    }
     let fours = columns.as_chunks::<4>().0;
-    if MODE == WRITE
-        && places.are_pairs(classes)
+    if places.are_pairs(classes)
         && let [[first, second, ..], ..] = *fours
     {
-        let pair = V::interleave(first, second);
-        cells.put_in(token, (0, 2 * rows), pair.0);
-        cells.put_in(token, (V::LANES, 2 * rows), pair.1);
+        let length = (2 * rows).min(into.len());
+        let into = &mut into[..length];
+        let (first, second) = V::interleave(first, second);
+        first.store(into);
+        second.store(from_mut(into, V::LANES));
         return;
     }
     // Where the next row follows at once, a store of four may run over into it: what is written later
     // must come later (hence the last classes first, and the rows in their order), and what may not
     // have been read yet is put back.
     let together = stride == classes;
-    let all_wanted = MODE == WRITE || (0..rows).all(&wanted);
     for (four, columns) in fours.iter().enumerate().take(classes.div_ceil(4)).rev() {
         let first = 4 * four;
-        if rows == V::LANES && all_wanted && (together || first + 4 <= classes) {
-            let behind = from(cells.gradient(), rows * stride).first_chunk::<3>().copied();
-            let gradient = from_mut(cells.gradient_mut(), first);
-            let registers =
-                if MODE == WRITE { *columns } else { added(token, *columns, gradient, stride) };
-            if V::store_fours(registers, gradient, stride) {
-                let place = from_mut(cells.gradient_mut(), rows * stride).first_chunk_mut();
+        if rows == V::LANES && (together || first + 4 <= classes) {
+            let behind = from(into, rows * stride).first_chunk::<3>().copied();
+            if V::store_fours(*columns, from_mut(into, first), stride) {
+                let place = from_mut(into, rows * stride).first_chunk_mut();
                 if let (Some(place), Some(behind)) = (place, behind) {
                     *place = behind;
                 }
                 continue;
             }
         }
-        let all = first..classes;
-        store_last_fours::<V, MODE>(columns, all, places, cells.reborrow(), &wanted);
+        store_last_fours::<V>(columns, first..classes, places, into);
     }
 }
 
-/// [`Vector::store_fours`] of rows that are too few, not all wanted, or that end with the slice.
+/// [`Vector::store_fours`] of rows that are too few, or that end with the slice.
 #[cold]
-fn store_last_fours<V: Vector, const MODE: u8>(
+fn store_last_fours<V: Vector>(
     columns: &[V; 4],
     classes: Range<usize>,
     places: RowPlaces,
-    mut cells: Cells<'_, V::Scalar, MODE>,
-    wanted: impl Fn(usize) -> bool,
+    into: &mut [V::Scalar],
 ) {
     let mut fours = Fours::<V::Scalar>::new();
     V::store_fours(*columns, &mut fours.0, 4);
     for (row, values) in fours.rows().iter().enumerate().take(places.rows) {
-        if MODE == WRITE || wanted(row) {
-            for (class, &value) in classes.clone().zip(values) {
-                cells.put_one(row * places.stride + class, value);
+        for (class, &value) in classes.clone().zip(values) {
+            if let Some(place) = into.get_mut(row * places.stride + class) {
+                *place = value;
             }
         }
     }
-}
-
-/// The sum of columns and those of the rows that are there.
-#[inline(always)]
-fn added<V: Vector>(
-    token: V::Token,
-    [a, b, c, d]: [V; 4],
-    there: &[V::Scalar],
-    stride: usize,
-) -> [V; 4] {
-    let mut sums = [V::of(token, -0.0); 4];
-    V::load_fours(&mut sums, token, there, stride);
-    let [e, f, g, h] = sums;
-    [e + a, f + b, g + c, h + d]
 }

@@ -1,28 +1,27 @@
-//! Rows that may have to be converted, tile by tile.
+//! Rows that are longer than a room, tile by tile: of logits that are converted, or capped.
 
-use super::window::{Opened, Window};
+use super::window::{Room, Window};
 use crate::buffers::Buffers;
 use crate::element::Element;
-use crate::hessian::Curvature;
-use crate::kernel::logit_map::LogitMap;
-use crate::kernel::softmax::{Place, RowSource, Settled};
+use crate::kernel::long_row::{Place, RowSource, SettledRow, TileState};
 use crate::kernel::sum::TILE;
-use crate::kernel::targets::Targets;
 use crate::level::Level;
 
-/// The logits of a row that are converted tile by tile.
+/// The logits of a row.
 #[derive(Clone, Copy)]
 pub(super) struct Converted<'a, E> {
     pub(super) x: &'a [E],
     pub(super) length: usize,
     /// From a class to the next.
     pub(super) step: usize,
+    /// The soft cap; zero for none.
+    pub(super) cap: f64,
 }
 
 impl<'a, E: Element> Converted<'a, E> {
     /// A row, or a part of it, whose classes are neighbours.
     pub(super) fn row(x: &'a [E]) -> Self {
-        Self { x, length: x.len(), step: 1 }
+        Self { x, length: x.len(), step: 1, cap: 0.0 }
     }
 }
 
@@ -38,12 +37,11 @@ impl<E: Element> RowSource<E::Float> for Converted<'_, E> {
 
     fn tiles(self, level: Level, to: &mut dyn FnMut(usize, &[E::Float]) -> bool) {
         let mut buffers = Buffers::Loss(self.x);
-        E::with_scratch(|scratch| {
+        Room::with::<E, _>(self.cap, |room| {
             for tile in (0..self.length).step_by(TILE) {
                 let length = TILE.min(self.length - tile);
                 let window = classes(length, [tile * self.step; 2], self.step);
-                let Opened::Loss(cells) = buffers.open(level, window, scratch) else { return };
-                if !to(tile, cells.logits()) {
+                if !to(tile, buffers.open(level, window, room).logits()) {
                     return;
                 }
             }
@@ -51,7 +49,7 @@ impl<E: Element> RowSource<E::Float> for Converted<'_, E> {
     }
 }
 
-/// So many classes of a row, with that step from one to the next.
+/// As many classes of a row, with that step from one to the next.
 fn classes(count: usize, at: [usize; 2], step: usize) -> Window {
     if step == 1 {
         Window::of(at, count)
@@ -60,44 +58,33 @@ fn classes(count: usize, at: [usize; 2], step: usize) -> Window {
     }
 }
 
-/// The gradient of neighbouring classes, and second derivatives if they are wanted, tile by tile.
-pub(super) fn put_row<E: Element, T: Targets<E::Float>, Z: LogitMap>(
-    level: Level,
-    settled: &Settled<E::Float, T, Z>,
-    buffers: &mut Buffers<'_, E>,
-    first: usize,
-    second: (&mut [E::Float], Curvature),
-) {
-    put_classes(level, settled, buffers, (first, buffers.len()), ([0, 0], 1), second);
+/// Where classes of a row are: the first of them, how many there are, the place of the first
+/// (`[logits, gradient]`) and the step to the next.
+#[derive(Clone, Copy)]
+pub(super) struct Classes {
+    pub(super) first: usize,
+    pub(super) count: usize,
+    pub(super) at: [usize; 2],
+    pub(super) step: usize,
 }
 
-/// So many classes from one on, whose first is in a place, with that step from one to the next.
-pub(super) fn put_classes<E: Element, T: Targets<E::Float>, Z: LogitMap>(
+/// The gradient of classes of a row, and second derivatives if they are wanted, tile by tile.
+pub(super) fn put_classes<E: Element>(
     level: Level,
-    settled: &Settled<E::Float, T, Z>,
+    settled: &SettledRow<'_, E::Float>,
     buffers: &mut Buffers<'_, E>,
-    (first, count): (usize, usize),
-    (at, step): ([usize; 2], usize),
-    (hessian, curvature): (&mut [E::Float], Curvature),
+    of: Classes,
+    (hessian, cap): (&mut [E::Float], f64),
+    state: &mut TileState<'_, E::Float>,
 ) {
-    E::with_scratch(|scratch| {
-        for tile in (0..count).step_by(TILE) {
-            let length = TILE.min(count - tile);
-            let window = classes(length, at.map(|at| at + tile * step), step);
+    Room::with::<E, _>(cap, |room| {
+        for tile in (0..of.count).step_by(TILE) {
+            let length = TILE.min(of.count - tile);
+            let window = classes(length, of.at.map(|at| at + tile * of.step), of.step);
             let hessian = hessian.get_mut(tile..tile + length).unwrap_or(&mut []);
-            let first = first + tile;
-            match buffers.open(level, window, scratch) {
-                Opened::Loss(cells) => {
-                    settled.put(level, Place { cells, hessian, curvature }, first, false, false);
-                }
-                Opened::Write(cells) => {
-                    settled.put(level, Place { cells, hessian, curvature }, first, false, false);
-                }
-                Opened::Add(cells) => {
-                    settled.put(level, Place { cells, hessian, curvature }, first, false, false);
-                }
-            }
-            buffers.close(level, window, scratch);
+            let place = Place { buffers: buffers.open(level, window, room), hessian };
+            settled.put(level, place, of.first + tile, false, state);
+            buffers.close(level, window, room);
         }
     });
 }

@@ -152,17 +152,9 @@ impl<'a, E: Element> LikelihoodBatch<'a, E> {
     #[must_use]
     pub fn tally(&self) -> Tally {
         let job = &self.job;
-        let mut tally = Tally { rows: job.shape.row_count(), ..Tally::default() };
-        for row in 0..tally.rows {
-            if let Some(class) = job.label(row) {
-                let class_weight = job.class_weight(class);
-                tally.valid_rows += 1;
-                tally.valid_losses += 1;
-                tally.class_weight += class_weight;
-                tally.weight += class_weight * job.weights.sample_weight(row);
-            }
-        }
-        tally
+        let (class_weights, row_weights) = (job.class_weights, job.weights.sample_weights);
+        let weights = job.labels.weights(job.ignore_index, class_weights, row_weights);
+        Tally::of_rows(job.shape.row_count(), weights)
     }
 }
 

@@ -5,9 +5,9 @@ use super::softmax::Job;
 use crate::batch::{Batch, Join, LEAF};
 use crate::element::{Element, Float};
 use crate::error::{Error, check_length};
-use crate::kernel::cells::Cells;
-use crate::kernel::lanes;
-use crate::kernel::softmax::Rows;
+use crate::kernel::long_row::LongRows;
+use crate::kernel::narrow;
+use crate::kernel::row_buffers::RowBuffers;
 use crate::level::Level;
 use crate::shape::Shape;
 
@@ -46,7 +46,7 @@ impl<'a, E: Element> LogSumExpBatch<'a, E> {
 }
 
 impl<F: Float> LogSumExpBatch<'_, F> {
-    fn by_rows(&mut self, rows: Rows<'_>) {
+    fn by_rows(&mut self, rows: LongRows<'_>) {
         let Shape { classes, logits_stride, .. } = self.shape;
         for (row, place) in self.out.iter_mut().enumerate() {
             let start = row * logits_stride;
@@ -55,12 +55,12 @@ impl<F: Float> LogSumExpBatch<'_, F> {
     }
 
     pub(crate) fn run_on(mut self, level: Level, join: Option<&dyn Join>) -> f64 {
-        if self.shape.inner != 1 || self.shape.classes <= lanes::CLASSES {
+        if self.shape.inner != 1 || self.shape.classes <= narrow::CLASSES {
             let job = Job::without_targets(self.shape);
             let outputs = Outputs { log_sum_exp: &mut *self.out, ..Outputs::default() };
-            job.run(level, None, Cells::loss(self.logits), outputs);
+            job.run(level, None, RowBuffers::loss(self.logits), outputs);
         } else {
-            self.by_rows(Rows { level, join });
+            self.by_rows(LongRows { level, join });
         }
         self.out.iter().map(|value| value.to_f64()).sum()
     }

@@ -1,7 +1,7 @@
 //! The fused losses, as batches.
 
-mod by_lanes;
 mod converted;
+mod leaf;
 mod likelihood;
 mod log_sum_exp;
 mod odd_row;
@@ -9,10 +9,9 @@ mod one_row;
 mod partial_row;
 mod rows;
 mod sigmoid;
-#[cfg(feature = "half")]
-mod sixteen;
 mod softmax;
 mod window;
+mod windows;
 
 pub use likelihood::{LikelihoodBatch, LikelihoodInput};
 pub use log_sum_exp::LogSumExpBatch;
@@ -21,6 +20,3 @@ pub use partial_row::PartialRow;
 pub use rows::{Outputs, RowWeights, Tally};
 pub use sigmoid::{SigmoidBatch, SigmoidInput, SigmoidOptions, SigmoidTargets};
 pub use softmax::{MultiLabel, SoftmaxBatch, SoftmaxOptions, SoftmaxTargets};
-#[cfg(feature = "half")]
-pub(crate) use window::Scratch;
-pub(crate) use window::{Opened, Window};

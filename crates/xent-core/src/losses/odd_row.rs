@@ -1,9 +1,9 @@
 //! The rows whose gradient does not come from the kernels.
 
 use super::rows::Outputs;
-use super::softmax::{Job, Plan, SoftmaxTargets, State, rounded};
+use super::softmax::{Job, Plan, SoftmaxTargets, State};
 use crate::element::Float;
-use crate::kernel::cells::Cells;
+use crate::kernel::row_buffers::RowBuffers;
 use crate::kernel::sum::sum_of;
 use crate::math::scalar;
 
@@ -48,7 +48,7 @@ pub(super) trait OddRow<F> {
     fn put(&mut self, class: usize, gradient: F);
 }
 
-impl<F: Float, const MODE: u8> OddRow<F> for Cells<'_, F, MODE> {
+impl<F: Float> OddRow<F> for RowBuffers<'_, F> {
     fn logit(&self, class: usize) -> f64 {
         number(self.logits().get(class))
     }
@@ -109,8 +109,8 @@ impl<F: Float> Job<'_, F> {
         let classes = 0..self.shape.classes;
         let logit = |class| cells.logit(class);
         let x = Extremes::of(classes.clone().map(logit));
-        let max = self.capped(x.max).0 * self.unit();
-        let exp = |class| scalar::exp(self.capped(logit(class)).0 * self.unit() - max);
+        let max = x.max * self.unit();
+        let exp = |class| scalar::exp(logit(class) * self.unit() - max);
         let log_sum_exp = if x.max.is_finite() && !x.any_nan && !outputs.log_sum_exp.is_empty() {
             let others = classes.clone().filter(|class| *class != x.argmax);
             max + scalar::log1p(sum_of(others.map(exp)))
@@ -212,13 +212,13 @@ impl<F: Float> Job<'_, F> {
                 f64::NAN
             } else if self.is_caffe() {
                 let pull = if is_max { extra } else { 0.0 };
-                p - if q(class) == 0.0 { 0.0 } else { plan.keep } + pull
+                p - if q(class) == 0.0 { 0.0 } else { plan.target_scale } + pull
             } else if is_max && not_p < p {
                 rest + extra - all * not_p
             } else {
                 all * p - q(class)
             };
-            let g = plan.factors.gradient * g * self.capped(x_c).1;
+            let g = plan.factors.gradient * g;
             cells.put(class, F::from_f64(g));
             let weight = plan.factors.gradient * all * unit;
             let curvature = outputs.convention.softmax(weight, self.shape.classes);
@@ -243,26 +243,8 @@ impl<F: Float> Job<'_, F> {
     /// `q` of one class in f64: dense targets, smoothing and label.
     fn odd_weight(&self, row: usize, plan: &Plan, class: usize) -> f64 {
         let dense = self.dense().get(self.shape.place(row, class));
-        let dense = dense.map_or(0.0, |t| t.to_f64() * plan.keep);
-        let spike = if plan.label == Some(class) { plan.spike } else { 0.0 };
-        (dense + self.even()) * self.class_weight(class) + spike
-    }
-
-    /// A logit under the soft cap, and the derivative; an infinite one is not capped.
-    fn capped(&self, x: f64) -> (f64, f64) {
-        let cap = rounded::<F>(self.options.soft_cap);
-        if cap == 0.0 || x.is_infinite() {
-            return (x, 1.0);
-        }
-        let (value, derivative) = scalar::tanh(x / cap);
-        (cap * value, derivative)
-    }
-
-    /// One over the temperature, as exact as the logits are.
-    pub(super) fn unit(&self) -> f64 {
-        match self.targets {
-            SoftmaxTargets::Teacher(_, temperature) => rounded::<F>(1.0 / temperature),
-            _ => 1.0,
-        }
+        let dense = dense.map_or(0.0, |t| t.to_f64() * plan.target_scale);
+        let of_label = if plan.label == Some(class) { plan.label_weight } else { 0.0 };
+        (dense + self.even()) * self.class_weight(class) + of_label
     }
 }

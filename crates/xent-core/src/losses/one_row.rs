@@ -2,9 +2,9 @@
 
 use crate::element::{Compute, Float};
 use crate::error::{Error, check_length};
-use crate::kernel::cells::Cells;
-use crate::kernel::lanes;
+use crate::kernel::narrow::CLASSES;
 use crate::kernel::one_row::one_row;
+use crate::kernel::row_buffers::RowBuffers;
 use crate::simd::Portable;
 
 /// Softmax cross-entropy of one row of at most 32 classes with a label: returns the loss, and leaves its
@@ -41,15 +41,15 @@ pub fn softmax_cross_entropy_row<F: Float>(
     if classes == 0 {
         return Err(Error::ZeroClasses);
     }
-    if classes > lanes::CLASSES {
+    if classes > CLASSES {
         return Err(Error::Option { option: "classes", reason: "expected at most 32" });
     }
     if label >= classes {
         return Err(Error::Label { row: 0, label: label as i128, classes });
     }
     check_length("gradient", classes, gradient.len())?;
-    let cells = Cells::beside(logits, &mut *gradient);
-    let loss = one_row::<<F as Compute>::One>(Portable, cells, label);
+    let buffers = RowBuffers::write(logits, &mut *gradient);
+    let loss = one_row::<<F as Compute>::One>(Portable, buffers, label);
     Ok(loss.unwrap_or_else(|| odd_row(logits, label, gradient)))
 }
 

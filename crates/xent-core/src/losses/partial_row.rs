@@ -2,17 +2,15 @@
 
 use core::ops::Range;
 
-use super::converted::{Converted, put_row};
+use super::converted::{Classes, Converted, put_classes};
 use crate::buffers::Buffers;
 use crate::element::{Compute, Element, Float};
 use crate::error::{Error, check_length};
 use crate::hessian::Hessian;
 use crate::kernel::coefficients::{Factors, Terms};
-use crate::kernel::logit_map::Identity;
+use crate::kernel::long_row::{RowSource, RowTargets, SettledRow, TileState, tile_sums};
 use crate::kernel::row_sums::RowSums;
-use crate::kernel::softmax::{RowSource, Settled, tile_sums};
 use crate::kernel::sum::TILE;
-use crate::kernel::targets::{Label, NoTargets, Spike, Targets};
 use crate::kernel::tile_tree::TileTree;
 use crate::level::Level;
 
@@ -47,7 +45,7 @@ use crate::level::Level;
 /// let labels = [label as u32];
 /// let targets = SoftmaxTargets::Index((&labels).into());
 /// let batch = SoftmaxBatch::new(Buffers::Gradient(&x, &mut at_once), x.len(), targets)?;
-/// assert_eq!(whole.loss(level), Some(batch.run(level)));
+/// assert_eq!(whole.loss(), Some(batch.run(level)));
 /// assert_eq!(gradient, at_once);
 /// # Ok::<(), xent_core::Error>(())
 /// ```
@@ -113,10 +111,7 @@ impl PartialRow {
             infinite: 0,
             any_nan: false,
         };
-        Ok(match label {
-            Some(class) => part.filled(level, logits, label_of(class)),
-            None => part.filled(level, logits, NoTargets),
-        })
+        Ok(part.filled(level, logits, &targets_of(label)))
     }
 
     /// The classes that it is of.
@@ -160,10 +155,10 @@ impl PartialRow {
     /// The loss of the row, if this is all of it: `ln Σ e^x` less the label's logit, without
     /// cancellation. `None` if the label is not among its classes.
     #[must_use]
-    pub fn loss(&self, level: Level) -> Option<f64> {
+    pub fn loss(&self) -> Option<f64> {
         let (label, logit) = self.label.zip(self.label_logit)?;
         Some(match self.sums() {
-            Ok(sums) => settle(level, sums, label, logit, 1.0).result().loss,
+            Ok(sums) => settle::<f64>(sums, label, 1.0).result().loss,
             Err(Odd::Undefined) => f64::NAN,
             Err(Odd::Certain) if logit == f64::INFINITY => 0.0,
             Err(Odd::Certain) => f64::INFINITY,
@@ -195,9 +190,10 @@ impl PartialRow {
         };
         let odd = match self.sums() {
             Ok(sums) => {
-                let settled = settle(level, sums, label, E::Float::from_f64(logit), scale);
-                let curvature = Hessian::default().softmax(0.0, 2);
-                put_row(level, &settled, &mut buffers, first, (&mut [], curvature));
+                let settled = settle(sums, label, scale);
+                let of = Classes { first, count: length, at: [0, 0], step: 1 };
+                let mut state = TileState::new(&mut []);
+                put_classes(level, &settled, &mut buffers, of, (&mut [], 0.0), &mut state);
                 return Ok(());
             }
             Err(odd) => odd,
@@ -234,18 +230,22 @@ impl PartialRow {
     }
 
     /// With the sums of its tiles.
-    fn filled<E: Element, T: Targets<E::Float>>(
+    fn filled<E: Element>(
         mut self,
         level: Level,
         logits: &[E],
-        targets: T,
+        targets: &RowTargets<'_, E::Float>,
     ) -> Self {
         let first = self.first;
+        let mut state = TileState::new(&mut []);
         Converted::row(logits).tiles(level, &mut |at, tile| {
-            let sums = tile_sums(level, tile, first + at, targets, Identity).unwrap_or_else(|| {
+            let sums = tile_sums(level, tile, first + at, targets, (1.0, false), &mut state);
+            let sums = sums.unwrap_or_else(|| {
                 self.infinite += tile.iter().filter(|x| **x == E::Float::INFINITY).count();
                 self.any_nan |= tile.iter().any(|x| x.is_nan());
-                RowSums::masked(tile.len(), first + at, targets, 1.0)
+                let classes = first + at..first + at + tile.len();
+                let label = self.label.filter(|label| classes.contains(label));
+                RowSums::masked(label, 0.0, 1.0)
             });
             self.tree.push(sums);
             true
@@ -254,18 +254,13 @@ impl PartialRow {
     }
 }
 
-fn label_of(class: usize) -> Label {
-    Label(Some(Spike { class, weight: 1.0 }))
+fn targets_of<F>(label: Option<usize>) -> RowTargets<'static, F> {
+    label.map_or(RowTargets::Nothing, |class| RowTargets::Label { class, weight: 1.0 })
 }
 
-fn settle<F: Float>(
-    level: Level,
-    sums: RowSums,
-    label: usize,
-    logit: F,
-    scale: f64,
-) -> Settled<F, Label, Identity> {
-    let of = (label_of(label), Identity, Terms { gamma: 0.0, z_loss: 0.0 });
+fn settle<F: Float>(sums: RowSums, label: usize, scale: f64) -> SettledRow<'static, F> {
+    let terms = Terms { gamma: 0.0, z_loss: 0.0 };
     let factors = Factors { loss: 1.0, gradient: scale };
-    Settled::new(level, of, sums, Some(logit), factors)
+    let curvature = Hessian::default().softmax(0.0, 2);
+    SettledRow::new(targets_of(Some(label)), sums, terms, factors, curvature)
 }

@@ -1,8 +1,10 @@
 //! What every loss has for each of its rows: factors that go in and results that come out.
 
+use crate::buffers::LabelWeights;
 use crate::element::Float;
 use crate::error::{Error, check_length};
 use crate::hessian::Hessian;
+use crate::kernel::block::RowBlock;
 use crate::shape::Shape;
 
 /// The factors of a batch and of its rows.
@@ -85,6 +87,26 @@ impl<F: Float> Outputs<'_, F> {
         )
     }
 
+    /// The second derivatives of a row of logits without a stride; none if they are not wanted.
+    pub(crate) fn hessian_of(&mut self, row: usize, classes: usize) -> &mut [F] {
+        self.hessian.get_mut(row * classes..(row + 1) * classes).unwrap_or(&mut [])
+    }
+
+    /// What is known of the rows of a block.
+    pub(crate) fn put_block(&mut self, block: &RowBlock<F>, first: usize, rows: usize) {
+        let rows_of = first..first + rows;
+        if let Some(losses) = self.losses.get_mut(rows_of.clone()) {
+            losses.copy_from_slice(&block.loss[..rows]);
+        }
+        if let Some(log_sum_exp) = self.log_sum_exp.get_mut(rows_of.clone()) {
+            log_sum_exp.copy_from_slice(&block.log_sum_exp[..rows]);
+        }
+        let predicted = self.predicted.get_mut(rows_of).unwrap_or(&mut []);
+        for (place, class) in predicted.iter_mut().zip(&block.largest_class) {
+            *place = class.to_count() as u32;
+        }
+    }
+
     pub(crate) fn put_hessian(&mut self, shape: &Shape, row: usize, class: usize, value: f64) {
         put(self.hessian, shape.place(row, class), F::from_f64(value));
     }
@@ -129,4 +151,17 @@ pub struct Tally {
     pub class_weight: f64,
     /// The same, each times the weight of its row.
     pub weight: f64,
+}
+
+impl Tally {
+    /// Of rows that each have one loss.
+    pub(crate) fn of_rows(rows: usize, weights: LabelWeights) -> Self {
+        Self {
+            rows,
+            valid_rows: weights.count,
+            valid_losses: weights.count,
+            class_weight: weights.of_classes,
+            weight: weights.of_both,
+        }
+    }
 }

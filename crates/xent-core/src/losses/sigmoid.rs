@@ -2,7 +2,7 @@
 
 use super::rows::{Outputs, RowWeights, Tally};
 use super::softmax::rounded;
-use super::window::{Opened, Window};
+use super::window::{Room, Window};
 use crate::batch::{Batch, LEAF};
 use crate::buffers::{Buffers, Labels};
 use crate::dispatch::{Kernel, entries};
@@ -347,13 +347,13 @@ impl<E: Element> Batch for SigmoidBatch<'_, E> {
     }
 
     fn run_leaf(self, level: Level) -> f64 {
-        E::sigmoid(self, level)
+        Room::with::<E, _>(0.0, |room| self.run_on(level, room))
     }
 }
 
 impl<E: Element> SigmoidBatch<'_, E> {
     /// The sum of the losses; `scratch` has room for the logits of a tile if they are to be converted.
-    pub(crate) fn run_on(self, level: Level, scratch: &mut [E::Float]) -> f64 {
+    fn run_on(self, level: Level, scratch: &mut Room<'_, E::Float>) -> f64 {
         let SigmoidOptions { focal_gamma, focal_alpha, input, .. } = self.job.options;
         if input == SigmoidInput::Probabilities {
             Tiles { level, batch: self, scratch, loss: Logistic }.run()
@@ -489,14 +489,14 @@ struct Scratch<F> {
 }
 
 /// A batch, tile by tile.
-struct Tiles<'a, 's, E: Element, L> {
+struct Tiles<'a, 's, 'r, E: Element, L> {
     level: Level,
     batch: SigmoidBatch<'a, E>,
-    scratch: &'s mut [E::Float],
+    scratch: &'s mut Room<'r, E::Float>,
     loss: L,
 }
 
-impl<'a, E: Element, L: ElementLoss> Tiles<'a, '_, E, L> {
+impl<'a, E: Element, L: ElementLoss> Tiles<'a, '_, '_, E, L> {
     fn run(mut self) -> f64 {
         let Shape { outer, classes, inner, logits_stride, gradient_stride } = self.batch.job.shape;
         let line = classes * inner;
@@ -570,14 +570,25 @@ impl<'a, E: Element, L: ElementLoss> Tiles<'a, '_, E, L> {
         let SigmoidBatch { buffers, job, outputs } = &mut self.batch;
         let hessian = outputs.hessian.get_mut(first..first + count).unwrap_or(&mut []);
         let window = Window::of(at, count);
-        let sum = match buffers.open(level, window, self.scratch) {
-            Opened::Loss(cells) => {
+        let cells = buffers.open(level, window, self.scratch);
+        use crate::kernel::row_buffers::GradMode;
+        let mode = cells.mode();
+        let (x, g) = cells.into_parts();
+        let sum = match (mode, x) {
+            (GradMode::None, x) => {
+                let cells = Cells::loss(x.unwrap_or(&[]));
                 Tile { job, cells, first, elements, plain, losses, hessian }.at(level)
             }
-            Opened::Write(cells) => {
+            (GradMode::Write, None) => {
+                let cells = Cells::<_, 1>::in_place(g);
                 Tile { job, cells, first, elements, plain, losses, hessian }.at(level)
             }
-            Opened::Add(cells) => {
+            (GradMode::Write, Some(x)) => {
+                let cells = Cells::<_, 1>::beside(x, g);
+                Tile { job, cells, first, elements, plain, losses, hessian }.at(level)
+            }
+            (GradMode::Add, x) => {
+                let cells = Cells::<_, 2>::beside(x.unwrap_or(&[]), g);
                 Tile { job, cells, first, elements, plain, losses, hessian }.at(level)
             }
         };

@@ -1,26 +1,16 @@
 //! The softmax losses.
 
-use super::odd_row::OddRow;
 use super::rows::{Outputs, RowWeights, Tally};
 use crate::batch::{Batch, Join, LEAF};
-use crate::buffers::{Buffers, Labels};
-use crate::dispatch::{Kernel, entries};
-use crate::element::{Element, Float};
+use crate::buffers::{Buffers, LabelWeights, Labels};
+use crate::element::{Compute, Element, Float};
 use crate::error::{Error, check_length};
-use crate::hessian::{Curvature, Hessian};
-use crate::kernel::cells::{ADD, Cells, WRITE};
-use crate::kernel::coefficients::{Factors, Terms};
-use crate::kernel::groups::{self, GroupPlaces, GroupScratch};
-use crate::kernel::lanes::{
-    self, Block, BlockResults, BlockTargets, Grid, LABEL, ROWS, SPREAD, TEACHER,
-};
-use crate::kernel::logit_map::{Identity, LogitMap, SoftCap, Temperature};
-use crate::kernel::softmax::{Place, RowResult, RowTask, Rows};
-use crate::kernel::sum::{LossSum, TILE};
-use crate::kernel::targets::{Label, NoTargets, Spike, Spread, Targets, Teacher};
+use crate::hessian::Hessian;
+use crate::kernel::block::SharedLabels;
+use crate::kernel::coefficients::Factors;
+use crate::kernel::sum::TILE;
 use crate::level::Level;
 use crate::shape::Shape;
-use crate::simd::Simd;
 
 /// What the softmax of each row is compared with.
 #[derive(Clone, Copy, Debug)]
@@ -220,14 +210,11 @@ pub(super) struct Job<'a, F> {
     pub(super) weights: RowWeights<'a, F>,
     /// Of the whole batch, however often it has been split.
     pub(super) elements: usize,
+    /// The labels of the whole batch that are not ignored.
+    pub(super) labels_that_count: usize,
     /// Whether the class axis of the whole batch is not the last one.
     pub(super) of_columns: bool,
 }
-
-/// A gradient of so many elements (16 MiB) is written past the caches, unless its rows are short: it
-/// would not stay there until it is read, and a store through the cache first reads the line that it
-/// overwrites.
-const STREAM_FROM: usize = 1 << 22;
 
 impl<'a, E: Element> SoftmaxBatch<'a, E> {
     /// The plain loss of rows one after the other. Checks all lengths and labels; nothing can go
@@ -263,10 +250,11 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
             check_length("class weights", classes, options.class_weights.len())?;
         }
         buffers.check(shape.span(logits_stride), shape.span(gradient_stride))?;
+        let mut labels_that_count = 0;
         match &targets {
             SoftmaxTargets::Index(labels) => {
                 check_length("labels", shape.row_count(), labels.len())?;
-                labels.check(classes, options.ignore_index)?;
+                labels_that_count = labels.check(classes, options.ignore_index)?;
             }
             SoftmaxTargets::Dense(values) | SoftmaxTargets::MultiLabel(values, _) => {
                 check_length("targets", shape.elements(), values.len())?;
@@ -275,7 +263,7 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
                 check_length("teacher's logits", shape.elements(), values.len())?;
             }
         }
-        let job = Job { options, ..Job::new(shape, targets) };
+        let job = Job { options, labels_that_count, ..Job::new(shape, targets) };
         Self::check_columns(&job, job.dense().is_empty())?;
         Ok(Self { buffers, job, outputs: Outputs::default() })
     }
@@ -337,49 +325,63 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
     #[must_use]
     pub fn tally(&self) -> Tally {
         let job = &self.job;
-        let mut tally = Tally { rows: job.shape.row_count(), ..Tally::default() };
-        for row in 0..tally.rows {
-            let plan = job.plan(row);
-            if plan.state == State::Live {
-                let class_weight = match plan.label {
-                    Some(class) => job.class_weight(class),
-                    None => 1.0,
-                };
-                tally.valid_rows += 1;
-                tally.valid_losses += 1;
-                tally.class_weight += class_weight;
-                tally.weight += class_weight * job.weights.sample_weight(row);
+        let rows = job.shape.row_count();
+        let (class_weights, row_weights) = (job.options.class_weights, job.weights.sample_weights);
+        if let SoftmaxTargets::Index(labels) = job.targets {
+            let count = job.labels_that_count;
+            let weights = if class_weights.is_empty() && row_weights.is_empty() {
+                let weight = count as f64;
+                LabelWeights { count, of_classes: weight, of_both: weight }
+            } else {
+                labels.weights(job.options.ignore_index, class_weights, row_weights)
+            };
+            return Tally::of_rows(rows, weights);
+        }
+        let counts = |row: usize| match job.targets {
+            SoftmaxTargets::MultiLabel(labels, _) => job.has_label(labels, row),
+            _ => true,
+        };
+        let mut weights = LabelWeights::default();
+        if row_weights.is_empty() {
+            weights.count = match job.targets {
+                SoftmaxTargets::MultiLabel(..) => (0..rows).filter(|&row| counts(row)).count(),
+                _ => rows,
+            };
+            weights.of_both = weights.count as f64;
+        }
+        for (row, weight) in row_weights.iter().enumerate() {
+            if *weight != E::Float::default() && counts(row) {
+                weights.count += 1;
+                weights.of_both += weight.to_f64();
             }
         }
-        tally
+        weights.of_classes = weights.count as f64;
+        Tally::of_rows(rows, weights)
     }
 
     /// The first row without a target, if there is one.
     #[must_use]
     pub fn first_empty_row(&self) -> Option<usize> {
-        let rows = 0..self.job.shape.row_count();
-        match self.job.targets {
-            SoftmaxTargets::MultiLabel(..) => {
-                rows.into_iter().find(|&row| self.job.plan(row).state == State::Empty)
-            }
-            _ => None,
-        }
+        let SoftmaxTargets::MultiLabel(labels, _) = self.job.targets else { return None };
+        let mut rows = 0..self.job.shape.row_count();
+        rows.find(|&row| {
+            self.job.weights.sample_weight(row) != 0.0 && !self.job.has_label(labels, row)
+        })
+    }
+}
+
+impl<E: Element> SoftmaxBatch<'_, E> {
+    /// Whether its logits are capped.
+    pub(crate) fn is_capped(&self) -> bool {
+        self.job.options.soft_cap != 0.0
     }
 }
 
 impl<F: Float> SoftmaxBatch<'_, F> {
     pub(crate) fn run_on(self, level: Level, join: Option<&dyn Join>) -> f64 {
-        let Self { buffers, job, outputs } = self;
-        match buffers {
-            Buffers::Loss(x) => job.run(level, join, Cells::loss(x), outputs),
-            Buffers::Gradient(x, g) | Buffers::WideGradient(x, g) => {
-                job.run(level, join, Cells::<_, WRITE>::beside(x, g), outputs)
-            }
-            Buffers::InPlace(x) => job.run(level, join, Cells::<_, WRITE>::in_place(x), outputs),
-            Buffers::Accumulate(x, g) | Buffers::WideAccumulate(x, g) => {
-                job.run(level, join, Cells::<_, ADD>::beside(x, g), outputs)
-            }
-        }
+        let Self { mut buffers, job, outputs } = self;
+        let length = buffers.len();
+        job.run(level, join, buffers.direct([0; 2], length), outputs)
     }
 }
 
@@ -439,8 +441,8 @@ impl<E: Element> Batch for SoftmaxBatch<'_, E> {
     }
 
     fn pieces_per_leaf(&self) -> usize {
-        // Other kinds are rarely so long, and each would be compiled once more for every level.
-        let split = self.job.of_one_class(&self.outputs) && self.job.options.soft_cap == 0.0;
+        // Rows with a weight for every class are rarely so long.
+        let split = self.job.kind() == Kind::Labels && !self.is_capped();
         if split { self.job.shape.pieces_of_row(LEAF) } else { 1 }
     }
 
@@ -471,9 +473,9 @@ pub(super) struct Plan {
     pub(super) state: State,
     pub(super) label: Option<usize>,
     /// The weight of the label.
-    pub(super) spike: f64,
+    pub(super) label_weight: f64,
     /// What dense targets are multiplied with.
-    pub(super) keep: f64,
+    pub(super) target_scale: f64,
     pub(super) factors: Factors<f64>,
 }
 
@@ -487,17 +489,12 @@ impl<'a, F: Float> Job<'a, F> {
     fn new(shape: Shape, targets: SoftmaxTargets<'a, F>) -> Self {
         let (options, weights) = (SoftmaxOptions::default(), RowWeights::default());
         let of_columns = shape.inner != 1;
-        Self { shape, targets, options, weights, elements: shape.elements(), of_columns }
+        let elements = shape.elements();
+        Self { shape, targets, options, weights, elements, labels_that_count: 0, of_columns }
     }
 }
 
 impl<F: Float> Job<'_, F> {
-    pub(super) fn task<Z>(&self, map: Z) -> RowTask<Z> {
-        let SoftmaxOptions { focal_gamma, z_loss, .. } = self.options;
-        let terms = Terms { gamma: focal_gamma, z_loss };
-        RowTask { map, terms, stream: self.elements >= STREAM_FROM }
-    }
-
     pub(super) fn class_weight(&self, class: usize) -> f64 {
         self.options.class_weights.get(class).map_or(1.0, |weight| weight.to_f64())
     }
@@ -528,7 +525,8 @@ impl<F: Float> Job<'_, F> {
         };
         let state = if sample_weight == 0.0 { State::Ignored } else { State::Live };
         let keep = 1.0 - self.options.label_smoothing;
-        let mut plan = Plan { state, label: None, spike: 0.0, keep, factors };
+        let (label_weight, target_scale) = (0.0, keep);
+        let mut plan = Plan { state, label: None, label_weight, target_scale, factors };
         match self.targets {
             SoftmaxTargets::Index(labels) => {
                 let label = labels.get(row);
@@ -536,16 +534,15 @@ impl<F: Float> Job<'_, F> {
                     plan.state = State::Ignored;
                 } else {
                     plan.label = label.and_then(|label| usize::try_from(label).ok());
-                    plan.spike = keep * plan.label.map_or(0.0, |class| self.class_weight(class));
+                    plan.label_weight =
+                        keep * plan.label.map_or(0.0, |class| self.class_weight(class));
                 }
             }
             SoftmaxTargets::Dense(_) => {}
             SoftmaxTargets::MultiLabel(labels, _) => {
-                let labels = (0..self.shape.classes)
-                    .filter_map(|class| labels.get(self.shape.place(row, class)));
-                match labels.filter(|label| **label != F::default()).count() {
+                match self.labels_of(labels, row).filter(|label| **label != F::default()).count() {
                     0 if plan.state == State::Live => plan.state = State::Empty,
-                    count => plan.keep = keep / count as f64,
+                    count => plan.target_scale = keep / count as f64,
                 }
             }
             SoftmaxTargets::Teacher(_, temperature) => {
@@ -557,282 +554,60 @@ impl<F: Float> Job<'_, F> {
         plan
     }
 
-    /// Whether the label is the only class that is wanted of a row, beside its gradient.
-    pub(super) fn of_one_class(&self, outputs: &Outputs<'_, F>) -> bool {
-        matches!(self.targets, SoftmaxTargets::Index(_))
-            && self.options.label_smoothing == 0.0
-            && outputs.predicted.is_empty()
-            && outputs.hessian.is_empty()
+    /// The labels of a row that may have any number of them.
+    fn labels_of<'l>(&self, labels: &'l [F], row: usize) -> impl Iterator<Item = &'l F> {
+        let Shape { classes, inner, .. } = self.shape;
+        let labels = labels.get(self.shape.place(row, 0)..).unwrap_or(&[]);
+        labels.iter().step_by(inner).take(classes)
     }
 
-    /// The one place that says of what kind the rows are.
-    pub(super) fn by_kind(&self, one_class: bool, of: impl OfKind<F>) -> f64 {
-        if let SoftmaxTargets::Teacher(..) = self.targets {
-            of.run::<_, TEACHER>(Temperature { inverse: self.unit() })
-        } else if self.options.soft_cap != 0.0 {
-            of.run::<_, SPREAD>(SoftCap { cap: rounded::<F>(self.options.soft_cap) })
-        } else if one_class {
-            of.run::<_, LABEL>(Identity)
-        } else {
-            of.run::<_, SPREAD>(Identity)
-        }
+    /// Whether a row has a label that is not zero.
+    fn has_label(&self, labels: &[F], row: usize) -> bool {
+        self.labels_of(labels, row).any(|label| *label != F::default())
     }
 
-    pub(super) fn run<const MODE: u8>(
-        self,
-        level: Level,
-        join: Option<&dyn Join>,
-        cells: Cells<'_, F, MODE>,
-        outputs: Outputs<'_, F>,
-    ) -> f64 {
-        let one_class = self.of_one_class(&outputs);
-        self.by_kind(one_class, Whole { level, join, job: self, cells, outputs })
-    }
-}
-
-/// What is computed of rows whose kind is known.
-pub(super) trait OfKind<F> {
-    fn run<Z: LogitMap, const KIND: u8>(self, map: Z) -> f64;
-}
-
-/// All rows of a leaf.
-struct Whole<'a, 'o, F, const MODE: u8> {
-    level: Level,
-    join: Option<&'o dyn Join>,
-    job: Job<'a, F>,
-    cells: Cells<'o, F, MODE>,
-    outputs: Outputs<'o, F>,
-}
-
-impl<F: Float, const MODE: u8> OfKind<F> for Whole<'_, '_, F, MODE> {
-    /// The one place that chooses how the rows are computed: by the shape and the kind of the loss
-    /// alone, so that a row has the same bits alone and in a batch.
-    fn run<Z: LogitMap, const KIND: u8>(self, map: Z) -> f64 {
-        let Self { level, join, job, cells, outputs } = self;
-        let Shape { classes, .. } = job.shape;
-        let by_lanes = job.of_columns || classes <= lanes::CLASSES;
-        let leaf = Leaf::<_, _, KIND, MODE> { job, cells, outputs, map };
-        if by_lanes {
-            leaf.by_lanes(level)
-        } else if KIND == LABEL && groups::serve(classes) {
-            // Labels alone are not mapped.
-            let Leaf { job, cells, outputs, .. } = leaf;
-            ByGroups(Leaf::<_, _, LABEL, MODE> { job, cells, outputs, map: Identity }).at(level)
-        } else {
-            leaf.by_rows(Rows { level, join })
-        }
-    }
-}
-
-/// Leaf of a batch: everything the kernels need.
-pub(super) struct Leaf<'a, 'o, F, Z, const KIND: u8, const MODE: u8> {
-    pub(super) job: Job<'a, F>,
-    pub(super) cells: Cells<'o, F, MODE>,
-    pub(super) outputs: Outputs<'o, F>,
-    pub(super) map: Z,
-}
-
-impl<F: Float, Z: LogitMap, const KIND: u8, const MODE: u8> Leaf<'_, '_, F, Z, KIND, MODE> {
-    /// One row after the other.
-    fn by_rows(self, rows: Rows<'_>) -> f64 {
-        let task = self.task();
-        let Leaf { job, mut cells, mut outputs, .. } = self;
-        let Shape { classes, logits_stride, gradient_stride, .. } = job.shape;
-        let mut sum = 0.0;
-        for row in 0..job.shape.row_count() {
-            let plan = job.plan(row);
-            let mut cells = cells.part(row * logits_stride, row * gradient_stride, classes);
-            sum += job.row::<Z, KIND>(rows, row, &plan, &mut cells, task, &mut outputs);
-        }
-        sum
-    }
-
-    pub(super) fn task(&self) -> RowTask<Z> {
-        self.job.task(self.map)
-    }
-}
-
-/// Rows with labels, some at a time.
-struct ByGroups<L>(L);
-
-impl<F: Float, const MODE: u8> Kernel for ByGroups<Leaf<'_, '_, F, Identity, LABEL, MODE>> {
-    type Output = f64;
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) -> f64 {
-        let mut leaf = self.0;
-        let task = leaf.task();
-        let Shape { outer, classes, logits_stride, gradient_stride, .. } = leaf.job.shape;
-        let strides = [logits_stride, gradient_stride];
-        let group = groups::rows_of_group(classes);
-        let mut sum = LossSum::new();
-        let grid = Grid { stride: 0, first: 0, rows: group };
-        let job = leaf.job;
-        let mut block = job.block(grid, leaf.outputs.convention);
-        let mut scratch = GroupScratch::<F::Of<S>>::new(simd);
-        for first in (0..outer).step_by(group) {
-            let rows = group.min(outer - first);
-            job.fill(&mut block, first, rows);
-            let mut results = BlockResults::new();
-            let places = GroupPlaces { rows, first: strides.map(|stride| first * stride), strides };
-            let cells = &mut leaf.cells;
-            scratch.run::<MODE>(simd, &block, places, cells, task, &mut results);
-            leaf.settle_rows(first, rows, &mut results);
-            sum.add(&results.loss[..rows]);
-        }
-        sum.total()
-    }
-
-    entries!();
-}
-
-impl<F: Float> Job<'_, F> {
-    /// A row of any kind, and what is known of it beside its gradient.
-    pub(super) fn row<Z: LogitMap, const KIND: u8>(
-        &self,
-        rows: Rows<'_>,
-        row: usize,
-        plan: &Plan,
-        cells: &mut impl WholeRow<F>,
-        task: RowTask<Z>,
-        outputs: &mut Outputs<'_, F>,
-    ) -> f64 {
-        if plan.state != State::Live {
-            return self.unsettled_row(row, plan, cells, outputs);
-        }
-        let classes = self.shape.classes;
-        let class_weights = self.options.class_weights;
-        let dense = self.dense();
-        let dense = dense.get(row * classes..(row + 1) * classes).unwrap_or(&[]);
-        let spike = plan.label.map(|class| Spike { class, weight: plan.spike });
-        // Of a temperature, each derivative brings another inverse.
-        let weight = plan.factors.gradient * self.unit();
-        let curvature = outputs.convention.softmax(weight, classes);
-        let hessian = outputs.hessian.get_mut(row * classes..(row + 1) * classes);
-        let second = (hessian.unwrap_or(&mut []), curvature);
-        let task = (task, plan.factors);
-        let done = match KIND {
-            LABEL => cells.row(rows, Label(spike), task, second),
-            TEACHER => rows.sums(dense, NoTargets, task.0.map).and_then(|sums| {
-                let targets = Teacher {
-                    logits: dense,
-                    max: sums.max,
-                    inverse: task.0.map.unit(),
-                    sum: sums.sum(),
-                    ln_sum: sums.ln_sum(),
-                    class_weights,
-                };
-                cells.row(rows, targets, task, second)
-            }),
-            _ => {
-                let targets = Spread {
-                    spike,
-                    dense,
-                    keep: rounded::<F>(plan.keep),
-                    even: rounded::<F>(self.even()),
-                    class_weights,
-                    per_label: self.is_caffe().then_some(rounded::<F>(plan.keep)),
-                };
-                cells.row(rows, targets, task, second)
-            }
-        };
-        match done {
-            Some(RowResult { loss, log_sum_exp, apart }) => {
-                outputs.put_row(row, loss, log_sum_exp, apart);
-                loss
-            }
-            None => self.unsettled_row(row, plan, cells, outputs),
-        }
-    }
-}
-
-/// A row that a kernel may settle.
-pub(super) trait WholeRow<F: Float>: OddRow<F> {
-    /// As [`Rows::row`], with the place of second derivatives if they are wanted.
-    fn row<T: Targets<F>, Z: LogitMap>(
-        &mut self,
-        rows: Rows<'_>,
-        targets: T,
-        task: (RowTask<Z>, Factors<f64>),
-        second: (&mut [F], Curvature),
-    ) -> Option<RowResult>;
-}
-
-impl<F: Float, const MODE: u8> WholeRow<F> for Cells<'_, F, MODE> {
-    fn row<T: Targets<F>, Z: LogitMap>(
-        &mut self,
-        rows: Rows<'_>,
-        targets: T,
-        (task, factors): (RowTask<Z>, Factors<f64>),
-        (hessian, curvature): (&mut [F], Curvature),
-    ) -> Option<RowResult> {
-        let place = Place { cells: self.reborrow(), hessian, curvature };
-        rows.row(place, targets, task, factors)
-    }
-}
-
-impl<F: Float> Job<'_, F> {
-    /// What the kernel needs of a block of rows, without that which differs from row to row.
-    pub(super) fn block(&self, grid: Grid, hessian: Hessian) -> Block<'_, F> {
-        let one = F::from_count(1);
-        let keep = F::from_f64(1.0 - self.options.label_smoothing);
-        let targets = BlockTargets {
-            labels: [-one; ROWS],
-            spikes: [keep; ROWS],
-            dense_grid: grid,
-            keep: [keep; ROWS],
-            even: F::from_f64(self.even()),
-            class_weights: self.options.class_weights,
-            caffe: self.is_caffe(),
-        };
-        Block {
-            classes: self.shape.classes,
-            grid,
-            targets,
-            live: [one; ROWS],
-            loss_factors: [one; ROWS],
-            gradient_factors: [self.weights.scale; ROWS],
-            gradient_factors_rounded: [F::from_f64(self.weights.scale); ROWS],
-            hessian,
-        }
-    }
-
-    /// Fills in so many rows. One function for all kernels: nothing here depends on their level.
-    #[inline(never)]
-    pub(super) fn fill(&self, block: &mut Block<'_, F>, first: usize, rows: usize) {
-        // Lanes past the last row are as good as any, without a loss.
-        let one = F::from_count(1);
-        block.live = [one; ROWS];
-        if rows < ROWS {
-            block.loss_factors[rows..].fill(F::default());
-        }
-        let rows_differ = !self.options.class_weights.is_empty()
-            || !self.weights.sample_weights.is_empty()
-            || !self.weights.upstream.is_empty();
+    /// What the rows are compared with.
+    pub(super) fn kind(&self) -> Kind {
         match self.targets {
-            SoftmaxTargets::Index(labels) if !rows_differ => {
-                // The usual case: the rows differ by their labels alone.
-                let numbers = &mut block.targets.labels[..rows];
-                labels.numbers(first, self.options.ignore_index, numbers);
-                let live =
-                    if self.options.ignore_index.is_some() { &mut block.live[..] } else { &mut [] };
-                for (live, &label) in live.iter_mut().zip(&*numbers) {
-                    *live = if label < F::default() { F::default() } else { one };
-                }
-            }
-            SoftmaxTargets::Dense(_) if !rows_differ => {}
-            _ => {
-                for row in 0..rows {
-                    let plan = self.plan(first + row);
-                    block.targets.labels[row] = plan.label.map_or(-one, F::from_count);
-                    block.targets.spikes[row] = F::from_f64(plan.spike);
-                    block.targets.keep[row] = F::from_f64(plan.keep);
-                    block.live[row] = if plan.state == State::Live { one } else { F::default() };
-                    block.loss_factors[row] = F::from_f64(plan.factors.loss);
-                    block.gradient_factors[row] = plan.factors.gradient;
-                    block.gradient_factors_rounded[row] = F::from_f64(plan.factors.gradient);
-                }
-            }
+            SoftmaxTargets::Index(_) if self.options.label_smoothing == 0.0 => Kind::Labels,
+            SoftmaxTargets::Dense([]) => Kind::Nothing,
+            _ => Kind::Soft,
         }
     }
+
+    /// The soft cap, as exact as the logits are.
+    pub(super) fn cap(&self) -> f64 {
+        rounded::<F>(self.options.soft_cap)
+    }
+
+    /// One over the temperature, as exact as the logits are.
+    pub(super) fn unit(&self) -> f64 {
+        match self.targets {
+            SoftmaxTargets::Teacher(_, temperature) => rounded::<F>(1.0 / temperature),
+            _ => 1.0,
+        }
+    }
+
+    pub(super) fn is_teacher(&self) -> bool {
+        matches!(self.targets, SoftmaxTargets::Teacher(..))
+    }
+
+    /// How the labels of a row share its weight, where a row has any number of them.
+    pub(super) fn shared_labels(&self) -> Option<SharedLabels> {
+        matches!(self.targets, SoftmaxTargets::MultiLabel(..)).then_some(SharedLabels {
+            all: 1.0 - self.options.label_smoothing,
+            empty_is_nan: self.options.empty_is_nan,
+        })
+    }
+}
+
+/// What rows are compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A label: one class has all of the weight.
+    Labels,
+    /// Nothing: only their log-sum-exp is wanted.
+    Nothing,
+    /// A weight for every class.
+    Soft,
 }

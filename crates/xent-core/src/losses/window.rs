@@ -1,9 +1,10 @@
-//! Buffers in what is computed in: where they are, or in scratch as much at a time as that has room for.
+//! Buffers in what is computed in: where they are, or in a room as much at a time as that can hold.
 
 use crate::buffers::Buffers;
+use crate::dispatch::Kernel;
 use crate::element::{Element, Float};
-use crate::kernel::cells::{ADD, Cells, LOSS, WRITE};
-#[cfg(feature = "half")]
+use crate::kernel::row_buffers::RowBuffers;
+use crate::kernel::soft_cap::{Cap, Uncap};
 use crate::kernel::sum::TILE;
 use crate::level::Level;
 
@@ -17,7 +18,7 @@ pub(crate) struct Window {
     pub(super) at: [usize; 2],
     /// From a row to the next.
     pub(super) strides: [usize; 2],
-    /// Cells that follow the last row in scratch, of no meaning: what is read in fours runs over.
+    /// Cells that follow the last row in the room, of no meaning: what is read in fours runs over.
     pub(super) slack: usize,
 }
 
@@ -47,101 +48,135 @@ impl Window {
     }
 }
 
+/// Where cells are that are not computed with as they are; empty where all are.
+pub(crate) struct Room<'r, F> {
+    pub(super) cells: &'r mut [F],
+    /// The derivatives of capped logits.
+    pub(super) derivatives: &'r mut [F],
+    /// The soft cap of the logits, as exact as they are; zero for none.
+    pub(super) cap: f64,
+}
+
+impl<F: Float> Room<'_, F> {
+    /// A room for logits of a format: with a cap, of any; otherwise, of those that are not what is computed
+    /// in.
+    pub(crate) fn with<E: Element<Float = F>, R>(
+        cap: f64,
+        run: impl FnOnce(&mut Room<'_, F>) -> R,
+    ) -> R {
+        if cap != 0.0 {
+            let (mut cells, mut derivatives) = (Cells::new(), Cells::new());
+            run(&mut Room { cells: &mut cells.0, derivatives: &mut derivatives.0, cap })
+        } else if E::IS_FLOAT {
+            run(&mut Room { cells: &mut [], derivatives: &mut [], cap })
+        } else {
+            run(&mut Room { cells: &mut Cells::new().0, derivatives: &mut [], cap })
+        }
+    }
+}
+
 /// Room for a tile. Aligned, so that no register of it is in two lines of the cache.
-#[cfg(feature = "half")]
 #[repr(align(64))]
-pub(crate) struct Scratch<F>(pub(crate) [F; TILE + SLACK]);
+pub(super) struct Cells<F>(pub(super) [F; TILE + SLACK]);
 
 /// Cells that there is room for beside those of a tile.
-#[cfg(feature = "half")]
 const SLACK: usize = 16;
 
-#[cfg(feature = "half")]
-impl<F: Float> Scratch<F> {
-    pub(crate) fn new() -> Self {
+impl<F: Float> Cells<F> {
+    pub(super) fn new() -> Self {
         Self([F::default(); _])
     }
 }
 
-/// The cells of a window, by what becomes of the gradient.
-pub(crate) enum Opened<'a, F> {
-    Loss(Cells<'a, F, LOSS>),
-    Write(Cells<'a, F, WRITE>),
-    Add(Cells<'a, F, ADD>),
-}
-
 impl<F: Float> Buffers<'_, F> {
-    /// The cells of a window of neighbours, where they are.
-    pub(crate) fn direct(&mut self, window: Window) -> Opened<'_, F> {
-        let [x_at, gradient_at] = window.at;
-        let logits = |x| part(x, x_at, window.length);
-        let gradient = |g| part_mut(g, gradient_at, window.length);
+    /// The cells of neighbours, where they are: from `[logits, gradient]` on.
+    pub(crate) fn direct(
+        &mut self,
+        [x_at, gradient_at]: [usize; 2],
+        length: usize,
+    ) -> RowBuffers<'_, F> {
+        let logits = |x| part(x, x_at, length);
+        let gradient = |g| part_mut(g, gradient_at, length);
         match self {
-            Self::Loss(x) => Opened::Loss(Cells::loss(logits(x))),
-            Self::InPlace(x) => Opened::Write(Cells::in_place(gradient(x))),
+            Self::Loss(x) => RowBuffers::loss(logits(x)),
+            Self::InPlace(x) => RowBuffers::in_place(gradient(x)),
             Self::Gradient(x, g) | Self::WideGradient(x, g) => {
-                Opened::Write(Cells::beside(logits(x), gradient(g)))
+                RowBuffers::write(logits(x), gradient(g))
             }
             Self::Accumulate(x, g) | Self::WideAccumulate(x, g) => {
-                Opened::Add(Cells::beside(logits(x), gradient(g)))
+                RowBuffers::add(logits(x), gradient(g))
             }
         }
     }
 }
 
 impl<E: Element> Buffers<'_, E> {
-    /// The cells of a window: where they are if they are neighbours and need not be converted, otherwise
-    /// in scratch, one row after the other. To be [`close`](Self::close)d afterwards.
+    /// The cells of a window: where they are if they are neighbours, need not be converted and are not
+    /// capped, otherwise in the room, one row after the other. To be [`close`](Self::close)d afterwards.
     pub(super) fn open<'b>(
         &'b mut self,
         level: Level,
         window: Window,
-        scratch: &'b mut [E::Float],
-    ) -> Opened<'b, E::Float> {
-        E::open(self, level, window, scratch)
-    }
-
-    /// The cells of a window, in scratch.
-    pub(crate) fn converted<'b>(
-        &'b mut self,
-        level: Level,
-        window: Window,
-        scratch: &'b mut [E::Float],
-    ) -> Opened<'b, E::Float> {
-        let scratch = part_mut(scratch, 0, window.rows * window.length + window.slack);
-        match self {
+        room: &'b mut Room<'_, E::Float>,
+    ) -> RowBuffers<'b, E::Float> {
+        if room.cap == 0.0 && window.is_of_neighbours() && E::IS_FLOAT {
+            return E::direct(self, window.at, window.length);
+        }
+        let length = window.rows * window.length;
+        let of_loss = matches!(self, Self::Loss(_));
+        let cells = part_mut(room.cells, 0, length + window.slack);
+        let cells = match self {
+            // Where the gradient goes there is room enough.
             Self::WideGradient(x, g) if window.is_of_neighbours() => {
                 let g = part_mut(g, window.at[1], window.length);
                 window.widen(level, x, g);
-                Opened::Write(Cells::in_place(g))
+                g
             }
-            Self::Loss(x) => {
-                window.widen(level, x, scratch);
-                Opened::Loss(Cells::loss(scratch))
-            }
-            Self::InPlace(x) => {
-                window.widen(level, x, scratch);
-                Opened::Write(Cells::in_place(scratch))
-            }
-            Self::Gradient(x, _)
+            Self::Loss(x)
+            | Self::Gradient(x, _)
             | Self::Accumulate(x, _)
             | Self::WideGradient(x, _)
             | Self::WideAccumulate(x, _) => {
-                window.widen(level, x, scratch);
-                Opened::Write(Cells::in_place(scratch))
+                window.widen(level, x, cells);
+                cells
             }
+            Self::InPlace(x) => {
+                window.widen(level, x, cells);
+                cells
+            }
+        };
+        if room.cap != 0.0 {
+            let (logits, cap) = (part_mut(&mut *cells, 0, length), room.cap);
+            let derivatives = part_mut(room.derivatives, 0, length);
+            Cap { logits, derivatives, cap }.at(level);
         }
+        if of_loss { RowBuffers::loss(cells) } else { RowBuffers::in_place(cells) }
     }
 
-    /// What has become of the scratch of a window that was opened goes where it belongs, rounded once.
-    pub(super) fn close(&mut self, level: Level, window: Window, scratch: &mut [E::Float]) {
-        if E::IS_FLOAT && window.is_of_neighbours() {
+    /// What has become of the cells of a window that was opened goes where it belongs, rounded once.
+    pub(super) fn close(&mut self, level: Level, window: Window, room: &mut Room<'_, E::Float>) {
+        if room.cap == 0.0 && window.is_of_neighbours() && E::IS_FLOAT {
             return;
         }
-        let rows = window.places::<1>().zip(scratch.chunks_mut(window.length));
+        let length = window.rows * window.length;
+        let uncap = |gradient: &mut [E::Float], derivatives: &[E::Float]| {
+            if !derivatives.is_empty() {
+                Uncap { gradient, derivatives }.at(level);
+            }
+        };
+        let derivatives = &room.derivatives[..length.min(room.derivatives.len())];
+        let cells = part_mut(room.cells, 0, length);
+        match self {
+            Self::Loss(_) => return,
+            Self::WideGradient(_, g) if window.is_of_neighbours() => {
+                uncap(part_mut(g, window.at[1], window.length), derivatives);
+                return;
+            }
+            _ => uncap(cells, derivatives),
+        }
+        let rows = window.places::<1>().zip(cells.chunks_mut(window.length));
         match self {
             Self::Loss(_) => {}
-            Self::WideGradient(..) if window.is_of_neighbours() => {}
             Self::Gradient(_, g) | Self::InPlace(g) => {
                 for (place, from) in rows {
                     E::narrow(level, from, g.get_mut(place).unwrap_or(&mut []));

@@ -121,7 +121,7 @@ fn row_in_parts<E: Number>() {
                     row.gradient(level, a.buffers(), 0, 0.75).expect("a part of the row");
                     row.gradient(level, b.buffers(), TILE, 0.75).expect("a part of the row");
                     let mut answer = Answer::default();
-                    answer.add(&[row.log_sum_exp(), row.loss(level).expect("a label")]);
+                    answer.add(&[row.log_sum_exp(), row.loss().expect("a label")]);
                     a.answer(&mut answer);
                     b.answer(&mut answer);
                     answer

@@ -231,7 +231,7 @@ fn digest_of_sums<E: Element>(level: Level, corpus: &Corpus<E>) -> u64 {
             .expect("parts");
         for part in [whole, parts] {
             digest.add(part.log_sum_exp());
-            digest.add(part.loss(level).expect("the label's class"));
+            digest.add(part.loss().expect("the label's class"));
             let mut gradient = vec![E::default(); classes];
             part.gradient(level, Buffers::Gradient(row, &mut gradient), 0, 1.0)
                 .expect("a gradient");

@@ -1,84 +1,71 @@
-//! Softmax of logits of sixteen bits: some rows at a time are converted to scratch.
+//! Softmax of logits that are not computed with as they are: some rows at a time are converted, or capped.
 
 use core::ops::Range;
 
-use super::converted::{Converted, put_classes, put_row};
+use super::converted::{Classes, Converted, put_classes};
 use super::log_sum_exp::LogSumExpBatch;
 use super::odd_row::OddRow;
 use super::rows::{Outputs, RowWeights};
-use super::softmax::{Job, OfKind, SoftmaxBatch, SoftmaxTargets, WholeRow};
-use super::window::{Opened, Scratch, Window};
+use super::softmax::{Job, SoftmaxBatch, SoftmaxTargets, State};
+use super::window::{Cells, Room, Window};
 use crate::batch::{Join, LEAF};
 use crate::buffers::Buffers;
 use crate::element::{Compute, Element, Float};
-use crate::hessian::Curvature;
-use crate::kernel::coefficients::Factors;
-use crate::kernel::lanes;
-use crate::kernel::logit_map::LogitMap;
-use crate::kernel::softmax::{RowResult, RowTask, Rows, Settled, middle};
+use crate::kernel::block::ROWS;
+use crate::kernel::long_row::{LongRows, SettledRow, TileState, middle};
 use crate::kernel::sum::TILE;
-use crate::kernel::targets::Targets;
 use crate::level::Level;
+use crate::math::scalar;
 use crate::shape::Shape;
 
-/// A row of more classes than scratch has room for.
+/// A row of more classes than there is room for.
 struct LongRow<'b, 'a, E: Element> {
     buffers: &'b mut Buffers<'a, E>,
-    classes: usize,
     /// Where the first class is: `[logits, gradient]`.
     at: [usize; 2],
     /// From a class to the next.
     step: usize,
+    /// The soft cap; zero for none.
+    cap: f64,
+}
+
+impl<E: Element> LongRow<'_, '_, E> {
+    /// A logit under the soft cap, and the derivative; an infinite one is not capped.
+    fn capped(&self, class: usize) -> (f64, f64) {
+        let logit = self.buffers.logits().get(self.at[0] + class * self.step);
+        let x = logit.map_or(f64::NAN, |x| x.to_float().to_f64());
+        if self.cap == 0.0 || x.is_infinite() {
+            return (x, 1.0);
+        }
+        let (value, derivative) = scalar::tanh(x / self.cap);
+        (self.cap * value, derivative)
+    }
 }
 
 impl<E: Element> OddRow<E::Float> for LongRow<'_, '_, E> {
     fn logit(&self, class: usize) -> f64 {
-        let logit = self.buffers.logits().get(self.at[0] + class * self.step);
-        logit.map_or(f64::NAN, |x| x.to_float().to_f64())
+        self.capped(class).0
     }
 
     fn put(&mut self, class: usize, gradient: E::Float) {
-        self.buffers.put(self.at[1] + class * self.step, gradient);
+        let by_logit = E::Float::from_f64(self.capped(class).1 * gradient.to_f64());
+        self.buffers.put(self.at[1] + class * self.step, by_logit);
     }
 }
 
-impl<E: Element> WholeRow<E::Float> for LongRow<'_, '_, E> {
-    fn row<T: Targets<E::Float>, Z: LogitMap>(
-        &mut self,
-        rows: Rows<'_>,
-        targets: T,
-        (task, factors): (RowTask<Z>, Factors<f64>),
-        (hessian, curvature): (&mut [E::Float], Curvature),
-    ) -> Option<RowResult> {
-        let Self { classes, at, step, .. } = *self;
-        let RowTask { map, terms, .. } = task;
-        let x = self.buffers.logits().get(at[0]..).unwrap_or(&[]);
-        let spike = targets.spike().and_then(|spike| x.get(spike.class * step));
-        let spike = spike.map(|x| x.to_float());
-        let sums = rows.sums(Converted { x, length: classes, step }, targets, map)?;
-        let settled = Settled::new(rows.level, (targets, map, terms), sums, spike, factors);
-        let wanted = !matches!(self.buffers, Buffers::Loss(_)) || !hessian.is_empty();
-        if wanted && rows.join.is_some() && step == 1 {
-            put_in_pieces(rows, &settled, self.buffers.part(at, classes), 0, (hessian, curvature));
-        } else if wanted {
-            let second = (hessian, curvature);
-            put_classes(rows.level, &settled, self.buffers, (0, classes), (at, step), second);
-        }
-        Some(settled.result())
-    }
-}
-
-/// [`put_row`] on threads that join.
-fn put_in_pieces<E: Element, T: Targets<E::Float>, Z: LogitMap>(
-    rows: Rows<'_>,
-    settled: &Settled<E::Float, T, Z>,
+/// The gradient and second derivatives of neighbouring classes, on threads that join.
+fn put_in_pieces<E: Element>(
+    rows: LongRows<'_>,
+    settled: &SettledRow<'_, E::Float>,
     mut buffers: Buffers<'_, E>,
     first: usize,
-    (hessian, curvature): (&mut [E::Float], Curvature),
+    hessian: &mut [E::Float],
 ) {
     let length = buffers.len();
     let Some(join) = rows.join.filter(|_| length > LEAF) else {
-        return put_row(rows.level, settled, &mut buffers, first, (hessian, curvature));
+        let of = Classes { first, count: length, at: [0, 0], step: 1 };
+        let mut state = TileState::new(&mut []);
+        return put_classes(rows.level, settled, &mut buffers, of, (hessian, 0.0), &mut state);
     };
     let middle = middle(length);
     let (a, b) = buffers.split_at(middle, middle);
@@ -86,45 +73,90 @@ fn put_in_pieces<E: Element, T: Targets<E::Float>, Z: LogitMap>(
     let (mut a, mut b) = (Some((a, of_a)), Some((b, of_b)));
     let put = |part: &mut Option<(Buffers<'_, E>, &mut [E::Float])>, first| {
         if let Some((buffers, hessian)) = part.take() {
-            put_in_pieces(rows, settled, buffers, first, (hessian, curvature));
+            put_in_pieces(rows, settled, buffers, first, hessian);
         }
     };
     join.join(&mut || put(&mut a, first), &mut || put(&mut b, first + middle));
 }
 
 impl<E: Element> SoftmaxBatch<'_, E> {
-    /// The sum of the losses, of logits that are not what is computed in.
+    /// The sum of the losses, of logits that are not computed with as they are.
     pub(crate) fn run_converted(self, level: Level, join: Option<&dyn Join>) -> f64 {
         let Self { buffers, job, outputs } = self;
         let Shape { classes, inner, .. } = job.shape;
         let room = TILE / classes;
         if room == 0 {
-            let one_class = job.of_one_class(&outputs);
-            let rows = Rows { level, join };
-            return job.by_kind(one_class, LongRows { rows, job, buffers, outputs });
+            return long_rows(LongRows { level, join }, job, buffers, outputs);
         }
         // Whole blocks of rows, if there are so many.
-        let most = if room < lanes::ROWS { room } else { room / lanes::ROWS * lanes::ROWS };
-        let windows = Windows { level, job, buffers, outputs, most, scratch: Scratch::new() };
-        if inner == 1 { windows.rows() } else { windows.columns() }
+        let most = if room < ROWS { room } else { room / ROWS * ROWS };
+        Room::with::<E, _>(job.cap(), |room| {
+            let windows = Windows { level, job, buffers, outputs, most, room };
+            if inner == 1 { windows.rows() } else { windows.columns() }
+        })
     }
+}
+
+/// Rows that are converted one by one, tile by tile.
+fn long_rows<E: Element>(
+    rows: LongRows<'_>,
+    job: Job<'_, E::Float>,
+    mut buffers: Buffers<'_, E>,
+    mut outputs: Outputs<'_, E::Float>,
+) -> f64 {
+    let Shape { classes, inner, logits_stride, gradient_stride, .. } = job.shape;
+    let cap = job.cap();
+    let LongRows { level, join } = rows;
+    job.with_tile_state(|state| {
+        let mut sum = 0.0;
+        for row in 0..job.shape.row_count() {
+            let (part, position) = (row / inner, row % inner);
+            let at = [logits_stride, gradient_stride].map(|stride| part * stride + position);
+            let plan = job.plan(row);
+            let task = job.long_row_task(&plan, &outputs);
+            let x = buffers.logits().get(at[0]..).unwrap_or(&[]);
+            let source = Converted { x, length: classes, step: inner, cap };
+            let settled = if plan.state == State::Live {
+                let targets = job.targets_of_row(rows, row, &plan, state);
+                targets.and_then(|targets| rows.settle(source, targets, &task, state))
+            } else {
+                None
+            };
+            let Some(settled) = settled else {
+                let mut odd = LongRow { buffers: &mut buffers, at, step: inner, cap };
+                sum += job.unsettled_row(row, &plan, &mut odd, &mut outputs);
+                continue;
+            };
+            let result = settled.result();
+            outputs.put_row(row, result.loss, result.log_sum_exp, result.largest_class);
+            let hessian = outputs.hessian_of(row, classes);
+            if join.is_some() && inner == 1 && cap == 0.0 {
+                put_in_pieces(rows, &settled, buffers.part(at, classes), 0, hessian);
+            } else {
+                let of = Classes { first: 0, count: classes, at, step: inner };
+                put_classes(level, &settled, &mut buffers, of, (hessian, cap), state);
+            }
+            sum += result.loss;
+        }
+        sum
+    })
 }
 
 /// Logits that rows of few classes are read with, behind the last one.
 const OVERRUN: usize = 3;
 
 /// A batch whose rows are converted some at a time.
-struct Windows<'a, 'o, E: Element> {
+struct Windows<'a, 'o, 'r, 's, E: Element> {
     level: Level,
     job: Job<'a, E::Float>,
     buffers: Buffers<'o, E>,
     outputs: Outputs<'o, E::Float>,
     /// Rows of a window.
     most: usize,
-    scratch: Scratch<E::Float>,
+    room: &'r mut Room<'s, E::Float>,
 }
 
-impl<E: Element> Windows<'_, '_, E> {
+impl<E: Element> Windows<'_, '_, '_, '_, E> {
     fn rows(mut self) -> f64 {
         let Shape { outer, classes, logits_stride, gradient_stride, .. } = self.job.shape;
         let strides = [logits_stride, gradient_stride];
@@ -141,16 +173,15 @@ impl<E: Element> Windows<'_, '_, E> {
             let dense = self.job.dense().get(elements.clone()).unwrap_or(&[]);
             let job = self.job.part(first..first + rows, Shape::block(rows, classes, 1), dense);
             let outputs = self.outputs.part(first..first + rows, elements);
-            let Self { level, ref mut buffers, ref mut scratch, .. } = self;
-            sum += run_window(level, job, buffers, window, &mut scratch.0, outputs);
+            let Self { level, ref mut buffers, ref mut room, .. } = self;
+            sum += run_window(level, job, buffers, window, room, outputs);
         }
         sum
     }
 
     fn columns(mut self) -> f64 {
         let Shape { outer, classes, inner, logits_stride, gradient_stride } = self.job.shape;
-        let (mut of_dense, mut of_hessian) =
-            (Scratch::<E::Float>::new(), Scratch::<E::Float>::new());
+        let (mut of_dense, mut of_hessian) = (Cells::<E::Float>::new(), Cells::<E::Float>::new());
         let mut sum = 0.0;
         for part in 0..outer {
             for position in (0..inner).step_by(self.most) {
@@ -178,8 +209,8 @@ impl<E: Element> Windows<'_, '_, E> {
                 let job = self.job.part(first..first + count, shape, dense);
                 let outputs = self.outputs.part(first..first + count, 0..0);
                 let outputs = Outputs { hessian: &mut *hessian, ..outputs };
-                let Self { level, ref mut buffers, ref mut scratch, .. } = self;
-                sum += run_window(level, job, buffers, window, &mut scratch.0, outputs);
+                let Self { level, ref mut buffers, ref mut room, .. } = self;
+                sum += run_window(level, job, buffers, window, room, outputs);
                 for (class, column) in hessian.chunks(count).enumerate() {
                     let places = self.outputs.hessian.get_mut(place(class));
                     places.unwrap_or(&mut []).copy_from_slice(column);
@@ -196,41 +227,12 @@ fn run_window<E: Element>(
     job: Job<'_, E::Float>,
     buffers: &mut Buffers<'_, E>,
     window: Window,
-    scratch: &mut [E::Float],
+    room: &mut Room<'_, E::Float>,
     outputs: Outputs<'_, E::Float>,
 ) -> f64 {
-    let sum = match buffers.open(level, window, scratch) {
-        Opened::Loss(cells) => job.run(level, None, cells, outputs),
-        Opened::Write(cells) => job.run(level, None, cells, outputs),
-        Opened::Add(cells) => job.run(level, None, cells, outputs),
-    };
-    buffers.close(level, window, scratch);
+    let sum = job.run(level, None, buffers.open(level, window, room), outputs);
+    buffers.close(level, window, room);
     sum
-}
-
-/// Rows that are converted one by one, tile by tile.
-struct LongRows<'j, 'a, 'o, E: Element> {
-    rows: Rows<'j>,
-    job: Job<'a, E::Float>,
-    buffers: Buffers<'o, E>,
-    outputs: Outputs<'o, E::Float>,
-}
-
-impl<E: Element> OfKind<E::Float> for LongRows<'_, '_, '_, E> {
-    fn run<Z: LogitMap, const KIND: u8>(self, map: Z) -> f64 {
-        let Self { rows, job, mut buffers, mut outputs } = self;
-        let Shape { classes, inner, logits_stride, gradient_stride, .. } = job.shape;
-        let task = job.task(map);
-        let mut sum = 0.0;
-        for row in 0..job.shape.row_count() {
-            let (part, position) = (row / inner, row % inner);
-            let at = [logits_stride, gradient_stride].map(|stride| part * stride + position);
-            let mut cells = LongRow { buffers: &mut buffers, classes, at, step: inner };
-            let plan = job.plan(row);
-            sum += job.row::<Z, KIND>(rows, row, &plan, &mut cells, task, &mut outputs);
-        }
-        sum
-    }
 }
 
 impl<E: Element> LogSumExpBatch<'_, E> {

@@ -1,0 +1,262 @@
+//! The second pass over a row: exponentials, relative to its largest logit, kept where the gradient goes
+//! and summed up.
+
+use super::row_buffers::{ExpRun, RowBuffers};
+use super::sum::{StripedSum, TILE};
+use crate::element::Compute;
+use crate::math::exp::exp_lifted;
+use crate::simd::{HALF_PANEL, LINE, Lanes, PANEL, STRIPES, from};
+
+/// A row (or a tile of one), relative to its largest logit, without its pivot.
+#[derive(Clone, Copy)]
+pub(crate) struct ExpSums<V: Lanes> {
+    pub(crate) token: V::Token,
+    pub(crate) max: V,
+    /// The class of the pivot, as a number; of no class if negative.
+    pub(crate) pivot: V::Scalar,
+}
+
+/// The weights of the classes of a row, and what their distances are measured with.
+#[derive(Clone, Copy)]
+pub(crate) struct SoftRow<'a, V: Lanes> {
+    pub(crate) weights: &'a [V::Scalar],
+    /// None if empty.
+    pub(crate) teacher: &'a [V::Scalar],
+    pub(crate) teacher_max: V,
+    /// The unit of distances.
+    pub(crate) unit: V,
+}
+
+/// Exponentials, weights, and half of the distances times weights, by stripe.
+type SoftTerms<V> = [<V as Lanes>::Stripes; 3];
+
+impl<V: Lanes> ExpSums<V> {
+    /// The sum of the exponentials of the classes that are not the pivot. They are kept where the buffers
+    /// have a gradient that is written.
+    #[inline(always)]
+    pub(crate) fn of_row(self, mut row: RowBuffers<'_, V::Scalar>) -> StripedSum<V> {
+        let zero = V::of(self.token, 0.0);
+        let unused = &mut [V::Scalar::default(); HALF_PANEL];
+        let mut sum = StripedSum::new(self.token);
+        let own = self.pivot.to_f64() as usize / PANEL;
+        let mut panel = 0;
+        while row.len() != 0 {
+            if panel != own && row.len() >= PANEL {
+                // Most of the panels.
+                let mut terms = zero.stripes();
+                if let Some(mut front) = row.take_half(unused) {
+                    self.prefetch(&front);
+                    self.half::<false, true, false>(&mut front, 0, self.max, &mut terms);
+                }
+                if let Some(mut back) = row.take_half(unused) {
+                    self.prefetch(&back);
+                    self.half::<false, true, false>(&mut back, 0, self.max, &mut terms);
+                }
+                sum.add_all(terms);
+            } else {
+                // That of the pivot, and the last if it is not whole.
+                let rest = row.take_front(PANEL);
+                sum.add_all(self.panel::<false>(rest, panel * PANEL, self.max));
+            }
+            panel += 1;
+        }
+        sum
+    }
+
+    /// The same sum, of distances in a unit.
+    #[inline(always)]
+    pub(crate) fn of_row_in_units(
+        self,
+        mut row: RowBuffers<'_, V::Scalar>,
+        unit: V,
+    ) -> StripedSum<V> {
+        let mut sum = StripedSum::new(self.token);
+        let mut at = 0;
+        while row.len() != 0 {
+            sum.add_all(self.panel::<true>(row.take_front(PANEL), at, unit));
+            at += PANEL;
+        }
+        sum
+    }
+
+    /// A panel, or what there is of it, that may have the pivot.
+    #[inline(always)]
+    fn panel<const IN_UNITS: bool>(
+        &self,
+        mut panel: RowBuffers<'_, V::Scalar>,
+        mut at: usize,
+        unit: V,
+    ) -> V::Stripes {
+        let unused = &mut [V::Scalar::default(); HALF_PANEL];
+        let mut terms = V::of(self.token, 0.0).stripes();
+        while panel.len() != 0 {
+            if let Some(mut half) = panel.take_half(unused) {
+                self.prefetch(&half);
+                self.half::<true, true, IN_UNITS>(&mut half, at, unit, &mut terms);
+            } else {
+                let mut half = panel.take_rest(unused);
+                self.half::<true, false, IN_UNITS>(&mut half, at, unit, &mut terms);
+            }
+            at += HALF_PANEL;
+        }
+        terms
+    }
+
+    /// While the exponentials keep the arithmetic busy, the memory fetches the next tile, and the place of
+    /// a gradient, which would be waited for when it is written.
+    #[inline(always)]
+    fn prefetch(&self, half: &ExpRun<'_, V::Scalar>) {
+        let of_line = LINE / size_of::<V::Scalar>();
+        for line in 0..HALF_PANEL / of_line {
+            V::prefetch(self.token, half.logits(), TILE + line * of_line);
+            if half.is_beside() {
+                V::prefetch(self.token, half.place(), TILE / 2 + line * of_line);
+            }
+        }
+    }
+
+    /// Adds half a panel (or with `WHOLE` false, less), whose first class is `at`. With `PIVOT`, one of
+    /// its classes may be the pivot; with `IN_UNITS`, distances have a unit.
+    #[inline(always)]
+    fn half<const PIVOT: bool, const WHOLE: bool, const IN_UNITS: bool>(
+        &self,
+        run: &mut ExpRun<'_, V::Scalar>,
+        at: usize,
+        unit: V,
+        terms: &mut V::Stripes,
+    ) {
+        let token = self.token;
+        let absent = V::of(token, f64::NEG_INFINITY);
+        let zero = V::of(token, 0.0);
+        let pivot = V::splat(token, self.pivot - V::Scalar::from_count(at));
+        let length = if WHOLE { HALF_PANEL } else { run.len() };
+        let mut of_half = zero.stripes();
+        for row in 0..HALF_PANEL / STRIPES {
+            for register in 0..STRIPES / V::LANES {
+                let lane = row * STRIPES + register * V::LANES;
+                if lane >= length {
+                    break;
+                }
+                let x = run.load(token, lane, absent);
+                let below = x - self.max;
+                let mut e = exp_lifted(token, if IN_UNITS { below * unit } else { below });
+                run.store(lane, e);
+                if PIVOT {
+                    let number = V::load(token, from(V::Scalar::LANE_NUMBERS, lane), zero);
+                    e = V::select(number.equal(pivot), zero, e);
+                }
+                let term = &mut of_half.as_mut()[register];
+                *term = if row == 0 { e } else { *term + e };
+            }
+        }
+        add::<V>(terms, &of_half);
+    }
+
+    /// The same sum; the sum of the weights, and of half of the distances times weights.
+    #[inline(always)]
+    pub(crate) fn of_soft_row(
+        self,
+        mut row: RowBuffers<'_, V::Scalar>,
+        soft: SoftRow<'_, V>,
+    ) -> [StripedSum<V>; 3] {
+        let zero = V::of(self.token, 0.0);
+        let unused = &mut [V::Scalar::default(); HALF_PANEL];
+        let mut sums = [StripedSum::new(self.token); 3];
+        let mut at = 0;
+        while row.len() != 0 {
+            let mut panel = row.take_front(PANEL);
+            let mut terms = [zero.stripes(); 3];
+            while panel.len() != 0 {
+                let part = soft.part(at);
+                if let Some(mut half) = panel.take_half(unused) {
+                    self.prefetch(&half);
+                    self.soft_half::<true>(&mut half, at, part, &mut terms);
+                } else {
+                    let mut half = panel.take_rest(unused);
+                    self.soft_half::<false>(&mut half, at, part, &mut terms);
+                }
+                at += HALF_PANEL;
+            }
+            for (sum, terms) in sums.iter_mut().zip(terms) {
+                sum.add_all(terms);
+            }
+        }
+        sums
+    }
+
+    #[inline(always)]
+    fn soft_half<const WHOLE: bool>(
+        &self,
+        run: &mut ExpRun<'_, V::Scalar>,
+        at: usize,
+        soft: SoftRow<'_, V>,
+        terms: &mut SoftTerms<V>,
+    ) {
+        let token = self.token;
+        let absent = V::of(token, f64::NEG_INFINITY);
+        let zero = V::of(token, 0.0);
+        let half = V::of(token, 0.5);
+        let half_max = self.max * half;
+        let minus_half = V::of(token, -0.5);
+        let pivot = V::splat(token, self.pivot - V::Scalar::from_count(at));
+        let length = if WHOLE { HALF_PANEL } else { run.len() };
+        let weights = soft.weights.get(..length).unwrap_or(soft.weights);
+        let [exps, of_weights, half_distances] = terms;
+        let mut of_half = [zero.stripes(); 3];
+        for row in 0..HALF_PANEL / STRIPES {
+            for register in 0..STRIPES / V::LANES {
+                let lane = row * STRIPES + register * V::LANES;
+                if lane >= length {
+                    break;
+                }
+                let x = run.load(token, lane, absent);
+                let e = exp_lifted(token, (x - self.max) * soft.unit);
+                run.store(lane, e);
+                let number = V::load(token, from(V::Scalar::LANE_NUMBERS, lane), zero);
+                let here = number.equal(pivot);
+                // Beyond the last class a weight of zero.
+                let q = V::select(here, zero, V::load(token, from(weights, lane), zero));
+                let mut distance = x.mul_add(minus_half, half_max) * soft.unit;
+                if !soft.teacher.is_empty() {
+                    let t = V::load(token, from(soft.teacher, lane), absent);
+                    distance = distance - (soft.teacher_max - t) * soft.unit * half;
+                }
+                let distance = V::select(q.equal(zero), zero, q * distance);
+                let e = V::select(here, zero, e);
+                let [of_exps, of_weights, of_distances] = &mut of_half;
+                let of_exps = &mut of_exps.as_mut()[register];
+                let of_weights = &mut of_weights.as_mut()[register];
+                let of_distances = &mut of_distances.as_mut()[register];
+                if row == 0 {
+                    (*of_exps, *of_weights, *of_distances) = (e, q, distance);
+                } else {
+                    *of_exps = *of_exps + e;
+                    *of_weights = *of_weights + q;
+                    *of_distances = *of_distances + distance;
+                }
+            }
+        }
+        let [of_exps, of_q, of_distances] = &of_half;
+        add::<V>(exps, of_exps);
+        add::<V>(of_weights, of_q);
+        add::<V>(half_distances, of_distances);
+    }
+}
+
+/// Adds a term to each stripe.
+#[inline(always)]
+fn add<V: Lanes>(sums: &mut V::Stripes, terms: &V::Stripes) {
+    for (sum, &term) in sums.as_mut().iter_mut().zip(terms.as_ref()) {
+        *sum = *sum + term;
+    }
+}
+
+impl<V: Lanes> SoftRow<'_, V> {
+    /// From a class on.
+    #[inline(always)]
+    pub(crate) fn part(self, at: usize) -> Self {
+        Self { weights: from(self.weights, at), teacher: from(self.teacher, at), ..self }
+    }
+}
+
+const _: () = assert!(TILE.is_multiple_of(PANEL));

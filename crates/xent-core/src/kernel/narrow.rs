@@ -1,0 +1,535 @@
+//! The kernel of rows of few classes: a register of rows is loaded class by class (where a row is
+//! contiguous, by a transpose in registers), and all steps are taken in registers.
+
+use super::block::{BlockSums, BlockTargets, ROWS, RawTargets, RowBlock, RowSupply, SettleSoft};
+use super::coefficients::Terms;
+use super::lanes::{
+    self, LaneGradient, LaneSum, Largest, Registers, SecondPlane, SoftPlane, label_sums, largest,
+    second_derivatives, soft_sums,
+};
+use super::row_buffers::{GradMode, RowBuffers};
+use super::transpose::{
+    RowPlaces, add_columns, from_columns, to_columns, whole_from_columns, whole_to_columns,
+};
+use crate::dispatch::{Kernel, entries};
+use crate::element::Float;
+use crate::hessian::Curvature;
+use crate::level::Level;
+use crate::math::exp::exp_lifted;
+use crate::math::tables::Tables;
+use crate::simd::{Lanes, Simd, Vector, from, from_mut};
+
+/// Rows of more classes have another kernel.
+pub(crate) const CLASSES: usize = 32;
+
+/// Registers of rows that take each step together, so that the steps of one need not wait for each other:
+/// all of them one after the other are longer than what the processor looks ahead.
+const TOGETHER: usize = 8;
+
+/// The same of rows with a weight for every class, which take up twice the room.
+const SOFT_TOGETHER: usize = 4;
+
+/// Blocks that are filled in before the first of them is read: what has just been stored in small parts
+/// cannot be loaded as a whole before it has reached the cache.
+pub(crate) const BLOCKS: usize = 4;
+
+/// What all rows of a kernel have in common.
+#[derive(Clone, Copy)]
+pub(crate) struct LaneTask {
+    pub(crate) level: Level,
+    pub(crate) layout: LaneLayout,
+    pub(crate) terms: Terms,
+    /// The unit of distances, for rows with a weight for every class.
+    pub(crate) unit: f64,
+    /// Whether the class of the largest logit is wanted, even where it is not the pivot.
+    pub(crate) largest_class: bool,
+    /// What second derivatives are without the weights of rows, if they are wanted.
+    pub(crate) second: Option<Curvature>,
+}
+
+/// Where the classes of rows are.
+#[derive(Clone, Copy)]
+pub(crate) struct LaneLayout {
+    pub(crate) classes: usize,
+    /// From a class to the next; one where rows are contiguous.
+    pub(crate) inner: usize,
+    /// From a row (with columns: from a block of columns) to the next: `[logits, gradient]`.
+    pub(crate) strides: [usize; 2],
+}
+
+impl LaneLayout {
+    /// Where class zero of a row is, with a stride.
+    #[inline(always)]
+    pub(crate) fn start(&self, row: usize, stride: usize) -> usize {
+        if self.inner == 1 { row * stride } else { row / self.inner * stride + row % self.inner }
+    }
+
+    /// Rows from one on, at most `most`, whose classes are neighbours.
+    #[inline(always)]
+    pub(crate) fn run(&self, first: usize, end: usize, most: usize) -> usize {
+        let rows = most.min(end - first);
+        if self.inner == 1 { rows } else { rows.min(self.inner - first % self.inner) }
+    }
+}
+
+/// Rows of at most [`CLASSES`] classes. With `OF` not zero, of as many classes with labels, in `FOURS` times
+/// four registers: the compiler knows where each logit is.
+pub(crate) struct Narrow<'a, 'b, F: Float, const OF: usize, const FOURS: usize> {
+    pub(crate) task: LaneTask,
+    pub(crate) buffers: RowBuffers<'b, F>,
+    pub(crate) rows: usize,
+    pub(crate) supply: &'a mut dyn RowSupply<F>,
+    /// As many as the rows fill, or [`BLOCKS`].
+    pub(crate) blocks: &'a mut [RowBlock<F>],
+}
+
+impl<F: Float, const OF: usize, const FOURS: usize> Kernel for Narrow<'_, '_, F, OF, FOURS> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        self.chunks::<F::Of<S>>(simd);
+    }
+
+    entries!();
+}
+
+impl<F: Float, const OF: usize, const FOURS: usize> Narrow<'_, '_, F, OF, FOURS> {
+    #[inline(always)]
+    fn chunks<V: Lanes<Scalar = F>>(mut self, token: V::Token) {
+        let zero = V::of(token, 0.0);
+        let of_chunk = (TOGETHER * V::LANES).max(ROWS).min(self.blocks.len() * ROWS);
+        let mut columns = [[[zero; 4]; FOURS]; TOGETHER];
+        let mut first = 0;
+        while first < self.rows {
+            let rows = self.task.layout.run(first, self.rows, of_chunk);
+            self.supply.fill(self.blocks, first, rows);
+            let is_soft = OF == 0 && matches!(self.supply.targets(), BlockTargets::Raw(_));
+            if is_soft {
+                self.soft::<V>(token, first, rows);
+            } else {
+                self.labels::<V>(token, first, rows, &mut columns);
+            }
+            self.supply.finish(self.blocks, first, rows, &mut self.buffers);
+            first += rows;
+        }
+    }
+
+    #[inline(always)]
+    fn classes(&self) -> usize {
+        if OF == 0 { self.task.layout.classes } else { OF }
+    }
+
+    /// Rows with labels, or with nothing to compare them with.
+    #[inline(always)]
+    fn labels<V: Lanes<Scalar = F>>(
+        &mut self,
+        token: V::Token,
+        first: usize,
+        rows: usize,
+        columns: &mut [[[V; 4]; FOURS]; TOGETHER],
+    ) {
+        let zero = V::of(token, 0.0);
+        let classes = self.classes();
+        let writes = self.buffers.mode() != GradMode::None;
+        let adds = self.buffers.mode() == GradMode::Add;
+        let of_nothing = matches!(self.supply.targets(), BlockTargets::Nothing);
+        let wants_class = self.task.largest_class || of_nothing || self.task.second.is_some();
+        let none = Largest { max: zero, finite: zero, some_odd: false };
+        let (mut maxima, mut sums) = ([none; TOGETHER], [[zero; 3]; TOGETHER]);
+        for start in (0..rows).step_by(TOGETHER * V::LANES) {
+            let count = (rows - start).div_ceil(V::LANES).min(TOGETHER);
+            let (layout, here) = (self.task.layout, (first + start, rows - start));
+            let logits = self.buffers.logits();
+            load::<V, OF, FOURS>(token, logits, layout, here, &mut columns[..count]);
+            for register in 0..count {
+                let row = start + register * V::LANES;
+                let block = &mut self.blocks[row / ROWS];
+                let plane = plane_of::<V, OF>(&mut columns[register], classes, adds);
+                maxima[register] = largest(token, row % ROWS, &plane, block, wants_class);
+            }
+            for register in 0..count {
+                let row = start + register * V::LANES;
+                let block = &self.blocks[row / ROWS];
+                let label = label_of::<V>(token, row % ROWS, block, of_nothing);
+                let mut plane = plane_of::<V, OF>(&mut columns[register], classes, adds);
+                sums[register] = label_sums(token, &mut plane, label, maxima[register]);
+            }
+            for register in 0..count {
+                let row = start + register * V::LANES;
+                let (at, block) = (row % ROWS, &mut self.blocks[row / ROWS]);
+                let pivot = label_of::<V>(token, at, block, of_nothing);
+                let largest = maxima[register];
+                let terms = self.task.terms;
+                let settled = block.settle_labels(token, at, largest.max, sums[register], terms);
+                block.put(at, &settled);
+                let mut plane = plane_of::<V, OF>(&mut columns[register], classes, adds);
+                let unit = V::of(token, 1.0);
+                if let Some(curvature) = self.task.second {
+                    block.all_weights = block.label_weights;
+                    let mut place = Columns { registers: &mut [zero; CLASSES] };
+                    let of_unit = (1.0, curvature);
+                    second_derivatives(token, at, &plane, largest, block, of_unit, &mut place);
+                    let count = (rows - row).min(V::LANES);
+                    self.store_second::<V>(first + row, count, place.registers);
+                }
+                if writes {
+                    let gradient = LaneGradient {
+                        largest,
+                        pivot,
+                        pivot_gradient: settled.pivot,
+                        probability: settled.probability,
+                        weight: zero,
+                        unit,
+                        live: lanes::live::<V>(token, at, &self.blocks[row / ROWS]),
+                    };
+                    gradient.put_labels(token, &mut plane);
+                }
+            }
+            if writes {
+                self.store::<V>(token, first + start, rows - start, &mut columns[..count]);
+            }
+        }
+    }
+
+    /// Rows with a weight for every class.
+    #[inline(always)]
+    fn soft<V: Lanes<Scalar = F>>(&mut self, token: V::Token, first: usize, rows: usize) {
+        let zero = V::of(token, 0.0);
+        let classes = self.classes();
+        let adds = self.buffers.mode() == GradMode::Add;
+        let none = Largest { max: zero, finite: zero, some_odd: false };
+        let mut maxima = [none; SOFT_TOGETHER];
+        let mut columns = [[[zero; 4]; FOURS]; SOFT_TOGETHER];
+        let mut weights = [[[zero; 4]; FOURS]; SOFT_TOGETHER];
+        let mut teacher = [[[zero; 4]; FOURS]; SOFT_TOGETHER];
+        let mut sums = BlockSums::new();
+        for start in (0..rows).step_by(SOFT_TOGETHER * V::LANES) {
+            let count = (rows - start).div_ceil(V::LANES).min(SOFT_TOGETHER);
+            let BlockTargets::Raw(raw) = self.supply.targets() else { return };
+            let (layout, here) = (self.task.layout, (first + start, rows - start));
+            let logits = self.buffers.logits();
+            load::<V, 0, FOURS>(token, logits, layout, here, &mut columns[..count]);
+            if !raw.dense.is_empty() {
+                let stride = layout.classes * layout.inner;
+                let layout = LaneLayout { strides: [stride; 2], ..layout };
+                load::<V, 0, FOURS>(token, raw.dense, layout, here, &mut weights[..count]);
+            }
+            let RawTargets { is_teacher, own_gradient, .. } = raw;
+            // Of each block all registers, or what there is room for; what is settled of the others of a
+            // block is the same again.
+            let mut register = 0;
+            while register < count {
+                let row = start + register * V::LANES;
+                let index = row / ROWS;
+                let end = (register + (ROWS - row % ROWS) / V::LANES).min(count);
+                for register in register..end {
+                    let at = (start + register * V::LANES) % ROWS;
+                    let block = &mut self.blocks[index];
+                    let of_row = &mut weights[register].as_flattened_mut()[..classes];
+                    if is_teacher {
+                        let teacher = &mut teacher[register].as_flattened_mut()[..classes];
+                        let (of_row, unit) = ((of_row, teacher), self.task.unit);
+                        let class_weights = raw.class_weights;
+                        weights_of_teacher(token, at, of_row, block, class_weights, unit);
+                    } else {
+                        weights_of_targets(token, at, of_row, block, &raw);
+                    }
+                    let mut plane = plane_of::<V, OF>(&mut columns[register], classes, adds);
+                    let largest = largest(token, at, &plane, block, true);
+                    maxima[register] = largest;
+                    let all = teacher[register].as_flattened();
+                    let soft = SoftRegisters {
+                        weights: &weights[register].as_flattened()[..classes],
+                        teacher: if is_teacher { all } else { &[] },
+                    };
+                    let of_block = (&*block, &mut sums);
+                    let options = (self.task.unit, own_gradient);
+                    soft_sums(token, at, &mut plane, &soft, largest, of_block, options);
+                }
+                SettleSoft {
+                    block: &mut self.blocks[index],
+                    sums: &sums,
+                    unit: self.task.unit,
+                    z_loss: self.task.terms.z_loss,
+                    own_gradient_weights: own_gradient,
+                    has_teacher: is_teacher,
+                }
+                .at(self.task.level);
+                register = end;
+            }
+            for register in 0..count {
+                let row = start + register * V::LANES;
+                let (at, index) = (row % ROWS, row / ROWS);
+                let block = &self.blocks[index];
+                let mut plane = plane_of::<V, OF>(&mut columns[register], classes, adds);
+                let largest = maxima[register];
+                if let Some(curvature) = self.task.second {
+                    let mut place = Columns { registers: &mut [zero; CLASSES] };
+                    let of_unit = (self.task.unit, curvature);
+                    second_derivatives(token, at, &plane, largest, block, of_unit, &mut place);
+                    let count = (rows - row).min(V::LANES);
+                    self.store_second::<V>(first + row, count, place.registers);
+                }
+                let block = &self.blocks[index];
+                if self.buffers.mode() != GradMode::None {
+                    let load = |numbers: &[F]| V::load(token, from(numbers, at), zero);
+                    let gradient = LaneGradient {
+                        largest,
+                        pivot: load(&block.largest_class),
+                        pivot_gradient: load(&block.pivot_gradient),
+                        probability: load(&block.probability),
+                        weight: load(&block.weight),
+                        unit: V::of(token, self.task.unit),
+                        live: lanes::live::<V>(token, at, block),
+                    };
+                    let soft = SoftRegisters {
+                        weights: &weights[register].as_flattened()[..classes],
+                        teacher: &[],
+                    };
+                    gradient.put_soft(token, at, &mut plane, &soft, block, own_gradient);
+                }
+            }
+            if self.buffers.mode() != GradMode::None {
+                self.store::<V>(token, first + start, rows - start, &mut columns[..count]);
+            }
+        }
+    }
+
+    /// The gradient of registers of rows from `first` on, of which there are `rows`.
+    #[inline(always)]
+    fn store<V: Lanes<Scalar = F>>(
+        &mut self,
+        token: V::Token,
+        first: usize,
+        rows: usize,
+        columns: &mut [[[V; 4]; FOURS]],
+    ) {
+        let classes = self.classes();
+        let LaneLayout { inner, strides: [_, stride], .. } = self.task.layout;
+        let adds = self.buffers.mode() == GradMode::Add;
+        let start = self.task.layout.start(first, stride);
+        let gradient = self.buffers.gradient_mut();
+        if OF != 0 || inner == 1 {
+            for (register, columns) in columns.iter_mut().enumerate() {
+                let rows = (rows - register * V::LANES).min(V::LANES);
+                let into = from_mut(gradient, start + register * V::LANES * stride);
+                let places = RowPlaces { rows, stride };
+                if adds {
+                    add_columns(token, columns.as_flattened_mut(), places, classes, into);
+                }
+                let whole = rows == V::LANES && stride == classes;
+                if !(whole && whole_from_columns(columns, classes, into)) {
+                    from_columns(columns.as_flattened_mut(), places, classes, into);
+                }
+            }
+            return;
+        }
+        for class in 0..classes {
+            let column = from_mut(gradient, start + class * inner);
+            let length = rows.min(column.len());
+            let column = &mut column[..length];
+            for (register, columns) in columns.iter().enumerate() {
+                let place = from_mut(column, register * V::LANES);
+                let mut g = columns.as_flattened()[class];
+                if adds {
+                    g = V::load(token, place, V::of(token, 0.0)) + g;
+                }
+                g.store(place);
+            }
+        }
+    }
+
+    /// The second derivatives of a register of rows.
+    #[inline(always)]
+    fn store_second<V: Lanes<Scalar = F>>(
+        &mut self,
+        first: usize,
+        rows: usize,
+        registers: &mut [V; CLASSES],
+    ) {
+        let (classes, inner) = (self.classes(), self.task.layout.inner);
+        let start = self.task.layout.start(first, classes * inner);
+        if inner == 1 {
+            let into = from_mut(self.supply.hessian(), start);
+            let places = RowPlaces { rows, stride: classes };
+            from_columns(registers, places, classes, into);
+            return;
+        }
+        for (class, register) in registers.iter().enumerate().take(classes) {
+            let column = from_mut(self.supply.hessian(), start + class * inner);
+            let length = rows.min(column.len());
+            register.store(&mut column[..length]);
+        }
+    }
+}
+
+/// The columns of registers of rows from `first` on, of which there are `rows`. With `OF`, contiguous rows.
+#[inline(always)]
+fn load<V: Lanes, const OF: usize, const FOURS: usize>(
+    token: V::Token,
+    from_rows: &[V::Scalar],
+    layout: LaneLayout,
+    (first, rows): (usize, usize),
+    columns: &mut [[[V; 4]; FOURS]],
+) {
+    let LaneLayout { classes, inner, strides: [stride, _] } = layout;
+    let classes = if OF == 0 { classes } else { OF };
+    if OF != 0 || inner == 1 {
+        for (register, columns) in columns.iter_mut().enumerate() {
+            let rows = (rows - register * V::LANES).min(V::LANES);
+            let x = from(from_rows, (first + register * V::LANES) * stride);
+            let whole = rows == V::LANES && stride == classes;
+            if !(whole && whole_to_columns(token, x, classes, columns)) {
+                let places = RowPlaces { rows, stride };
+                to_columns(token, x, places, classes, columns.as_flattened_mut());
+            }
+        }
+        return;
+    }
+    // Registers of a class together: classes are far apart in memory.
+    let start = layout.start(first, stride);
+    for class in 0..classes {
+        let column = from(from_rows, start + class * inner);
+        let column = column.get(..rows).unwrap_or(column);
+        for (register, columns) in columns.iter_mut().enumerate() {
+            let place = &mut columns.as_flattened_mut()[class];
+            *place = V::load(token, from(column, register * V::LANES), V::of(token, 0.0));
+        }
+    }
+}
+
+/// From dense targets to the weights of a register of rows.
+#[inline(always)]
+fn weights_of_targets<V: Vector>(
+    token: V::Token,
+    at: usize,
+    weights: &mut [V],
+    block: &mut RowBlock<V::Scalar>,
+    raw: &RawTargets<'_, V::Scalar>,
+) {
+    let zero = V::of(token, 0.0);
+    if let Some(labels) = raw.multi_label {
+        let mut count = zero;
+        for &t in &*weights {
+            count = count + V::select(t.equal(zero), zero, V::of(token, 1.0));
+        }
+        let mut counts = [V::Scalar::default(); ROWS];
+        count.store(&mut counts);
+        block.share_labels(at, &counts[..V::LANES.min(ROWS)], labels);
+    }
+    let scale = V::load(token, from(&block.target_scales, at), zero);
+    let even = V::splat(token, raw.even);
+    let label = V::load(token, from(&block.labels, at), zero);
+    let of_label = V::load(token, from(&block.label_weights, at), zero);
+    for (class, weight) in weights.iter_mut().enumerate() {
+        let mut q = if raw.dense.is_empty() { even } else { weight.mul_add(scale, even) };
+        if let Some(&of_class) = raw.class_weights.get(class) {
+            q = q * V::splat(token, of_class);
+        }
+        if raw.labels {
+            let here = label.equal(V::count(token, class));
+            q = V::select(here, q + of_label, q);
+        }
+        *weight = q;
+    }
+}
+
+/// From the logits of a teacher to the weights of a register of rows, and how far the logits are below the
+/// largest.
+#[inline(always)]
+fn weights_of_teacher<V: Vector>(
+    token: V::Token,
+    at: usize,
+    (weights, teacher): (&mut [V], &mut [V]),
+    block: &mut RowBlock<V::Scalar>,
+    class_weights: &[V::Scalar],
+    unit: f64,
+) {
+    let zero = V::of(token, 0.0);
+    let unit = V::of(token, unit);
+    let mut max = V::of(token, f64::NEG_INFINITY);
+    let mut pivot = zero;
+    for (class, &t) in weights.iter().enumerate() {
+        pivot = V::select(max.less(t), V::count(token, class), pivot);
+        max = t.max(max);
+    }
+    let finite = max.abs().less(V::of(token, f64::INFINITY));
+    let regular = V::load(token, from(&block.regular, at), zero);
+    V::select(finite, regular, zero).store(from_mut(&mut block.regular, at));
+    let mut others = LaneSum::new(token);
+    for (class, (weight, teacher)) in weights.iter_mut().zip(teacher).enumerate() {
+        let distance = (max - *weight) * unit;
+        let e = exp_lifted(token, zero - distance);
+        let here = pivot.equal(V::count(token, class));
+        others.add(V::select(here, zero, e));
+        (*weight, *teacher) = (e, distance);
+    }
+    others.store(at, &mut block.teacher_others);
+    let one = V::of(token, V::Scalar::LIFTED_ONE);
+    let factor = V::of(token, 1.0) / (others.total(token) + one);
+    for (class, weight) in weights.iter_mut().enumerate() {
+        *weight = *weight * factor;
+        if let Some(&of_class) = class_weights.get(class) {
+            *weight = *weight * V::splat(token, of_class);
+        }
+    }
+}
+
+/// The label of each row, or the class of its largest logit.
+#[inline(always)]
+pub(crate) fn label_of<V: Vector>(
+    token: V::Token,
+    at: usize,
+    block: &RowBlock<V::Scalar>,
+    of_nothing: bool,
+) -> V {
+    let labels = if of_nothing { &block.largest_class } else { &block.labels };
+    V::load(token, from(labels, at), V::of(token, 0.0))
+}
+
+/// The classes of a register of rows.
+#[inline(always)]
+fn plane_of<V, const OF: usize>(
+    fours: &mut [[V; 4]],
+    classes: usize,
+    adds: bool,
+) -> Registers<'_, V, OF> {
+    Registers { classes: &mut fours.as_flattened_mut()[..classes], adds }
+}
+
+/// Second derivatives on their way to where they belong.
+struct Columns<'a, V> {
+    registers: &'a mut [V; CLASSES],
+}
+
+impl<V: Vector> SecondPlane<V> for Columns<'_, V> {
+    #[inline(always)]
+    fn put(&mut self, class: usize, value: V) {
+        self.registers[class] = value;
+    }
+}
+
+/// The weights of a register of rows, and how far the logits of a teacher are below the largest.
+struct SoftRegisters<'a, V> {
+    weights: &'a [V],
+    /// None if empty.
+    teacher: &'a [V],
+}
+
+impl<V: Vector> SoftPlane<V> for SoftRegisters<'_, V> {
+    #[inline(always)]
+    fn weight(&self, _: V::Token, class: usize) -> V {
+        self.weights[class]
+    }
+
+    #[inline(always)]
+    fn has_teacher(&self) -> bool {
+        !self.teacher.is_empty()
+    }
+
+    #[inline(always)]
+    fn teacher_distance(&self, _: V::Token, class: usize) -> V {
+        self.teacher[class]
+    }
+}

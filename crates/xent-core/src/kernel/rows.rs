@@ -1,0 +1,520 @@
+//! The kernel of contiguous rows: of up to 32 rows that together have about a tile of logits, or of one
+//! tile of a longer row.
+//!
+//! A row has its exponentials in registers of its own; but its own arithmetic (a quotient, a logarithm) is
+//! one long chain of instructions that wait for each other. So a group of rows has that in common, a row
+//! in each lane ([`super::block`]); and each pass goes over all of its rows before the next, so that no
+//! row waits for its own maximum.
+
+use super::block::{
+    BlockSums, BlockTargets, OfRows, ROWS, RowBlock, RowSupply, SettleSoft, SoftTargets,
+};
+use super::coefficients::Terms;
+use super::exp_sums::{ExpSums, SoftRow};
+use super::gradient::{Gradient, SoftGradient, Source, clear};
+use super::reduce::{max_by_lane, max_of_rows, position};
+use super::row_buffers::{GradMode, RowBuffers};
+use super::sum::{StripedSum, TILE, totals};
+use crate::dispatch::{Kernel, entries};
+use crate::element::{Compute, Float};
+use crate::level::Level;
+use crate::math::exp::exp_lifted;
+use crate::simd::{Lanes, PANEL, Pair, STRIPES, Simd, Vector, from, from_mut};
+
+/// Logits of a group, at most, if it is more than one row: with the gradient they stay in the
+/// first-level cache from pass to pass.
+const ELEMENTS: usize = 4096;
+
+/// Gradients of rows of as many classes are worth computing the exponentials again, to be written
+/// past the caches if the batch is large. The one of the pivot is written on its own, and in a shorter
+/// row would bring too much of it back.
+const STREAM_CLASSES: usize = 256;
+
+/// The most lanes that a register has.
+const LANES: usize = 16;
+
+/// Rows of a group.
+pub(crate) fn rows_of_group(classes: usize) -> usize {
+    (ELEMENTS / classes).clamp(1, ROWS)
+}
+
+/// What all rows of a kernel have in common.
+#[derive(Clone, Copy)]
+pub(crate) struct RowTask {
+    pub(crate) level: Level,
+    pub(crate) classes: usize,
+    /// From a row to the next: `[logits, gradient]`.
+    pub(crate) strides: [usize; 2],
+    pub(crate) terms: Terms,
+    /// The unit of distances, for rows with a weight for every class.
+    pub(crate) unit: f64,
+    /// Whether the gradient is large enough to be written past the caches.
+    pub(crate) stream: bool,
+    /// Whether the class of the largest logit is wanted, even where it is not the pivot.
+    pub(crate) largest_class: bool,
+    /// Whether second derivatives are wanted, by [`RowSupply::put_second`].
+    pub(crate) second: bool,
+    pub(crate) steps: Steps,
+}
+
+/// Which passes are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Steps {
+    /// All of them.
+    All,
+    /// The sums of a row, which are not settled.
+    Sums,
+    /// The gradient, with coefficients that the supply fills in, from the logits; that of the pivot is
+    /// left to others.
+    Gradient,
+}
+
+/// Rows one after the other.
+pub(crate) struct Rows<'a, 'b, F: Float> {
+    pub(crate) task: RowTask,
+    pub(crate) buffers: RowBuffers<'b, F>,
+    pub(crate) rows: usize,
+    pub(crate) supply: &'a mut dyn RowSupply<F>,
+    pub(crate) state: GroupState<'a, F>,
+}
+
+/// What is kept of a group from one pass to the next.
+pub(crate) struct GroupState<'a, F> {
+    pub(crate) block: &'a mut RowBlock<F>,
+    pub(crate) sums: &'a mut BlockSums<F>,
+    /// For each row of a group: a register and what it lost. For each sum of each row, where rows have a
+    /// weight for every class.
+    pub(crate) folded: &'a mut [[F; STRIPES]],
+}
+
+impl<F: Float> Kernel for Rows<'_, '_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { task, mut buffers, rows: all, supply, state } = self;
+        let group = rows_of_group(task.classes);
+        let mut first = 0;
+        while first < all {
+            let rows = group.min(all - first);
+            let span = |stride: usize| (rows - 1) * stride + task.classes;
+            let [x_stride, gradient_stride] = task.strides;
+            let mut of_group = buffers.window(
+                [first * x_stride, first * gradient_stride],
+                [span(x_stride), span(gradient_stride)],
+            );
+            supply.fill(core::slice::from_mut(state.block), first, rows);
+            let mut group = Group::<F::Of<S>> {
+                token: simd,
+                task: &task,
+                rows,
+                block: &mut *state.block,
+                sums: &mut *state.sums,
+                folded: &mut *state.folded,
+            };
+            if task.steps != Steps::Gradient {
+                group.sum(&mut of_group, supply.targets());
+            }
+            if task.second {
+                let kept = task.source(&of_group) == Source::Kept;
+                supply.put_second((&*group.block, &*group.sums), first, rows, &of_group, kept);
+            }
+            if task.steps != Steps::Sums && of_group.mode() != GradMode::None {
+                group.put(&mut of_group, supply.targets());
+            }
+            supply.finish(core::slice::from_mut(state.block), first, rows, &mut buffers);
+            first += rows;
+        }
+        if task.stream && task.steps == Steps::All {
+            F::Of::<S>::fence(simd);
+        }
+    }
+
+    entries!();
+}
+
+impl RowTask {
+    /// Where the gradient comes from.
+    #[inline(always)]
+    fn source<F: Float>(&self, buffers: &RowBuffers<'_, F>) -> Source {
+        let writes = buffers.mode() == GradMode::Write;
+        if writes && self.stream && !buffers.is_in_place() && self.classes >= STREAM_CLASSES {
+            Source::LogitsPastCaches
+        } else if writes && self.steps == Steps::All {
+            Source::Kept
+        } else {
+            Source::Logits
+        }
+    }
+}
+
+/// The rows of a group.
+struct Group<'g, V: Lanes> {
+    token: V::Token,
+    task: &'g RowTask,
+    rows: usize,
+    block: &'g mut RowBlock<V::Scalar>,
+    sums: &'g mut BlockSums<V::Scalar>,
+    folded: &'g mut [[V::Scalar; STRIPES]],
+}
+
+impl<V: Lanes> Group<'_, V> {
+    /// The largest logits, the sums and, if all steps are to be done, the coefficients.
+    #[inline(always)]
+    fn sum(
+        &mut self,
+        buffers: &mut RowBuffers<'_, V::Scalar>,
+        targets: BlockTargets<'_, V::Scalar>,
+    ) {
+        let keeps = self.task.source(buffers) == Source::Kept;
+        let settles = self.task.steps == Steps::All;
+        let distances = self.largest(buffers);
+        let of_labels = matches!(targets, BlockTargets::Labels);
+        if self.task.largest_class || self.task.second || !of_labels {
+            self.largest_class(buffers);
+        }
+        if let BlockTargets::Soft(soft) = targets {
+            self.sum_soft(buffers, soft, keeps);
+            if settles {
+                SettleSoft {
+                    block: &mut *self.block,
+                    sums: &*self.sums,
+                    unit: self.task.unit,
+                    z_loss: self.task.terms.z_loss,
+                    own_gradient_weights: soft.own_gradient,
+                    has_teacher: !soft.teacher.is_empty(),
+                }
+                .at(self.task.level);
+            }
+            return;
+        }
+        if !of_labels {
+            self.block.labels = self.block.largest_class;
+        }
+        self.sum_labels(buffers, keeps);
+        if settles {
+            self.settle_labels(if of_labels { Some(&distances) } else { None });
+        }
+    }
+
+    /// The logits and the gradient of a row.
+    #[inline(always)]
+    fn row<'b>(
+        &self,
+        buffers: &'b mut RowBuffers<'_, V::Scalar>,
+        row: usize,
+    ) -> RowBuffers<'b, V::Scalar> {
+        buffers.part(self.task.strides.map(|stride| row * stride), self.task.classes)
+    }
+
+    /// The largest logit of each row, and how far below it that of the label is.
+    #[inline(always)]
+    fn largest(&mut self, buffers: &RowBuffers<'_, V::Scalar>) -> OfRows<V::Scalar> {
+        let token = self.token;
+        let zero = V::of(token, 0.0);
+        let mut label_logits = [V::Scalar::default(); ROWS];
+        let labels = self.block.labels.map(Compute::to_count);
+        let logits = buffers.logits();
+        for row in 0..self.rows {
+            let at = row * self.task.strides[0];
+            let x = logits.get(at..at + self.task.classes).unwrap_or(&[]);
+            if let Some(place) = self.folded.get_mut(row) {
+                max_by_lane::<V>(token, x).store(place);
+            }
+            label_logits[row] = x.get(labels[row]).copied().unwrap_or_default();
+        }
+        let one = V::of(token, 1.0);
+        let infinity = V::of(token, f64::INFINITY);
+        let mut distances = [V::Scalar::default(); ROWS];
+        for at in (0..self.rows).step_by(V::LANES) {
+            let mut registers = [zero; LANES];
+            for (register, lanes) in registers.iter_mut().zip(self.folded.iter().skip(at)) {
+                *register = V::load(token, lanes, zero);
+            }
+            let max = max_of_rows(&mut registers[..V::LANES]);
+            max.store(from_mut(&mut self.block.max, at));
+            let regular = V::load(token, from(&self.block.regular, at), zero);
+            let finite = V::select(max.abs().less(infinity), one, zero) * regular;
+            finite.store(from_mut(&mut self.block.finite, at));
+            (max - V::load(token, from(&label_logits, at), zero)).store(&mut distances[at..]);
+        }
+        distances
+    }
+
+    /// The first class with the largest logit of each row.
+    #[inline(always)]
+    fn largest_class(&mut self, buffers: &RowBuffers<'_, V::Scalar>) {
+        let logits = buffers.logits();
+        for row in 0..self.rows {
+            let at = row * self.task.strides[0];
+            let x = logits.get(at..at + self.task.classes).unwrap_or(&[]);
+            let class = position::<V>(self.token, x, self.block.max[row]);
+            self.block.largest_class[row] = V::Scalar::from_count(class.unwrap_or_default());
+        }
+    }
+
+    /// The exponentials, kept for the gradient, and their sums without the pivot's.
+    #[inline(always)]
+    fn sum_labels(&mut self, buffers: &mut RowBuffers<'_, V::Scalar>, keeps: bool) {
+        for row in 0..self.rows {
+            if !self.is_finite(row) {
+                continue;
+            }
+            let pass = ExpSums {
+                token: self.token,
+                max: V::splat(self.token, self.block.max[row]),
+                pivot: self.block.labels[row],
+            };
+            let cells = self.row(buffers, row);
+            let cells = if keeps { cells } else { cells.only_logits() };
+            self.fold(row, pass.of_row(cells));
+        }
+        let [high, low] = &mut self.sums.others;
+        totals_of_rows::<V>(self.token, self.folded, self.rows, 1, high, low);
+    }
+
+    #[inline(always)]
+    fn sum_soft(
+        &mut self,
+        buffers: &mut RowBuffers<'_, V::Scalar>,
+        soft: SoftTargets<'_, V::Scalar>,
+        keeps: bool,
+    ) {
+        let unit = V::of(self.token, self.task.unit);
+        for row in 0..self.rows {
+            if !self.is_finite(row) {
+                continue;
+            }
+            let pivot = self.block.largest_class[row];
+            let pass = ExpSums {
+                token: self.token,
+                max: V::splat(self.token, self.block.max[row]),
+                pivot,
+            };
+            let of_row = self.soft_row(soft, row, unit);
+            let q = of_row.weights.get(pivot.to_count()).copied().unwrap_or_default();
+            self.sums.pivot_weight[row] = q;
+            let cells = self.row(buffers, row);
+            let cells = if keeps { cells } else { cells.only_logits() };
+            let [exps, weights, distances] = pass.of_soft_row(cells, of_row);
+            self.fold(3 * row, exps);
+            self.fold(3 * row + 1, weights);
+            self.fold(3 * row + 2, distances);
+        }
+        let BlockSums { others, weights, half_distances, .. } = &mut *self.sums;
+        for (place, [high, low]) in [others, weights, half_distances].into_iter().enumerate() {
+            let folded = self.folded.get(place..).unwrap_or(&[]);
+            totals_of_rows::<V>(self.token, folded, self.rows, 3, high, low);
+        }
+        if soft.own_gradient {
+            // `1 / M` for each of `M` labels.
+            for row in 0..self.rows {
+                let q = self.sums.pivot_weight[row];
+                let scale = self.block.target_scales[row];
+                let of_pivot = if q == V::Scalar::default() { q } else { scale };
+                self.sums.gradient_pivot_weight[row] = of_pivot;
+                let one = V::Scalar::from_count(1);
+                self.sums.gradient_weights[0][row] = one - of_pivot;
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn soft_row<'s>(
+        &self,
+        soft: SoftTargets<'s, V::Scalar>,
+        row: usize,
+        unit: V,
+    ) -> SoftRow<'s, V> {
+        let classes = self.task.classes;
+        let part = |all: &'s [V::Scalar], stride: usize| {
+            all.get(row * stride..row * stride + classes).unwrap_or(&[])
+        };
+        SoftRow {
+            weights: part(soft.weights, soft.stride),
+            teacher: part(soft.teacher, soft.teacher_stride),
+            teacher_max: V::splat(self.token, self.block.teacher_max[row]),
+            unit,
+        }
+    }
+
+    /// The arithmetic of rows with labels; without distances, the label is the class of the largest logit.
+    #[inline(always)]
+    fn settle_labels(&mut self, distances: Option<&OfRows<V::Scalar>>) {
+        let token = self.token;
+        let mut mass = [V::Scalar::default(); ROWS];
+        let mut label_exps = [V::Scalar::default(); ROWS];
+        // Two registers at a time: this is one long chain of instructions.
+        let zero = Pair::<V>::of(token, 0.0);
+        for at in (0..self.rows).step_by(Pair::<V>::LANES) {
+            let [high, low] = &self.sums.others;
+            let others = Pair::<V>::load(token, from(high, at), zero)
+                + Pair::<V>::load(token, from(low, at), zero);
+            let distance = match distances {
+                Some(distances) => Pair::<V>::load(token, from(distances, at), zero),
+                None => zero,
+            };
+            let label_exp = exp_lifted(token, zero - distance);
+            let max = Pair::<V>::load(token, from(&self.block.max, at), zero);
+            let sums = [distance, label_exp, others];
+            let settled = self.block.settle_labels(token, at, max, sums, self.task.terms);
+            self.block.put(at, &settled);
+            settled.pivot.store(from_mut(&mut self.block.pivot_gradient, at));
+            settled.mass.store(&mut mass[at..]);
+            label_exp.store(&mut label_exps[at..]);
+        }
+        // Every gradient has this factor's error: it is rounded but once.
+        let [highs, lows] = &self.sums.others;
+        for row in 0..ROWS {
+            let [high, low, label, mass] =
+                [highs[row], lows[row], label_exps[row], mass[row]].map(Compute::to_f64);
+            let sum = high + (low + label);
+            let factor = self.block.gradient_factors[row];
+            self.block.probability[row] = V::Scalar::from_f64(factor * mass / sum);
+        }
+    }
+
+    /// The gradient.
+    #[inline(always)]
+    fn put(
+        &mut self,
+        buffers: &mut RowBuffers<'_, V::Scalar>,
+        targets: BlockTargets<'_, V::Scalar>,
+    ) {
+        let source = self.task.source(buffers);
+        match targets {
+            BlockTargets::Soft(soft) => self.put_soft(buffers, soft, source),
+            _ => self.put_labels(buffers, source),
+        }
+    }
+
+    #[inline(always)]
+    fn put_labels(&mut self, buffers: &mut RowBuffers<'_, V::Scalar>, source: Source) {
+        for row in 0..self.rows {
+            if !self.has_gradient(row, buffers) {
+                continue;
+            }
+            let mut cells = self.row(buffers, row);
+            let pivot = self.block.labels[row].to_count();
+            let there = pivot_of(&cells, pivot);
+            self.gradient(row).put(cells.reborrow(), source);
+            self.put_pivot(&mut cells, pivot, there, row);
+        }
+    }
+
+    #[inline(always)]
+    fn put_soft(
+        &mut self,
+        buffers: &mut RowBuffers<'_, V::Scalar>,
+        soft: SoftTargets<'_, V::Scalar>,
+        source: Source,
+    ) {
+        let token = self.token;
+        let unit = V::of(token, self.task.unit);
+        for row in 0..self.rows {
+            if !self.has_gradient(row, buffers) {
+                continue;
+            }
+            let of_row = self.soft_row(soft, row, unit);
+            let own = V::splat(token, self.block.target_scales[row]);
+            let of_targets = SoftGradient {
+                row: of_row,
+                weight: V::splat(token, self.block.weight[row]),
+                own: if soft.own_gradient { Some(own) } else { None },
+            };
+            let mut cells = self.row(buffers, row);
+            let pivot = self.block.largest_class[row].to_count();
+            let there = pivot_of(&cells, pivot);
+            self.gradient(row).put_soft(cells.reborrow(), of_targets, source);
+            self.put_pivot(&mut cells, pivot, there, row);
+        }
+    }
+
+    #[inline(always)]
+    fn gradient(&self, row: usize) -> Gradient<V> {
+        Gradient {
+            token: self.token,
+            max: V::splat(self.token, self.block.max[row]),
+            probability: V::splat(self.token, self.block.probability[row]),
+        }
+    }
+
+    /// The pivot's own gradient, in place of what the pass over the row has left.
+    #[inline(always)]
+    fn put_pivot(
+        &self,
+        cells: &mut RowBuffers<'_, V::Scalar>,
+        pivot: usize,
+        there: V::Scalar,
+        row: usize,
+    ) {
+        if self.task.steps == Steps::Gradient {
+            return;
+        }
+        let g = self.block.pivot_gradient[row];
+        let g = if cells.mode() == GradMode::Add { there + g } else { g };
+        if let Some(place) = cells.gradient_mut().get_mut(pivot) {
+            *place = g;
+        }
+    }
+
+    #[inline(always)]
+    fn is_finite(&self, row: usize) -> bool {
+        self.block.finite[row] == V::Scalar::from_count(1)
+    }
+
+    /// Whether a row has a gradient that is put here. That of a row without a loss is zero.
+    #[inline(always)]
+    fn has_gradient(&self, row: usize, buffers: &mut RowBuffers<'_, V::Scalar>) -> bool {
+        if !self.is_finite(row) {
+            return false;
+        }
+        if self.block.all_live || self.block.live[row] != V::Scalar::default() {
+            return true;
+        }
+        clear(self.row(buffers, row));
+        false
+    }
+
+    /// Keeps a sum.
+    #[inline(always)]
+    fn fold(&mut self, place: usize, sum: StripedSum<V>) {
+        if let Some(place) = self.folded.get_mut(place) {
+            let (high, low) = sum.folded();
+            high.store(place);
+            low.store(&mut place[LANES..]);
+        }
+    }
+}
+
+/// What is in the place of the pivot's gradient.
+#[inline(always)]
+fn pivot_of<F: Float>(cells: &RowBuffers<'_, F>, pivot: usize) -> F {
+    cells.gradient().get(pivot).copied().unwrap_or_default()
+}
+
+/// The sums of rows, of which every `step`th is in `folded`, and what they lost.
+#[inline(always)]
+fn totals_of_rows<V: Lanes>(
+    token: V::Token,
+    folded: &[[V::Scalar; STRIPES]],
+    rows: usize,
+    step: usize,
+    highs: &mut OfRows<V::Scalar>,
+    lows: &mut OfRows<V::Scalar>,
+) {
+    let zero = V::of(token, 0.0);
+    for at in (0..rows).step_by(V::LANES) {
+        let mut registers = [(zero, zero); LANES];
+        let of_rows = folded.iter().skip(at * step).step_by(step);
+        for (register, lanes) in registers.iter_mut().zip(of_rows).take((rows - at).min(V::LANES)) {
+            let low = V::load(token, from(lanes, LANES), zero);
+            *register = (V::load(token, lanes, zero), low);
+        }
+        let (high, low) = totals(&mut registers[..V::LANES]);
+        high.store(&mut highs[at..]);
+        low.store(&mut lows[at..]);
+    }
+}
+
+const _: () = assert!(ELEMENTS.is_multiple_of(PANEL) && ELEMENTS <= TILE && 2 * LANES == STRIPES);

@@ -1,0 +1,67 @@
+//! The diagonal of the Hessian of contiguous rows.
+
+use super::lanes::LaneSum;
+use crate::dispatch::{Kernel, entries};
+use crate::element::Float;
+use crate::hessian::Curvature;
+use crate::math::exp::exp_lifted;
+use crate::simd::{Simd, Vector, from, from_mut};
+
+/// `curvature p_c (1 - p_c)` of neighbouring classes, at least the floor.
+pub(crate) struct SecondDerivatives<'a, F> {
+    /// Logits or, with `kept`, exponentials.
+    pub(crate) x: &'a [F],
+    pub(crate) kept: bool,
+    /// The largest logit, and where it is (or past the end).
+    pub(crate) max: F,
+    pub(crate) largest: usize,
+    /// The unit of distances.
+    pub(crate) unit: f64,
+    /// The sum of all exponentials, in their unit, and of all but the largest, if it is known.
+    pub(crate) sum: f64,
+    pub(crate) others: Option<f64>,
+    pub(crate) curvature: Curvature,
+    pub(crate) out: &'a mut [F],
+}
+
+impl<F: Float> Kernel for SecondDerivatives<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { x, kept, max, largest, unit, sum, others, curvature, out } = self;
+        let absent = F::Of::<S>::of(simd, f64::NEG_INFINITY);
+        let zero = F::Of::<S>::of(simd, 0.0);
+        let one = F::Of::<S>::of(simd, 1.0);
+        let max = F::Of::<S>::splat(simd, max);
+        let unit = F::Of::<S>::of(simd, unit);
+        let inverse = F::Of::<S>::of(simd, 1.0 / sum);
+        let factor = F::Of::<S>::of(simd, curvature.factor);
+        let floor = F::Of::<S>::of(simd, curvature.floor);
+        let mut rest = LaneSum::new(simd);
+        let mut at = 0;
+        while at < x.len() {
+            let mut e = F::Of::<S>::load(simd, from(x, at), if kept { zero } else { absent });
+            if !kept {
+                e = exp_lifted(simd, (e - max) * unit);
+            }
+            let p = e * inverse;
+            let h = p * (one - p) * factor;
+            F::Of::<S>::select(h.less(floor), floor, h).store(from_mut(out, at));
+            if others.is_none() {
+                let numbers = F::Of::<S>::load(simd, F::LANE_NUMBERS, zero);
+                let here = numbers.equal(F::Of::<S>::of(simd, largest as f64 - at as f64));
+                rest.add(F::Of::<S>::select(here, zero, e));
+            }
+            at += F::Of::<S>::LANES;
+        }
+        // One minus a probability near one has few digits: of the largest class it is the sum of the others.
+        let others = others.unwrap_or_else(|| rest.all_lanes());
+        if let Some(place) = out.get_mut(largest) {
+            let p = F::LIFTED_ONE / sum;
+            *place = F::from_f64(curvature.of(p, others / sum));
+        }
+    }
+
+    entries!();
+}

@@ -1,0 +1,179 @@
+//! The weights of all classes of contiguous rows, where they are not at hand as they are.
+
+use super::block::{OfRows, ROWS, RowBlock};
+use super::exp_sums::ExpSums;
+use super::reduce::{max, position};
+use super::row_buffers::RowBuffers;
+use crate::dispatch::{Kernel, entries};
+use crate::element::Float;
+use crate::math::exp::exp_lifted;
+use crate::simd::{Simd, Vector, from, from_mut};
+
+/// `q = (scale t + even) w` of rows one after the other, each with a scale.
+pub(crate) struct FillWeights<'a, F> {
+    /// `t`; if it is `None`, what is in the places of the weights; no targets at all if it is empty.
+    pub(crate) dense: Option<&'a [F]>,
+    pub(crate) scales: &'a [F],
+    pub(crate) even: F,
+    /// `w`; ones if empty.
+    pub(crate) class_weights: &'a [F],
+    pub(crate) classes: usize,
+    pub(crate) into: &'a mut [F],
+}
+
+impl<F: Float> Kernel for FillWeights<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { dense, scales, even, class_weights, classes, into } = self;
+        let zero = F::Of::<S>::of(simd, 0.0);
+        let even = F::Of::<S>::splat(simd, even);
+        let mut start = 0;
+        for (&scale, into) in scales.iter().zip(into.chunks_mut(classes)) {
+            let scale = F::Of::<S>::splat(simd, scale);
+            let of_row = match dense {
+                Some(dense) => from(dense, start),
+                None => &[],
+            };
+            let mut at = 0;
+            while at < into.len() {
+                let place = from_mut(into, at);
+                let mut q = match dense {
+                    Some([]) => even,
+                    Some(_) => F::Of::<S>::load(simd, from(of_row, at), zero).mul_add(scale, even),
+                    None => F::Of::<S>::load(simd, place, zero).mul_add(scale, even),
+                };
+                if !class_weights.is_empty() {
+                    q = q * F::Of::<S>::load(simd, from(class_weights, at), zero);
+                }
+                q.store(place);
+                at += F::Of::<S>::LANES;
+            }
+            start += classes;
+        }
+    }
+
+    entries!();
+}
+
+/// The softmax of neighbouring classes, times class weights: of the logits of a teacher (G. Hinton et al.,
+/// "Distilling the knowledge in a neural network", 2015) or of those of a slice.
+pub(crate) struct SoftmaxWeights<'a, F> {
+    pub(crate) logits: &'a [F],
+    pub(crate) max: F,
+    /// The unit of distances.
+    pub(crate) unit: f64,
+    /// One over the sum of the exponentials, in their unit.
+    pub(crate) factor: F,
+    /// Ones if empty.
+    pub(crate) class_weights: &'a [F],
+    pub(crate) into: &'a mut [F],
+}
+
+impl<F: Float> Kernel for SoftmaxWeights<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { logits, max, unit, factor, class_weights, into } = self;
+        let zero = F::Of::<S>::of(simd, 0.0);
+        let absent = F::Of::<S>::of(simd, f64::NEG_INFINITY);
+        let max = F::Of::<S>::splat(simd, max);
+        let unit = F::Of::<S>::of(simd, unit);
+        let factor = F::Of::<S>::splat(simd, factor);
+        let mut at = 0;
+        while at < into.len() {
+            let t = F::Of::<S>::load(simd, from(logits, at), absent);
+            let mut q = exp_lifted(simd, (t - max) * unit) * factor;
+            if !class_weights.is_empty() {
+                q = q * F::Of::<S>::load(simd, from(class_weights, at), zero);
+            }
+            q.store(from_mut(into, at));
+            at += F::Of::<S>::LANES;
+        }
+    }
+
+    entries!();
+}
+
+/// The exponentials of a teacher's logits, of rows one after the other, and what they add up to.
+pub(crate) struct TeacherRows<'a, F> {
+    pub(crate) logits: &'a [F],
+    pub(crate) classes: usize,
+    pub(crate) rows: usize,
+    /// The unit of distances.
+    pub(crate) unit: f64,
+    /// Takes the exponentials.
+    pub(crate) into: &'a mut [F],
+    /// Takes the largest logits, and zero for [`RowBlock::regular`] where one is not finite.
+    pub(crate) block: &'a mut RowBlock<F>,
+    /// Takes the sums without the largest, and what they lost.
+    pub(crate) others: &'a mut [OfRows<F>; 2],
+}
+
+impl<F: Float> Kernel for TeacherRows<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { logits, classes, rows, unit, into, block, others: [highs, lows] } = self;
+        let of_rows = logits.chunks(classes).zip(into.chunks_mut(classes)).take(rows.min(ROWS));
+        for (row, (x, into)) in of_rows.enumerate() {
+            let largest = max::<F::Of<S>>(simd, x);
+            let pivot = position::<F::Of<S>>(simd, x, largest).unwrap_or_default();
+            block.teacher_max[row] = largest;
+            if !largest.is_finite() {
+                block.regular[row] = F::default();
+            }
+            let pass = ExpSums {
+                token: simd,
+                max: F::Of::<S>::splat(simd, largest),
+                pivot: F::from_count(pivot),
+            };
+            let unit = F::Of::<S>::of(simd, unit);
+            let sum = pass.of_row_in_units(RowBuffers::write(x, into), unit);
+            (highs[row], lows[row]) = sum.parts();
+        }
+    }
+
+    entries!();
+}
+
+/// How many labels are not zero in each of the rows.
+pub(crate) struct CountLabels<'a, F> {
+    pub(crate) labels: &'a [F],
+    pub(crate) classes: usize,
+    pub(crate) counts: &'a mut [F],
+}
+
+impl<F: Float> Kernel for CountLabels<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let zero = F::Of::<S>::of(simd, 0.0);
+        let one = F::Of::<S>::of(simd, 1.0);
+        for (labels, place) in self.labels.chunks(self.classes).zip(self.counts) {
+            let mut all = 0.0;
+            // As many as the numbers of a format can count.
+            for labels in labels.chunks(1 << 20) {
+                let mut count = zero;
+                let mut at = 0;
+                while at < labels.len() {
+                    let t = F::Of::<S>::load(simd, from(labels, at), zero);
+                    count = count + F::Of::<S>::select(t.equal(zero), zero, one);
+                    at += F::Of::<S>::LANES;
+                }
+                let mut counts = [F::default(); ROWS];
+                count.store(&mut counts);
+                for count in counts {
+                    all += count.to_f64();
+                }
+            }
+            *place = F::from_f64(all);
+        }
+    }
+
+    entries!();
+}

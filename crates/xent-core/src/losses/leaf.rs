@@ -1,0 +1,621 @@
+//! A leaf of a softmax batch: which kernel computes its rows, and what it is given.
+
+use super::odd_row::Column;
+use super::rows::Outputs;
+use super::softmax::{Job, Kind, SoftmaxTargets, State};
+use crate::batch::Join;
+use crate::dispatch::Kernel;
+use crate::element::Float;
+use crate::hessian::Curvature;
+use crate::kernel::block::{
+    BlockSums, BlockTargets, ROWS, RawTargets, RowBlock, RowSupply, SoftTargets,
+};
+use crate::kernel::coefficients::Terms;
+use crate::kernel::columns::Columns;
+use crate::kernel::long_row::{
+    LongRowTask, LongRows, Place, RowTargets, SoftSource, TeacherSums, TileState,
+};
+use crate::kernel::narrow::{BLOCKS, CLASSES, LaneLayout, LaneTask, Narrow};
+use crate::kernel::row_buffers::RowBuffers;
+use crate::kernel::rows::{GroupState, RowTask, Rows, Steps, rows_of_group};
+use crate::kernel::second_derivatives::SecondDerivatives;
+use crate::kernel::soft_weights::{CountLabels, FillWeights, TeacherRows};
+use crate::kernel::sum::{LossSum, TILE};
+use crate::level::Level;
+use crate::shape::Shape;
+use crate::simd::STRIPES;
+
+/// A gradient of so many elements (16 MiB) is written past the caches, unless its rows are short: it
+/// would not stay there until it is read, and a store through the cache first reads the line that it
+/// overwrites.
+const STREAM_FROM: usize = 1 << 22;
+
+impl<F: Float> Job<'_, F> {
+    /// The sum of the losses. The one place that chooses how the rows are computed: by their shape and
+    /// what they are compared with alone, so that a row has the same bits alone and in a batch, whatever
+    /// is asked for.
+    pub(super) fn run(
+        self,
+        level: Level,
+        join: Option<&dyn Join>,
+        buffers: RowBuffers<'_, F>,
+        outputs: Outputs<'_, F>,
+    ) -> f64 {
+        let Shape { classes, .. } = self.shape;
+        if classes <= CLASSES {
+            self.narrow(level, buffers, outputs)
+        } else if self.of_columns {
+            self.columns(level, buffers, outputs)
+        } else if classes <= TILE {
+            self.groups(level, buffers, outputs)
+        } else {
+            self.long_rows(level, join, buffers, outputs)
+        }
+    }
+
+    fn lane_task(&self, level: Level, outputs: &Outputs<'_, F>) -> LaneTask {
+        let Shape { classes, inner, logits_stride, gradient_stride, .. } = self.shape;
+        LaneTask {
+            level,
+            layout: LaneLayout { classes, inner, strides: [logits_stride, gradient_stride] },
+            terms: self.terms(),
+            unit: self.unit(),
+            largest_class: !outputs.predicted.is_empty(),
+            second: (!outputs.hessian.is_empty()).then(|| self.curvature(outputs)),
+        }
+    }
+
+    fn terms(&self) -> Terms {
+        Terms { gamma: self.options.focal_gamma, z_loss: self.options.z_loss }
+    }
+
+    /// That of a row without its weight.
+    fn curvature(&self, outputs: &Outputs<'_, F>) -> Curvature {
+        // Of a temperature, each derivative brings another inverse.
+        outputs.convention.softmax(self.unit(), self.shape.classes)
+    }
+
+    fn narrow(self, level: Level, buffers: RowBuffers<'_, F>, outputs: Outputs<'_, F>) -> f64 {
+        let task = self.lane_task(level, &outputs);
+        let rows = self.shape.row_count();
+        let labels = self.kind() == Kind::Labels && self.shape.inner == 1;
+        let of = if labels { self.shape.classes } else { 0 };
+        let mut supply = Leaf::new(&self, level, outputs);
+        let run = |blocks: &mut [RowBlock<F>]| {
+            macro_rules! kernel {
+                ($of:literal, $fours:literal) => {{
+                    let supply = &mut supply;
+                    Narrow::<F, $of, $fours> { task, buffers, rows, supply, blocks }.at(level)
+                }};
+            }
+            match of {
+                2 => kernel!(2, 1),
+                3 => kernel!(3, 1),
+                10 => kernel!(10, 3),
+                _ => kernel!(0, 8),
+            }
+        };
+        // No more than the rows fill.
+        if rows <= ROWS {
+            run(&mut [self.block()]);
+        } else {
+            run(&mut [(); BLOCKS].map(|()| self.block()));
+        }
+        supply.sum.total()
+    }
+
+    fn columns(self, level: Level, buffers: RowBuffers<'_, F>, outputs: Outputs<'_, F>) -> f64 {
+        let task = self.lane_task(level, &outputs);
+        let rows = self.shape.row_count();
+        let block = &mut self.block();
+        let mut supply = Leaf::new(&self, level, outputs);
+        Columns { task, buffers, rows, supply: &mut supply, block }.at(level);
+        supply.sum.total()
+    }
+
+    fn groups(self, level: Level, buffers: RowBuffers<'_, F>, outputs: Outputs<'_, F>) -> f64 {
+        let Shape { classes, logits_stride, gradient_stride, .. } = self.shape;
+        let task = RowTask {
+            level,
+            classes,
+            strides: [logits_stride, gradient_stride],
+            terms: self.terms(),
+            unit: self.unit(),
+            stream: self.elements >= STREAM_FROM,
+            largest_class: !outputs.predicted.is_empty(),
+            second: !outputs.hessian.is_empty(),
+            steps: Steps::All,
+        };
+        let rows = self.shape.row_count();
+        let (mut block, mut sums) = (self.block(), BlockSums::new());
+        let (block, sums) = (&mut block, &mut sums);
+        let run = |supply: &mut Leaf<'_, '_, F>, folded: &mut [[F; STRIPES]]| {
+            let state = GroupState { block, sums, folded };
+            Rows { task, buffers, rows, supply, state }.at(level);
+        };
+        let mut supply = Leaf::new(&self, level, outputs);
+        let row = [F::default(); STRIPES];
+        match self.kind() {
+            Kind::Soft => {
+                let mut weights = [F::default(); TILE];
+                supply.weights = &mut weights;
+                supply.prepare_weights();
+                run(&mut supply, &mut [row; 3 * ROWS]);
+                supply.sum.total()
+            }
+            _ if rows_of_group(classes) <= 4 => {
+                run(&mut supply, &mut [row; 4]);
+                supply.sum.total()
+            }
+            _ => {
+                run(&mut supply, &mut [row; ROWS]);
+                supply.sum.total()
+            }
+        }
+    }
+
+    /// One row after the other.
+    fn long_rows(
+        self,
+        level: Level,
+        join: Option<&dyn Join>,
+        mut buffers: RowBuffers<'_, F>,
+        mut outputs: Outputs<'_, F>,
+    ) -> f64 {
+        let Shape { classes, logits_stride, gradient_stride, .. } = self.shape;
+        let rows = LongRows { level, join };
+        let stream = self.elements >= STREAM_FROM;
+        self.with_tile_state(|state| {
+            let mut sum = 0.0;
+            for row in 0..self.shape.row_count() {
+                let at = [row * logits_stride, row * gradient_stride];
+                let mut buffers = buffers.part(at, classes);
+                let plan = self.plan(row);
+                let targets = self.targets_of_row(rows, row, &plan, state);
+                let task = self.long_row_task(&plan, &outputs);
+                let live = plan.state == State::Live;
+                let x = buffers.logits();
+                let settled = targets
+                    .filter(|_| live)
+                    .and_then(|targets| rows.settle(x, targets, &task, state));
+                sum += match settled {
+                    Some(settled) => {
+                        let result = settled.result();
+                        outputs.put_row(row, result.loss, result.log_sum_exp, result.largest_class);
+                        let hessian = outputs.hessian_of(row, classes);
+                        let place = Place { buffers, hessian };
+                        rows.put(&settled, place, 0, stream, state);
+                        result.loss
+                    }
+                    None => self.unsettled_row(row, &plan, &mut buffers, &mut outputs),
+                };
+            }
+            sum
+        })
+    }
+
+    /// What a tile is computed with, and room for the weights of its classes where it needs some.
+    pub(super) fn with_tile_state<R>(&self, run: impl FnOnce(&mut TileState<'_, F>) -> R) -> R {
+        if self.kind() == Kind::Soft {
+            run(&mut TileState::new(&mut [F::default(); TILE]))
+        } else {
+            run(&mut TileState::new(&mut []))
+        }
+    }
+
+    pub(super) fn long_row_task(
+        &self,
+        plan: &super::softmax::Plan,
+        outputs: &Outputs<'_, F>,
+    ) -> LongRowTask {
+        let curvature = self.curvature(outputs);
+        let factor = curvature.factor * plan.factors.gradient;
+        LongRowTask {
+            terms: self.terms(),
+            factors: plan.factors,
+            unit: self.unit(),
+            largest_class: !outputs.predicted.is_empty(),
+            second: !outputs.hessian.is_empty(),
+            curvature: Curvature { factor, ..curvature },
+        }
+    }
+
+    /// What a long row is compared with; `None` if that is the softmax of logits of which the largest is
+    /// not finite.
+    pub(super) fn targets_of_row(
+        &self,
+        rows: LongRows<'_>,
+        row: usize,
+        plan: &super::softmax::Plan,
+        state: &mut TileState<'_, F>,
+    ) -> Option<RowTargets<'_, F>> {
+        let classes = self.shape.classes;
+        let weight = plan.label_weight;
+        match self.kind() {
+            Kind::Nothing => return Some(RowTargets::Nothing),
+            Kind::Labels => {
+                return Some(match plan.label {
+                    Some(class) => RowTargets::Label { class, weight },
+                    None => RowTargets::Nothing,
+                });
+            }
+            Kind::Soft => {}
+        }
+        let dense = self.dense().get(row * classes..(row + 1) * classes).unwrap_or(&[]);
+        let mut teacher = None;
+        if self.is_teacher() {
+            let unit = self.unit();
+            let of_nothing = RowTargets::Soft(SoftSource::none());
+            let sums = rows.sums(dense, &of_nothing, (unit, false), state)?;
+            teacher = Some(TeacherSums {
+                max: F::from_f64(sums.max),
+                sum: sums.sum(),
+                ln_sum: sums.ln_sum(),
+                unit,
+            });
+        }
+        let scale = F::from_f64(plan.target_scale);
+        Some(RowTargets::Soft(SoftSource {
+            dense,
+            scale,
+            even: F::from_f64(self.even()),
+            class_weights: self.options.class_weights,
+            label: plan.label.map(|class| (class, F::from_f64(weight))),
+            own: self.is_caffe().then_some(scale),
+            teacher,
+        }))
+    }
+}
+
+impl<F: Float> Job<'_, F> {
+    /// What a kernel needs of a block of rows, without that which differs from row to row.
+    fn block(&self) -> RowBlock<F> {
+        let mut block = RowBlock::new();
+        let mut factors = (1.0, self.weights.scale);
+        if let SoftmaxTargets::Teacher(_, temperature) = self.targets {
+            // The loss has a factor of τ², and the logits of 1 / τ.
+            factors = (temperature * temperature, factors.1 * temperature);
+        }
+        let keep = F::from_f64(1.0 - self.options.label_smoothing);
+        block.target_scales = [keep; ROWS];
+        block.label_weights = [keep; ROWS];
+        block.loss_factors = [F::from_f64(factors.0); ROWS];
+        block.gradient_factors = [factors.1; ROWS];
+        block.gradient_factors_rounded = [F::from_f64(factors.1); ROWS];
+        block
+    }
+
+    /// Fills in as many rows. One function for all kernels: nothing here depends on their level.
+    #[inline(never)]
+    fn fill(&self, level: Level, block: &mut RowBlock<F>, first: usize, rows: usize) {
+        let (zero, one) = (F::default(), F::from_count(1));
+        let rows = rows.min(ROWS);
+        let ignores = self.options.ignore_index.is_some();
+        let keep = 1.0 - self.options.label_smoothing;
+        if let SoftmaxTargets::Index(labels) = self.targets {
+            let numbers = &mut block.labels[..rows];
+            labels.numbers(level, first, self.options.ignore_index, numbers);
+            if !self.options.class_weights.is_empty() {
+                for (weight, label) in block.label_weights.iter_mut().zip(&*numbers) {
+                    let of_class = self.options.class_weights.get(label.to_count());
+                    let of_class = of_class.copied().unwrap_or(zero);
+                    *weight = F::from_f64(keep * of_class.to_f64());
+                }
+            }
+        }
+        if self.is_teacher() {
+            block.regular = [one; ROWS];
+        }
+        let weights = &self.weights;
+        let weighted = !weights.sample_weights.is_empty() || !weights.upstream.is_empty();
+        if !ignores && !weighted && self.shared_labels().is_none() {
+            return;
+        }
+        // Rows differ by more than their labels.
+        block.live = [one; ROWS];
+        block.target_scales = [F::from_f64(keep); ROWS];
+        if ignores {
+            for (live, label) in block.live.iter_mut().zip(&mut block.labels[..rows]) {
+                if *label < zero {
+                    // Any class: nothing comes of it.
+                    (*live, *label) = (zero, zero);
+                }
+            }
+        }
+        for (live, &weight) in block.live.iter_mut().zip(from(weights.sample_weights, first)) {
+            if weight == zero {
+                *live = zero;
+            }
+        }
+        let temperature = match self.targets {
+            SoftmaxTargets::Teacher(_, temperature) => temperature,
+            _ => 1.0,
+        };
+        let mut factors = [1.0; ROWS];
+        for (factor, weight) in factors.iter_mut().zip(from(weights.sample_weights, first)) {
+            *factor = weight.to_f64();
+        }
+        for row in 0..ROWS {
+            let live = block.live[row].to_f64();
+            let factor = if live == 0.0 { 0.0 } else { factors[row] };
+            block.loss_factors[row] = F::from_f64(factor * (temperature * temperature));
+            block.gradient_factors[row] = factor * weights.scale;
+        }
+        let upstream = from(weights.upstream, first);
+        for (factor, upstream) in block.gradient_factors.iter_mut().zip(upstream) {
+            *factor *= upstream.to_f64();
+        }
+        for row in 0..ROWS {
+            block.gradient_factors[row] *= temperature;
+            let live = block.live[row] == zero;
+            if live {
+                block.gradient_factors[row] = 0.0;
+            }
+            block.gradient_factors_rounded[row] = F::from_f64(block.gradient_factors[row]);
+        }
+        block.all_live = block.live.iter().fold(true, |all, &live| all & (live == one));
+    }
+}
+
+fn from<T>(slice: &[T], at: usize) -> &[T] {
+    slice.get(at..).unwrap_or(&[])
+}
+
+/// Rows on their way to a kernel, and what becomes of them.
+struct Leaf<'l, 'o, F: Float> {
+    job: &'l Job<'l, F>,
+    level: Level,
+    outputs: Outputs<'o, F>,
+    sum: LossSum,
+    /// Room for the weights of a group, where they are not at hand.
+    weights: &'l mut [F],
+    /// The rows of the group, and what labels have changed there: the place, and what was in it.
+    group: (usize, usize),
+    changed: [(usize, F); ROWS],
+    /// Of teachers.
+    teacher_others: [[F; ROWS]; 2],
+}
+
+impl<'l, 'o, F: Float> Leaf<'l, 'o, F> {
+    fn new(job: &'l Job<'l, F>, level: Level, outputs: Outputs<'o, F>) -> Self {
+        let zero = F::default();
+        Self {
+            job,
+            level,
+            outputs,
+            sum: LossSum::new(),
+            weights: &mut [],
+            group: (0, 0),
+            changed: [(0, zero); ROWS],
+            teacher_others: [[zero; ROWS]; 2],
+        }
+    }
+}
+
+impl<F: Float> Leaf<'_, '_, F> {
+    fn scale_of_all(&self) -> F {
+        F::from_f64(1.0 - self.job.options.label_smoothing)
+    }
+
+    fn even(&self) -> F {
+        F::from_f64(self.job.even())
+    }
+
+    /// Whether dense targets are the weights.
+    fn are_weights(&self) -> bool {
+        matches!(self.job.targets, SoftmaxTargets::Dense(_))
+            && self.job.options.label_smoothing == 0.0
+            && self.job.options.class_weights.is_empty()
+    }
+
+    /// The dense targets of rows that are contiguous.
+    fn dense_of(&self, first: usize, rows: usize) -> &[F] {
+        let classes = self.job.shape.classes;
+        self.job.dense().get(first * classes..(first + rows) * classes).unwrap_or(&[])
+    }
+
+    /// Fills in what the weights of all rows of a group have in common, where only labels differ.
+    fn prepare_weights(&mut self) {
+        if matches!(self.job.targets, SoftmaxTargets::Index(_)) {
+            let classes = self.job.shape.classes;
+            let rows = rows_of_group(classes).min(self.job.shape.row_count());
+            let even = self.even();
+            FillWeights {
+                dense: Some(&[]),
+                scales: &[F::default(); ROWS][..rows],
+                even,
+                class_weights: self.job.options.class_weights,
+                classes,
+                into: &mut self.weights[..rows * classes],
+            }
+            .at(self.level);
+        }
+    }
+
+    /// Makes the weights of a group.
+    fn weigh(&mut self, block: &mut RowBlock<F>, first: usize, rows: usize) {
+        let job = self.job;
+        let classes = job.shape.classes;
+        let class_weights = job.options.class_weights;
+        if self.are_weights() {
+            return;
+        }
+        if let SoftmaxTargets::Index(_) = job.targets {
+            for &(place, weight) in &self.changed {
+                if let Some(place) = self.weights.get_mut(place) {
+                    *place = weight;
+                }
+            }
+            for row in 0..rows {
+                let place = row * classes + block.labels[row].to_count();
+                if let Some(weight) = self.weights.get_mut(place) {
+                    self.changed[row] = (place, *weight);
+                    *weight = *weight + block.label_weights[row];
+                }
+            }
+            return;
+        }
+        let dense = job.dense().get(first * classes..(first + rows) * classes).unwrap_or(&[]);
+        let level = self.level;
+        let (mut even, mut scales) = (self.even(), [self.scale_of_all(); ROWS]);
+        let Some(into) = self.weights.get_mut(..rows * classes) else { return };
+        let mut in_place = false;
+        if let Some(labels) = job.shared_labels() {
+            let mut counts = [F::default(); ROWS];
+            CountLabels { labels: dense, classes, counts: &mut counts[..rows] }.at(level);
+            block.share_labels(0, &counts[..rows], labels);
+            scales = block.target_scales;
+        } else if job.is_teacher() {
+            let unit = job.unit();
+            let others = &mut self.teacher_others;
+            TeacherRows { logits: dense, classes, rows, unit, into: &mut *into, block, others }
+                .at(level);
+            block.teacher_others = self.teacher_others;
+            let [high, low] = &self.teacher_others;
+            for ((scale, high), low) in scales.iter_mut().zip(high).zip(low) {
+                let sum = high.to_f64() + (low.to_f64() + F::LIFTED_ONE);
+                *scale = F::from_f64(1.0 / sum);
+            }
+            (even, in_place) = (F::default(), true);
+        }
+        FillWeights {
+            dense: if in_place { None } else { Some(dense) },
+            scales: &scales[..rows],
+            even,
+            class_weights,
+            classes,
+            into,
+        }
+        .at(level);
+    }
+
+    /// Settles the rows of a block that the kernel has not.
+    #[cold]
+    #[inline(never)]
+    fn settle_others(
+        &mut self,
+        block: &mut RowBlock<F>,
+        first: usize,
+        rows: usize,
+        buffers: &mut RowBuffers<'_, F>,
+    ) {
+        let Shape { classes, inner, logits_stride, gradient_stride, .. } = self.job.shape;
+        for row in (0..rows).filter(|&row| block.finite[row] != F::from_count(1)) {
+            let index = first + row;
+            let at = [logits_stride, gradient_stride].map(|stride| index / inner * stride);
+            let mut cells = buffers.part(at, classes * inner);
+            let mut column = Column { cells: &mut cells, first: index % inner, step: inner };
+            let plan = self.job.plan(index);
+            // Zero, infinite or NaN.
+            let loss = self.job.unsettled_row(index, &plan, &mut column, &mut self.outputs);
+            block.loss[row] = F::from_f64(loss);
+        }
+    }
+}
+
+impl<F: Float> RowSupply<F> for Leaf<'_, '_, F> {
+    fn fill(&mut self, blocks: &mut [RowBlock<F>], first: usize, rows: usize) {
+        for (index, block) in blocks.iter_mut().enumerate().take(rows.div_ceil(ROWS)) {
+            let start = index * ROWS;
+            self.job.fill(self.level, block, first + start, rows - start);
+        }
+        self.group = (first, rows);
+        if let [block] = blocks
+            && !self.weights.is_empty()
+        {
+            self.weigh(block, first, rows);
+        }
+    }
+
+    fn targets(&self) -> BlockTargets<'_, F> {
+        let job = self.job;
+        match job.kind() {
+            Kind::Labels => BlockTargets::Labels,
+            Kind::Nothing => BlockTargets::Nothing,
+            Kind::Soft if self.weights.is_empty() => BlockTargets::Raw(RawTargets {
+                dense: job.dense(),
+                even: self.even(),
+                class_weights: job.options.class_weights,
+                labels: matches!(job.targets, SoftmaxTargets::Index(_)),
+                is_teacher: job.is_teacher(),
+                multi_label: job.shared_labels(),
+                own_gradient: job.is_caffe(),
+            }),
+            Kind::Soft => {
+                let (first, rows) = self.group;
+                let dense = self.dense_of(first, rows);
+                BlockTargets::Soft(SoftTargets {
+                    weights: if self.are_weights() { dense } else { &*self.weights },
+                    stride: job.shape.classes,
+                    teacher: if job.is_teacher() { dense } else { &[] },
+                    teacher_stride: job.shape.classes,
+                    own_gradient: job.is_caffe(),
+                })
+            }
+        }
+    }
+
+    fn finish(
+        &mut self,
+        blocks: &mut [RowBlock<F>],
+        first: usize,
+        rows: usize,
+        buffers: &mut RowBuffers<'_, F>,
+    ) {
+        for (index, block) in blocks.iter_mut().enumerate().take(rows.div_ceil(ROWS)) {
+            let start = index * ROWS;
+            let (first, rows) = (first + start, (rows - start).min(ROWS));
+            self.outputs.put_block(block, first, rows);
+            if !block.all_finite(rows) {
+                self.settle_others(block, first, rows, buffers);
+            }
+            self.sum.add(&block.loss[..rows]);
+        }
+    }
+
+    fn hessian(&mut self) -> &mut [F] {
+        self.outputs.hessian
+    }
+
+    fn put_second(
+        &mut self,
+        (block, sums): (&RowBlock<F>, &BlockSums<F>),
+        first: usize,
+        rows: usize,
+        buffers: &RowBuffers<'_, F>,
+        kept: bool,
+    ) {
+        let Shape { classes, logits_stride, gradient_stride, .. } = self.job.shape;
+        let is_soft = self.job.kind() == Kind::Soft;
+        let curvature = self.job.curvature(&self.outputs);
+        for row in (0..rows).filter(|&row| block.finite[row] == F::from_count(1)) {
+            let out = self.outputs.hessian_of(first + row, classes);
+            if block.live[row] == F::default() {
+                out.fill(F::from_f64(curvature.floor));
+                continue;
+            }
+            let (of, stride) = if kept {
+                (buffers.gradient(), gradient_stride)
+            } else {
+                (buffers.logits(), logits_stride)
+            };
+            let largest = block.largest_class[row];
+            let [high, low] = sums.others.map(|others| others[row].to_f64());
+            let is_pivot = is_soft || largest == block.labels[row];
+            let weight = if is_soft { block.all_weights[row] } else { block.label_weights[row] };
+            let factor = curvature.factor * weight.to_f64() * block.gradient_factors[row];
+            SecondDerivatives {
+                x: of.get(row * stride..row * stride + classes).unwrap_or(&[]),
+                kept,
+                max: block.max[row],
+                largest: largest.to_count(),
+                unit: self.job.unit(),
+                sum: block.sum[row].to_f64(),
+                others: is_pivot.then_some(high + low),
+                curvature: Curvature { factor, ..curvature },
+                out,
+            }
+            .at(self.level);
+        }
+    }
+}
