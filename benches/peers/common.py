@@ -7,8 +7,14 @@ import time
 import numpy as np
 
 ROWS = [(1048576, 2), (65536, 3), (65536, 10), (65536, 64), (4096, 1000), (512, 32000), (128, 128256), (16, 1000003)]
-CASES = [("softmax/loss_and_grad", rows, classes) for rows, classes in ROWS]
-CASES += [("sigmoid/loss_and_grad", 65536, 80), ("sigmoid/loss_and_grad", 1048576, 1)]
+ELEMENTS = [(65536, 80), (1048576, 1), (65536, 10), (4096, 1000)]
+# Loss and gradient, all of them. With an option, no more classes than a vocabulary has.
+CASES = [("softmax/loss_and_grad", *shape) for shape in ROWS]
+CASES += [(f"softmax/{option}", *shape) for option in ("smoothed_weighted", "focal", "dense") for shape in ROWS[:-1]]
+CASES += [(f"sigmoid/{name}", *shape) for name in ("loss_and_grad", "pos_weight", "focal") for shape in ELEMENTS]
+
+SMOOTHING = 0.1
+GAMMA = 2.0
 
 
 def arguments(description, modes):
@@ -22,12 +28,17 @@ def arguments(description, modes):
 
 
 def data(name, rows, classes):
-    """Normal logits, and labels or (for the sigmoid loss) targets in [0, 1]."""
+    """Normal logits; labels, or targets in [0, 1] (for dense softmax of sum one); and a weight for each class."""
     rng = np.random.default_rng(0)
     logits = rng.standard_normal((rows, classes), dtype=np.float32)
-    if name.startswith("sigmoid"):
-        return logits, rng.random((rows, classes), dtype=np.float32)
-    return logits, rng.integers(0, classes, rows)
+    if name.startswith("sigmoid") or name == "softmax/dense":
+        targets = rng.random((rows, classes), dtype=np.float32)
+        if name == "softmax/dense":
+            targets /= targets.sum(axis=1, keepdims=True)
+    else:
+        targets = rng.integers(0, classes, rows)
+    weights = rng.uniform(0.5, 1.5, classes).astype(np.float32)
+    return logits, targets, weights
 
 
 def median(run, seconds):
@@ -47,10 +58,10 @@ def measure(options, peer, prepare):
     for name, rows, classes in CASES:
         if options.filter not in f"{name} {rows}x{classes}":
             continue
-        logits, targets = data(name, rows, classes)
+        logits, targets, weights = data(name, rows, classes)
         out = np.empty_like(logits)
         copy = median(lambda: np.copyto(out, logits), options.seconds / 4)
-        took = median(prepare(name, logits, targets), options.seconds)
+        took = median(prepare(name, logits, targets, weights), options.seconds)
         each = 1e9 / logits.size
         line = {
             "peer": peer, "case": name, "rows": rows, "classes": classes, "dtype": "f32",

@@ -3,15 +3,10 @@
 use std::time::{Duration, Instant};
 
 use half::{bf16, f16};
-use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
-use xent_core::{Batch, Level};
 
-use super::workspace::Workspace;
+use super::workspace::Results;
 use crate::format::Checked;
-
-/// Elements that a thread copies at once.
-const COPY_CHUNK: usize = 1 << 15;
 
 /// How long to measure.
 #[derive(Clone, Copy, Debug)]
@@ -23,113 +18,174 @@ pub(crate) struct Effort {
 }
 
 impl Effort {
-    pub(crate) const QUICK: Self = Self { budget: Duration::from_millis(250), rounds: 5 };
+    /// To see that everything runs, and about how long it takes.
+    pub(crate) const QUICK: Self = Self { budget: Duration::from_millis(40), rounds: 3 };
+    pub(crate) const SHORT: Self = Self { budget: Duration::from_millis(250), rounds: 5 };
     pub(crate) const FULL: Self = Self { budget: Duration::from_millis(1500), rounds: 15 };
 
-    /// Whether so many rounds since then are not yet enough.
-    pub(crate) fn goes_on(self, rounds: usize, start: Instant) -> bool {
+    /// Whether that many rounds since then are not yet enough.
+    fn goes_on(self, rounds: usize, start: Instant) -> bool {
         rounds < self.rounds || start.elapsed() < self.budget
     }
 }
 
-/// What is measured.
-pub(crate) type Contender<'a, E> = &'a dyn Fn(&mut Workspace<E>);
+/// A turn takes this long at least, so that reading the clock does not count: a call that takes less is
+/// repeated.
+const TURN: Duration = Duration::from_micros(50);
 
-/// The median time of each contender. They take turns, so that a slow moment of the machine strikes
-/// all of them.
+/// What is measured.
+pub(crate) type Contender<'a, E> = Box<dyn Fn(&mut Results<E>) + 'a>;
+
+/// The median time of a call of each contender, in seconds. They take turns, so that a slow moment of the
+/// machine strikes all of them.
 pub(crate) fn medians<E: Checked, const N: usize>(
     effort: Effort,
-    workspace: &mut Workspace<E>,
-    contenders: [Contender<'_, E>; N],
-) -> [Duration; N] {
+    results: &mut Results<E>,
+    contenders: [&Contender<'_, E>; N],
+) -> [f64; N] {
     let mut times = [const { Vec::new() }; N];
-    contenders.iter().for_each(|contender| contender(workspace));
+    let calls = contenders.map(|contender| calls_a_turn(contender, results));
     let start = Instant::now();
     while effort.goes_on(times[0].len(), start) {
-        for (times, contender) in times.iter_mut().zip(contenders) {
-            let start = Instant::now();
-            contender(workspace);
-            times.push(start.elapsed());
+        for ((times, contender), calls) in times.iter_mut().zip(contenders).zip(calls) {
+            times.push(turn(contender, results, calls).as_secs_f64() / f64::from(calls));
         }
     }
     times.map(|mut times| median(&mut times))
 }
 
-/// The middle one; of an even number, the later of two.
-pub(crate) fn median(times: &mut [Duration]) -> Duration {
-    let middle = times.len() / 2;
-    *times.select_nth_unstable(middle).1
+fn turn<E: Checked>(
+    contender: &Contender<'_, E>,
+    results: &mut Results<E>,
+    calls: u32,
+) -> Duration {
+    let start = Instant::now();
+    for _ in 0..calls {
+        contender(results);
+    }
+    start.elapsed()
 }
 
-/// A format of logits, and what a loop of three streams does with it.
+/// How many calls fill a turn. The first call, which finds nothing in the caches, does not count.
+fn calls_a_turn<E: Checked>(contender: &Contender<'_, E>, results: &mut Results<E>) -> u32 {
+    contender(results);
+    let mut calls = 1;
+    while turn(contender, results, calls) < TURN {
+        calls *= 2;
+    }
+    calls
+}
+
+/// The middle one; of an even number, the later of two.
+fn median(times: &mut [f64]) -> f64 {
+    let middle = times.len() / 2;
+    *times.select_nth_unstable_by(middle, f64::total_cmp).1
+}
+
+/// A format of logits, and what is done with it that is not a loss of xent.
 pub(crate) trait Measured: Checked {
-    /// Takes no time to speak of.
+    /// What the gradient of a mean is multiplied with, so that it is not below the normal numbers of the
+    /// format: the loss scale of training in sixteen bits.
+    const LOSS_SCALE: f64;
+
+    /// Takes no time to speak of: a loop of three streams.
     fn with(self, other: Self::Float) -> Self;
+
+    /// The standard library's.
+    fn exp(x: Self::Float) -> Self::Float;
+
+    /// The standard library's.
+    fn ln(x: Self::Float) -> Self::Float;
 }
 
 macro_rules! measured {
-    ($($element:ident),*: $with:expr) => {
+    ($($element:ident as $float:ident, scaled by $scale:literal: $with:expr;)*) => {
         $(
             impl Measured for $element {
+                const LOSS_SCALE: f64 = $scale;
+
                 fn with(self, other: Self::Float) -> Self {
                     $with(self, other)
+                }
+
+                fn exp(x: $float) -> $float {
+                    x.exp()
+                }
+
+                fn ln(x: $float) -> $float {
+                    x.ln()
                 }
             }
         )*
     };
 }
-measured!(f32, f64: |a, b| a + b);
-// A conversion would take longer than the memory.
-measured!(bf16, f16: |a: Self, b: f32| Self::from_bits(a.to_bits() ^ b.to_bits() as u16));
-
-/// So many threads, and the work that they can be given.
-pub(crate) struct Runner {
-    threads: usize,
-    /// None for the thread that asks.
-    pool: Option<ThreadPool>,
+measured! {
+    f32 as f32, scaled by 1.0: |a, b| a + b;
+    f64 as f64, scaled by 1.0: |a, b| a + b;
+    // A conversion would take longer than the memory.
+    bf16 as f32, scaled by 1.0: |a: Self, b: f32| Self::from_bits(a.to_bits() ^ b.to_bits() as u16);
+    f16 as f32, scaled by 65536.0: |a: Self, b: f32| Self::from_bits(a.to_bits() ^ b.to_bits() as u16);
 }
 
-impl Runner {
-    pub(crate) fn new(threads: usize) -> Self {
-        let build = || ThreadPoolBuilder::new().num_threads(threads).build();
-        let pool = (threads > 1).then(|| build().expect("the system has threads to give"));
-        Self { threads, pool }
+/// The threads that share the work.
+pub(crate) struct Threads {
+    count: usize,
+    pool: ThreadPool,
+}
+
+impl Threads {
+    pub(crate) fn new(count: usize) -> Self {
+        let pool = ThreadPoolBuilder::new().num_threads(count).build();
+        Self { count, pool: pool.expect("the system has threads to give") }
     }
 
-    pub(crate) fn threads(&self) -> usize {
-        self.threads
+    pub(crate) fn count(&self) -> usize {
+        self.count
     }
 
-    pub(crate) fn solve(&self, batch: impl Batch, level: Level) -> f64 {
-        match &self.pool {
-            None => batch.run(level),
-            Some(pool) => pool.install(|| xent_rayon::run(batch, level)),
+    /// Measures on one of these threads: `xent` then uses them and no others, and entering the pool is not
+    /// part of any call.
+    pub(crate) fn enter<R: Send>(&self, measure: impl FnOnce() -> R + Send) -> R {
+        self.pool.install(measure)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::thread::sleep;
+
+    use super::*;
+    use crate::bench::workspace::Workspace;
+
+    #[test]
+    fn a_short_call_is_repeated_and_a_long_one_is_not() {
+        let mut results = Workspace::<f32>::for_cases(&[]).results;
+        let (short_calls, long_calls) = (Cell::new(0), Cell::new(0));
+        let short: Contender<'_, f32> = Box::new(|_| short_calls.set(short_calls.get() + 1));
+        let long: Contender<'_, f32> = Box::new(|_| {
+            long_calls.set(long_calls.get() + 1);
+            sleep(Duration::from_millis(5));
+        });
+        let effort = Effort { budget: Duration::ZERO, rounds: 4 };
+        let [short_time, long_time] = medians(effort, &mut results, [&short, &long]);
+        // One that does not count, one to see how long it takes, and four rounds.
+        assert_eq!(long_calls.get(), 6);
+        assert!(long_time >= 0.005, "{long_time}");
+        assert!(short_calls.get() > 100, "{short_calls:?}");
+        assert!(short_time < 1e-5, "{short_time} s is the time of a turn, not of a call");
+    }
+
+    #[test]
+    fn work_is_done_by_that_many_threads() {
+        for count in [1, 3] {
+            assert_eq!(Threads::new(count).enter(rayon::current_num_threads), count);
         }
     }
 
-    pub(crate) fn copy<E: Checked>(&self, from: &[E], to: &mut [E]) {
-        match &self.pool {
-            None => to.copy_from_slice(from),
-            Some(pool) => pool.install(|| {
-                let chunks = to.par_chunks_mut(COPY_CHUNK).zip(from.par_chunks(COPY_CHUNK));
-                chunks.for_each(|(to, from)| to.copy_from_slice(from));
-            }),
-        }
-    }
-
-    pub(crate) fn add<E: Measured>(&self, a: &[E], b: &[E::Float], to: &mut [E]) {
-        let add = |a: &[E], b: &[E::Float], to: &mut [E]| {
-            to.iter_mut().zip(a).zip(b).for_each(|((to, &a), &b)| *to = a.with(b));
-        };
-        match &self.pool {
-            None => add(a, b, to),
-            Some(pool) => pool.install(|| {
-                let chunks = to
-                    .par_chunks_mut(COPY_CHUNK)
-                    .zip(a.par_chunks(COPY_CHUNK))
-                    .zip(b.par_chunks(COPY_CHUNK));
-                chunks.for_each(|((to, a), b)| add(a, b, to));
-            }),
-        }
+    #[test]
+    fn the_median_of_an_even_number_is_the_later_of_two() {
+        assert_eq!(median(&mut [4.0, 1.0, 3.0]), 3.0);
+        assert_eq!(median(&mut [4.0, 1.0, 2.0, 3.0]), 3.0);
     }
 }

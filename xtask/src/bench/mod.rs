@@ -1,7 +1,11 @@
-//! `cargo xtask bench`: every case beside a copy of the same bytes, measured in turns.
+//! `cargo xtask bench`: every case, what it is compared with, and a copy of the same bytes, measured in turns.
+//!
+//! Cases without an option are measured through `xent` and through `xent-core`; loss and gradient with one
+//! option through `xent`, in turns with the same without it.
 
 mod case;
 mod chart;
+mod contender;
 mod measure;
 mod peers;
 mod report;
@@ -16,16 +20,17 @@ use indicatif::ProgressBar;
 use xent_core::Level;
 
 use self::case::Case;
-use self::measure::{Effort, Measured, Runner, medians};
+use self::measure::{Effort, Measured, Threads, medians};
 use self::peers::{Comparison, PEERS, Python};
-use self::report::{Line, Report, Style};
+use self::report::{Api, Line, Report, Style, Times};
 use self::workspace::Workspace;
 use crate::progress;
 
 /// What to measure, and how.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
-    /// Fewer repetitions: under a minute for all cases of a format.
+    /// A sixteenth of the rows (except in small batches) and a few repetitions: a quarter of a minute for
+    /// all cases of a format. With the peers, whole shapes and fewer repetitions.
     #[arg(long)]
     quick: bool,
     /// One JSON object a line instead of a table.
@@ -44,7 +49,7 @@ pub(crate) struct Options {
     /// The formats of the logits; several are measured one after the other.
     #[arg(long, value_delimiter = ',', default_value = "f32", conflicts_with = "peers")]
     format: Vec<Format>,
-    /// Only cases whose name and shape, as in "softmax/loss 65536x10", contain this text.
+    /// Only cases whose name and whole shape, as in "softmax/loss 65536x10", contain this text.
     #[arg(long)]
     filter: Option<String>,
     /// Also measures PyTorch, torch.compile and JAX, by the scripts in `benches/peers` and a Python
@@ -88,7 +93,6 @@ pub(crate) fn run(options: &Options) -> ExitCode {
         [] => vec![Level::detect()],
         levels => levels.to_vec(),
     };
-    let effort = if options.quick { Effort::QUICK } else { Effort::FULL };
     let style = match (options.json, options.markdown) {
         (true, _) => Style::Json,
         (_, true) => Style::Markdown,
@@ -96,15 +100,23 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     };
 
     if let Some(python) = &options.peers {
-        let cases: Vec<Case> = cases.into_iter().filter(|case| case.question.has_peers()).collect();
-        return against_peers(options, python, &cases, levels[0], effort);
+        let mut cases: Vec<Case> = cases.into_iter().filter(Case::has_peers).collect();
+        // The shapes of a case together, in the order in which the cases were first.
+        let place = |case: &Case| Case::all().position(|other| other.question == case.question);
+        cases.sort_by_cached_key(place);
+        return against_peers(options, python, &cases, levels[0]);
     }
 
-    let runners: Vec<Runner> = options.threads.iter().map(|&n| Runner::new(n.into())).collect();
+    let (cases, effort) = if options.quick {
+        (cases.into_iter().map(Case::quick).collect(), Effort::QUICK)
+    } else {
+        (cases, Effort::FULL)
+    };
+    let threads: Vec<Threads> = options.threads.iter().map(|&n| Threads::new(n.into())).collect();
     let bar = progress::bar("bench", 0);
     let report = Report::new(style);
     bar.suspend(|| report.head());
-    let measurement = Measurement { cases, levels, runners, effort, report, bar };
+    let measurement = Measurement { cases, levels, threads, effort, report, bar };
     for format in &options.format {
         match format {
             Format::F32 => measurement.run::<f32>(),
@@ -121,7 +133,7 @@ pub(crate) fn run(options: &Options) -> ExitCode {
 struct Measurement {
     cases: Vec<Case>,
     levels: Vec<Level>,
-    runners: Vec<Runner>,
+    threads: Vec<Threads>,
     effort: Effort,
     report: Report,
     bar: ProgressBar,
@@ -129,15 +141,14 @@ struct Measurement {
 
 impl Measurement {
     fn run<E: Measured>(&self) {
-        let cases: Vec<Case> = self.cases.iter().copied().filter(Case::is_of::<E>).collect();
-        let mut workspace = Workspace::<E>::for_cases(&cases);
-        self.bar.inc_length((cases.len() * self.levels.len() * self.runners.len()) as u64);
-        for case in &cases {
-            workspace.prepare(case);
+        let mut workspace = Workspace::<E>::for_cases(&self.cases);
+        self.bar.inc_length((self.cases.len() * self.levels.len() * self.threads.len()) as u64);
+        for &case in &self.cases {
+            workspace.prepare(&case);
             for &level in &self.levels {
-                for runner in &self.runners {
-                    let line = line(case, level, runner, self.effort, &mut workspace);
-                    self.bar.suspend(|| self.report.line(&line));
+                for threads in &self.threads {
+                    let lines = lines(case, level, threads, self.effort, &mut workspace);
+                    self.bar.suspend(|| lines.iter().for_each(|line| self.report.line(line)));
                     self.bar.inc(1);
                 }
             }
@@ -145,56 +156,80 @@ impl Measurement {
     }
 }
 
-fn line<E: Measured>(
-    case: &Case,
+/// One line for `xent`, and for a case without an option one for the core.
+fn lines<E: Measured>(
+    case: Case,
     level: Level,
-    runner: &Runner,
+    threads: &Threads,
     effort: Effort,
     workspace: &mut Workspace<E>,
-) -> Line {
-    let [ours, copy] = medians(
-        effort,
-        workspace,
-        [&|w| case.run(w, level, runner), &|w| case.run_limit(w, runner)],
-    );
-    Line::new::<E>(case, level, runner.threads(), ours, copy)
+) -> Vec<Line> {
+    let count = threads.count();
+    let line = |api, times| Line::new::<E>(&case, api, level, count, times);
+    threads.enter(|| {
+        let Workspace { inputs, results } = workspace;
+        let xent = contender::xent(case, inputs, level);
+        let limit = contender::limit(case, inputs, count);
+        let times = |ours, copy| Times { ours, copy, plain: None, core: None, scalar: None };
+        if let Some(plain) = case.plain() {
+            let plain = contender::xent(plain, inputs, level);
+            let [ours, plain, copy] = medians(effort, results, [&xent, &plain, &limit]);
+            return vec![line(Api::Xent, Times { plain: Some(plain), ..times(ours, copy) })];
+        }
+        let core = contender::core(case, inputs, level, count);
+        let (ours, core, copy, scalar) = if case.has_scalar_loop() {
+            let scalar = contender::scalar_loop(case, inputs);
+            let [ours, core, copy, scalar] =
+                medians(effort, results, [&xent, &core, &limit, &scalar]);
+            (ours, core, copy, Some(scalar))
+        } else {
+            let [ours, core, copy] = medians(effort, results, [&xent, &core, &limit]);
+            (ours, core, copy, None)
+        };
+        vec![
+            line(Api::Xent, Times { core: Some(core), scalar, ..times(ours, copy) }),
+            line(Api::Core, Times { scalar, ..times(core, copy) }),
+        ]
+    })
 }
 
-/// Measures both sides of each case in turns: xent, the peers, and xent again.
-fn against_peers(
-    options: &Options,
-    python: &Path,
-    cases: &[Case],
-    level: Level,
-    effort: Effort,
-) -> ExitCode {
-    let runner = Runner::new(options.threads[0].into());
-    let seconds = if options.quick { 0.3 } else { 1.5 };
-    let python = Python { program: python, threads: runner.threads(), level, seconds };
+/// Measures both sides of each case in turns: `xent`, the peers, and `xent` again.
+fn against_peers(options: &Options, python: &Path, cases: &[Case], level: Level) -> ExitCode {
+    let threads = Threads::new(options.threads[0].into());
+    let (effort, seconds) = if options.quick { (Effort::SHORT, 0.3) } else { (Effort::FULL, 1.5) };
+    let python = Python { program: python, threads: threads.count(), level, seconds };
     let mut workspace = Workspace::<f32>::for_cases(cases);
     let bar = progress::bar("peers", (cases.len() * (PEERS.len() + 2)) as u64);
-    let mut absent = [false; PEERS.len()];
+    let mut ran = [false; PEERS.len()];
+    let mut given_up = [false; PEERS.len()];
     let mut comparisons = Vec::new();
-    for case in cases {
-        workspace.prepare(case);
-        let before = line(case, level, &runner, effort, &mut workspace);
+    for &case in cases {
+        workspace.prepare(&case);
+        let mut xent = || lines(case, level, &threads, effort, &mut workspace).swap_remove(0);
+        let before = xent();
         bar.inc(1);
         let mut peers = [None; PEERS.len()];
-        for ((peer, ns), absent) in PEERS.iter().zip(&mut peers).zip(&mut absent) {
-            if !*absent {
-                match python.ask(peer, case) {
-                    Ok(measured) => *ns = Some(measured),
+        for (place, peer) in PEERS.iter().enumerate() {
+            if !given_up[place] {
+                match python.ask(peer, &case) {
+                    Ok(ns) => {
+                        peers[place] = Some(ns);
+                        ran[place] = true;
+                    }
                     Err(why) => {
+                        // One that never ran is not there; another fails in this case alone.
+                        given_up[place] = !ran[place];
+                        let from = if given_up[place] { "from" } else { "of" };
+                        let on = if given_up[place] { " on" } else { "" };
                         bar.suspend(|| {
-                            eprintln!("{} is left out from {case} on: {why}", peer.name);
+                            eprintln!("{} is left out {from} {case}{on}: {why}", peer.name);
                         });
-                        *absent = true;
                     }
                 }
             }
             bar.inc(1);
         }
-        let after = line(case, level, &runner, effort, &mut workspace);
+        let after = xent();
         bar.inc(1);
         comparisons.push(Comparison {
             case: before.case,

@@ -1,7 +1,5 @@
 //! What is printed.
 
-use std::time::Duration;
-
 use serde::Serialize;
 use xent_core::{Element, Level};
 
@@ -15,10 +13,44 @@ pub(crate) enum Style {
     Json,
 }
 
+/// What a case was measured through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Api {
+    /// The crate that people call.
+    Xent,
+    /// `xent-core`, without what `xent` adds.
+    Core,
+}
+
+impl Api {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Xent => "xent",
+            Self::Core => "core",
+        }
+    }
+}
+
+/// Seconds a call, of contenders that took turns.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Times {
+    pub(crate) ours: f64,
+    /// A copy, or the loop of three streams for the sigmoid losses.
+    pub(crate) copy: f64,
+    /// The same shape without the option, for a case that has one.
+    pub(crate) plain: Option<f64>,
+    /// The same case through the core, for one through `xent`.
+    pub(crate) core: Option<f64>,
+    /// The loop that a user would write, for a small batch.
+    pub(crate) scalar: Option<f64>,
+}
+
 /// One case, measured.
 #[derive(Debug, Serialize)]
 pub(crate) struct Line {
     pub(crate) case: &'static str,
+    api: Api,
     rows: usize,
     classes: usize,
     dtype: &'static str,
@@ -28,6 +60,12 @@ pub(crate) struct Line {
     /// Of the copy, or of the loop of three streams for the sigmoid losses.
     pub(crate) copy_ns_per_element: f64,
     ratio_to_copy: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ratio_to_plain: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ratio_to_core: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scalar_ns_per_element: Option<f64>,
     #[serde(skip)]
     pub(crate) size: String,
 }
@@ -35,25 +73,64 @@ pub(crate) struct Line {
 impl Line {
     pub(crate) fn new<E: Element>(
         case: &Case,
+        api: Api,
         level: Level,
         threads: usize,
-        ours: Duration,
-        copy: Duration,
+        times: Times,
     ) -> Self {
-        let each = |time: Duration| time.as_secs_f64() * 1e9 / case.shape.elements() as f64;
-        let (ours, copy) = (each(ours), each(copy));
+        let Times { ours, copy, plain, core, scalar } = times;
+        let each = |seconds: f64| seconds * 1e9 / case.shape.elements() as f64;
         Self {
             case: case.question.name(),
+            api,
             rows: case.shape.row_count(),
             classes: case.shape.classes(),
             dtype: E::NAME,
             level: level.name(),
             threads,
-            ns_per_element: ours,
-            copy_ns_per_element: copy,
+            ns_per_element: each(ours),
+            copy_ns_per_element: each(copy),
             ratio_to_copy: ours / copy,
+            ratio_to_plain: plain.map(|plain| ours / plain),
+            ratio_to_core: core.map(|core| ours / core),
+            scalar_ns_per_element: scalar.map(each),
             size: case.size(),
         }
+    }
+
+    fn text(&self) -> String {
+        let Self { case, dtype, level, threads, size, .. } = self;
+        let (api, ours, copy) = (self.api.name(), self.ns_per_element, self.copy_ns_per_element);
+        let ratio = self.ratio_to_copy;
+        let [plain, core, scalar] = self.where_measured();
+        let line = format!(
+            "{case:30} {size:>15} {api:>4} {dtype:>6} {level:>8} {threads:>7} {ours:8.3} {copy:8.3} \
+             {ratio:6.2} {plain:>10} {core:>9} {scalar:>7}"
+        );
+        line.trim_end().to_owned()
+    }
+
+    fn markdown(&self) -> String {
+        let Self { case, dtype, level, threads, .. } = self;
+        let (api, ours, copy) = (self.api.name(), self.ns_per_element, self.copy_ns_per_element);
+        let (ratio, size) = (self.ratio_to_copy, self.size.replace('x', " × "));
+        let [plain, core, scalar] = self.where_measured();
+        format!(
+            "| `{case}` | {size} | {api} | {dtype} | {level} | {threads} | {ours:.3} | {copy:.3} | \
+             {ratio:.2} | {plain} | {core} | {scalar} |"
+        )
+    }
+
+    /// Over the plain loss, over the core, and the scalar loop; empty where there is none.
+    fn where_measured(&self) -> [String; 3] {
+        let number = |value: Option<f64>, digits| {
+            value.map_or(String::new(), |value| format!("{value:.digits$}"))
+        };
+        [
+            number(self.ratio_to_plain, 2),
+            number(self.ratio_to_core, 2),
+            number(self.scalar_ns_per_element, 3),
+        ]
     }
 }
 
@@ -72,30 +149,35 @@ impl Report {
         match self.style {
             Style::Json => {}
             Style::Text => println!(
-                "{:40} {:>16} {:>6} {:>8} {:>7} {:>8} {:>8} {:>6}",
-                "case", "shape", "format", "level", "threads", "ns/elem", "copy", "ratio"
+                "{:30} {:>15} {:>4} {:>6} {:>8} {:>7} {:>8} {:>8} {:>6} {:>10} {:>9} {:>7}",
+                "case",
+                "shape",
+                "api",
+                "format",
+                "level",
+                "threads",
+                "ns/elem",
+                "copy",
+                "ratio",
+                "over plain",
+                "over core",
+                "scalar"
             ),
             Style::Markdown => println!(
-                "| case | shape | format | level | threads | ns an element | copy | ratio |\n\
-                 |---|---|---|---|---|---|---|---|"
+                "| case | shape | api | format | level | threads | ns an element | copy | ratio | \
+                 over plain | over core | scalar loop |\n\
+                 |---|---|---|---|---|---:|---:|---:|---:|---:|---:|---:|"
             ),
         }
     }
 
     pub(crate) fn line(self, line: &Line) {
-        let Line { case, dtype, level, threads, ratio_to_copy: ratio, size, .. } = line;
-        let (ours, copy) = (line.ns_per_element, line.copy_ns_per_element);
         match self.style {
             Style::Json => {
                 println!("{}", serde_json::to_string(line).expect("a line of numbers and names"));
             }
-            Style::Text => println!(
-                "{case:40} {size:>16} {dtype:>6} {level:>8} {threads:>7} {ours:8.3} {copy:8.3} {ratio:6.2}"
-            ),
-            Style::Markdown => println!(
-                "| {case} | {} | {dtype} | {level} | {threads} | {ours:.3} | {copy:.3} | {ratio:.2} |",
-                size.replace('x', " × ")
-            ),
+            Style::Text => println!("{}", line.text()),
+            Style::Markdown => println!("{}", line.markdown()),
         }
     }
 }
@@ -105,15 +187,43 @@ mod tests {
     use half::bf16;
 
     use super::*;
+    use crate::bench::case::{Question, SoftmaxOption};
+
+    const SHAPE: [usize; 3] = [4, 10, 1];
+    const TIMES: Times = Times { ours: 4e-8, copy: 2e-8, plain: None, core: None, scalar: None };
+
+    fn line(question: Question, api: Api, times: Times) -> Line {
+        Line::new::<bf16>(&Case::new(question, SHAPE), api, Level::Portable, 1, times)
+    }
+
+    fn json(line: &Line) -> String {
+        serde_json::to_string(line).expect("a line of numbers and names")
+    }
 
     #[test]
-    fn a_line_of_json_says_which_format_it_is_of() {
-        let case = Case::all().find(Case::is_of::<bf16>).expect("a case of sixteen bits");
-        let time = Duration::from_secs(1);
-        let line = Line::new::<bf16>(&case, Level::Portable, 1, time, time);
-        let json = serde_json::to_string(&line).expect("a line of numbers and names");
-        assert!(json.contains(r#""case":"softmax/loss""#), "{json}");
+    fn a_line_of_json_says_which_format_and_api_it_is_of() {
+        let json = json(&line(Question::SoftmaxLoss, Api::Core, TIMES));
+        assert!(json.contains(r#""case":"softmax/loss","api":"core""#), "{json}");
         assert!(json.contains(r#""dtype":"bf16""#), "{json}");
-        assert!(json.contains(r#""ratio_to_copy":1.0"#), "{json}");
+        assert!(json.contains(r#""ns_per_element":1.0"#), "{json}");
+        assert!(json.contains(r#""ratio_to_copy":2.0"#), "{json}");
+        for absent in ["ratio_to_plain", "ratio_to_core", "scalar"] {
+            assert!(!json.contains(absent), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_line_has_the_ratios_that_were_measured() {
+        let option = Question::SoftmaxWith(SoftmaxOption::Hessian);
+        let hessian = line(option, Api::Xent, Times { plain: Some(1e-8), ..TIMES });
+        assert!(json(&hessian).contains(r#""case":"softmax/hessian","api":"xent""#));
+        assert!(json(&hessian).contains(r#""ratio_to_plain":4.0"#));
+        assert!(hessian.markdown().ends_with("| 1.000 | 0.500 | 2.00 | 4.00 |  |  |"));
+        assert!(hessian.text().ends_with("4.00"));
+
+        let times = Times { core: Some(2e-8), scalar: Some(8e-8), ..TIMES };
+        let plain = line(Question::SoftmaxGradient, Api::Xent, times);
+        assert!(json(&plain).contains(r#""ratio_to_core":2.0,"scalar_ns_per_element":2.0"#));
+        assert!(plain.markdown().ends_with("| 2.00 |  | 2.00 | 2.000 |"));
     }
 }

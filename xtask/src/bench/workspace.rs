@@ -4,21 +4,48 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use xent_core::Element;
 
-use super::case::Case;
+use super::case::{Case, Question, SigmoidOption, SoftmaxOption};
 use crate::format::Checked;
 
-/// Logits, targets and places for results, enough of them for the largest case.
+/// Enough of everything for the largest case.
 pub(crate) struct Workspace<E: Element> {
+    pub(crate) inputs: Inputs<E>,
+    pub(crate) results: Results<E>,
+}
+
+/// What the losses read. All but the logits and the weights is of the case at hand.
+pub(crate) struct Inputs<E: Element> {
     pub(crate) logits: Vec<E>,
+    /// In [0, 1]; zero or one for the multi-label softmax; logits for distillation.
+    pub(crate) targets: Vec<E::Float>,
+    pub(crate) labels: Vec<u32>,
+    /// The same labels, a tenth of them [`IGNORED`].
+    pub(crate) some_ignored: Vec<i32>,
+    /// Zero or one.
+    pub(crate) multi_hot: Vec<u8>,
+    /// The ones of `multi_hot`: where the classes of each row begin and end, and the classes.
+    pub(crate) offsets: Vec<usize>,
+    pub(crate) positives: Vec<u32>,
+    pub(crate) class_weights: Vec<E::Float>,
+    pub(crate) sample_weights: Vec<E::Float>,
+}
+
+/// What the losses write.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Results<E: Element> {
     /// Of the logits, or a second lot of logits to be replaced.
     pub(crate) gradient: Vec<E>,
-    /// In [0, 1].
-    pub(crate) targets: Vec<E::Float>,
-    /// Of the case at hand.
-    pub(crate) labels: Vec<u32>,
-    pub(crate) results: Vec<E::Float>,
-    pub(crate) class_weights: Vec<E::Float>,
+    pub(crate) hessian: Vec<E::Float>,
+    /// A number for each row.
+    pub(crate) of_rows: Vec<E::Float>,
+    pub(crate) predicted: Vec<u32>,
 }
+
+/// The label that is ignored.
+pub(crate) const IGNORED: i32 = -100;
+
+/// One logit in ten is larger.
+const LARGE: f64 = 1.28;
 
 impl<E: Checked> Workspace<E> {
     pub(crate) fn for_cases(cases: &[Case]) -> Self {
@@ -26,6 +53,10 @@ impl<E: Checked> Workspace<E> {
         let elements = most(|case| case.shape.elements());
         let rows = most(|case| case.shape.row_count());
         let classes = most(|case| case.shape.classes());
+        let hessian = most(|case| match case.question {
+            Question::SoftmaxWith(SoftmaxOption::Hessian) => case.shape.elements(),
+            _ => 0,
+        });
         let mut rng = StdRng::seed_from_u64(0);
         // Twelve uniform numbers have a variance of one; a million of them, again and again, are
         // random enough to keep a branch predictor from learning.
@@ -33,23 +64,89 @@ impl<E: Checked> Workspace<E> {
             .map(|_| E::nearest((0..12).map(|_| rng.random::<f64>()).sum::<f64>() - 6.0))
             .collect();
         let logits: Vec<E> = normal.iter().cycle().take(elements).copied().collect();
+        let mut weights = |count| -> Vec<E::Float> {
+            (0..count).map(|_| E::float(rng.random_range(0.5..1.5))).collect()
+        };
         Self {
-            gradient: logits.clone(),
-            targets: logits.iter().map(|x| E::float(x.wide().abs() / 6.0)).collect(),
-            logits,
-            labels: vec![0; rows],
-            results: vec![E::float(0.0); rows],
-            class_weights: (0..classes).map(|_| E::float(rng.random_range(0.5..1.5))).collect(),
+            results: Results {
+                gradient: logits.clone(),
+                hessian: vec![E::float(0.0); hessian],
+                of_rows: vec![E::float(0.0); rows],
+                predicted: vec![0; rows],
+            },
+            inputs: Inputs {
+                logits,
+                targets: Vec::new(),
+                labels: Vec::new(),
+                some_ignored: Vec::new(),
+                multi_hot: Vec::new(),
+                offsets: Vec::new(),
+                positives: Vec::new(),
+                class_weights: weights(classes),
+                sample_weights: weights(rows),
+            },
         }
     }
 
     /// Makes everything ready for a case.
     pub(crate) fn prepare(&mut self, case: &Case) {
+        self.inputs.prepare(case);
+        self.results.gradient.copy_from_slice(&self.inputs.logits);
+    }
+}
+
+impl<E: Checked> Inputs<E> {
+    fn prepare(&mut self, case: &Case) {
         let mut rng = StdRng::seed_from_u64(1);
-        let classes = u32::try_from(case.shape.classes()).expect("fewer classes than 2^32");
-        for label in &mut self.labels[..case.shape.row_count()] {
-            *label = rng.random_range(0..classes);
+        let (rows, classes) = (case.shape.row_count(), case.shape.classes());
+        let last = u32::try_from(classes).expect("fewer classes than 2^32");
+        self.labels.clear();
+        self.labels.extend((0..rows).map(|_| rng.random_range(0..last)));
+        self.some_ignored.clear();
+        if case.question == Question::SoftmaxWith(SoftmaxOption::Ignored) {
+            let label = |&label: &u32| match rng.random_range(0..10) {
+                0 => IGNORED,
+                _ => label.cast_signed(),
+            };
+            self.some_ignored.extend(self.labels.iter().map(label));
         }
-        self.gradient.copy_from_slice(&self.logits);
+
+        let logits = &self.logits[..case.shape.elements()];
+        let is_large = |x: &E| x.wide() > LARGE;
+        let probability = |x: &E| E::float(x.wide().abs() / 6.0);
+        self.targets.clear();
+        match case.question {
+            Question::SoftmaxWith(SoftmaxOption::Dense) => {
+                self.targets.extend(logits.iter().map(probability));
+            }
+            Question::SoftmaxWith(SoftmaxOption::MultiLabel) => {
+                self.targets.extend(logits.iter().map(|x| E::float(f64::from(is_large(x)))));
+            }
+            Question::SoftmaxWith(SoftmaxOption::Distillation) => {
+                self.targets.extend(logits.iter().rev().map(|x| x.to_float()));
+            }
+            question if question.is_sigmoid() => {
+                self.targets.extend(logits.iter().map(probability));
+            }
+            _ => {}
+        }
+
+        self.multi_hot.clear();
+        self.offsets.clear();
+        self.positives.clear();
+        match case.question {
+            Question::SigmoidWith(SigmoidOption::MultiHot) => {
+                self.multi_hot.extend(logits.iter().map(|x| u8::from(is_large(x))));
+            }
+            Question::SigmoidWith(SigmoidOption::Positives) => {
+                self.offsets.push(0);
+                for row in logits.chunks_exact(classes) {
+                    let large = (0..last).zip(row).filter(|(_, x)| is_large(x));
+                    self.positives.extend(large.map(|(class, _)| class));
+                    self.offsets.push(self.positives.len());
+                }
+            }
+            _ => {}
+        }
     }
 }
