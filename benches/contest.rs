@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use approx::{assert_relative_eq, relative_eq};
 use criterion::{Criterion, Throughput};
+use rayon::ThreadPoolBuilder;
 
 use crate::Case;
 
@@ -123,6 +124,12 @@ pub fn compare(
 pub fn main(bench: impl FnOnce(&mut Criterion)) {
     #[cfg(feature = "peers")]
     crate::peers::keep_to_one_thread();
+    // The pool of which `xent` and others use all threads is this one.
+    ThreadPoolBuilder::new()
+        .num_threads(1)
+        .use_current_thread()
+        .build_global()
+        .expect("nobody has used the pool yet");
     let mut criterion = Criterion::default()
         .sample_size(10)
         .warm_up_time(Duration::from_millis(200))

@@ -9,10 +9,10 @@
 //! cargo bench -p xent-benches --bench sigmoid --features peers
 //! ```
 
+use xent::{Logits, Reduction, SigmoidCrossEntropy, Targets};
 #[cfg(feature = "peers")]
 use xent_benches::peers::{burn, candle};
 use xent_benches::{Answer, Case, Contestant, Entry, compare, main as contest};
-use xent_core::{Batch, Buffers, Level, SigmoidBatch};
 
 /// Images, and what may be on them.
 const SHAPES: &[[usize; 2]] = &[[65_536, 80]];
@@ -32,13 +32,13 @@ fn main() {
 }
 
 fn xent(case: &Case) -> Contestant<'_> {
-    let level = Level::detect();
+    let sigmoid = SigmoidCrossEntropy::new().with_reduction(Reduction::Sum);
     Contestant::new(
         "xent",
         move |grad| {
-            SigmoidBatch::new(Buffers::Gradient(&case.logits, grad), &case.targets)
+            Logits::new(&case.logits, case.classes)
+                .and_then(|x| sigmoid.loss_and_grad(x, Targets::dense(&case.targets), grad))
                 .expect("a valid batch")
-                .run(level)
         },
         |loss, grad| Answer { loss: Some(loss), output: Some(grad.to_vec()) },
     )

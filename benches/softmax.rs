@@ -11,10 +11,10 @@
 
 use std::hint::black_box;
 
+use xent::{Logits, Reduction, SoftmaxCrossEntropy, Targets};
 #[cfg(feature = "peers")]
 use xent_benches::peers::{burn, candle, rten};
 use xent_benches::{Answer, Case, Contestant, Entry, ROWS, compare, main as contest};
-use xent_core::{Batch, Buffers, Labels, Level, SoftmaxBatch, SoftmaxTargets};
 
 const CONTESTANTS: &[Entry] = &[
     xent,
@@ -33,14 +33,13 @@ fn main() {
 }
 
 fn xent(case: &Case) -> Contestant<'_> {
-    let level = Level::detect();
+    let softmax = SoftmaxCrossEntropy::new().with_reduction(Reduction::Sum);
     Contestant::new(
         "xent",
         move |grad| {
-            let targets = SoftmaxTargets::Index(Labels::from(case.labels.as_slice()));
-            SoftmaxBatch::new(Buffers::Gradient(&case.logits, grad), case.classes, targets)
+            Logits::new(&case.logits, case.classes)
+                .and_then(|x| softmax.loss_and_grad(x, Targets::index(&case.labels), grad))
                 .expect("a valid batch")
-                .run(level)
         },
         |loss, grad| Answer { loss: Some(loss), output: Some(grad.to_vec()) },
     )
