@@ -7,6 +7,7 @@ mod case;
 mod chart;
 mod contender;
 mod measure;
+mod overview;
 mod peers;
 mod report;
 mod workspace;
@@ -39,6 +40,10 @@ pub(crate) struct Options {
     /// A Markdown table.
     #[arg(long)]
     markdown: bool,
+    /// Markdown tables with a row for each case and a column for each shape, printed at the end: times
+    /// through `xent`, and in brackets over the plain loss and gradient.
+    #[arg(long, conflicts_with_all = ["json", "markdown"])]
+    overview: bool,
     /// How many threads share the work; several numbers are measured one after the other.
     #[arg(long, value_delimiter = ',', default_value = "1", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Vec<u16>,
@@ -54,7 +59,7 @@ pub(crate) struct Options {
     filter: Option<String>,
     /// Also measures PyTorch, torch.compile and JAX, by the scripts in `benches/peers` and a Python
     /// that has them; prints a Markdown table of the cases that both sides have.
-    #[arg(long, value_name = "PYTHON", conflicts_with_all = ["json", "markdown"])]
+    #[arg(long, value_name = "PYTHON", conflicts_with_all = ["json", "markdown", "overview"])]
     peers: Option<PathBuf>,
     /// With the peers: also draws them, as SVG.
     #[arg(long, value_name = "FILE", requires = "peers")]
@@ -93,9 +98,10 @@ pub(crate) fn run(options: &Options) -> ExitCode {
         [] => vec![Level::detect()],
         levels => levels.to_vec(),
     };
-    let style = match (options.json, options.markdown) {
-        (true, _) => Style::Json,
-        (_, true) => Style::Markdown,
+    let style = match options {
+        Options { json: true, .. } => Style::Json,
+        Options { markdown: true, .. } => Style::Markdown,
+        Options { overview: true, .. } => Style::Overview,
         _ => Style::Text,
     };
 
@@ -117,15 +123,17 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     let report = Report::new(style);
     bar.suspend(|| report.head());
     let measurement = Measurement { cases, levels, threads, effort, report, bar };
-    for format in &options.format {
-        match format {
-            Format::F32 => measurement.run::<f32>(),
-            Format::F64 => measurement.run::<f64>(),
-            Format::Bf16 => measurement.run::<bf16>(),
-            Format::F16 => measurement.run::<f16>(),
-        }
-    }
+    let of_format = |format: &Format| match format {
+        Format::F32 => measurement.run::<f32>(),
+        Format::F64 => measurement.run::<f64>(),
+        Format::Bf16 => measurement.run::<bf16>(),
+        Format::F16 => measurement.run::<f16>(),
+    };
+    let lines: Vec<Line> = options.format.iter().flat_map(of_format).collect();
     measurement.bar.finish_and_clear();
+    if options.overview {
+        print!("{}", overview::overview(&lines));
+    }
     ExitCode::SUCCESS
 }
 
@@ -140,7 +148,8 @@ struct Measurement {
 }
 
 impl Measurement {
-    fn run<E: Measured>(&self) {
+    fn run<E: Measured>(&self) -> Vec<Line> {
+        let mut all = Vec::new();
         let mut workspace = Workspace::<E>::for_cases(&self.cases);
         self.bar.inc_length((self.cases.len() * self.levels.len() * self.threads.len()) as u64);
         for &case in &self.cases {
@@ -150,9 +159,11 @@ impl Measurement {
                     let lines = lines(case, level, threads, self.effort, &mut workspace);
                     self.bar.suspend(|| lines.iter().for_each(|line| self.report.line(line)));
                     self.bar.inc(1);
+                    all.extend(lines);
                 }
             }
         }
+        all
     }
 }
 

@@ -11,6 +11,8 @@ pub(crate) enum Style {
     Text,
     Markdown,
     Json,
+    /// All at once, when everything is measured.
+    Overview,
 }
 
 /// What a case was measured through.
@@ -50,18 +52,18 @@ pub(crate) struct Times {
 #[derive(Debug, Serialize)]
 pub(crate) struct Line {
     pub(crate) case: &'static str,
-    api: Api,
+    pub(crate) api: Api,
     rows: usize,
     classes: usize,
-    dtype: &'static str,
-    level: &'static str,
-    threads: usize,
+    pub(crate) dtype: &'static str,
+    pub(crate) level: &'static str,
+    pub(crate) threads: usize,
     pub(crate) ns_per_element: f64,
     /// Of the copy, or of the loop of three streams for the sigmoid losses.
     pub(crate) copy_ns_per_element: f64,
     ratio_to_copy: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    ratio_to_plain: Option<f64>,
+    pub(crate) ratio_to_plain: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ratio_to_core: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -147,7 +149,7 @@ impl Report {
 
     pub(crate) fn head(self) {
         match self.style {
-            Style::Json => {}
+            Style::Json | Style::Overview => {}
             Style::Text => println!(
                 "{:30} {:>15} {:>4} {:>6} {:>8} {:>7} {:>8} {:>8} {:>6} {:>10} {:>9} {:>7}",
                 "case",
@@ -178,6 +180,7 @@ impl Report {
             }
             Style::Text => println!("{}", line.text()),
             Style::Markdown => println!("{}", line.markdown()),
+            Style::Overview => {}
         }
     }
 }
