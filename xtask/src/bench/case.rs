@@ -181,7 +181,7 @@ const ELEMENTS: [[usize; 2]; 4] = [[65_536, 80], [1_048_576, 1], [65_536, 10], [
 /// Segmentation of images.
 const IMAGES: [usize; 3] = [8, 21, 256 * 256];
 
-/// More classes than the peers are asked for with an option.
+/// The most classes that the peers are asked about with an option.
 const MOST_CLASSES_OF_PEERS: usize = 128_256;
 
 /// How many times fewer rows a quick run measures.
@@ -207,7 +207,10 @@ impl Case {
         let of_rows = OF_ROWS.into_iter().chain(SoftmaxOption::ALL.map(SoftmaxWith));
         let of_elements = OF_ELEMENTS.into_iter().chain(SigmoidOption::ALL.map(SigmoidWith));
         let each = |[rows, classes]: [usize; 2], question| Self::new(question, [rows, classes, 1]);
-        let small = SMALL.into_iter().map(move |shape| each(shape, SoftmaxGradient));
+        let of_small = [SoftmaxGradient].into_iter().chain(SoftmaxOption::ALL.map(SoftmaxWith));
+        let small = SMALL
+            .into_iter()
+            .flat_map(move |shape| of_small.clone().map(move |question| each(shape, question)));
         let rows = ROWS
             .into_iter()
             .flat_map(move |shape| of_rows.clone().map(move |question| each(shape, question)));
@@ -288,7 +291,7 @@ mod tests {
     #[test]
     fn every_option_is_asked_once_of_every_shape() {
         for option in SoftmaxOption::ALL {
-            assert_eq!(shapes(SoftmaxWith(option)), ROWS, "{option:?}");
+            assert_eq!(shapes(SoftmaxWith(option)), [&SMALL[..], &ROWS].concat(), "{option:?}");
         }
         for option in SigmoidOption::ALL {
             assert_eq!(shapes(SigmoidWith(option)), ELEMENTS, "{option:?}");
