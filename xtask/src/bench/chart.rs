@@ -60,7 +60,7 @@ fn names() -> impl Iterator<Item = (&'static str, RGBColor)> {
 fn draw_legend(area: &Area<'_>) -> Result<(), Box<dyn Error>> {
     const STEP: i32 = 130;
     let style =
-        ("sans-serif", 15).into_font().color(&BLACK).pos(Pos::new(HPos::Left, VPos::Center));
+        ("sans-serif", 17).into_font().color(&BLACK).pos(Pos::new(HPos::Left, VPos::Center));
     let middle = LEGEND as i32 / 2;
     let entry = |place: usize| 24 + place as i32 * STEP;
     for (place, (name, color)) in names().enumerate() {
@@ -84,7 +84,7 @@ fn draw_panel(
     let case = comparisons.first().map_or("", |comparison| comparison.case);
     let mut chart = ChartBuilder::on(area)
         .margin(8)
-        .caption(case, ("sans-serif", 16))
+        .caption(case, ("sans-serif", 19))
         .x_label_area_size(40)
         .y_label_area_size(52)
         .build_cartesian_2d(0.0..comparisons.len() as f64, (low..high).log_scale())?;
@@ -92,6 +92,7 @@ fn draw_panel(
         .configure_mesh()
         .disable_x_mesh()
         .x_labels(0)
+        .label_style(("sans-serif", 14))
         .y_label_formatter(&|value| format!("{value}"))
         .light_line_style(WHITE)
         .draw()?;
@@ -114,12 +115,12 @@ fn draw_panel(
     });
     chart.draw_series(copies)?;
 
-    let style = ("sans-serif", 12).into_font().color(&BLACK).pos(Pos::new(HPos::Center, VPos::Top));
+    let style = ("sans-serif", 13).into_font().color(&BLACK).pos(Pos::new(HPos::Center, VPos::Top));
     let (left, top) = area.get_base_pixel();
     for (group, comparison) in comparisons.iter().enumerate() {
         let (x, y) = chart.backend_coord(&(group as f64 + 0.5, low));
         let (rows, classes) = comparison.size.split_once('x').unwrap_or((&comparison.size, ""));
-        for (line, text) in [(8, rows.to_owned()), (22, format!("× {classes}"))] {
+        for (line, text) in [(6, rows.to_owned()), (20, format!("× {classes}"))] {
             area.draw(&Text::new(text, (x - left, y - top + line), style.clone()))?;
         }
     }
