@@ -6,6 +6,7 @@ mod bounds;
 mod c_firmware;
 mod capi;
 mod cortex_m;
+mod cost;
 mod digests;
 mod firmware;
 mod foreign;
@@ -81,6 +82,9 @@ enum Command {
     /// Runs a program in C on an emulated Cortex-M4F without an operating system and on this machine, and
     /// demands the same bits.
     CFirmware(c_firmware::Options),
+    /// Builds programs that depend on xent in an empty folder; prints what that takes of time, and how large
+    /// they are; and fails if kernel instances or code grow, or a debug build is slow.
+    Cost(cost::Options),
 }
 
 /// The folder of the workspace, wherever the command is run.
@@ -115,6 +119,7 @@ fn main() -> ExitCode {
         Command::Web(options) => return web::run(&options),
         Command::InstallC(options) => return install_c::run(&options),
         Command::CFirmware(options) => return c_firmware::run(&options),
+        Command::Cost(options) => return cost::run(&options),
     };
     print!("{}", findings.to_text());
     match findings.failures() {
