@@ -83,7 +83,7 @@ pub(super) struct Built {
 }
 
 impl Dependent {
-    /// Why there is no such program, or how the package depends on `xent`.
+    /// How the package depends on `xent`, or why it cannot.
     fn dependency(self, xent: &Features) -> Result<String, String> {
         let path = crate::root().join("crates/xent");
         // A string of TOML is one of JSON.
@@ -105,28 +105,14 @@ impl Dependent {
         Ok(line + " }")
     }
 
-    /// Writes the package into a folder; says why if there is no such program.
-    pub(super) fn write(self, folder: &Path, xent: &Features) -> Result<(), String> {
+    /// The manifest of the package, or why there is no such program: `xent` has these features.
+    pub(super) fn manifest(self, xent: &Features) -> Result<String, String> {
         let profile = if self.profile == Profile::DebugOverride { OVERRIDE } else { "" };
-        let manifest = format!(
+        Ok(format!(
             "[package]\nname = \"{ONE_CALL}\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n\
              [dependencies]\n{}\n\n[workspace]\n\n{profile}",
             self.dependency(xent)?
-        );
-        let put = |name: &str, text: &str| {
-            let file = folder.join(name);
-            file.parent()
-                .map_or(Ok(()), fs::create_dir_all)
-                .and_then(|()| fs::write(&file, text))
-                .map_err(|error| format!("{}: {error}", file.display()))
-        };
-        put("Cargo.toml", &manifest)?;
-        SOURCES.iter().try_for_each(|(name, text)| put(name, text))?;
-        // The same versions of all else as here; cargo drops what is not needed.
-        let lock = crate::root().join("Cargo.lock");
-        fs::copy(&lock, folder.join("Cargo.lock"))
-            .map(drop)
-            .map_err(|error| format!("{}: {error}", lock.display()))
+        ))
     }
 
     /// Builds one of the programs of the package in that folder.
@@ -143,6 +129,24 @@ impl Dependent {
         }
         build(cargo, program)
     }
+}
+
+/// Writes the package into a folder.
+pub(super) fn write(folder: &Path, manifest: &str) -> Result<(), String> {
+    let put = |name: &str, text: &str| {
+        let file = folder.join(name);
+        file.parent()
+            .map_or(Ok(()), fs::create_dir_all)
+            .and_then(|()| fs::write(&file, text))
+            .map_err(|error| format!("{}: {error}", file.display()))
+    };
+    put("Cargo.toml", manifest)?;
+    SOURCES.iter().try_for_each(|(name, text)| put(name, text))?;
+    // The same versions of all else as here; cargo drops what is not needed.
+    let lock = crate::root().join("Cargo.lock");
+    fs::copy(&lock, folder.join("Cargo.lock"))
+        .map(drop)
+        .map_err(|error| format!("{}: {error}", lock.display()))
 }
 
 /// The features of `xent`.

@@ -6,22 +6,17 @@ mod device;
 mod record;
 mod speed;
 mod symbols;
+mod workshop;
 
-use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
-use signal_hook::consts::SIGINT;
-use tempfile::TempDir;
 
 use crate::packages::Missing;
-use crate::{capi, packages, tools};
-use dependent::{Built, Dependent, Features, Profile, Wanted};
-use record::{Record, Row};
-use symbols::Anatomy;
+use crate::{packages, tools};
+use dependent::{Dependent, Profile, Wanted};
+use record::Record;
+use workshop::Workshop;
 
 /// What to build, and what to do with the figures.
 #[derive(Args, Debug)]
@@ -30,9 +25,9 @@ pub(crate) struct Options {
     /// seconds instead of many minutes.
     #[arg(long)]
     quick: bool,
-    /// Only programs whose name contains this.
+    /// Only programs whose name contains this; may be given several times.
     #[arg(long, value_name = "TEXT", conflicts_with = "quick")]
-    filter: Option<String>,
+    filter: Vec<String>,
     /// Records what is found and writes the tables of docs/cost.md, instead of comparing with them.
     #[arg(long)]
     record: bool,
@@ -82,12 +77,12 @@ impl Options {
         if self.quick {
             name == WORKSPACE
         } else {
-            self.filter.as_ref().is_none_or(|text| name.contains(text))
+            self.filter.is_empty() || self.filter.iter().any(|text| name.contains(text))
         }
     }
 
     fn is_whole(&self) -> bool {
-        !self.quick && self.filter.is_none()
+        !self.quick && self.filter.is_empty()
     }
 }
 
@@ -120,15 +115,18 @@ fn measure(options: &Options) -> Result<Vec<String>, String> {
     let known = if options.record { Record::read().ok() } else { Some(Record::read()?) };
 
     let workshop = Workshop::new()?;
-    let mut rows = Vec::new();
+    let (mut rows, mut complaints) = (Vec::new(), Vec::new());
     for (step, (name, program)) in chosen.iter().enumerate() {
         eprintln!("[{}/{}] {name}", step + 1, chosen.len());
-        match workshop.row(name, *program)? {
-            Some(row) => rows.push(row),
-            None => continue,
+        match workshop.row(name, *program) {
+            Ok(row) => rows.extend(row),
+            Err(why) if workshop.is_interrupted() => return Err(why),
+            // The others took their time.
+            Err(why) => complaints.push(format!("{name}: {why}")),
         }
     }
-    let mut complaints = workshop.speed(&mut rows)?;
+    let is_whole = options.is_whole() && complaints.is_empty();
+    complaints.extend(workshop.speed(&mut rows)?);
     for table in record::tables(&rows) {
         println!("{}", table.to_text());
     }
@@ -139,7 +137,7 @@ fn measure(options: &Options) -> Result<Vec<String>, String> {
         );
     });
     if options.record {
-        let record = match known.filter(|known| known.is_of(&host) && !options.is_whole()) {
+        let record = match known.filter(|known| known.is_of(&host) && !is_whole) {
             Some(known) => known.with(rows),
             None => Record::new(host, rows),
         };
@@ -175,183 +173,13 @@ impl Program {
     }
 }
 
-/// The folder that programs are built in, removed at the end.
-struct Workshop {
-    folder: TempDir,
-    features: Features,
-    interrupted: Arc<AtomicBool>,
-}
-
-impl Workshop {
-    fn new() -> Result<Self, String> {
-        // Builds take more room than a system's folder of temporary files may have.
-        let above = crate::target_folder("cost");
-        let failed = |error| format!("{}: {error}", above.display());
-        fs::create_dir_all(&above).map_err(failed)?;
-        let folder =
-            tempfile::Builder::new().prefix("empty-").tempdir_in(&above).map_err(failed)?;
-        let interrupted = Arc::default();
-        // Ctrl-C ends the program that is run; this one goes on for as long as it takes to clean up.
-        signal_hook::flag::register(SIGINT, Arc::clone(&interrupted))
-            .map_err(|error| error.to_string())?;
-        Ok(Self { folder, features: dependent::features()?, interrupted })
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    /// Where a program is kept that measures its loss.
-    fn many_calls(&self, name: &str) -> PathBuf {
-        self.path(&format!("{} of {name}", dependent::MANY_CALLS))
-    }
-
-    /// Builds a program and takes it apart; nothing if it cannot be built.
-    fn row(&self, name: &str, program: Program) -> Result<Option<Row>, String> {
-        if self.interrupted.load(Ordering::Relaxed) {
-            return Err("interrupted".into());
-        }
-        let folder = self.path("package");
-        fs::create_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-        let row = match program {
-            Program::Dependent(dependent) => match dependent.write(&folder, &self.features) {
-                Ok(()) => self.dependent(name, dependent, &folder).map(Some)?,
-                Err(why) => {
-                    println!("{name}: skipped, as {why}");
-                    None
-                }
-            },
-            Program::Device => {
-                let built = device::build(&folder)?;
-                let anatomy = Anatomy::read(&built.program, &[])?;
-                let flash = Some(anatomy.flash);
-                Some(Row { flash, ..row(name, &built, anatomy)? })
-            }
-            Program::C => Some(c(name, &folder)?),
-            Program::Workspace => {
-                let built = workspace()?;
-                let anatomy = Anatomy::read(&built.program, &built.libraries)?;
-                // Most of it was there already.
-                Some(Row { cpu: None, wall: None, ..with_instances(row(name, &built, anatomy)?)? })
-            }
-        };
-        fs::remove_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-        Ok(row)
-    }
-
-    fn dependent(&self, name: &str, dependent: Dependent, folder: &Path) -> Result<Row, String> {
-        let built = dependent.build(folder, dependent::ONE_CALL)?;
-        let anatomy = Anatomy::read(&built.program, &built.libraries)?;
-        let stripped = Some(stripped(&built.program)?);
-        if [RELEASE, DEBUG, DEBUG_OVERRIDE].contains(&name) {
-            let other = dependent.build(folder, dependent::MANY_CALLS)?.program;
-            fs::copy(&other, self.many_calls(name))
-                .map_err(|error| format!("{}: {error}", other.display()))?;
-        }
-        with_instances(Row { stripped, ..row(name, &built, anatomy)? })
-    }
-
-    /// Compares the speed of debug programs with that of the release program, if both were built.
-    fn speed(&self, rows: &mut [Row]) -> Result<Vec<String>, String> {
-        let mut complaints = Vec::new();
-        let programs = |row: &&mut Row| self.many_calls(&row.name).exists();
-        let mut rows: Vec<_> = rows.iter_mut().filter(programs).collect();
-        if rows.len() < 2 || rows[0].name != RELEASE {
-            return Ok(complaints);
-        }
-        let programs: Vec<_> = rows.iter().map(|row| self.many_calls(&row.name)).collect();
-        for (row, (nanoseconds, times)) in rows.iter_mut().zip(speed::measure(&programs)?) {
-            let Row { name, .. } = row;
-            println!(
-                "{name}: {nanoseconds:.3} ns an element, {times:.2} times the release build's"
-            );
-            row.slowdown = Some((times * 100.0).round() / 100.0);
-            if name == DEBUG_OVERRIDE && times > speed::LIMIT {
-                let limit = speed::LIMIT;
-                complaints.push(format!(
-                    "{name}: the loss takes {times:.2} times as long as in a release build, more than {limit}"
-                ));
-            }
-        }
-        println!();
-        Ok(complaints)
-    }
-}
-
-/// What is known of every program.
-fn row(name: &str, built: &Built, anatomy: Anatomy) -> Result<Row, String> {
-    let rounded = |seconds: f64| Some((seconds * 10.0).round() / 10.0);
-    Ok(Row {
-        name: name.into(),
-        compiler: built.compiler.clone(),
-        cpu: rounded(built.time.cpu),
-        wall: rounded(built.time.wall),
-        size: Some(size(&built.program)?),
-        text: anatomy.text,
-        elsewhere: anatomy.elsewhere,
-        families: anatomy.families,
-        ..Row::default()
-    })
-}
-
-/// A row that must have kernels' entries: without any, a growth of them would go unnoticed.
-fn with_instances(row: Row) -> Result<Row, String> {
-    if row.instances().is_empty() {
-        return Err(format!(
-            "{}: none of its functions is a kernel's entry: xtask/src/cost/symbols.rs says how they are known",
-            row.name
-        ));
-    }
-    Ok(row)
-}
-
-fn size(file: &Path) -> Result<u64, String> {
-    let metadata = file.metadata().map_err(|error| format!("{}: {error}", file.display()))?;
-    Ok(metadata.len())
-}
-
-/// How large a program is without its symbols.
-fn stripped(program: &Path) -> Result<u64, String> {
-    let copy = program.with_extension("stripped");
-    tools::succeed(Command::new("strip").arg("-o").arg(&copy).arg(program))?;
-    size(&copy)
-}
-
-/// The example in C, as README links it.
-fn c(name: &str, folder: &Path) -> Result<Row, String> {
-    let library = capi::build()?;
-    let of_crate = crate::root().join("crates/xent-capi");
-    let program = folder.join("loss");
-    let mut cc = Command::new(tools::named("CC", "cc"));
-    cc.arg("-I").arg(of_crate.join("include")).arg(of_crate.join("examples/loss.c"));
-    tools::succeed(cc.arg(&library.archive).args(&library.needs).arg("-o").arg(&program))?;
-    let anatomy = Anatomy::read(&program, &[])?;
-    let compiler = tools::output(Command::new(tools::named("RUSTC", "rustc")).arg("-V"))?;
-    Ok(Row {
-        name: name.into(),
-        compiler: compiler.trim().into(),
-        size: Some(size(&program)?),
-        stripped: Some(stripped(&program)?),
-        text: anatomy.text,
-        families: anatomy.families,
-        ..Row::default()
-    })
-}
-
-/// The same program, built where this one was: the kernels are those that are linked here.
-fn workspace() -> Result<Built, String> {
-    let mut cargo = Command::new("cargo");
-    cargo.current_dir(crate::root()).args(["build", "--release", "--package", "xtask"]);
-    cargo.args(["--example", "one_call", "--target-dir"]).arg(crate::target_folder(""));
-    dependent::build(cargo, "one_call")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn options(quick: bool, filter: Option<&str>) -> Options {
-        Options { quick, filter: filter.map(str::to_owned), record: false, install: false }
+    fn options(quick: bool, filter: &[&str]) -> Options {
+        let filter = filter.iter().map(|text| (*text).to_owned()).collect();
+        Options { quick, filter, record: false, install: false }
     }
 
     fn chosen(options: &Options) -> Vec<&'static str> {
@@ -360,15 +188,9 @@ mod tests {
 
     #[test]
     fn programs_are_chosen_by_name() {
-        assert_eq!(chosen(&options(false, None)).len(), PROGRAMS.len());
-        assert_eq!(chosen(&options(true, None)), [WORKSPACE]);
-        assert_eq!(chosen(&options(false, Some("debug"))), [DEBUG, DEBUG_OVERRIDE]);
-        assert!(options(false, None).is_whole() && !options(true, None).is_whole());
-    }
-
-    #[test]
-    fn a_program_without_entries_is_refused() {
-        let error = with_instances(Row { name: "release".into(), ..Row::default() });
-        assert!(error.expect_err("no entries").starts_with("release: none of its functions"));
+        assert_eq!(chosen(&options(false, &[])).len(), PROGRAMS.len());
+        assert_eq!(chosen(&options(true, &[])), [WORKSPACE]);
+        assert_eq!(chosen(&options(false, &["debug"])), [DEBUG, DEBUG_OVERRIDE]);
+        assert!(options(false, &[]).is_whole() && !options(true, &[]).is_whole());
     }
 }

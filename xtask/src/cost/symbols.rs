@@ -237,6 +237,21 @@ mod tests {
     }
 
     #[test]
+    fn entries_of_one_place_are_told_apart_by_their_order() {
+        let mangled = |entry: &str| {
+            format!(
+                "_RINvNvMNtCs4GlwZzuLP7g_9xent_core8dispatchNtNtB7_5level5Level3run{entry}INtNtNtB7_6kernel\
+                 6passes11PutGradientfEEB7_"
+            )
+        };
+        assert_eq!(of(&mangled("5entry")), entry("kernel::passes", "avx2"));
+        assert_eq!(of(&mangled("s_5entry")), entry("kernel::passes", "avx512"));
+        let legacy = "_ZN9xent_core8dispatch41_$LT$impl$u20$xent_core..level..Level$GT$3run5entry\
+                      17h0123456789abcdefE";
+        assert_eq!(of(legacy), entry(CORE, "avx2 or avx512"));
+    }
+
+    #[test]
     fn what_is_no_entry_has_no_level() {
         for (name, want) in [
             ("xent_core::kernel::softmax::avx2_entry::<K>::{closure#0}", other("kernel::softmax")),
