@@ -206,9 +206,11 @@ pub(super) struct Table {
 /// Nothing was measured.
 const NONE: &str = "–";
 
-/// The tables of programs, of their code by family, and of instances by family.
-pub(super) fn tables(rows: &[Row]) -> [Table; 3] {
-    [programs(rows), code(rows), instances(rows)]
+/// The tables of programs, of their code by family, and of instances by family, if there are any.
+pub(super) fn tables(rows: &[Row]) -> Vec<Table> {
+    let mut tables = vec![programs(rows), code(rows), instances(rows)];
+    tables.retain(|table| !table.rows.is_empty());
+    tables
 }
 
 fn programs(rows: &[Row]) -> Table {
@@ -386,7 +388,9 @@ mod tests {
     #[test]
     fn tables_have_a_line_for_each_program_and_family() {
         let row = Row { size: Some(1_234_567), cpu: Some(61.6), ..row(1000, 20) };
-        let [programs, code, instances] = tables(&[row]);
+        assert_eq!(tables(&[]), []);
+        let [programs, code, instances] =
+            <[Table; 3]>::try_from(tables(&[row])).expect("three tables");
         let line = "| release | 62 | – | 1,234,567 | – | 1,000 | – | 20 avx2 | – |\n";
         assert!(programs.to_markdown().ends_with(line), "{}", programs.to_markdown());
         assert_eq!(code.to_text(), "bytes of text    release\nkernel::softmax    1,000\n");
