@@ -386,7 +386,7 @@ impl<'l, 'o, F: Float> Leaf<'l, 'o, F> {
             sum: LossSum::new(),
             weights: &mut [],
             group: (0, 0),
-            changed: [(0, zero); ROWS],
+            changed: [(usize::MAX, zero); ROWS],
             teacher_others: [[zero; ROWS]; 2],
         }
     }

@@ -2,7 +2,7 @@
 
 use super::rows::{Outputs, RowWeights, Tally};
 use super::softmax::rounded;
-use super::window::{Room, Window};
+use super::window::{Opened, Window};
 use crate::batch::{Batch, LEAF};
 use crate::buffers::{Buffers, Labels};
 use crate::dispatch::{Kernel, entries};
@@ -347,13 +347,13 @@ impl<E: Element> Batch for SigmoidBatch<'_, E> {
     }
 
     fn run_leaf(self, level: Level) -> f64 {
-        Room::with::<E, _>(0.0, |room| self.run_on(level, room))
+        E::sigmoid(self, level)
     }
 }
 
 impl<E: Element> SigmoidBatch<'_, E> {
     /// The sum of the losses; `scratch` has room for the logits of a tile if they are to be converted.
-    fn run_on(self, level: Level, scratch: &mut Room<'_, E::Float>) -> f64 {
+    pub(crate) fn run_on(self, level: Level, scratch: &mut [E::Float]) -> f64 {
         let SigmoidOptions { focal_gamma, focal_alpha, input, .. } = self.job.options;
         if input == SigmoidInput::Probabilities {
             Tiles { level, batch: self, scratch, loss: Logistic }.run()
@@ -489,14 +489,14 @@ struct Scratch<F> {
 }
 
 /// A batch, tile by tile.
-struct Tiles<'a, 's, 'r, E: Element, L> {
+struct Tiles<'a, 's, E: Element, L> {
     level: Level,
     batch: SigmoidBatch<'a, E>,
-    scratch: &'s mut Room<'r, E::Float>,
+    scratch: &'s mut [E::Float],
     loss: L,
 }
 
-impl<'a, E: Element, L: ElementLoss> Tiles<'a, '_, '_, E, L> {
+impl<'a, E: Element, L: ElementLoss> Tiles<'a, '_, E, L> {
     fn run(mut self) -> f64 {
         let Shape { outer, classes, inner, logits_stride, gradient_stride } = self.batch.job.shape;
         let line = classes * inner;
@@ -570,25 +570,14 @@ impl<'a, E: Element, L: ElementLoss> Tiles<'a, '_, '_, E, L> {
         let SigmoidBatch { buffers, job, outputs } = &mut self.batch;
         let hessian = outputs.hessian.get_mut(first..first + count).unwrap_or(&mut []);
         let window = Window::of(at, count);
-        let cells = buffers.open(level, window, self.scratch);
-        use crate::kernel::row_buffers::GradMode;
-        let mode = cells.mode();
-        let (x, g) = cells.into_parts();
-        let sum = match (mode, x) {
-            (GradMode::None, x) => {
-                let cells = Cells::loss(x.unwrap_or(&[]));
+        let sum = match buffers.open(level, window, self.scratch) {
+            Opened::Loss(cells) => {
                 Tile { job, cells, first, elements, plain, losses, hessian }.at(level)
             }
-            (GradMode::Write, None) => {
-                let cells = Cells::<_, 1>::in_place(g);
+            Opened::Write(cells) => {
                 Tile { job, cells, first, elements, plain, losses, hessian }.at(level)
             }
-            (GradMode::Write, Some(x)) => {
-                let cells = Cells::<_, 1>::beside(x, g);
-                Tile { job, cells, first, elements, plain, losses, hessian }.at(level)
-            }
-            (GradMode::Add, x) => {
-                let cells = Cells::<_, 2>::beside(x.unwrap_or(&[]), g);
+            Opened::Add(cells) => {
                 Tile { job, cells, first, elements, plain, losses, hessian }.at(level)
             }
         };

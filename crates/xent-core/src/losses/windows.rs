@@ -48,7 +48,12 @@ impl<E: Element> OddRow<E::Float> for LongRow<'_, '_, E> {
     }
 
     fn put(&mut self, class: usize, gradient: E::Float) {
-        let by_logit = E::Float::from_f64(self.capped(class).1 * gradient.to_f64());
+        // Nothing stays nothing, also of a logit that is NaN.
+        let by_logit = if gradient == E::Float::default() {
+            gradient
+        } else {
+            E::Float::from_f64(self.capped(class).1 * gradient.to_f64())
+        };
         self.buffers.put(self.at[1] + class * self.step, by_logit);
     }
 }
