@@ -199,6 +199,7 @@ macro_rules! labels {
             }
         )*
 
+        #[allow(trivial_numeric_casts, reason = "one of the types is what the others are cast to")]
         impl Labels<'_> {
             /// How many labels there are.
             #[must_use]
@@ -309,6 +310,118 @@ macro_rules! labels {
                                 u32::try_from(label) == Ok(class) && Some(label) != ignore
                             })
                             .count()
+                    })*
+                }
+            }
+
+            /// [`check`](Self::check) for two classes: all labels are 0, 1 or the one to ignore.
+            pub(crate) fn check_hot(&self, ignore: Option<i64>) -> Result<(), Error> {
+                let are_good = match self {
+                    $(Self::$variant(labels) => {
+                        // Bits of labels that are neither: no comparison, which a register may lack.
+                        match ignore.and_then(|ignore| <$integer>::try_from(ignore).ok()) {
+                            None => labels.iter().fold(0, |all, &label| all | label) & !1 == 0,
+                            Some(ignore) => {
+                                let other = |label| if label == ignore { 0 } else { label };
+                                labels.iter().fold(0, |all, &label| all | other(label)) & !1 == 0
+                            }
+                        }
+                    })*
+                };
+                if are_good { Ok(()) } else { self.check(2, ignore) }
+            }
+
+            /// A byte for each of the labels from `first` on, which are 0, 1 or the label to ignore:
+            /// bit 0 is set for 1, bit 1 for the label to ignore.
+            #[inline(always)]
+            pub(crate) fn bytes(&self, first: usize, ignore: Option<i64>, into: &mut [u8]) {
+                match self {
+                    $(Self::$variant(labels) => {
+                        let labels = labels.get(first..).unwrap_or(&[]);
+                        match ignore.and_then(|ignore| <$integer>::try_from(ignore).ok()) {
+                            None => for (byte, &label) in into.iter_mut().zip(labels) {
+                                *byte = u8::from(label == 1);
+                            },
+                            Some(ignore) => for (byte, &label) in into.iter_mut().zip(labels) {
+                                *byte = u8::from(label == 1) | (u8::from(label == ignore) << 1);
+                            },
+                        }
+                    })*
+                }
+            }
+
+            /// Sets the bytes of labels to one: that of label `c` of a list that comes with `base` is byte
+            /// `base + c * step` (wrapped around), or the last if there is no such byte.
+            pub(crate) fn mark(
+                &self,
+                lists: impl Iterator<Item = (core::ops::Range<usize>, usize)>,
+                step: usize,
+                into: &mut [u8],
+            ) {
+                let Some(last_byte) = into.len().checked_sub(1) else { return };
+                match self {
+                    $(Self::$variant(labels) => {
+                        let Some(last) = labels.len().checked_sub(1) else { return };
+                        for (list, base) in lists {
+                            let mut at = list.start;
+                            // Four at a time, and without a branch for each: lists differ in length, so
+                            // that it would often be predicted wrong.
+                            loop {
+                                for at in at..at + 4 {
+                                    let class = labels[at.min(last)] as usize;
+                                    let byte = base.wrapping_add(class.wrapping_mul(step));
+                                    let byte = if at < list.end { byte } else { last_byte };
+                                    into[byte.min(last_byte)] = 1;
+                                }
+                                at += 4;
+                                if at >= list.end {
+                                    break;
+                                }
+                            }
+                        }
+                    })*
+                }
+            }
+
+            /// Whether some labels ascend.
+            pub(crate) fn ascend(&self, range: core::ops::Range<usize>) -> bool {
+                match self {
+                    $(Self::$variant(labels) => {
+                        labels.get(range).is_some_and(<[$integer]>::is_sorted)
+                    })*
+                }
+            }
+
+            /// Of labels that ascend those in a range of classes: where they are.
+            pub(crate) fn within(
+                &self,
+                range: core::ops::Range<usize>,
+                classes: core::ops::Range<usize>,
+            ) -> core::ops::Range<usize> {
+                match self {
+                    $(Self::$variant(labels) => {
+                        let list = labels.get(range.clone()).unwrap_or(&[]);
+                        let below = |class: usize| {
+                            range.start + list.partition_point(|&label| (label as usize) < class)
+                        };
+                        below(classes.start)..below(classes.end)
+                    })*
+                }
+            }
+
+            /// How many of the labels in a range are not the one to ignore.
+            pub(crate) fn count_others(&self, range: core::ops::Range<usize>, ignore: i64) -> usize {
+                match self {
+                    $(Self::$variant(labels) => {
+                        let labels = labels.get(range).unwrap_or(&[]);
+                        let Some(ignore) = <$integer>::try_from(ignore).ok() else {
+                            return labels.len();
+                        };
+                        // Counted in the labels' own type, as many as fit a register.
+                        labels.chunks(127).map(|labels| {
+                            let add = |sum, &label| sum + <$integer>::from(label != ignore);
+                            labels.iter().fold(0, add) as usize
+                        }).sum()
                     })*
                 }
             }

@@ -1,32 +1,40 @@
 //! The losses of one logit or probability at a time, and their one kernel.
 
-use super::cells::Cells;
 use super::coefficients::Number;
+use super::row_buffers::{GradMode, RowBuffers};
 use super::sum::StripedSum;
+use crate::element::Float;
 use crate::math::ln::{ln, log1p};
-use crate::math::sigmoid::{exponential, logistic};
+use crate::math::sigmoid::{Logistic as Shares, exponential, logistic};
 use crate::math::tables::Tables;
 use crate::simd::{Lanes, PANEL, STRIPES, from, from_mut};
 
-/// What becomes of an element: its loss, and its derivatives lifted ([`Tables::LIFT`]), so that they
-/// are not subnormal before they meet their factors; all without weights.
-pub(crate) struct Outcome<V> {
-    pub(crate) loss: V,
-    pub(crate) gradient: V,
-    pub(crate) curvature: V,
-}
-
 /// A loss of one input `x` and one target `y` in [0, 1], whose positive part counts `positive`
-/// times.
+/// times. The derivatives are lifted ([`Tables::LIFT`]), so that they are not subnormal before they meet
+/// their factors.
 pub(crate) trait ElementLoss: Copy {
     /// The input of an element that has no part in the loss.
     const ABSENT: f64;
 
-    /// What the outcome waits for longest.
+    /// What the loss of an element and its derivatives are made of.
+    type Parts<V: Lanes>: Copy;
+
+    /// What the parts wait for longest.
     fn exponential<V: Lanes>(self, token: V::Token, x: V) -> V;
 
     /// From `x` with its [`exponential`](Self::exponential).
-    fn of<V: Lanes>(self, token: V::Token, x_and_e: (V, V), y: V, positive: V) -> Outcome<V>;
+    fn parts<V: Lanes>(self, token: V::Token, x_and_e: (V, V), y: V, positive: V)
+    -> Self::Parts<V>;
+
+    fn loss<V: Lanes>(self, token: V::Token, parts: Self::Parts<V>) -> V;
+
+    fn gradient<V: Lanes>(self, token: V::Token, parts: Self::Parts<V>) -> V;
+
+    /// The second derivative; zero for losses that have no such output.
+    #[inline(always)]
+    fn curvature<V: Lanes>(self, token: V::Token, _: Self::Parts<V>) -> V {
+        V::of(token, 0.0)
+    }
 }
 
 /// `a b`, zero where `a` is zero even if `b` is infinite.
@@ -48,8 +56,20 @@ fn product<V: Lanes>(token: V::Token, a: V, b: V) -> V {
 #[derive(Clone, Copy)]
 pub(crate) struct Sigmoid;
 
+#[derive(Clone, Copy)]
+pub(crate) struct SigmoidParts<V> {
+    x: V,
+    shares: Shares<V>,
+    /// `1 - y`.
+    not_y: V,
+    /// `w y`.
+    y: V,
+}
+
 impl ElementLoss for Sigmoid {
     const ABSENT: f64 = f64::NEG_INFINITY;
+
+    type Parts<V: Lanes> = SigmoidParts<V>;
 
     #[inline(always)]
     fn exponential<V: Lanes>(self, token: V::Token, x: V) -> V {
@@ -57,18 +77,35 @@ impl ElementLoss for Sigmoid {
     }
 
     #[inline(always)]
-    fn of<V: Lanes>(self, token: V::Token, (x, e): (V, V), y: V, positive: V) -> Outcome<V> {
-        let zero = V::of(token, 0.0);
-        let logistic = logistic(token, x, e);
-        let unlift = V::of(token, V::Scalar::UNLIFT);
+    fn parts<V: Lanes>(
+        self,
+        token: V::Token,
+        (x, e): (V, V),
+        y: V,
+        positive: V,
+    ) -> SigmoidParts<V> {
         let not_y = V::of(token, 1.0) - y;
-        let y = y * positive;
+        SigmoidParts { x, shares: logistic(token, x, e), not_y, y: y * positive }
+    }
+
+    #[inline(always)]
+    fn loss<V: Lanes>(self, token: V::Token, parts: SigmoidParts<V>) -> V {
+        let SigmoidParts { x, shares, not_y, y } = parts;
+        let zero = V::of(token, 0.0);
         let linear = product(token, not_y, zero.max(x)) + product(token, y, zero.max(zero - x));
-        Outcome {
-            loss: linear + (not_y + y) * logistic.log1p,
-            gradient: logistic.difference(token, not_y, y),
-            curvature: (not_y + y) * (logistic.positive() * (logistic.negative() * unlift)),
-        }
+        linear + (not_y + y) * shares.log1p
+    }
+
+    #[inline(always)]
+    fn gradient<V: Lanes>(self, token: V::Token, parts: SigmoidParts<V>) -> V {
+        parts.shares.difference(token, parts.not_y, parts.y)
+    }
+
+    #[inline(always)]
+    fn curvature<V: Lanes>(self, token: V::Token, parts: SigmoidParts<V>) -> V {
+        let SigmoidParts { shares, not_y, y, .. } = parts;
+        let unlift = V::of(token, V::Scalar::UNLIFT);
+        (not_y + y) * (shares.positive() * (shares.negative() * unlift))
     }
 }
 
@@ -81,8 +118,41 @@ pub(crate) struct SigmoidFocal {
     pub(crate) alpha: Option<f64>,
 }
 
+#[derive(Clone, Copy)]
+pub(crate) struct FocalParts<V> {
+    entropy: SigmoidParts<V>,
+    /// `ce`.
+    loss: V,
+    /// `α_t u^γ`.
+    factor: V,
+    /// `2^LIFT u (1 + e^-|x|)`.
+    wrong: V,
+    /// `1 / (1 + e^-|x|)`.
+    inverse: V,
+    y: V,
+}
+
+impl SigmoidFocal {
+    /// `u^γ` for a lifted `u`.
+    #[inline(always)]
+    fn power<V: Lanes>(self, token: V::Token, lifted: V) -> V {
+        let u = lifted * V::of(token, V::Scalar::UNLIFT);
+        if self.gamma == 2.0 {
+            u * u
+        } else if self.gamma == 1.0 {
+            u
+        } else if self.gamma == 0.0 {
+            V::of(token, 1.0)
+        } else {
+            V::power(token, u, self.gamma)
+        }
+    }
+}
+
 impl ElementLoss for SigmoidFocal {
     const ABSENT: f64 = f64::NEG_INFINITY;
+
+    type Parts<V: Lanes> = FocalParts<V>;
 
     #[inline(always)]
     fn exponential<V: Lanes>(self, token: V::Token, x: V) -> V {
@@ -90,34 +160,40 @@ impl ElementLoss for SigmoidFocal {
     }
 
     #[inline(always)]
-    fn of<V: Lanes>(self, token: V::Token, (x, e): (V, V), y: V, positive: V) -> Outcome<V> {
-        let one = V::of(token, 1.0);
-        let zero = V::of(token, 0.0);
-        let entropy = Sigmoid.of(token, (x, e), y, positive);
-        let logistic = logistic(token, x, e);
-        let not_y = one - y;
-        let unlift = V::of(token, V::Scalar::UNLIFT);
-        let (positive_share, negative_share) = (logistic.positive(), logistic.negative());
-        let wrong = not_y * positive_share + y * negative_share;
-        let mut factor =
-            if self.gamma == 0.0 { one } else { V::power(token, wrong * unlift, self.gamma) };
+    fn parts<V: Lanes>(self, token: V::Token, (x, e): (V, V), y: V, positive: V) -> FocalParts<V> {
+        let entropy = Sigmoid.parts(token, (x, e), y, positive);
+        let wrong = entropy.shares.mean(entropy.not_y, y);
+        let inverse = entropy.shares.inverse(token);
+        let mut factor = self.power(token, wrong * inverse);
         if let Some(alpha) = self.alpha {
             let alpha = V::of(token, alpha);
-            factor = factor * (alpha * y + (one - alpha) * not_y);
+            factor = factor * (alpha * y + (V::of(token, 1.0) - alpha) * entropy.not_y);
         }
+        let loss = Sigmoid.loss(token, entropy);
+        FocalParts { entropy, loss, factor, wrong, inverse, y }
+    }
+
+    #[inline(always)]
+    fn loss<V: Lanes>(self, token: V::Token, parts: FocalParts<V>) -> V {
+        let FocalParts { entropy, loss, factor, .. } = parts;
+        let zero = V::of(token, 0.0);
+        // An alpha of zero or one leaves nothing of an infinite loss, but NaN is NaN, as its gradient is.
+        let none = zero * entropy.shares.log1p;
+        V::select(factor.equal(zero), none, factor * loss)
+    }
+
+    #[inline(always)]
+    fn gradient<V: Lanes>(self, token: V::Token, parts: FocalParts<V>) -> V {
+        let FocalParts { entropy, loss, factor, wrong, inverse, y } = parts;
+        let zero = V::of(token, 0.0);
         // `d ln u / dx`, which is σ(-x) for a negative and -σ(x) for a positive.
         // The smaller share is no larger than what is wrong: no quotient overflows.
-        let (less, more) = (positive_share.min(negative_share), positive_share.max(negative_share));
-        let slope = more * (less / wrong) * (not_y - y);
+        let (less, more) = entropy.shares.ordered();
+        let slope = (more * inverse) * (less / wrong) * (entropy.not_y - y);
         let slope = V::select(wrong.equal(zero), zero, slope);
-        let growth = V::of(token, self.gamma) * product(token, slope, entropy.loss);
-        // An alpha of zero or one leaves nothing of an infinite loss, but NaN is NaN, as its gradient is.
-        let none = zero * entropy.gradient + zero;
-        Outcome {
-            loss: V::select(factor.equal(zero), none, factor * entropy.loss),
-            gradient: factor * (entropy.gradient + growth),
-            curvature: zero,
-        }
+        let growth = V::of(token, self.gamma) * product(token, slope, loss);
+        let difference = entropy.shares.difference_over(token, entropy.not_y, entropy.y, inverse);
+        factor * (difference + growth)
     }
 }
 
@@ -126,8 +202,19 @@ impl ElementLoss for SigmoidFocal {
 #[derive(Clone, Copy)]
 pub(crate) struct Logistic;
 
+#[derive(Clone, Copy)]
+pub(crate) struct LogisticParts<V> {
+    x: V,
+    /// `1 - y`.
+    not_y: V,
+    /// `w y`.
+    y: V,
+}
+
 impl ElementLoss for Logistic {
     const ABSENT: f64 = 0.0;
+
+    type Parts<V: Lanes> = LogisticParts<V>;
 
     #[inline(always)]
     fn exponential<V: Lanes>(self, _: V::Token, x: V) -> V {
@@ -135,29 +222,44 @@ impl ElementLoss for Logistic {
     }
 
     #[inline(always)]
-    fn of<V: Lanes>(self, token: V::Token, (x, _): (V, V), y: V, positive: V) -> Outcome<V> {
+    fn parts<V: Lanes>(
+        self,
+        token: V::Token,
+        (x, _): (V, V),
+        y: V,
+        positive: V,
+    ) -> LogisticParts<V> {
+        LogisticParts { x, not_y: V::of(token, 1.0) - y, y: y * positive }
+    }
+
+    #[inline(always)]
+    fn loss<V: Lanes>(self, token: V::Token, LogisticParts { x, not_y, y }: LogisticParts<V>) -> V {
         let zero = V::of(token, 0.0);
         let least = V::of(token, -100.0);
-        let not_x = V::of(token, 1.0) - x;
-        let not_y = V::of(token, 1.0) - y;
-        let y = y * positive;
         // The second operand of a maximum is what NaN becomes; here NaN has to stay.
         let of_x = least.max(ln(token, x));
         let of_not_x = least.max(log1p(token, zero - x));
+        zero - y * of_x - not_y * of_not_x
+    }
+
+    #[inline(always)]
+    fn gradient<V: Lanes>(
+        self,
+        token: V::Token,
+        LogisticParts { x, not_y, y }: LogisticParts<V>,
+    ) -> V {
+        let not_x = V::of(token, 1.0) - x;
         // That of an f32, in f64 too.
         let spread = V::of(token, f64::from(1e-12_f32)).max(x * not_x);
         // Before the products, which subnormal probabilities would be rounded in.
         let lifted = |x: V| x * V::of(token, V::Scalar::LIFTED_ONE);
-        Outcome {
-            loss: zero - y * of_x - not_y * of_not_x,
-            gradient: (not_y * lifted(x) - y * lifted(not_x)) / spread,
-            curvature: zero,
-        }
+        (not_y * lifted(x) - y * lifted(not_x)) / spread
     }
 }
 
-/// What the elements of at most a panel are compared with, and their factors; those that are empty are
-/// ones.
+/// What the elements of at most a panel are compared with, and their factors. With [`Plain`] alone there
+/// may be no factors.
+#[derive(Clone, Copy)]
 pub(crate) struct Inputs<'a, F> {
     pub(crate) targets: &'a [F],
     pub(crate) positive: &'a [F],
@@ -165,6 +267,62 @@ pub(crate) struct Inputs<'a, F> {
     pub(crate) weights: &'a [F],
     /// Multiplies the derivatives.
     pub(crate) upstream: &'a [F],
+}
+
+impl<'a, F: Float> Inputs<'a, F> {
+    /// Nothing but targets.
+    #[inline(always)]
+    pub(crate) fn targets(targets: &'a [F; PANEL]) -> Self {
+        Self { targets, positive: &[], weights: &[], upstream: &[] }
+    }
+
+    /// Those of a whole panel, if they are: slices whose length the compiler knows.
+    #[inline(always)]
+    pub(crate) fn whole(self) -> Option<Self> {
+        Some(Self {
+            targets: self.targets.first_chunk::<PANEL>()?,
+            positive: self.positive.first_chunk::<PANEL>()?,
+            weights: self.weights.first_chunk::<PANEL>()?,
+            upstream: self.upstream.first_chunk::<PANEL>()?,
+        })
+    }
+}
+
+/// What is known of a panel when the kernel is compiled.
+pub(crate) trait PanelKind {
+    /// Whether the factors may be other than one, and losses or second derivatives wanted.
+    const FACTORS: bool = true;
+    /// Whether the gradient may be wanted.
+    const GRADIENT: bool = true;
+    /// Whether it has all its elements.
+    const WHOLE: bool = true;
+}
+
+/// The usual loss, with its gradient.
+pub(crate) struct Plain;
+
+impl PanelKind for Plain {
+    const FACTORS: bool = false;
+}
+
+/// The usual loss alone.
+pub(crate) struct PlainLoss;
+
+impl PanelKind for PlainLoss {
+    const FACTORS: bool = false;
+    const GRADIENT: bool = false;
+}
+
+/// Any loss.
+pub(crate) struct Whole;
+
+impl PanelKind for Whole {}
+
+/// Any loss, of fewer elements.
+pub(crate) struct Partial;
+
+impl PanelKind for Partial {
+    const WHOLE: bool = false;
 }
 
 /// What all elements have in common.
@@ -177,25 +335,16 @@ pub(crate) struct Elements<L> {
     pub(crate) floor: f64,
 }
 
-impl<'a, F> Inputs<'a, F> {
-    /// Nothing but targets.
-    #[inline(always)]
-    pub(crate) fn plain(targets: &'a [F]) -> Self {
-        Self { targets, positive: &[], weights: &[], upstream: &[] }
-    }
-}
-
 impl<L: ElementLoss> Elements<L> {
-    /// A panel, or with `WHOLE` one whose length the compiler is told: its losses where there is a
-    /// place for them, its derivatives likewise.
+    /// At most a panel: its losses and second derivatives where there are places for them, and its gradient
+    /// where that belongs.
     #[inline(always)]
-    pub(crate) fn panel<V: Lanes, const MODE: u8, const WHOLE: bool>(
+    pub(crate) fn panel<V: Lanes, K: PanelKind>(
         self,
         token: V::Token,
-        mut cells: Cells<'_, V::Scalar, MODE>,
-        inputs: &Inputs<'_, V::Scalar>,
-        losses: &mut [V::Scalar],
-        hessian: &mut [V::Scalar],
+        mut cells: RowBuffers<'_, V::Scalar>,
+        inputs: Inputs<'_, V::Scalar>,
+        [losses, hessian]: [&mut [V::Scalar]; 2],
         sum: &mut StripedSum<V>,
     ) {
         let zero = V::of(token, 0.0);
@@ -203,53 +352,81 @@ impl<L: ElementLoss> Elements<L> {
         let scale = V::of(token, self.scale * V::Scalar::UNLIFT);
         let floor = V::of(token, self.floor);
         let absent = V::of(token, L::ABSENT);
-        let length = if WHOLE { PANEL } else { cells.len() };
+        let length = if K::WHOLE { PANEL } else { cells.len() };
         // All exponentials first: an element is one long chain of instructions that wait for each other,
         // longer than what the processor looks ahead.
         let mut exponentials = [zero.stripes(); PANEL / STRIPES];
         for (row, exponentials) in exponentials.iter_mut().enumerate() {
             for (register, e) in exponentials.as_mut().iter_mut().enumerate() {
-                let x = cells.load(token, row * STRIPES + register * V::LANES, absent);
-                *e = self.loss.exponential(token, x);
+                let at = row * STRIPES + register * V::LANES;
+                if at < length {
+                    *e = self.loss.exponential(token, cells.load(token, at, absent));
+                }
             }
         }
         for register in 0..STRIPES / V::LANES {
-            let mut terms = [zero; 4];
+            let at = |row: usize| row * STRIPES + register * V::LANES;
+            let mut terms = [zero; PANEL / STRIPES];
+            let mut gradient = [zero; PANEL / STRIPES];
+            // No branch is taken between the elements of a panel that is whole: they are computed at the
+            // same time.
             for (row, term) in terms.iter_mut().enumerate() {
-                let at = row * STRIPES + register * V::LANES;
+                let at = at(row);
                 if at >= length {
                     continue;
                 }
-                let or_one = |slice: &[V::Scalar]| {
-                    if slice.is_empty() { one } else { V::load(token, from(slice, at), zero) }
-                };
                 // Beyond the last element an absent input with a target of zero adds nothing.
                 let x = cells.load(token, at, absent);
-                let y = V::load(token, from(inputs.targets, at), zero);
+                let load = |slice: &[V::Scalar]| V::load(token, from(slice, at), zero);
                 let e = exponentials[row].as_ref()[register];
-                let outcome = self.loss.of(token, (x, e), y, or_one(inputs.positive));
-                let mut loss = outcome.loss;
-                let mut factor = scale;
-                if !inputs.upstream.is_empty() {
-                    factor = factor * or_one(inputs.upstream);
+                let positive = if K::FACTORS { load(inputs.positive) } else { one };
+                let parts = self.loss.parts(token, (x, e), load(inputs.targets), positive);
+                let weighted = |value: V| {
+                    if K::FACTORS { product(token, load(inputs.weights), value) } else { value }
+                };
+                // Of the derivatives.
+                let factor = if K::FACTORS { scale * load(inputs.upstream) } else { scale };
+                *term = weighted(self.loss.loss(token, parts));
+                if K::GRADIENT {
+                    gradient[row] = weighted(self.loss.gradient(token, parts) * factor);
                 }
-                let mut gradient = outcome.gradient * factor;
-                let mut curvature = outcome.curvature * factor;
-                if !inputs.weights.is_empty() {
-                    let weight = or_one(inputs.weights);
-                    loss = product(token, weight, loss);
-                    gradient = product(token, weight, gradient);
-                    curvature = product(token, weight, curvature);
-                }
-                if !hessian.is_empty() {
+                if K::FACTORS && !hessian.is_empty() {
+                    let curvature = weighted(self.loss.curvature(token, parts) * factor);
                     let h = V::select(curvature.less(floor), floor, curvature);
                     h.store(from_mut(hessian, at));
                 }
-                loss.store(from_mut(losses, at));
-                cells.put(token, at, gradient);
-                *term = loss;
+            }
+            if K::FACTORS && !losses.is_empty() {
+                for (row, loss) in terms.iter().enumerate() {
+                    loss.store(from_mut(losses, at(row)));
+                }
+            }
+            if K::GRADIENT {
+                put(token, &mut cells, gradient, at);
             }
             sum.add(register, terms);
         }
+    }
+}
+
+/// Puts some of the gradient where it belongs.
+#[inline(always)]
+fn put<V: Lanes>(
+    token: V::Token,
+    cells: &mut RowBuffers<'_, V::Scalar>,
+    gradient: [V; PANEL / STRIPES],
+    at: impl Fn(usize) -> usize,
+) {
+    let mode = cells.mode();
+    let there = cells.gradient_mut();
+    if mode == GradMode::None {
+        return;
+    }
+    for (row, mut gradient) in gradient.into_iter().enumerate() {
+        let there = from_mut(there, at(row));
+        if mode == GradMode::Add {
+            gradient = V::load(token, there, V::of(token, 0.0)) + gradient;
+        }
+        gradient.store(there);
     }
 }

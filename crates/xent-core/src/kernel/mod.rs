@@ -1,11 +1,14 @@
 //! The kernels: generic over a level's vectors, without intrinsics and without `unsafe`.
 
 pub(crate) mod block;
-pub(crate) mod cells;
 pub(crate) mod coefficients;
 pub(crate) mod columns;
 #[cfg(feature = "half")]
 pub(crate) mod convert;
+pub(crate) mod element_inputs;
+pub(crate) mod element_rows;
+pub(crate) mod element_targets;
+pub(crate) mod element_tile;
 pub(crate) mod elements;
 pub(crate) mod elementwise;
 pub(crate) mod exp_sums;

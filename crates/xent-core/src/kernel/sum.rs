@@ -126,7 +126,7 @@ impl LossSum {
 /// The sum of two sums with what they lost (D. Knuth, "The Art of Computer Programming", volume 2,
 /// section 4.2.2, theorem B): exact whichever is larger.
 #[inline(always)]
-fn two_sum<T: Copy + Add<Output = T> + Sub<Output = T>>(a: (T, T), b: (T, T)) -> (T, T) {
+pub(crate) fn two_sum<T: Copy + Add<Output = T> + Sub<Output = T>>(a: (T, T), b: (T, T)) -> (T, T) {
     let sum = a.0 + b.0;
     let of_b = sum - a.0;
     let lost = (a.0 - (sum - of_b)) + (b.0 - of_b);

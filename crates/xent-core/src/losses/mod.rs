@@ -2,6 +2,8 @@
 
 mod converted;
 mod leaf;
+mod element_counts;
+mod element_tiles;
 mod likelihood;
 mod log_sum_exp;
 mod odd_row;

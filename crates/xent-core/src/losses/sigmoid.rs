@@ -1,19 +1,12 @@
 //! The losses of independent elements: one logit or probability and one target each.
 
 use super::rows::{Outputs, RowWeights, Tally};
-use super::softmax::rounded;
-use super::window::{Opened, Window};
 use crate::batch::{Batch, LEAF};
 use crate::buffers::{Buffers, Labels};
-use crate::dispatch::{Kernel, entries};
 use crate::element::{Compute, Element, Float};
 use crate::error::{Error, check_length};
-use crate::kernel::cells::Cells;
-use crate::kernel::elements::{ElementLoss, Elements, Inputs, Logistic, Sigmoid, SigmoidFocal};
-use crate::kernel::sum::{ExactSum, StripedSum, TILE};
 use crate::level::Level;
 use crate::shape::Shape;
-use crate::simd::{PANEL, Simd};
 
 /// Which classes a row belongs to.
 #[derive(Clone, Copy, Debug)]
@@ -95,7 +88,7 @@ impl<F: Float> SigmoidOptions<'_, F> {
         Ok(())
     }
 
-    fn is_focal(&self) -> bool {
+    pub(super) fn is_focal(&self) -> bool {
         self.focal_gamma != 0.0 || self.focal_alpha.is_some()
     }
 }
@@ -128,9 +121,9 @@ pub struct SigmoidBatch<'a, E: Element = f32> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Job<'a, F> {
     pub(super) shape: Shape,
-    targets: SigmoidTargets<'a, F>,
-    options: SigmoidOptions<'a, F>,
-    weights: RowWeights<'a, F>,
+    pub(super) targets: SigmoidTargets<'a, F>,
+    pub(super) options: SigmoidOptions<'a, F>,
+    pub(super) weights: RowWeights<'a, F>,
 }
 
 impl<'a, E: Element> SigmoidBatch<'a, E> {
@@ -178,7 +171,7 @@ impl<'a, E: Element> SigmoidBatch<'a, E> {
             }
             SigmoidTargets::MultiHot(labels) => {
                 check_length("targets", shape.elements(), labels.len())?;
-                labels.check(2, options.ignore_index)?;
+                labels.check_hot(options.ignore_index)?;
             }
             SigmoidTargets::Positives { offsets, classes: positives } => {
                 check_length("offsets", shape.row_count() + 1, offsets.len())?;
@@ -263,37 +256,7 @@ impl<'a, E: Element> SigmoidBatch<'a, E> {
     /// that are not ignored; a row is valid if it has such an element.
     #[must_use]
     pub fn tally(&self) -> Tally {
-        let job = &self.job;
-        let (rows, classes) = (job.shape.row_count(), job.shape.classes);
-        let ones = job.options.class_weights.is_empty()
-            && job.weights.sample_weights.is_empty()
-            && job.options.ignore_index.is_none();
-        if ones {
-            let elements = job.shape.elements();
-            let weight = elements as f64;
-            let valid_losses = job.losses();
-            let valid_rows = rows;
-            return Tally { rows, valid_rows, valid_losses, class_weight: weight, weight };
-        }
-        let mut tally = Tally { rows, ..Tally::default() };
-        for row in 0..rows {
-            let sample_weight = job.weights.sample_weight(row);
-            let mut valid = 0;
-            for class in 0..classes {
-                if sample_weight == 0.0 || job.ignored(job.shape.place(row, class)) {
-                    continue;
-                }
-                valid += 1;
-                let class_weight =
-                    job.options.class_weights.get(class).map_or(1.0, |weight| weight.to_f64());
-                tally.class_weight += class_weight;
-                tally.weight += class_weight * sample_weight;
-            }
-            let any = usize::from(valid != 0);
-            tally.valid_rows += any;
-            tally.valid_losses += if job.options.mean_over_classes { any } else { valid };
-        }
-        tally
+        self.job.tally()
     }
 }
 
@@ -351,22 +314,6 @@ impl<E: Element> Batch for SigmoidBatch<'_, E> {
     }
 }
 
-impl<E: Element> SigmoidBatch<'_, E> {
-    /// The sum of the losses; `scratch` has room for the logits of a tile if they are to be converted.
-    pub(crate) fn run_on(self, level: Level, scratch: &mut [E::Float]) -> f64 {
-        let SigmoidOptions { focal_gamma, focal_alpha, input, .. } = self.job.options;
-        if input == SigmoidInput::Probabilities {
-            Tiles { level, batch: self, scratch, loss: Logistic }.run()
-        } else if self.job.options.is_focal() {
-            let alpha = focal_alpha.map(rounded::<E::Float>);
-            let loss = SigmoidFocal { gamma: focal_gamma, alpha };
-            Tiles { level, batch: self, scratch, loss }.run()
-        } else {
-            Tiles { level, batch: self, scratch, loss: Sigmoid }.run()
-        }
-    }
-}
-
 impl<F: Float> Job<'_, F> {
     fn losses(&self) -> usize {
         if self.options.mean_over_classes { self.shape.row_count() } else { self.shape.elements() }
@@ -383,300 +330,5 @@ impl<F: Float> Job<'_, F> {
             }
         }
         Ok(())
-    }
-
-    fn ignored(&self, element: usize) -> bool {
-        match self.targets {
-            SigmoidTargets::MultiHot(labels) => {
-                self.options.ignore_index.is_some()
-                    && labels.get(element) == self.options.ignore_index
-            }
-            _ => false,
-        }
-    }
-
-    /// The row and class of an element.
-    fn row_and_class(&self, element: usize) -> (usize, usize) {
-        let Shape { classes, inner, .. } = self.shape;
-        let (line, position) = (element / inner, element % inner);
-        (line / classes * inner + position, line % classes)
-    }
-
-    /// The inputs of the elements from `first` on, in a buffer where they are not at hand.
-    fn inputs<'b>(
-        &'b self,
-        first: usize,
-        count: usize,
-        scratch: &'b mut Scratch<F>,
-    ) -> Inputs<'b, F> {
-        let Self { targets, options, weights, .. } = self;
-        let SigmoidOptions { class_weights, pos_weight, label_smoothing, .. } = *options;
-        let elements = first..first + count;
-
-        let dense = match targets {
-            SigmoidTargets::Dense(values) if label_smoothing == 0.0 => values.get(elements.clone()),
-            _ => None,
-        };
-        if dense.is_none() {
-            let keep = 1.0 - label_smoothing;
-            let even = 0.5 * label_smoothing;
-            for (y, element) in scratch.targets.iter_mut().zip(elements.clone()) {
-                *y = F::from_f64(self.target(element) * keep + even);
-            }
-        }
-        let weighted = !class_weights.is_empty()
-            || !weights.sample_weights.is_empty()
-            || options.ignore_index.is_some();
-        if weighted {
-            for (place, element) in scratch.weights.iter_mut().zip(elements.clone()) {
-                let (row, class) = self.row_and_class(element);
-                let class_weight = class_weights.get(class).map_or(1.0, |w| w.to_f64());
-                let weight = class_weight * weights.sample_weight(row);
-                *place = F::from_f64(if self.ignored(element) { 0.0 } else { weight });
-            }
-        }
-        if !pos_weight.is_empty() {
-            for (place, element) in scratch.positive.iter_mut().zip(elements.clone()) {
-                let (_, class) = self.row_and_class(element);
-                *place = pos_weight.get(class).copied().unwrap_or(F::from_count(1));
-            }
-        }
-        let upstream = if weights.upstream.is_empty() {
-            &[][..]
-        } else if options.mean_over_classes {
-            for (place, element) in scratch.upstream.iter_mut().zip(elements) {
-                let (row, _) = self.row_and_class(element);
-                *place = F::from_f64(weights.upstream_of(row));
-            }
-            &scratch.upstream[..count]
-        } else {
-            weights.upstream.get(elements).unwrap_or(&[])
-        };
-        Inputs {
-            targets: dense.unwrap_or(&scratch.targets[..count]),
-            positive: if pos_weight.is_empty() { &[] } else { &scratch.positive[..count] },
-            weights: if weighted { &scratch.weights[..count] } else { &[] },
-            upstream,
-        }
-    }
-
-    fn target(&self, element: usize) -> f64 {
-        match self.targets {
-            SigmoidTargets::Dense(values) => values.get(element).map_or(0.0, |y| y.to_f64()),
-            SigmoidTargets::MultiHot(labels) => {
-                if labels.get(element) == Some(1) {
-                    1.0
-                } else {
-                    0.0
-                }
-            }
-            SigmoidTargets::Positives { offsets, classes } => {
-                let (row, class) = self.row_and_class(element);
-                let list = |row: usize| offsets.get(row).copied().unwrap_or_default();
-                let here = |at| classes.get(at).is_some_and(|label| label as usize == class);
-                if (list(row)..list(row + 1)).any(here) { 1.0 } else { 0.0 }
-            }
-        }
-    }
-}
-
-/// Room for what the elements of a panel are compared with.
-struct Scratch<F> {
-    targets: [F; PANEL],
-    weights: [F; PANEL],
-    positive: [F; PANEL],
-    upstream: [F; PANEL],
-}
-
-/// A batch, tile by tile.
-struct Tiles<'a, 's, E: Element, L> {
-    level: Level,
-    batch: SigmoidBatch<'a, E>,
-    scratch: &'s mut [E::Float],
-    loss: L,
-}
-
-impl<'a, E: Element, L: ElementLoss> Tiles<'a, '_, E, L> {
-    fn run(mut self) -> f64 {
-        let Shape { outer, classes, inner, logits_stride, gradient_stride } = self.batch.job.shape;
-        let line = classes * inner;
-        if self.batch.job.options.mean_over_classes {
-            return self.row_means();
-        }
-        if logits_stride == line && gradient_stride == line {
-            return self.span(0, [0, 0], outer * line);
-        }
-        (0..outer)
-            .map(|part| {
-                self.span(part * line, [part * logits_stride, part * gradient_stride], line)
-            })
-            .sum()
-    }
-
-    fn elements(&self) -> Elements<L> {
-        let SigmoidBatch { job, outputs, .. } = &self.batch;
-        let mut scale = job.weights.scale;
-        if job.options.mean_over_classes {
-            scale /= job.shape.classes as f64;
-        }
-        Elements { loss: self.loss, scale, floor: outputs.convention.floor() }
-    }
-
-    /// The targets, if they are all that the elements are compared with and nothing is wanted but the
-    /// gradient and the sum of the losses.
-    fn plain_targets(&self) -> Option<&'a [E::Float]> {
-        let SigmoidBatch { job, outputs, .. } = &self.batch;
-        let RowWeights { sample_weights, upstream, .. } = job.weights;
-        let options = &job.options;
-        let factors = [options.class_weights, options.pos_weight, sample_weights, upstream];
-        let plain = factors.iter().all(|factors| factors.is_empty())
-            && options.label_smoothing == 0.0
-            && outputs.losses.is_empty()
-            && outputs.hessian.is_empty();
-        match job.targets {
-            SigmoidTargets::Dense(values) if plain => Some(values),
-            _ => None,
-        }
-    }
-
-    /// Neighbouring elements from `first` on, whose logits and gradients begin where it is said.
-    fn span(&mut self, first: usize, at: [usize; 2], length: usize) -> f64 {
-        let plain = self.plain_targets();
-        let losses = core::mem::take(&mut self.batch.outputs.losses);
-        let mut total = 0.0;
-        // Converted, the memory of the next tile is fetched meanwhile: more could not be asked for at once.
-        let step = if E::IS_FLOAT { TILE } else { TILE / 2 };
-        for tile in (0..length).step_by(step) {
-            let count = step.min(length - tile);
-            let here = first + tile..first + tile + count;
-            let losses = losses.get_mut(here.clone()).unwrap_or(&mut []);
-            let plain = plain.and_then(|targets| targets.get(here));
-            total += self.tile(first + tile, at.map(|at| at + tile), count, losses, plain);
-        }
-        self.batch.outputs.losses = losses;
-        total
-    }
-
-    /// At most a tile of elements.
-    fn tile(
-        &mut self,
-        first: usize,
-        at: [usize; 2],
-        count: usize,
-        losses: &mut [E::Float],
-        plain: Option<&[E::Float]>,
-    ) -> f64 {
-        let (level, elements) = (self.level, self.elements());
-        let SigmoidBatch { buffers, job, outputs } = &mut self.batch;
-        let hessian = outputs.hessian.get_mut(first..first + count).unwrap_or(&mut []);
-        let window = Window::of(at, count);
-        let sum = match buffers.open(level, window, self.scratch) {
-            Opened::Loss(cells) => {
-                Tile { job, cells, first, elements, plain, losses, hessian }.at(level)
-            }
-            Opened::Write(cells) => {
-                Tile { job, cells, first, elements, plain, losses, hessian }.at(level)
-            }
-            Opened::Add(cells) => {
-                Tile { job, cells, first, elements, plain, losses, hessian }.at(level)
-            }
-        };
-        buffers.close(level, window, self.scratch);
-        sum
-    }
-
-    /// Every row has the mean over its classes.
-    fn row_means(&mut self) -> f64 {
-        let Shape { outer, classes, inner, logits_stride, gradient_stride } = self.batch.job.shape;
-        let losses = core::mem::take(&mut self.batch.outputs.losses);
-        let mut put = |row: usize, loss: f64| {
-            if let Some(place) = losses.get_mut(row) {
-                *place = E::Float::from_f64(loss);
-            }
-            loss
-        };
-        let mut total = 0.0;
-        for part in 0..outer {
-            let first = part * classes * inner;
-            let start = [part * logits_stride, part * gradient_stride];
-            if inner == 1 {
-                total += put(part, self.span(first, start, classes) / classes as f64);
-                continue;
-            }
-            for position in (0..inner).step_by(PANEL) {
-                let count = PANEL.min(inner - position);
-                let mut sums = [ExactSum::default(); PANEL];
-                for class in 0..classes {
-                    let at = class * inner + position;
-                    let mut of_class = [E::Float::default(); PANEL];
-                    let of_class = &mut of_class[..count];
-                    self.tile(first + at, start.map(|start| start + at), count, of_class, None);
-                    for (sum, loss) in sums.iter_mut().zip(of_class) {
-                        sum.add(loss.to_f64());
-                    }
-                }
-                for (row, sum) in sums.iter().enumerate().take(count) {
-                    total += put(part * inner + position + row, sum.total() / classes as f64);
-                }
-            }
-        }
-        total
-    }
-}
-
-/// Neighbouring elements, at most a tile: the sum of their losses.
-struct Tile<'t, 'a, F, L, const MODE: u8> {
-    job: &'t Job<'a, F>,
-    cells: Cells<'t, F, MODE>,
-    first: usize,
-    elements: Elements<L>,
-    /// The targets, if nothing else is asked for.
-    plain: Option<&'t [F]>,
-    losses: &'t mut [F],
-    hessian: &'t mut [F],
-}
-
-impl<F: Float, L: ElementLoss, const MODE: u8> Kernel for Tile<'_, '_, F, L, MODE> {
-    type Output = f64;
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) -> f64 {
-        let Self { job, mut cells, first, elements, plain, losses, hessian } = self;
-        let length = cells.len();
-        let mut sum = StripedSum::<F::Of<S>>::new(simd);
-        let mut at = 0;
-        if let Some(targets) = plain {
-            // The usual loss, in a loop of its own that asks nothing of a panel.
-            for targets in targets.as_chunks::<PANEL>().0 {
-                let Some(panel) = cells.take_whole::<PANEL>() else { break };
-                let inputs = Inputs::plain(targets);
-                let (losses, hessian) = (&mut [], &mut []);
-                elements.panel::<_, MODE, true>(simd, panel, &inputs, losses, hessian, &mut sum);
-                at += PANEL;
-            }
-        }
-        if at == length {
-            return sum.total();
-        }
-        let mut scratch = Scratch::new();
-        while at < length {
-            let count = PANEL.min(length - at);
-            let inputs = job.inputs(first + at, count, &mut scratch);
-            let cells = cells.take_front(count);
-            let losses = losses.get_mut(at..at + count).unwrap_or(&mut []);
-            let hessian = hessian.get_mut(at..at + count).unwrap_or(&mut []);
-            elements.panel::<_, MODE, false>(simd, cells, &inputs, losses, hessian, &mut sum);
-            at += count;
-        }
-        sum.total()
-    }
-
-    entries!();
-}
-
-impl<F: Float> Scratch<F> {
-    fn new() -> Self {
-        let zeros = [F::default(); PANEL];
-        Self { targets: zeros, weights: zeros, positive: zeros, upstream: zeros }
     }
 }

@@ -7,6 +7,7 @@ use crate::simd::Vector;
 
 /// What the sigmoid losses are made of, for one logit `x`. The probabilities are left as fractions:
 /// a difference of the two needs one division, not two.
+#[derive(Clone, Copy)]
 pub(crate) struct Logistic<V> {
     /// `2^LIFT σ(x) sum`: the probability of a positive, never subnormal.
     positive: V,
@@ -36,6 +37,32 @@ impl<V: Vector> Logistic<V> {
     pub(crate) fn difference(&self, token: V::Token, a: V, b: V) -> V {
         let minus = V::of(token, 0.0) - b * self.negative;
         a.mul_add(self.positive, minus) / self.sum
+    }
+
+    /// [`difference`](Self::difference), by the [`inverse`](Self::inverse): rounded once more, but one
+    /// division serves several quotients.
+    #[inline(always)]
+    pub(crate) fn difference_over(&self, token: V::Token, a: V, b: V, inverse: V) -> V {
+        let minus = V::of(token, 0.0) - b * self.negative;
+        a.mul_add(self.positive, minus) * inverse
+    }
+
+    /// `1 / (1 + e^-|x|)`.
+    #[inline(always)]
+    pub(crate) fn inverse(&self, token: V::Token) -> V {
+        V::of(token, 1.0) / self.sum
+    }
+
+    /// `2^LIFT (1 + e^-|x|) (a σ(x) + b σ(-x))`.
+    #[inline(always)]
+    pub(crate) fn mean(&self, a: V, b: V) -> V {
+        a * self.positive + b * self.negative
+    }
+
+    /// `2^LIFT (1 + e^-|x|)` times the smaller of `σ(x)` and `σ(-x)`, and times the larger.
+    #[inline(always)]
+    pub(crate) fn ordered(&self) -> (V, V) {
+        (self.positive.min(self.negative), self.positive.max(self.negative))
     }
 }
 

@@ -1,0 +1,40 @@
+//! From the losses of elements to those of rows.
+
+use super::sum::StripedSum;
+use crate::dispatch::{Kernel, entries};
+use crate::element::Float;
+use crate::simd::{Lanes, PANEL, STRIPES, Simd, from};
+
+/// The sum of the losses of each row, as if each were a tile: as many rows as there are sums.
+pub(crate) struct RowSums<'a, F> {
+    pub(crate) losses: &'a [F],
+    pub(crate) classes: usize,
+    pub(crate) sums: &'a mut [f64],
+}
+
+impl<F: Float> Kernel for RowSums<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        for (row, place) in self.losses.chunks(self.classes).zip(self.sums) {
+            let mut sum = StripedSum::new(simd);
+            for panel in row.chunks(PANEL) {
+                add::<F::Of<S>>(simd, panel, &mut sum);
+            }
+            *place = sum.total();
+        }
+    }
+
+    entries!();
+}
+
+/// Adds the losses of at most a panel.
+#[inline(always)]
+fn add<V: Lanes>(token: V::Token, panel: &[V::Scalar], sum: &mut StripedSum<V>) {
+    let zero = V::of(token, 0.0);
+    for register in 0..STRIPES / V::LANES {
+        let term = |row| V::load(token, from(panel, row * STRIPES + register * V::LANES), zero);
+        sum.add(register, [term(0), term(1), term(2), term(3)]);
+    }
+}

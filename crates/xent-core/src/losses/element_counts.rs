@@ -1,0 +1,200 @@
+//! What a mean of sigmoid losses may divide by.
+
+use super::rows::Tally;
+use super::sigmoid::{Job, SigmoidTargets};
+use crate::buffers::Labels;
+use crate::element::Float;
+use crate::kernel::element_targets::IGNORED;
+use crate::kernel::sum::{ExactSum, sum_of, two_sum};
+use crate::shape::Shape;
+use crate::simd::PANEL;
+
+/// Sums that are kept of a row, for as many to be added at once.
+const LANES: usize = 8;
+
+impl<F: Float> Job<'_, F> {
+    /// How many rows count, and how much.
+    pub(super) fn tally(&self) -> Tally {
+        match (self.targets, self.options.ignore_index) {
+            (SigmoidTargets::MultiHot(labels), Some(ignore)) => self.tally_of(labels, ignore),
+            _ => self.tally_of_all(),
+        }
+    }
+
+    /// Where no element is ignored: in closed form.
+    fn tally_of_all(&self) -> Tally {
+        let (rows, classes) = (self.shape.row_count(), self.shape.classes);
+        let samples = self.weights.sample_weights;
+        let zero = F::default();
+        let out = samples.iter().fold(0, |out, &weight| out + usize::from(weight == zero));
+        let valid_rows = rows - out;
+        let of_row = match self.options.class_weights {
+            [] => classes as f64,
+            weights => sum(weights),
+        };
+        Tally {
+            rows,
+            valid_rows,
+            valid_losses: self.losses_of(valid_rows, valid_rows * classes),
+            class_weight: valid_rows as f64 * of_row,
+            weight: of_row * if samples.is_empty() { rows as f64 } else { sum(samples) },
+        }
+    }
+
+    fn losses_of(&self, rows: usize, elements: usize) -> usize {
+        if self.options.mean_over_classes { rows } else { elements }
+    }
+
+    /// Where the elements with a label are ignored.
+    fn tally_of(&self, labels: Labels<'_>, ignore: i64) -> Tally {
+        let Shape { classes, inner, .. } = self.shape;
+        let (rows, elements) = (self.shape.row_count(), self.shape.elements());
+        let class_weights = self.options.class_weights;
+        let samples = self.weights.sample_weights;
+        if samples.is_empty() && (class_weights.is_empty() || inner == 1 && classes <= PANEL) {
+            let valid = labels.count_others(0..elements, ignore);
+            if valid == elements {
+                return self.tally_of_all();
+            }
+            let valid_rows =
+                if classes == 1 { valid } else { self.rows_with_others(labels, ignore) };
+            let weight = if class_weights.is_empty() {
+                valid as f64
+            } else {
+                self.weight_of_others(labels, ignore)
+            };
+            return Tally {
+                rows,
+                valid_rows,
+                valid_losses: self.losses_of(valid_rows, valid),
+                class_weight: weight,
+                weight,
+            };
+        }
+        let mut sums = Sums::default();
+        for block in 0..self.shape.outer {
+            let start = block * classes * inner;
+            if inner == 1 {
+                let valid = labels.count_others(start..start + classes, ignore);
+                let weight = if class_weights.is_empty() {
+                    valid as f64
+                } else {
+                    self.weight_of_row(labels, ignore, start)
+                };
+                sums.add(valid, weight, self.weights.sample_weight(block));
+                continue;
+            }
+            for position in (0..inner).step_by(PANEL) {
+                let count = PANEL.min(inner - position);
+                let (mut valid, mut weights) = ([0_usize; PANEL], [0.0; PANEL]);
+                let mut bytes = [0; PANEL];
+                for class in 0..classes {
+                    let bytes = &mut bytes[..count];
+                    labels.bytes(start + class * inner + position, Some(ignore), bytes);
+                    let weight = class_weights.get(class).map_or(1.0, |weight| weight.to_f64());
+                    for ((byte, valid), sum) in bytes.iter().zip(&mut valid).zip(&mut weights) {
+                        let counts = byte & IGNORED == 0;
+                        *valid += usize::from(counts);
+                        *sum += if counts { weight } else { 0.0 };
+                    }
+                }
+                for row in 0..count {
+                    let sample = self.weights.sample_weight(block * inner + position + row);
+                    sums.add(valid[row], weights[row], sample);
+                }
+            }
+        }
+        Tally {
+            rows,
+            valid_rows: sums.rows,
+            valid_losses: self.losses_of(sums.rows, sums.elements),
+            class_weight: sums.class_weight.total(),
+            weight: sums.weight.total(),
+        }
+    }
+
+    /// How many rows have a label that is not the one to ignore.
+    fn rows_with_others(&self, labels: Labels<'_>, ignore: i64) -> usize {
+        let Shape { outer, classes, inner, .. } = self.shape;
+        let mut rows = 0;
+        for block in 0..outer {
+            let start = block * classes * inner;
+            for first in start..start + inner {
+                let mut places = (first..).step_by(inner).take(classes);
+                rows += usize::from(places.any(|at| labels.get(at) != Some(ignore)));
+            }
+        }
+        rows
+    }
+
+    /// The class weights of the labels that are not the one to ignore, for rows of at most a panel.
+    fn weight_of_others(&self, labels: Labels<'_>, ignore: i64) -> f64 {
+        let (elements, classes) = (self.shape.elements(), self.shape.classes);
+        let (mut counts, mut bytes) = ([0_u64; PANEL], [0; PANEL]);
+        // As many whole rows as fit, so that a place is always of the same class.
+        let step = PANEL / classes * classes;
+        for first in (0..elements).step_by(step) {
+            let bytes = &mut bytes[..step.min(elements - first)];
+            labels.bytes(first, Some(ignore), bytes);
+            for (count, byte) in counts.iter_mut().zip(bytes) {
+                *count += u64::from(*byte & IGNORED == 0);
+            }
+        }
+        let weights = self.options.class_weights.iter().cycle();
+        sum_of(counts[..step].iter().zip(weights).map(|(&count, w)| count as f64 * w.to_f64()))
+    }
+
+    /// The class weights of the labels of a row that are not the one to ignore.
+    fn weight_of_row(&self, labels: Labels<'_>, ignore: i64, start: usize) -> f64 {
+        let (mut sums, mut bytes) = ([0.0; LANES], [0; PANEL]);
+        for (part, weights) in self.options.class_weights.chunks(PANEL).enumerate() {
+            let bytes = &mut bytes[..weights.len()];
+            labels.bytes(start + part * PANEL, Some(ignore), bytes);
+            for (bytes, weights) in bytes.chunks(LANES).zip(weights.chunks(LANES)) {
+                for ((sum, byte), weight) in sums.iter_mut().zip(bytes).zip(weights) {
+                    *sum += if byte & IGNORED == 0 { weight.to_f64() } else { 0.0 };
+                }
+            }
+        }
+        sum_of(sums.into_iter())
+    }
+}
+
+/// What rows add up to.
+#[derive(Default)]
+struct Sums {
+    rows: usize,
+    elements: usize,
+    class_weight: ExactSum,
+    weight: ExactSum,
+}
+
+impl Sums {
+    /// Adds a row with so many elements that are not ignored, and their class weights.
+    fn add(&mut self, elements: usize, class_weight: f64, sample_weight: f64) {
+        if elements == 0 || sample_weight == 0.0 {
+            return;
+        }
+        self.rows += 1;
+        self.elements += elements;
+        self.class_weight.add(class_weight);
+        self.weight.add(class_weight * sample_weight);
+    }
+}
+
+/// The sum of all, by lanes.
+fn sum<F: Float>(values: &[F]) -> f64 {
+    let mut sums = [[0.0; LANES]; 2];
+    for values in values.chunks(LANES) {
+        let [sums, lost] = &mut sums;
+        for ((sum, lost), value) in sums.iter_mut().zip(lost).zip(values) {
+            (*sum, *lost) = two_sum((*sum, *lost), (value.to_f64(), 0.0));
+        }
+    }
+    let [sums, lost] = sums;
+    if sums.iter().all(|sum| sum.is_finite()) {
+        sum_of(sums.into_iter().chain(lost))
+    } else {
+        sum_of(sums.into_iter())
+    }
+}

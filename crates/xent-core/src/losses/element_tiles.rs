@@ -1,0 +1,252 @@
+//! The sigmoid losses of a batch, tile by tile.
+
+use super::rows::RowWeights;
+use super::sigmoid::{Job, SigmoidBatch, SigmoidInput, SigmoidTargets};
+use super::window::Window;
+use crate::buffers::Labels;
+use crate::dispatch::Kernel;
+use crate::element::{Compute, Element};
+use crate::kernel::element_inputs::{
+    AllFactors, CycleRoom, ElementTargets, Factors, PanelRoom, TileInputs,
+};
+use crate::kernel::element_rows::RowSums;
+use crate::kernel::element_targets::{Lists, MultiHot};
+use crate::kernel::element_tile::ElementTile;
+use crate::kernel::elements::{ElementLoss, Elements, Logistic, Sigmoid, SigmoidFocal};
+use crate::kernel::sum::{ExactSum, TILE};
+use crate::level::Level;
+use crate::shape::Shape;
+use crate::simd::PANEL;
+
+/// Elements of rows that are taken together.
+const SHORT: usize = 1024;
+
+impl<E: Element> SigmoidBatch<'_, E> {
+    /// The sum of the losses; `scratch` has room for the logits of a tile if they are to be converted.
+    pub(crate) fn run_on(self, level: Level, scratch: &mut [E::Float]) -> f64 {
+        let options = self.job.options;
+        if options.input == SigmoidInput::Probabilities {
+            self.run_loss(level, scratch, Logistic)
+        } else if options.is_focal() {
+            let alpha = options.focal_alpha.map(|alpha| E::Float::from_f64(alpha).to_f64());
+            self.run_loss(level, scratch, SigmoidFocal { gamma: options.focal_gamma, alpha })
+        } else {
+            self.run_loss(level, scratch, Sigmoid)
+        }
+    }
+
+    fn run_loss<L: ElementLoss>(self, level: Level, scratch: &mut [E::Float], loss: L) -> f64 {
+        let Job { shape, options, weights, .. } = self.job;
+        let room = &mut PanelRoom::new();
+        let is_plain = self.is_plain();
+        let has_numbers = matches!(self.job.targets, SigmoidTargets::Dense(_));
+        let tiles = |factors, bytes| Tiles {
+            level,
+            batch: self,
+            scratch,
+            loss,
+            factors,
+            room,
+            is_plain,
+            bytes,
+            ascends: None,
+        };
+        if is_plain {
+            return tiles(AllFactors::ones(), &mut []).run();
+        }
+        let axes = [shape.classes, shape.inner];
+        let (mut of_class, mut positive) = (CycleRoom::new(), CycleRoom::new());
+        let factors = AllFactors {
+            of_class: Factors::of_classes(options.class_weights, axes, &mut of_class),
+            of_row: Factors::of_rows(weights.sample_weights, axes),
+            positive: Factors::of_classes(options.pos_weight, axes, &mut positive),
+            upstream: if options.mean_over_classes {
+                Factors::of_rows(weights.upstream, axes)
+            } else {
+                Factors::of_elements(weights.upstream)
+            },
+        };
+        if has_numbers {
+            return tiles(factors, &mut []).run();
+        }
+        tiles(factors, &mut [0; TILE + 1]).run()
+    }
+
+    /// Whether the elements are compared with numbers, as they are, and all count once.
+    fn is_plain(&self) -> bool {
+        let job = &self.job;
+        let RowWeights { sample_weights, upstream, .. } = job.weights;
+        let options = &job.options;
+        let factors = [options.class_weights, options.pos_weight, sample_weights, upstream];
+        matches!(job.targets, SigmoidTargets::Dense(_))
+            && factors.iter().all(|factors| factors.is_empty())
+            && options.label_smoothing == 0.0
+    }
+}
+
+/// A batch, tile by tile.
+struct Tiles<'a, 's, 'f, E: Element, L> {
+    level: Level,
+    batch: SigmoidBatch<'a, E>,
+    scratch: &'s mut [E::Float],
+    loss: L,
+    factors: AllFactors<'f, E::Float>,
+    room: &'s mut PanelRoom<E::Float>,
+    /// Whether the targets are numbers, and all that there is.
+    is_plain: bool,
+    /// Of targets that are integers, for a tile and one more.
+    bytes: &'s mut [u8],
+    /// Whether the classes of a long row ascend, if that is known.
+    ascends: Option<(usize, bool)>,
+}
+
+impl<E: Element, L: ElementLoss> Tiles<'_, '_, '_, E, L> {
+    fn run(mut self) -> f64 {
+        let Shape { outer, classes, inner, logits_stride, gradient_stride } = self.batch.job.shape;
+        let line = classes * inner;
+        if self.batch.job.options.mean_over_classes {
+            return self.row_means();
+        }
+        if logits_stride == line && gradient_stride == line {
+            return self.span(0, [0, 0], outer * line);
+        }
+        (0..outer)
+            .map(|part| {
+                self.span(part * line, [part * logits_stride, part * gradient_stride], line)
+            })
+            .sum()
+    }
+
+    fn elements(&self) -> Elements<L> {
+        let SigmoidBatch { job, outputs, .. } = &self.batch;
+        let mut scale = job.weights.scale;
+        if job.options.mean_over_classes {
+            scale /= job.shape.classes as f64;
+        }
+        Elements { loss: self.loss, scale, floor: outputs.convention.floor() }
+    }
+
+    /// Neighbouring elements from `first` on, whose logits and gradients begin where it is said.
+    fn span(&mut self, first: usize, at: [usize; 2], length: usize) -> f64 {
+        let losses = core::mem::take(&mut self.batch.outputs.losses);
+        let mut total = 0.0;
+        // Converted, the memory of the next tile is fetched meanwhile: more could not be asked for at once.
+        let step = if E::IS_FLOAT { TILE } else { TILE / 2 };
+        for tile in (0..length).step_by(step) {
+            let count = step.min(length - tile);
+            let here = first + tile..first + tile + count;
+            let losses = losses.get_mut(here).unwrap_or(&mut []);
+            total += self.tile(first + tile, at.map(|at| at + tile), count, losses);
+        }
+        self.batch.outputs.losses = losses;
+        total
+    }
+
+    /// At most a tile of elements.
+    fn tile(&mut self, first: usize, at: [usize; 2], count: usize, losses: &mut [E::Float]) -> f64 {
+        let (level, elements) = (self.level, self.elements());
+        let SigmoidBatch { buffers, job, outputs } = &mut self.batch;
+        let ignore = job.options.ignore_index;
+        let targets = match job.targets {
+            SigmoidTargets::Dense(values) => {
+                ElementTargets::Numbers(values.get(first..first + count).unwrap_or(&[]))
+            }
+            // Zeros and ones of a byte are as they are to be.
+            SigmoidTargets::MultiHot(Labels::U8(bytes)) if ignore.is_none() => {
+                ElementTargets::Bytes(bytes.get(first..first + count).unwrap_or(&[]))
+            }
+            SigmoidTargets::MultiHot(labels) => {
+                let into = self.bytes.get_mut(..count).unwrap_or(&mut []);
+                MultiHot { labels, first, ignore, into }.at(level);
+                ElementTargets::Bytes(into)
+            }
+            SigmoidTargets::Positives { offsets, classes: labels } => {
+                let into = self.bytes.get_mut(..count + 1).unwrap_or(&mut []);
+                let Shape { classes, inner, .. } = job.shape;
+                Lists { offsets, labels, classes, inner }.mark(first, &mut self.ascends, into);
+                ElementTargets::Bytes(&into[..count])
+            }
+        };
+        let smoothing = job.options.label_smoothing;
+        let factors = self.factors;
+        let ignores = ignore.is_some();
+        let inputs = &TileInputs { targets, smoothing, ignores, first, factors };
+        let hessian = outputs.hessian.get_mut(first..first + count).unwrap_or(&mut []);
+        let window = Window::of(at, count);
+        let cells = buffers.open(level, window, self.scratch).into_rows();
+        let (room, is_plain) = (&mut *self.room, self.is_plain);
+        let tile = ElementTile { elements, cells, inputs, room, is_plain, losses, hessian };
+        let sum = tile.at(level);
+        buffers.close(level, window, self.scratch);
+        sum
+    }
+
+    /// Every row has the mean over its classes.
+    fn row_means(&mut self) -> f64 {
+        let Shape { classes, inner, logits_stride, gradient_stride, .. } = self.batch.job.shape;
+        let losses = core::mem::take(&mut self.batch.outputs.losses);
+        let mut put = |row: usize, sum: f64| {
+            let loss = sum / classes as f64;
+            if let Some(place) = losses.get_mut(row) {
+                *place = E::Float::from_f64(loss);
+            }
+            loss
+        };
+        let are_neighbours = [logits_stride, gradient_stride] == [classes; 2];
+        if inner != 1 {
+            self.means_of_columns(&mut put)
+        } else if are_neighbours && classes <= SHORT {
+            self.means_of_short_rows(&mut put)
+        } else {
+            let start = |row| [row * logits_stride, row * gradient_stride];
+            let rows = 0..self.batch.job.shape.outer;
+            rows.map(|row| put(row, self.span(row * classes, start(row), classes))).sum()
+        }
+    }
+
+    /// Rows of few elements, one after the other: several at a time.
+    fn means_of_short_rows(&mut self, put: &mut dyn FnMut(usize, f64) -> f64) -> f64 {
+        let Shape { outer, classes, .. } = self.batch.job.shape;
+        let (mut losses, mut sums) = ([E::Float::default(); SHORT], [0.0; PANEL]);
+        let step = PANEL.min(SHORT / classes);
+        let mut total = 0.0;
+        for row in (0..outer).step_by(step) {
+            let rows = step.min(outer - row);
+            let (first, count) = (row * classes, rows * classes);
+            let (losses, sums) = (&mut losses[..count], &mut sums[..rows]);
+            self.tile(first, [first; 2], count, losses);
+            RowSums { losses, classes, sums }.at(self.level);
+            for (at, sum) in sums.iter().enumerate() {
+                total += put(row + at, *sum);
+            }
+        }
+        total
+    }
+
+    /// Rows whose elements are not neighbours, a panel of them at a time.
+    fn means_of_columns(&mut self, put: &mut dyn FnMut(usize, f64) -> f64) -> f64 {
+        let Shape { outer, classes, inner, logits_stride, gradient_stride } = self.batch.job.shape;
+        let mut total = 0.0;
+        for block in 0..outer {
+            let start = [block * logits_stride, block * gradient_stride];
+            for position in (0..inner).step_by(PANEL) {
+                let count = PANEL.min(inner - position);
+                let mut sums = [ExactSum::default(); PANEL];
+                for class in 0..classes {
+                    let at = class * inner + position;
+                    let mut losses = [E::Float::default(); PANEL];
+                    let losses = &mut losses[..count];
+                    let first = block * classes * inner + at;
+                    self.tile(first, start.map(|start| start + at), count, losses);
+                    for (sum, loss) in sums.iter_mut().zip(losses) {
+                        sum.add(loss.to_f64());
+                    }
+                }
+                for (at, sum) in sums.iter().enumerate().take(count) {
+                    total += put(block * inner + position + at, sum.total());
+                }
+            }
+        }
+        total
+    }
+}
