@@ -350,36 +350,36 @@ macro_rules! labels {
                 }
             }
 
-            /// Sets the bytes of labels to one: that of label `c` of a list that comes with `base` is byte
-            /// `base + c * step` (wrapped around), or the last if there is no such byte.
+            /// Sets the bytes of the labels of some lists to one; list `i` is `offsets[i]..offsets[i + 1]`.
+            /// The byte of its label `c` is `base + i * stride + c * step` (wrapped around), or the last if
+            /// there is no such byte.
             pub(crate) fn mark(
                 &self,
-                lists: impl Iterator<Item = (core::ops::Range<usize>, usize)>,
-                step: usize,
+                offsets: &[usize],
+                mut base: usize,
+                [stride, step]: [usize; 2],
                 into: &mut [u8],
             ) {
-                let Some(last_byte) = into.len().checked_sub(1) else { return };
+                let Some(last) = into.len().checked_sub(1) else { return };
                 match self {
-                    $(Self::$variant(labels) => {
-                        let Some(last) = labels.len().checked_sub(1) else { return };
-                        for (list, base) in lists {
-                            let mut at = list.start;
-                            // Four at a time, and without a branch for each: lists differ in length, so
-                            // that it would often be predicted wrong.
-                            loop {
-                                for at in at..at + 4 {
-                                    let class = labels[at.min(last)] as usize;
-                                    let byte = base.wrapping_add(class.wrapping_mul(step));
-                                    let byte = if at < list.end { byte } else { last_byte };
-                                    into[byte.min(last_byte)] = 1;
-                                }
-                                at += 4;
-                                if at >= list.end {
-                                    break;
-                                }
+                    $(Self::$variant(labels) => for list in offsets.windows(2) {
+                        let (mut at, end) = (list[0], list[1]);
+                        // Four at a time, and without a branch for each: lists differ in length, so that it
+                        // would often be predicted wrong.
+                        while {
+                            let rest = labels.get(at..).unwrap_or(&[]);
+                            let four = rest.first_chunk::<4>().copied().unwrap_or_else(|| {
+                                core::array::from_fn(|k| rest.get(k).copied().unwrap_or_default())
+                            });
+                            for (k, label) in four.into_iter().enumerate() {
+                                let byte = base.wrapping_add((label as usize).wrapping_mul(step));
+                                into[if at + k < end { byte.min(last) } else { last }] = 1;
                             }
-                        }
-                    })*
+                            at += 4;
+                            at < end
+                        } {}
+                        base = base.wrapping_add(stride);
+                    },)*
                 }
             }
 

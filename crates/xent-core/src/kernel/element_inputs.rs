@@ -213,15 +213,6 @@ impl<F: Float> PanelRoom<F> {
 }
 
 impl<F: Float> TileInputs<'_, F> {
-    /// The targets from `at` on, where they are numbers.
-    #[inline(always)]
-    pub(crate) fn numbers(&self, at: usize) -> &[F] {
-        match self.targets {
-            ElementTargets::Numbers(values) => from(values, at),
-            ElementTargets::Bytes(_) => &[],
-        }
-    }
-
     /// Those of `count` elements from `at` on in the tile, at most a panel.
     #[inline(always)]
     pub(crate) fn of<'s>(
@@ -236,15 +227,26 @@ impl<F: Float> TileInputs<'_, F> {
         let row = of_row.of(first, count, &mut room.of_row);
         let ones = &room.ones.0[..count];
         Inputs {
-            targets: self.targets(at, count, &mut room.targets),
+            targets: self.targets_in(at, count, &mut room.targets),
             positive: positive.of(first, count, &mut room.positive).unwrap_or(ones),
             weights: self.weights(at, count, [class, row], &mut room.weights).unwrap_or(ones),
             upstream: upstream.of(first, count, &mut room.upstream).unwrap_or(ones),
         }
     }
 
+    /// Their targets alone.
     #[inline(always)]
-    fn targets<'s>(&'s self, at: usize, count: usize, room: &'s mut Room<F>) -> &'s [F] {
+    pub(crate) fn targets<'s>(
+        &'s self,
+        at: usize,
+        count: usize,
+        room: &'s mut PanelRoom<F>,
+    ) -> &'s [F] {
+        self.targets_in(at, count, &mut room.targets)
+    }
+
+    #[inline(always)]
+    fn targets_in<'s>(&'s self, at: usize, count: usize, room: &'s mut Room<F>) -> &'s [F] {
         let (keep, even) = (1.0 - self.smoothing, 0.5 * self.smoothing);
         let smoothed = |y: f64| F::from_f64(y * keep + even);
         let room = &mut room.0[..count];

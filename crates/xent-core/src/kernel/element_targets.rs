@@ -57,55 +57,53 @@ impl Lists<'_> {
             }
             return;
         }
-        if self.inner != 1 {
-            let rows = self.rows_of_blocks(first..end);
-            return self.labels.mark(
-                rows.map(|(row, base)| (self.list(row), base)),
-                self.inner,
-                into,
-            );
+        let Self { offsets, classes, inner, .. } = *self;
+        if inner != 1 {
+            return self.mark_blocks(first..end, into);
         }
-        let is_long = self.classes > count;
-        let list = |row: usize| {
-            let (list, start) = (self.list(row), row * self.classes);
-            let base = start.wrapping_sub(first);
-            if !is_long {
-                return (list, base);
-            }
+        let (start, end_row) = (first / classes, end.div_ceil(classes));
+        if classes <= count {
+            let base = (start * classes).wrapping_sub(first);
+            let offsets = offsets.get(start..=end_row).unwrap_or(&[]);
+            return self.labels.mark(offsets, base, [classes, 1], into);
+        }
+        for row in start..end_row {
+            let Some(&[from, until]) = offsets.get(row..).and_then(|offsets| offsets.first_chunk())
+            else {
+                return;
+            };
+            let list = from..until;
             let ascending = match *ascends {
                 Some((of, ascending)) if of == row => ascending,
                 _ => self.labels.ascend(list.clone()),
             };
             *ascends = Some((row, ascending));
-            let classes = first.saturating_sub(start)..end - start;
-            (if ascending { self.labels.within(list, classes) } else { list }, base)
-        };
-        let rows = first / self.classes..end.div_ceil(self.classes);
-        self.labels.mark(rows.map(list), 1, into);
+            let start = row * classes;
+            let wanted = first.saturating_sub(start)..end - start;
+            let list = if ascending { self.labels.within(list, wanted) } else { list };
+            let base = start.wrapping_sub(first);
+            self.labels.mark(&[list.start, list.end], base, [0, 1], into);
+        }
     }
 
-    fn list(&self, row: usize) -> Range<usize> {
-        let offset = |row| self.offsets.get(row).copied().unwrap_or_default();
-        offset(row)..offset(row + 1)
-    }
-
-    /// The rows that have elements in a range, and where in the range the first class of each would be
-    /// (wrapped around).
-    fn rows_of_blocks(&self, range: Range<usize>) -> impl Iterator<Item = (usize, usize)> {
-        let Self { classes, inner, .. } = *self;
+    /// Of some elements, where those of a row are not neighbours.
+    fn mark_blocks(&self, range: Range<usize>, into: &mut [u8]) {
+        let Self { offsets, labels, classes, inner } = *self;
         let line = classes * inner;
-        let blocks = range.start / line..range.end.div_ceil(line);
-        blocks.flat_map(move |block| {
+        for block in range.start / line..range.end.div_ceil(line) {
             let start = block * line;
             let from = range.start.max(start) - start;
             let until = range.end.min(start + line) - start;
+            // The rows that have elements there: from a position on, and from the first on.
             let first = from % inner;
-            let positions = first..first + (until - from).min(inner);
-            let row = move |position: usize| {
-                let position = if position < inner { position } else { position - inner };
-                (block * inner + position, (start + position).wrapping_sub(range.start))
-            };
-            positions.map(row)
-        })
+            let count = inner.min(until - from);
+            let before_end = count.min(inner - first);
+            for positions in [first..first + before_end, 0..count - before_end] {
+                let row = block * inner + positions.start;
+                let offsets = offsets.get(row..=row + positions.len()).unwrap_or(&[]);
+                let base = (start + positions.start).wrapping_sub(range.start);
+                labels.mark(offsets, base, [1, inner], into);
+            }
+        }
     }
 }

@@ -15,8 +15,8 @@ pub(crate) struct ElementTile<'t, 'a, F, L> {
     pub(crate) inputs: &'t TileInputs<'a, F>,
     /// Room for the inputs of a panel.
     pub(crate) room: &'t mut PanelRoom<F>,
-    /// Whether there are nothing but targets that are numbers.
-    pub(crate) is_plain: bool,
+    /// Whether some factors may be other than one.
+    pub(crate) has_factors: bool,
     /// As many places as there are elements, or none.
     pub(crate) losses: &'t mut [F],
     /// As many places as there are elements, or none.
@@ -28,27 +28,32 @@ impl<F: Float, L: ElementLoss> Kernel for ElementTile<'_, '_, F, L> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> f64 {
-        let Self { elements, mut cells, inputs, room, is_plain, losses, hessian } = self;
+        let Self { elements, mut cells, inputs, room, has_factors, losses, hessian } = self;
         let length = cells.len();
         let mut sum = StripedSum::<F::Of<S>>::new(simd);
-        if is_plain && losses.is_empty() && hessian.is_empty() {
-            // The usual loss, in loops of their own that ask nothing of a panel.
-            let targets = inputs.numbers(0).as_chunks::<PANEL>().0;
+        let mut at = 0;
+        if !has_factors && losses.is_empty() && hessian.is_empty() {
+            // The usual losses, in a loops of their own that ask little of a panel.
             if cells.mode() == GradMode::None {
-                for targets in targets {
-                    let Some(panel) = cells.take_whole::<PANEL>() else { break };
+                while let Some(panel) = cells.take_whole::<PANEL>() {
+                    let Some(targets) = inputs.targets(at, PANEL, room).first_chunk() else {
+                        break;
+                    };
                     let (inputs, none) = (Inputs::targets(targets), [&mut [][..], &mut []]);
                     elements.panel::<_, PlainLoss>(simd, panel, inputs, none, &mut sum);
+                    at += PANEL;
                 }
             } else {
-                for targets in targets {
-                    let Some(panel) = cells.take_whole::<PANEL>() else { break };
+                while let Some(panel) = cells.take_whole::<PANEL>() {
+                    let Some(targets) = inputs.targets(at, PANEL, room).first_chunk() else {
+                        break;
+                    };
                     let (inputs, none) = (Inputs::targets(targets), [&mut [][..], &mut []]);
                     elements.panel::<_, Plain>(simd, panel, inputs, none, &mut sum);
+                    at += PANEL;
                 }
             }
         }
-        let mut at = length - cells.len();
         while at < length {
             let count = PANEL.min(length - at);
             let inputs = inputs.of(at, count, room);

@@ -288,6 +288,49 @@ impl<'a, F: Float> Inputs<'a, F> {
     }
 }
 
+impl<F: Float> Inputs<'_, F> {
+    /// The parts of the losses from `at` on.
+    #[inline(always)]
+    fn parts<V: Lanes<Scalar = F>, L: ElementLoss, K: PanelKind>(
+        &self,
+        token: V::Token,
+        loss: L,
+        x_and_e: (V, V),
+        at: usize,
+    ) -> L::Parts<V> {
+        let zero = V::of(token, 0.0);
+        let y = V::load(token, from(self.targets, at), zero);
+        let positive = if K::FACTORS {
+            V::load(token, from(self.positive, at), zero)
+        } else {
+            V::of(token, 1.0)
+        };
+        loss.parts(token, x_and_e, y, positive)
+    }
+
+    /// The weights from `at` on, and the factors of the derivatives.
+    #[inline(always)]
+    fn factors<V: Lanes<Scalar = F>, K: PanelKind>(
+        &self,
+        token: V::Token,
+        scale: V,
+        at: usize,
+    ) -> [V; 2] {
+        if !K::FACTORS {
+            return [scale, scale];
+        }
+        let zero = V::of(token, 0.0);
+        let upstream = V::load(token, from(self.upstream, at), zero);
+        [V::load(token, from(self.weights, at), zero), scale * upstream]
+    }
+}
+
+/// The product with a weight; the value itself where all are ones.
+#[inline(always)]
+fn weighted<V: Lanes, K: PanelKind>(token: V::Token, weight: V, value: V) -> V {
+    if K::FACTORS { product(token, weight, value) } else { value }
+}
+
 /// What is known of a panel when the kernel is compiled.
 pub(crate) trait PanelKind {
     /// Whether the factors may be other than one, and losses or second derivatives wanted.
@@ -348,7 +391,6 @@ impl<L: ElementLoss> Elements<L> {
         sum: &mut StripedSum<V>,
     ) {
         let zero = V::of(token, 0.0);
-        let one = V::of(token, 1.0);
         let scale = V::of(token, self.scale * V::Scalar::UNLIFT);
         let floor = V::of(token, self.floor);
         let absent = V::of(token, L::ABSENT);
@@ -368,30 +410,30 @@ impl<L: ElementLoss> Elements<L> {
             let at = |row: usize| row * STRIPES + register * V::LANES;
             let mut terms = [zero; PANEL / STRIPES];
             let mut gradient = [zero; PANEL / STRIPES];
-            // No branch is taken between the elements of a panel that is whole: they are computed at the
-            // same time.
-            for (row, term) in terms.iter_mut().enumerate() {
-                let at = at(row);
+            // No branch is taken between the elements of a whole panel: they are computed at the same time.
+            for row in 0..PANEL / STRIPES {
+                let (at, e) = (at(row), exponentials[row].as_ref()[register]);
                 if at >= length {
                     continue;
                 }
                 // Beyond the last element an absent input with a target of zero adds nothing.
                 let x = cells.load(token, at, absent);
-                let load = |slice: &[V::Scalar]| V::load(token, from(slice, at), zero);
-                let e = exponentials[row].as_ref()[register];
-                let positive = if K::FACTORS { load(inputs.positive) } else { one };
-                let parts = self.loss.parts(token, (x, e), load(inputs.targets), positive);
-                let weighted = |value: V| {
-                    if K::FACTORS { product(token, load(inputs.weights), value) } else { value }
-                };
-                // Of the derivatives.
-                let factor = if K::FACTORS { scale * load(inputs.upstream) } else { scale };
-                *term = weighted(self.loss.loss(token, parts));
+                let parts = inputs.parts::<V, L, K>(token, self.loss, (x, e), at);
+                let [weight, factor] = inputs.factors::<V, K>(token, scale, at);
+                terms[row] = weighted::<V, K>(token, weight, self.loss.loss(token, parts));
                 if K::GRADIENT {
-                    gradient[row] = weighted(self.loss.gradient(token, parts) * factor);
+                    let slope = self.loss.gradient(token, parts) * factor;
+                    gradient[row] = weighted::<V, K>(token, weight, slope);
                 }
-                if K::FACTORS && !hessian.is_empty() {
-                    let curvature = weighted(self.loss.curvature(token, parts) * factor);
+            }
+            if K::FACTORS && !hessian.is_empty() {
+                for (row, exponentials) in exponentials.iter().enumerate() {
+                    let (at, e) = (at(row), exponentials.as_ref()[register]);
+                    let x = cells.load(token, at, absent);
+                    let parts = inputs.parts::<V, L, K>(token, self.loss, (x, e), at);
+                    let [weight, factor] = inputs.factors::<V, K>(token, scale, at);
+                    let curvature = self.loss.curvature(token, parts) * factor;
+                    let curvature = weighted::<V, K>(token, weight, curvature);
                     let h = V::select(curvature.less(floor), floor, curvature);
                     h.store(from_mut(hessian, at));
                 }

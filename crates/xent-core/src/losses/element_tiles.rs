@@ -38,7 +38,7 @@ impl<E: Element> SigmoidBatch<'_, E> {
     fn run_loss<L: ElementLoss>(self, level: Level, scratch: &mut [E::Float], loss: L) -> f64 {
         let Job { shape, options, weights, .. } = self.job;
         let room = &mut PanelRoom::new();
-        let is_plain = self.is_plain();
+        let has_factors = self.has_factors();
         let has_numbers = matches!(self.job.targets, SigmoidTargets::Dense(_));
         let tiles = |factors, bytes| Tiles {
             level,
@@ -47,11 +47,11 @@ impl<E: Element> SigmoidBatch<'_, E> {
             loss,
             factors,
             room,
-            is_plain,
+            has_factors,
             bytes,
             ascends: None,
         };
-        if is_plain {
+        if !has_factors && has_numbers {
             return tiles(AllFactors::ones(), &mut []).run();
         }
         let axes = [shape.classes, shape.inner];
@@ -72,15 +72,14 @@ impl<E: Element> SigmoidBatch<'_, E> {
         tiles(factors, &mut [0; TILE + 1]).run()
     }
 
-    /// Whether the elements are compared with numbers, as they are, and all count once.
-    fn is_plain(&self) -> bool {
-        let job = &self.job;
-        let RowWeights { sample_weights, upstream, .. } = job.weights;
-        let options = &job.options;
-        let factors = [options.class_weights, options.pos_weight, sample_weights, upstream];
-        matches!(job.targets, SigmoidTargets::Dense(_))
-            && factors.iter().all(|factors| factors.is_empty())
-            && options.label_smoothing == 0.0
+    /// Whether some elements may count other than once.
+    fn has_factors(&self) -> bool {
+        let Job { options, weights, .. } = &self.job;
+        let RowWeights { sample_weights, upstream, .. } = *weights;
+        [options.class_weights, options.pos_weight, sample_weights, upstream]
+            .iter()
+            .any(|factors| !factors.is_empty())
+            || options.ignore_index.is_some()
     }
 }
 
@@ -92,8 +91,7 @@ struct Tiles<'a, 's, 'f, E: Element, L> {
     loss: L,
     factors: AllFactors<'f, E::Float>,
     room: &'s mut PanelRoom<E::Float>,
-    /// Whether the targets are numbers, and all that there is.
-    is_plain: bool,
+    has_factors: bool,
     /// Of targets that are integers, for a tile and one more.
     bytes: &'s mut [u8],
     /// Whether the classes of a long row ascend, if that is known.
@@ -174,8 +172,8 @@ impl<E: Element, L: ElementLoss> Tiles<'_, '_, '_, E, L> {
         let hessian = outputs.hessian.get_mut(first..first + count).unwrap_or(&mut []);
         let window = Window::of(at, count);
         let cells = buffers.open(level, window, self.scratch).into_rows();
-        let (room, is_plain) = (&mut *self.room, self.is_plain);
-        let tile = ElementTile { elements, cells, inputs, room, is_plain, losses, hessian };
+        let (room, has_factors) = (&mut *self.room, self.has_factors);
+        let tile = ElementTile { elements, cells, inputs, room, has_factors, losses, hessian };
         let sum = tile.at(level);
         buffers.close(level, window, self.scratch);
         sum
