@@ -373,7 +373,9 @@ macro_rules! labels {
                             });
                             for (k, label) in four.into_iter().enumerate() {
                                 let byte = base.wrapping_add((label as usize).wrapping_mul(step));
-                                into[if at + k < end { byte.min(last) } else { last }] = 1;
+                                // All bits, for a label of the next list.
+                                let past = usize::from(at + k >= end).wrapping_neg();
+                                into[(byte | past).min(last)] = 1;
                             }
                             at += 4;
                             at < end
