@@ -56,10 +56,8 @@ impl<'a, F: Float> Factors<'a, F> {
         }
         let period = classes * inner;
         if period <= PANEL {
-            let mut at = 0;
-            for place in &mut room.0[..period] {
+            for (at, place) in room.0[..period].iter_mut().enumerate() {
                 *place = values.get(at / inner).copied().unwrap_or_default();
-                at += 1;
             }
             for at in period..period + PANEL {
                 room.0[at] = room.0[at - period];

@@ -257,8 +257,8 @@ impl ElementLoss for Logistic {
     }
 }
 
-/// What the elements of at most a panel are compared with, and their factors. With [`Plain`] alone there
-/// may be no factors.
+/// What the elements of at most a panel are compared with, and their factors, which a [`Plain`] panel does
+/// not have.
 #[derive(Clone, Copy)]
 pub(crate) struct Inputs<'a, F> {
     pub(crate) targets: &'a [F],

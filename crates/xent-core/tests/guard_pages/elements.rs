@@ -44,8 +44,10 @@ const PLAIN: Kind = Kind {
 
 const WEIGHTED: Kind = Kind { weights: true, losses: true, ..PLAIN };
 
-const KINDS: [Kind; 11] = [
+const KINDS: [Kind; 13] = [
     PLAIN,
+    Kind { targets: Targets::MultiHot, ..PLAIN },
+    Kind { targets: Targets::Positives, ..PLAIN },
     WEIGHTED,
     Kind { hessian: true, losses: true, ..PLAIN },
     Kind { targets: Targets::MultiHot, smoothing: 0.1, hessian: true, ..WEIGHTED },
