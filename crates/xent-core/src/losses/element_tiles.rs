@@ -193,7 +193,7 @@ impl<E: Element, L: ElementLoss> Tiles<'_, '_, '_, E, L> {
         let are_neighbours = [logits_stride, gradient_stride] == [classes; 2];
         if inner != 1 {
             self.means_of_columns(&mut put)
-        } else if are_neighbours && classes <= SHORT {
+        } else if are_neighbours && classes <= PANEL {
             self.means_of_short_rows(&mut put)
         } else {
             let start = |row| [row * logits_stride, row * gradient_stride];
@@ -202,7 +202,7 @@ impl<E: Element, L: ElementLoss> Tiles<'_, '_, '_, E, L> {
         }
     }
 
-    /// Rows of few elements, one after the other: several at a time.
+    /// Rows of at most a panel, one after the other: several at a time.
     fn means_of_short_rows(&mut self, put: &mut dyn FnMut(usize, f64) -> f64) -> f64 {
         let Shape { outer, classes, .. } = self.batch.job.shape;
         let (mut losses, mut sums) = ([E::Float::default(); SHORT], [0.0; PANEL]);
