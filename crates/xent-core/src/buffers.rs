@@ -328,7 +328,7 @@ macro_rules! labels {
                         }
                     })*
                 };
-                if are_good { Ok(()) } else { self.check(2, ignore) }
+                if are_good { Ok(()) } else { self.check(2, ignore).map(|_| ()) }
             }
 
             /// A byte for each of the labels from `first` on, which are 0, 1 or the label to ignore:

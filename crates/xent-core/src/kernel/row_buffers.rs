@@ -49,10 +49,6 @@ impl<'a, F: Float> RowBuffers<'a, F> {
         Self { x: None, gradient: x, mode: GradMode::Write }
     }
 
-    pub(crate) fn into_parts(self) -> (Option<&'a [F]>, &'a mut [F]) {
-        (self.x, self.gradient)
-    }
-
     #[inline(always)]
     pub(crate) fn mode(&self) -> GradMode {
         self.mode

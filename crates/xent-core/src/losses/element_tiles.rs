@@ -2,7 +2,7 @@
 
 use super::rows::RowWeights;
 use super::sigmoid::{Job, SigmoidBatch, SigmoidInput, SigmoidTargets};
-use super::window::Window;
+use super::window::{Room, Window};
 use crate::buffers::Labels;
 use crate::dispatch::Kernel;
 use crate::element::{Compute, Element};
@@ -22,20 +22,25 @@ use crate::simd::PANEL;
 const SHORT: usize = 1024;
 
 impl<E: Element> SigmoidBatch<'_, E> {
-    /// The sum of the losses; `scratch` has room for the logits of a tile if they are to be converted.
-    pub(crate) fn run_on(self, level: Level, scratch: &mut [E::Float]) -> f64 {
+    /// The sum of the losses; `cells` is room for the logits of a tile that are to be converted.
+    pub(crate) fn run_on(self, level: Level, cells: &mut Room<'_, E::Float>) -> f64 {
         let options = self.job.options;
         if options.input == SigmoidInput::Probabilities {
-            self.run_loss(level, scratch, Logistic)
+            self.run_loss(level, cells, Logistic)
         } else if options.is_focal() {
             let alpha = options.focal_alpha.map(|alpha| E::Float::from_f64(alpha).to_f64());
-            self.run_loss(level, scratch, SigmoidFocal { gamma: options.focal_gamma, alpha })
+            self.run_loss(level, cells, SigmoidFocal { gamma: options.focal_gamma, alpha })
         } else {
-            self.run_loss(level, scratch, Sigmoid)
+            self.run_loss(level, cells, Sigmoid)
         }
     }
 
-    fn run_loss<L: ElementLoss>(self, level: Level, scratch: &mut [E::Float], loss: L) -> f64 {
+    fn run_loss<L: ElementLoss>(
+        self,
+        level: Level,
+        cells: &mut Room<'_, E::Float>,
+        loss: L,
+    ) -> f64 {
         let Job { shape, options, weights, .. } = self.job;
         let room = &mut PanelRoom::new();
         let has_factors = self.has_factors();
@@ -43,7 +48,7 @@ impl<E: Element> SigmoidBatch<'_, E> {
         let tiles = |factors, bytes| Tiles {
             level,
             batch: self,
-            scratch,
+            cells,
             loss,
             factors,
             room,
@@ -84,10 +89,10 @@ impl<E: Element> SigmoidBatch<'_, E> {
 }
 
 /// A batch, tile by tile.
-struct Tiles<'a, 's, 'f, E: Element, L> {
+struct Tiles<'a, 's, 'r, 'f, E: Element, L> {
     level: Level,
     batch: SigmoidBatch<'a, E>,
-    scratch: &'s mut [E::Float],
+    cells: &'s mut Room<'r, E::Float>,
     loss: L,
     factors: AllFactors<'f, E::Float>,
     room: &'s mut PanelRoom<E::Float>,
@@ -98,7 +103,7 @@ struct Tiles<'a, 's, 'f, E: Element, L> {
     ascends: Option<(usize, bool)>,
 }
 
-impl<E: Element, L: ElementLoss> Tiles<'_, '_, '_, E, L> {
+impl<E: Element, L: ElementLoss> Tiles<'_, '_, '_, '_, E, L> {
     fn run(mut self) -> f64 {
         let Shape { outer, classes, inner, logits_stride, gradient_stride } = self.batch.job.shape;
         let line = classes * inner;
@@ -171,11 +176,11 @@ impl<E: Element, L: ElementLoss> Tiles<'_, '_, '_, E, L> {
         let inputs = &TileInputs { targets, smoothing, ignores, first, factors };
         let hessian = outputs.hessian.get_mut(first..first + count).unwrap_or(&mut []);
         let window = Window::of(at, count);
-        let cells = buffers.open(level, window, self.scratch).into_rows();
+        let cells = buffers.open(level, window, self.cells);
         let (room, has_factors) = (&mut *self.room, self.has_factors);
         let tile = ElementTile { elements, cells, inputs, room, has_factors, losses, hessian };
         let sum = tile.at(level);
-        buffers.close(level, window, self.scratch);
+        buffers.close(level, window, self.cells);
         sum
     }
 

@@ -1,9 +1,9 @@
 //! The fused losses, as batches.
 
 mod converted;
-mod leaf;
 mod element_counts;
 mod element_tiles;
+mod leaf;
 mod likelihood;
 mod log_sum_exp;
 mod odd_row;
