@@ -3,6 +3,7 @@
 use crate::dispatch::Kernel;
 use crate::element::{Element, Float};
 use crate::error::{Error, check_length};
+use crate::kernel::block::RowBlock;
 use crate::kernel::labels::{CountLabels, NumberLabels};
 use crate::level::Level;
 use crate::shape::Shape;
@@ -245,20 +246,20 @@ macro_rules! labels {
                 }
             }
 
-            /// The numbers of the classes from row `first` on, exact up to 2^24; -1 for the label to
-            /// ignore.
+            /// Fills in the numbers of the classes of as many rows from `first` on, exact up to 2^24; -1 for
+            /// the label to ignore.
             pub(crate) fn numbers<F: Float>(
                 &self,
                 level: Level,
-                first: usize,
+                (first, rows): (usize, usize),
                 ignore: Option<i64>,
-                into: &mut [F],
+                blocks: &mut [RowBlock<F>],
             ) {
                 match self {
                     $(Self::$variant(labels) => {
-                        let labels = labels.get(first..).unwrap_or(&[]);
+                        let labels = labels.get(first..first + rows).unwrap_or(&[]);
                         let ignore = ignore.and_then(|ignore| <$integer>::try_from(ignore).ok());
-                        NumberLabels { labels, ignore, into }.at(level);
+                        NumberLabels { labels, ignore, blocks }.at(level);
                     })*
                 }
             }

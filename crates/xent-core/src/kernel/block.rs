@@ -58,6 +58,7 @@ pub(crate) struct RowBlock<F> {
 }
 
 impl<F: Float> RowBlock<F> {
+    #[inline(always)]
     pub(crate) fn new() -> Self {
         let (zeros, ones) = ([F::default(); ROWS], [F::from_count(1); ROWS]);
         Self {
@@ -260,8 +261,9 @@ pub(crate) trait RowSupply<F: Float> {
     /// What the rows that have been filled in last are compared with.
     fn targets(&self) -> BlockTargets<'_, F>;
 
-    /// Takes the results of these rows. The gradient of the rows that are not
-    /// [`finite`](RowBlock::finite) has not been written.
+    /// Takes the results of these rows, if all are wanted or one of them is not
+    /// [`finite`](RowBlock::finite): then its gradient has not been written, and its loss is to be filled
+    /// in.
     fn finish(
         &mut self,
         blocks: &mut [RowBlock<F>],

@@ -8,6 +8,7 @@ use super::lanes::{
 };
 use super::narrow::{LaneTask, label_of};
 use super::row_buffers::{GradMode, RowBuffers};
+use super::sum::LossSum;
 use crate::dispatch::{Kernel, entries};
 use crate::element::Float;
 use crate::math::exp::exp_lifted;
@@ -24,20 +25,25 @@ pub(crate) struct Columns<'a, 'b, F: Float> {
 }
 
 impl<F: Float> Kernel for Columns<'_, '_, F> {
-    type Output = ();
+    type Output = f64;
 
     #[inline(always)]
-    fn run<S: Simd>(mut self, simd: S) {
+    fn run<S: Simd>(mut self, simd: S) -> f64 {
+        let mut sum = LossSum::new();
         let mut sums = BlockSums::new();
         let mut first = 0;
         while first < self.rows {
             let rows = self.task.layout.run(first, self.rows, ROWS);
             self.supply.fill(core::slice::from_mut(self.block), first, rows);
             self.block_of_rows::<F::Of<S>>(simd, first, rows, &mut sums);
-            let block = core::slice::from_mut(&mut *self.block);
-            self.supply.finish(block, first, rows, &mut self.buffers);
+            if self.task.takes_rows || !self.block.all_finite(rows) {
+                let block = core::slice::from_mut(&mut *self.block);
+                self.supply.finish(block, first, rows, &mut self.buffers);
+            }
+            sum.add(&self.block.loss[..rows.min(ROWS)]);
             first += rows;
         }
+        sum.total()
     }
 
     entries!();
@@ -80,7 +86,7 @@ impl<F: Float> Columns<'_, '_, F> {
                 soft.prepare(token, at, layout.classes, block, self.task.unit);
                 let largest = largest(token, at, &plane, block, wants_class);
                 let options = (self.task.unit, raw.own_gradient);
-                let of_block = (&*block, &mut *sums);
+                let of_block = (&mut *block, &mut *sums);
                 soft_sums(token, at, &mut plane, &soft, largest, of_block, options);
                 let (of_rows, own_gradient_weights) = (soft.rows, raw.own_gradient);
                 SettleSoft {

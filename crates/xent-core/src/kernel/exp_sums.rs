@@ -1,7 +1,7 @@
 //! The second pass over a row: exponentials, relative to its largest logit, kept where the gradient goes
 //! and summed up.
 
-use super::row_buffers::{ExpRun, RowBuffers};
+use super::row_buffers::{ExpRun, GradMode, RowBuffers};
 use super::sum::{StripedSum, TILE};
 use crate::element::Compute;
 use crate::math::exp::exp_lifted;
@@ -28,44 +28,56 @@ pub(crate) struct SoftRow<'a, V: Lanes> {
 }
 
 /// Exponentials, weights, and half of the distances times weights, by stripe.
-type SoftTerms<V> = [<V as Lanes>::Stripes; 3];
+pub(crate) type SoftTerms<V> = [<V as Lanes>::Stripes; 3];
 
 impl<V: Lanes> ExpSums<V> {
-    /// The sum of the exponentials of the classes that are not the pivot. They are kept where the buffers
-    /// have a gradient that is written.
+    /// The sum of the exponentials of the classes that are not the pivot. With `KEEP` they are kept where
+    /// the gradient goes.
     #[inline(always)]
-    pub(crate) fn of_row(self, mut row: RowBuffers<'_, V::Scalar>) -> StripedSum<V> {
+    pub(crate) fn of_row<const KEEP: bool>(
+        self,
+        mut row: RowBuffers<'_, V::Scalar>,
+    ) -> StripedSum<V> {
         let zero = V::of(self.token, 0.0);
         let unused = &mut [V::Scalar::default(); HALF_PANEL];
         let mut sum = StripedSum::new(self.token);
         let own = self.pivot.to_f64() as usize / PANEL;
         let mut panel = 0;
         while row.len() != 0 {
-            if panel != own && row.len() >= PANEL {
+            if panel != own
+                && let Some(mut whole) = row.take_whole::<PANEL>()
+            {
                 // Most of the panels.
                 let mut terms = zero.stripes();
-                if let Some(mut front) = row.take_half(unused) {
-                    self.prefetch(&front);
-                    self.half::<false, true, false>(&mut front, 0, self.max, &mut terms);
-                }
-                if let Some(mut back) = row.take_half(unused) {
-                    self.prefetch(&back);
-                    self.half::<false, true, false>(&mut back, 0, self.max, &mut terms);
-                }
+                let mut front = whole.take_front(HALF_PANEL).into_run::<KEEP>(unused);
+                self.prefetch(&front, KEEP);
+                self.half::<false, true, false, KEEP>(&mut front, 0, self.max, &mut terms);
+                let mut back = whole.into_run::<KEEP>(unused);
+                self.prefetch(&back, KEEP);
+                self.half::<false, true, false, KEEP>(&mut back, 0, self.max, &mut terms);
                 sum.add_all(terms);
             } else {
                 // That of the pivot, and the last if it is not whole.
                 let rest = row.take_front(PANEL);
-                sum.add_all(self.panel::<false>(rest, panel * PANEL, self.max));
+                sum.add_all(self.panel::<false, KEEP>(rest, panel * PANEL, self.max));
             }
             panel += 1;
         }
         sum
     }
 
+    /// The terms of that sum, of a row that is not longer than a panel.
+    #[inline(always)]
+    pub(crate) fn of_short_row<const KEEP: bool>(
+        self,
+        row: RowBuffers<'_, V::Scalar>,
+    ) -> V::Stripes {
+        self.panel::<false, KEEP>(row, 0, self.max)
+    }
+
     /// The same sum, of distances in a unit.
     #[inline(always)]
-    pub(crate) fn of_row_in_units(
+    pub(crate) fn of_row_in_units<const KEEP: bool>(
         self,
         mut row: RowBuffers<'_, V::Scalar>,
         unit: V,
@@ -73,7 +85,7 @@ impl<V: Lanes> ExpSums<V> {
         let mut sum = StripedSum::new(self.token);
         let mut at = 0;
         while row.len() != 0 {
-            sum.add_all(self.panel::<true>(row.take_front(PANEL), at, unit));
+            sum.add_all(self.panel::<true, KEEP>(row.take_front(PANEL), at, unit));
             at += PANEL;
         }
         sum
@@ -81,7 +93,7 @@ impl<V: Lanes> ExpSums<V> {
 
     /// A panel, or what there is of it, that may have the pivot.
     #[inline(always)]
-    fn panel<const IN_UNITS: bool>(
+    fn panel<const IN_UNITS: bool, const KEEP: bool>(
         &self,
         mut panel: RowBuffers<'_, V::Scalar>,
         mut at: usize,
@@ -91,11 +103,11 @@ impl<V: Lanes> ExpSums<V> {
         let mut terms = V::of(self.token, 0.0).stripes();
         while panel.len() != 0 {
             if let Some(mut half) = panel.take_half(unused) {
-                self.prefetch(&half);
-                self.half::<true, true, IN_UNITS>(&mut half, at, unit, &mut terms);
+                self.prefetch(&half, KEEP);
+                self.half::<true, true, IN_UNITS, KEEP>(&mut half, at, unit, &mut terms);
             } else {
                 let mut half = panel.take_rest(unused);
-                self.half::<true, false, IN_UNITS>(&mut half, at, unit, &mut terms);
+                self.half::<true, false, IN_UNITS, KEEP>(&mut half, at, unit, &mut terms);
             }
             at += HALF_PANEL;
         }
@@ -105,11 +117,11 @@ impl<V: Lanes> ExpSums<V> {
     /// While the exponentials keep the arithmetic busy, the memory fetches the next tile, and the place of
     /// a gradient, which would be waited for when it is written.
     #[inline(always)]
-    fn prefetch(&self, half: &ExpRun<'_, V::Scalar>) {
+    fn prefetch(&self, half: &ExpRun<'_, V::Scalar>, keeps: bool) {
         let of_line = LINE / size_of::<V::Scalar>();
         for line in 0..HALF_PANEL / of_line {
             V::prefetch(self.token, half.logits(), TILE + line * of_line);
-            if half.is_beside() {
+            if keeps && half.is_beside() {
                 V::prefetch(self.token, half.place(), TILE / 2 + line * of_line);
             }
         }
@@ -118,7 +130,7 @@ impl<V: Lanes> ExpSums<V> {
     /// Adds half a panel (or with `WHOLE` false, less), whose first class is `at`. With `PIVOT`, one of
     /// its classes may be the pivot; with `IN_UNITS`, distances have a unit.
     #[inline(always)]
-    fn half<const PIVOT: bool, const WHOLE: bool, const IN_UNITS: bool>(
+    fn half<const PIVOT: bool, const WHOLE: bool, const IN_UNITS: bool, const KEEP: bool>(
         &self,
         run: &mut ExpRun<'_, V::Scalar>,
         at: usize,
@@ -140,7 +152,9 @@ impl<V: Lanes> ExpSums<V> {
                 let x = run.load(token, lane, absent);
                 let below = x - self.max;
                 let mut e = exp_lifted(token, if IN_UNITS { below * unit } else { below });
-                run.store(lane, e);
+                if KEEP {
+                    run.store(lane, e);
+                }
                 if PIVOT {
                     let number = V::load(token, from(V::Scalar::LANE_NUMBERS, lane), zero);
                     e = V::select(number.equal(pivot), zero, e);
@@ -154,38 +168,59 @@ impl<V: Lanes> ExpSums<V> {
 
     /// The same sum; the sum of the weights, and of half of the distances times weights.
     #[inline(always)]
-    pub(crate) fn of_soft_row(
+    pub(crate) fn of_soft_row<const TEACHER: bool>(
         self,
         mut row: RowBuffers<'_, V::Scalar>,
         soft: SoftRow<'_, V>,
     ) -> [StripedSum<V>; 3] {
-        let zero = V::of(self.token, 0.0);
-        let unused = &mut [V::Scalar::default(); HALF_PANEL];
+        let keeps = row.mode() == GradMode::Write;
         let mut sums = [StripedSum::new(self.token); 3];
         let mut at = 0;
         while row.len() != 0 {
-            let mut panel = row.take_front(PANEL);
-            let mut terms = [zero.stripes(); 3];
-            while panel.len() != 0 {
-                let part = soft.part(at);
-                if let Some(mut half) = panel.take_half(unused) {
-                    self.prefetch(&half);
-                    self.soft_half::<true>(&mut half, at, part, &mut terms);
-                } else {
-                    let mut half = panel.take_rest(unused);
-                    self.soft_half::<false>(&mut half, at, part, &mut terms);
-                }
-                at += HALF_PANEL;
-            }
-            for (sum, terms) in sums.iter_mut().zip(terms) {
-                sum.add_all(terms);
-            }
+            let panel = row.take_front(PANEL);
+            let [exps, weights, distances] = self.soft_panel::<TEACHER>(panel, soft, at, keeps);
+            let [of_exps, of_weights, of_distances] = &mut sums;
+            of_exps.add_all(exps);
+            of_weights.add_all(weights);
+            of_distances.add_all(distances);
+            at += PANEL;
         }
         sums
     }
 
+    /// The terms of these sums: of a panel, or of what there is of it, whose first class is `at`.
     #[inline(always)]
-    fn soft_half<const WHOLE: bool>(
+    pub(crate) fn soft_panel<const TEACHER: bool>(
+        &self,
+        mut panel: RowBuffers<'_, V::Scalar>,
+        soft: SoftRow<'_, V>,
+        mut at: usize,
+        keeps: bool,
+    ) -> SoftTerms<V> {
+        let zero = V::of(self.token, 0.0);
+        let unused = &mut [V::Scalar::default(); HALF_PANEL];
+        let own = self.pivot.to_count() / HALF_PANEL;
+        let mut terms = [zero.stripes(); 3];
+        while panel.len() != 0 {
+            let part = soft.part(at);
+            if let Some(mut half) = panel.take_half(unused) {
+                self.prefetch(&half, keeps);
+                if at / HALF_PANEL == own {
+                    self.soft_half::<true, true, TEACHER>(&mut half, at, part, &mut terms);
+                } else {
+                    self.soft_half::<false, true, TEACHER>(&mut half, at, part, &mut terms);
+                }
+            } else {
+                let mut half = panel.take_rest(unused);
+                self.soft_half::<true, false, TEACHER>(&mut half, at, part, &mut terms);
+            }
+            at += HALF_PANEL;
+        }
+        terms
+    }
+
+    #[inline(always)]
+    fn soft_half<const PIVOT: bool, const WHOLE: bool, const TEACHER: bool>(
         &self,
         run: &mut ExpRun<'_, V::Scalar>,
         at: usize,
@@ -200,7 +235,18 @@ impl<V: Lanes> ExpSums<V> {
         let minus_half = V::of(token, -0.5);
         let pivot = V::splat(token, self.pivot - V::Scalar::from_count(at));
         let length = if WHOLE { HALF_PANEL } else { run.len() };
-        let weights = soft.weights.get(..length).unwrap_or(soft.weights);
+        let (mut weights, mut teacher) = (soft.weights, soft.teacher);
+        if WHOLE {
+            // Slices whose length the compiler knows.
+            let Some(of_half) = weights.first_chunk::<HALF_PANEL>() else { return };
+            weights = of_half;
+            if TEACHER {
+                let Some(of_half) = teacher.first_chunk::<HALF_PANEL>() else { return };
+                teacher = of_half;
+            }
+        } else {
+            weights = weights.get(..length).unwrap_or(weights);
+        }
         let [exps, of_weights, half_distances] = terms;
         let mut of_half = [zero.stripes(); 3];
         for row in 0..HALF_PANEL / STRIPES {
@@ -210,19 +256,24 @@ impl<V: Lanes> ExpSums<V> {
                     break;
                 }
                 let x = run.load(token, lane, absent);
-                let e = exp_lifted(token, (x - self.max) * soft.unit);
+                let below = x - self.max;
+                let mut e = exp_lifted(token, if TEACHER { below * soft.unit } else { below });
                 run.store(lane, e);
-                let number = V::load(token, from(V::Scalar::LANE_NUMBERS, lane), zero);
-                let here = number.equal(pivot);
                 // Beyond the last class a weight of zero.
-                let q = V::select(here, zero, V::load(token, from(weights, lane), zero));
-                let mut distance = x.mul_add(minus_half, half_max) * soft.unit;
-                if !soft.teacher.is_empty() {
-                    let t = V::load(token, from(soft.teacher, lane), absent);
-                    distance = distance - (soft.teacher_max - t) * soft.unit * half;
+                let mut q = V::load(token, from(weights, lane), zero);
+                if PIVOT {
+                    let number = V::load(token, from(V::Scalar::LANE_NUMBERS, lane), zero);
+                    let here = number.equal(pivot);
+                    q = V::select(here, zero, q);
+                    e = V::select(here, zero, e);
+                }
+                let mut distance = x.mul_add(minus_half, half_max);
+                if TEACHER {
+                    let t = V::load(token, from(teacher, lane), absent);
+                    let of_teacher = (soft.teacher_max - t) * soft.unit * half;
+                    distance = distance * soft.unit - of_teacher;
                 }
                 let distance = V::select(q.equal(zero), zero, q * distance);
-                let e = V::select(here, zero, e);
                 let [of_exps, of_weights, of_distances] = &mut of_half;
                 let of_exps = &mut of_exps.as_mut()[register];
                 let of_weights = &mut of_weights.as_mut()[register];

@@ -5,7 +5,7 @@ use super::row_buffers::{GradMode, RowBuffers};
 use crate::dispatch::{Kernel, entries};
 use crate::element::Float;
 use crate::math::exp::exp_lifted;
-use crate::simd::{HALF_PANEL, Lanes, Simd, from, from_mut};
+use crate::simd::{HALF_PANEL, Lanes, Simd, aligned, from, from_mut};
 
 /// What the gradient is made of, and how it is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,17 +54,23 @@ impl<V: Lanes> Gradient<V> {
             }
             return;
         }
-        let streams = source == Source::LogitsPastCaches;
-        if streams {
+        if source == Source::LogitsPastCaches {
             // Only aligned stores go past the caches.
-            let head = V::aligned(row.gradient()).min(row.len());
+            let head = aligned(row.gradient()).min(row.len());
             self.registers(row.take_front(head));
+            while let Some(mut half) = row.take_whole::<HALF_PANEL>() {
+                for at in (0..HALF_PANEL).step_by(V::LANES) {
+                    let x = half.load(self.token, at, absent);
+                    let g = exp_lifted(self.token, x - self.max) * self.probability;
+                    g.stream(from_mut(half.gradient_mut(), at));
+                }
+            }
         }
         while let Some(mut half) = row.take_whole::<HALF_PANEL>() {
             for at in (0..HALF_PANEL).step_by(V::LANES) {
                 let x = half.load(self.token, at, absent);
                 let g = exp_lifted(self.token, x - self.max) * self.probability;
-                put(self.token, &mut half, at, g, streams);
+                put(self.token, &mut half, at, g, false);
             }
         }
         self.registers(row);
@@ -91,12 +97,13 @@ impl<V: Lanes> Gradient<V> {
         let kept = source == Source::Kept;
         let streams = source == Source::LogitsPastCaches;
         if streams {
-            let head = V::aligned(row.gradient()).min(row.len());
+            let head = aligned(row.gradient()).min(row.len());
             self.soft_registers(row.take_front(head), soft, false);
             soft.row = soft.row.part(head);
         }
         while let Some(mut half) = row.take_whole::<HALF_PANEL>() {
-            let weights = soft.row.weights.get(..HALF_PANEL).unwrap_or(&[]);
+            // A slice whose length the compiler knows.
+            let Some(weights) = soft.row.weights.first_chunk::<HALF_PANEL>() else { return };
             let part = SoftGradient { row: SoftRow { weights, ..soft.row }, ..soft };
             for at in (0..HALF_PANEL).step_by(V::LANES) {
                 let g = self.of(&half, part, at, kept);

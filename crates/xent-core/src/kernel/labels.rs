@@ -1,5 +1,6 @@
 //! Labels, at the width of a level: checked, counted, and made numbers.
 
+use super::block::{ROWS, RowBlock};
 use crate::dispatch::{Kernel, entries};
 use crate::element::Float;
 use crate::simd::Simd;
@@ -63,11 +64,11 @@ impl<I: Label> Kernel for CountLabels<'_, I> {
     entries!();
 }
 
-/// The numbers of labels; -1 for the one to ignore.
+/// The numbers of labels, block by block; -1 for the one to ignore.
 pub(crate) struct NumberLabels<'a, I, F> {
     pub(crate) labels: &'a [I],
     pub(crate) ignore: Option<I>,
-    pub(crate) into: &'a mut [F],
+    pub(crate) blocks: &'a mut [RowBlock<F>],
 }
 
 impl<I: Label, F: Float> Kernel for NumberLabels<'_, I, F> {
@@ -75,17 +76,19 @@ impl<I: Label, F: Float> Kernel for NumberLabels<'_, I, F> {
 
     #[inline(always)]
     fn run<S: Simd>(self, _: S) {
-        let Self { labels, ignore, into } = self;
-        match ignore {
-            None => {
-                for (number, &label) in into.iter_mut().zip(labels) {
-                    *number = F::from(label.number());
+        let Self { labels, ignore, blocks } = self;
+        for (block, labels) in blocks.iter_mut().zip(labels.chunks(ROWS)) {
+            match ignore {
+                None => {
+                    for (number, &label) in block.labels.iter_mut().zip(labels) {
+                        *number = F::from(label.number());
+                    }
                 }
-            }
-            Some(ignore) => {
-                for (number, &label) in into.iter_mut().zip(labels) {
-                    let of_label = F::from(label.number());
-                    *number = if label == ignore { F::from(-1.0) } else { of_label };
+                Some(ignore) => {
+                    for (number, &label) in block.labels.iter_mut().zip(labels) {
+                        let of_label = F::from(label.number());
+                        *number = if label == ignore { F::from(-1.0) } else { of_label };
+                    }
                 }
             }
         }

@@ -185,7 +185,6 @@ pub(crate) fn largest<V: Vector, P: Plane<V>>(
     let infinity = V::of(token, f64::INFINITY);
     let finite = V::select(max.abs().less(infinity), regular, zero);
     let some_odd = V::any(finite.less(one));
-    max.store(from_mut(&mut block.max, at));
     finite.store(from_mut(&mut block.finite, at));
     Largest { max, finite, some_odd }
 }
@@ -286,9 +285,11 @@ pub(crate) fn soft_sums<V: Vector, P: Plane<V>, Q: SoftPlane<V>>(
     plane: &mut P,
     soft: &Q,
     largest: Largest<V>,
-    (block, sums): (&RowBlock<V::Scalar>, &mut BlockSums<V::Scalar>),
+    (block, sums): (&mut RowBlock<V::Scalar>, &mut BlockSums<V::Scalar>),
     (unit, own_gradient): (f64, bool),
 ) {
+    largest.max.store(from_mut(&mut block.max, at));
+    let block = &*block;
     let zero = V::of(token, 0.0);
     let half = V::of(token, 0.5);
     let unit = V::of(token, unit);

@@ -40,7 +40,7 @@ use crate::dispatch::Kernel;
 use crate::element::Float;
 use crate::hessian::Curvature;
 use crate::level::Level;
-use crate::simd::STRIPES;
+use crate::simd::{STRIPES, aligned};
 
 /// What is known of a row beside its gradient.
 #[derive(Clone, Copy)]
@@ -89,20 +89,6 @@ pub(crate) struct TeacherSums<F> {
 }
 
 impl<'a, F: Float> SoftSource<'a, F> {
-    /// No weights at all, of logits in a unit.
-    pub(crate) fn none() -> Self {
-        let zero = F::default();
-        Self {
-            dense: &[],
-            scale: zero,
-            even: zero,
-            class_weights: &[],
-            label: None,
-            own: None,
-            teacher: None,
-        }
-    }
-
     /// The weights of some classes: where they are, or made in `room`.
     fn weights<'s>(&self, level: Level, classes: Range<usize>, room: &'s mut [F]) -> &'s [F]
     where
@@ -210,6 +196,7 @@ fn tile_task(level: Level, classes: usize, unit: f64, steps: Steps) -> RowTask {
         unit,
         stream: false,
         largest_class: false,
+        takes_rows: false,
         second: false,
         steps,
     }
@@ -357,8 +344,11 @@ impl<'a, F: Float> SettledRow<'a, F> {
         let pivot = self.sums.pivot.map_or(usize::MAX, |pivot| pivot.class).wrapping_sub(first);
         let there = place.buffers.gradient().get(pivot).copied().unwrap_or_default();
         let length = place.buffers.len();
-        for at in (0..length).step_by(TILE) {
-            let count = TILE.min(length - at);
+        // Only aligned stores go past the caches: the classes before the first are a tile of their own.
+        let head = if stream { aligned(place.buffers.gradient()).min(length) } else { 0 };
+        let tiles = (head..length).step_by(TILE);
+        for at in (head != 0).then_some(0).into_iter().chain(tiles) {
+            let count = if at < head { head } else { TILE.min(length - at) };
             if let Some(hessian) = place.hessian.get_mut(at..at + count) {
                 self.put_second(
                     level,
@@ -369,7 +359,7 @@ impl<'a, F: Float> SettledRow<'a, F> {
             }
             if place.buffers.mode() != GradMode::None {
                 let buffers = place.buffers.part([at; 2], count);
-                self.put_tile(level, buffers, first + at, stream, state);
+                self.put_tile(level, buffers, first + at, stream && at >= head, state);
             }
         }
         if stream {

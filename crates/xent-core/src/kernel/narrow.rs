@@ -8,6 +8,7 @@ use super::lanes::{
     second_derivatives, soft_sums,
 };
 use super::row_buffers::{GradMode, RowBuffers};
+use super::sum::LossSum;
 use super::transpose::{
     RowPlaces, add_columns, from_columns, to_columns, whole_from_columns, whole_to_columns,
 };
@@ -43,6 +44,8 @@ pub(crate) struct LaneTask {
     pub(crate) unit: f64,
     /// Whether the class of the largest logit is wanted, even where it is not the pivot.
     pub(crate) largest_class: bool,
+    /// Whether the results of all rows are wanted.
+    pub(crate) takes_rows: bool,
     /// What second derivatives are without the weights of rows, if they are wanted.
     pub(crate) second: Option<Curvature>,
 }
@@ -84,11 +87,11 @@ pub(crate) struct Narrow<'a, 'b, F: Float, const OF: usize, const FOURS: usize> 
 }
 
 impl<F: Float, const OF: usize, const FOURS: usize> Kernel for Narrow<'_, '_, F, OF, FOURS> {
-    type Output = ();
+    type Output = f64;
 
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        self.chunks::<F::Of<S>>(simd);
+    fn run<S: Simd>(self, simd: S) -> f64 {
+        self.chunks::<F::Of<S>>(simd)
     }
 
     entries!();
@@ -96,8 +99,9 @@ impl<F: Float, const OF: usize, const FOURS: usize> Kernel for Narrow<'_, '_, F,
 
 impl<F: Float, const OF: usize, const FOURS: usize> Narrow<'_, '_, F, OF, FOURS> {
     #[inline(always)]
-    fn chunks<V: Lanes<Scalar = F>>(mut self, token: V::Token) {
+    fn chunks<V: Lanes<Scalar = F>>(mut self, token: V::Token) -> f64 {
         let zero = V::of(token, 0.0);
+        let mut sum = LossSum::new();
         let of_chunk = (TOGETHER * V::LANES).max(ROWS).min(self.blocks.len() * ROWS);
         let mut columns = [[[zero; 4]; FOURS]; TOGETHER];
         let mut first = 0;
@@ -105,14 +109,20 @@ impl<F: Float, const OF: usize, const FOURS: usize> Narrow<'_, '_, F, OF, FOURS>
             let rows = self.task.layout.run(first, self.rows, of_chunk);
             self.supply.fill(self.blocks, first, rows);
             let is_soft = OF == 0 && matches!(self.supply.targets(), BlockTargets::Raw(_));
-            if is_soft {
-                self.soft::<V>(token, first, rows);
+            let some_odd = if is_soft {
+                self.soft::<V>(token, first, rows)
             } else {
-                self.labels::<V>(token, first, rows, &mut columns);
+                self.labels::<V>(token, first, rows, &mut columns)
+            };
+            if some_odd || self.task.takes_rows {
+                self.supply.finish(self.blocks, first, rows, &mut self.buffers);
             }
-            self.supply.finish(self.blocks, first, rows, &mut self.buffers);
+            for (index, block) in self.blocks.iter().enumerate().take(rows.div_ceil(ROWS)) {
+                sum.add(&block.loss[..(rows - index * ROWS).min(ROWS)]);
+            }
             first += rows;
         }
+        sum.total()
     }
 
     #[inline(always)]
@@ -120,7 +130,7 @@ impl<F: Float, const OF: usize, const FOURS: usize> Narrow<'_, '_, F, OF, FOURS>
         if OF == 0 { self.task.layout.classes } else { OF }
     }
 
-    /// Rows with labels, or with nothing to compare them with.
+    /// Rows with labels, or with nothing to compare them with. Whether some have to be settled otherwise.
     #[inline(always)]
     fn labels<V: Lanes<Scalar = F>>(
         &mut self,
@@ -128,7 +138,8 @@ impl<F: Float, const OF: usize, const FOURS: usize> Narrow<'_, '_, F, OF, FOURS>
         first: usize,
         rows: usize,
         columns: &mut [[[V; 4]; FOURS]; TOGETHER],
-    ) {
+    ) -> bool {
+        let mut some_odd = false;
         let zero = V::of(token, 0.0);
         let classes = self.classes();
         let writes = self.buffers.mode() != GradMode::None;
@@ -147,6 +158,7 @@ impl<F: Float, const OF: usize, const FOURS: usize> Narrow<'_, '_, F, OF, FOURS>
                 let block = &mut self.blocks[row / ROWS];
                 let plane = plane_of::<V, OF>(&mut columns[register], classes, adds);
                 maxima[register] = largest(token, row % ROWS, &plane, block, wants_class);
+                some_odd |= maxima[register].some_odd;
             }
             for register in 0..count {
                 let row = start + register * V::LANES;
@@ -190,11 +202,13 @@ impl<F: Float, const OF: usize, const FOURS: usize> Narrow<'_, '_, F, OF, FOURS>
                 self.store::<V>(token, first + start, rows - start, &mut columns[..count]);
             }
         }
+        some_odd
     }
 
-    /// Rows with a weight for every class.
+    /// Rows with a weight for every class. Whether some have to be settled otherwise.
     #[inline(always)]
-    fn soft<V: Lanes<Scalar = F>>(&mut self, token: V::Token, first: usize, rows: usize) {
+    fn soft<V: Lanes<Scalar = F>>(&mut self, token: V::Token, first: usize, rows: usize) -> bool {
+        let mut some_odd = false;
         let zero = V::of(token, 0.0);
         let classes = self.classes();
         let adds = self.buffers.mode() == GradMode::Add;
@@ -206,7 +220,7 @@ impl<F: Float, const OF: usize, const FOURS: usize> Narrow<'_, '_, F, OF, FOURS>
         let mut sums = BlockSums::new();
         for start in (0..rows).step_by(SOFT_TOGETHER * V::LANES) {
             let count = (rows - start).div_ceil(V::LANES).min(SOFT_TOGETHER);
-            let BlockTargets::Raw(raw) = self.supply.targets() else { return };
+            let BlockTargets::Raw(raw) = self.supply.targets() else { return false };
             let (layout, here) = (self.task.layout, (first + start, rows - start));
             let logits = self.buffers.logits();
             load::<V, 0, FOURS>(token, logits, layout, here, &mut columns[..count]);
@@ -238,12 +252,13 @@ impl<F: Float, const OF: usize, const FOURS: usize> Narrow<'_, '_, F, OF, FOURS>
                     let mut plane = plane_of::<V, OF>(&mut columns[register], classes, adds);
                     let largest = largest(token, at, &plane, block, true);
                     maxima[register] = largest;
+                    some_odd |= largest.some_odd;
                     let all = teacher[register].as_flattened();
                     let soft = SoftRegisters {
                         weights: &weights[register].as_flattened()[..classes],
                         teacher: if is_teacher { all } else { &[] },
                     };
-                    let of_block = (&*block, &mut sums);
+                    let of_block = (&mut *block, &mut sums);
                     let options = (self.task.unit, own_gradient);
                     soft_sums(token, at, &mut plane, &soft, largest, of_block, options);
                 }
@@ -294,6 +309,7 @@ impl<F: Float, const OF: usize, const FOURS: usize> Narrow<'_, '_, F, OF, FOURS>
                 self.store::<V>(token, first + start, rows - start, &mut columns[..count]);
             }
         }
+        some_odd
     }
 
     /// The gradient of registers of rows from `first` on, of which there are `rows`.

@@ -1,5 +1,6 @@
 //! The largest element of a slice, and where it is.
 
+use crate::element::Compute;
 use crate::simd::{HALF_PANEL, Lanes, PANEL, STRIPES, from, in_lanes};
 
 /// The largest element; NaN is passed over, and an empty slice has `-inf`.
@@ -52,6 +53,36 @@ pub(crate) fn max_by_lane<V: Lanes>(token: V::Token, x: &[V::Scalar]) -> V {
         }
     }
     registers[0]
+}
+
+/// The first positions of `value` lane by lane, with their signs changed: the largest of the lanes is the
+/// first of all. Without a branch for each register, which could not be predicted.
+#[inline(always)]
+pub(crate) fn first_by_lane<V: Lanes>(token: V::Token, x: &[V::Scalar], value: V) -> V {
+    let none = V::of(token, f64::NEG_INFINITY);
+    let zero = V::of(token, 0.0);
+    let mut start = 0;
+    let mut rest = x;
+    while !rest.is_empty() {
+        let (half, behind) = rest.split_at(HALF_PANEL.min(rest.len()));
+        let first = V::count(token, start);
+        let mut found = none;
+        for at in (0..HALF_PANEL).step_by(V::LANES) {
+            if at >= half.len() {
+                break;
+            }
+            let number = first + V::load(token, from(V::Scalar::LANE_NUMBERS, at), zero);
+            let here = V::load(token, from(half, at), none).equal(value);
+            found = V::select(here, zero - number, none).max(found);
+        }
+        if V::any(none.less(found)) {
+            return found;
+        }
+        start += HALF_PANEL;
+        rest = behind;
+    }
+    // NaN among them: the first class, as good as any.
+    zero
 }
 
 /// The first position of `value`.

@@ -202,6 +202,16 @@ impl<'a, F: Float> RowBuffers<'a, F> {
         }
     }
 
+    /// The logits with the places of their exponentials: with `KEEP` where the gradient goes, otherwise
+    /// `unused`.
+    #[inline(always)]
+    pub(crate) fn into_run<const KEEP: bool>(
+        self,
+        unused: &'a mut [F; HALF_PANEL],
+    ) -> ExpRun<'a, F> {
+        ExpRun { x: self.x, place: if KEEP { self.gradient } else { unused } }
+    }
+
     /// The logits alone.
     #[inline(always)]
     pub(crate) fn only_logits(self) -> Self {

@@ -12,9 +12,9 @@ use super::block::{
 use super::coefficients::Terms;
 use super::exp_sums::{ExpSums, SoftRow};
 use super::gradient::{Gradient, SoftGradient, Source, clear};
-use super::reduce::{max_by_lane, max_of_rows, position};
+use super::reduce::{first_by_lane, max_by_lane, max_of_rows, position};
 use super::row_buffers::{GradMode, RowBuffers};
-use super::sum::{StripedSum, TILE, totals};
+use super::sum::{LossSum, StripedSum, TILE, totals};
 use crate::dispatch::{Kernel, entries};
 use crate::element::{Compute, Float};
 use crate::level::Level;
@@ -52,6 +52,8 @@ pub(crate) struct RowTask {
     pub(crate) stream: bool,
     /// Whether the class of the largest logit is wanted, even where it is not the pivot.
     pub(crate) largest_class: bool,
+    /// Whether the results of all rows are wanted.
+    pub(crate) takes_rows: bool,
     /// Whether second derivatives are wanted, by [`RowSupply::put_second`].
     pub(crate) second: bool,
     pub(crate) steps: Steps,
@@ -88,11 +90,12 @@ pub(crate) struct GroupState<'a, F> {
 }
 
 impl<F: Float> Kernel for Rows<'_, '_, F> {
-    type Output = ();
+    type Output = f64;
 
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
+    fn run<S: Simd>(self, simd: S) -> f64 {
         let Self { task, mut buffers, rows: all, supply, state } = self;
+        let mut sum = LossSum::new();
         let group = rows_of_group(task.classes);
         let mut first = 0;
         while first < all {
@@ -122,12 +125,20 @@ impl<F: Float> Kernel for Rows<'_, '_, F> {
             if task.steps != Steps::Sums && of_group.mode() != GradMode::None {
                 group.put(&mut of_group, supply.targets());
             }
-            supply.finish(core::slice::from_mut(state.block), first, rows, &mut buffers);
+            if task.takes_rows || task.steps == Steps::All && !state.block.all_finite(rows) {
+                supply.finish(core::slice::from_mut(state.block), first, rows, &mut buffers);
+            }
             first += rows;
+            if task.steps != Steps::All {
+                // One tile of a row.
+                return 0.0;
+            }
+            sum.add(&state.block.loss[..rows.min(ROWS)]);
         }
-        if task.stream && task.steps == Steps::All {
+        if task.stream {
             F::Of::<S>::fence(simd);
         }
+        sum.total()
     }
 
     entries!();
@@ -140,7 +151,7 @@ impl RowTask {
         let writes = buffers.mode() == GradMode::Write;
         if writes && self.stream && !buffers.is_in_place() && self.classes >= STREAM_CLASSES {
             Source::LogitsPastCaches
-        } else if writes && self.steps == Steps::All {
+        } else if writes && self.steps != Steps::Gradient {
             Source::Kept
         } else {
             Source::Logits
@@ -223,6 +234,9 @@ impl<V: Lanes> Group<'_, V> {
             }
             label_logits[row] = x.get(labels[row]).copied().unwrap_or_default();
         }
+        if self.rows == 1 {
+            return self.one_largest(label_logits[0]);
+        }
         let one = V::of(token, 1.0);
         let infinity = V::of(token, f64::INFINITY);
         let mut distances = [V::Scalar::default(); ROWS];
@@ -241,21 +255,67 @@ impl<V: Lanes> Group<'_, V> {
         distances
     }
 
+    /// Of the only row.
+    #[inline(always)]
+    fn one_largest(&mut self, label_logit: V::Scalar) -> OfRows<V::Scalar> {
+        let lanes = self.folded.first().map_or(&[][..], |lanes| lanes);
+        let max = V::load(self.token, lanes, V::of(self.token, 0.0)).largest();
+        let finite = if max.is_finite() { self.block.regular[0] } else { V::Scalar::default() };
+        (self.block.max[0], self.block.finite[0]) = (max, finite);
+        let mut distances = [V::Scalar::default(); ROWS];
+        distances[0] = max - label_logit;
+        distances
+    }
+
     /// The first class with the largest logit of each row.
     #[inline(always)]
     fn largest_class(&mut self, buffers: &RowBuffers<'_, V::Scalar>) {
+        let token = self.token;
+        let zero = V::of(token, 0.0);
         let logits = buffers.logits();
         for row in 0..self.rows {
             let at = row * self.task.strides[0];
             let x = logits.get(at..at + self.task.classes).unwrap_or(&[]);
-            let class = position::<V>(self.token, x, self.block.max[row]);
-            self.block.largest_class[row] = V::Scalar::from_count(class.unwrap_or_default());
+            if self.rows == 1 {
+                let class = position::<V>(token, x, self.block.max[row]);
+                self.block.largest_class[row] = V::Scalar::from_count(class.unwrap_or_default());
+                return;
+            }
+            let max = V::splat(token, self.block.max[row]);
+            if let Some(place) = self.folded.get_mut(row) {
+                first_by_lane::<V>(token, x, max).store(place);
+            }
+        }
+        for at in (0..self.rows).step_by(V::LANES) {
+            let mut registers = [zero; LANES];
+            for (register, lanes) in registers.iter_mut().zip(self.folded.iter().skip(at)) {
+                *register = V::load(token, lanes, zero);
+            }
+            let class = zero - max_of_rows(&mut registers[..V::LANES]);
+            class.store(from_mut(&mut self.block.largest_class, at));
         }
     }
 
     /// The exponentials, kept for the gradient, and their sums without the pivot's.
     #[inline(always)]
     fn sum_labels(&mut self, buffers: &mut RowBuffers<'_, V::Scalar>, keeps: bool) {
+        if self.task.unit != 1.0 {
+            self.sum_in_units(buffers, keeps);
+        } else if keeps {
+            self.sum_labels_of::<true>(buffers);
+        } else {
+            self.sum_labels_of::<false>(buffers);
+        }
+        if self.rows != 1 {
+            let [high, low] = &mut self.sums.others;
+            totals_of_rows::<V>(self.token, self.folded, self.rows, 1, high, low);
+        }
+    }
+
+    /// The same of rows whose distances have a unit: the logits of a teacher.
+    #[inline(always)]
+    fn sum_in_units(&mut self, buffers: &mut RowBuffers<'_, V::Scalar>, keeps: bool) {
+        let unit = V::of(self.token, self.task.unit);
         for row in 0..self.rows {
             if !self.is_finite(row) {
                 continue;
@@ -267,12 +327,61 @@ impl<V: Lanes> Group<'_, V> {
             };
             let cells = self.row(buffers, row);
             let cells = if keeps { cells } else { cells.only_logits() };
-            self.fold(row, pass.of_row(cells));
+            // Without a gradient, what is kept goes nowhere.
+            let sum = pass.of_row_in_units::<true>(cells, unit);
+            if self.rows == 1 {
+                let [high, low] = &mut self.sums.others;
+                (high[0], low[0]) = sum.parts();
+                return;
+            }
+            self.fold(row, sum);
         }
-        let [high, low] = &mut self.sums.others;
-        totals_of_rows::<V>(self.token, self.folded, self.rows, 1, high, low);
     }
 
+    #[inline(always)]
+    fn sum_labels_of<const KEEP: bool>(&mut self, buffers: &mut RowBuffers<'_, V::Scalar>) {
+        // Rows of a panel or less have a loop of their own: its constants stay in registers, and its sums
+        // are folded later, so that a row is not waited for.
+        let is_short = self.task.classes <= PANEL;
+        for row in 0..self.rows {
+            if !self.is_finite(row) {
+                continue;
+            }
+            let pass = ExpSums {
+                token: self.token,
+                max: V::splat(self.token, self.block.max[row]),
+                pivot: self.block.labels[row],
+            };
+            let cells = self.row(buffers, row);
+            let cells = if KEEP { cells } else { cells.only_logits() };
+            if is_short {
+                let terms = pass.of_short_row::<KEEP>(cells);
+                if let Some(place) = self.folded.get_mut(row) {
+                    for (register, term) in terms.as_ref().iter().enumerate() {
+                        term.store(from_mut(place, register * V::LANES));
+                    }
+                }
+                continue;
+            }
+            let sum = pass.of_row::<KEEP>(cells);
+            if self.rows == 1 {
+                let [high, low] = &mut self.sums.others;
+                (high[0], low[0]) = sum.parts();
+                return;
+            }
+            self.fold(row, sum);
+        }
+        if !is_short {
+            return;
+        }
+        self.fold_stripes(self.rows);
+        if self.rows == 1 {
+            let [high, low] = &mut self.sums.others;
+            totals_of_rows::<V>(self.token, self.folded, 1, 1, high, low);
+        }
+    }
+
+    /// The same of rows with a weight for every class, and what they weigh.
     #[inline(always)]
     fn sum_soft(
         &mut self,
@@ -280,7 +389,41 @@ impl<V: Lanes> Group<'_, V> {
         soft: SoftTargets<'_, V::Scalar>,
         keeps: bool,
     ) {
+        if soft.teacher.is_empty() && self.task.unit == 1.0 {
+            self.sum_soft_of::<false>(buffers, soft, keeps);
+        } else {
+            self.sum_soft_of::<true>(buffers, soft, keeps);
+        }
+        if self.rows != 1 {
+            let BlockSums { others, weights, half_distances, .. } = &mut *self.sums;
+            let sums = [others, weights, half_distances];
+            for (place, [high, low]) in sums.into_iter().enumerate() {
+                let folded = self.folded.get(place..).unwrap_or(&[]);
+                totals_of_rows::<V>(self.token, folded, self.rows, 3, high, low);
+            }
+        }
+        if soft.own_gradient {
+            // `1 / M` for each of `M` labels.
+            for row in 0..self.rows {
+                let q = self.sums.pivot_weight[row];
+                let scale = self.block.target_scales[row];
+                let of_pivot = if q == V::Scalar::default() { q } else { scale };
+                self.sums.gradient_pivot_weight[row] = of_pivot;
+                let one = V::Scalar::from_count(1);
+                self.sums.gradient_weights[0][row] = one - of_pivot;
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn sum_soft_of<const TEACHER: bool>(
+        &mut self,
+        buffers: &mut RowBuffers<'_, V::Scalar>,
+        soft: SoftTargets<'_, V::Scalar>,
+        keeps: bool,
+    ) {
         let unit = V::of(self.token, self.task.unit);
+        let is_short = self.task.classes <= PANEL;
         for row in 0..self.rows {
             if !self.is_finite(row) {
                 continue;
@@ -296,26 +439,51 @@ impl<V: Lanes> Group<'_, V> {
             self.sums.pivot_weight[row] = q;
             let cells = self.row(buffers, row);
             let cells = if keeps { cells } else { cells.only_logits() };
-            let [exps, weights, distances] = pass.of_soft_row(cells, of_row);
+            if is_short {
+                let terms = pass.soft_panel::<TEACHER>(cells, of_row, 0, keeps);
+                for (place, terms) in from_mut(self.folded, 3 * row).iter_mut().zip(&terms) {
+                    for (register, term) in terms.as_ref().iter().enumerate() {
+                        term.store(from_mut(place, register * V::LANES));
+                    }
+                }
+                continue;
+            }
+            let [exps, weights, distances] = pass.of_soft_row::<TEACHER>(cells, of_row);
+            if self.rows == 1 {
+                let BlockSums { others, weights: of_weights, half_distances, .. } = &mut *self.sums;
+                (others[0][0], others[1][0]) = exps.parts();
+                (of_weights[0][0], of_weights[1][0]) = weights.parts();
+                (half_distances[0][0], half_distances[1][0]) = distances.parts();
+                return;
+            }
             self.fold(3 * row, exps);
             self.fold(3 * row + 1, weights);
             self.fold(3 * row + 2, distances);
         }
-        let BlockSums { others, weights, half_distances, .. } = &mut *self.sums;
-        for (place, [high, low]) in [others, weights, half_distances].into_iter().enumerate() {
-            let folded = self.folded.get(place..).unwrap_or(&[]);
-            totals_of_rows::<V>(self.token, folded, self.rows, 3, high, low);
-        }
-        if soft.own_gradient {
-            // `1 / M` for each of `M` labels.
-            for row in 0..self.rows {
-                let q = self.sums.pivot_weight[row];
-                let scale = self.block.target_scales[row];
-                let of_pivot = if q == V::Scalar::default() { q } else { scale };
-                self.sums.gradient_pivot_weight[row] = of_pivot;
-                let one = V::Scalar::from_count(1);
-                self.sums.gradient_weights[0][row] = one - of_pivot;
+        if is_short {
+            self.fold_stripes(3 * self.rows);
+            if self.rows == 1 {
+                let BlockSums { others, weights, half_distances, .. } = &mut *self.sums;
+                let sums = [others, weights, half_distances];
+                for ([high, low], folded) in sums.into_iter().zip(self.folded.iter()) {
+                    totals_of_rows::<V>(self.token, core::slice::from_ref(folded), 1, 1, high, low);
+                }
             }
+        }
+    }
+
+    /// From the terms of short rows to folded sums.
+    #[inline(always)]
+    fn fold_stripes(&mut self, count: usize) {
+        let zero = V::of(self.token, 0.0);
+        for place in self.folded.iter_mut().take(count) {
+            let mut terms = zero.stripes();
+            for (register, term) in terms.as_mut().iter_mut().enumerate() {
+                *term = V::load(self.token, from(place, register * V::LANES), zero);
+            }
+            let (high, low) = StripedSum::<V>::of(self.token, terms).folded();
+            high.store(place);
+            low.store(&mut place[LANES..]);
         }
     }
 

@@ -1,9 +1,6 @@
 //! The weights of all classes of contiguous rows, where they are not at hand as they are.
 
-use super::block::{OfRows, ROWS, RowBlock};
-use super::exp_sums::ExpSums;
-use super::reduce::{max, position};
-use super::row_buffers::RowBuffers;
+use super::block::ROWS;
 use crate::dispatch::{Kernel, entries};
 use crate::element::Float;
 use crate::math::exp::exp_lifted;
@@ -91,49 +88,6 @@ impl<F: Float> Kernel for SoftmaxWeights<'_, F> {
             }
             q.store(from_mut(into, at));
             at += F::Of::<S>::LANES;
-        }
-    }
-
-    entries!();
-}
-
-/// The exponentials of a teacher's logits, of rows one after the other, and what they add up to.
-pub(crate) struct TeacherRows<'a, F> {
-    pub(crate) logits: &'a [F],
-    pub(crate) classes: usize,
-    pub(crate) rows: usize,
-    /// The unit of distances.
-    pub(crate) unit: f64,
-    /// Takes the exponentials.
-    pub(crate) into: &'a mut [F],
-    /// Takes the largest logits, and zero for [`RowBlock::regular`] where one is not finite.
-    pub(crate) block: &'a mut RowBlock<F>,
-    /// Takes the sums without the largest, and what they lost.
-    pub(crate) others: &'a mut [OfRows<F>; 2],
-}
-
-impl<F: Float> Kernel for TeacherRows<'_, F> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let Self { logits, classes, rows, unit, into, block, others: [highs, lows] } = self;
-        let of_rows = logits.chunks(classes).zip(into.chunks_mut(classes)).take(rows.min(ROWS));
-        for (row, (x, into)) in of_rows.enumerate() {
-            let largest = max::<F::Of<S>>(simd, x);
-            let pivot = position::<F::Of<S>>(simd, x, largest).unwrap_or_default();
-            block.teacher_max[row] = largest;
-            if !largest.is_finite() {
-                block.regular[row] = F::default();
-            }
-            let pass = ExpSums {
-                token: simd,
-                max: F::Of::<S>::splat(simd, largest),
-                pivot: F::from_count(pivot),
-            };
-            let unit = F::Of::<S>::of(simd, unit);
-            let sum = pass.of_row_in_units(RowBuffers::write(x, into), unit);
-            (highs[row], lows[row]) = sum.parts();
         }
     }
 

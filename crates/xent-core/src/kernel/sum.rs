@@ -32,6 +32,12 @@ impl<V: Lanes> StripedSum<V> {
         self.add_one(register, (a + b) + (c + d));
     }
 
+    /// The sum of one term for each stripe.
+    #[inline(always)]
+    pub(crate) fn of(token: V::Token, terms: V::Stripes) -> Self {
+        Self { high: terms, ..Self::new(token) }
+    }
+
     /// Adds one term to each stripe.
     #[inline(always)]
     pub(crate) fn add_all(&mut self, terms: V::Stripes) {

@@ -19,8 +19,8 @@ use crate::kernel::narrow::{BLOCKS, CLASSES, LaneLayout, LaneTask, Narrow};
 use crate::kernel::row_buffers::RowBuffers;
 use crate::kernel::rows::{GroupState, RowTask, Rows, Steps, rows_of_group};
 use crate::kernel::second_derivatives::SecondDerivatives;
-use crate::kernel::soft_weights::{CountLabels, FillWeights, TeacherRows};
-use crate::kernel::sum::{LossSum, TILE};
+use crate::kernel::soft_weights::{CountLabels, FillWeights};
+use crate::kernel::sum::TILE;
 use crate::level::Level;
 use crate::shape::Shape;
 use crate::simd::STRIPES;
@@ -61,6 +61,7 @@ impl<F: Float> Job<'_, F> {
             terms: self.terms(),
             unit: self.unit(),
             largest_class: !outputs.predicted.is_empty(),
+            takes_rows: outputs.take_rows(),
             second: (!outputs.hessian.is_empty()).then(|| self.curvature(outputs)),
         }
     }
@@ -96,12 +97,11 @@ impl<F: Float> Job<'_, F> {
             }
         };
         // No more than the rows fill.
-        if rows <= ROWS {
-            run(&mut [self.block()]);
-        } else {
-            run(&mut [(); BLOCKS].map(|()| self.block()));
+        match rows.div_ceil(ROWS) {
+            0 | 1 => run(&mut [self.block()]),
+            2 => run(&mut [self.block(), self.block()]),
+            _ => run(&mut [(); BLOCKS].map(|()| self.block())),
         }
-        supply.sum.total()
     }
 
     fn columns(self, level: Level, buffers: RowBuffers<'_, F>, outputs: Outputs<'_, F>) -> f64 {
@@ -109,8 +109,7 @@ impl<F: Float> Job<'_, F> {
         let rows = self.shape.row_count();
         let block = &mut self.block();
         let mut supply = Leaf::new(&self, level, outputs);
-        Columns { task, buffers, rows, supply: &mut supply, block }.at(level);
-        supply.sum.total()
+        Columns { task, buffers, rows, supply: &mut supply, block }.at(level)
     }
 
     fn groups(self, level: Level, buffers: RowBuffers<'_, F>, outputs: Outputs<'_, F>) -> f64 {
@@ -123,6 +122,7 @@ impl<F: Float> Job<'_, F> {
             unit: self.unit(),
             stream: self.elements >= STREAM_FROM,
             largest_class: !outputs.predicted.is_empty(),
+            takes_rows: outputs.take_rows(),
             second: !outputs.hessian.is_empty(),
             steps: Steps::All,
         };
@@ -131,26 +131,39 @@ impl<F: Float> Job<'_, F> {
         let (block, sums) = (&mut block, &mut sums);
         let run = |supply: &mut Leaf<'_, '_, F>, folded: &mut [[F; STRIPES]]| {
             let state = GroupState { block, sums, folded };
-            Rows { task, buffers, rows, supply, state }.at(level);
+            Rows { task, buffers, rows, supply, state }.at(level)
         };
         let mut supply = Leaf::new(&self, level, outputs);
         let row = [F::default(); STRIPES];
         match self.kind() {
             Kind::Soft => {
-                let mut weights = [F::default(); TILE];
-                supply.weights = &mut weights;
-                supply.prepare_weights();
-                run(&mut supply, &mut [row; 3 * ROWS]);
-                supply.sum.total()
+                supply.in_groups = true;
+                let group = rows.min(rows_of_group(classes));
+                // No more is cleared than is used.
+                let (mut few, mut many);
+                if !supply.are_weights() && group * classes <= 1024 {
+                    few = [F::default(); 1024];
+                    supply.weights = &mut few;
+                } else if !supply.are_weights() {
+                    many = [F::default(); TILE];
+                    supply.weights = &mut many;
+                }
+                let mut changed = [(usize::MAX, F::default()); ROWS];
+                supply.changed = &mut changed;
+                let mut teacher;
+                if self.is_teacher() {
+                    teacher = TeacherState::new();
+                    supply.teacher = Some(&mut teacher);
+                }
+                supply.prepare_weights(group);
+                if group <= 4 {
+                    run(&mut supply, &mut [row; 3 * 4])
+                } else {
+                    run(&mut supply, &mut [row; 3 * ROWS])
+                }
             }
-            _ if rows_of_group(classes) <= 4 => {
-                run(&mut supply, &mut [row; 4]);
-                supply.sum.total()
-            }
-            _ => {
-                run(&mut supply, &mut [row; ROWS]);
-                supply.sum.total()
-            }
+            _ if rows_of_group(classes) <= 4 => run(&mut supply, &mut [row; 4]),
+            _ => run(&mut supply, &mut [row; ROWS]),
         }
     }
 
@@ -245,8 +258,7 @@ impl<F: Float> Job<'_, F> {
         let mut teacher = None;
         if self.is_teacher() {
             let unit = self.unit();
-            let of_nothing = RowTargets::Soft(SoftSource::none());
-            let sums = rows.sums(dense, &of_nothing, (unit, false), state)?;
+            let sums = rows.sums(dense, &RowTargets::Nothing, (unit, false), state)?;
             teacher = Some(TeacherSums {
                 max: F::from_f64(sums.max),
                 sum: sums.sum(),
@@ -269,6 +281,7 @@ impl<F: Float> Job<'_, F> {
 
 impl<F: Float> Job<'_, F> {
     /// What a kernel needs of a block of rows, without that which differs from row to row.
+    #[inline(always)]
     fn block(&self) -> RowBlock<F> {
         let mut block = RowBlock::new();
         let mut factors = (1.0, self.weights.scale);
@@ -285,18 +298,28 @@ impl<F: Float> Job<'_, F> {
         block
     }
 
-    /// Fills in as many rows. One function for all kernels: nothing here depends on their level.
+    /// Whether rows differ by more than their labels.
+    fn rows_differ(&self) -> bool {
+        !self.options.class_weights.is_empty()
+            || self.options.ignore_index.is_some()
+            || !self.weights.sample_weights.is_empty()
+            || !self.weights.upstream.is_empty()
+            || self.shared_labels().is_some()
+            || self.is_teacher()
+    }
+
+    /// Fills in what rows differ by beside their labels. One function for all kernels: nothing here depends
+    /// on their level.
     #[inline(never)]
-    fn fill(&self, level: Level, block: &mut RowBlock<F>, first: usize, rows: usize) {
+    fn fill(&self, block: &mut RowBlock<F>, first: usize, rows: usize) {
         let (zero, one) = (F::default(), F::from_count(1));
         let rows = rows.min(ROWS);
         let ignores = self.options.ignore_index.is_some();
         let keep = 1.0 - self.options.label_smoothing;
-        if let SoftmaxTargets::Index(labels) = self.targets {
-            let numbers = &mut block.labels[..rows];
-            labels.numbers(level, first, self.options.ignore_index, numbers);
+        if matches!(self.targets, SoftmaxTargets::Index(_)) {
+            let numbers = &block.labels[..rows];
             if !self.options.class_weights.is_empty() {
-                for (weight, label) in block.label_weights.iter_mut().zip(&*numbers) {
+                for (weight, label) in block.label_weights.iter_mut().zip(numbers) {
                     let of_class = self.options.class_weights.get(label.to_count());
                     let of_class = of_class.copied().unwrap_or(zero);
                     *weight = F::from_f64(keep * of_class.to_f64());
@@ -366,28 +389,91 @@ struct Leaf<'l, 'o, F: Float> {
     job: &'l Job<'l, F>,
     level: Level,
     outputs: Outputs<'o, F>,
-    sum: LossSum,
+    rows_differ: bool,
+    /// Whether rows go in groups, whose weights are to be ready.
+    in_groups: bool,
     /// Room for the weights of a group, where they are not at hand.
     weights: &'l mut [F],
     /// The rows of the group, and what labels have changed there: the place, and what was in it.
     group: (usize, usize),
-    changed: [(usize, F); ROWS],
-    /// Of teachers.
-    teacher_others: [[F; ROWS]; 2],
+    changed: &'l mut [(usize, F)],
+    /// Where the logits of teachers are added up.
+    teacher: Option<&'l mut TeacherState<F>>,
+}
+
+/// What the logits of the teachers of a group are added up with.
+struct TeacherState<F> {
+    block: RowBlock<F>,
+    sums: BlockSums<F>,
+    folded: [[F; STRIPES]; ROWS],
+}
+
+impl<F: Float> TeacherState<F> {
+    fn new() -> Self {
+        let folded = [[F::default(); STRIPES]; ROWS];
+        Self { block: RowBlock::new(), sums: BlockSums::new(), folded }
+    }
+
+    /// Leaves the exponentials of as many logits in `into`, and what they add up to in the block of the
+    /// students.
+    fn sum(
+        &mut self,
+        level: Level,
+        (logits, classes, rows, unit): (&[F], usize, usize, f64),
+        into: &mut [F],
+        students: &mut RowBlock<F>,
+    ) {
+        let Self { block, sums, folded } = self;
+        let task = RowTask {
+            level,
+            classes,
+            strides: [classes; 2],
+            terms: Terms { gamma: 0.0, z_loss: 0.0 },
+            unit,
+            stream: false,
+            largest_class: false,
+            takes_rows: false,
+            second: false,
+            steps: Steps::Sums,
+        };
+        let buffers = RowBuffers::write(logits, into);
+        let state = GroupState { block: &mut *block, sums: &mut *sums, folded };
+        Rows { task, buffers, rows, supply: &mut Teachers, state }.at(level);
+        students.teacher_max = block.max;
+        students.teacher_others = sums.others;
+        for (regular, finite) in students.regular.iter_mut().zip(&block.finite).take(rows) {
+            if *finite == F::default() {
+                *regular = *finite;
+            }
+        }
+    }
+}
+
+/// Rows of which nothing is known but their logits.
+struct Teachers;
+
+impl<F: Float> RowSupply<F> for Teachers {
+    fn fill(&mut self, _: &mut [RowBlock<F>], _: usize, _: usize) {}
+
+    fn targets(&self) -> BlockTargets<'_, F> {
+        BlockTargets::Nothing
+    }
+
+    fn finish(&mut self, _: &mut [RowBlock<F>], _: usize, _: usize, _: &mut RowBuffers<'_, F>) {}
 }
 
 impl<'l, 'o, F: Float> Leaf<'l, 'o, F> {
     fn new(job: &'l Job<'l, F>, level: Level, outputs: Outputs<'o, F>) -> Self {
-        let zero = F::default();
         Self {
             job,
             level,
             outputs,
-            sum: LossSum::new(),
+            rows_differ: job.rows_differ(),
+            in_groups: false,
             weights: &mut [],
             group: (0, 0),
-            changed: [(usize::MAX, zero); ROWS],
-            teacher_others: [[zero; ROWS]; 2],
+            changed: &mut [],
+            teacher: None,
         }
     }
 }
@@ -415,10 +501,9 @@ impl<F: Float> Leaf<'_, '_, F> {
     }
 
     /// Fills in what the weights of all rows of a group have in common, where only labels differ.
-    fn prepare_weights(&mut self) {
+    fn prepare_weights(&mut self, rows: usize) {
         if matches!(self.job.targets, SoftmaxTargets::Index(_)) {
             let classes = self.job.shape.classes;
-            let rows = rows_of_group(classes).min(self.job.shape.row_count());
             let even = self.even();
             FillWeights {
                 dense: Some(&[]),
@@ -437,19 +522,19 @@ impl<F: Float> Leaf<'_, '_, F> {
         let job = self.job;
         let classes = job.shape.classes;
         let class_weights = job.options.class_weights;
-        if self.are_weights() {
+        if self.weights.is_empty() {
             return;
         }
         if let SoftmaxTargets::Index(_) = job.targets {
-            for &(place, weight) in &self.changed {
+            for &(place, weight) in &*self.changed {
                 if let Some(place) = self.weights.get_mut(place) {
                     *place = weight;
                 }
             }
-            for row in 0..rows {
+            for (row, changed) in self.changed.iter_mut().enumerate().take(rows) {
                 let place = row * classes + block.labels[row].to_count();
                 if let Some(weight) = self.weights.get_mut(place) {
-                    self.changed[row] = (place, *weight);
+                    *changed = (place, *weight);
                     *weight = *weight + block.label_weights[row];
                 }
             }
@@ -466,12 +551,10 @@ impl<F: Float> Leaf<'_, '_, F> {
             block.share_labels(0, &counts[..rows], labels);
             scales = block.target_scales;
         } else if job.is_teacher() {
-            let unit = job.unit();
-            let others = &mut self.teacher_others;
-            TeacherRows { logits: dense, classes, rows, unit, into: &mut *into, block, others }
-                .at(level);
-            block.teacher_others = self.teacher_others;
-            let [high, low] = &self.teacher_others;
+            if let Some(teacher) = &mut self.teacher {
+                teacher.sum(level, (dense, classes, rows, job.unit()), into, block);
+            }
+            let [high, low] = &block.teacher_others;
             for ((scale, high), low) in scales.iter_mut().zip(high).zip(low) {
                 let sum = high.to_f64() + (low.to_f64() + F::LIFTED_ONE);
                 *scale = F::from_f64(1.0 / sum);
@@ -515,13 +598,18 @@ impl<F: Float> Leaf<'_, '_, F> {
 
 impl<F: Float> RowSupply<F> for Leaf<'_, '_, F> {
     fn fill(&mut self, blocks: &mut [RowBlock<F>], first: usize, rows: usize) {
-        for (index, block) in blocks.iter_mut().enumerate().take(rows.div_ceil(ROWS)) {
-            let start = index * ROWS;
-            self.job.fill(self.level, block, first + start, rows - start);
+        if let SoftmaxTargets::Index(labels) = self.job.targets {
+            labels.numbers(self.level, (first, rows), self.job.options.ignore_index, blocks);
+        }
+        if self.rows_differ {
+            for (index, block) in blocks.iter_mut().enumerate().take(rows.div_ceil(ROWS)) {
+                let start = index * ROWS;
+                self.job.fill(block, first + start, rows - start);
+            }
         }
         self.group = (first, rows);
         if let [block] = blocks
-            && !self.weights.is_empty()
+            && self.in_groups
         {
             self.weigh(block, first, rows);
         }
@@ -532,7 +620,7 @@ impl<F: Float> RowSupply<F> for Leaf<'_, '_, F> {
         match job.kind() {
             Kind::Labels => BlockTargets::Labels,
             Kind::Nothing => BlockTargets::Nothing,
-            Kind::Soft if self.weights.is_empty() => BlockTargets::Raw(RawTargets {
+            Kind::Soft if !self.in_groups => BlockTargets::Raw(RawTargets {
                 dense: job.dense(),
                 even: self.even(),
                 class_weights: job.options.class_weights,
@@ -569,7 +657,6 @@ impl<F: Float> RowSupply<F> for Leaf<'_, '_, F> {
             if !block.all_finite(rows) {
                 self.settle_others(block, first, rows, buffers);
             }
-            self.sum.add(&block.loss[..rows]);
         }
     }
 

@@ -92,6 +92,11 @@ impl<F: Float> Outputs<'_, F> {
         self.hessian.get_mut(row * classes..(row + 1) * classes).unwrap_or(&mut [])
     }
 
+    /// Whether anything is wanted of each row beside its gradient.
+    pub(crate) fn take_rows(&self) -> bool {
+        !(self.losses.is_empty() && self.log_sum_exp.is_empty() && self.predicted.is_empty())
+    }
+
     /// What is known of the rows of a block.
     pub(crate) fn put_block(&mut self, block: &RowBlock<F>, first: usize, rows: usize) {
         let rows_of = first..first + rows;

@@ -344,7 +344,7 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
         let mut weights = LabelWeights::default();
         if row_weights.is_empty() {
             weights.count = match job.targets {
-                SoftmaxTargets::MultiLabel(..) => (0..rows).filter(|&row| counts(row)).count(),
+                SoftmaxTargets::MultiLabel(labels, _) => job.rows_with_labels(labels),
                 _ => rows,
             };
             weights.of_both = weights.count as f64;
@@ -539,12 +539,10 @@ impl<F: Float> Job<'_, F> {
                 }
             }
             SoftmaxTargets::Dense(_) => {}
-            SoftmaxTargets::MultiLabel(labels, _) => {
-                match self.labels_of(labels, row).filter(|label| **label != F::default()).count() {
-                    0 if plan.state == State::Live => plan.state = State::Empty,
-                    count => plan.target_scale = keep / count as f64,
-                }
-            }
+            SoftmaxTargets::MultiLabel(labels, _) => match self.count_labels(labels, row) {
+                0 if plan.state == State::Live => plan.state = State::Empty,
+                count => plan.target_scale = keep / count as f64,
+            },
             SoftmaxTargets::Teacher(_, temperature) => {
                 // The loss has a factor of τ², and the logits of 1 / τ.
                 plan.factors.loss *= temperature * temperature;
@@ -559,6 +557,30 @@ impl<F: Float> Job<'_, F> {
         let Shape { classes, inner, .. } = self.shape;
         let labels = labels.get(self.shape.place(row, 0)..).unwrap_or(&[]);
         labels.iter().step_by(inner).take(classes)
+    }
+
+    /// How many rows have a label that is not zero.
+    fn rows_with_labels(&self, labels: &[F]) -> usize {
+        let Shape { classes, inner, .. } = self.shape;
+        if inner != 1 {
+            return (0..self.shape.row_count()).filter(|&row| self.has_label(labels, row)).count();
+        }
+        let has_label = |row: &&[F]| {
+            // Without a branch for each of a run, which could not be predicted.
+            row.chunks(64).any(|run| run.iter().fold(false, |any, t| any | (*t != F::default())))
+        };
+        labels.chunks_exact(classes).filter(has_label).count()
+    }
+
+    /// How many labels of a row are not zero.
+    fn count_labels(&self, labels: &[F], row: usize) -> usize {
+        let is_label = |label: &&F| **label != F::default();
+        let Shape { classes, inner, .. } = self.shape;
+        if inner == 1 {
+            let labels = labels.get(row * classes..(row + 1) * classes).unwrap_or(&[]);
+            return labels.iter().filter(is_label).count();
+        }
+        self.labels_of(labels, row).filter(is_label).count()
     }
 
     /// Whether a row has a label that is not zero.

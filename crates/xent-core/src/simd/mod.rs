@@ -81,7 +81,7 @@ pub(crate) trait Vector:
     /// Writes the first `LANES` elements of `into`; where it has fewer, the others are dropped.
     fn store(self, into: &mut [Self::Scalar]);
 
-    /// [`store`](Self::store), past the caches where the place is [`aligned`](Self::aligned): for
+    /// [`store`](Self::store), past the caches where the place is [`aligned`]: for
     /// what will not be read again soon. [`fence`](Self::fence) before another thread reads it.
     #[inline(always)]
     fn stream(self, into: &mut [Self::Scalar]) {
@@ -145,12 +145,6 @@ pub(crate) trait Lanes: Vector {
     /// The registers that hold all stripes.
     type Stripes: Copy + AsRef<[Self]> + AsMut<[Self]>;
 
-    /// How many elements there are before the first that [`stream`](Self::stream) wants.
-    #[inline(always)]
-    fn aligned(into: &[Self::Scalar]) -> usize {
-        into.as_ptr().align_offset(LINE)
-    }
-
     /// Waits for what was [`stream`](Self::stream)ed.
     #[inline(always)]
     fn fence(_: Self::Token) {}
@@ -194,6 +188,12 @@ pub(crate) fn in_lanes<V: Lanes, T: Copy>(rows: &mut [T], merge: impl Fn(T, T, u
 fn has_fours<T>(slice: &[T], rows: usize, stride: usize) -> bool {
     let last = (rows - 1).checked_mul(stride);
     last.and_then(|last| last.checked_add(4)).is_some_and(|end| end <= slice.len())
+}
+
+/// How many elements there are before the first that [`Vector::stream`] wants.
+#[inline(always)]
+pub(crate) fn aligned<T>(into: &[T]) -> usize {
+    into.as_ptr().align_offset(LINE)
 }
 
 /// The part of a slice from `at` on, empty if there is none.
