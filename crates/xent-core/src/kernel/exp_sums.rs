@@ -260,7 +260,8 @@ impl<V: Lanes> ExpSums<V> {
                 let mut e = exp_lifted(token, if TEACHER { below * soft.unit } else { below });
                 run.store(lane, e);
                 // Beyond the last class a weight of zero.
-                let mut q = V::load(token, from(weights, lane), zero);
+                let of_class = V::load(token, from(weights, lane), zero);
+                let mut q = of_class;
                 if PIVOT {
                     let number = V::load(token, from(V::Scalar::LANE_NUMBERS, lane), zero);
                     let here = number.equal(pivot);
@@ -273,7 +274,8 @@ impl<V: Lanes> ExpSums<V> {
                     let of_teacher = (soft.teacher_max - t) * soft.unit * half;
                     distance = distance * soft.unit - of_teacher;
                 }
-                let distance = V::select(q.equal(zero), zero, q * distance);
+                // That of the pivot is zero, but not that of a teacher's logit.
+                let distance = V::select(of_class.equal(zero), zero, of_class * distance);
                 let [of_exps, of_weights, of_distances] = &mut of_half;
                 let of_exps = &mut of_exps.as_mut()[register];
                 let of_weights = &mut of_weights.as_mut()[register];

@@ -130,14 +130,6 @@ impl<'a, F: Float> SoftSource<'a, F> {
         }
         into
     }
-
-    /// How far the teacher's logit of a class is below the largest.
-    fn teacher_distance(&self, class: usize) -> f64 {
-        match (self.teacher, self.dense.get(class)) {
-            (Some(teacher), Some(t)) => (teacher.max.to_f64() - t.to_f64()) * teacher.unit,
-            _ => 0.0,
-        }
-    }
 }
 
 /// What a tile is computed with.
@@ -277,7 +269,6 @@ pub(crate) fn tile_sums<F: Float>(
             class: first + at,
             logit: tile.get(at).map_or(f64::NAN, |x| x.to_f64()),
             weight: if has_weights { sums.pivot_weight[0].to_f64() } else { 0.0 },
-            target_distance: soft.map_or(0.0, |soft| soft.teacher_distance(first + at)),
         }),
         others: full(&sums.others) * F::UNLIFT,
         weights: if has_weights { full(&sums.weights) } else { 0.0 },

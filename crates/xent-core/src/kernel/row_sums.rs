@@ -14,8 +14,6 @@ pub(crate) struct Pivot {
     pub(crate) logit: f64,
     /// Its weight, where all classes have one.
     pub(crate) weight: f64,
-    /// How far the targets' own logit of this class is below their largest.
-    pub(crate) target_distance: f64,
 }
 
 /// What a row, or a part of one, adds up to; parts can be merged.
@@ -43,12 +41,7 @@ impl RowSums {
             max: f64::NEG_INFINITY,
             largest_class: 0,
             unit,
-            pivot: label.map(|class| Pivot {
-                class,
-                logit: f64::NEG_INFINITY,
-                weight: 0.0,
-                target_distance: 0.0,
-            }),
+            pivot: label.map(|class| Pivot { class, logit: f64::NEG_INFINITY, weight: 0.0 }),
             others: 0.0,
             weights,
             distances: weighted((), weights, f64::INFINITY),
@@ -101,7 +94,7 @@ impl RowSums {
             let distance = self.pivot_distance();
             self.others += scalar::exp(-distance);
             self.weights += pivot.weight;
-            self.distances += weighted((), pivot.weight, distance - pivot.target_distance);
+            self.distances += weighted((), pivot.weight, distance);
             self.pivot = None;
         }
         self
@@ -157,8 +150,7 @@ impl RowSums {
         z_loss: f64,
         factors: Factors<f64>,
     ) -> (Coefficients<f64>, f64) {
-        let (pivot_weight, target_distance) =
-            self.pivot.map_or((0.0, 0.0), |pivot| (pivot.weight, pivot.target_distance));
+        let pivot_weight = self.pivot.map_or(0.0, |pivot| pivot.weight);
         let (gradient_pivot_weight, gradient_weights) = match own {
             // Together they are one.
             Some(own) => {
@@ -174,7 +166,7 @@ impl RowSums {
             weights: self.weights,
             gradient_pivot_weight,
             gradient_weights,
-            distances: self.distances - weighted((), pivot_weight, target_distance),
+            distances: self.distances,
             target_ln_sum,
         };
         (soft_coefficients((), sums, z_loss, factors), self.weights + pivot_weight)

@@ -87,8 +87,17 @@ fn put_in_pieces<E: Element>(
 impl<E: Element> SoftmaxBatch<'_, E> {
     /// The sum of the losses, of logits that are not computed with as they are.
     pub(crate) fn run_converted(self, level: Level, join: Option<&dyn Join>) -> f64 {
-        let Self { buffers, job, outputs } = self;
+        let Self { buffers, job, mut outputs } = self;
         let Shape { classes, inner, .. } = job.shape;
+        let predicted = core::mem::take(&mut outputs.predicted);
+        if job.cap() != 0.0 {
+            // Under a cap, logits that differ may be equal.
+            for (row, place) in predicted.iter_mut().enumerate() {
+                *place = largest_class(buffers.logits(), &job.shape, row);
+            }
+        } else {
+            outputs.predicted = predicted;
+        }
         let room = TILE / classes;
         if room == 0 {
             return long_rows(LongRows { level, join }, job, buffers, outputs);
@@ -100,6 +109,18 @@ impl<E: Element> SoftmaxBatch<'_, E> {
             if inner == 1 { windows.rows() } else { windows.columns() }
         })
     }
+}
+
+/// The class of the largest logit of a row, the first of equals; zero where there is none.
+fn largest_class<E: Element>(logits: &[E], shape: &Shape, row: usize) -> u32 {
+    let (mut largest, mut of_largest) = (E::Float::NEG_INFINITY, 0);
+    for class in 0..shape.classes {
+        let logit = logits.get(shape.logit_place(row, class)).map(|x| x.to_float());
+        if let Some(x) = logit.filter(|x| *x > largest) {
+            (largest, of_largest) = (x, class);
+        }
+    }
+    u32::try_from(of_largest).unwrap_or_default()
 }
 
 /// Rows that are converted one by one, tile by tile.
