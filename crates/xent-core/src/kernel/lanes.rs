@@ -8,7 +8,6 @@
 //! Each function takes one step for the rows of one register: `at` is the first of them in its block.
 
 use super::block::{BlockSums, RowBlock};
-use crate::element::Compute;
 use crate::hessian::Curvature;
 use crate::math::exp::exp_lifted;
 use crate::math::tables::Tables;
@@ -41,14 +40,6 @@ impl<V: Vector> LaneSum<V> {
     pub(crate) fn store(self, at: usize, [high, low]: &mut [[V::Scalar; super::block::ROWS]; 2]) {
         self.high.store(from_mut(high, at));
         self.low.store(from_mut(low, at));
-    }
-
-    /// The sum of all lanes.
-    #[inline(always)]
-    pub(crate) fn all_lanes(self) -> f64 {
-        let mut lanes = [[V::Scalar::default(); super::block::ROWS]; 2];
-        self.store(0, &mut lanes);
-        lanes.as_flattened().iter().map(|lane| lane.to_f64()).sum()
     }
 
     /// Once the sum is infinite, what it lost is not a number.

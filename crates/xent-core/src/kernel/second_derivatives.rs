@@ -1,11 +1,11 @@
 //! The diagonal of the Hessian of contiguous rows.
 
-use super::lanes::LaneSum;
+use super::sum::StripedSum;
 use crate::dispatch::{Kernel, entries};
 use crate::element::Float;
 use crate::hessian::Curvature;
 use crate::math::exp::exp_lifted;
-use crate::simd::{Simd, Vector, from, from_mut};
+use crate::simd::{Lanes, STRIPES, Simd, Vector, from, from_mut};
 
 /// `curvature p_c (1 - p_c)` of neighbouring classes, at least the floor.
 pub(crate) struct SecondDerivatives<'a, F> {
@@ -38,25 +38,33 @@ impl<F: Float> Kernel for SecondDerivatives<'_, F> {
         let inverse = F::Of::<S>::of(simd, 1.0 / sum);
         let factor = F::Of::<S>::of(simd, curvature.factor);
         let floor = F::Of::<S>::of(simd, curvature.floor);
-        let mut rest = LaneSum::new(simd);
-        let mut at = 0;
-        while at < x.len() {
-            let mut e = F::Of::<S>::load(simd, from(x, at), if kept { zero } else { absent });
-            if !kept {
-                e = exp_lifted(simd, (e - max) * unit);
-            }
-            let p = e * inverse;
-            let h = p * (one - p) * factor;
-            F::Of::<S>::select(h.less(floor), floor, h).store(from_mut(out, at));
-            if others.is_none() {
+        let mut rest = StripedSum::<F::Of<S>>::new(simd);
+        let mut start = 0;
+        while start < x.len() {
+            let mut terms = zero.stripes();
+            for (register, term) in terms.as_mut().iter_mut().enumerate() {
+                let at = start + register * F::Of::<S>::LANES;
+                if at >= x.len() {
+                    break;
+                }
+                let mut e = F::Of::<S>::load(simd, from(x, at), if kept { zero } else { absent });
+                if !kept {
+                    e = exp_lifted(simd, (e - max) * unit);
+                }
+                let p = e * inverse;
+                let h = p * (one - p) * factor;
+                F::Of::<S>::select(h.less(floor), floor, h).store(from_mut(out, at));
                 let numbers = F::Of::<S>::load(simd, F::LANE_NUMBERS, zero);
                 let here = numbers.equal(F::Of::<S>::of(simd, largest as f64 - at as f64));
-                rest.add(F::Of::<S>::select(here, zero, e));
+                *term = F::Of::<S>::select(here, zero, e);
             }
-            at += F::Of::<S>::LANES;
+            if others.is_none() {
+                rest.add_all(terms);
+            }
+            start += STRIPES;
         }
         // One minus a probability near one has few digits: of the largest class it is the sum of the others.
-        let others = others.unwrap_or_else(|| rest.all_lanes());
+        let others = others.unwrap_or_else(|| rest.total());
         if let Some(place) = out.get_mut(largest) {
             let p = F::LIFTED_ONE / sum;
             *place = F::from_f64(curvature.of(p, others / sum));
