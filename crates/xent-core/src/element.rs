@@ -51,8 +51,8 @@ pub trait Float:
 {
 }
 
-/// What the crate does with numbers of a format. Generic code ends here: it is compiled in this
-/// crate, once for each format, and not again where it is used.
+/// What the crate does with numbers of a format. Generic code that is called through it is compiled in
+/// this crate, once for each format, and not again where it is used.
 pub(crate) trait Stored: Sized {
     /// Whether it is what is computed in.
     const IS_FLOAT: bool;

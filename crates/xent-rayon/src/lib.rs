@@ -6,9 +6,9 @@
 //!
 //! Where there are fewer than four rows for each thread and at least 2^17 classes, the rows themselves
 //! are cut, along the fixed tree of their tiles: [`xent_core::LogSumExpBatch`], and
-//! [`xent_core::SoftmaxBatch`] with labels as targets (with class weights, ignored labels, focal loss
-//! and z-loss; not with label smoothing or a soft cap, nor where predicted classes or second
-//! derivatives are wanted). Its class axis must be the last.
+//! [`xent_core::SoftmaxBatch`] with labels as targets, whatever else is asked for. Rows with a weight
+//! for every class (dense targets, label smoothing, a teacher) and rows under a soft cap are not cut.
+//! The class axis must be the last.
 #![forbid(unsafe_code)]
 
 use xent_core::{Batch, Join, Level};

@@ -33,7 +33,7 @@ impl<F: Float, L: ElementLoss> Kernel for ElementTile<'_, '_, F, L> {
         let mut sum = StripedSum::<F::Of<S>>::new(simd);
         let mut at = 0;
         if !has_factors && losses.is_empty() && hessian.is_empty() {
-            // The usual losses, in a loops of their own that ask little of a panel.
+            // The usual losses, in loops of their own that ask little of a panel.
             if cells.mode() == GradMode::None {
                 while let Some(panel) = cells.take_whole::<PANEL>() {
                     let Some(targets) = inputs.targets(at, PANEL, room).first_chunk() else {

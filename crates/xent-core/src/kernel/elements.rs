@@ -1,4 +1,5 @@
-//! The losses of one logit or probability at a time, and their one kernel.
+//! The losses of one logit or probability at a time, and a panel of them: the body of their one kernel,
+//! [`super::element_tile`].
 
 use super::coefficients::Number;
 use super::row_buffers::{GradMode, RowBuffers};

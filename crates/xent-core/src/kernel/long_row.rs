@@ -42,7 +42,7 @@ use crate::hessian::Curvature;
 use crate::level::Level;
 use crate::simd::{STRIPES, aligned};
 
-/// What is known of a row beside its gradient.
+/// The results of a row, but for its gradient.
 #[derive(Clone, Copy)]
 pub(crate) struct RowResult {
     pub(crate) loss: f64,

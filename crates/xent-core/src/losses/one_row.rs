@@ -11,8 +11,8 @@ use crate::simd::Portable;
 /// gradient by the logits in `gradient`.
 ///
 /// For firmware that validates a classifier: for a Cortex-M4F it is compiled to 1.3 kilobytes, takes about a
-/// hundred bytes of stack, and for ten classes 1,600 instructions; a [`SoftmaxBatch`], whatever it is asked for,
-/// is a thousand times as much code. The bits, and so the accuracy, are those of the batch at
+/// hundred bytes of stack, and for ten classes 1,600 instructions; a [`SoftmaxBatch`] has the code of all its
+/// options, whatever it is asked for, which is a hundred times as much or more. The bits, and so the accuracy, are those of the batch at
 /// [`Level::Portable`]; on a Cortex-M with a floating-point unit those of every level that fuses.
 ///
 /// [`SoftmaxBatch`]: crate::SoftmaxBatch
