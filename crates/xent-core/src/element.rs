@@ -7,7 +7,7 @@ use crate::batch::Join;
 use crate::buffers::Buffers;
 use crate::kernel::row_buffers::RowBuffers;
 use crate::level::Level;
-use crate::losses::{LogSumExpBatch, SoftmaxBatch};
+use crate::losses::{LogSumExpBatch, Room, SigmoidBatch, SoftmaxBatch};
 use crate::math::tables::Tables;
 use crate::simd::{Lanes, One, PANEL, Portable, Simd, Vector};
 
@@ -79,6 +79,10 @@ pub(crate) trait Stored: Sized {
 
     /// The sum of the losses of a batch, on threads that join if there are some.
     fn softmax(batch: SoftmaxBatch<'_, Self>, level: Level, join: Option<&dyn Join>) -> f64
+    where
+        Self: Element;
+
+    fn sigmoid(batch: SigmoidBatch<'_, Self>, level: Level) -> f64
     where
         Self: Element;
 
@@ -222,6 +226,10 @@ macro_rules! float {
                 }
             }
 
+            fn sigmoid(batch: SigmoidBatch<'_, Self>, level: Level) -> f64 {
+                Room::with::<Self, _>(0.0, |room| batch.run_on(level, room))
+            }
+
             fn log_sum_exp(
                 batch: LogSumExpBatch<'_, Self>,
                 level: Level,
@@ -246,7 +254,7 @@ mod sixteen {
     use crate::kernel::convert::{Round, Widen};
     use crate::kernel::row_buffers::RowBuffers;
     use crate::level::Level;
-    use crate::losses::{LogSumExpBatch, SoftmaxBatch};
+    use crate::losses::{LogSumExpBatch, Room, SigmoidBatch, SoftmaxBatch};
 
     macro_rules! sixteen {
         ($($element:ident),*) => {
@@ -290,6 +298,10 @@ mod sixteen {
                         join: Option<&dyn Join>,
                     ) -> f64 {
                         batch.run_converted(level, join)
+                    }
+
+                    fn sigmoid(batch: SigmoidBatch<'_, Self>, level: Level) -> f64 {
+                        Room::with::<Self, _>(0.0, |room| batch.run_on(level, room))
                     }
 
                     fn log_sum_exp(

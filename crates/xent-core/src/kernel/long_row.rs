@@ -66,8 +66,10 @@ pub(crate) enum RowTargets<'a, F> {
 /// What the weights of a row's classes are made of.
 #[derive(Clone, Copy)]
 pub(crate) struct SoftSource<'a, F> {
-    /// Dense targets or the logits of a teacher; none if empty.
+    /// Dense targets or the logits of a teacher, which are neighbours; none if empty.
     pub(crate) dense: &'a [F],
+    /// From the target of a class to that of the next.
+    pub(crate) step: usize,
     pub(crate) scale: F,
     pub(crate) even: F,
     pub(crate) class_weights: &'a [F],
@@ -94,15 +96,21 @@ impl<'a, F: Float> SoftSource<'a, F> {
     where
         'a: 's,
     {
-        let Self { scale, even, label, teacher, .. } = *self;
+        let Self { scale, even, label, teacher, step, .. } = *self;
         let part = |all: &'a [F]| all.get(classes.clone()).unwrap_or(&[]);
-        let (dense, class_weights) = (part(self.dense), part(self.class_weights));
+        let class_weights = part(self.class_weights);
+        let apart = step != 1 && !self.dense.is_empty();
+        let dense = if apart { &[] } else { part(self.dense) };
         let one = F::from_count(1);
         let as_it_is = scale == one && even == F::default() && class_weights.is_empty();
         if as_it_is && label.is_none() && teacher.is_none() && !dense.is_empty() {
             return dense;
         }
         let Some(into) = room.get_mut(..classes.len()) else { return &[] };
+        if apart {
+            let targets = self.dense.iter().step_by(step).skip(classes.start);
+            into.iter_mut().zip(targets).for_each(|(place, &target)| *place = target);
+        }
         match teacher {
             Some(TeacherSums { max, sum, unit, .. }) => SoftmaxWeights {
                 logits: dense,
@@ -114,7 +122,7 @@ impl<'a, F: Float> SoftSource<'a, F> {
             }
             .at(level),
             None => FillWeights {
-                dense: Some(dense),
+                dense: if apart { None } else { Some(dense) },
                 scales: &[scale],
                 even,
                 class_weights,

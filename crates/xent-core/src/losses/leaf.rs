@@ -254,7 +254,10 @@ impl<F: Float> Job<'_, F> {
             }
             Kind::Soft => {}
         }
-        let dense = self.dense().get(row * classes..(row + 1) * classes).unwrap_or(&[]);
+        let inner = self.shape.inner;
+        let first = self.shape.place(row, 0);
+        let end = (first + (classes - 1) * inner + 1).min(self.dense().len());
+        let dense = self.dense().get(first..end).unwrap_or(&[]);
         let mut teacher = None;
         if self.is_teacher() {
             let unit = self.unit();
@@ -269,6 +272,7 @@ impl<F: Float> Job<'_, F> {
         let scale = F::from_f64(plan.target_scale);
         Some(RowTargets::Soft(SoftSource {
             dense,
+            step: inner,
             scale,
             even: F::from_f64(self.even()),
             class_weights: self.options.class_weights,
@@ -358,11 +362,13 @@ impl<F: Float> Job<'_, F> {
         for (factor, weight) in factors.iter_mut().zip(from(weights.sample_weights, first)) {
             *factor = weight.to_f64();
         }
-        for row in 0..ROWS {
-            let live = block.live[row].to_f64();
-            let factor = if live == 0.0 { 0.0 } else { factors[row] };
-            block.loss_factors[row] = F::from_f64(factor * (temperature * temperature));
-            block.gradient_factors[row] = factor * weights.scale;
+        for (factor, live) in factors.iter_mut().zip(&block.live) {
+            *factor = if *live == zero { 0.0 } else { *factor };
+        }
+        let of_losses = block.loss_factors.iter_mut().zip(&mut block.gradient_factors);
+        for ((of_loss, of_gradient), factor) in of_losses.zip(factors) {
+            *of_loss = F::from_f64(factor * (temperature * temperature));
+            *of_gradient = factor * weights.scale;
         }
         let upstream = from(weights.upstream, first);
         for (factor, upstream) in block.gradient_factors.iter_mut().zip(upstream) {
@@ -370,8 +376,7 @@ impl<F: Float> Job<'_, F> {
         }
         for row in 0..ROWS {
             block.gradient_factors[row] *= temperature;
-            let live = block.live[row] == zero;
-            if live {
+            if block.live[row] == zero {
                 block.gradient_factors[row] = 0.0;
             }
             block.gradient_factors_rounded[row] = F::from_f64(block.gradient_factors[row]);
