@@ -19,7 +19,7 @@ pub(crate) enum GradMode {
 pub(crate) struct RowBuffers<'a, F> {
     /// `None` where the gradient takes the place of the logits.
     x: Option<&'a [F]>,
-    /// As long as the logits, or empty with [`GradMode::None`].
+    /// Empty with [`GradMode::None`]; of a row, as long as the logits.
     gradient: &'a mut [F],
     mode: GradMode,
 }

@@ -380,8 +380,7 @@ impl<E: Element> SoftmaxBatch<'_, E> {
 impl<F: Float> SoftmaxBatch<'_, F> {
     pub(crate) fn run_on(self, level: Level, join: Option<&dyn Join>) -> f64 {
         let Self { mut buffers, job, outputs } = self;
-        let length = buffers.len();
-        job.run(level, join, buffers.direct([0; 2], length), outputs)
+        job.run(level, join, buffers.all(), outputs)
     }
 }
 

@@ -89,6 +89,16 @@ impl<F: Float> Cells<F> {
 }
 
 impl<F: Float> Buffers<'_, F> {
+    /// All cells, where they are. With strides of their own, the gradient is not as long as the logits.
+    pub(crate) fn all(&mut self) -> RowBuffers<'_, F> {
+        match self {
+            Self::Loss(x) => RowBuffers::loss(x),
+            Self::InPlace(x) => RowBuffers::in_place(x),
+            Self::Gradient(x, g) | Self::WideGradient(x, g) => RowBuffers::write(x, g),
+            Self::Accumulate(x, g) | Self::WideAccumulate(x, g) => RowBuffers::add(x, g),
+        }
+    }
+
     /// The cells of neighbours, where they are: from `[logits, gradient]` on.
     pub(crate) fn direct(
         &mut self,
