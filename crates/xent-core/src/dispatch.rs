@@ -27,10 +27,8 @@ macro_rules! entries {
         fn at(self, level: crate::level::Level) -> Self::Output {
             use crate::dispatch::Kernel;
             use crate::level::Level;
-            #[cfg(all(
-                any(target_arch = "x86", target_arch = "x86_64"),
-                target_feature = "sse2"
-            ))]
+            #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
+            #[allow(unused_imports, reason = "a level may be left out")]
             use crate::level::{Avx2, Avx512};
             use crate::simd::Portable;
 
@@ -39,13 +37,21 @@ macro_rules! entries {
                 kernel.run(Portable)
             }
 
-            #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
+            #[cfg(all(
+                any(target_arch = "x86", target_arch = "x86_64"),
+                target_feature = "sse2",
+                feature = "avx2"
+            ))]
             #[target_feature(enable = "avx2,fma,f16c")]
             fn avx2_entry<K: Kernel>(kernel: K, token: Avx2) -> K::Output {
                 kernel.run(token)
             }
 
-            #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
+            #[cfg(all(
+                any(target_arch = "x86", target_arch = "x86_64"),
+                target_feature = "sse2",
+                feature = "avx512"
+            ))]
             #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw")]
             fn avx512_entry<K: Kernel>(kernel: K, token: Avx512) -> K::Output {
                 kernel.run(token)
@@ -55,7 +61,8 @@ macro_rules! entries {
                 Level::Portable => portable_entry(self),
                 #[cfg(all(
                     any(target_arch = "x86", target_arch = "x86_64"),
-                    target_feature = "sse2"
+                    target_feature = "sse2",
+                    feature = "avx2"
                 ))]
                 Level::Avx2(token) => {
                     // SAFETY: the entry is safe but for the features that it is compiled with: AVX2,
@@ -66,7 +73,8 @@ macro_rules! entries {
                 }
                 #[cfg(all(
                     any(target_arch = "x86", target_arch = "x86_64"),
-                    target_feature = "sse2"
+                    target_feature = "sse2",
+                    feature = "avx512"
                 ))]
                 Level::Avx512(token) => {
                     // SAFETY: the entry is safe but for the features that it is compiled with: AVX-512
@@ -79,6 +87,9 @@ macro_rules! entries {
                 // All of the module is compiled with these instructions.
                 #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
                 Level::RelaxedSimd(token) => self.run(token),
+                // A level whose feature is off: nobody has its token.
+                #[allow(unreachable_patterns, reason = "all levels may be on")]
+                _ => portable_entry(self),
             }
         }
     };

@@ -24,10 +24,11 @@ pub enum Level {
     /// The instructions that the target guarantees, through the crate `wide`: SSE2 on x86-64, NEON on
     /// 64-bit Arm, simd128 in WebAssembly that is compiled with it, the floating-point unit elsewhere.
     Portable,
-    /// x86 with AVX2, FMA and F16C: 256-bit registers.
+    /// x86 with AVX2, FMA and F16C: 256-bit registers. With the feature `avx2`, which is on by default.
     #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
     Avx2(Avx2),
-    /// x86 with AVX-512 F, VL, DQ and BW: 512-bit registers.
+    /// x86 with AVX-512 F, VL, DQ and BW: 512-bit registers. With the feature `avx512`, which is on by
+    /// default.
     #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
     Avx512(Avx512),
     /// WebAssembly with relaxed SIMD, on an engine that fuses its multiplications and additions.
@@ -105,13 +106,13 @@ mod detection {
 
     impl Avx2 {
         pub(super) fn detect() -> Option<Self> {
-            (has_avx2::get() && has_f16c()).then_some(Self(()))
+            (cfg!(feature = "avx2") && has_avx2::get() && has_f16c()).then_some(Self(()))
         }
     }
 
     impl Avx512 {
         pub(super) fn detect() -> Option<Self> {
-            (has_avx512::get() && has_f16c()).then_some(Self(()))
+            (cfg!(feature = "avx512") && has_avx512::get() && has_f16c()).then_some(Self(()))
         }
     }
 }
