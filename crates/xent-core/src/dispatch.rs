@@ -27,7 +27,10 @@ macro_rules! entries {
         fn at(self, level: crate::level::Level) -> Self::Output {
             use crate::dispatch::Kernel;
             use crate::level::Level;
-            #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
+            #[cfg(all(
+                any(target_arch = "x86", target_arch = "x86_64"),
+                target_feature = "sse2"
+            ))]
             #[allow(unused_imports, reason = "a level may be left out")]
             use crate::level::{Avx2, Avx512};
             use crate::simd::Portable;

@@ -3,6 +3,7 @@
 use core::ops::Range;
 
 use super::converted::{Classes, Converted, put_classes};
+#[cfg(feature = "half")]
 use super::log_sum_exp::LogSumExpBatch;
 use super::odd_row::OddRow;
 use super::rows::{Outputs, RowWeights};
@@ -261,6 +262,7 @@ fn run_window<E: Element>(
     sum
 }
 
+#[cfg(feature = "half")]
 impl<E: Element> LogSumExpBatch<'_, E> {
     /// The sum of what is written, of logits that are not what is computed in.
     pub(crate) fn run_converted(self, level: Level, join: Option<&dyn Join>) -> f64 {
