@@ -1,6 +1,7 @@
 //! What a call must answer: whether it is refused, and everything that it writes.
 
 use xent::{MeanOver, NothingValid, Reduction};
+use xent_reference::sum::sum;
 
 use crate::answer::{Answer, Tolerance};
 use crate::batch::{Batch, Given};
@@ -292,16 +293,20 @@ where
     fn tally(&self) -> Tally {
         let layout = self.batch.layout;
         let mut tally = Tally::default();
+        let (mut class_weights, mut weights) = (Vec::new(), Vec::new());
+        let mut weigh = |class: f64, sample: f64| {
+            class_weights.push(class);
+            weights.push(class * sample);
+        };
         let elements = if self.loss.is_of_elements() { self.element_targets() } else { Vec::new() };
         for row in 0..layout.rows() {
             let sample = self.sample_weight(row);
             if !self.loss.is_of_elements() {
                 if self.is_live(row) {
-                    let class = self.label(row).map_or(1.0, |class| self.class_weight(class));
                     tally.valid_rows += 1;
                     tally.valid_losses += 1;
-                    tally.class_weight += class;
-                    tally.weight += class * sample;
+                    let class = self.label(row).map_or(1.0, |class| self.class_weight(class));
+                    weigh(class, sample);
                 }
                 continue;
             }
@@ -309,14 +314,15 @@ where
             for class in 0..layout.classes {
                 if sample != 0.0 && !elements[layout.place(row, class)].1 {
                     valid += 1;
-                    tally.class_weight += self.class_weight(class);
-                    tally.weight += self.class_weight(class) * sample;
+                    weigh(self.class_weight(class), sample);
                 }
             }
             tally.valid_rows += usize::from(valid != 0);
             let of_elements = self.loss.has_losses_of_elements();
             tally.valid_losses += if of_elements { valid } else { usize::from(valid != 0) };
         }
+        tally.class_weight = sum(class_weights);
+        tally.weight = sum(weights);
         tally
     }
 

@@ -5,6 +5,7 @@ use crate::element::{Element, Float};
 use crate::error::{Error, check_length};
 use crate::kernel::block::RowBlock;
 use crate::kernel::labels::{CountLabels, NumberLabels};
+use crate::kernel::sum::ExactSum;
 use crate::level::Level;
 use crate::shape::Shape;
 
@@ -275,25 +276,29 @@ macro_rules! labels {
                 match self {
                     $(Self::$variant(labels) => {
                         let ignore = ignore.and_then(|ignore| <$integer>::try_from(ignore).ok());
-                        let mut sums = [LabelWeights::default(); 4];
-                        // Four sums side by side: an addition waits for the one before.
-                        for (group, labels) in labels.chunks(4).enumerate() {
-                            for (at, (sum, &label)) in sums.iter_mut().zip(labels).enumerate() {
-                                let of_row = row_weights.get(4 * group + at);
-                                let of_row = of_row.map_or(1.0, |weight| weight.to_f64());
-                                if Some(label) == ignore || of_row == 0.0 {
-                                    continue;
+                        let mut all = LabelSums::default();
+                        for (run, labels) in labels.chunks(RUN).enumerate() {
+                            let row_weights = row_weights.get(run * RUN..).unwrap_or(&[]);
+                            let mut sums = [LabelWeights::default(); 4];
+                            // Four sums side by side: an addition waits for the one before.
+                            for (group, labels) in labels.chunks(4).enumerate() {
+                                for (at, (sum, &label)) in sums.iter_mut().zip(labels).enumerate() {
+                                    let of_row = row_weights.get(4 * group + at);
+                                    let of_row = of_row.map_or(1.0, |weight| weight.to_f64());
+                                    if Some(label) == ignore || of_row == 0.0 {
+                                        continue;
+                                    }
+                                    let class = usize::try_from(label).ok();
+                                    let of_class = class.and_then(|at| class_weights.get(at));
+                                    let of_class = of_class.map_or(1.0, |weight| weight.to_f64());
+                                    sum.count += 1;
+                                    sum.of_classes += of_class;
+                                    sum.of_both += of_class * of_row;
                                 }
-                                let of_class =
-                                    usize::try_from(label).ok().and_then(|at| class_weights.get(at));
-                                let of_class = of_class.map_or(1.0, |weight| weight.to_f64());
-                                sum.count += 1;
-                                sum.of_classes += of_class;
-                                sum.of_both += of_class * of_row;
                             }
+                            sums.into_iter().for_each(|sum| all.add(sum));
                         }
-                        let [a, b, c, d] = sums;
-                        a.and(b).and(c.and(d))
+                        all.total()
                     })*
                 }
             }
@@ -461,12 +466,26 @@ pub(crate) struct LabelWeights {
     pub(crate) of_both: f64,
 }
 
-impl LabelWeights {
-    fn and(self, other: Self) -> Self {
-        Self {
-            count: self.count + other.count,
-            of_classes: self.of_classes + other.of_classes,
-            of_both: self.of_both + other.of_both,
-        }
+/// Rows whose weights are added up as they are; the sums of runs are added without a loss.
+const RUN: usize = 256;
+
+/// What runs of labels add up to.
+#[derive(Default)]
+struct LabelSums {
+    count: usize,
+    of_classes: ExactSum,
+    of_both: ExactSum,
+}
+
+impl LabelSums {
+    fn add(&mut self, run: LabelWeights) {
+        self.count += run.count;
+        self.of_classes.add(run.of_classes);
+        self.of_both.add(run.of_both);
+    }
+
+    fn total(self) -> LabelWeights {
+        let Self { count, of_classes, of_both } = self;
+        LabelWeights { count, of_classes: of_classes.total(), of_both: of_both.total() }
     }
 }

@@ -42,6 +42,8 @@ pub(crate) struct LaneTask {
     pub(crate) terms: Terms,
     /// The unit of distances, for rows with a weight for every class.
     pub(crate) unit: f64,
+    /// Whether rows are compared with labels, or with nothing.
+    pub(crate) labels: bool,
     /// Whether the class of the largest logit is wanted, even where it is not the pivot.
     pub(crate) largest_class: bool,
     /// Whether the results of all rows are wanted.
@@ -104,15 +106,16 @@ impl<F: Float, const OF: usize, const FOURS: usize> Narrow<'_, '_, F, OF, FOURS>
         let mut sum = LossSum::new();
         let of_chunk = (TOGETHER * V::LANES).max(ROWS).min(self.blocks.len() * ROWS);
         let mut columns = [[[zero; 4]; FOURS]; TOGETHER];
+        // Made once, and only where rows have such targets.
+        let is_soft = OF == 0 && !self.task.labels;
+        let mut room = if is_soft { Some(SoftRoom::<V, FOURS>::new(token)) } else { None };
         let mut first = 0;
         while first < self.rows {
             let rows = self.task.layout.run(first, self.rows, of_chunk);
             self.supply.fill(self.blocks, first, rows);
-            let is_soft = OF == 0 && matches!(self.supply.targets(), BlockTargets::Raw(_));
-            let some_odd = if is_soft {
-                self.soft::<V>(token, first, rows)
-            } else {
-                self.labels::<V>(token, first, rows, &mut columns)
+            let some_odd = match &mut room {
+                Some(room) => self.soft::<V>(token, first, rows, room),
+                None => self.labels::<V>(token, first, rows, &mut columns),
             };
             if some_odd || self.task.takes_rows {
                 self.supply.finish(self.blocks, first, rows, &mut self.buffers);
@@ -207,17 +210,20 @@ impl<F: Float, const OF: usize, const FOURS: usize> Narrow<'_, '_, F, OF, FOURS>
 
     /// Rows with a weight for every class. Whether some have to be settled otherwise.
     #[inline(always)]
-    fn soft<V: Lanes<Scalar = F>>(&mut self, token: V::Token, first: usize, rows: usize) -> bool {
+    fn soft<V: Lanes<Scalar = F>>(
+        &mut self,
+        token: V::Token,
+        first: usize,
+        rows: usize,
+        room: &mut SoftRoom<V, FOURS>,
+    ) -> bool {
         let mut some_odd = false;
         let zero = V::of(token, 0.0);
         let classes = self.classes();
         let adds = self.buffers.mode() == GradMode::Add;
         let none = Largest { max: zero, finite: zero, some_odd: false };
         let mut maxima = [none; SOFT_TOGETHER];
-        let mut columns = [[[zero; 4]; FOURS]; SOFT_TOGETHER];
-        let mut weights = [[[zero; 4]; FOURS]; SOFT_TOGETHER];
-        let mut teacher = [[[zero; 4]; FOURS]; SOFT_TOGETHER];
-        let mut sums = BlockSums::new();
+        let SoftRoom { columns, weights, teacher, sums } = room;
         for start in (0..rows).step_by(SOFT_TOGETHER * V::LANES) {
             let count = (rows - start).div_ceil(V::LANES).min(SOFT_TOGETHER);
             let BlockTargets::Raw(raw) = self.supply.targets() else { return false };
@@ -258,13 +264,13 @@ impl<F: Float, const OF: usize, const FOURS: usize> Narrow<'_, '_, F, OF, FOURS>
                         weights: &weights[register].as_flattened()[..classes],
                         teacher: if is_teacher { all } else { &[] },
                     };
-                    let of_block = (&mut *block, &mut sums);
+                    let of_block = (&mut *block, &mut *sums);
                     let options = (self.task.unit, own_gradient);
                     soft_sums(token, at, &mut plane, &soft, largest, of_block, options);
                 }
                 SettleSoft {
                     block: &mut self.blocks[index],
-                    sums: &sums,
+                    sums: &*sums,
                     unit: self.task.unit,
                     z_loss: self.task.terms.z_loss,
                     own_gradient_weights: own_gradient,
@@ -489,6 +495,23 @@ fn weights_of_teacher<V: Vector>(
         if let Some(&of_class) = class_weights.get(class) {
             *weight = *weight * V::splat(token, of_class);
         }
+    }
+}
+
+/// What registers of rows with a weight for every class are worked on with.
+struct SoftRoom<V: Vector, const FOURS: usize> {
+    columns: [[[V; 4]; FOURS]; SOFT_TOGETHER],
+    weights: [[[V; 4]; FOURS]; SOFT_TOGETHER],
+    /// How far the logits of a teacher are below the largest.
+    teacher: [[[V; 4]; FOURS]; SOFT_TOGETHER],
+    sums: BlockSums<V::Scalar>,
+}
+
+impl<V: Vector, const FOURS: usize> SoftRoom<V, FOURS> {
+    #[inline(always)]
+    fn new(token: V::Token) -> Self {
+        let zeros = [[[V::of(token, 0.0); 4]; FOURS]; SOFT_TOGETHER];
+        Self { columns: zeros, weights: zeros, teacher: zeros, sums: BlockSums::new() }
     }
 }
 

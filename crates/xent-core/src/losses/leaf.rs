@@ -60,6 +60,7 @@ impl<F: Float> Job<'_, F> {
             layout: LaneLayout { classes, inner, strides: [logits_stride, gradient_stride] },
             terms: self.terms(),
             unit: self.unit(),
+            labels: self.kind() != Kind::Soft,
             largest_class: !outputs.predicted.is_empty(),
             takes_rows: outputs.take_rows(),
             second: (!outputs.hessian.is_empty()).then(|| self.curvature(outputs)),

@@ -8,7 +8,7 @@ use crate::error::{Error, check_length};
 use crate::hessian::Hessian;
 use crate::kernel::block::SharedLabels;
 use crate::kernel::coefficients::Factors;
-use crate::kernel::sum::TILE;
+use crate::kernel::sum::{ExactSum, TILE};
 use crate::level::Level;
 use crate::shape::Shape;
 
@@ -349,12 +349,14 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
             };
             weights.of_both = weights.count as f64;
         }
+        let mut of_rows = ExactSum::default();
         for (row, weight) in row_weights.iter().enumerate() {
             if *weight != E::Float::default() && counts(row) {
                 weights.count += 1;
-                weights.of_both += weight.to_f64();
+                of_rows.add(weight.to_f64());
             }
         }
+        weights.of_both += of_rows.total();
         weights.of_classes = weights.count as f64;
         Tally::of_rows(rows, weights)
     }
