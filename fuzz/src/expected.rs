@@ -407,7 +407,7 @@ where
 
     fn total(&self, losses: &[Answer], divisor: f64, tolerance: Tolerance) -> Answer {
         let mut all = losses.iter().fold(Answer::ZERO, |sum, &loss| sum.plus(loss));
-        all.value = xent_reference::sum::sum(losses.iter().map(|loss| loss.value));
+        all.value = sum(losses.iter().map(|loss| loss.value));
         if all.is_anything() || !moderate(divisor) {
             return Answer::ANYTHING;
         }
