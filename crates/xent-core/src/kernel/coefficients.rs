@@ -157,6 +157,16 @@ pub(crate) fn weighted<R: Number>(token: R::Token, weight: R, distance: R) -> R 
     R::where_zero(token, weight, R::number(token, 0.0), weight * distance)
 }
 
+/// Adds `λ lse²` to the loss; its derivative by `lse`.
+#[inline(always)]
+fn add_z_loss<R: Number>(token: R::Token, z_loss: f64, log_sum_exp: R, loss: &mut R) -> R {
+    if z_loss == 0.0 {
+        return R::number(token, 0.0);
+    }
+    *loss = *loss + R::number(token, z_loss) * log_sum_exp * log_sum_exp;
+    R::number(token, 2.0 * z_loss) * log_sum_exp
+}
+
 /// What a row with a label adds up to, relative to its largest logit `m`. The label is the pivot.
 #[derive(Clone, Copy)]
 pub(crate) struct LabelSums<R> {
@@ -205,11 +215,7 @@ pub(crate) fn label_coefficients<R: Number>(
         loss = R::where_zero(token, power, none, power * surprise);
         loss = R::where_zero(token, label_weight, none, label_weight * loss);
     }
-    let mut extra = zero;
-    if terms.z_loss != 0.0 {
-        extra = number(2.0 * terms.z_loss) * log_sum_exp;
-        loss = loss + number(terms.z_loss) * log_sum_exp * log_sum_exp;
-    }
+    let extra = add_z_loss(token, terms.z_loss, log_sum_exp, &mut loss);
 
     let mass = weight * label_weight + extra;
     let probability = factors.gradient * mass / sum;
@@ -264,18 +270,14 @@ pub(crate) fn soft_coefficients<R: Number>(
     factors: Factors<R>,
 ) -> Coefficients<R> {
     let number = |value| R::number(token, value);
-    let (zero, one) = (number(0.0), number(1.0));
+    let one = number(1.0);
     let SoftSums { max, others, .. } = sums;
     let sum = others + one;
     let ln_sum = R::ln_1p(token, others);
     let all = sums.weights + sums.pivot_weight;
     let mut loss = all * (ln_sum - sums.target_ln_sum) + sums.distances;
     let log_sum_exp = max + ln_sum;
-    let mut extra = zero;
-    if z_loss != 0.0 {
-        extra = number(2.0 * z_loss) * log_sum_exp;
-        loss = loss + number(z_loss) * log_sum_exp * log_sum_exp;
-    }
+    let extra = add_z_loss(token, z_loss, log_sum_exp, &mut loss);
     let mass = (sums.gradient_weights + sums.gradient_pivot_weight) + extra;
     let weight = factors.gradient;
     let probability = weight * mass / sum;

@@ -58,7 +58,6 @@ impl<F: Float> Columns<'_, '_, F> {
         rows: usize,
         sums: &mut BlockSums<F>,
     ) {
-        let zero = V::of(token, 0.0);
         let layout = self.task.layout;
         let targets = self.supply.targets();
         let is_soft = matches!(targets, BlockTargets::Raw(_));
@@ -80,7 +79,7 @@ impl<F: Float> Columns<'_, '_, F> {
                 buffers: self.buffers.reborrow(),
             };
             let block = &mut *self.block;
-            let gradient = if is_soft {
+            let (gradient, of_rows) = if is_soft {
                 let BlockTargets::Raw(raw) = self.supply.targets() else { return };
                 let mut soft = GridTargets { raw, line: of_others, rows: GridRows::new(token) };
                 soft.prepare(token, at, layout.classes, block, self.task.unit);
@@ -98,15 +97,7 @@ impl<F: Float> Columns<'_, '_, F> {
                     has_teacher: raw.is_teacher,
                 }
                 .at(self.task.level);
-                let gradient = LaneGradient {
-                    largest,
-                    pivot: V::load(token, from(&block.largest_class, at), zero),
-                    pivot_gradient: V::load(token, from(&block.pivot_gradient, at), zero),
-                    probability: V::load(token, from(&block.probability, at), zero),
-                    weight: V::load(token, from(&block.weight, at), zero),
-                    unit: of_rows.unit,
-                    live: lanes::live::<V>(token, at, block),
-                };
+                let gradient = LaneGradient::of_soft(token, at, block, largest, of_rows.unit);
                 (gradient, Some(of_rows))
             } else {
                 let largest = largest(token, at, &plane, block, wants_class);
@@ -116,18 +107,10 @@ impl<F: Float> Columns<'_, '_, F> {
                 let settled = block.settle_labels(token, at, max, sums, self.task.terms);
                 block.put(at, &settled);
                 block.all_weights = block.label_weights;
-                let gradient = LaneGradient {
-                    largest,
-                    pivot,
-                    pivot_gradient: settled.pivot,
-                    probability: settled.probability,
-                    weight: zero,
-                    unit: V::of(token, 1.0),
-                    live: lanes::live::<V>(token, at, block),
-                };
+                let live = lanes::live::<V>(token, at, block);
+                let gradient = LaneGradient::of_labels(token, largest, pivot, &settled, live);
                 (gradient, None)
             };
-            let (gradient, of_rows) = gradient;
             if let Some(curvature) = self.task.second {
                 let of_unit = (if is_soft { self.task.unit } else { 1.0 }, curvature);
                 let mut place = GridSecond { line: of_others, hessian: self.supply.hessian() };

@@ -8,6 +8,7 @@
 //! Each function takes one step for the rows of one register: `at` is the first of them in its block.
 
 use super::block::{BlockSums, RowBlock};
+use super::coefficients::Coefficients;
 use crate::hessian::Curvature;
 use crate::math::exp::exp_lifted;
 use crate::math::tables::Tables;
@@ -361,6 +362,47 @@ pub(crate) struct LaneGradient<V: Vector> {
 }
 
 impl<V: Vector> LaneGradient<V> {
+    /// Of rows with labels that have just been settled.
+    #[inline(always)]
+    pub(crate) fn of_labels(
+        token: V::Token,
+        largest: Largest<V>,
+        pivot: V,
+        settled: &Coefficients<V>,
+        live: Option<V::Mask>,
+    ) -> Self {
+        Self {
+            largest,
+            pivot,
+            pivot_gradient: settled.pivot,
+            probability: settled.probability,
+            weight: V::of(token, 0.0),
+            unit: V::of(token, 1.0),
+            live,
+        }
+    }
+
+    /// Of the rows of a block from `at` on, which have a weight for every class.
+    #[inline(always)]
+    pub(crate) fn of_soft(
+        token: V::Token,
+        at: usize,
+        block: &RowBlock<V::Scalar>,
+        largest: Largest<V>,
+        unit: V,
+    ) -> Self {
+        let zero = V::of(token, 0.0);
+        Self {
+            largest,
+            pivot: V::load(token, from(&block.largest_class, at), zero),
+            pivot_gradient: V::load(token, from(&block.pivot_gradient, at), zero),
+            probability: V::load(token, from(&block.probability, at), zero),
+            weight: V::load(token, from(&block.weight, at), zero),
+            unit,
+            live: live::<V>(token, at, block),
+        }
+    }
+
     /// Puts the gradient of rows with labels.
     #[inline(always)]
     pub(crate) fn put_labels<P: Plane<V>>(&self, token: V::Token, plane: &mut P) {

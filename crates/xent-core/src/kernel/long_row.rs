@@ -186,22 +186,6 @@ impl<F: Float> RowSupply<F> for OneTile<'_, F> {
     fn finish(&mut self, _: &mut [RowBlock<F>], _: usize, _: usize, _: &mut RowBuffers<'_, F>) {}
 }
 
-/// What all rows have in common, for a tile of one.
-fn tile_task(level: Level, classes: usize, unit: f64, steps: Steps) -> RowTask {
-    RowTask {
-        level,
-        classes,
-        strides: [classes; 2],
-        terms: Terms { gamma: 0.0, z_loss: 0.0 },
-        unit,
-        stream: false,
-        largest_class: false,
-        takes_rows: false,
-        second: false,
-        steps,
-    }
-}
-
 /// The sums of one tile, also of one that is masked; `None` if it has `+inf` or nothing but NaN.
 pub(crate) fn tile_sums<F: Float>(
     level: Level,
@@ -243,7 +227,7 @@ pub(crate) fn tile_sums<F: Float>(
         own: zero,
     };
     Rows {
-        task: RowTask { largest_class, ..tile_task(level, tile.len(), unit, Steps::Sums) },
+        task: RowTask { largest_class, ..RowTask::part(level, tile.len(), unit, Steps::Sums) },
         buffers: RowBuffers::loss(tile),
         rows: 1,
         supply: &mut supply,
@@ -417,7 +401,7 @@ impl<'a, F: Float> SettledRow<'a, F> {
                 own_gradient: soft.own.is_some(),
             });
         }
-        let task = tile_task(level, buffers.len(), self.sums.unit, Steps::Gradient);
+        let task = RowTask::part(level, buffers.len(), self.sums.unit, Steps::Gradient);
         Rows {
             task: RowTask { stream, ..task },
             buffers,

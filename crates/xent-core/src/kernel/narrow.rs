@@ -179,7 +179,6 @@ impl<F: Float, const OF: usize, const FOURS: usize> Narrow<'_, '_, F, OF, FOURS>
                 let settled = block.settle_labels(token, at, largest.max, sums[register], terms);
                 block.put(at, &settled);
                 let mut plane = plane_of::<V, OF>(&mut columns[register], classes, adds);
-                let unit = V::of(token, 1.0);
                 if let Some(curvature) = self.task.second {
                     block.all_weights = block.label_weights;
                     let mut place = Columns { registers: &mut [zero; CLASSES] };
@@ -189,15 +188,8 @@ impl<F: Float, const OF: usize, const FOURS: usize> Narrow<'_, '_, F, OF, FOURS>
                     self.store_second::<V>(first + row, count, place.registers);
                 }
                 if writes {
-                    let gradient = LaneGradient {
-                        largest,
-                        pivot,
-                        pivot_gradient: settled.pivot,
-                        probability: settled.probability,
-                        weight: zero,
-                        unit,
-                        live: lanes::live::<V>(token, at, &self.blocks[row / ROWS]),
-                    };
+                    let live = lanes::live::<V>(token, at, &self.blocks[row / ROWS]);
+                    let gradient = LaneGradient::of_labels(token, largest, pivot, &settled, live);
                     gradient.put_labels(token, &mut plane);
                 }
             }
@@ -294,16 +286,8 @@ impl<F: Float, const OF: usize, const FOURS: usize> Narrow<'_, '_, F, OF, FOURS>
                 }
                 let block = &self.blocks[index];
                 if self.buffers.mode() != GradMode::None {
-                    let load = |numbers: &[F]| V::load(token, from(numbers, at), zero);
-                    let gradient = LaneGradient {
-                        largest,
-                        pivot: load(&block.largest_class),
-                        pivot_gradient: load(&block.pivot_gradient),
-                        probability: load(&block.probability),
-                        weight: load(&block.weight),
-                        unit: V::of(token, self.task.unit),
-                        live: lanes::live::<V>(token, at, block),
-                    };
+                    let unit = V::of(token, self.task.unit);
+                    let gradient = LaneGradient::of_soft(token, at, block, largest, unit);
                     let soft = SoftRegisters {
                         weights: &weights[register].as_flattened()[..classes],
                         teacher: &[],

@@ -14,7 +14,7 @@ pub(crate) fn one_row<V: Vector>(
     buffers: RowBuffers<'_, V::Scalar>,
     label: usize,
 ) -> Option<V::Scalar> {
-    let (zero, one) = (V::of(token, 0.0), V::of(token, 1.0));
+    let one = V::of(token, 1.0);
     let classes = buffers.len();
     let line = Line { start: 0, step: 1, rows: 1 };
     let mut plane = GridPlane { logits: line, gradient: line, classes, buffers };
@@ -35,15 +35,7 @@ pub(crate) fn one_row<V: Vector>(
     let terms = Terms { gamma: 0.0, z_loss: 0.0 };
     let factors = Factors { loss: one, gradient: one };
     let settled = label_coefficients(token, sums, terms, factors);
-    let gradient = LaneGradient {
-        largest,
-        pivot,
-        pivot_gradient: settled.pivot,
-        probability: settled.probability,
-        weight: zero,
-        unit: one,
-        live: None,
-    };
+    let gradient = LaneGradient::of_labels(token, largest, pivot, &settled, None);
     gradient.put_labels(token, &mut plane);
 
     let mut loss = [V::Scalar::default()];

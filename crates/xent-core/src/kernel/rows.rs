@@ -145,6 +145,23 @@ impl<F: Float> Kernel for Rows<'_, '_, F> {
 }
 
 impl RowTask {
+    /// Some of the passes over the classes of one row, or of rows one after the other, for a caller that
+    /// settles them.
+    pub(crate) const fn part(level: Level, classes: usize, unit: f64, steps: Steps) -> Self {
+        Self {
+            level,
+            classes,
+            strides: [classes; 2],
+            terms: Terms { gamma: 0.0, z_loss: 0.0 },
+            unit,
+            stream: false,
+            largest_class: false,
+            takes_rows: false,
+            second: false,
+            steps,
+        }
+    }
+
     /// Where the gradient comes from.
     #[inline(always)]
     fn source<F: Float>(&self, buffers: &RowBuffers<'_, F>) -> Source {
@@ -312,6 +329,13 @@ impl<V: Lanes> Group<'_, V> {
         }
     }
 
+    /// The pass over the exponentials of a row.
+    #[inline(always)]
+    fn exp_sums(&self, row: usize, pivot: V::Scalar) -> ExpSums<V> {
+        let max = V::splat(self.token, self.block.max[row]);
+        ExpSums { token: self.token, max, pivot }
+    }
+
     /// The same of rows whose distances have a unit: the logits of a teacher.
     #[inline(always)]
     fn sum_in_units(&mut self, buffers: &mut RowBuffers<'_, V::Scalar>, keeps: bool) {
@@ -320,11 +344,7 @@ impl<V: Lanes> Group<'_, V> {
             if !self.is_finite(row) {
                 continue;
             }
-            let pass = ExpSums {
-                token: self.token,
-                max: V::splat(self.token, self.block.max[row]),
-                pivot: self.block.labels[row],
-            };
+            let pass = self.exp_sums(row, self.block.labels[row]);
             let cells = self.row(buffers, row);
             let cells = if keeps { cells } else { cells.only_logits() };
             // Without a gradient, what is kept goes nowhere.
@@ -347,11 +367,7 @@ impl<V: Lanes> Group<'_, V> {
             if !self.is_finite(row) {
                 continue;
             }
-            let pass = ExpSums {
-                token: self.token,
-                max: V::splat(self.token, self.block.max[row]),
-                pivot: self.block.labels[row],
-            };
+            let pass = self.exp_sums(row, self.block.labels[row]);
             let cells = self.row(buffers, row);
             let cells = if KEEP { cells } else { cells.only_logits() };
             if is_short {
@@ -429,11 +445,7 @@ impl<V: Lanes> Group<'_, V> {
                 continue;
             }
             let pivot = self.block.largest_class[row];
-            let pass = ExpSums {
-                token: self.token,
-                max: V::splat(self.token, self.block.max[row]),
-                pivot,
-            };
+            let pass = self.exp_sums(row, pivot);
             let of_row = self.soft_row(soft, row, unit);
             let q = of_row.weights.get(pivot.to_count()).copied().unwrap_or_default();
             self.sums.pivot_weight[row] = q;

@@ -430,18 +430,7 @@ impl<F: Float> TeacherState<F> {
         students: &mut RowBlock<F>,
     ) {
         let Self { block, sums, folded } = self;
-        let task = RowTask {
-            level,
-            classes,
-            strides: [classes; 2],
-            terms: Terms { gamma: 0.0, z_loss: 0.0 },
-            unit,
-            stream: false,
-            largest_class: false,
-            takes_rows: false,
-            second: false,
-            steps: Steps::Sums,
-        };
+        let task = RowTask::part(level, classes, unit, Steps::Sums);
         let buffers = RowBuffers::write(logits, into);
         let state = GroupState { block: &mut *block, sums: &mut *sums, folded };
         Rows { task, buffers, rows, supply: &mut Teachers, state }.at(level);
