@@ -1,7 +1,8 @@
 //! The second pass over a row: exponentials, relative to its largest logit, kept where the gradient goes
 //! and summed up.
 
-use super::row_buffers::{ExpRun, GradMode, RowBuffers};
+use super::row_buffers::RowBuffers;
+use super::runs::{Run, each_half};
 use super::sum::{StripedSum, TILE};
 use crate::element::Compute;
 use crate::math::exp::exp_lifted;
@@ -31,53 +32,51 @@ pub(crate) struct SoftRow<'a, V: Lanes> {
 pub(crate) type SoftTerms<V> = [<V as Lanes>::Stripes; 3];
 
 impl<V: Lanes> ExpSums<V> {
-    /// The sum of the exponentials of the classes that are not the pivot. With `KEEP` they are kept where
-    /// the gradient goes.
+    /// The sum of the exponentials of the classes that are not the pivot. They are kept where the gradient
+    /// is written, if it is.
     #[inline(always)]
-    pub(crate) fn of_row<const KEEP: bool>(
-        self,
-        mut row: RowBuffers<'_, V::Scalar>,
-    ) -> StripedSum<V> {
-        let zero = V::of(self.token, 0.0);
-        let unused = &mut [V::Scalar::default(); HALF_PANEL];
+    pub(crate) fn of_row(self, mut row: RowBuffers<'_, V::Scalar>) -> StripedSum<V> {
         let mut sum = StripedSum::new(self.token);
-        let own = self.pivot.to_f64() as usize / PANEL;
+        let own = self.pivot.to_count() / PANEL;
         let mut panel = 0;
         while row.len() != 0 {
-            if panel != own
-                && let Some(mut whole) = row.take_whole::<PANEL>()
-            {
-                // Most of the panels.
-                let mut terms = zero.stripes();
-                let mut front = whole.take_front(HALF_PANEL).into_run::<KEEP>(unused);
-                self.prefetch(&front, KEEP);
-                self.half::<false, true, false, KEEP>(&mut front, 0, self.max, &mut terms);
-                let mut back = whole.into_run::<KEEP>(unused);
-                self.prefetch(&back, KEEP);
-                self.half::<false, true, false, KEEP>(&mut back, 0, self.max, &mut terms);
-                sum.add_all(terms);
-            } else {
-                // That of the pivot, and the last if it is not whole.
-                let rest = row.take_front(PANEL);
-                sum.add_all(self.panel::<false, KEEP>(rest, panel * PANEL, self.max));
-            }
+            // Most of the panels: those without the pivot, if they are whole.
+            let before = if panel > own { usize::MAX } else { own - panel };
+            let whole = before.min(row.len() / PANEL);
+            self.whole_panels(row.take_front(whole * PANEL), &mut sum);
+            panel += whole;
+            let rest = row.take_front(PANEL);
+            sum.add_all(self.panel::<false>(rest, panel * PANEL, self.max));
             panel += 1;
         }
         sum
     }
 
+    /// Whole panels without the pivot.
+    #[inline(always)]
+    fn whole_panels(&self, row: RowBuffers<'_, V::Scalar>, sum: &mut StripedSum<V>) {
+        let mut terms = V::of(self.token, 0.0).stripes();
+        let mut is_second = false;
+        each_half!(row, |run| {
+            self.prefetch(&run);
+            self.half::<false, false>(&mut run, 0, self.max, &mut terms);
+            if is_second {
+                sum.add_all(terms);
+                terms = V::of(self.token, 0.0).stripes();
+            }
+            is_second = !is_second;
+        });
+    }
+
     /// The terms of that sum, of a row that is not longer than a panel.
     #[inline(always)]
-    pub(crate) fn of_short_row<const KEEP: bool>(
-        self,
-        row: RowBuffers<'_, V::Scalar>,
-    ) -> V::Stripes {
-        self.panel::<false, KEEP>(row, 0, self.max)
+    pub(crate) fn of_short_row(self, row: RowBuffers<'_, V::Scalar>) -> V::Stripes {
+        self.panel::<false>(row, 0, self.max)
     }
 
     /// The same sum, of distances in a unit.
     #[inline(always)]
-    pub(crate) fn of_row_in_units<const KEEP: bool>(
+    pub(crate) fn of_row_in_units(
         self,
         mut row: RowBuffers<'_, V::Scalar>,
         unit: V,
@@ -85,7 +84,7 @@ impl<V: Lanes> ExpSums<V> {
         let mut sum = StripedSum::new(self.token);
         let mut at = 0;
         while row.len() != 0 {
-            sum.add_all(self.panel::<true, KEEP>(row.take_front(PANEL), at, unit));
+            sum.add_all(self.panel::<true>(row.take_front(PANEL), at, unit));
             at += PANEL;
         }
         sum
@@ -93,23 +92,20 @@ impl<V: Lanes> ExpSums<V> {
 
     /// A panel, or what there is of it, that may have the pivot.
     #[inline(always)]
-    fn panel<const IN_UNITS: bool, const KEEP: bool>(
+    fn panel<const IN_UNITS: bool>(
         &self,
         mut panel: RowBuffers<'_, V::Scalar>,
         mut at: usize,
         unit: V,
     ) -> V::Stripes {
-        let unused = &mut [V::Scalar::default(); HALF_PANEL];
         let mut terms = V::of(self.token, 0.0).stripes();
-        while panel.len() != 0 {
-            if let Some(mut half) = panel.take_half(unused) {
-                self.prefetch(&half, KEEP);
-                self.half::<true, true, IN_UNITS, KEEP>(&mut half, at, unit, &mut terms);
-            } else {
-                let mut half = panel.take_rest(unused);
-                self.half::<true, false, IN_UNITS, KEEP>(&mut half, at, unit, &mut terms);
-            }
+        let whole = panel.len() / HALF_PANEL * HALF_PANEL;
+        each_half!(panel.take_front(whole), |run| {
+            self.half::<true, IN_UNITS>(&mut run, at, unit, &mut terms);
             at += HALF_PANEL;
+        });
+        if panel.len() != 0 {
+            self.half::<true, IN_UNITS>(&mut panel.rest(), at, unit, &mut terms);
         }
         terms
     }
@@ -117,22 +113,22 @@ impl<V: Lanes> ExpSums<V> {
     /// While the exponentials keep the arithmetic busy, the memory fetches the next tile, and the place of
     /// a gradient, which would be waited for when it is written.
     #[inline(always)]
-    fn prefetch(&self, half: &ExpRun<'_, V::Scalar>, keeps: bool) {
+    fn prefetch(&self, run: &impl Run<V::Scalar>) {
         let of_line = LINE / size_of::<V::Scalar>();
-        for line in 0..HALF_PANEL / of_line {
-            V::prefetch(self.token, half.logits(), TILE + line * of_line);
-            if keeps && half.is_beside() {
-                V::prefetch(self.token, half.place(), TILE / 2 + line * of_line);
+        for at in (0..HALF_PANEL).step_by(of_line) {
+            V::prefetch(self.token, run.logits(), TILE + at);
+            if !run.beside().is_empty() {
+                V::prefetch(self.token, run.beside(), TILE / 2 + at);
             }
         }
     }
 
-    /// Adds half a panel (or with `WHOLE` false, less), whose first class is `at`. With `PIVOT`, one of
-    /// its classes may be the pivot; with `IN_UNITS`, distances have a unit.
+    /// Adds half a panel, or less if that is all there is, whose first class is `at`. With `PIVOT`, one of its classes may be the pivot; with `IN_UNITS`, distances have a
+    /// unit.
     #[inline(always)]
-    fn half<const PIVOT: bool, const WHOLE: bool, const IN_UNITS: bool, const KEEP: bool>(
+    fn half<const PIVOT: bool, const IN_UNITS: bool>(
         &self,
-        run: &mut ExpRun<'_, V::Scalar>,
+        run: &mut impl Run<V::Scalar>,
         at: usize,
         unit: V,
         terms: &mut V::Stripes,
@@ -141,7 +137,7 @@ impl<V: Lanes> ExpSums<V> {
         let absent = V::of(token, f64::NEG_INFINITY);
         let zero = V::of(token, 0.0);
         let pivot = V::splat(token, self.pivot - V::Scalar::from_count(at));
-        let length = if WHOLE { HALF_PANEL } else { run.len() };
+        let length = run.len();
         let mut of_half = zero.stripes();
         for row in 0..HALF_PANEL / STRIPES {
             for register in 0..STRIPES / V::LANES {
@@ -152,9 +148,7 @@ impl<V: Lanes> ExpSums<V> {
                 let x = run.load(token, lane, absent);
                 let below = x - self.max;
                 let mut e = exp_lifted(token, if IN_UNITS { below * unit } else { below });
-                if KEEP {
-                    run.store(lane, e);
-                }
+                run.store(lane, e);
                 if PIVOT {
                     let number = V::load(token, from(V::Scalar::LANE_NUMBERS, lane), zero);
                     e = V::select(number.equal(pivot), zero, e);
@@ -173,19 +167,43 @@ impl<V: Lanes> ExpSums<V> {
         mut row: RowBuffers<'_, V::Scalar>,
         soft: SoftRow<'_, V>,
     ) -> [StripedSum<V>; 3] {
-        let keeps = row.mode() == GradMode::Write;
         let mut sums = [StripedSum::new(self.token); 3];
-        let mut at = 0;
+        let own = self.pivot.to_count() / PANEL;
+        let mut panel = 0;
         while row.len() != 0 {
-            let panel = row.take_front(PANEL);
-            let [exps, weights, distances] = self.soft_panel::<TEACHER>(panel, soft, at, keeps);
-            let [of_exps, of_weights, of_distances] = &mut sums;
-            of_exps.add_all(exps);
-            of_weights.add_all(weights);
-            of_distances.add_all(distances);
-            at += PANEL;
+            let before = if panel > own { usize::MAX } else { own - panel };
+            let whole = before.min(row.len() / PANEL);
+            let part = soft.part(panel * PANEL);
+            self.whole_soft_panels::<TEACHER>(row.take_front(whole * PANEL), part, &mut sums);
+            panel += whole;
+            let rest = row.take_front(PANEL);
+            add_all(&mut sums, self.soft_panel::<TEACHER>(rest, soft, panel * PANEL));
+            panel += 1;
         }
         sums
+    }
+
+    /// Whole panels without the pivot.
+    #[inline(always)]
+    fn whole_soft_panels<const TEACHER: bool>(
+        &self,
+        row: RowBuffers<'_, V::Scalar>,
+        mut soft: SoftRow<'_, V>,
+        sums: &mut [StripedSum<V>; 3],
+    ) {
+        let zeros = [V::of(self.token, 0.0).stripes(); 3];
+        let mut terms = zeros;
+        let mut is_second = false;
+        each_half!(row, |run| {
+            self.prefetch(&run);
+            self.soft_half::<false, TEACHER>(&mut run, 0, soft, &mut terms);
+            if is_second {
+                add_all(sums, terms);
+                terms = zeros;
+            }
+            is_second = !is_second;
+            soft = soft.part(HALF_PANEL);
+        });
     }
 
     /// The terms of these sums: of a panel, or of what there is of it, whose first class is `at`.
@@ -195,34 +213,23 @@ impl<V: Lanes> ExpSums<V> {
         mut panel: RowBuffers<'_, V::Scalar>,
         soft: SoftRow<'_, V>,
         mut at: usize,
-        keeps: bool,
     ) -> SoftTerms<V> {
-        let zero = V::of(self.token, 0.0);
-        let unused = &mut [V::Scalar::default(); HALF_PANEL];
-        let own = self.pivot.to_count() / HALF_PANEL;
-        let mut terms = [zero.stripes(); 3];
-        while panel.len() != 0 {
-            let part = soft.part(at);
-            if let Some(mut half) = panel.take_half(unused) {
-                self.prefetch(&half, keeps);
-                if at / HALF_PANEL == own {
-                    self.soft_half::<true, true, TEACHER>(&mut half, at, part, &mut terms);
-                } else {
-                    self.soft_half::<false, true, TEACHER>(&mut half, at, part, &mut terms);
-                }
-            } else {
-                let mut half = panel.take_rest(unused);
-                self.soft_half::<true, false, TEACHER>(&mut half, at, part, &mut terms);
-            }
+        let mut terms = [V::of(self.token, 0.0).stripes(); 3];
+        let whole = panel.len() / HALF_PANEL * HALF_PANEL;
+        each_half!(panel.take_front(whole), |run| {
+            self.soft_half::<true, TEACHER>(&mut run, at, soft.part(at), &mut terms);
             at += HALF_PANEL;
+        });
+        if panel.len() != 0 {
+            self.soft_half::<true, TEACHER>(&mut panel.rest(), at, soft.part(at), &mut terms);
         }
         terms
     }
 
     #[inline(always)]
-    fn soft_half<const PIVOT: bool, const WHOLE: bool, const TEACHER: bool>(
+    fn soft_half<const PIVOT: bool, const TEACHER: bool>(
         &self,
-        run: &mut ExpRun<'_, V::Scalar>,
+        run: &mut impl Run<V::Scalar>,
         at: usize,
         soft: SoftRow<'_, V>,
         terms: &mut SoftTerms<V>,
@@ -234,9 +241,9 @@ impl<V: Lanes> ExpSums<V> {
         let half_max = self.max * half;
         let minus_half = V::of(token, -0.5);
         let pivot = V::splat(token, self.pivot - V::Scalar::from_count(at));
-        let length = if WHOLE { HALF_PANEL } else { run.len() };
+        let length = run.len();
         let (mut weights, mut teacher) = (soft.weights, soft.teacher);
-        if WHOLE {
+        if length >= HALF_PANEL {
             // Slices whose length the compiler knows.
             let Some(of_half) = weights.first_chunk::<HALF_PANEL>() else { return };
             weights = of_half;
@@ -293,6 +300,14 @@ impl<V: Lanes> ExpSums<V> {
         add::<V>(exps, of_exps);
         add::<V>(of_weights, of_q);
         add::<V>(half_distances, of_distances);
+    }
+}
+
+/// Adds one term to each stripe of each sum.
+#[inline(always)]
+fn add_all<V: Lanes>(sums: &mut [StripedSum<V>; 3], terms: SoftTerms<V>) {
+    for (sum, terms) in sums.iter_mut().zip(terms) {
+        sum.add_all(terms);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::exp_sums::SoftRow;
 use super::row_buffers::{GradMode, RowBuffers};
+use super::runs::{Beside, Cells, InPlace, Run};
 use crate::dispatch::{Kernel, entries};
 use crate::element::Float;
 use crate::math::exp::exp_lifted;
@@ -16,6 +17,15 @@ pub(crate) enum Source {
     Logits,
     /// Logits that are not in its place; it is written past the caches.
     LogitsPastCaches,
+}
+
+/// What becomes of a register of whole halves. It is known where a loop begins.
+#[derive(Clone, Copy)]
+enum Put {
+    Store,
+    /// Past the caches.
+    Stream,
+    Add,
 }
 
 /// `probability e_c - weight q_c` of a row, or of a part of one.
@@ -42,14 +52,14 @@ impl<V: Lanes> Gradient<V> {
     pub(crate) fn put(self, mut row: RowBuffers<'_, V::Scalar>, source: Source) {
         let absent = V::of(self.token, f64::NEG_INFINITY);
         if source == Source::Kept {
-            while let Some(mut half) = row.take_whole::<HALF_PANEL>() {
-                let places = half.gradient_mut();
+            let (halves, rest) = row.gradient_mut().as_chunks_mut::<HALF_PANEL>();
+            for half in halves {
                 for at in (0..HALF_PANEL).step_by(V::LANES) {
-                    let place = from_mut(places, at);
+                    let place = from_mut(half, at);
                     (V::load(self.token, place, absent) * self.probability).store(place);
                 }
             }
-            for place in row.gradient_mut().chunks_mut(V::LANES) {
+            for place in rest.chunks_mut(V::LANES) {
                 (V::load(self.token, place, absent) * self.probability).store(place);
             }
             return;
@@ -58,22 +68,51 @@ impl<V: Lanes> Gradient<V> {
             // Only aligned stores go past the caches.
             let head = aligned(row.gradient()).min(row.len());
             self.registers(row.take_front(head));
-            while let Some(mut half) = row.take_whole::<HALF_PANEL>() {
-                for at in (0..HALF_PANEL).step_by(V::LANES) {
-                    let x = half.load(self.token, at, absent);
-                    let g = exp_lifted(self.token, x - self.max) * self.probability;
-                    g.stream(from_mut(half.gradient_mut(), at));
+        }
+        let whole = row.len() / HALF_PANEL * HALF_PANEL;
+        let adds = row.mode() == GradMode::Add;
+        match row.take_front(whole).cells() {
+            Cells::Only(_) => {}
+            Cells::InPlace(x) => {
+                for x in x.as_chunks_mut::<HALF_PANEL>().0 {
+                    self.half(InPlace(x), Put::Store);
+                }
+            }
+            Cells::Beside(x, places) => {
+                let (x, (places, _)) = (x.as_chunks::<HALF_PANEL>().0, places.as_chunks_mut());
+                for (x, places) in x.iter().zip(places) {
+                    let run = Beside(x, places);
+                    if source == Source::LogitsPastCaches {
+                        self.half(run, Put::Stream);
+                    } else if adds {
+                        self.half(run, Put::Add);
+                    } else {
+                        self.half(run, Put::Store);
+                    }
                 }
             }
         }
-        while let Some(mut half) = row.take_whole::<HALF_PANEL>() {
-            for at in (0..HALF_PANEL).step_by(V::LANES) {
-                let x = half.load(self.token, at, absent);
-                let g = exp_lifted(self.token, x - self.max) * self.probability;
-                put(self.token, &mut half, at, g, false);
-            }
-        }
         self.registers(row);
+    }
+
+    /// Of half a panel, from the logits.
+    #[inline(always)]
+    fn half(self, mut run: impl Run<V::Scalar>, put: Put) {
+        let absent = V::of(self.token, f64::NEG_INFINITY);
+        for at in (0..HALF_PANEL).step_by(V::LANES) {
+            let x = run.load(self.token, at, absent);
+            let g = exp_lifted(self.token, x - self.max) * self.probability;
+            self.put_register(g, from_mut(run.places_mut(), at), put);
+        }
+    }
+
+    #[inline(always)]
+    fn put_register(self, g: V, place: &mut [V::Scalar], put: Put) {
+        match put {
+            Put::Store => g.store(place),
+            Put::Stream => g.stream(place),
+            Put::Add => (V::load(self.token, place, V::of(self.token, 0.0)) + g).store(place),
+        }
     }
 
     /// Of as many logits as there are, from the logits.
@@ -101,17 +140,61 @@ impl<V: Lanes> Gradient<V> {
             self.soft_registers(row.take_front(head), soft, false);
             soft.row = soft.row.part(head);
         }
-        while let Some(mut half) = row.take_whole::<HALF_PANEL>() {
-            // A slice whose length the compiler knows.
-            let Some(weights) = soft.row.weights.first_chunk::<HALF_PANEL>() else { return };
-            let part = SoftGradient { row: SoftRow { weights, ..soft.row }, ..soft };
-            for at in (0..HALF_PANEL).step_by(V::LANES) {
-                let g = self.of(&half, part, at, kept);
-                put(self.token, &mut half, at, g, streams);
+        if kept {
+            let (weights, _) = soft.row.weights.as_chunks::<HALF_PANEL>();
+            let (halves, _) = row.gradient_mut().as_chunks_mut::<HALF_PANEL>();
+            for (half, weights) in halves.iter_mut().zip(weights) {
+                for at in (0..HALF_PANEL).step_by(V::LANES) {
+                    let place = from_mut(half, at);
+                    let e = V::load(self.token, place, V::of(self.token, 0.0));
+                    self.of(e, soft, weights, at).store(place);
+                }
             }
-            soft.row = soft.row.part(HALF_PANEL);
+        }
+        let whole = row.len() / HALF_PANEL * HALF_PANEL;
+        let adds = row.mode() == GradMode::Add;
+        let (halves, part) = (row.take_front(whole), soft.row.weights.as_chunks::<HALF_PANEL>().0);
+        soft.row = soft.row.part(whole);
+        match halves.cells() {
+            Cells::InPlace(x) if !kept => {
+                for (x, weights) in x.as_chunks_mut::<HALF_PANEL>().0.iter_mut().zip(part) {
+                    self.soft_half(InPlace(x), soft, weights, Put::Store);
+                }
+            }
+            Cells::Beside(x, places) if !kept => {
+                let (x, (places, _)) = (x.as_chunks::<HALF_PANEL>().0, places.as_chunks_mut());
+                for ((x, places), weights) in x.iter().zip(places).zip(part) {
+                    let run = Beside(x, places);
+                    if streams {
+                        self.soft_half(run, soft, weights, Put::Stream);
+                    } else if adds {
+                        self.soft_half(run, soft, weights, Put::Add);
+                    } else {
+                        self.soft_half(run, soft, weights, Put::Store);
+                    }
+                }
+            }
+            _ => {}
         }
         self.soft_registers(row, soft, kept);
+    }
+
+    /// Of half a panel, from the logits.
+    #[inline(always)]
+    fn soft_half(
+        self,
+        mut run: impl Run<V::Scalar>,
+        soft: SoftGradient<'_, V>,
+        weights: &[V::Scalar],
+        put: Put,
+    ) {
+        let absent = V::of(self.token, f64::NEG_INFINITY);
+        for at in (0..HALF_PANEL).step_by(V::LANES) {
+            let x = run.load(self.token, at, absent);
+            let e = exp_lifted(self.token, (x - self.max) * soft.row.unit);
+            let g = self.of(e, soft, weights, at);
+            self.put_register(g, from_mut(run.places_mut(), at), put);
+        }
     }
 
     #[inline(always)]
@@ -121,53 +204,27 @@ impl<V: Lanes> Gradient<V> {
         soft: SoftGradient<'_, V>,
         kept: bool,
     ) {
+        let absent = V::of(self.token, f64::NEG_INFINITY);
         for at in (0..row.len()).step_by(V::LANES) {
-            let g = self.of(&row, soft, at, kept);
-            row.put(self.token, at, g);
+            let e = if kept {
+                V::load(self.token, from(row.gradient(), at), absent)
+            } else {
+                let x = row.load(self.token, at, absent);
+                exp_lifted(self.token, (x - self.max) * soft.row.unit)
+            };
+            row.put(self.token, at, self.of(e, soft, soft.row.weights, at));
         }
     }
 
-    /// A register of the gradient.
+    /// A register of the gradient, from its exponentials.
     #[inline(always)]
-    fn of(
-        self,
-        row: &RowBuffers<'_, V::Scalar>,
-        soft: SoftGradient<'_, V>,
-        at: usize,
-        kept: bool,
-    ) -> V {
-        let absent = V::of(self.token, f64::NEG_INFINITY);
+    fn of(self, e: V, soft: SoftGradient<'_, V>, weights: &[V::Scalar], at: usize) -> V {
         let zero = V::of(self.token, 0.0);
-        let e = if kept {
-            V::load(self.token, from(row.gradient(), at), absent)
-        } else {
-            let x = row.load(self.token, at, absent);
-            exp_lifted(self.token, (x - self.max) * soft.row.unit)
-        };
-        let mut q = V::load(self.token, from(soft.row.weights, at), zero);
+        let mut q = V::load(self.token, from(weights, at), zero);
         if let Some(own) = soft.own {
             q = V::select(q.equal(zero), zero, own);
         }
         e * self.probability - q * soft.weight
-    }
-}
-
-/// Stores half a panel's register.
-#[inline(always)]
-fn put<V: Lanes>(
-    token: V::Token,
-    half: &mut RowBuffers<'_, V::Scalar>,
-    at: usize,
-    g: V,
-    streams: bool,
-) {
-    if streams {
-        g.stream(from_mut(half.gradient_mut(), at));
-    } else if half.mode() == GradMode::Add {
-        let place = from_mut(half.gradient_mut(), at);
-        (V::load(token, place, V::of(token, 0.0)) + g).store(place);
-    } else {
-        g.store(from_mut(half.gradient_mut(), at));
     }
 }
 

@@ -92,7 +92,12 @@ pub(crate) struct TeacherSums<F> {
 
 impl<'a, F: Float> SoftSource<'a, F> {
     /// The weights of some classes: where they are, or made in `room`.
-    fn weights<'s>(&self, level: Level, classes: Range<usize>, room: &'s mut [F]) -> &'s [F]
+    fn weights<'s>(
+        &self,
+        level: Level,
+        classes: Range<usize>,
+        room: &'s mut WeightRoom<'_, F>,
+    ) -> &'s [F]
     where
         'a: 's,
     {
@@ -106,7 +111,15 @@ impl<'a, F: Float> SoftSource<'a, F> {
         if as_it_is && label.is_none() && teacher.is_none() && !dense.is_empty() {
             return dense;
         }
-        let Some(into) = room.get_mut(..classes.len()) else { return &[] };
+        let here = label.and_then(|(class, weight)| {
+            let at = class.checked_sub(classes.start).filter(|&at| at < classes.len())?;
+            Some((at, weight))
+        });
+        if self.dense.is_empty() && class_weights.is_empty() && teacher.is_none() {
+            return room.alike(even, here, classes.len());
+        }
+        let Some(into) = room.values.get_mut(..classes.len()) else { return &[] };
+        room.alike = None;
         if apart {
             let targets = self.dense.iter().step_by(step).skip(classes.start);
             into.iter_mut().zip(targets).for_each(|(place, &target)| *place = target);
@@ -131,12 +144,41 @@ impl<'a, F: Float> SoftSource<'a, F> {
             }
             .at(level),
         }
-        if let Some((class, weight)) = label
-            && let Some(place) = class.checked_sub(classes.start).and_then(|at| into.get_mut(at))
+        if let Some((at, weight)) = here
+            && let Some(place) = into.get_mut(at)
         {
             *place = *place + weight;
         }
         into
+    }
+}
+
+/// Room for the weights of a tile.
+struct WeightRoom<'w, F> {
+    values: &'w mut [F],
+    /// What all of them are but one, whose place it is, if that is known: from tile to tile, smoothed
+    /// labels differ in no more than that.
+    alike: Option<(F, usize)>,
+}
+
+impl<F: Float> WeightRoom<'_, F> {
+    /// The same weight for all classes, and more for one of them.
+    fn alike(&mut self, even: F, label: Option<(usize, F)>, count: usize) -> &[F] {
+        match self.alike {
+            Some((value, at)) if value == even => {
+                if let Some(place) = self.values.get_mut(at) {
+                    *place = even;
+                }
+            }
+            _ => self.values.fill(even),
+        }
+        let (at, weight) = label.unwrap_or((0, F::default()));
+        self.alike = Some((even, at));
+        let Some(weights) = self.values.get_mut(..count) else { return &[] };
+        if let Some(place) = weights.get_mut(at) {
+            *place = even + weight;
+        }
+        weights
     }
 }
 
@@ -145,13 +187,14 @@ pub(crate) struct TileState<'w, F> {
     block: RowBlock<F>,
     sums: BlockSums<F>,
     folded: [[F; STRIPES]; 3],
-    /// Room for the weights of a tile, where rows have some.
-    weights: &'w mut [F],
+    /// Empty where rows have no weights.
+    weights: WeightRoom<'w, F>,
 }
 
 impl<'w, F: Float> TileState<'w, F> {
     pub(crate) fn new(weights: &'w mut [F]) -> Self {
         let folded = [[F::default(); STRIPES]; 3];
+        let weights = WeightRoom { values: weights, alike: None };
         Self { block: RowBlock::new(), sums: BlockSums::new(), folded, weights }
     }
 }

@@ -23,6 +23,7 @@ pub(crate) mod reduce;
 pub(crate) mod row_buffers;
 pub(crate) mod row_sums;
 pub(crate) mod rows;
+pub(crate) mod runs;
 pub(crate) mod second_derivatives;
 pub(crate) mod soft_cap;
 pub(crate) mod soft_weights;

@@ -1,7 +1,7 @@
 //! Where a kernel reads its logits and leaves its gradient.
 
 use crate::element::Float;
-use crate::simd::{HALF_PANEL, Vector, from, from_mut};
+use crate::simd::{Vector, from, from_mut};
 
 /// What becomes of the gradient. A run-time value: it is tested once for many elements, and a kernel for
 /// each would be compiled again for each.
@@ -159,57 +159,10 @@ impl<'a, F: Float> RowBuffers<'a, F> {
         Some(Self { x, gradient, mode: self.mode })
     }
 
-    /// Takes off half a panel of logits, if there is one, with a place for what is kept of them: where
-    /// their gradient goes or, where none is written, `unused`.
+    /// The logits, if they are not in the gradient's place, and that place.
     #[inline(always)]
-    pub(crate) fn take_half<'u>(&mut self, unused: &'u mut [F; HALF_PANEL]) -> Option<ExpRun<'u, F>>
-    where
-        'a: 'u,
-    {
-        if self.len() < HALF_PANEL {
-            return None;
-        }
-        let x = match &mut self.x {
-            Some(x) => {
-                let (front, rest) = x.split_first_chunk::<HALF_PANEL>()?;
-                *x = rest;
-                Some(&front[..])
-            }
-            None => None,
-        };
-        if self.mode != GradMode::Write {
-            return Some(ExpRun { x, place: unused });
-        }
-        // As long as the logits.
-        let gradient = core::mem::take(&mut self.gradient);
-        let (place, rest) = gradient.split_first_chunk_mut::<HALF_PANEL>()?;
-        self.gradient = rest;
-        Some(ExpRun { x, place })
-    }
-
-    /// The same of what is left, less than half a panel.
-    #[inline(always)]
-    pub(crate) fn take_rest<'u>(&mut self, unused: &'u mut [F; HALF_PANEL]) -> ExpRun<'u, F>
-    where
-        'a: 'u,
-    {
-        let length = self.len().min(HALF_PANEL);
-        let rest = self.take_front(length);
-        if rest.mode == GradMode::Write {
-            ExpRun { x: rest.x, place: rest.gradient }
-        } else {
-            ExpRun { x: rest.x, place: &mut unused[..length] }
-        }
-    }
-
-    /// The logits with the places of their exponentials: with `KEEP` where the gradient goes, otherwise
-    /// `unused`.
-    #[inline(always)]
-    pub(crate) fn into_run<const KEEP: bool>(
-        self,
-        unused: &'a mut [F; HALF_PANEL],
-    ) -> ExpRun<'a, F> {
-        ExpRun { x: self.x, place: if KEEP { self.gradient } else { unused } }
+    pub(crate) fn into_parts(self) -> (Option<&'a [F]>, &'a mut [F]) {
+        (self.x, self.gradient)
     }
 
     /// The logits alone.
@@ -246,48 +199,5 @@ impl<'a, F: Float> RowBuffers<'a, F> {
         if let Some(place) = self.gradient.get_mut(at) {
             *place = if self.mode == GradMode::Add { *place + value } else { value };
         }
-    }
-}
-
-/// At most half a panel of logits, and as many places for their exponentials.
-pub(crate) struct ExpRun<'a, F> {
-    /// `None` where the exponentials take the place of the logits.
-    x: Option<&'a [F]>,
-    place: &'a mut [F],
-}
-
-impl<F: Float> ExpRun<'_, F> {
-    #[inline(always)]
-    pub(crate) fn len(&self) -> usize {
-        self.place.len()
-    }
-
-    #[inline(always)]
-    pub(crate) fn logits(&self) -> &[F] {
-        match self.x {
-            Some(x) => x,
-            None => self.place,
-        }
-    }
-
-    /// Whether the places are not those of the logits.
-    #[inline(always)]
-    pub(crate) fn is_beside(&self) -> bool {
-        self.x.is_some()
-    }
-
-    #[inline(always)]
-    pub(crate) fn place(&self) -> &[F] {
-        self.place
-    }
-
-    #[inline(always)]
-    pub(crate) fn load<V: Vector<Scalar = F>>(&self, token: V::Token, at: usize, fill: V) -> V {
-        V::load(token, from(self.logits(), at), fill)
-    }
-
-    #[inline(always)]
-    pub(crate) fn store<V: Vector<Scalar = F>>(&mut self, at: usize, value: V) {
-        value.store(from_mut(self.place, at));
     }
 }

@@ -240,9 +240,12 @@ impl<V: Lanes> Group<'_, V> {
     fn largest(&mut self, buffers: &RowBuffers<'_, V::Scalar>) -> OfRows<V::Scalar> {
         let token = self.token;
         let zero = V::of(token, 0.0);
+        let logits = buffers.logits();
+        if self.rows == 1 {
+            return self.largest_of_one(logits);
+        }
         let mut label_logits = [V::Scalar::default(); ROWS];
         let labels = self.block.labels.map(Compute::to_count);
-        let logits = buffers.logits();
         for row in 0..self.rows {
             let at = row * self.task.strides[0];
             let x = logits.get(at..at + self.task.classes).unwrap_or(&[]);
@@ -250,9 +253,6 @@ impl<V: Lanes> Group<'_, V> {
                 max_by_lane::<V>(token, x).store(place);
             }
             label_logits[row] = x.get(labels[row]).copied().unwrap_or_default();
-        }
-        if self.rows == 1 {
-            return self.one_largest(label_logits[0]);
         }
         let one = V::of(token, 1.0);
         let infinity = V::of(token, f64::INFINITY);
@@ -272,13 +272,13 @@ impl<V: Lanes> Group<'_, V> {
         distances
     }
 
-    /// Of the only row.
+    /// Of the only row, or of one tile of a row.
     #[inline(always)]
-    fn one_largest(&mut self, label_logit: V::Scalar) -> OfRows<V::Scalar> {
-        let lanes = self.folded.first().map_or(&[][..], |lanes| lanes);
-        let max = V::load(self.token, lanes, V::of(self.token, 0.0)).largest();
+    fn largest_of_one(&mut self, x: &[V::Scalar]) -> OfRows<V::Scalar> {
+        let max = max_by_lane::<V>(self.token, x).largest();
         let finite = if max.is_finite() { self.block.regular[0] } else { V::Scalar::default() };
         (self.block.max[0], self.block.finite[0]) = (max, finite);
+        let label_logit = x.get(self.block.labels[0].to_count()).copied().unwrap_or_default();
         let mut distances = [V::Scalar::default(); ROWS];
         distances[0] = max - label_logit;
         distances
@@ -316,12 +316,10 @@ impl<V: Lanes> Group<'_, V> {
     /// The exponentials, kept for the gradient, and their sums without the pivot's.
     #[inline(always)]
     fn sum_labels(&mut self, buffers: &mut RowBuffers<'_, V::Scalar>, keeps: bool) {
-        if self.task.unit != 1.0 {
-            self.sum_in_units(buffers, keeps);
-        } else if keeps {
-            self.sum_labels_of::<true>(buffers);
+        if self.task.unit == 1.0 {
+            self.sum_rows(buffers, keeps);
         } else {
-            self.sum_labels_of::<false>(buffers);
+            self.sum_in_units(buffers, keeps);
         }
         if self.rows != 1 {
             let [high, low] = &mut self.sums.others;
@@ -347,8 +345,7 @@ impl<V: Lanes> Group<'_, V> {
             let pass = self.exp_sums(row, self.block.labels[row]);
             let cells = self.row(buffers, row);
             let cells = if keeps { cells } else { cells.only_logits() };
-            // Without a gradient, what is kept goes nowhere.
-            let sum = pass.of_row_in_units::<true>(cells, unit);
+            let sum = pass.of_row_in_units(cells, unit);
             if self.rows == 1 {
                 let [high, low] = &mut self.sums.others;
                 (high[0], low[0]) = sum.parts();
@@ -359,7 +356,7 @@ impl<V: Lanes> Group<'_, V> {
     }
 
     #[inline(always)]
-    fn sum_labels_of<const KEEP: bool>(&mut self, buffers: &mut RowBuffers<'_, V::Scalar>) {
+    fn sum_rows(&mut self, buffers: &mut RowBuffers<'_, V::Scalar>, keeps: bool) {
         // Rows of a panel or less have a loop of their own: its constants stay in registers, and its sums
         // are folded later, so that a row is not waited for.
         let is_short = self.task.classes <= PANEL;
@@ -369,9 +366,9 @@ impl<V: Lanes> Group<'_, V> {
             }
             let pass = self.exp_sums(row, self.block.labels[row]);
             let cells = self.row(buffers, row);
-            let cells = if KEEP { cells } else { cells.only_logits() };
+            let cells = if keeps { cells } else { cells.only_logits() };
             if is_short {
-                let terms = pass.of_short_row::<KEEP>(cells);
+                let terms = pass.of_short_row(cells);
                 if let Some(place) = self.folded.get_mut(row) {
                     for (register, term) in terms.as_ref().iter().enumerate() {
                         term.store(from_mut(place, register * V::LANES));
@@ -379,7 +376,7 @@ impl<V: Lanes> Group<'_, V> {
                 }
                 continue;
             }
-            let sum = pass.of_row::<KEEP>(cells);
+            let sum = pass.of_row(cells);
             if self.rows == 1 {
                 let [high, low] = &mut self.sums.others;
                 (high[0], low[0]) = sum.parts();
@@ -452,7 +449,7 @@ impl<V: Lanes> Group<'_, V> {
             let cells = self.row(buffers, row);
             let cells = if keeps { cells } else { cells.only_logits() };
             if is_short {
-                let terms = pass.soft_panel::<TEACHER>(cells, of_row, 0, keeps);
+                let terms = pass.soft_panel::<TEACHER>(cells, of_row, 0);
                 for (place, terms) in from_mut(self.folded, 3 * row).iter_mut().zip(&terms) {
                     for (register, term) in terms.as_ref().iter().enumerate() {
                         term.store(from_mut(place, register * V::LANES));

@@ -2,13 +2,16 @@
 
 use crate::dispatch::{Kernel, entries};
 use crate::element::Float;
+use crate::kernel::row_buffers::GradMode;
 use crate::math::tanh::tanh;
 use crate::simd::{Simd, Vector, from_mut};
 
-/// Caps logits where they are, and leaves the derivatives of what they become by what they were. Infinite
-/// logits are not capped, so that a masked class stays masked; NaN stays NaN.
+/// Caps logits, and leaves the derivatives of what they become by what they were. Infinite logits are not
+/// capped, so that a masked class stays masked; NaN stays NaN.
 pub(crate) struct Cap<'a, F> {
-    pub(crate) logits: &'a mut [F],
+    /// `None` where they are replaced.
+    pub(crate) logits: Option<&'a [F]>,
+    pub(crate) capped: &'a mut [F],
     pub(crate) derivatives: &'a mut [F],
     /// As exact as the logits are.
     pub(crate) cap: f64,
@@ -20,29 +23,43 @@ impl<F: Float> Kernel for Cap<'_, F> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let cap = F::Of::<S>::of(simd, self.cap);
-        let zero = F::Of::<S>::of(simd, 0.0);
-        let one = F::Of::<S>::of(simd, 1.0);
-        let infinity = F::Of::<S>::of(simd, f64::INFINITY);
-        let mut at = 0;
-        while at < self.logits.len() {
-            let place = from_mut(self.logits, at);
-            let x = F::Of::<S>::load(simd, place, zero);
-            let of_x = tanh(simd, x / cap);
-            let is_infinite = x.abs().equal(infinity);
-            F::Of::<S>::select(is_infinite, x, of_x.value * cap).store(place);
-            let derivative = F::Of::<S>::select(is_infinite, one, of_x.derivative);
-            derivative.store(from_mut(self.derivatives, at));
-            at += F::Of::<S>::LANES;
+        let lanes = F::Of::<S>::LANES;
+        let places = self.capped.chunks_mut(lanes).zip(self.derivatives.chunks_mut(lanes));
+        let Some(logits) = self.logits else {
+            for (x, derivatives) in places {
+                cap_register(simd, cap, x, derivatives).store(x);
+            }
+            return;
+        };
+        for (x, (capped, derivatives)) in logits.chunks(lanes).zip(places) {
+            cap_register(simd, cap, x, derivatives).store(capped);
         }
     }
 
     entries!();
 }
 
-/// Multiplies the gradient by the capped logits to that by the logits.
+/// A register of capped logits, whose derivatives are stored.
+#[inline(always)]
+fn cap_register<V: Vector>(
+    token: V::Token,
+    cap: V,
+    x: &[V::Scalar],
+    derivatives: &mut [V::Scalar],
+) -> V {
+    let x = V::load(token, x, V::of(token, 0.0));
+    let of_x = tanh(token, x / cap);
+    let is_infinite = x.abs().equal(V::of(token, f64::INFINITY));
+    V::select(is_infinite, V::of(token, 1.0), of_x.derivative).store(derivatives);
+    V::select(is_infinite, x, of_x.value * cap)
+}
+
+/// From the gradient by the capped logits to that by the logits.
 pub(crate) struct Uncap<'a, F> {
     pub(crate) gradient: &'a mut [F],
     pub(crate) derivatives: &'a [F],
+    /// Where it goes, and whether it is added; in place if nowhere.
+    pub(crate) into: Option<(&'a mut [F], GradMode)>,
 }
 
 impl<F: Float> Kernel for Uncap<'_, F> {
@@ -50,14 +67,26 @@ impl<F: Float> Kernel for Uncap<'_, F> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
+        let Self { gradient, derivatives, mut into } = self;
         let lanes = F::Of::<S>::LANES;
         let zero = F::Of::<S>::of(simd, 0.0);
-        let pairs = self.gradient.chunks_mut(lanes).zip(self.derivatives.chunks(lanes));
-        for (gradient, derivatives) in pairs {
+        let registers = gradient.chunks_mut(lanes).zip(derivatives.chunks(lanes));
+        for (register, (gradient, derivatives)) in registers.enumerate() {
             let g = F::Of::<S>::load(simd, gradient, zero);
             let by_logit = g * F::Of::<S>::load(simd, derivatives, zero);
             // Nothing stays nothing, also of a logit that is NaN.
-            F::Of::<S>::select(g.equal(zero), zero, by_logit).store(gradient);
+            let by_logit = F::Of::<S>::select(g.equal(zero), zero, by_logit);
+            match &mut into {
+                None => by_logit.store(gradient),
+                Some((into, mode)) => {
+                    let place = from_mut(into, register * lanes);
+                    if *mode == GradMode::Add {
+                        (F::Of::<S>::load(simd, place, zero) + by_logit).store(place);
+                    } else {
+                        by_logit.store(place);
+                    }
+                }
+            }
         }
     }
 

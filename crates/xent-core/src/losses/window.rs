@@ -3,7 +3,7 @@
 use crate::buffers::Buffers;
 use crate::dispatch::Kernel;
 use crate::element::{Element, Float};
-use crate::kernel::row_buffers::RowBuffers;
+use crate::kernel::row_buffers::{GradMode, RowBuffers};
 use crate::kernel::soft_cap::{Cap, Uncap};
 use crate::kernel::sum::TILE;
 use crate::level::Level;
@@ -135,6 +135,17 @@ impl<E: Element> Buffers<'_, E> {
         let length = window.rows * window.length;
         let of_loss = matches!(self, Self::Loss(_));
         let cells = part_mut(room.cells, 0, length + window.slack);
+        if window.is_of_neighbours() && E::IS_FLOAT {
+            let direct = E::direct(self, window.at, window.length);
+            Cap {
+                logits: Some(direct.logits()),
+                capped: part_mut(cells, 0, length),
+                derivatives: part_mut(room.derivatives, 0, length),
+                cap: room.cap,
+            }
+            .at(level);
+            return if of_loss { RowBuffers::loss(cells) } else { RowBuffers::in_place(cells) };
+        }
         let cells = match self {
             // Where the gradient goes there is room enough.
             Self::WideGradient(x, g) if window.is_of_neighbours() => {
@@ -156,9 +167,9 @@ impl<E: Element> Buffers<'_, E> {
             }
         };
         if room.cap != 0.0 {
-            let (logits, cap) = (part_mut(&mut *cells, 0, length), room.cap);
+            let (capped, cap) = (part_mut(&mut *cells, 0, length), room.cap);
             let derivatives = part_mut(room.derivatives, 0, length);
-            Cap { logits, derivatives, cap }.at(level);
+            Cap { logits: None, capped, derivatives, cap }.at(level);
         }
         if of_loss { RowBuffers::loss(cells) } else { RowBuffers::in_place(cells) }
     }
@@ -171,11 +182,20 @@ impl<E: Element> Buffers<'_, E> {
         let length = window.rows * window.length;
         let uncap = |gradient: &mut [E::Float], derivatives: &[E::Float]| {
             if !derivatives.is_empty() {
-                Uncap { gradient, derivatives }.at(level);
+                Uncap { gradient, derivatives, into: None }.at(level);
             }
         };
         let derivatives = &room.derivatives[..length.min(room.derivatives.len())];
         let cells = part_mut(room.cells, 0, length);
+        if window.is_of_neighbours() && E::IS_FLOAT {
+            let mut direct = E::direct(self, window.at, window.length);
+            if direct.mode() != GradMode::None {
+                let mode = direct.mode();
+                let into = Some((direct.gradient_mut(), mode));
+                Uncap { gradient: cells, derivatives, into }.at(level);
+            }
+            return;
+        }
         match self {
             Self::Loss(_) => return,
             Self::WideGradient(_, g) if window.is_of_neighbours() => {

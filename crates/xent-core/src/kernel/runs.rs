@@ -1,0 +1,198 @@
+//! Logits side by side, and the places of what is computed from them: slices whose length the compiler
+//! knows, so that nothing is tested for each register.
+
+use super::row_buffers::{GradMode, RowBuffers};
+use crate::element::Float;
+use crate::simd::{HALF_PANEL, Vector, from, from_mut};
+
+/// Logits, and what becomes of what is computed from them.
+pub(crate) trait Run<F: Float> {
+    fn len(&self) -> usize;
+
+    fn logits(&self) -> &[F];
+
+    /// The places, if they are not those of the logits.
+    fn beside(&self) -> &[F];
+
+    /// The places, if there are some.
+    fn places_mut(&mut self) -> &mut [F];
+
+    #[inline(always)]
+    fn store<V: Vector<Scalar = F>>(&mut self, at: usize, value: V) {
+        value.store(from_mut(self.places_mut(), at));
+    }
+
+    #[inline(always)]
+    fn load<V: Vector<Scalar = F>>(&self, token: V::Token, at: usize, fill: V) -> V {
+        V::load(token, from(self.logits(), at), fill)
+    }
+}
+
+/// Half a panel of logits of which nothing is kept.
+pub(crate) struct Only<'a, F>(pub(crate) &'a [F; HALF_PANEL]);
+
+/// Half a panel of logits that are replaced.
+pub(crate) struct InPlace<'a, F>(pub(crate) &'a mut [F; HALF_PANEL]);
+
+/// Half a panel of logits with places beside them.
+pub(crate) struct Beside<'a, F>(pub(crate) &'a [F; HALF_PANEL], pub(crate) &'a mut [F; HALF_PANEL]);
+
+/// Less than half a panel: what is left of a row.
+pub(crate) struct Rest<'a, F> {
+    /// `None` where the logits are replaced.
+    x: Option<&'a [F]>,
+    places: &'a mut [F],
+}
+
+impl<F: Float> Run<F> for Only<'_, F> {
+    #[inline(always)]
+    fn len(&self) -> usize {
+        HALF_PANEL
+    }
+
+    #[inline(always)]
+    fn logits(&self) -> &[F] {
+        self.0
+    }
+
+    #[inline(always)]
+    fn beside(&self) -> &[F] {
+        &[]
+    }
+
+    #[inline(always)]
+    fn places_mut(&mut self) -> &mut [F] {
+        &mut []
+    }
+
+    #[inline(always)]
+    fn store<V: Vector<Scalar = F>>(&mut self, _: usize, _: V) {}
+}
+
+impl<F: Float> Run<F> for InPlace<'_, F> {
+    #[inline(always)]
+    fn len(&self) -> usize {
+        HALF_PANEL
+    }
+
+    #[inline(always)]
+    fn logits(&self) -> &[F] {
+        self.0
+    }
+
+    #[inline(always)]
+    fn beside(&self) -> &[F] {
+        &[]
+    }
+
+    #[inline(always)]
+    fn places_mut(&mut self) -> &mut [F] {
+        self.0
+    }
+}
+
+impl<F: Float> Run<F> for Beside<'_, F> {
+    #[inline(always)]
+    fn len(&self) -> usize {
+        HALF_PANEL
+    }
+
+    #[inline(always)]
+    fn logits(&self) -> &[F] {
+        self.0
+    }
+
+    #[inline(always)]
+    fn beside(&self) -> &[F] {
+        self.1
+    }
+
+    #[inline(always)]
+    fn places_mut(&mut self) -> &mut [F] {
+        self.1
+    }
+}
+
+impl<F: Float> Run<F> for Rest<'_, F> {
+    #[inline(always)]
+    fn len(&self) -> usize {
+        self.logits().len()
+    }
+
+    #[inline(always)]
+    fn logits(&self) -> &[F] {
+        match self.x {
+            Some(x) => x,
+            None => self.places,
+        }
+    }
+
+    #[inline(always)]
+    fn beside(&self) -> &[F] {
+        if self.x.is_some() { self.places } else { &[] }
+    }
+
+    #[inline(always)]
+    fn places_mut(&mut self) -> &mut [F] {
+        self.places
+    }
+}
+
+/// Where a row's logits are, and what is written.
+pub(crate) enum Cells<'a, F> {
+    Only(&'a [F]),
+    InPlace(&'a mut [F]),
+    /// Of the same length.
+    Beside(&'a [F], &'a mut [F]),
+}
+
+impl<'a, F: Float> RowBuffers<'a, F> {
+    /// The slices of a row of which a gradient is written, or added to another, or of which nothing is.
+    #[inline(always)]
+    pub(crate) fn cells(self) -> Cells<'a, F> {
+        let mode = self.mode();
+        match self.into_parts() {
+            (Some(x), _) if mode == GradMode::None => Cells::Only(x),
+            (Some(x), gradient) => Cells::Beside(x, gradient),
+            (None, both) => Cells::InPlace(both),
+        }
+    }
+
+    /// What is less than half a panel. Where no gradient is written, nothing is kept.
+    #[inline(always)]
+    pub(crate) fn rest(self) -> Rest<'a, F> {
+        let (x, places) = self.into_parts();
+        Rest { x, places }
+    }
+}
+
+/// Does `$body` for each half of a panel of `$row`, which must be whole halves, with the half as a [`Run`].
+/// What is tested is tested once.
+macro_rules! each_half {
+    ($row:expr, |$run:ident| $body:expr) => {{
+        use crate::kernel::runs::{Beside, Cells, InPlace, Only};
+        use crate::simd::HALF_PANEL;
+        match $row.cells() {
+            Cells::Only(x) => {
+                for x in x.as_chunks::<HALF_PANEL>().0 {
+                    let mut $run = Only(x);
+                    $body
+                }
+            }
+            Cells::InPlace(x) => {
+                for x in x.as_chunks_mut::<HALF_PANEL>().0 {
+                    let mut $run = InPlace(x);
+                    $body
+                }
+            }
+            Cells::Beside(x, places) => {
+                let (places, _) = places.as_chunks_mut::<HALF_PANEL>();
+                for (x, places) in x.as_chunks::<HALF_PANEL>().0.iter().zip(places) {
+                    let mut $run = Beside(x, places);
+                    $body
+                }
+            }
+        }
+    }};
+}
+pub(crate) use each_half;
