@@ -2,7 +2,7 @@
 
 use crate::dispatch::Kernel;
 use crate::element::{Element, Float};
-use crate::error::{Error, check_length};
+use crate::error::Error;
 use crate::kernel::block::RowBlock;
 use crate::kernel::labels::{CountLabels, NumberLabels};
 use crate::kernel::sum::ExactSum;
@@ -64,18 +64,25 @@ impl<E: Element> Buffers<'_, E> {
         }
     }
 
-    /// Checks that they have the number of logits, and of gradients, that a shape needs.
-    pub(crate) fn check(&self, logits: usize, gradient: usize) -> Result<(), Error> {
-        check_length("logits", logits, self.len())?;
+    /// How many gradients there are; none if there is no place for them but that of the logits.
+    pub(crate) fn gradients(&self) -> Option<usize> {
         match self {
-            Self::Gradient(_, g) | Self::Accumulate(_, g) => {
-                check_length("gradient", gradient, g.len())
-            }
-            Self::WideGradient(_, g) | Self::WideAccumulate(_, g) => {
-                check_length("gradient", gradient, g.len())
-            }
-            Self::Loss(_) | Self::InPlace(_) => Ok(()),
+            Self::Gradient(_, g) | Self::Accumulate(_, g) => Some(g.len()),
+            Self::WideGradient(_, g) | Self::WideAccumulate(_, g) => Some(g.len()),
+            Self::Loss(_) | Self::InPlace(_) => None,
         }
+    }
+
+    /// Checks that they have the number of logits, and of gradients, that a shape needs; without what follows
+    /// the last row.
+    pub(crate) fn fit(self, shape: &Shape) -> Result<Self, Error> {
+        let logits = shape.check(self.len())?;
+        let stride = shape.gradient_stride;
+        let gradient = match self.gradients() {
+            Some(found) => shape.check_span("gradient", stride, found)?,
+            None => 0,
+        };
+        Ok(self.split_at(logits, gradient).0)
     }
 
     /// Zeroes so many gradients from `at` on, each `step` after the one before, where they are written.
@@ -285,7 +292,7 @@ macro_rules! labels {
                                 for (at, (sum, &label)) in sums.iter_mut().zip(labels).enumerate() {
                                     let of_row = row_weights.get(4 * group + at);
                                     let of_row = of_row.map_or(1.0, |weight| weight.to_f64());
-                                    if Some(label) == ignore || of_row == 0.0 {
+                                    if Some(label) == ignore {
                                         continue;
                                     }
                                     let class = usize::try_from(label).ok();
@@ -318,6 +325,31 @@ macro_rules! labels {
                             .count()
                     })*
                 }
+            }
+
+            /// The weights of the rows whose label is the class that stands at their place among these, and of
+            /// all rows, but for the label to ignore.
+            #[must_use]
+            pub fn weigh_equal<F: Float>(
+                &self,
+                classes: &[u32],
+                ignore: Option<i64>,
+                weights: &[F],
+            ) -> [f64; 2] {
+                let mut sums = [ExactSum::default(); 2];
+                match self {
+                    $(Self::$variant(labels) => {
+                        let ignore = ignore.and_then(|ignore| <$integer>::try_from(ignore).ok());
+                        for ((&label, &class), weight) in labels.iter().zip(classes).zip(weights) {
+                            if Some(label) != ignore {
+                                let right = u32::try_from(label) == Ok(class);
+                                sums[0].add(if right { weight.to_f64() } else { 0.0 });
+                                sums[1].add(weight.to_f64());
+                            }
+                        }
+                    })*
+                }
+                sums.map(ExactSum::total)
             }
 
             /// [`check`](Self::check) for two classes: all labels are 0, 1 or the one to ignore.
@@ -458,7 +490,7 @@ impl Labels<'_> {
 /// What the rows of labels weigh.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct LabelWeights {
-    /// Rows whose label is not ignored, nor their own weight zero.
+    /// Rows whose label is not ignored.
     pub(crate) count: usize,
     /// The sum of the weights of their classes.
     pub(crate) of_classes: f64,

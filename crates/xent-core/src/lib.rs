@@ -26,6 +26,7 @@ mod kernel;
 mod level;
 mod losses;
 mod math;
+pub mod reduction;
 mod shape;
 mod simd;
 mod slices;
@@ -33,7 +34,7 @@ mod slices;
 pub use batch::{Batch, Join};
 pub use buffers::{Buffers, Labels};
 pub use element::{Element, Float};
-pub use error::Error;
+pub use error::{Error, Values};
 pub use hessian::Hessian;
 pub use level::Level;
 #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
@@ -41,9 +42,9 @@ pub use level::RelaxedSimd;
 #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
 pub use level::{Avx2, Avx512};
 pub use losses::{
-    LikelihoodBatch, LikelihoodInput, LogSumExpBatch, MultiLabel, Outputs, PartialRow, RowWeights,
-    SigmoidBatch, SigmoidInput, SigmoidOptions, SigmoidTargets, SoftmaxBatch, SoftmaxOptions,
-    SoftmaxTargets, Tally, softmax_cross_entropy_row,
+    LikelihoodBatch, LikelihoodInput, LogSumExpBatch, MultiLabel, NotFiniteRows, Outputs,
+    PartialRow, RowWeights, SigmoidBatch, SigmoidInput, SigmoidOptions, SigmoidTargets,
+    SoftmaxBatch, SoftmaxOptions, SoftmaxTargets, Tally, softmax_cross_entropy_row,
 };
 pub use shape::Shape;
 pub use slices::{exp, ln, log_softmax, log_sum_exp, log1p, max, narrow, sigmoid, softmax, widen};

@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use crate::Preset;
+
 /// Why a call was refused. Nothing has been written when one is returned.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
@@ -23,8 +25,13 @@ pub enum Error {
     UpstreamOfRows,
     /// The gradient was asked for twice: in place of the logits, and elsewhere.
     TwoGradients,
+    /// No preset has that name; those that [`Preset::ALL`](crate::Preset::ALL) have are in lower case.
+    UnknownPreset,
     /// An array's elements are not where rows or columns of classes can be read without a copy.
-    Layout,
+    Layout {
+        /// Why, and what to do.
+        reason: &'static str,
+    },
 }
 
 impl fmt::Display for Error {
@@ -48,10 +55,16 @@ impl fmt::Display for Error {
             Self::TwoGradients => {
                 f.write_str("the gradient takes the place of the logits: ask for no other")
             }
-            Self::Layout => f.write_str(
-                "the array cannot be read without a copy: expected the class axis, or all axes \
-                 after it, to be contiguous; make a copy in standard layout",
-            ),
+            Self::UnknownPreset => {
+                f.write_str("no preset of that name: expected")?;
+                for (at, preset) in Preset::ALL.iter().enumerate() {
+                    write!(f, "{}{preset}", if at == 0 { " " } else { ", " })?;
+                }
+                Ok(())
+            }
+            Self::Layout { reason } => {
+                write!(f, "the array cannot be read without a copy: {reason}")
+            }
         }
     }
 }

@@ -1,12 +1,12 @@
 //! One pass over a batch: what goes in beside logits and targets, and what comes out.
 
+use xent_core::reduction::{NothingValid, Policy, Reduction};
 use xent_core::{
-    Batch, Buffers, Element, Error as InputError, Hessian, LikelihoodBatch, Outputs, RowWeights,
-    SigmoidBatch, SoftmaxBatch, Tally,
+    Batch, Buffers, Element, Error as InputError, Hessian, LikelihoodBatch, NotFiniteRows, Outputs,
+    RowWeights, SigmoidBatch, SoftmaxBatch, Tally,
 };
 
-use crate::reduction::{NothingValid, Reduction, Settings};
-use crate::{Error, MeanOver, Targets};
+use crate::{Error, Targets};
 
 /// What a pass over a batch is to compute beside the loss; the default is nothing.
 ///
@@ -104,7 +104,8 @@ impl<'a, E: Element> Pass<'a, E> {
     }
 
     /// Writes the diagonal of the Hessian of the reduced loss, where the logits are (without a
-    /// stride).
+    /// stride). Reduced, with the divisor of a mean: gradient boosting wants [`Reduction::Sum`].
+    /// The other conventions than [`Hessian::Exact`] are for losses without focal loss, soft cap and z-loss.
     #[must_use]
     pub fn hessian(mut self, hessian: &'a mut [E::Float], convention: Hessian) -> Self {
         self.outputs.hessian = hessian;
@@ -112,7 +113,34 @@ impl<'a, E: Element> Pass<'a, E> {
         self
     }
 
-    /// A weight for the loss of every row. A row of weight zero has no part in the batch.
+    /// No second derivative is less than this: boosting divides by their sum, and those of the focal loss, of a
+    /// soft cap and of the z-loss can be negative.
+    ///
+    /// ```
+    /// use xent::{Hessian, Logits, Pass, Reduction, SigmoidCrossEntropy, Targets};
+    ///
+    /// let (x, y) = ([-3.0, 0.5_f32], [1.0, 0.0]);
+    /// let focal = SigmoidCrossEntropy::new().with_focal(2.0, None)?.with_reduction(Reduction::Sum);
+    /// let mut h = [0.0; 2];
+    /// let pass = Pass::new().hessian(&mut h, Hessian::Exact);
+    /// focal.evaluate(Logits::new(&x, 1)?, Targets::dense(&y), pass)?;
+    /// assert!(h[0] < 0.0 && h[1] > 0.5);
+    ///
+    /// let pass = Pass::new().hessian(&mut h, Hessian::Exact).hessian_floor(1e-6);
+    /// focal.evaluate(Logits::new(&x, 1)?, Targets::dense(&y), pass)?;
+    /// assert_eq!(h[0], 1e-6);
+    /// # Ok::<(), xent::Error>(())
+    /// ```
+    #[must_use]
+    pub fn hessian_floor(mut self, floor: f64) -> Self {
+        self.outputs.hessian_floor = Some(floor);
+        self
+    }
+
+    /// A weight for every row: a factor of its loss and gradient, and nothing else. Any finite numbers,
+    /// negative ones too. A row of weight zero has a loss and a gradient of zero, even where its logits are
+    /// not finite, and is one of the rows that a mean divides by (but for
+    /// [`MeanOver::Weights`](crate::MeanOver::Weights)).
     #[must_use]
     pub fn sample_weights(mut self, sample_weights: &'a [E::Float]) -> Self {
         self.weights.sample_weights = sample_weights;
@@ -142,22 +170,39 @@ impl<'a, E: Element> Pass<'a, E> {
 pub struct Report {
     /// The reduced loss; `None` with [`Reduction::None`].
     pub loss: Option<f64>,
+    /// The mean that [`MeanOver`](crate::MeanOver) gives, whatever the reduction: e to it is the perplexity.
+    /// `None` if it has nothing to divide by.
+    pub mean_loss: Option<f64>,
     /// The rows there are.
     pub rows: usize,
-    /// The rows that are not ignored and have a target.
+    /// The rows that are not ignored and have a target, whatever they weigh.
     pub valid_rows: usize,
     /// What the sum of the losses was divided by: one without a mean.
     pub denominator: f64,
-    /// The valid rows whose predicted class is their label; only where both are known.
+    /// The rows that are not ignored and whose predicted class is their label; only where both are known.
+    /// Sample weights have no part in it. A row with NaN is right if its first NaN is at its label, as
+    /// everywhere that such a row is predicted to be of that class.
     pub correct: Option<usize>,
+    /// The share of these, each row with its sample weight: `Σ v [right] / Σ v` over the rows that are not
+    /// ignored. `None` where `correct` is, and if the weights do not add up to more than zero.
+    pub accuracy: Option<f64>,
+    /// The rows whose logits have no softmax (or whose elements no loss), for whom to look for the cause.
+    pub not_finite: NotFinite,
+    /// How many probabilities that count are so small that they were clamped, or so near to one: those of the
+    /// labels below 1e-20 ([`MultinomialLogistic`](crate::MultinomialLogistic)), and those whose logarithm
+    /// would be below -100 ([`LogisticLoss`](crate::LogisticLoss)).
+    pub clamped: usize,
 }
 
-/// Whose rule a loss follows with [`MeanOver::PyTorch`].
-#[derive(Clone, Copy)]
-pub(crate) enum Rule {
-    ClassWeights,
-    Losses,
-    AllRows,
+/// Rows that are not ignored and have a logit that is NaN or `+inf`, or no finite one. Those with some `-inf`,
+/// which are masked classes, are not among them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NotFinite {
+    /// How many there are.
+    pub rows: usize,
+    /// The first.
+    pub first: Option<usize>,
 }
 
 /// What the batches of the core have in common.
@@ -166,10 +211,11 @@ pub(crate) trait Fused<'a, F>: Batch {
     fn put(self, outputs: Outputs<'a, F>) -> Result<Self, InputError>;
     fn count(&self) -> Tally;
     fn empty_row(&self) -> Option<usize>;
+    fn count_clamped(&self) -> usize;
 }
 
 macro_rules! fused {
-    ($batch:ident, $empty_row:expr) => {
+    ($batch:ident, $empty_row:expr, $clamped:expr) => {
         impl<'a, E: Element> Fused<'a, E::Float> for $batch<'a, E> {
             fn weigh(self, weights: RowWeights<'a, E::Float>) -> Result<Self, InputError> {
                 self.with_weights(weights)
@@ -186,28 +232,22 @@ macro_rules! fused {
             fn empty_row(&self) -> Option<usize> {
                 $empty_row(self)
             }
+
+            fn count_clamped(&self) -> usize {
+                $clamped(self)
+            }
         }
     };
 }
-fused!(SoftmaxBatch, SoftmaxBatch::first_empty_row);
-fused!(SigmoidBatch, |_: &_| None);
-fused!(LikelihoodBatch, |_: &_| None);
-
-/// The sum that a mean divides.
-pub(crate) fn denominator(tally: &Tally, mean_over: MeanOver, rule: Rule) -> f64 {
-    match (mean_over, rule) {
-        (MeanOver::PyTorch, Rule::ClassWeights) => tally.class_weight,
-        (MeanOver::PyTorch, Rule::Losses) => tally.valid_losses as f64,
-        (MeanOver::PyTorch, Rule::AllRows) | (MeanOver::AllRows, _) => tally.rows as f64,
-        (MeanOver::ValidRows, _) => tally.valid_rows as f64,
-        (MeanOver::Weights, _) => tally.weight,
-    }
-}
+fused!(SoftmaxBatch, SoftmaxBatch::first_empty_row, |_: &_| 0);
+fused!(SigmoidBatch, |_: &_| None, SigmoidBatch::clamped);
+fused!(LikelihoodBatch, |_: &_| None, LikelihoodBatch::clamped);
 
 impl<'a, E: Element> Pass<'a, E> {
     /// The same pass over buffers borrowed for a shorter time.
     pub(crate) fn reborrow(&mut self) -> Pass<'_, E> {
-        let Outputs { losses, log_sum_exp, predicted, hessian, convention } = &mut self.outputs;
+        let Outputs { losses, log_sum_exp, predicted, hessian, convention, hessian_floor, .. } =
+            &mut self.outputs;
         Pass {
             gradient: match &mut self.gradient {
                 Gradient::None => Gradient::None,
@@ -217,7 +257,15 @@ impl<'a, E: Element> Pass<'a, E> {
                 Gradient::AddWide(grad) => Gradient::AddWide(grad),
             },
             weights: self.weights,
-            outputs: Outputs { losses, log_sum_exp, predicted, hessian, convention: *convention },
+            outputs: Outputs {
+                losses,
+                log_sum_exp,
+                predicted,
+                hessian,
+                convention: *convention,
+                hessian_floor: *hessian_floor,
+                not_finite: None,
+            },
         }
     }
 
@@ -232,85 +280,75 @@ impl<'a, E: Element> Pass<'a, E> {
         }
     }
 
-    /// How many rows have been predicted right, if both the predictions and the labels are known.
-    pub(crate) fn correct(
+    /// Fills in how many rows have been predicted right, if both the predictions and the labels are known.
+    pub(crate) fn judge(
         &self,
         targets: &Targets<'_, E::Float>,
         ignore: Option<i64>,
-    ) -> Option<usize> {
-        let Targets::Index(labels) = targets else { return None };
-        if self.outputs.predicted.is_empty() {
-            return None;
+        report: &mut Report,
+    ) {
+        let Targets::Index(labels) = targets else { return };
+        let Outputs { predicted, .. } = &self.outputs;
+        if predicted.is_empty() {
+            return;
         }
-        if self.weights.sample_weights.is_empty() {
-            return Some(labels.count_equal(self.outputs.predicted, ignore));
-        }
-        let none = E::Float::default();
-        let mut correct = 0;
-        for (row, &class) in self.outputs.predicted.iter().enumerate() {
-            if self.weights.sample_weights.get(row) == Some(&none) {
-                continue;
-            }
-            let label = labels.get(row).filter(|label| Some(*label) != ignore);
-            correct += usize::from(label == Some(i64::from(class)));
-        }
-        Some(correct)
+        let correct = labels.count_equal(predicted, ignore);
+        report.correct = Some(correct);
+        let weights = self.weights.sample_weights;
+        let [right, all] = if weights.is_empty() {
+            [correct, report.valid_rows].map(|count| count as f64)
+        } else {
+            labels.weigh_equal(predicted, ignore, weights)
+        };
+        report.accuracy = (all > 0.0).then(|| right / all);
     }
 
     /// What a mean over the batch divides by.
     pub(crate) fn denominator<B: Fused<'a, E::Float>>(
         self,
-        settings: &Settings,
-        rule: Rule,
+        policy: Policy,
         batch: Result<B, InputError>,
     ) -> Result<f64, Error> {
         let tally = batch?.weigh(self.weights)?.count();
-        Ok(denominator(&tally, settings.mean_over, rule))
+        Ok(policy.mean_over.divisor(&tally))
     }
 
     /// Runs a batch.
     pub(crate) fn run<B: Fused<'a, E::Float>>(
         self,
-        settings: &Settings,
-        rule: Rule,
+        policy: Policy,
+        level: xent_core::Level,
         batch: Result<B, InputError>,
+        not_finite: &'a NotFiniteRows,
     ) -> Result<Report, Error> {
         let Self { mut weights, outputs, .. } = self;
-        if !weights.upstream.is_empty() && settings.reduction != Reduction::None {
+        if !weights.upstream.is_empty() && policy.reduction != Reduction::None {
             return Err(Error::UpstreamOfRows);
         }
         // A row of weight zero misses no target.
         let batch = batch?.weigh(weights)?;
-        if settings.nothing_valid == NothingValid::Error
+        if policy.nothing_valid == NothingValid::Error
             && let Some(row) = batch.empty_row()
         {
             return Err(InputError::Empty { row }.into());
         }
         let tally = batch.count();
-        let divisor = match settings.reduction {
-            Reduction::Mean => denominator(&tally, settings.mean_over, rule),
-            Reduction::None | Reduction::Sum => 1.0,
-        };
-        let nothing = tally.valid_losses == 0 || divisor == 0.0;
-        if nothing && settings.nothing_valid == NothingValid::Error {
-            return Err(Error::NothingValid);
-        }
-        weights.scale /= if divisor == 0.0 { 1.0 } else { divisor };
+        let division = policy.division(&tally).ok_or(Error::NothingValid)?;
+        weights.scale = division.scale(weights.scale);
+        let clamped = batch.count_clamped();
+        let outputs = Outputs { not_finite: Some(not_finite), ..outputs };
         let batch = batch.weigh(weights)?.put(outputs)?;
-        let sum = run(batch, settings.level);
-        let mean_of_nothing = nothing && settings.reduction == Reduction::Mean;
-        let loss = match settings.reduction {
-            Reduction::None => None,
-            _ if mean_of_nothing && settings.nothing_valid == NothingValid::Nan => Some(f64::NAN),
-            _ if mean_of_nothing => Some(0.0),
-            _ => Some(sum / divisor),
-        };
+        let sum = run(batch, level);
         Ok(Report {
-            loss,
+            loss: division.loss(sum),
+            mean_loss: division.mean(sum),
             rows: tally.rows,
             valid_rows: tally.valid_rows,
-            denominator: divisor,
+            denominator: division.divisor(),
             correct: None,
+            accuracy: None,
+            not_finite: NotFinite { rows: not_finite.count(), first: not_finite.first() },
+            clamped,
         })
     }
 }

@@ -1,8 +1,9 @@
 //! What every loss has for each of its rows: factors that go in and results that come out.
 
+use super::not_finite::NotFiniteRows;
 use crate::buffers::LabelWeights;
 use crate::element::Float;
-use crate::error::{Error, check_length};
+use crate::error::{Error, Values, check_length};
 use crate::hessian::Hessian;
 use crate::kernel::block::RowBlock;
 use crate::shape::Shape;
@@ -13,7 +14,8 @@ pub struct RowWeights<'a, F = f32> {
     /// What gradient and Hessian (not the loss) are multiplied with: one over the number of rows for
     /// a mean, times the gradient of whatever the loss is a part of.
     pub scale: f64,
-    /// A weight for the loss of each row; empty for ones.
+    /// A factor of the loss and gradient of each row, any finite number; empty for ones. Of a row of weight
+    /// zero they are exactly zero, whatever its logits.
     pub sample_weights: &'a [F],
     /// The gradient of what follows by the loss of each row, which multiplies the row's gradient and
     /// Hessian but not its loss; empty for ones.
@@ -29,6 +31,7 @@ impl<F> Default for RowWeights<'_, F> {
 impl<F: Float> RowWeights<'_, F> {
     pub(crate) fn check(&self, rows: usize, losses: usize) -> Result<(), Error> {
         check_optional("sample weights", rows, self.sample_weights.len())?;
+        Values::SampleWeights.check_rows(self.sample_weights)?;
         check_optional("upstream gradient", losses, self.upstream.len())
     }
 
@@ -57,13 +60,17 @@ pub struct Outputs<'a, F = f32> {
     pub losses: &'a mut [F],
     /// The log-sum-exp of each row. Softmax only.
     pub log_sum_exp: &'a mut [F],
-    /// The class of the largest logit of each row, the first of equals. Softmax only. Zero where
-    /// there is none.
+    /// The class of the largest logit of each row, the first of equals; of the first NaN, if there is one
+    /// (as in NumPy and PyTorch). Softmax only. Zero where all are `-inf`.
     pub predicted: &'a mut [u32],
     /// The diagonal of the Hessian, where the logits are (without a stride).
     pub hessian: &'a mut [F],
     /// What that is.
     pub convention: Hessian,
+    /// The least second derivative; none but that of the convention if there is none.
+    pub hessian_floor: Option<f64>,
+    /// Where rows that are not finite are counted.
+    pub not_finite: Option<&'a NotFiniteRows>,
 }
 
 impl<F: Float> Outputs<'_, F> {
@@ -72,19 +79,45 @@ impl<F: Float> Outputs<'_, F> {
         check_optional("losses", losses, self.losses.len())?;
         check_optional("log-sum-exp", rows, self.log_sum_exp.len())?;
         check_optional("predicted classes", rows, self.predicted.len())?;
-        check_optional("Hessian", elements, self.hessian.len())
+        check_optional("Hessian", elements, self.hessian.len())?;
+        if self.hessian_floor.is_some_and(|floor| !floor.is_finite()) {
+            let reason = "expected a finite number";
+            return Err(Error::Option { option: "floor of the Hessian", reason });
+        }
+        Ok(())
     }
 
     pub(crate) fn split_at(self, losses: usize, rows: usize, elements: usize) -> (Self, Self) {
-        let convention = self.convention;
+        let Self { convention, hessian_floor, not_finite, .. } = self;
         let a = split_mut(self.losses, losses);
         let b = split_mut(self.log_sum_exp, rows);
         let c = split_mut(self.predicted, rows);
         let d = split_mut(self.hessian, elements);
         (
-            Self { losses: a.0, log_sum_exp: b.0, predicted: c.0, hessian: d.0, convention },
-            Self { losses: a.1, log_sum_exp: b.1, predicted: c.1, hessian: d.1, convention },
+            Self {
+                losses: a.0,
+                log_sum_exp: b.0,
+                predicted: c.0,
+                hessian: d.0,
+                convention,
+                hessian_floor,
+                not_finite,
+            },
+            Self {
+                losses: a.1,
+                log_sum_exp: b.1,
+                predicted: c.1,
+                hessian: d.1,
+                convention,
+                hessian_floor,
+                not_finite,
+            },
         )
+    }
+
+    /// The least second derivative.
+    pub(crate) fn floor(&self) -> f64 {
+        self.hessian_floor.unwrap_or(f64::NEG_INFINITY)
     }
 
     /// The second derivatives of a row of logits without a stride; none if they are not wanted.
@@ -98,7 +131,15 @@ impl<F: Float> Outputs<'_, F> {
     }
 
     /// What is known of the rows of a block.
-    pub(crate) fn put_block(&mut self, block: &RowBlock<F>, first: usize, rows: usize) {
+    ///
+    /// Predicted classes that are marked stay what they are.
+    pub(crate) fn put_block(
+        &mut self,
+        block: &RowBlock<F>,
+        first: usize,
+        rows: usize,
+        some_marked: bool,
+    ) {
         let rows_of = first..first + rows;
         if let Some(losses) = self.losses.get_mut(rows_of.clone()) {
             losses.copy_from_slice(&block.loss[..rows]);
@@ -108,12 +149,19 @@ impl<F: Float> Outputs<'_, F> {
         }
         let predicted = self.predicted.get_mut(rows_of).unwrap_or(&mut []);
         for (place, class) in predicted.iter_mut().zip(&block.largest_class) {
-            *place = class.to_count() as u32;
+            *place =
+                if some_marked && *place & MARK != 0 { !*place } else { class.to_count() as u32 };
         }
     }
 
     pub(crate) fn put_hessian(&mut self, shape: &Shape, row: usize, class: usize, value: f64) {
         put(self.hessian, shape.place(row, class), F::from_f64(value));
+    }
+
+    pub(crate) fn put_predicted(&mut self, row: usize, class: Option<usize>) {
+        if let Some(class) = class.and_then(|class| u32::try_from(class).ok()) {
+            put(self.predicted, row, class);
+        }
     }
 
     pub(crate) fn put_row(&mut self, row: usize, loss: f64, log_sum_exp: f64, predicted: usize) {
@@ -122,6 +170,9 @@ impl<F: Float> Outputs<'_, F> {
         put(self.predicted, row, u32::try_from(predicted).unwrap_or_default());
     }
 }
+
+/// Of a predicted class that is known beforehand, whose bits are all changed.
+pub(super) const MARK: u32 = 1 << 31;
 
 fn put<T>(slice: &mut [T], at: usize, value: T) {
     if let Some(place) = slice.get_mut(at) {
@@ -147,7 +198,7 @@ fn split_mut<T>(slice: &mut [T], at: usize) -> (&mut [T], &mut [T]) {
 pub struct Tally {
     /// Rows there are.
     pub rows: usize,
-    /// Rows that are not ignored and have a target.
+    /// Rows that are not ignored and have a target, whatever they weigh.
     pub valid_rows: usize,
     /// Losses that are not ignored: as many as valid rows, or elements.
     pub valid_losses: usize,
@@ -156,10 +207,18 @@ pub struct Tally {
     pub class_weight: f64,
     /// The same, each times the weight of its row.
     pub weight: f64,
+    /// What PyTorch divides the mean of this loss by
+    /// ([`MeanOver::PyTorch`](crate::reduction::MeanOver::PyTorch)).
+    pub pytorch: f64,
 }
 
 impl Tally {
-    /// Of rows that each have one loss.
+    /// Of rows that each have one label.
+    pub(crate) fn of_labels(rows: usize, weights: LabelWeights) -> Self {
+        Self { pytorch: weights.of_classes, ..Self::of_rows(rows, weights) }
+    }
+
+    /// Of rows that each have one loss, but not one label.
     pub(crate) fn of_rows(rows: usize, weights: LabelWeights) -> Self {
         Self {
             rows,
@@ -167,6 +226,7 @@ impl Tally {
             valid_losses: weights.count,
             class_weight: weights.of_classes,
             weight: weights.of_both,
+            pytorch: rows as f64,
         }
     }
 }

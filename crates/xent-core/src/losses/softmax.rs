@@ -4,11 +4,11 @@ use super::rows::{Outputs, RowWeights, Tally};
 use crate::batch::{Batch, Join, LEAF};
 use crate::buffers::{Buffers, LabelWeights, Labels};
 use crate::element::{Compute, Element, Float};
-use crate::error::{Error, check_length};
+use crate::error::{Error, Values, check_length};
 use crate::hessian::Hessian;
 use crate::kernel::block::SharedLabels;
 use crate::kernel::coefficients::Factors;
-use crate::kernel::sum::{ExactSum, TILE};
+use crate::kernel::sum::{TILE, sum_of};
 use crate::level::Level;
 use crate::shape::Shape;
 
@@ -69,9 +69,7 @@ impl<F: Float> SoftmaxOptions<'_, F> {
     /// [`Error::Option`].
     pub fn check(&self) -> Result<(), Error> {
         let refused = |option, reason| Err(Error::Option { option, reason });
-        if !self.class_weights.iter().all(|w| w.is_finite() && w.to_f64() >= 0.0) {
-            return refused("class weights", "expected finite numbers, none below zero");
-        }
+        Values::ClassWeights.check_classes(self.class_weights)?;
         if !(0.0..=1.0).contains(&self.label_smoothing) {
             return refused("label smoothing", "expected a number from 0 to 1");
         }
@@ -151,13 +149,17 @@ impl<F: Float> SoftmaxOptions<'_, F> {
         })
     }
 
-    fn check_hessian(&self, outputs: &Outputs<'_, F>, classes: usize) -> Result<(), Error> {
+    fn check_hessian(&self, outputs: &Outputs<'_, F>, shape: &Shape) -> Result<(), Error> {
+        let Shape { classes, inner, .. } = *shape;
         if outputs.hessian.is_empty() {
             return Ok(());
         }
-        let reason = if self.focal_gamma != 0.0 || self.soft_cap != 0.0 || self.z_loss != 0.0 {
-            "boosting needs second derivatives that are not negative, and those of the focal loss, \
-             of a soft cap and of the z-loss can be"
+        let is_plain = self.focal_gamma == 0.0 && self.soft_cap == 0.0 && self.z_loss == 0.0;
+        let reason = if !is_plain && outputs.convention != Hessian::Exact {
+            "the conventions of XGBoost and LightGBM are defined for the plain loss: ask for the exact one \
+             with the focal loss, a soft cap or the z-loss, and for a floor"
+        } else if self.soft_cap != 0.0 && inner != 1 && classes > TILE {
+            "under a soft cap, the classes of columns of more than 4096 have to be the last axis"
         } else if classes < 2 && outputs.convention == Hessian::LightGbm {
             "the factor C / (C - 1) of LightGBM needs two classes"
         } else {
@@ -210,6 +212,8 @@ pub(super) struct Job<'a, F> {
     pub(super) weights: RowWeights<'a, F>,
     /// Of the whole batch, however often it has been split.
     pub(super) elements: usize,
+    /// Its first row, of the whole batch.
+    pub(super) first_row: usize,
     /// The labels of the whole batch that are not ignored.
     pub(super) labels_that_count: usize,
     /// Whether the class axis of the whole batch is not the last one.
@@ -221,7 +225,8 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
     /// wrong afterwards.
     ///
     /// # Errors
-    /// [`Error::ZeroClasses`], [`Error::Ragged`], [`Error::Length`] or [`Error::Label`].
+    /// [`Error::ZeroClasses`], [`Error::Ragged`], [`Error::Length`] or [`Error::Label`]; [`Error::Value`] if a
+    /// dense target is negative or not finite.
     pub fn new(
         buffers: Buffers<'a, E>,
         classes: usize,
@@ -235,7 +240,8 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
     /// afterwards.
     ///
     /// # Errors
-    /// [`Error::Option`], [`Error::Length`] or [`Error::Label`].
+    /// [`Error::Option`], [`Error::Length`] or [`Error::Label`]; [`Error::Value`] if a weight or a dense target is
+    /// negative or not finite.
     pub fn with_options(
         buffers: Buffers<'a, E>,
         shape: Shape,
@@ -245,19 +251,24 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
         options.check()?;
         options.check_targets(&targets)?;
         let shape = buffers.strides_of(shape);
-        let Shape { classes, logits_stride, gradient_stride, .. } = shape;
+        let Shape { classes, .. } = shape;
         if !options.class_weights.is_empty() {
             check_length("class weights", classes, options.class_weights.len())?;
         }
-        buffers.check(shape.span(logits_stride), shape.span(gradient_stride))?;
+        let buffers = buffers.fit(&shape)?;
         let mut labels_that_count = 0;
         match &targets {
             SoftmaxTargets::Index(labels) => {
                 check_length("labels", shape.row_count(), labels.len())?;
                 labels_that_count = labels.check(classes, options.ignore_index)?;
             }
-            SoftmaxTargets::Dense(values) | SoftmaxTargets::MultiLabel(values, _) => {
+            SoftmaxTargets::Dense(values) => {
                 check_length("targets", shape.elements(), values.len())?;
+                Values::SoftmaxTargets.check(&shape, values)?;
+            }
+            SoftmaxTargets::MultiLabel(values, _) => {
+                check_length("targets", shape.elements(), values.len())?;
+                Values::MultiLabels.check(&shape, values)?;
             }
             SoftmaxTargets::Teacher(values, _) => {
                 check_length("teacher's logits", shape.elements(), values.len())?;
@@ -289,7 +300,8 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
     /// With factors for the rows.
     ///
     /// # Errors
-    /// [`Error::Length`] if there are some, but not one for each row.
+    /// [`Error::Length`] if there are some, but not one for each row; [`Error::Value`] if a sample weight is
+    /// not finite.
     pub fn with_weights(mut self, weights: RowWeights<'a, E::Float>) -> Result<Self, Error> {
         let rows = self.job.shape.row_count();
         weights.check(rows, rows)?;
@@ -315,7 +327,7 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
     pub fn with_outputs(mut self, outputs: Outputs<'a, E::Float>) -> Result<Self, Error> {
         let shape = &self.job.shape;
         outputs.check(shape.row_count(), shape.row_count(), shape.elements())?;
-        self.job.options.check_hessian(&outputs, shape.classes)?;
+        self.job.options.check_hessian(&outputs, shape)?;
         Self::check_columns(&self.job, outputs.hessian.is_empty())?;
         self.outputs = outputs;
         Ok(self)
@@ -335,30 +347,24 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
             } else {
                 labels.weights(job.options.ignore_index, class_weights, row_weights)
             };
-            return Tally::of_rows(rows, weights);
+            return Tally::of_labels(rows, weights);
         }
         let counts = |row: usize| match job.targets {
             SoftmaxTargets::MultiLabel(labels, _) => job.has_label(labels, row),
             _ => true,
         };
-        let mut weights = LabelWeights::default();
-        if row_weights.is_empty() {
-            weights.count = match job.targets {
-                SoftmaxTargets::MultiLabel(labels, _) => job.rows_with_labels(labels),
-                _ => rows,
-            };
-            weights.of_both = weights.count as f64;
-        }
-        let mut of_rows = ExactSum::default();
-        for (row, weight) in row_weights.iter().enumerate() {
-            if *weight != E::Float::default() && counts(row) {
-                weights.count += 1;
-                of_rows.add(weight.to_f64());
-            }
-        }
-        weights.of_both += of_rows.total();
-        weights.of_classes = weights.count as f64;
-        Tally::of_rows(rows, weights)
+        let count = match job.targets {
+            SoftmaxTargets::MultiLabel(labels, _) => job.rows_with_labels(labels),
+            _ => rows,
+        };
+        let of_classes = count as f64;
+        let of_both = if row_weights.is_empty() {
+            of_classes
+        } else {
+            let weighed = row_weights.iter().enumerate().filter(|&(row, _)| counts(row));
+            sum_of(weighed.map(|(_, weight)| weight.to_f64()))
+        };
+        Tally::of_rows(rows, LabelWeights { count, of_classes, of_both })
     }
 
     /// The first row without a target, if there is one.
@@ -431,7 +437,13 @@ impl<E: Element> Batch for SoftmaxBatch<'_, E> {
             },
             Self {
                 buffers: buffers.1,
-                job: Job { shape: shapes.1, targets: targets.1, weights: weights.1, ..job },
+                job: Job {
+                    shape: shapes.1,
+                    targets: targets.1,
+                    weights: weights.1,
+                    first_row: job.first_row + rows,
+                    ..job
+                },
                 outputs: outputs.1,
             },
         )
@@ -472,6 +484,8 @@ pub(super) enum State {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plan {
     pub(super) state: State,
+    /// Whether it is its label that is ignored.
+    pub(super) by_label: bool,
     pub(super) label: Option<usize>,
     /// The weight of the label.
     pub(super) label_weight: f64,
@@ -491,7 +505,16 @@ impl<'a, F: Float> Job<'a, F> {
         let (options, weights) = (SoftmaxOptions::default(), RowWeights::default());
         let of_columns = shape.inner != 1;
         let elements = shape.elements();
-        Self { shape, targets, options, weights, elements, labels_that_count: 0, of_columns }
+        Self {
+            shape,
+            targets,
+            options,
+            weights,
+            elements,
+            first_row: 0,
+            labels_that_count: 0,
+            of_columns,
+        }
     }
 }
 
@@ -527,12 +550,14 @@ impl<F: Float> Job<'_, F> {
         let state = if sample_weight == 0.0 { State::Ignored } else { State::Live };
         let keep = 1.0 - self.options.label_smoothing;
         let (label_weight, target_scale) = (0.0, keep);
-        let mut plan = Plan { state, label: None, label_weight, target_scale, factors };
+        let mut plan =
+            Plan { state, by_label: false, label: None, label_weight, target_scale, factors };
         match self.targets {
             SoftmaxTargets::Index(labels) => {
                 let label = labels.get(row);
                 if label.is_some() && label == self.options.ignore_index {
                     plan.state = State::Ignored;
+                    plan.by_label = true;
                 } else {
                     plan.label = label.and_then(|label| usize::try_from(label).ok());
                     plan.label_weight =
