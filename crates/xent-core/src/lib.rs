@@ -46,4 +46,6 @@ pub use losses::{
     SoftmaxTargets, Tally, softmax_cross_entropy_row,
 };
 pub use shape::Shape;
-pub use slices::{exp, ln, log_softmax, log_sum_exp, log1p, max, narrow, sigmoid, softmax, widen};
+pub use slices::{
+    exp, ln, log_softmax, log_sum_exp, log1p, logit, max, narrow, sigmoid, softmax, widen,
+};
