@@ -11,8 +11,8 @@ use crate::losses::{LogSumExpBatch, Room, SigmoidBatch, SoftmaxBatch};
 use crate::math::tables::Tables;
 use crate::simd::{Lanes, One, PANEL, Portable, Simd, Vector};
 
-/// A number as logits and gradients are stored: `f32`, `f64`, and with the feature `half` `bf16` and
-/// `f16` of the crate [`half`](https://docs.rs/half).
+/// A number as logits and gradients are stored: `f32`, with the feature `f64` `f64`, and with the feature
+/// `half` `bf16` and `f16` of the crate [`half`](https://docs.rs/half).
 ///
 /// Formats of sixteen bits are converted to [`Float`](Self::Float) as they are read, computed in it, and
 /// rounded once, to nearest (of two equally near to the even one), as they are written. Whatever is not
@@ -36,7 +36,7 @@ pub trait Element:
     fn from_float(value: Self::Float) -> Self;
 }
 
-/// A number that is computed in: `f32` or `f64`.
+/// A number that is computed in: `f32` or, with the feature of that name, `f64`.
 #[allow(private_bounds, reason = "sealed: what arithmetic takes is in this crate")]
 pub trait Float:
     Element<Float = Self>
@@ -91,17 +91,29 @@ pub(crate) trait Stored: Sized {
         Self: Element;
 }
 
-/// What kernels ask of a number.
-pub(crate) trait Compute: Tables + Copy {
+/// What kernels ask of a number. f64 is one whether or not logits may be of it (the feature of that name):
+/// rows with a weight for every class get their coefficients in it.
+pub(crate) trait Compute:
+    Tables
+    + Copy
+    + Default
+    + Debug
+    + PartialOrd
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + Neg<Output = Self>
+    + From<f32>
+    + Into<f64>
+    + Send
+    + Sync
+{
     /// One such number.
-    type One: Vector<Token = Portable, Scalar = Self>
-    where
-        Self: Float;
+    type One: Vector<Token = Portable, Scalar = Self>;
 
     /// Registers of such numbers.
-    type Of<S: Simd>: Lanes<Token = S, Scalar = Self>
-    where
-        Self: Float;
+    type Of<S: Simd>: Lanes<Token = S, Scalar = Self>;
 
     const INFINITY: Self;
     const NEG_INFINITY: Self;
@@ -125,24 +137,8 @@ pub(crate) trait Compute: Tables + Copy {
     fn is_nan(self) -> bool;
 }
 
-macro_rules! float {
+macro_rules! compute {
     ($float:ident: $vector:ident, $to_integer:literal, $rounded:expr) => {
-        impl Element for $float {
-            type Float = Self;
-
-            const NAME: &'static str = stringify!($float);
-
-            fn to_float(self) -> Self {
-                self
-            }
-
-            fn from_float(value: Self) -> Self {
-                value
-            }
-        }
-
-        impl Float for $float {}
-
         impl Compute for $float {
             type One = One<Self>;
             type Of<S: Simd> = S::$vector;
@@ -194,6 +190,28 @@ macro_rules! float {
                 $float::is_nan(self)
             }
         }
+    };
+}
+compute!(f32: F32, 8_388_608.0, |value| value as f32);
+compute!(f64: F64, 4_503_599_627_370_496.0, core::convert::identity);
+
+macro_rules! float {
+    ($float:ident) => {
+        impl Element for $float {
+            type Float = Self;
+
+            const NAME: &'static str = stringify!($float);
+
+            fn to_float(self) -> Self {
+                self
+            }
+
+            fn from_float(value: Self) -> Self {
+                value
+            }
+        }
+
+        impl Float for $float {}
 
         impl Stored for $float {
             const IS_FLOAT: bool = true;
@@ -240,8 +258,9 @@ macro_rules! float {
         }
     };
 }
-float!(f32: F32, 8_388_608.0, |value| value as f32);
-float!(f64: F64, 4_503_599_627_370_496.0, core::convert::identity);
+float!(f32);
+#[cfg(feature = "f64")]
+float!(f64);
 
 #[cfg(feature = "half")]
 mod sixteen {

@@ -9,8 +9,8 @@
 //! * [`exp`], [`ln`], [`log1p`], [`sigmoid`], [`max`], [`log_sum_exp`], [`softmax`] and
 //!   [`log_softmax`] are the parts that may be of use on their own.
 //!
-//! Logits are of any [`Element`]: f64 and f32 are computed in themselves, bf16 and f16 (feature `half`) in
-//! f32. [`widen`] and [`narrow`] convert.
+//! Logits are of any [`Element`]: f32 and (feature `f64`) f64 are computed in themselves, bf16 and f16
+//! (feature `half`) in f32. [`widen`] and [`narrow`] convert.
 //!
 //! Most users want the crate `xent`, which has reductions and needs no level; this one is for
 //! firmware and for libraries that bring their own threads ([`Batch`]).
@@ -47,4 +47,6 @@ pub use losses::{
     SoftmaxBatch, SoftmaxOptions, SoftmaxTargets, Tally, softmax_cross_entropy_row,
 };
 pub use shape::Shape;
-pub use slices::{exp, ln, log_softmax, log_sum_exp, log1p, max, narrow, sigmoid, softmax, widen};
+pub use slices::{
+    exp, ln, log_softmax, log_sum_exp, log1p, logit, max, narrow, sigmoid, softmax, widen,
+};

@@ -10,7 +10,7 @@ use crate::kernel::row_sums::RowSums;
 use crate::kernel::soft_weights::SoftmaxWeights;
 use crate::level::Level;
 use crate::math;
-use crate::simd::{Lanes, Simd, Vector};
+use crate::simd::{Lanes, One, Portable, Simd, Vector};
 
 macro_rules! elementwise {
     ($($(#[$doc:meta])* $name:ident = $math:expr;)*) => {
@@ -85,6 +85,26 @@ elementwise! {
     /// # Ok::<(), xent_core::Error>(())
     /// ```
     sigmoid = math::sigmoid::sigmoid;
+}
+
+/// The logit of a probability, `ln(p / (1 - p))`: what [`sigmoid`] is the inverse of. Of 0 it is `-inf`, of 1
+/// `inf`, and of what is not in [0, 1] NaN. Both logarithms are within 1 ULP.
+///
+/// ```
+/// assert_eq!(xent_core::logit(0.5), 0.0);
+/// assert!((xent_core::logit(0.9) - 9.0_f64.ln()).abs() < 1e-15);
+/// ```
+#[must_use]
+pub fn logit(probability: f64) -> f64 {
+    if !(0.0..=1.0).contains(&probability) {
+        return f64::NAN;
+    }
+    let ln = |x| {
+        let mut ln = [0.0];
+        math::ln::ln(Portable, One::<f64>::splat(Portable, x)).store(&mut ln);
+        ln[0]
+    };
+    ln(probability) - ln(1.0 - probability)
 }
 
 /// The same numbers in what they are computed in: exactly, at the speed of the level's instructions.

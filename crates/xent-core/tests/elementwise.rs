@@ -212,3 +212,26 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn logit_is_the_inverse_of_sigmoid() {
+    assert_eq!(xent_core::logit(0.0), f64::NEG_INFINITY);
+    assert_eq!(xent_core::logit(1.0), f64::INFINITY);
+    for refused in [-1e-300, 1.0 + f64::EPSILON, f64::NAN] {
+        assert!(xent_core::logit(refused).is_nan());
+    }
+    for i in 1..1000 {
+        let p = f64::from(i) / 1000.0;
+        let of_p = xent_core::logit(p);
+        // As odds, which std's logarithm sees in another way.
+        let expected = (p / (1.0 - p)).ln();
+        assert!(
+            (of_p - expected).abs() <= 4.0 * f64::EPSILON * expected.abs().max(1.0),
+            "{p}: {of_p}"
+        );
+        let back = 1.0 / (1.0 + (-of_p).exp());
+        assert!((back - p).abs() <= 1e-15, "{p}: {back}");
+    }
+    // Below the normal numbers.
+    assert!((xent_core::logit(5e-324) - 5e-324_f64.ln()).abs() < 1e-12);
+}

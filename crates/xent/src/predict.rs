@@ -53,9 +53,7 @@ pub fn multi_label<E: Element>(
     }
     check("predicted labels", logits.shape.elements(), belongs.len())?;
     // σ(x) >= t where x >= ln(t / (1 - t)).
-    let mut ln = [0.0_f64; 2];
-    xent_core::ln(xent_core::Level::Portable, &[threshold, 1.0 - threshold], &mut ln)?;
-    let least = ln[0] - ln[1];
+    let least = xent_core::logit(threshold);
     for row in 0..logits.rows() {
         let mut any = false;
         for class in 0..logits.classes() {

@@ -7,7 +7,7 @@ use super::coefficients::{
 };
 use super::row_buffers::RowBuffers;
 use crate::dispatch::{Kernel, entries};
-use crate::element::Float;
+use crate::element::Compute;
 use crate::simd::{Simd, Vector, from, from_mut};
 
 /// Rows of a block.
@@ -57,7 +57,7 @@ pub(crate) struct RowBlock<F> {
     pub(crate) pivot_gradient: OfRows<F>,
 }
 
-impl<F: Float> RowBlock<F> {
+impl<F: Compute> RowBlock<F> {
     #[inline(always)]
     pub(crate) fn new() -> Self {
         let (zeros, ones) = ([F::default(); ROWS], [F::from_count(1); ROWS]);
@@ -142,7 +142,7 @@ pub(crate) struct BlockSums<F> {
     pub(crate) half_distances: [OfRows<F>; 2],
 }
 
-impl<F: Float> BlockSums<F> {
+impl<F: Compute> BlockSums<F> {
     pub(crate) fn new() -> Self {
         let zeros = [F::default(); ROWS];
         Self {
@@ -158,7 +158,7 @@ impl<F: Float> BlockSums<F> {
 
 /// A sum with what it lost, times a power of two.
 #[inline(always)]
-fn in_full<F: Float>([high, low]: &[OfRows<F>; 2], factor: f64) -> [f64; ROWS] {
+fn in_full<F: Compute>([high, low]: &[OfRows<F>; 2], factor: f64) -> [f64; ROWS] {
     let mut all = [0.0; ROWS];
     for ((all, high), low) in all.iter_mut().zip(high).zip(low) {
         let (high, low) = (high.to_f64(), low.to_f64());
@@ -169,7 +169,7 @@ fn in_full<F: Float>([high, low]: &[OfRows<F>; 2], factor: f64) -> [f64; ROWS] {
 }
 
 #[inline(always)]
-fn wide<F: Float>(numbers: &OfRows<F>, factor: f64) -> [f64; ROWS] {
+fn wide<F: Compute>(numbers: &OfRows<F>, factor: f64) -> [f64; ROWS] {
     let mut all = [0.0; ROWS];
     for (all, number) in all.iter_mut().zip(numbers) {
         *all = number.to_f64() * factor;
@@ -178,7 +178,7 @@ fn wide<F: Float>(numbers: &OfRows<F>, factor: f64) -> [f64; ROWS] {
 }
 
 #[inline(always)]
-fn narrow<F: Float>(numbers: &[f64; ROWS], factor: f64, into: &mut OfRows<F>) {
+fn narrow<F: Compute>(numbers: &[f64; ROWS], factor: f64, into: &mut OfRows<F>) {
     for (into, number) in into.iter_mut().zip(numbers) {
         *into = F::from_f64(number * factor);
     }
@@ -198,7 +198,7 @@ pub(crate) struct SettleSoft<'a, F> {
     pub(crate) has_teacher: bool,
 }
 
-impl<F: Float> Kernel for SettleSoft<'_, F> {
+impl<F: Compute> Kernel for SettleSoft<'_, F> {
     type Output = ();
 
     #[inline(always)]
@@ -261,7 +261,7 @@ impl<F: Float> Kernel for SettleSoft<'_, F> {
 }
 
 /// Who brings the rows of a kernel block by block, and takes what is known of them.
-pub(crate) trait RowSupply<F: Float> {
+pub(crate) trait RowSupply<F: Compute> {
     /// Fills in the blocks of the rows from `first` on, and makes their targets ready.
     fn fill(&mut self, blocks: &mut [RowBlock<F>], first: usize, rows: usize);
 
@@ -353,7 +353,7 @@ pub(crate) struct SharedLabels {
     pub(crate) empty_is_nan: bool,
 }
 
-impl<F: Float> RowBlock<F> {
+impl<F: Compute> RowBlock<F> {
     /// Fills in the scales of the targets of rows from the number of labels that each has.
     #[inline(always)]
     pub(crate) fn share_labels(&mut self, at: usize, counts: &[F], labels: SharedLabels) {

@@ -11,13 +11,13 @@ use super::narrow::{LaneTask, label_of};
 use super::row_buffers::{GradMode, RowBuffers};
 use super::sum::LossSum;
 use crate::dispatch::{Kernel, entries};
-use crate::element::Float;
+use crate::element::Compute;
 use crate::math::exp::exp_lifted;
 use crate::math::tables::Tables;
 use crate::simd::{Lanes, Simd, Vector, from, from_mut};
 
 /// Columns of any number of classes.
-pub(crate) struct Columns<'a, 'b, F: Float> {
+pub(crate) struct Columns<'a, 'b, F: Compute> {
     pub(crate) task: LaneTask,
     pub(crate) buffers: RowBuffers<'b, F>,
     pub(crate) rows: usize,
@@ -25,7 +25,7 @@ pub(crate) struct Columns<'a, 'b, F: Float> {
     pub(crate) block: &'a mut RowBlock<F>,
 }
 
-impl<F: Float> Kernel for Columns<'_, '_, F> {
+impl<F: Compute> Kernel for Columns<'_, '_, F> {
     type Output = f64;
 
     #[inline(always)]
@@ -51,7 +51,7 @@ impl<F: Float> Kernel for Columns<'_, '_, F> {
     entries!();
 }
 
-impl<F: Float> Columns<'_, '_, F> {
+impl<F: Compute> Columns<'_, '_, F> {
     #[inline(always)]
     fn block_of_rows<V: Lanes<Scalar = F>>(
         &mut self,

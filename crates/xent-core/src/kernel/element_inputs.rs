@@ -3,7 +3,7 @@
 
 use super::element_targets::{HOT, IGNORED};
 use super::elements::Inputs;
-use crate::element::Float;
+use crate::element::Compute;
 use crate::simd::{PANEL, from};
 
 /// The most that a run of equal factors is written in at once.
@@ -22,7 +22,7 @@ pub(crate) enum Factors<'a, F> {
     Cycle { values: &'a [F], period: usize },
 }
 
-impl<'a, F: Float> Factors<'a, F> {
+impl<'a, F: Compute> Factors<'a, F> {
     /// A factor for each element.
     pub(crate) fn of_elements(values: &'a [F]) -> Self {
         if values.is_empty() {
@@ -125,7 +125,7 @@ impl<'a, F: Float> Factors<'a, F> {
 #[derive(Debug)]
 pub(crate) struct CycleRoom<F>([F; 2 * PANEL]);
 
-impl<F: Float> CycleRoom<F> {
+impl<F: Compute> CycleRoom<F> {
     pub(crate) fn new() -> Self {
         Self([F::default(); _])
     }
@@ -135,7 +135,7 @@ impl<F: Float> CycleRoom<F> {
 #[derive(Debug)]
 struct Room<F>([F; PANEL + RUN]);
 
-impl<F: Float> Room<F> {
+impl<F: Compute> Room<F> {
     fn new() -> Self {
         Self([F::default(); _])
     }
@@ -196,7 +196,7 @@ pub(crate) struct PanelRoom<F> {
     upstream: Room<F>,
 }
 
-impl<F: Float> PanelRoom<F> {
+impl<F: Compute> PanelRoom<F> {
     pub(crate) fn new() -> Self {
         Self {
             ones: Room([F::from_count(1); _]),
@@ -210,7 +210,7 @@ impl<F: Float> PanelRoom<F> {
     }
 }
 
-impl<F: Float> TileInputs<'_, F> {
+impl<F: Compute> TileInputs<'_, F> {
     /// Those of `count` elements from `at` on in the tile, at most a panel.
     #[inline(always)]
     pub(crate) fn of<'s>(

@@ -2,7 +2,7 @@
 
 use super::sum::StripedSum;
 use crate::dispatch::{Kernel, entries};
-use crate::element::Float;
+use crate::element::Compute;
 use crate::simd::{Lanes, PANEL, STRIPES, Simd, from};
 
 /// The sum of the losses of each row, as if each were a tile: as many rows as there are sums.
@@ -12,7 +12,7 @@ pub(crate) struct RowSums<'a, F> {
     pub(crate) sums: &'a mut [f64],
 }
 
-impl<F: Float> Kernel for RowSums<'_, F> {
+impl<F: Compute> Kernel for RowSums<'_, F> {
     type Output = ();
 
     #[inline(always)]

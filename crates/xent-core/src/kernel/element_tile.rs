@@ -5,7 +5,7 @@ use super::elements::{ElementLoss, Elements, Inputs, Partial, Plain, PlainLoss, 
 use super::row_buffers::{GradMode, RowBuffers};
 use super::sum::StripedSum;
 use crate::dispatch::{Kernel, entries};
-use crate::element::Float;
+use crate::element::Compute;
 use crate::simd::{PANEL, Simd};
 
 /// Neighbouring elements, at most a tile: the sum of their losses.
@@ -23,7 +23,7 @@ pub(crate) struct ElementTile<'t, 'a, F, L> {
     pub(crate) hessian: &'t mut [F],
 }
 
-impl<F: Float, L: ElementLoss> Kernel for ElementTile<'_, '_, F, L> {
+impl<F: Compute, L: ElementLoss> Kernel for ElementTile<'_, '_, F, L> {
     type Output = f64;
 
     #[inline(always)]

@@ -4,7 +4,7 @@
 use super::coefficients::Number;
 use super::row_buffers::{GradMode, RowBuffers};
 use super::sum::StripedSum;
-use crate::element::Float;
+use crate::element::Compute;
 use crate::math::ln::{ln, log1p};
 use crate::math::sigmoid::{Logistic as Shares, exponential, logistic};
 use crate::math::tables::Tables;
@@ -300,7 +300,7 @@ pub(crate) struct Inputs<'a, F> {
     pub(crate) upstream: &'a [F],
 }
 
-impl<'a, F: Float> Inputs<'a, F> {
+impl<'a, F: Compute> Inputs<'a, F> {
     /// Nothing but targets.
     #[inline(always)]
     pub(crate) fn targets(targets: &'a [F; PANEL]) -> Self {
@@ -319,7 +319,7 @@ impl<'a, F: Float> Inputs<'a, F> {
     }
 }
 
-impl<F: Float> Inputs<'_, F> {
+impl<F: Compute> Inputs<'_, F> {
     /// The parts of the losses from `at` on.
     #[inline(always)]
     fn parts<V: Lanes<Scalar = F>, L: ElementLoss, K: PanelKind>(

@@ -4,7 +4,7 @@ use super::exp_sums::SoftRow;
 use super::row_buffers::{GradMode, RowBuffers};
 use super::runs::{Beside, Cells, InPlace, Run};
 use crate::dispatch::{Kernel, entries};
-use crate::element::Float;
+use crate::element::Compute;
 use crate::math::exp::exp_lifted;
 use crate::simd::{HALF_PANEL, Lanes, Simd, aligned, from, from_mut};
 
@@ -237,7 +237,7 @@ impl<F> Fence<F> {
     }
 }
 
-impl<F: Float> Kernel for Fence<F> {
+impl<F: Compute> Kernel for Fence<F> {
     type Output = ();
 
     #[inline(always)]
@@ -249,7 +249,7 @@ impl<F: Float> Kernel for Fence<F> {
 }
 
 /// Zeroes the gradient where it is written; nothing is added to another.
-pub(crate) fn clear<F: Float>(mut row: RowBuffers<'_, F>) {
+pub(crate) fn clear<F: Compute>(mut row: RowBuffers<'_, F>) {
     if row.mode() == GradMode::Write {
         row.gradient_mut().fill(F::default());
     }

@@ -2,7 +2,7 @@
 
 use super::block::{ROWS, RowBlock};
 use crate::dispatch::{Kernel, entries};
-use crate::element::Float;
+use crate::element::Compute;
 use crate::simd::Simd;
 
 /// An integer that is a label.
@@ -71,7 +71,7 @@ pub(crate) struct NumberLabels<'a, I, F> {
     pub(crate) blocks: &'a mut [RowBlock<F>],
 }
 
-impl<I: Label, F: Float> Kernel for NumberLabels<'_, I, F> {
+impl<I: Label, F: Compute> Kernel for NumberLabels<'_, I, F> {
     type Output = ();
 
     #[inline(always)]

@@ -37,7 +37,7 @@ use super::sum::{TILE, sum_of};
 use super::tile_tree::TileTree;
 use crate::batch::{Join, LEAF};
 use crate::dispatch::Kernel;
-use crate::element::Float;
+use crate::element::Compute;
 use crate::hessian::Curvature;
 use crate::level::Level;
 use crate::simd::{STRIPES, aligned};
@@ -90,7 +90,7 @@ pub(crate) struct TeacherSums<F> {
     pub(crate) unit: f64,
 }
 
-impl<'a, F: Float> SoftSource<'a, F> {
+impl<'a, F: Compute> SoftSource<'a, F> {
     /// The weights of some classes: where they are, or made in `room`.
     fn weights<'s>(
         &self,
@@ -161,7 +161,7 @@ struct WeightRoom<'w, F> {
     alike: Option<(F, usize)>,
 }
 
-impl<F: Float> WeightRoom<'_, F> {
+impl<F: Compute> WeightRoom<'_, F> {
     /// The same weight for all classes, and more for one of them.
     fn alike(&mut self, even: F, label: Option<(usize, F)>, count: usize) -> &[F] {
         match self.alike {
@@ -191,7 +191,7 @@ pub(crate) struct TileState<'w, F> {
     weights: WeightRoom<'w, F>,
 }
 
-impl<'w, F: Float> TileState<'w, F> {
+impl<'w, F: Compute> TileState<'w, F> {
     pub(crate) fn new(weights: &'w mut [F]) -> Self {
         let folded = [[F::default(); STRIPES]; 3];
         let weights = WeightRoom { values: weights, alike: None };
@@ -210,7 +210,7 @@ struct OneTile<'a, F> {
     own: F,
 }
 
-impl<F: Float> RowSupply<F> for OneTile<'_, F> {
+impl<F: Compute> RowSupply<F> for OneTile<'_, F> {
     fn fill(&mut self, blocks: &mut [RowBlock<F>], _: usize, _: usize) {
         if let [block] = blocks {
             block.labels[0] = self.label;
@@ -230,7 +230,7 @@ impl<F: Float> RowSupply<F> for OneTile<'_, F> {
 }
 
 /// The sums of one tile, also of one that is masked; `None` if it has `+inf` or nothing but NaN.
-pub(crate) fn tile_sums<F: Float>(
+pub(crate) fn tile_sums<F: Compute>(
     level: Level,
     tile: &[F],
     first: usize,
@@ -330,7 +330,7 @@ pub(crate) struct SettledRow<'a, F> {
     curvature: Curvature,
 }
 
-impl<'a, F: Float> SettledRow<'a, F> {
+impl<'a, F: Compute> SettledRow<'a, F> {
     /// From the sums of the whole row. The curvature is without the weights.
     pub(crate) fn new(
         targets: RowTargets<'a, F>,
@@ -480,7 +480,7 @@ pub(crate) trait RowSource<F>: Copy + Send + Sync {
     fn tiles(self, level: Level, to: &mut dyn FnMut(usize, &[F]) -> bool);
 }
 
-impl<F: Float> RowSource<F> for &[F] {
+impl<F: Compute> RowSource<F> for &[F] {
     fn len(self) -> usize {
         <[F]>::len(self)
     }
@@ -509,7 +509,7 @@ pub(crate) fn middle(length: usize) -> usize {
 
 impl LongRows<'_> {
     /// The sums of a row; `None` if its largest logit is not finite.
-    pub(crate) fn sums<F: Float>(
+    pub(crate) fn sums<F: Compute>(
         self,
         x: impl RowSource<F>,
         targets: &RowTargets<'_, F>,
@@ -521,7 +521,7 @@ impl LongRows<'_> {
 
     /// The sums of a run of tiles whose first class is `first`; `None` if one of them has `+inf` or
     /// nothing but NaN.
-    fn run_sums<F: Float>(
+    fn run_sums<F: Compute>(
         self,
         x: impl RowSource<F>,
         first: usize,
@@ -567,7 +567,7 @@ impl LongRows<'_> {
     }
 
     /// `ln Σ e^x`; `-inf` without a logit, NaN if there is one.
-    pub(crate) fn log_sum_exp<F: Float>(self, x: &[F]) -> F {
+    pub(crate) fn log_sum_exp<F: Compute>(self, x: &[F]) -> F {
         let mut state = TileState::new(&mut []);
         match self.sums(x, &RowTargets::Nothing, (1.0, false), &mut state) {
             Some(sums) => F::from_f64(sums.log_sum_exp()),
@@ -579,7 +579,7 @@ impl LongRows<'_> {
 
     /// A row whose gradient can be put; `None` if its largest logit is not finite. With second
     /// derivatives, the sums without the class of the largest logit, too.
-    pub(crate) fn settle<'a, F: Float>(
+    pub(crate) fn settle<'a, F: Compute>(
         self,
         x: impl RowSource<F>,
         targets: RowTargets<'a, F>,
@@ -596,7 +596,7 @@ impl LongRows<'_> {
     }
 
     /// [`SettledRow::put`], on threads that join if there are some.
-    pub(crate) fn put<F: Float>(
+    pub(crate) fn put<F: Compute>(
         self,
         settled: &SettledRow<'_, F>,
         mut place: Place<'_, F>,

@@ -13,7 +13,7 @@ use super::transpose::{
     RowPlaces, add_columns, from_columns, to_columns, whole_from_columns, whole_to_columns,
 };
 use crate::dispatch::{Kernel, entries};
-use crate::element::Float;
+use crate::element::Compute;
 use crate::hessian::Curvature;
 use crate::level::Level;
 use crate::math::exp::exp_lifted;
@@ -79,7 +79,7 @@ impl LaneLayout {
 
 /// Rows of at most [`CLASSES`] classes. With `OF` not zero, of as many classes with labels, in `FOURS` times
 /// four registers: the compiler knows where each logit is.
-pub(crate) struct Narrow<'a, 'b, F: Float, const OF: usize, const FOURS: usize> {
+pub(crate) struct Narrow<'a, 'b, F: Compute, const OF: usize, const FOURS: usize> {
     pub(crate) task: LaneTask,
     pub(crate) buffers: RowBuffers<'b, F>,
     pub(crate) rows: usize,
@@ -88,7 +88,7 @@ pub(crate) struct Narrow<'a, 'b, F: Float, const OF: usize, const FOURS: usize> 
     pub(crate) blocks: &'a mut [RowBlock<F>],
 }
 
-impl<F: Float, const OF: usize, const FOURS: usize> Kernel for Narrow<'_, '_, F, OF, FOURS> {
+impl<F: Compute, const OF: usize, const FOURS: usize> Kernel for Narrow<'_, '_, F, OF, FOURS> {
     type Output = f64;
 
     #[inline(always)]
@@ -99,7 +99,7 @@ impl<F: Float, const OF: usize, const FOURS: usize> Kernel for Narrow<'_, '_, F,
     entries!();
 }
 
-impl<F: Float, const OF: usize, const FOURS: usize> Narrow<'_, '_, F, OF, FOURS> {
+impl<F: Compute, const OF: usize, const FOURS: usize> Narrow<'_, '_, F, OF, FOURS> {
     #[inline(always)]
     fn chunks<V: Lanes<Scalar = F>>(mut self, token: V::Token) -> f64 {
         let zero = V::of(token, 0.0);

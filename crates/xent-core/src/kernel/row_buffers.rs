@@ -1,6 +1,6 @@
 //! Where a kernel reads its logits and leaves its gradient.
 
-use crate::element::Float;
+use crate::element::Compute;
 use crate::simd::{Vector, from, from_mut};
 
 /// What becomes of the gradient. A run-time value: it is tested once for many elements, and a kernel for
@@ -24,7 +24,7 @@ pub(crate) struct RowBuffers<'a, F> {
     mode: GradMode,
 }
 
-impl<'a, F: Float> RowBuffers<'a, F> {
+impl<'a, F: Compute> RowBuffers<'a, F> {
     /// Logits alone.
     #[inline(always)]
     pub(crate) fn loss(x: &'a [F]) -> Self {

@@ -16,7 +16,7 @@ use super::reduce::{first_by_lane, max_by_lane, max_of_rows, position};
 use super::row_buffers::{GradMode, RowBuffers};
 use super::sum::{LossSum, StripedSum, TILE, totals};
 use crate::dispatch::{Kernel, entries};
-use crate::element::{Compute, Float};
+use crate::element::Compute;
 use crate::level::Level;
 use crate::math::exp::exp_lifted;
 use crate::simd::{Lanes, PANEL, Pair, STRIPES, Simd, Vector, from, from_mut};
@@ -72,7 +72,7 @@ pub(crate) enum Steps {
 }
 
 /// Rows one after the other.
-pub(crate) struct Rows<'a, 'b, F: Float> {
+pub(crate) struct Rows<'a, 'b, F: Compute> {
     pub(crate) task: RowTask,
     pub(crate) buffers: RowBuffers<'b, F>,
     pub(crate) rows: usize,
@@ -89,7 +89,7 @@ pub(crate) struct GroupState<'a, F> {
     pub(crate) folded: &'a mut [[F; STRIPES]],
 }
 
-impl<F: Float> Kernel for Rows<'_, '_, F> {
+impl<F: Compute> Kernel for Rows<'_, '_, F> {
     type Output = f64;
 
     #[inline(always)]
@@ -165,7 +165,7 @@ impl RowTask {
 
     /// Where the gradient comes from.
     #[inline(always)]
-    fn source<F: Float>(&self, buffers: &RowBuffers<'_, F>) -> Source {
+    fn source<F: Compute>(&self, buffers: &RowBuffers<'_, F>) -> Source {
         let writes = buffers.mode() == GradMode::Write;
         if writes && self.stream && !buffers.is_in_place() && self.classes >= STREAM_CLASSES {
             Source::LogitsPastCaches
@@ -667,7 +667,7 @@ impl<V: Lanes> Group<'_, V> {
 
 /// What is in the place of the pivot's gradient.
 #[inline(always)]
-fn pivot_of<F: Float>(cells: &RowBuffers<'_, F>, pivot: usize) -> F {
+fn pivot_of<F: Compute>(cells: &RowBuffers<'_, F>, pivot: usize) -> F {
     cells.gradient().get(pivot).copied().unwrap_or_default()
 }
 

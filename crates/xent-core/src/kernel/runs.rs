@@ -2,11 +2,11 @@
 //! knows, so that nothing is tested for each register.
 
 use super::row_buffers::{GradMode, RowBuffers};
-use crate::element::Float;
+use crate::element::Compute;
 use crate::simd::{HALF_PANEL, Vector, from, from_mut};
 
 /// Logits, and what becomes of what is computed from them.
-pub(crate) trait Run<F: Float> {
+pub(crate) trait Run<F: Compute> {
     fn len(&self) -> usize;
 
     fn logits(&self) -> &[F];
@@ -44,7 +44,7 @@ pub(crate) struct Rest<'a, F> {
     places: &'a mut [F],
 }
 
-impl<F: Float> Run<F> for Only<'_, F> {
+impl<F: Compute> Run<F> for Only<'_, F> {
     #[inline(always)]
     fn len(&self) -> usize {
         HALF_PANEL
@@ -69,7 +69,7 @@ impl<F: Float> Run<F> for Only<'_, F> {
     fn store<V: Vector<Scalar = F>>(&mut self, _: usize, _: V) {}
 }
 
-impl<F: Float> Run<F> for InPlace<'_, F> {
+impl<F: Compute> Run<F> for InPlace<'_, F> {
     #[inline(always)]
     fn len(&self) -> usize {
         HALF_PANEL
@@ -91,7 +91,7 @@ impl<F: Float> Run<F> for InPlace<'_, F> {
     }
 }
 
-impl<F: Float> Run<F> for Beside<'_, F> {
+impl<F: Compute> Run<F> for Beside<'_, F> {
     #[inline(always)]
     fn len(&self) -> usize {
         HALF_PANEL
@@ -113,7 +113,7 @@ impl<F: Float> Run<F> for Beside<'_, F> {
     }
 }
 
-impl<F: Float> Run<F> for Rest<'_, F> {
+impl<F: Compute> Run<F> for Rest<'_, F> {
     #[inline(always)]
     fn len(&self) -> usize {
         self.logits().len()
@@ -146,7 +146,7 @@ pub(crate) enum Cells<'a, F> {
     Beside(&'a [F], &'a mut [F]),
 }
 
-impl<'a, F: Float> RowBuffers<'a, F> {
+impl<'a, F: Compute> RowBuffers<'a, F> {
     /// The slices of a row of which a gradient is written, or added to another, or of which nothing is.
     #[inline(always)]
     pub(crate) fn cells(self) -> Cells<'a, F> {

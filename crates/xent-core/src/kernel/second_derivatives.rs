@@ -3,7 +3,7 @@
 use super::coefficients::SecondTerms;
 use super::sum::StripedSum;
 use crate::dispatch::{Kernel, entries};
-use crate::element::Float;
+use crate::element::Compute;
 use crate::hessian::Curvature;
 use crate::math::exp::exp_lifted;
 use crate::simd::{Lanes, STRIPES, Simd, Vector, from, from_mut};
@@ -28,7 +28,7 @@ pub(crate) struct SecondDerivatives<'a, F> {
     pub(crate) out: &'a mut [F],
 }
 
-impl<F: Float> Kernel for SecondDerivatives<'_, F> {
+impl<F: Compute> Kernel for SecondDerivatives<'_, F> {
     type Output = ();
 
     #[inline(always)]

@@ -1,7 +1,7 @@
 //! The soft cap on logits: `cap tanh(x / cap)` (Gemma Team, "Gemma 2", 2024, section 2).
 
 use crate::dispatch::{Kernel, entries};
-use crate::element::Float;
+use crate::element::Compute;
 use crate::kernel::row_buffers::GradMode;
 use crate::math::tanh::tanh;
 use crate::simd::{Simd, Vector, from_mut};
@@ -17,7 +17,7 @@ pub(crate) struct Cap<'a, F> {
     pub(crate) cap: f64,
 }
 
-impl<F: Float> Kernel for Cap<'_, F> {
+impl<F: Compute> Kernel for Cap<'_, F> {
     type Output = ();
 
     #[inline(always)]
@@ -62,7 +62,7 @@ pub(crate) struct Uncap<'a, F> {
     pub(crate) into: Option<(&'a mut [F], GradMode)>,
 }
 
-impl<F: Float> Kernel for Uncap<'_, F> {
+impl<F: Compute> Kernel for Uncap<'_, F> {
     type Output = ();
 
     #[inline(always)]

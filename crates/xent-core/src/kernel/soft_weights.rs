@@ -2,7 +2,7 @@
 
 use super::block::ROWS;
 use crate::dispatch::{Kernel, entries};
-use crate::element::Float;
+use crate::element::Compute;
 use crate::math::exp::exp_lifted;
 use crate::simd::{Simd, Vector, from, from_mut};
 
@@ -18,7 +18,7 @@ pub(crate) struct FillWeights<'a, F> {
     pub(crate) into: &'a mut [F],
 }
 
-impl<F: Float> Kernel for FillWeights<'_, F> {
+impl<F: Compute> Kernel for FillWeights<'_, F> {
     type Output = ();
 
     #[inline(always)]
@@ -68,7 +68,7 @@ pub(crate) struct SoftmaxWeights<'a, F> {
     pub(crate) into: &'a mut [F],
 }
 
-impl<F: Float> Kernel for SoftmaxWeights<'_, F> {
+impl<F: Compute> Kernel for SoftmaxWeights<'_, F> {
     type Output = ();
 
     #[inline(always)]
@@ -101,7 +101,7 @@ pub(crate) struct CountLabels<'a, F> {
     pub(crate) counts: &'a mut [F],
 }
 
-impl<F: Float> Kernel for CountLabels<'_, F> {
+impl<F: Compute> Kernel for CountLabels<'_, F> {
     type Output = ();
 
     #[inline(always)]

@@ -2,7 +2,7 @@
 
 use core::ops::{Add, Sub};
 
-use crate::element::{Compute, Float};
+use crate::element::Compute;
 use crate::simd::{Lanes, STRIPES, in_lanes};
 
 /// Elements that one [`StripedSum`] takes before it is added up.
@@ -110,7 +110,7 @@ impl LossSum {
 
     /// Adds the losses of at most so many rows.
     #[inline(always)]
-    pub(crate) fn add<F: Float>(&mut self, losses: &[F]) {
+    pub(crate) fn add<F: Compute>(&mut self, losses: &[F]) {
         for (sum, &loss) in self.0.iter_mut().zip(losses) {
             *sum += loss.to_f64();
         }

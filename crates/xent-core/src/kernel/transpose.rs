@@ -4,7 +4,7 @@
 
 use core::ops::Range;
 
-use crate::element::Float;
+use crate::element::Compute;
 use crate::simd::{Vector, from, from_mut};
 
 /// Rows that lie one after the other: row `r` from `r * stride` on.
@@ -28,7 +28,7 @@ struct Fours<F>([F; 4 * ROWS]);
 /// The most lanes that a register has.
 const ROWS: usize = 32;
 
-impl<F: Float> Fours<F> {
+impl<F: Compute> Fours<F> {
     fn new() -> Self {
         Self([F::default(); _])
     }

@@ -4,7 +4,7 @@ use core::ops::Range;
 
 use super::converted::{Classes, Converted, put_classes};
 use crate::buffers::Buffers;
-use crate::element::{Compute, Element, Float};
+use crate::element::{Compute, Element};
 use crate::error::{Error, check_length};
 use crate::hessian::Hessian;
 use crate::kernel::coefficients::{Factors, Terms};
@@ -260,7 +260,7 @@ fn targets_of<F>(label: Option<usize>) -> RowTargets<'static, F> {
     label.map_or(RowTargets::Nothing, |class| RowTargets::Label { class, weight: 1.0 })
 }
 
-fn settle<F: Float>(sums: RowSums, label: usize, scale: f64) -> SettledRow<'static, F> {
+fn settle<F: Compute>(sums: RowSums, label: usize, scale: f64) -> SettledRow<'static, F> {
     let terms = Terms { gamma: 0.0, z_loss: 0.0 };
     let factors = Factors { loss: 1.0, gradient: scale };
     let curvature = Hessian::default().softmax(0.0, 2);

@@ -17,7 +17,7 @@ mod x86;
 
 use core::ops::{Add, Div, Mul, Sub};
 
-use crate::element::{Compute, Float};
+use crate::element::Compute;
 
 #[cfg(feature = "half")]
 mod convert;
@@ -56,7 +56,7 @@ pub(crate) trait Vector:
 {
     /// What it takes to make one.
     type Token: Copy;
-    type Scalar: Float;
+    type Scalar: Compute;
     /// The outcome of a comparison, lane by lane.
     type Mask: Copy;
     const LANES: usize;
