@@ -1,7 +1,7 @@
 //! Whether numbers are in the range that they have to be in, at the width of a level.
 
 use crate::dispatch::{Kernel, entries};
-use crate::element::Float;
+use crate::element::Compute;
 use crate::kernel::element_targets::{HOT, IGNORED};
 use crate::simd::Simd;
 
@@ -12,7 +12,7 @@ pub(crate) struct Within<'a, F> {
     pub(crate) high: F,
 }
 
-impl<F: Float> Kernel for Within<'_, F> {
+impl<F: Compute> Kernel for Within<'_, F> {
     type Output = bool;
 
     #[inline(always)]
@@ -45,7 +45,7 @@ pub(crate) trait Target: Copy {
     fn sides(self, smoothed: bool) -> [bool; 2];
 }
 
-impl<F: Float> Target for F {
+impl<F: Compute> Target for F {
     #[inline(always)]
     fn sides(self, smoothed: bool) -> [bool; 2] {
         [(self > F::default()) | smoothed, (self < F::from(1.0)) | smoothed]
@@ -61,7 +61,7 @@ impl Target for u8 {
     }
 }
 
-impl<F: Float, T: Target> Kernel for CountClamped<'_, F, T> {
+impl<F: Compute, T: Target> Kernel for CountClamped<'_, F, T> {
     type Output = Option<usize>;
 
     #[inline(always)]

@@ -106,7 +106,7 @@ pub(crate) struct UncapSecond<'a, F> {
     pub(crate) floor: f64,
 }
 
-impl<F: Float> Kernel for UncapSecond<'_, F> {
+impl<F: Compute> Kernel for UncapSecond<'_, F> {
     type Output = ();
 
     #[inline(always)]
