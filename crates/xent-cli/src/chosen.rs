@@ -124,22 +124,23 @@ pub(crate) fn check_options(args: &EvalArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Builds the loss; `reduction` is that of a part of the input.
+/// Builds the loss; the losses of a part of the input are added up.
 pub(crate) fn choose<'w, E: Element>(
     args: &EvalArgs,
     weights: &'w ClassWeights<E::Float>,
-    reduction: Reduction,
     level: Level,
 ) -> Result<Box<dyn Chosen<E> + 'w>, Failure> {
-    let mean_over = match args.mean_over {
+    let mean_over = match args.mean_over() {
         MeanOverName::Pytorch => MeanOver::PyTorch,
-        MeanOverName::ValidRows => MeanOver::ValidRows,
+        MeanOverName::NotIgnored => MeanOver::ValidRows,
         MeanOverName::AllRows => MeanOver::AllRows,
         MeanOverName::Weights => MeanOver::Weights,
     };
     macro_rules! reduced {
         ($loss:expr) => {
-            Box::new($loss.with_reduction(reduction).with_mean_over(mean_over).with_level(level))
+            Box::new(
+                $loss.with_reduction(Reduction::Sum).with_mean_over(mean_over).with_level(level),
+            )
         };
     }
     macro_rules! with_ignored {
