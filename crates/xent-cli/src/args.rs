@@ -3,7 +3,11 @@
 use std::num::NonZero;
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use xent::{MeanOver, NothingValid, Preset, Reduction};
+
+use crate::targets::TargetKind;
 
 /// Cross-entropy losses of saved logits.
 #[derive(Debug, Parser)]
@@ -173,6 +177,10 @@ pub(crate) struct EvalArgs {
     /// integers or floats).
     #[arg(long, value_name = "LABEL")]
     pub(crate) ignore_index: Option<i64>,
+    /// Whose reduction, divisor, ignored label and mean over nothing, where the options for them are not
+    /// given.
+    #[arg(long, value_parser = preset())]
+    pub(crate) preset: Option<Preset>,
     /// From the losses of the rows to one value [default: mean].
     #[arg(long)]
     pub(crate) reduction: Option<ReductionName>,
@@ -281,12 +289,46 @@ pub(crate) struct CompareArgs {
     pub(crate) machine: MachineArgs,
 }
 
-impl EvalArgs {
-    pub(crate) fn reduction(&self) -> ReductionName {
-        self.reduction.unwrap_or(ReductionName::Mean)
-    }
+/// The names of the presets.
+fn preset() -> impl TypedValueParser<Value = Preset> {
+    PossibleValuesParser::new(Preset::ALL.map(Preset::name)).try_map(|name| name.parse::<Preset>())
+}
 
-    pub(crate) fn mean_over(&self) -> MeanOverName {
-        self.mean_over.unwrap_or(MeanOverName::Pytorch)
+impl EvalArgs {
+    /// The label that is ignored: by a preset where targets are labels.
+    pub(crate) fn ignored(&self, kind: TargetKind) -> Option<i64> {
+        let of_preset = || self.preset.filter(|_| kind == TargetKind::Index)?.ignore_index();
+        self.ignore_index.or_else(of_preset)
+    }
+}
+
+impl From<ReductionName> for Reduction {
+    fn from(name: ReductionName) -> Self {
+        match name {
+            ReductionName::Mean => Self::Mean,
+            ReductionName::Sum => Self::Sum,
+            ReductionName::None => Self::None,
+        }
+    }
+}
+
+impl From<MeanOverName> for MeanOver {
+    fn from(name: MeanOverName) -> Self {
+        match name {
+            MeanOverName::Pytorch => Self::PyTorch,
+            MeanOverName::NotIgnored => Self::NotIgnored,
+            MeanOverName::AllRows => Self::AllRows,
+            MeanOverName::Weights => Self::Weights,
+        }
+    }
+}
+
+impl From<NothingValidName> for NothingValid {
+    fn from(name: NothingValidName) -> Self {
+        match name {
+            NothingValidName::Error => Self::Error,
+            NothingValidName::Zero => Self::Zero,
+            NothingValidName::Nan => Self::Nan,
+        }
     }
 }

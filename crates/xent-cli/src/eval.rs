@@ -5,11 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use half::{bf16, f16};
-use xent::{Error, Hessian, Pass};
+use xent::{Error, Hessian, MeanOver, Pass, Reduction, Tally, Values};
 
-use crate::args::{
-    CompareArgs, EvalArgs, GradFormat, HessianName, LossName, MeanOverName, ReductionName,
-};
+use crate::args::{CompareArgs, EvalArgs, GradFormat, HessianName, LossName};
 use crate::array::{Array, file_of, is_not_for_output, is_standard_input, read_all};
 use crate::chosen::{Chosen, ClassWeights, check_options, choose};
 use crate::failure::Failure;
@@ -31,6 +29,8 @@ struct Evaluation<'a, N: Input> {
     args: &'a EvalArgs,
     layout: Layout,
     loss: Box<dyn Chosen<N> + 'a>,
+    /// The label that is ignored.
+    ignored: Option<i64>,
     /// Empty if there are none.
     sample_weights: Vec<N::Float>,
     /// What the gradient of a part is multiplied with.
@@ -115,31 +115,27 @@ fn evaluate_in<N: Input>(args: &EvalArgs, arrays: &mut Arrays) -> Result<Summary
         positive: optional(pos_weight, "positive weights", layout.classes, true)?,
     };
     let sample_weights = optional(sample_weights, "sample weights", layout.rows(), false)?;
-    let loss = choose::<N>(args, &weights, level)?;
+    let ignored = args.ignored(kind);
+    let loss = choose::<N>(args, ignored, &weights, level, false)?;
     let mut targets = TargetFile::new(targets, kind);
-    let mut evaluation = Evaluation { args, layout, loss, sample_weights, scale: 1.0 };
+    let policy = loss.policy();
+    let mut evaluation = Evaluation { args, layout, loss, ignored, sample_weights, scale: 1.0 };
 
-    let denominator = evaluation.denominator(&mut targets)?;
+    let tally = evaluation.tally(&mut targets)?;
     targets.rewind()?;
-    if args.reduction() == ReductionName::Mean && denominator != 0.0 {
-        evaluation.scale = 1.0 / denominator;
-    }
-    let reduced = args.reduction() != ReductionName::None;
+    let division = policy.division(&tally).ok_or(Error::NothingValid)?;
+    evaluation.scale = division.scale(1.0);
+    let reduced = policy.reduction != Reduction::None;
     let loss_out = output::<f64>(&args.loss_out, reduced, &[], false)?;
-    let (total, mut finished) = evaluation.pass(input, &mut targets)?;
+    evaluation.loss = choose::<N>(args, ignored, &weights, level, true)?;
+    let (total, mut finished) = evaluation.pass(input, &mut targets, reduced)?;
     if evaluation.layout.is_transposed {
         input.transpose();
         if !is_for_rows {
             targets.transpose();
         }
     }
-    let loss = match args.reduction() {
-        ReductionName::None => None,
-        ReductionName::Sum => Some(total.loss),
-        // A mean of nothing is zero.
-        ReductionName::Mean if denominator == 0.0 => Some(0.0),
-        ReductionName::Mean => Some(total.loss / denominator),
-    };
+    let loss = division.loss(total.loss);
     if let (Some(mut output), Some(loss)) = (loss_out, loss) {
         output.part(1).fill(loss);
         output.write()?;
@@ -165,6 +161,9 @@ fn evaluate_in<N: Input>(args: &EvalArgs, arrays: &mut Arrays) -> Result<Summary
         top_k: args.top_k.map(NonZero::get),
         top_k_accuracy: total.top.of_all(),
         binary_accuracy: total.elements.of_all(),
+        not_finite_rows: total.not_finite,
+        first_not_finite_row: total.first_not_finite,
+        clamped: total.clamped,
         perplexity: has_perplexity.then(|| (total.loss / valid).exp()),
         level: level.name().to_owned(),
         threads,
@@ -234,6 +233,9 @@ pub(crate) fn check_inputs<'a>(
 struct Total {
     loss: f64,
     valid_rows: usize,
+    not_finite: usize,
+    first_not_finite: Option<usize>,
+    clamped: usize,
     rows: Share,
     top: Share,
     elements: Share,
@@ -246,13 +248,13 @@ impl<N: Input> Evaluation<'_, N> {
 
     /// Says of an error which file it is about, counting rows from the first of all.
     fn blame(&self, error: Error, first: usize) -> Failure {
-        use xent::InputError::{Empty, Label, Probability};
+        use xent::InputError::{Empty, Label, Value};
         let Error::Input(input) = error else { return error.into() };
         match input {
             Label { row, label, classes } => {
                 let input = Label { row: first + row, label, classes };
                 // Those that others ignore.
-                let hint = match (self.args.ignore_index, label) {
+                let hint = match (self.ignored, label) {
                     (None, 255 | ..0) => {
                         format!(": if it is a label to be ignored, give --ignore-index {label}")
                     }
@@ -261,53 +263,59 @@ impl<N: Input> Evaluation<'_, N> {
                 Failure::file(&self.args.targets, format!("{input}{hint}"))
             }
             Empty { row } => Failure::file(&self.args.targets, Empty { row: first + row }),
-            Probability { element, value } => {
-                let element = first * self.layout.classes + element;
-                Failure::file(&self.args.input, Probability { element, value })
+            Value { of, element, row, class, value } => {
+                let input = |element, row| Value { of, element, row, class, value };
+                let within = input(first * self.layout.classes + element, row.map(|r| first + r));
+                match (of, &self.args.sample_weights, &self.args.class_weights) {
+                    (Values::Probabilities, ..) => Failure::file(&self.args.input, within),
+                    (Values::SampleWeights, Some(file), _) => {
+                        Failure::file(file, input(first + element, row.map(|r| first + r)))
+                    }
+                    (Values::ClassWeights, _, Some(file)) => {
+                        Failure::file(file, input(element, row))
+                    }
+                    _ => Failure::file(&self.args.targets, within),
+                }
             }
             other => Error::Input(other).into(),
         }
     }
 
-    /// What a mean divides by: a pass over the targets alone, which also finds bad labels before
-    /// anything is written.
-    fn denominator(&self, targets: &mut TargetFile<'_, N::Float>) -> Result<f64, Failure> {
+    /// What a mean may divide by: a pass over the targets alone, unless their shape says it.
+    fn tally(&self, targets: &mut TargetFile<'_, N::Float>) -> Result<Tally, Failure> {
         let Layout { classes, inner, .. } = self.layout;
-        let counted =
-            matches!(self.args.mean_over(), MeanOverName::Pytorch | MeanOverName::AllRows);
         let integers = matches!(targets.kind(), TargetKind::Index | TargetKind::MultiHot);
-        if counted && !integers {
-            let by_losses =
-                self.args.loss.is_of_elements() && self.args.mean_over() == MeanOverName::Pytorch;
-            // Rows of weight zero have no losses.
-            let rows = if by_losses && !self.sample_weights.is_empty() {
-                self.sample_weights.iter().filter(|weight| **weight != N::Float::default()).count()
-            } else {
-                self.layout.rows()
-            };
-            let each =
-                if by_losses && self.args.loss.has_losses_of_elements() { classes } else { 1 };
-            return Ok((rows * each) as f64);
+        let is_by_shape = !integers
+            && self.loss.policy().mean_over != MeanOver::Weights
+            && self.args.loss != LossName::MultilabelSoftmax;
+        if is_by_shape {
+            let rows = self.layout.rows();
+            let losses =
+                if self.args.loss.has_losses_of_elements() { rows * classes } else { rows };
+            let pytorch = losses as f64;
+            let (valid_rows, valid_losses) = (rows, losses);
+            return Ok(Tally { rows, valid_rows, valid_losses, pytorch, ..Tally::default() });
         }
         // Without rows, none: their classes may be more than memory holds.
         let most = self.layout.part::<N>().min(self.layout.outer);
         let anything = vec![N::default(); most * classes * inner];
         let numbers_of_row = if targets.kind() == TargetKind::Index { 1 } else { classes };
         let bar = progress::bar("targets", self.layout.rows() * numbers_of_row);
-        let (mut sum, mut first) = (0.0, 0);
+        let (mut tally, mut first) = (Tally::default(), 0);
         for outer in self.layout.parts::<N>() {
             let rows = outer * inner;
             let logits = self.layout.logits(&anything[..rows * classes], outer)?;
             let targets = targets.next(rows, classes)?;
-            sum += self
+            let weights = self.weights_of(first, rows);
+            tally += self
                 .loss
-                .denominator(logits, targets, self.weights_of(first, rows))
+                .tally(logits, targets, weights)
                 .map_err(|error| self.blame(error, first))?;
             first += rows;
             bar.inc((rows * numbers_of_row) as u64);
         }
         bar.finish_and_clear();
-        Ok(sum)
+        Ok(tally)
     }
 
     /// The pass over everything; its outputs do not have their names yet.
@@ -315,16 +323,15 @@ impl<N: Input> Evaluation<'_, N> {
         &self,
         input: &mut Array,
         targets: &mut TargetFile<'_, N::Float>,
+        reduced: bool,
     ) -> Result<(Total, Vec<Finished>), Failure> {
         let Self { args, layout, .. } = self;
         let Layout { classes, inner, ref shape, .. } = *layout;
         let of_elements = args.loss.has_losses_of_elements();
-        let unreduced = args.reduction() == ReductionName::None;
         let losses_shape = if of_elements { shape.clone() } else { layout.rows_shape() };
         let is_wide = args.grad_format == GradFormat::F32;
         let columns = layout.is_transposed;
-        let mut loss_out =
-            output(&args.loss_out, unreduced, &losses_shape, columns && of_elements)?;
+        let mut loss_out = output(&args.loss_out, !reduced, &losses_shape, columns && of_elements)?;
         let mut grad_out = output(&args.grad_out, !is_wide, shape, columns)?;
         let mut wide_grad_out = output(&args.grad_out, is_wide, shape, columns)?;
         let mut hessian_out = output(&args.hessian_out, true, shape, columns)?;
@@ -335,8 +342,7 @@ impl<N: Input> Evaluation<'_, N> {
         };
         let mut total = Total::default();
         let bar = progress::bar("inputs", layout.rows() * classes);
-        let mut judge =
-            Judge::new(layout, args.loss, args.ignore_index, args.top_k.map(NonZero::get));
+        let mut judge = Judge::new(layout, args.loss, self.ignored, args.top_k.map(NonZero::get));
         let (mut x, mut first) = (Vec::new(), 0);
         for outer in layout.parts::<N>() {
             let rows = outer * inner;
@@ -364,6 +370,10 @@ impl<N: Input> Evaluation<'_, N> {
                 .map_err(|error| self.blame(error, first))?;
             total.loss += report.loss.unwrap_or(0.0);
             total.valid_rows += report.valid_rows;
+            total.clamped += report.clamped;
+            total.not_finite += report.not_finite.rows;
+            total.first_not_finite =
+                total.first_not_finite.or(report.not_finite.first.map(|row| first + row));
             judge.look(&x, logits, targets, self.weights_of(first, rows))?;
             grad_out.as_mut().map_or(Ok(()), Output::write)?;
             for output in [&mut loss_out, &mut wide_grad_out, &mut hessian_out] {
@@ -406,6 +416,7 @@ pub(crate) fn plain_args(compare: &CompareArgs, input: &Path) -> EvalArgs {
         pos_weight: None,
         label_smoothing: None,
         ignore_index: compare.ignore_index,
+        preset: None,
         reduction: None,
         mean_over: None,
         nothing_valid: None,

@@ -26,6 +26,11 @@ pub(crate) struct Summary {
     pub(crate) top_k_accuracy: Option<f64>,
     /// Of sigmoid losses and of probabilities, the share of elements on the right side of the threshold.
     pub(crate) binary_accuracy: Option<f64>,
+    /// Valid rows with an input that is NaN or inf, or without one that is finite.
+    pub(crate) not_finite_rows: usize,
+    pub(crate) first_not_finite_row: Option<usize>,
+    /// Probabilities so small, or so near to one, that the loss took others for them.
+    pub(crate) clamped: usize,
     /// e to the mean cross-entropy of the valid rows.
     pub(crate) perplexity: Option<f64>,
     pub(crate) level: String,
@@ -53,6 +58,12 @@ impl fmt::Display for Summary {
         writeln!(f, "rows        {}, {} of them valid", self.rows, self.valid_rows)?;
         writeln!(f, "classes     {}", self.classes)?;
         writeln!(f, "format      {}", self.format)?;
+        if let Some(first) = self.first_not_finite_row {
+            writeln!(f, "not finite  {} rows, the first is row {first}", self.not_finite_rows)?;
+        }
+        if self.clamped > 0 {
+            writeln!(f, "clamped     {} probabilities", self.clamped)?;
+        }
         if let Some(accuracy) = self.accuracy {
             writeln!(f, "accuracy    {accuracy:.4}")?;
         }
