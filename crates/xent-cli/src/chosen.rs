@@ -69,6 +69,7 @@ chosen!(
 );
 
 /// Weights for the classes, empty where there are none.
+#[derive(Default)]
 pub(crate) struct ClassWeights<F> {
     pub(crate) classes: Vec<F>,
     pub(crate) positive: Vec<F>,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use half::{bf16, f16};
-use xent::{Error, Hessian, MeanOver, Pass, Reduction, Tally, Values};
+use xent::{Error, Hessian, Level, MeanOver, Pass, Reduction, Tally, Values};
 
 use crate::args::{CompareArgs, EvalArgs, GradFormat, HessianName, LossName};
 use crate::array::{Array, file_of, is_not_for_output, is_standard_input, read_all};
@@ -50,6 +50,8 @@ pub(crate) struct Arrays {
 pub(crate) fn evaluate(args: &EvalArgs) -> Result<Summary, Failure> {
     check_options(args)?;
     check_paths(args)?;
+    // What is wrong with the options is found before a file is read.
+    choose::<f32>(args, args.ignore_index, &ClassWeights::default(), Level::Portable, false)?;
     let open = |path: &Option<PathBuf>| path.as_ref().map(|path| Array::open(path)).transpose();
     let mut arrays = Arrays {
         input: Array::open(&args.input)?,

@@ -160,18 +160,18 @@ impl ClassAxis {
         };
         let mut all = others;
         all.extend(fits_last.then_some(last));
-        let (of, shape) = (targets.shape(), input.shape());
+        let (of, shape, rows) = (targets.shape(), input.shape(), without(shape, last));
         Err(Failure::file(
             targets.path(),
             if fits_last {
                 format!(
-                    "of shape {of:?}, it fits more than one class axis of the input's {shape:?}: give {}",
+                    "its shape {of:?} fits more than one class axis of the input's {shape:?}: give {}",
                     list(&all)
                 )
             } else {
                 format!(
-                    "of shape {of:?}, it does not fit classes on the last axis of the input's \
-                     {shape:?}, but would with {}",
+                    "expected labels of shape {rows:?}, as the input's {shape:?} has its classes on the last \
+                     axis, found {of:?}, which fits {}",
                     list(&all)
                 )
             },
