@@ -168,7 +168,7 @@ pub(crate) struct EvalArgs {
     #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
     pub(crate) pos_weight: Option<PathBuf>,
     /// ε (softmax, multilabel-softmax, sigmoid losses, logistic).
-    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
     pub(crate) label_smoothing: Option<f64>,
     /// The label of rows that do not count (index targets; sigmoid: of elements, which are 0 and 1 then,
     /// integers or floats).
@@ -192,19 +192,19 @@ pub(crate) struct EvalArgs {
     #[arg(long, value_name = "K", allow_negative_numbers = true)]
     pub(crate) top_k: Option<NonZero<usize>>,
     /// γ (focal losses) [default: 2].
-    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
     pub(crate) gamma: Option<f64>,
     /// α, the share of the positives (sigmoid-focal).
-    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
     pub(crate) alpha: Option<f64>,
     /// τ (distillation) [default: 1].
-    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
     pub(crate) temperature: Option<f64>,
     /// λ of an additional λ lse² (softmax losses).
-    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
     pub(crate) z_loss: Option<f64>,
     /// Logits become cap tanh(x / cap) (softmax losses).
-    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
     pub(crate) soft_cap: Option<f64>,
     /// Writes what the reduction gives: one f64, or a number for each row (or element), f64 if the
     /// input is and otherwise f32.
@@ -276,11 +276,11 @@ pub(crate) struct CompareArgs {
     #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
     pub(crate) max_ulp: Option<u64>,
     /// The most that an element may be away, absolutely; computed in f64.
-    #[arg(long, value_name = "DISTANCE", allow_negative_numbers = true)]
+    #[arg(long, value_name = "DISTANCE", allow_hyphen_values = true)]
     pub(crate) max_abs: Option<f64>,
     /// The most that an element may be away, as a share of its reference; together with --max-abs, at most
     /// the sum of both, as in numpy.allclose.
-    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
+    #[arg(long, value_name = "SHARE", allow_hyphen_values = true)]
     pub(crate) max_rel: Option<f64>,
     #[command(flatten)]
     pub(crate) machine: MachineArgs,

@@ -300,9 +300,9 @@ fn an_archive_whose_checksum_is_wrong_is_refused() {
         save_pair(&folder);
         folder.save_npz("x.npz", &["x.npy"], method);
         let mut bytes = std::fs::read(folder.path("x.npz")).expect("a file");
-        // The last byte of the member is before the central directory.
+        // The member's last bytes are before the central directory; the very last has bits of no meaning.
         let directory = bytes.windows(4).position(|four| four == b"PK\x01\x02").expect("one");
-        bytes[directory - 1] ^= 0x10;
+        bytes[directory - 5] ^= 0x10;
         std::fs::write(folder.path("x.npz"), &bytes).expect("a file");
         let eval = "eval --loss softmax --input x.npz --targets y.npy --grad-out g.npy";
         folder.refused(eval, &["x.npz", "its array \"x\""]);
