@@ -7,8 +7,6 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use xent::{MeanOver, NothingValid, Preset, Reduction};
 
-use crate::targets::TargetKind;
-
 /// Cross-entropy losses of saved logits.
 #[derive(Debug, Parser)]
 #[command(name = "xent", version, about)]
@@ -289,14 +287,6 @@ pub(crate) struct CompareArgs {
 /// The names of the presets.
 fn preset() -> impl TypedValueParser<Value = Preset> {
     PossibleValuesParser::new(Preset::ALL.map(Preset::name)).try_map(|name| name.parse::<Preset>())
-}
-
-impl EvalArgs {
-    /// The label that is ignored: by a preset where targets are labels.
-    pub(crate) fn ignored(&self, kind: TargetKind) -> Option<i64> {
-        let of_preset = || self.preset.filter(|_| kind == TargetKind::Index)?.ignore_index();
-        self.ignore_index.or_else(of_preset)
-    }
 }
 
 impl From<ReductionName> for Reduction {
