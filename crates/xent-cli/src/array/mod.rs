@@ -151,6 +151,13 @@ fn what_it_is(first: &[u8]) -> &'static str {
 impl Array {
     /// Reads the header, and checks that the file has as much data as it says.
     pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
+        let opened = Self::open_whole(path);
+        // That stops the copy of a pipe, too.
+        interrupt::check()?;
+        opened
+    }
+
+    fn open_whole(path: &Path) -> Result<Self, Failure> {
         let place = Place::of(path);
         let fail = |reason: String| Failure::file(path, reason);
         let mut source = source(place).map_err(Failure::io(path))?;
