@@ -230,7 +230,7 @@ pub(crate) struct EvalArgs {
 /// What runs, and how it is told.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct MachineArgs {
-    /// Threads; if not given those of RAYON_NUM_THREADS, or all of the machine.
+    /// Threads; if not given those of `RAYON_NUM_THREADS`, or all of the machine.
     #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
     pub(crate) threads: Option<usize>,
     /// Which instructions: auto, portable, avx2 or avx512.

@@ -6,8 +6,8 @@ use xent_core::{Element, Error as InputError, Labels};
 
 use crate::{Error, Logits};
 
-/// The class of the largest logit of every row, the first of equals; of a row with a NaN the first NaN, as in
-/// NumPy and PyTorch. `classes` has one place for each row.
+/// The class of the largest logit of every row, the first of equals; of a row with a NaN the first NaN, as by
+/// `numpy.argmax`. `classes` has one place for each row.
 ///
 /// ```
 /// use xent::{Logits, predict};
