@@ -212,14 +212,16 @@ unsafe fn run<F: Float>(loss: *const SigmoidLoss<F>, value: *mut f64) -> Result<
     let batch =
         SigmoidBatch::with_options(buffers, shape, targets, options)?.with_weights(weights)?;
     let tally = batch.tally();
-    let division = settings.division(&tally, tally.valid_losses as f64)?;
-    let weights = RowWeights { scale: division.scale, ..weights };
+    let (division, scale) = settings.division(&tally)?;
+    let weights = RowWeights { scale, ..weights };
     let mut batch = batch.with_weights(weights)?;
     if !losses.is_empty() {
         batch = batch.with_losses(losses)?;
     }
     let sum = batch.run(level());
-    // SAFETY: as the caller promises; the slices are not used any more.
-    unsafe { put(value, division.loss(sum)) };
+    if let Some(loss) = division.loss(sum) {
+        // SAFETY: as the caller promises; the slices are not used any more.
+        unsafe { put(value, loss) };
+    }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use core::ptr;
 
+use xent_core::reduction::NothingValid;
 use xent_core::{
     Batch, Buffers, Error, Float, MultiLabel, RowWeights, Shape, SoftmaxBatch, SoftmaxOptions,
     SoftmaxTargets,
@@ -10,7 +11,7 @@ use xent_core::{
 use crate::guard::call;
 use crate::level::level;
 use crate::memory::{Region, check_apart, initialise, put, structure};
-use crate::reduction::{NothingValid, Settings};
+use crate::reduction::Settings;
 use crate::status::{Failure, Status};
 
 /// A softmax cross-entropy: what it is computed of, how, and where its results go. Make it with
@@ -206,30 +207,28 @@ unsafe fn run<F: Float>(loss: *const SoftmaxLoss<F>, value: *mut f64) -> Result<
         class_weights,
         label_smoothing: loss.label_smoothing,
         ignore_index: (loss.has_ignore_index != 0).then_some(loss.ignore_index),
-        empty_is_nan: settings.nothing_valid == NothingValid::Nan,
+        empty_is_nan: settings.nothing_valid() == NothingValid::Nan,
         ..SoftmaxOptions::default()
     };
     let weights = RowWeights { sample_weights, ..RowWeights::default() };
     let batch =
         SoftmaxBatch::with_options(buffers, shape, targets, options)?.with_weights(weights)?;
-    if settings.nothing_valid == NothingValid::Error
+    if settings.nothing_valid() == NothingValid::Error
         && let Some(row) = batch.first_empty_row()
     {
         return Err(Error::Empty { row }.into());
     }
     let tally = batch.tally();
-    let pytorch = match targets {
-        SoftmaxTargets::Index(_) => tally.class_weight,
-        _ => tally.rows as f64,
-    };
-    let division = settings.division(&tally, pytorch)?;
-    let weights = RowWeights { scale: division.scale, ..weights };
+    let (division, scale) = settings.division(&tally)?;
+    let weights = RowWeights { scale, ..weights };
     let mut batch = batch.with_weights(weights)?;
     if !losses.is_empty() {
         batch = batch.with_losses(losses)?;
     }
     let sum = batch.run(level());
-    // SAFETY: as the caller promises; the slices are not used any more.
-    unsafe { put(value, division.loss(sum)) };
+    if let Some(loss) = division.loss(sum) {
+        // SAFETY: as the caller promises; the slices are not used any more.
+        unsafe { put(value, loss) };
+    }
     Ok(())
 }

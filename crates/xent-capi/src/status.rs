@@ -2,7 +2,7 @@
 
 use core::ffi::{CStr, c_char};
 
-use xent_core::Error;
+use xent_core::{Error, Values};
 
 /// What a call returns. If it is not XENT_STATUS_OK, nothing has been written (after XENT_STATUS_INTERNAL:
 /// nothing useful).
@@ -71,8 +71,8 @@ impl From<Error> for Failure {
             Error::TooLarge { .. } => Status::TooLarge,
             Error::Label { row, .. } => return Self { status: Status::Label, place: Some(row) },
             Error::Empty { row } => return Self { status: Status::Empty, place: Some(row) },
-            Error::Option { option: "class weights", .. } => Status::ClassWeights,
-            Error::Option { option: "pos weight", .. } => Status::PositiveWeights,
+            Error::Value { of: Values::ClassWeights, .. } => Status::ClassWeights,
+            Error::Value { of: Values::PosWeights, .. } => Status::PositiveWeights,
             Error::Option { option: "label smoothing", .. } => Status::LabelSmoothing,
             Error::Option { option: "ignore index", .. } => Status::IgnoreIndex,
             // All lengths come from rows and classes, and there are no other options.
