@@ -117,4 +117,5 @@ def quiet():
 
 if __name__ == "__main__":
     FOLDER.mkdir(parents=True, exist_ok=True)
-    dump(FOLDER / "batch.json", {}, "batch", [BATCH])
+    fields = ",\n".join(f"{json.dumps(name)}: {json.dumps(value)}" for name, value in BATCH.items())
+    (FOLDER / "batch.json").write_text("{\n" + fields + "\n}\n")

@@ -17,8 +17,7 @@ class Hessians:
         case = {"name": f"{name}, {loss}, sample weights {sample_weights}", "loss": loss}
         case["sample_weights"] = sample_weights
         if logits is not None:
-            case["name"] += f", logits {logits}"
-            case["logits"] = logits
+            case["logits"] = b.flat(logits)
         case["hessian"] = b.flat(hessian)
         if gradient is not None:
             case["grad"] = b.flat(gradient)

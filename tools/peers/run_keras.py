@@ -1,4 +1,4 @@
-"""Keras on JAX, in f64. Needs requirements/keras.txt.
+"""Keras on JAX, in f64. Needs requirements/jax.txt.
 
 Numbers are those of the loss objects, as `fit` and `evaluate` show them; class weights exist in `fit`
 alone, so there it is `fit` that prints the number.

@@ -25,8 +25,8 @@ def derivatives(objective, logits, label, other_label, weight, output):
         params={"min_data_in_bin": 1, "verbosity": -1, "feature_pre_filter": False},
     )
     parameters = {
-        "objective": objective, "learning_rate": 1.0, "num_leaves": 2, "min_data_in_leaf": 1,
-        "min_sum_hessian_in_leaf": 0.0, "lambda_l1": 0.0, "lambda_l2": 0.0, "boost_from_average": False,
+        "objective": objective, "learning_rate": 1.0, "num_leaves": 2, "min_data_in_leaf": 0,
+        "min_sum_hessian_in_leaf": 1e-14, "lambda_l1": 0.0, "lambda_l2": 0.0, "boost_from_average": False,
         "num_threads": 1, "verbosity": -1,
     }
     if classes > 1:

@@ -55,7 +55,7 @@ def main():
         "softmax",
         *answer(lambda x: nn.losses.cross_entropy(x, y)),
         targets="uneven",
-        reason="lse - Σ y x, which is the cross-entropy only where the targets of a row sum to one",
+        reason="ln Σ e^(x-m) - Σ y (x-m) for the largest logit m: the cross-entropy only where targets sum to one",
     )
     for targets in ("binary", "soft"):
         y = mx.array(b.BATCH[targets], mx.float32)

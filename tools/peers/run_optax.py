@@ -1,4 +1,4 @@
-"""optax on JAX, in f64. Needs requirements/optax.txt."""
+"""optax on JAX, in f64. Needs requirements/jax.txt."""
 
 import common as b
 

@@ -34,8 +34,6 @@ def main():
                 # -100 is Paddle's default.
                 if index not in (None, -100):
                     keywords["ignore_index"] = setting["ignore_index"] = index
-                if index is not None and index >= 0 and not class_weights:
-                    setting["mean_over"] = "PyTorch"
                 record.case(
                     f"labels, ignored {ignored} {index}, class weights {class_weights}, {reduction or 'mean'}",
                     "softmax",

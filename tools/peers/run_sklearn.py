@@ -48,6 +48,7 @@ def main():
                 value,
                 targets="binary_column",
                 sample_weights=sample_weights,
+                **({"mean_over": "Weights"} if loss == "logistic" else {}),
             )
     record.write()
 

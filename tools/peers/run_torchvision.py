@@ -1,4 +1,4 @@
-"""torchvision: sigmoid_focal_loss, in f64. Needs requirements/torchvision.txt."""
+"""torchvision: sigmoid_focal_loss, in f64. Needs requirements/pytorch.txt."""
 
 import torch
 import torchvision

@@ -46,13 +46,14 @@ def main():
         # At the floor of 1e-16: for one class out of several the weight is inside of it, for one of two outside.
         far = [[-45.0]] * b.ROWS
         hessian = [derivatives("binary:logistic", x, 0, weight)[1] for x, weight in zip(far, weights)]
-        record.case("binary:logistic", "sigmoid", hessian, None, sample_weights, "-45")
+        record.case("binary:logistic, floor", "sigmoid", hessian, None, sample_weights, far)
         far = [[0.0] + [-45.0] * (b.CLASSES - 1)] * b.ROWS
-        hessian = [derivatives("multi:softprob", x, 1, weight)[1][1:] for x, weight in zip(far, weights)]
-        record.case("multi:softprob, classes from the second on", "softmax", hessian, None, sample_weights, "0, -45, ...")
-    near = [derivatives("binary:logistic", [20.0], 1, 1.0)[1]] * b.ROWS
+        hessian = [derivatives("multi:softprob", x, 1, weight)[1] for x, weight in zip(far, weights)]
+        record.case("multi:softprob, floor", "softmax", hessian, None, sample_weights, far)
+    near = [[20.0]] * b.ROWS
+    hessian = [derivatives("binary:logistic", x, 1, 1.0)[1] for x in near]
     record.case(
-        "binary:logistic", "sigmoid", near, None, False, "20",
+        "binary:logistic, margin 20", "sigmoid", hessian, None, False, near,
         reason="p is 1 in f32, so that the floor is what is left of 2.06e-9",
     )
     record.write()
