@@ -38,7 +38,7 @@ BATCH = {
     "soft": SOFT,
 }
 
-FOLDER = Path(__file__).resolve().parents[2] / "crates" / "xent" / "tests" / "peers"
+FOLDER = Path(__file__).resolve().parents[2] / "crates" / "xent-reference" / "peers"
 
 
 def labels(ignored="none", value=None):

@@ -177,7 +177,7 @@ fn burn(batch: &Batch) -> Result<Vec<Value>> {
 }
 
 fn main() -> Result<()> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../crates/xent/tests/peers");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../crates/xent-reference/peers");
     let batch = Batch(serde_json::from_str(&std::fs::read_to_string(folder.join("batch.json"))?)?);
     write(&folder, "candle", "0.11.1", "f64", &candle(&batch)?)?;
     write(&folder, "burn", "0.22.1", "f32", &burn(&batch)?)
