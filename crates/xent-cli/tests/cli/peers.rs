@@ -73,7 +73,8 @@ fn eval_with_a_preset_gives_what_its_peer_printed() {
         for case in file.cases.iter().filter(|case| case.expressible) {
             let options = options(&folder, case);
             let preset = &file.preset;
-            let command = format!("eval {options} --preset {preset} --loss-out l.npy --grad-out g.npy");
+            let command =
+                format!("eval {options} --preset {preset} --loss-out l.npy --grad-out g.npy");
             let outcome = folder.run(&command);
             let shown = format!("{}: {}: xent {command}", file.peer, case.name);
             assert_eq!(outcome.status, Some(0), "{shown}: {}", outcome.stderr);
