@@ -63,7 +63,7 @@ def main():
 
 
 def record(answer):
-    record = b.Record("caffe", "caffe", {"caffe, in brocolli-caffe": "9.0.2"})
+    record = b.Record("caffe", "caffe", {"caffe": "1.0.0-rc3", "brocolli-caffe": "9.0.2"})
     modes = {
         "": {}, "VALID": {}, "NONE": {"reduction": "sum"},
         "FULL": {"mean_over": "AllRows"}, "BATCH_SIZE": {"mean_over": "AllRows"},
