@@ -95,6 +95,11 @@ class Record:
         shown = case["value"]
         print(f"{self.name}: {name}: {shown if not isinstance(shown, list) else shown[:2]}")
 
+    def other_gradient(self, name, loss, value, grad, reason, **setting):
+        """A loss that can be expressed, and a gradient that is not that of the loss."""
+        self.case(name, loss, value, **setting)
+        self.case(f"{name}, gradient", loss, value, grad, reason, **setting)
+
     def write(self):
         FOLDER.mkdir(parents=True, exist_ok=True)
         head = {"peer": self.name, "preset": self.preset, "versions": self.versions, "format": self.format}

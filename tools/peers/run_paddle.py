@@ -62,20 +62,21 @@ def main():
             ),
         )
     for targets in ("dense", "uneven"):
-        for class_weights in (False, True):
-            y, weight = tensor(b.BATCH[targets]), weights if class_weights else None
-            record.case(
-                f"{targets}, class weights {class_weights}",
-                "softmax",
-                *answer(lambda x: F.cross_entropy(x, y, weight, soft_label=True)),
-                targets=targets,
-                class_weights=class_weights,
-                **(
-                    {"reason": "a row has the factor Σ w y, and the mean divides by the sum of these"}
-                    if class_weights
-                    else {}
-                ),
-            )
+        y = tensor(b.BATCH[targets])
+        found = answer(lambda x: F.cross_entropy(x, y, soft_label=True))
+        if targets == "dense":
+            record.case("dense", "softmax", *found, targets=targets)
+        else:
+            reason = "the gradient is p - y; that of the loss is p Σ y - y"
+            record.other_gradient("uneven", "softmax", *found, reason, targets=targets)
+        record.case(
+            f"{targets}, class weights",
+            "softmax",
+            *answer(lambda x: F.cross_entropy(x, y, weights, soft_label=True)),
+            "a row has the factor Σ w y, and the mean divides by the sum of these",
+            targets=targets,
+            class_weights=True,
+        )
 
     log_p = F.log_softmax(tensor(b.LOGITS))
     for class_weights in (False, True):
@@ -91,21 +92,21 @@ def main():
         samples = tensor(b.SAMPLE_WEIGHTS).reshape([b.ROWS, 1])
         for pos_weight in (False, True):
             for sample_weights in (False, True):
-                record.case(
-                    f"{targets}, pos_weight {pos_weight}, sample weights {sample_weights}",
-                    "sigmoid",
-                    *answer(
-                        lambda x: F.binary_cross_entropy_with_logits(
-                            x,
-                            y,
-                            samples if sample_weights else None,
-                            pos_weight=tensor(b.POS_WEIGHT) if pos_weight else None,
-                        )
-                    ),
-                    targets=targets,
-                    pos_weight=pos_weight,
-                    sample_weights=sample_weights,
+                found = answer(
+                    lambda x: F.binary_cross_entropy_with_logits(
+                        x,
+                        y,
+                        samples if sample_weights else None,
+                        pos_weight=tensor(b.POS_WEIGHT) if pos_weight else None,
+                    )
                 )
+                name = f"{targets}, pos_weight {pos_weight}, sample weights {sample_weights}"
+                setting = {"targets": targets, "pos_weight": pos_weight, "sample_weights": sample_weights}
+                if pos_weight:
+                    record.case(name, "sigmoid", *found, **setting)
+                else:
+                    reason = "where a logit is exactly 0 the gradient is -1/2 - y; that of the loss is 1/2 - y"
+                    record.other_gradient(name, "sigmoid", *found, reason, **setting)
         for reduction in (None, "mean"):
             setting = {"reduction": reduction} if reduction else {}
             record.case(

@@ -40,14 +40,8 @@ def main():
         targets="dense",
     )
     value, grad = answer(lambda x: tf.nn.softmax_cross_entropy_with_logits(labels=tensor(b.UNEVEN), logits=x))
-    record.case("uneven", "softmax", value, targets="uneven")
-    record.case(
-        "uneven, gradient",
-        "softmax",
-        value,
-        grad,
-        targets="uneven",
-        reason="the gradient is p - y; that of the loss is p Σ y - y",
+    record.other_gradient(
+        "uneven", "softmax", value, grad, "the gradient is p - y; that of the loss is p Σ y - y", targets="uneven"
     )
     for targets in ("binary", "soft"):
         y = tensor(b.BATCH[targets])
@@ -57,10 +51,11 @@ def main():
             *answer(lambda x: tf.nn.sigmoid_cross_entropy_with_logits(labels=y, logits=x)),
             targets=targets,
         )
-        record.case(
+        record.other_gradient(
             f"{targets}, pos_weight",
             "sigmoid",
             *answer(lambda x: tf.nn.weighted_cross_entropy_with_logits(y, x, tensor(b.POS_WEIGHT))),
+            "where a logit is exactly 0 the gradient is 1 - y; that of the loss is (1 - y (1 + q)) / 2",
             targets=targets,
             pos_weight=True,
         )
