@@ -12,7 +12,7 @@ set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
-"$folder/venv/bin/pip" install --quiet paddlepaddle==3.3.1
+"$folder/venv/bin/pip" install --quiet paddlepaddle==3.3.1 numpy==2.4.6
 "$folder/venv/bin/python" - <<'PY'
 import paddle
 import paddle.nn.functional as F
@@ -21,7 +21,7 @@ import paddle.nn.functional as F
 def gradient(logit, target, dtype, **options):
     x = paddle.to_tensor([logit], dtype=dtype, stop_gradient=False)
     F.binary_cross_entropy_with_logits(x, paddle.to_tensor([target], dtype=dtype), **options).backward()
-    return round(float(x.grad), 5)
+    return round(x.grad.item(), 5)
 
 
 for dtype in ("float32", "float64"):

@@ -13,7 +13,7 @@ set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
-"$folder/venv/bin/pip" install --quiet paddlepaddle==3.3.1
+"$folder/venv/bin/pip" install --quiet paddlepaddle==3.3.1 numpy==2.4.6
 "$folder/venv/bin/python" - <<'PY'
 import paddle
 import paddle.nn.functional as F

@@ -13,7 +13,7 @@ set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
-"$folder/venv/bin/pip" install --quiet scikit-learn==1.9.1
+"$folder/venv/bin/pip" install --quiet scikit-learn==1.9.1 numpy==2.4.6
 "$folder/venv/bin/python" - <<'PY'
 import numpy as np
 from sklearn.metrics import log_loss

@@ -11,7 +11,7 @@ set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
-"$folder/venv/bin/pip" install --quiet thinc==9.1.1
+"$folder/venv/bin/pip" install --quiet thinc==9.1.1 numpy==2.4.6
 "$folder/venv/bin/python" - <<'PY'
 import numpy as np
 from thinc.api import CategoricalCrossentropy
