@@ -22,6 +22,7 @@
 //! | [`ulp`] | how far an `f32`, `f64`, `bf16` or `f16` is from the exact answer, in units of the last place |
 //! | [`sum`] | the compensated sums the rest is made of |
 //! | `golden` | with the feature `golden`: what other people's implementations answered |
+//! | `peers` | with the feature `golden`: what other libraries printed for one batch |
 //!
 //! # Judging a result
 //!
@@ -60,6 +61,8 @@ pub mod focal;
 pub mod golden;
 pub mod hessian;
 pub mod multilabel;
+#[cfg(feature = "golden")]
+pub mod peers;
 pub mod probabilities;
 mod row;
 pub mod sigmoid;

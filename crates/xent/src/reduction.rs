@@ -20,16 +20,16 @@ use crate::Error;
 /// | `Caffe` | `caffe` | mean | [`MeanOver::NotIgnored`]; for sigmoid losses all rows | none | zero |
 /// | `Paddle` | `paddle` | mean | all rows (see below); probabilities: [`MeanOver::PyTorch`] | -100 | zero |
 /// | `Mlx` | `mlx` | none; for sigmoid losses mean | all rows, all elements | none | zero |
-/// | `Burn` | `burn` | mean | all rows (see below), all elements | none | zero |
+/// | `Burn` | `burn` | mean | [`MeanOver::PyTorch`] | none | NaN |
 /// | `Candle` | `candle` | mean | all rows, all elements | none | zero |
 /// | `Sklearn` | `sklearn` | mean | [`MeanOver::Weights`] | none | an error |
 ///
 /// What is ignored holds for losses with index targets. Where nothing is reduced, asking for a mean gives
 /// that over all rows or elements that are not ignored.
 ///
-/// With class weights `Paddle` and `Burn` divide by those of the labels ([`MeanOver::PyTorch`]), and `Paddle`
-/// also where the label to ignore is not negative. Burn counts the weights of padded rows, too, which is not
-/// offered; nor is Paddle's label smoothing together with class weights or ignored labels.
+/// `Paddle` divides by the class weights of the labels ([`MeanOver::PyTorch`]) where there are some, and
+/// also where the label to ignore is not negative. Its label smoothing together with class weights or
+/// ignored labels is not offered. `docs/peers.md` has the numbers that each of them printed.
 ///
 /// ```
 /// use xent::{Preset, SoftmaxCrossEntropy};
@@ -137,8 +137,9 @@ pub(crate) enum LossKind {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Settings {
     pub(crate) policy: Policy,
-    /// Whose mean over all rows becomes one over class weights as soon as there are some.
-    weighed_by: Option<Preset>,
+    /// Whether a mean over all rows becomes PyTorch's with class weights, or with a label to ignore that is not
+    /// negative: Paddle's softmax loss.
+    as_paddle: bool,
     pub(crate) level: xent_core::Level,
 }
 
@@ -149,36 +150,31 @@ impl Settings {
         let elements = kind == LossKind::Elements;
         let all = if elements { M::NotIgnored } else { M::AllRows };
         let (reduction, mean_over, nothing_valid) = match preset {
-            Preset::PyTorch | Preset::Onnx => (R::Mean, M::PyTorch, N::Nan),
+            Preset::PyTorch | Preset::Onnx | Preset::Burn => (R::Mean, M::PyTorch, N::Nan),
             Preset::Keras => (R::Mean, M::NotIgnored, N::Zero),
             Preset::TensorFlow | Preset::Optax => (R::None, M::NotIgnored, N::Zero),
             Preset::Caffe if elements => (R::Mean, M::AllRows, N::Zero),
             Preset::Caffe => (R::Mean, M::NotIgnored, N::Zero),
             Preset::Paddle if kind == LossKind::Likelihood => (R::Mean, M::PyTorch, N::Zero),
-            Preset::Paddle | Preset::Burn | Preset::Candle => (R::Mean, all, N::Zero),
+            Preset::Paddle | Preset::Candle => (R::Mean, all, N::Zero),
             Preset::Mlx if elements => (R::Mean, all, N::Zero),
             Preset::Mlx => (R::None, all, N::Zero),
             Preset::Sklearn => (R::Mean, M::Weights, N::Error),
         };
-        let by_weights = matches!(preset, Preset::Paddle | Preset::Burn);
-        let weighed_by = (by_weights && kind == LossKind::Softmax).then_some(preset);
+        let as_paddle = preset == Preset::Paddle && kind == LossKind::Softmax;
         let policy = Policy { reduction, mean_over, nothing_valid };
-        Self { policy, weighed_by, ..Self::default() }
+        Self { policy, as_paddle, ..Self::default() }
     }
 
     pub(crate) fn divide_by(&mut self, mean_over: MeanOver) {
         self.policy.mean_over = mean_over;
-        self.weighed_by = None;
+        self.as_paddle = false;
     }
 
     /// How a loss with or without class weights, that ignores a label, is reduced.
     pub(crate) fn policy_for(&self, has_class_weights: bool, ignored: Option<i64>) -> Policy {
-        let by_class_weights = match self.weighed_by {
-            Some(Preset::Paddle) => has_class_weights || ignored.is_some_and(|label| label >= 0),
-            Some(_) => has_class_weights,
-            None => false,
-        };
-        if by_class_weights {
+        let by_labels = has_class_weights || ignored.is_some_and(|label| label >= 0);
+        if self.as_paddle && by_labels {
             return Policy { mean_over: MeanOver::PyTorch, ..self.policy };
         }
         self.policy

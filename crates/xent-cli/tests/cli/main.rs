@@ -9,6 +9,7 @@ mod folder;
 mod formats;
 mod inputs;
 mod nonsense;
+mod peers;
 mod precision;
 mod tensors;
 mod words;

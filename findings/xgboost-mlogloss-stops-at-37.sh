@@ -1,0 +1,42 @@
+#!/bin/sh
+# XGBoost 3.2.0: the metrics mlogloss and logloss of large margins.
+#
+# Guess: XGBoost has the margins, so that its log loss of margins [-60, 0, 0] and label 0 is 60.69, and
+#        one of +17 (label 0) of two classes 17.0.
+# Seen:  both are made of probabilities in f32, clipped at 1e-16: -60 and -200 are both 36.841, and
+#        +17 of label 0 is 36.841 too, for its p is 1 in f32 (-17 of label 1 is right, 17.0). Early
+#        stopping sees a jump from 16 to 37 where there is none.
+# xent:  60.69, 200.69, 17.0.
+#
+# Exits 0 while this is so, 1 when it has changed. Installs into a temporary folder.
+set -eu
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+python3 -m venv "$folder/venv"
+"$folder/venv/bin/pip" install --quiet xgboost-cpu==3.2.0 numpy==2.4.6
+"$folder/venv/bin/python" - <<'PY'
+import numpy as np
+import xgboost
+
+
+def metric(margins, label):
+    data = xgboost.DMatrix(np.zeros((1, 1)), label=[label])
+    data.set_base_margin(np.array([margins], np.float32))
+    classes = len(margins)
+    settings = {"objective": "binary:logistic", "eval_metric": "logloss"}
+    if classes > 1:
+        settings = {"objective": "multi:softprob", "num_class": classes, "eval_metric": "mlogloss"}
+    found = {}
+    # A rate of zero: the margins stay what they are.
+    xgboost.train({"eta": 0.0, **settings}, data, 1, [(data, "it")], evals_result=found, verbose_eval=False)
+    return round(found["it"][settings["eval_metric"]][0], 3)
+
+
+seen = [
+    metric([-20, 0, 0], 0), metric([-60, 0, 0], 0), metric([-200, 0, 0], 0),
+    metric([-17], 1), metric([16], 0), metric([17], 0),
+]
+print(seen)
+assert seen[:4] == [20.693, 36.841, 36.841, 17.0], "it has changed"
+assert 15.9 < seen[4] < 16.1 and seen[5] == 36.841, "it has changed"
+PY
