@@ -12,7 +12,10 @@
 )]
 
 mod guard;
+mod hessian;
+mod labels;
 mod level;
+mod logits;
 mod memory;
 mod reduction;
 mod row;
@@ -21,13 +24,15 @@ mod slices;
 mod softmax_loss;
 mod status;
 
+pub use hessian::Hessian;
 pub use level::{
     xent_available_level, xent_choose_level, xent_level_has_fma, xent_level_name, xent_version,
 };
 pub use reduction::{MeanOver, NothingValid, Reduction};
 pub use row::{xent_softmax_row_f32, xent_softmax_row_f64};
 pub use sigmoid_loss::{
-    SigmoidLoss, xent_sigmoid_loss_init_f32, xent_sigmoid_loss_init_f64, xent_sigmoid_loss_run_f32,
+    SigmoidLoss, xent_sigmoid_loss_init_f32, xent_sigmoid_loss_init_f64,
+    xent_sigmoid_loss_run_bf16, xent_sigmoid_loss_run_f16, xent_sigmoid_loss_run_f32,
     xent_sigmoid_loss_run_f64,
 };
 pub use slices::{
@@ -35,7 +40,8 @@ pub use slices::{
     xent_log_sum_exp_f64, xent_softmax_f32, xent_softmax_f64,
 };
 pub use softmax_loss::{
-    SoftmaxLoss, xent_softmax_loss_init_f32, xent_softmax_loss_init_f64, xent_softmax_loss_run_f32,
+    SoftmaxLoss, xent_softmax_loss_init_f32, xent_softmax_loss_init_f64,
+    xent_softmax_loss_run_bf16, xent_softmax_loss_run_f16, xent_softmax_loss_run_f32,
     xent_softmax_loss_run_f64,
 };
 pub use status::{Status, xent_error_message};

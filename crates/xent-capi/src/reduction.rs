@@ -46,7 +46,7 @@ pub enum NothingValid {
 }
 
 /// The one of them that has that number: C may have put any number where one belongs.
-fn chosen<T: Copy, const N: usize>(number: i32, all: [T; N]) -> Result<T, Failure> {
+pub(crate) fn chosen<T: Copy, const N: usize>(number: i32, all: [T; N]) -> Result<T, Failure> {
     let index = usize::try_from(number).ok();
     index.and_then(|index| all.get(index)).copied().ok_or(Status::Choice.into())
 }
@@ -63,7 +63,7 @@ pub(crate) struct Settings {
 /// What is done with the sum of a batch.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Division {
-    divisor: f64,
+    pub(crate) divisor: f64,
     /// The loss of nothing.
     of_nothing: Option<f64>,
     /// What the gradient is multiplied with.

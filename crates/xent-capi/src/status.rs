@@ -49,6 +49,22 @@ pub enum Status {
     Level = 17,
     /// A defect of xent.
     Internal = 18,
+    /// Rows are no multiple of inner.
+    Inner = 19,
+    /// A stride is shorter than a row (with inner: than a block), or that of a gradient in place is not the logits'.
+    Stride = 20,
+    /// Pointers of another format than the function's: logits_16 and gradient_16 are for those with _bf16 or _f16 at
+    /// their end, which take no `logits`; and there is one gradient.
+    Format = 21,
+    /// The focal loss's gamma is negative or not finite, its alpha not from 0 to 1, or it is asked for with targets or
+    /// options that it is not defined for.
+    Focal = 22,
+    /// There are no second derivatives of that loss in that convention.
+    Hessian = 23,
+    /// How many rows are predicted right is known with labels and `predicted` alone.
+    Correct = 24,
+    /// With dense or multi-label targets, or a Hessian, and inner above 1, logits of 16 bits have at most 4096 classes.
+    Columns = 25,
 }
 
 /// Why a call is refused, and where the reason is.
@@ -75,7 +91,13 @@ impl From<Error> for Failure {
             Error::Option { option: "pos weight", .. } => Status::PositiveWeights,
             Error::Option { option: "label smoothing", .. } => Status::LabelSmoothing,
             Error::Option { option: "ignore index", .. } => Status::IgnoreIndex,
-            // All lengths come from rows and classes, and there are no other options.
+            Error::Option { option: "focal gamma" | "focal alpha", .. } => Status::Focal,
+            Error::Option { option: "Hessian", .. } => Status::Hessian,
+            Error::Option { option: "format of the logits", .. } => Status::Columns,
+            Error::Length { of: "stride of the logits" | "stride of the gradient", .. } => {
+                Status::Stride
+            }
+            // All other lengths come from rows and classes, and there are no other options.
             _ => Status::Internal,
         };
         status.into()
@@ -90,7 +112,7 @@ pub extern "C" fn xent_error_message(status: i32) -> *const c_char {
     message.map_or(UNKNOWN, |(_, message)| message).as_ptr()
 }
 
-const MESSAGES: [(Status, &CStr); 19] = [
+const MESSAGES: [(Status, &CStr); 26] = [
     (Status::Ok, c"all is well"),
     (Status::Null, c"a pointer that is needed is NULL"),
     (Status::Alignment, c"a pointer is not a multiple of its type's alignment"),
@@ -119,4 +141,23 @@ const MESSAGES: [(Status, &CStr); 19] = [
     ),
     (Status::Level, c"this machine has no level of that name"),
     (Status::Internal, c"a defect of xent: please report it"),
+    (Status::Inner, c"rows have to be a multiple of inner: each block has inner of them"),
+    (
+        Status::Stride,
+        c"a stride is shorter than a row (with inner: than a block), or in place the gradient's is not the logits'",
+    ),
+    (
+        Status::Format,
+        c"logits_16 and gradient_16 are for the functions with _bf16 or _f16, without `logits`; there is one gradient",
+    ),
+    (
+        Status::Focal,
+        c"focal loss: expected a finite gamma not below 0 and alpha from 0 to 1, with labels and without smoothing",
+    ),
+    (Status::Hessian, c"this loss has no second derivatives of that convention"),
+    (Status::Correct, c"how many rows are right is known with labels and `predicted` alone"),
+    (
+        Status::Columns,
+        c"with dense targets or a Hessian, and inner above 1, logits of 16 bits have at most 4096 classes",
+    ),
 ];
