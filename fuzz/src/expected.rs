@@ -257,6 +257,14 @@ where
             && self.dense_row(row).iter().all(|&label| label == 0.0)
     }
 
+    /// Whether a row is not ignored and has a target, whatever it weighs.
+    fn counts(&self, row: usize) -> bool {
+        let has_label = !matches!(self.batch.given, Given::Index(_)) || self.label(row).is_some();
+        let is_empty = self.loss == LossName::MultiLabelSoftmax
+            && self.dense_row(row).iter().all(|&label| label == 0.0);
+        has_label && !is_empty
+    }
+
     /// Whether a row has a part in the batch.
     fn is_live(&self, row: usize) -> bool {
         let has_label = !matches!(self.batch.given, Given::Index(_)) || self.label(row).is_some();
@@ -302,7 +310,7 @@ where
         for row in 0..layout.rows() {
             let sample = self.sample_weight(row);
             if !self.loss.is_of_elements() {
-                if self.is_live(row) {
+                if self.counts(row) {
                     tally.valid_rows += 1;
                     tally.valid_losses += 1;
                     let class = self.label(row).map_or(1.0, |class| self.class_weight(class));
@@ -312,7 +320,7 @@ where
             }
             let mut valid = 0;
             for class in 0..layout.classes {
-                if sample != 0.0 && !elements[layout.place(row, class)].1 {
+                if !elements[layout.place(row, class)].1 {
                     valid += 1;
                     weigh(self.class_weight(class), sample);
                 }
@@ -330,7 +338,7 @@ where
     pub(crate) fn denominator(&self, tally: &Tally) -> f64 {
         let rows = self.batch.layout.rows() as f64;
         match self.settings.mean_over {
-            MeanOver::ValidRows => tally.valid_rows as f64,
+            MeanOver::NotIgnored => tally.valid_losses as f64,
             MeanOver::AllRows => rows,
             MeanOver::Weights => tally.weight,
             _ if self.loss.is_of_elements() => tally.valid_losses as f64,

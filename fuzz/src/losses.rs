@@ -161,7 +161,7 @@ impl Settings {
             },
             mean_over: match options.mean_over {
                 MeanOverName::PyTorch => MeanOver::PyTorch,
-                MeanOverName::ValidRows => MeanOver::ValidRows,
+                MeanOverName::ValidRows => MeanOver::NotIgnored,
                 MeanOverName::AllRows => MeanOver::AllRows,
                 MeanOverName::Weights => MeanOver::Weights,
             },

@@ -96,7 +96,8 @@ typedef int32_t xent_reduction;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
-// What a mean divides the sum of all losses by.
+// What a mean divides the sum of all losses by. A sample weight is in none of them but
+// XENT_MEAN_OVER_WEIGHTS: a row of weight zero is still a row.
 enum xent_mean_over
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
   : int32_t
@@ -106,12 +107,13 @@ enum xent_mean_over
   // ignored (their number without class weights); softmax with other targets: all rows; sigmoid: the elements
   // that are not ignored.
   XENT_MEAN_OVER_PYTORCH = 0,
-  // The rows that are not ignored and have a target.
-  XENT_MEAN_OVER_VALID_ROWS = 1,
+  // The losses that are not ignored, whatever they weigh: rows, of multi-label softmax those that have a
+  // label; for the sigmoid loss elements.
+  XENT_MEAN_OVER_NOT_IGNORED = 1,
   // All rows.
   XENT_MEAN_OVER_ALL_ROWS = 2,
   // The weights of the labels that are not ignored: class weight times sample weight; for the sigmoid loss
-  // those of the elements.
+  // those of the elements. If they do not add up to more than zero, it is a mean over nothing.
   XENT_MEAN_OVER_WEIGHTS = 3,
 };
 #ifndef __cplusplus
@@ -130,7 +132,8 @@ enum xent_nothing_valid
  {
   // A loss of zero and a gradient of zero.
   XENT_NOTHING_VALID_ZERO = 0,
-  // NaN, as in PyTorch; also for a single row without a target.
+  // NaN, as in PyTorch; also for a single row without a target. The gradient is NaN as well where weights
+  // of zero are divided by, and zero where every label is ignored.
   XENT_NOTHING_VALID_NAN = 1,
   // XENT_STATUS_NOTHING_VALID; XENT_STATUS_EMPTY for a single row without a target.
   XENT_NOTHING_VALID_ERROR = 2,

@@ -1,6 +1,7 @@
-//! From the losses of the rows to one, by the formulas of the crate `xent`: the same bits.
+//! The enumerations of C for how a batch is reduced; what they mean is in `xent_core::reduction`.
 
 use xent_core::Tally;
+use xent_core::reduction::{self, Division, Policy};
 
 use crate::status::{Failure, Status};
 
@@ -16,7 +17,8 @@ pub enum Reduction {
     None = 2,
 }
 
-/// What a mean divides the sum of all losses by.
+/// What a mean divides the sum of all losses by. A sample weight is in none of them but
+/// XENT_MEAN_OVER_WEIGHTS: a row of weight zero is still a row.
 #[repr(i32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MeanOver {
@@ -24,12 +26,13 @@ pub enum MeanOver {
     /// ignored (their number without class weights); softmax with other targets: all rows; sigmoid: the elements
     /// that are not ignored.
     Pytorch = 0,
-    /// The rows that are not ignored and have a target.
-    ValidRows = 1,
+    /// The losses that are not ignored, whatever they weigh: rows, of multi-label softmax those that have a
+    /// label; for the sigmoid loss elements.
+    NotIgnored = 1,
     /// All rows.
     AllRows = 2,
     /// The weights of the labels that are not ignored: class weight times sample weight; for the sigmoid loss
-    /// those of the elements.
+    /// those of the elements. If they do not add up to more than zero, it is a mean over nothing.
     Weights = 3,
 }
 
@@ -39,7 +42,8 @@ pub enum MeanOver {
 pub enum NothingValid {
     /// A loss of zero and a gradient of zero.
     Zero = 0,
-    /// NaN, as in PyTorch; also for a single row without a target.
+    /// NaN, as in PyTorch; also for a single row without a target. The gradient is NaN as well where weights
+    /// of zero are divided by, and zero where every label is ignored.
     Nan = 1,
     /// XENT_STATUS_NOTHING_VALID; XENT_STATUS_EMPTY for a single row without a target.
     Error = 2,
@@ -54,20 +58,8 @@ pub(crate) fn chosen<T: Copy, const N: usize>(number: i32, all: [T; N]) -> Resul
 /// How a batch is reduced.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settings {
-    reduction: Reduction,
-    mean_over: MeanOver,
-    pub(crate) nothing_valid: NothingValid,
+    policy: Policy,
     scale: f64,
-}
-
-/// What is done with the sum of a batch.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Division {
-    pub(crate) divisor: f64,
-    /// The loss of nothing.
-    of_nothing: Option<f64>,
-    /// What the gradient is multiplied with.
-    pub(crate) scale: f64,
 }
 
 impl Settings {
@@ -76,41 +68,23 @@ impl Settings {
         scale: f64,
         one_loss: bool,
     ) -> Result<Self, Failure> {
-        use {MeanOver as M, NothingValid as N, Reduction as R};
+        use reduction::{MeanOver as M, NothingValid as N, Reduction as R};
         let reduction = chosen(reduction, [R::Mean, R::Sum, R::None])?;
-        let mean_over = chosen(mean_over, [M::Pytorch, M::ValidRows, M::AllRows, M::Weights])?;
+        let mean_over = chosen(mean_over, [M::PyTorch, M::NotIgnored, M::AllRows, M::Weights])?;
         let nothing_valid = chosen(nothing_valid, [N::Zero, N::Nan, N::Error])?;
         if one_loss && reduction == R::None {
             return Err(Status::NotReduced.into());
         }
-        Ok(Self { reduction, mean_over, nothing_valid, scale })
+        Ok(Self { policy: Policy { reduction, mean_over, nothing_valid }, scale })
     }
 
-    /// What the sum of a batch is divided by, where PyTorch divides by `pytorch`.
-    pub(crate) fn division(&self, tally: &Tally, pytorch: f64) -> Result<Division, Failure> {
-        let divisor = match (self.reduction, self.mean_over) {
-            (Reduction::None | Reduction::Sum, _) => 1.0,
-            (Reduction::Mean, MeanOver::Pytorch) => pytorch,
-            (Reduction::Mean, MeanOver::ValidRows) => tally.valid_rows as f64,
-            (Reduction::Mean, MeanOver::AllRows) => tally.rows as f64,
-            (Reduction::Mean, MeanOver::Weights) => tally.weight,
-        };
-        let nothing = tally.valid_losses == 0 || divisor == 0.0;
-        if nothing && self.nothing_valid == NothingValid::Error {
-            return Err(Status::NothingValid.into());
-        }
-        let of_nothing = match self.nothing_valid {
-            _ if !nothing || self.reduction != Reduction::Mean => None,
-            NothingValid::Nan => Some(f64::NAN),
-            _ => Some(0.0),
-        };
-        let scale = self.scale / if divisor == 0.0 { 1.0 } else { divisor };
-        Ok(Division { divisor, of_nothing, scale })
+    pub(crate) fn nothing_valid(&self) -> reduction::NothingValid {
+        self.policy.nothing_valid
     }
-}
 
-impl Division {
-    pub(crate) fn loss(&self, sum: f64) -> f64 {
-        self.of_nothing.unwrap_or(sum / self.divisor)
+    /// What is done with the sum of a batch, and what its gradient is multiplied with.
+    pub(crate) fn division(&self, tally: &Tally) -> Result<(Division, f64), Failure> {
+        let division = self.policy.division(tally).ok_or(Status::NothingValid)?;
+        Ok((division, division.scale(self.scale)))
     }
 }

@@ -71,8 +71,8 @@ pub struct SigmoidLoss<F> {
     pub class_weights: *const F,
     /// A weight for the positive part of the loss of each class, finite and not below zero; NULL (default) for ones.
     pub positive_weights: *const F,
-    /// A weight for each row, which multiplies its losses and gradient; NULL (default) for ones. A row of weight zero
-    /// has no part in anything.
+    /// A weight for each row, which multiplies its losses and gradient; NULL (default) for ones. Any finite
+    /// number. Where it is zero, loss and gradient are zero, whatever the logits are.
     pub sample_weights: *const F,
     /// Result: the gradient of the reduced loss by the logits, rows x classes; NULL (default) if it is not wanted. It
     /// may be where the logits are, which it then replaces. With logits_16 it is not rounded to their format.
@@ -306,15 +306,15 @@ unsafe fn run<E: Format>(
     let batch =
         SigmoidBatch::with_options(buffers, shape, targets, options)?.with_weights(weights)?;
     let tally = batch.tally();
-    let division = settings.division(&tally, tally.valid_losses as f64)?;
-    let weights = RowWeights { scale: division.scale, ..weights };
+    let (division, scale) = settings.division(&tally)?;
+    let weights = RowWeights { scale, ..weights };
     let sum = batch.with_weights(weights)?.with_outputs(outputs)?.run(level());
     // SAFETY: as the caller promises; the slices are not used any more.
     unsafe {
-        put(value, division.loss(sum));
+        division.loss(sum).into_iter().for_each(|loss| put(value, loss));
         put(loss.valid_rows, tally.valid_rows);
         put(loss.valid_elements, tally.valid_losses);
-        put(loss.denominator, division.divisor);
+        put(loss.denominator, division.divisor());
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use core::ptr;
 
 use half::{bf16, f16};
+use xent_core::reduction::NothingValid;
 use xent_core::{
     Batch, Error, MultiLabel, Outputs, RowWeights, SoftmaxBatch, SoftmaxOptions, SoftmaxTargets,
 };
@@ -13,7 +14,7 @@ use crate::labels::{LabelRegion, label_pointers};
 use crate::level::level;
 use crate::logits::{Cells, Format, Layout, Pointers};
 use crate::memory::{Memory, Region, initialise, put, structure};
-use crate::reduction::{NothingValid, Settings};
+use crate::reduction::Settings;
 use crate::status::{Failure, Status};
 
 /// A softmax cross-entropy: what it is computed of, how, and where its results go. Make it with
@@ -73,8 +74,8 @@ pub struct SoftmaxLoss<F> {
     pub multi_label: *const F,
     /// A weight for each class, finite and not below zero; NULL (default) for ones.
     pub class_weights: *const F,
-    /// A weight for each row, which multiplies its loss and gradient; NULL (default) for ones. A row of weight zero
-    /// has no part in anything.
+    /// A weight for each row, which multiplies its loss and gradient; NULL (default) for ones. Any finite
+    /// number. Where it is zero, loss and gradient are zero, whatever the logits are.
     pub sample_weights: *const F,
     /// Result: the gradient of the reduced loss by the logits, rows x classes; NULL (default) if it is not wanted. It
     /// may be where the logits are, which it then replaces. With logits_16 it is not rounded to their format.
@@ -309,24 +310,20 @@ unsafe fn run<E: Format>(
         label_smoothing: loss.label_smoothing,
         ignore_index,
         focal_gamma: loss.focal_gamma,
-        empty_is_nan: settings.nothing_valid == NothingValid::Nan,
+        empty_is_nan: settings.nothing_valid() == NothingValid::Nan,
         ..SoftmaxOptions::default()
     };
     let weights = RowWeights { sample_weights, ..RowWeights::default() };
     let batch =
         SoftmaxBatch::with_options(buffers, shape, targets, options)?.with_weights(weights)?;
-    if settings.nothing_valid == NothingValid::Error
+    if settings.nothing_valid() == NothingValid::Error
         && let Some(row) = batch.first_empty_row()
     {
         return Err(Error::Empty { row }.into());
     }
     let tally = batch.tally();
-    let pytorch = match targets {
-        SoftmaxTargets::Index(_) => tally.class_weight,
-        _ => tally.rows as f64,
-    };
-    let division = settings.division(&tally, pytorch)?;
-    let weights = RowWeights { scale: division.scale, ..weights };
+    let (division, scale) = settings.division(&tally)?;
+    let weights = RowWeights { scale, ..weights };
     let sum = batch.with_weights(weights)?.with_outputs(outputs)?.run(level());
     let correct = match targets {
         // SAFETY: as the caller promises; the batch, which wrote it, is gone.
@@ -337,10 +334,10 @@ unsafe fn run<E: Format>(
     };
     // SAFETY: as the caller promises; the slices are not used any more.
     unsafe {
-        put(value, division.loss(sum));
+        division.loss(sum).into_iter().for_each(|loss| put(value, loss));
         put(loss.correct, correct);
         put(loss.valid_rows, tally.valid_rows);
-        put(loss.denominator, division.divisor);
+        put(loss.denominator, division.divisor());
     }
     Ok(())
 }

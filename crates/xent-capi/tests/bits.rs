@@ -20,7 +20,7 @@ use xent_capi::{
 /// In the order of the numbers that C has for them.
 const REDUCTIONS: [Reduction; 3] = [Reduction::Mean, Reduction::Sum, Reduction::None];
 const MEANS: [MeanOver; 4] =
-    [MeanOver::PyTorch, MeanOver::ValidRows, MeanOver::AllRows, MeanOver::Weights];
+    [MeanOver::PyTorch, MeanOver::NotIgnored, MeanOver::AllRows, MeanOver::Weights];
 const NOTHING: [NothingValid; 2] = [NothingValid::Zero, NothingValid::Nan];
 
 /// What one call is told beside its numbers.

@@ -133,7 +133,7 @@ pub(crate) fn choose<'w, E: Element>(
 ) -> Result<Box<dyn Chosen<E> + 'w>, Failure> {
     let mean_over = match args.mean_over {
         MeanOverName::Pytorch => MeanOver::PyTorch,
-        MeanOverName::ValidRows => MeanOver::ValidRows,
+        MeanOverName::ValidRows => MeanOver::NotIgnored,
         MeanOverName::AllRows => MeanOver::AllRows,
         MeanOverName::Weights => MeanOver::Weights,
     };

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use half::{bf16, f16};
-use xent::{Error, Hessian, Level, Logits, Pass, Reduction, Targets, predict};
+use xent::{Error, Hessian, Level, Logits, Pass, Reduction, Targets, Values, predict};
 
 use crate::args::{
     EvalArgs, GradFormat, HessianName, LossName, MachineArgs, MeanOverName, ReductionName,
@@ -269,7 +269,7 @@ impl<N: Input> Evaluation<'_, N> {
 
     /// Says of an error which file it is about, counting rows from the first of all.
     fn blame(&self, error: Error, first: usize) -> Failure {
-        use xent::InputError::{Empty, Label, Probability};
+        use xent::InputError::{Empty, Label, Value};
         let Error::Input(input) = error else { return error.into() };
         match input {
             Label { row, label, classes } => {
@@ -277,9 +277,19 @@ impl<N: Input> Evaluation<'_, N> {
                 Failure::file(&self.args.targets, input)
             }
             Empty { row } => Failure::file(&self.args.targets, Empty { row: first + row }),
-            Probability { element, value } => {
-                let element = first * self.layout.classes + element;
-                Failure::file(&self.args.input, Probability { element, value })
+            Value { of, element, row, class, value } => {
+                let input = |element, row| Value { of, element, row, class, value };
+                let within = input(first * self.layout.classes + element, row.map(|r| first + r));
+                match (of, &self.args.sample_weights, &self.args.class_weights) {
+                    (Values::Probabilities, ..) => Failure::file(&self.args.input, within),
+                    (Values::SampleWeights, Some(file), _) => {
+                        Failure::file(file, input(first + element, row.map(|r| first + r)))
+                    }
+                    (Values::ClassWeights, _, Some(file)) => {
+                        Failure::file(file, input(element, row))
+                    }
+                    _ => Failure::file(&self.args.targets, within),
+                }
             }
             other => Error::Input(other).into(),
         }
@@ -294,15 +304,9 @@ impl<N: Input> Evaluation<'_, N> {
         if counted && !integers {
             let by_losses =
                 self.args.loss.is_of_elements() && self.args.mean_over == MeanOverName::Pytorch;
-            // Rows of weight zero have no losses.
-            let rows = if by_losses && !self.sample_weights.is_empty() {
-                self.sample_weights.iter().filter(|weight| **weight != N::Float::default()).count()
-            } else {
-                self.layout.rows()
-            };
             let each =
                 if by_losses && self.args.loss.has_losses_of_elements() { classes } else { 1 };
-            return Ok((rows * each) as f64);
+            return Ok((self.layout.rows() * each) as f64);
         }
         // Without rows, none: their classes may be more than memory holds.
         let most = self.layout.part::<N>().min(self.layout.outer);

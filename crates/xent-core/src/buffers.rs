@@ -285,7 +285,7 @@ macro_rules! labels {
                                 for (at, (sum, &label)) in sums.iter_mut().zip(labels).enumerate() {
                                     let of_row = row_weights.get(4 * group + at);
                                     let of_row = of_row.map_or(1.0, |weight| weight.to_f64());
-                                    if Some(label) == ignore || of_row == 0.0 {
+                                    if Some(label) == ignore {
                                         continue;
                                     }
                                     let class = usize::try_from(label).ok();
@@ -318,6 +318,31 @@ macro_rules! labels {
                             .count()
                     })*
                 }
+            }
+
+            /// The weights of the rows whose label is the class that stands at their place among these, and of
+            /// all rows, but for the label to ignore.
+            #[must_use]
+            pub fn weigh_equal<F: Float>(
+                &self,
+                classes: &[u32],
+                ignore: Option<i64>,
+                weights: &[F],
+            ) -> [f64; 2] {
+                let mut sums = [ExactSum::default(); 2];
+                match self {
+                    $(Self::$variant(labels) => {
+                        let ignore = ignore.and_then(|ignore| <$integer>::try_from(ignore).ok());
+                        for ((&label, &class), weight) in labels.iter().zip(classes).zip(weights) {
+                            if Some(label) != ignore {
+                                let right = u32::try_from(label) == Ok(class);
+                                sums[0].add(if right { weight.to_f64() } else { 0.0 });
+                                sums[1].add(weight.to_f64());
+                            }
+                        }
+                    })*
+                }
+                sums.map(ExactSum::total)
             }
 
             /// [`check`](Self::check) for two classes: all labels are 0, 1 or the one to ignore.
@@ -458,7 +483,7 @@ impl Labels<'_> {
 /// What the rows of labels weigh.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct LabelWeights {
-    /// Rows whose label is not ignored, nor their own weight zero.
+    /// Rows whose label is not ignored.
     pub(crate) count: usize,
     /// The sum of the weights of their classes.
     pub(crate) of_classes: f64,

@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use crate::element::Float;
+
 /// Why a call was refused. Nothing has been written when one is returned.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
@@ -52,13 +54,81 @@ pub enum Error {
         /// The first such row.
         row: usize,
     },
-    /// An input that should be a probability, from 0 to 1, is not.
-    Probability {
-        /// Which element, counted from the first of the batch.
+    /// A number is not in the range that it has to be in.
+    Value {
+        /// What it is one of.
+        of: Values,
+        /// Which element of them, counted from the first.
         element: usize,
+        /// The row it belongs to, if it belongs to one.
+        row: Option<usize>,
+        /// The class it belongs to, if it belongs to one.
+        class: Option<usize>,
         /// What it is.
         value: f64,
     },
+}
+
+/// Numbers that have to be in a range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Values {
+    /// Targets of a sigmoid or logistic loss, or of a multi-label soft margin: from 0 to 1.
+    SigmoidTargets,
+    /// Dense targets of a softmax: finite and not negative.
+    SoftmaxTargets,
+    /// Labels of a multi-label softmax: finite and not negative.
+    MultiLabels,
+    /// Weights of classes: finite and not negative.
+    ClassWeights,
+    /// Weights of the positive part of classes: finite and not negative.
+    PosWeights,
+    /// Weights of rows: finite.
+    SampleWeights,
+    /// Probabilities that count: from 0 to 1.
+    Probabilities,
+}
+
+impl Values {
+    /// In words, and what is expected of them.
+    fn words(self) -> (&'static str, &'static str) {
+        const UNIT: &str = "a number from 0 to 1";
+        const WEIGHT: &str = "a finite number, not below zero";
+        match self {
+            Self::SigmoidTargets => ("targets", UNIT),
+            Self::SoftmaxTargets => ("dense targets", WEIGHT),
+            Self::MultiLabels => ("labels", WEIGHT),
+            Self::ClassWeights => ("class weights", WEIGHT),
+            Self::PosWeights => ("pos weight", WEIGHT),
+            Self::SampleWeights => ("sample weights", "a finite number"),
+            Self::Probabilities => ("probabilities", UNIT),
+        }
+    }
+
+    /// What to do about a value that is refused.
+    fn remedy(self, value: f64) -> &'static str {
+        const MISSING: &str = "a negative number is often a missing target: give integers, and it as \
+                               the ignore index, or give the row a sample weight of 0 and a valid target";
+        match self {
+            Self::SigmoidTargets if value > 1.0 => {
+                "divide a mask of 0 and 255 by 255, percents by 100"
+            }
+            Self::SigmoidTargets | Self::MultiLabels if value < 0.0 => MISSING,
+            Self::SoftmaxTargets if value < 0.0 => {
+                "log-probabilities are made weights by exp; a negative number that stands for a missing \
+                 target is replaced by 0"
+            }
+            Self::SigmoidTargets | Self::SoftmaxTargets | Self::MultiLabels => {
+                "replace what is not a finite number"
+            }
+            Self::ClassWeights | Self::PosWeights => "give 0 to a class that is not to count",
+            Self::SampleWeights => "give 0 to a row that is not to count",
+            Self::Probabilities if value.is_nan() => "find what made it NaN",
+            Self::Probabilities => {
+                "logits go to the loss that takes logits, percents are divided by 100"
+            }
+        }
+    }
 }
 
 impl fmt::Display for Error {
@@ -82,8 +152,16 @@ impl fmt::Display for Error {
             }
             Self::Option { option, reason } => write!(f, "{option}: {reason}"),
             Self::Empty { row } => write!(f, "nothing to compare with: row {row} has no target"),
-            Self::Probability { element, value } => {
-                write!(f, "not a probability: element {element} is {value}, expected 0 to 1")
+            Self::Value { of, element, row, class, value } => {
+                let (name, expected) = of.words();
+                write!(f, "{name}: element {element}")?;
+                match (row, class) {
+                    (Some(row), Some(class)) => write!(f, " (row {row}, class {class})")?,
+                    (Some(row), None) => write!(f, " (row {row})")?,
+                    (None, Some(class)) => write!(f, " (class {class})")?,
+                    (None, None) => {}
+                }
+                write!(f, " is {value}, expected {expected}: {}", of.remedy(value))
             }
         }
     }
@@ -94,4 +172,16 @@ impl core::error::Error for Error {}
 /// Compares a slice's length with what it should be.
 pub(crate) fn check_length(of: &'static str, expected: usize, found: usize) -> Result<(), Error> {
     if found == expected { Ok(()) } else { Err(Error::Length { of, expected, found }) }
+}
+
+/// Checks that weights of classes are finite and not negative.
+pub(crate) fn check_weights<F: Float>(of: Values, weights: &[F]) -> Result<(), Error> {
+    let is_bad = |w: &F| !(w.is_finite() && w.to_f64() >= 0.0);
+    match weights.iter().position(is_bad) {
+        None => Ok(()),
+        Some(class) => {
+            let value = weights.get(class).map_or(f64::NAN, |w| w.to_f64());
+            Err(Error::Value { of, element: class, row: None, class: Some(class), value })
+        }
+    }
 }

@@ -26,6 +26,7 @@ mod kernel;
 mod level;
 mod losses;
 mod math;
+pub mod reduction;
 mod shape;
 mod simd;
 mod slices;
@@ -33,7 +34,7 @@ mod slices;
 pub use batch::{Batch, Join};
 pub use buffers::{Buffers, Labels};
 pub use element::{Element, Float};
-pub use error::Error;
+pub use error::{Error, Values};
 pub use hessian::Hessian;
 pub use level::Level;
 #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]

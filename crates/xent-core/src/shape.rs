@@ -1,6 +1,6 @@
 //! Where the rows and classes of a batch are in memory.
 
-use crate::error::{Error, check_length};
+use crate::error::{Error, Values, check_length};
 
 /// The shape of a batch: how many rows of how many classes, and where they are.
 ///
@@ -143,6 +143,14 @@ impl Shape {
     #[must_use]
     pub fn logit_place(&self, row: usize, class: usize) -> usize {
         row / self.inner * self.logits_stride + class * self.inner + row % self.inner
+    }
+
+    /// What is wrong with an element of an array of the logits' shape without a stride.
+    pub(crate) fn value_error(&self, of: Values, element: usize, value: f64) -> Error {
+        let length = self.classes * self.inner;
+        let (block, at) = (element / length, element % length);
+        let row = Some(block * self.inner + at % self.inner);
+        Error::Value { of, element, row, class: Some(at / self.inner), value }
     }
 
     /// Where a class of a row is in an array of the logits' shape without a stride.

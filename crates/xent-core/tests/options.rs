@@ -3,10 +3,12 @@
 use xent_core::{
     Buffers, Error, Hessian, Labels, LikelihoodBatch, LikelihoodInput, LogSumExpBatch, MultiLabel,
     Outputs, Shape, SigmoidBatch, SigmoidInput, SigmoidOptions, SigmoidTargets, SoftmaxBatch,
-    SoftmaxOptions, SoftmaxTargets,
+    SoftmaxOptions, SoftmaxTargets, Values,
 };
 
 const X: [f32; 6] = [0.5, 0.25, 0.125, 0.0, 1.0, 0.75];
+const BAD_WEIGHTS: [[f32; 3]; 3] =
+    [[-1.0, 1.0, 1.0], [1.0, f32::NAN, 1.0], [1.0, 1.0, f32::INFINITY]];
 const REFUSED: [f64; 4] = [-1e-9, f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
 
 fn index() -> SoftmaxTargets<'static> {
@@ -35,6 +37,14 @@ fn sigmoid(
 fn option<T>(result: Result<T, Error>) -> Option<&'static str> {
     match result {
         Err(Error::Option { option, .. }) => Some(option),
+        _ => None,
+    }
+}
+
+/// What the number is one of that is refused, and where it is.
+fn number<T>(result: Result<T, Error>) -> Option<(Values, usize)> {
+    match result {
+        Err(Error::Value { of, element, .. }) => Some((of, element)),
         _ => None,
     }
 }
@@ -70,9 +80,9 @@ fn numbers_of_a_softmax_have_their_limits() {
     ] {
         assert!(softmax(index(), taken).is_ok());
     }
-    for weights in [&[-1.0, 1.0, 1.0], &[1.0, f32::NAN, 1.0], &[1.0, 1.0, f32::INFINITY]] {
+    for (at, weights) in BAD_WEIGHTS.iter().enumerate() {
         let options = SoftmaxOptions { class_weights: weights, ..plain };
-        assert_eq!(of(options), Some("class weights"));
+        assert_eq!(number(softmax(index(), options)), Some((Values::ClassWeights, at)));
     }
     let two = SoftmaxOptions { class_weights: &[1.0; 2], ..plain };
     assert_eq!(length(softmax(index(), two)), Some(("class weights", 3, 2)));
@@ -233,10 +243,12 @@ fn numbers_of_a_sigmoid_have_their_limits() {
         let options = SigmoidOptions { focal_alpha: Some(refused), ..plain };
         assert_eq!(of(options), Some("focal alpha"));
     }
-    for weights in [&[-1.0, 1.0, 1.0], &[1.0, f32::NAN, 1.0], &[1.0, 1.0, f32::INFINITY]] {
+    for (at, weights) in BAD_WEIGHTS.iter().enumerate() {
+        let of = |options| number(sigmoid(SigmoidTargets::Dense(&X), options));
         let options = SigmoidOptions { class_weights: weights, ..plain };
-        assert_eq!(of(options), Some("class weights"));
-        assert_eq!(of(SigmoidOptions { pos_weight: weights, ..plain }), Some("pos weight"));
+        assert_eq!(of(options), Some((Values::ClassWeights, at)));
+        let options = SigmoidOptions { pos_weight: weights, ..plain };
+        assert_eq!(of(options), Some((Values::PosWeights, at)));
     }
     for taken in [
         plain,
@@ -292,22 +304,22 @@ fn probabilities_are_from_zero_to_one() {
         SigmoidBatch::with_options(Buffers::Loss(p), shape, SigmoidTargets::Dense(&y), options)
             .map(|_| ())
     };
-    // What is between the rows is not read; NaN is taken.
-    assert_eq!(of(&[0.0, 1.0, f32::NAN, 9.0, 0.5, 0.0, 1.0]), Ok(()));
-    for value in [-0.25_f32, 1.25] {
+    // What is between the rows is not read.
+    assert_eq!(of(&[0.0, 1.0, 0.5, f32::NAN, 0.5, 0.0, 1.0]), Ok(()));
+    for value in [-0.25_f32, 1.25, f32::NAN, f32::INFINITY] {
         let found = of(&[0.0, 1.0, 0.5, 9.0, 0.5, value, 1.0]);
-        assert_eq!(found, Err(Error::Probability { element: 4, value: value.into() }));
+        assert_eq!(number(found), Some((Values::Probabilities, 4)));
     }
     let labels = Labels::U8(&[2, 1]);
     let of =
         |p: &[f32], input| LikelihoodBatch::new(Buffers::Loss(p), shape, labels, input).map(|_| ());
-    for value in [-0.25_f32, 1.25] {
+    for value in [-0.25_f32, 1.25, f32::NAN, f32::INFINITY] {
         // Only what a label picks is asked for.
         let p = [value, value, 1.0, 9.0, value, 0.0, value];
         assert_eq!(of(&p, LikelihoodInput::Probabilities), Ok(()));
-        let p = [0.0, 0.0, f32::NAN, 9.0, 0.0, value, 0.0];
-        let refused = Err(Error::Probability { element: 4, value: value.into() });
-        assert_eq!(of(&p, LikelihoodInput::Probabilities), refused);
+        let p = [0.0, 0.0, 0.5, 9.0, 0.0, value, 0.0];
+        let refused = of(&p, LikelihoodInput::Probabilities);
+        assert_eq!(number(refused), Some((Values::Probabilities, 4)));
         assert_eq!(of(&p, LikelihoodInput::LogProbabilities), Ok(()));
     }
 }

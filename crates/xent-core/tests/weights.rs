@@ -200,11 +200,12 @@ fn all_factors_of_a_likelihood_multiply() {
                     (0..classes).map(|class| p[shape.place(row, class)].into()).collect();
                 let w = label.map_or(0.0, |label| class_weights[label].into());
                 let v = f64::from(samples[row]);
-                // A row of weight zero has no part in the batch.
-                if label.is_some() && v != 0.0 {
+                // A row of weight zero has a part in all sums but that of the weights.
+                if label.is_some() {
                     wanted.valid_rows += 1;
                     wanted.valid_losses += 1;
                     wanted.class_weight += w;
+                    wanted.pytorch += w;
                     wanted.weight += w * v;
                 }
                 let (loss, slopes) = match (input, label) {
@@ -245,8 +246,14 @@ fn a_tally_counts_what_a_mean_may_divide_by() {
     };
     let batch = SoftmaxBatch::with_options(Buffers::Loss(&x), shape, targets, options);
     let tally = batch.and_then(|batch| batch.with_weights(weights)).expect("valid").tally();
-    let wanted =
-        Tally { rows: 4, valid_rows: 2, valid_losses: 2, class_weight: 2.5, weight: 2.125 };
+    let wanted = Tally {
+        rows: 4,
+        valid_rows: 3,
+        valid_losses: 3,
+        class_weight: 3.0,
+        weight: 2.125,
+        pytorch: 3.0,
+    };
     assert_eq!(tally, wanted);
 
     let hot = [1_i8, 0, -1, 0, -1, -1, -1, 1];
@@ -260,13 +267,22 @@ fn a_tally_counts_what_a_mean_may_divide_by() {
         };
         let batch = SigmoidBatch::with_options(Buffers::Loss(&x), shape, targets, options);
         let tally = batch.and_then(|batch| batch.with_weights(weights)).expect("valid").tally();
-        let valid_losses = if mean_over_classes { 2 } else { 3 };
-        let wanted = Tally { valid_losses, class_weight: 4.5, weight: 3.0, ..wanted };
+        // The second row's one element counts, though its weight is zero.
+        let valid_losses = if mean_over_classes { 3 } else { 4 };
+        let pytorch = valid_losses as f64;
+        let wanted = Tally { valid_losses, class_weight: 5.0, weight: 3.0, pytorch, ..wanted };
         assert_eq!(tally, wanted);
     }
     let y = SigmoidTargets::Dense(&x);
     let plain = SigmoidBatch::with_options(Buffers::Loss(&x), shape, y, SigmoidOptions::default());
-    let wanted = Tally { rows: 4, valid_rows: 4, valid_losses: 8, class_weight: 8.0, weight: 8.0 };
+    let wanted = Tally {
+        rows: 4,
+        valid_rows: 4,
+        valid_losses: 8,
+        class_weight: 8.0,
+        weight: 8.0,
+        pytorch: 8.0,
+    };
     assert_eq!(plain.expect("valid").tally(), wanted);
 }
 

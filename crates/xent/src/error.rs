@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use crate::Preset;
+
 /// Why a call was refused. Nothing has been written when one is returned.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
@@ -23,6 +25,8 @@ pub enum Error {
     UpstreamOfRows,
     /// The gradient was asked for twice: in place of the logits, and elsewhere.
     TwoGradients,
+    /// No preset has that name; those that [`Preset::ALL`](crate::Preset::ALL) have are in lower case.
+    UnknownPreset,
     /// An array's elements are not where rows or columns of classes can be read without a copy.
     Layout,
 }
@@ -47,6 +51,13 @@ impl fmt::Display for Error {
             ),
             Self::TwoGradients => {
                 f.write_str("the gradient takes the place of the logits: ask for no other")
+            }
+            Self::UnknownPreset => {
+                f.write_str("no preset of that name: expected")?;
+                for (at, preset) in Preset::ALL.iter().enumerate() {
+                    write!(f, "{}{preset}", if at == 0 { " " } else { ", " })?;
+                }
+                Ok(())
             }
             Self::Layout => f.write_str(
                 "the array cannot be read without a copy: expected the class axis, or all axes \

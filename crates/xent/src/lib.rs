@@ -103,6 +103,6 @@ pub use losses::{
     Distillation, LogisticLoss, MultiLabelSoftMargin, MultiLabelSoftmax, MultinomialLogistic,
     NegativeLogLikelihood, SigmoidCrossEntropy, SoftmaxCrossEntropy,
 };
-pub use pass::{Pass, Report};
+pub use pass::{NotFinite, Pass, Report};
 pub use reduction::{MeanOver, NothingValid, Preset, Reduction};
-pub use xent_core::{Element, Error as InputError, Float, Hessian, Labels, Level, Shape};
+pub use xent_core::{Element, Error as InputError, Float, Hessian, Labels, Level, Shape, Values};

@@ -1,12 +1,12 @@
 //! One pass over a batch: what goes in beside logits and targets, and what comes out.
 
+use xent_core::reduction::{NothingValid, Policy, Reduction};
 use xent_core::{
     Batch, Buffers, Element, Error as InputError, Hessian, LikelihoodBatch, Outputs, RowWeights,
     SigmoidBatch, SoftmaxBatch, Tally,
 };
 
-use crate::reduction::{NothingValid, Reduction, Settings};
-use crate::{Error, MeanOver, Targets};
+use crate::{Error, Targets};
 
 /// What a pass over a batch is to compute beside the loss; the default is nothing.
 ///
@@ -112,7 +112,10 @@ impl<'a, E: Element> Pass<'a, E> {
         self
     }
 
-    /// A weight for the loss of every row. A row of weight zero has no part in the batch.
+    /// A weight for every row: a factor of its loss and gradient, and nothing else. Any finite numbers,
+    /// negative ones too. A row of weight zero has a loss and a gradient of zero, even where its logits are
+    /// not finite, and is one of the rows that a mean divides by (but for
+    /// [`MeanOver::Weights`](crate::MeanOver::Weights)).
     #[must_use]
     pub fn sample_weights(mut self, sample_weights: &'a [E::Float]) -> Self {
         self.weights.sample_weights = sample_weights;
@@ -142,22 +145,39 @@ impl<'a, E: Element> Pass<'a, E> {
 pub struct Report {
     /// The reduced loss; `None` with [`Reduction::None`].
     pub loss: Option<f64>,
+    /// The mean that [`MeanOver`](crate::MeanOver) gives, whatever the reduction: e to it is the perplexity.
+    /// `None` if it has nothing to divide by.
+    pub mean_loss: Option<f64>,
     /// The rows there are.
     pub rows: usize,
-    /// The rows that are not ignored and have a target.
+    /// The rows that are not ignored and have a target, whatever they weigh.
     pub valid_rows: usize,
     /// What the sum of the losses was divided by: one without a mean.
     pub denominator: f64,
-    /// The valid rows whose predicted class is their label; only where both are known.
+    /// The rows that are not ignored and whose predicted class is their label; only where both are known.
+    /// Sample weights have no part in it. A row with NaN is right if its first NaN is at its label, as
+    /// everywhere that such a row is predicted to be of that class.
     pub correct: Option<usize>,
+    /// The share of these, each row with its sample weight: `Σ v [right] / Σ v` over the rows that are not
+    /// ignored. `None` where `correct` is, and if the weights do not add up to more than zero.
+    pub accuracy: Option<f64>,
+    /// The rows whose logits have no softmax (or whose elements no loss), for whom to look for the cause.
+    pub not_finite: NotFinite,
+    /// How many probabilities that count are so small that they were clamped, or so near to one: those of the
+    /// labels below 1e-20 ([`MultinomialLogistic`](crate::MultinomialLogistic)), and those whose logarithm
+    /// would be below -100 ([`LogisticLoss`](crate::LogisticLoss)).
+    pub clamped: usize,
 }
 
-/// Whose rule a loss follows with [`MeanOver::PyTorch`].
-#[derive(Clone, Copy)]
-pub(crate) enum Rule {
-    ClassWeights,
-    Losses,
-    AllRows,
+/// Rows that are not ignored and have a logit that is NaN or `+inf`, or no finite one. Those with some `-inf`,
+/// which are masked classes, are not among them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NotFinite {
+    /// How many there are.
+    pub rows: usize,
+    /// The first.
+    pub first: Option<usize>,
 }
 
 /// What the batches of the core have in common.
@@ -193,17 +213,6 @@ fused!(SoftmaxBatch, SoftmaxBatch::first_empty_row);
 fused!(SigmoidBatch, |_: &_| None);
 fused!(LikelihoodBatch, |_: &_| None);
 
-/// The sum that a mean divides.
-pub(crate) fn denominator(tally: &Tally, mean_over: MeanOver, rule: Rule) -> f64 {
-    match (mean_over, rule) {
-        (MeanOver::PyTorch, Rule::ClassWeights) => tally.class_weight,
-        (MeanOver::PyTorch, Rule::Losses) => tally.valid_losses as f64,
-        (MeanOver::PyTorch, Rule::AllRows) | (MeanOver::AllRows, _) => tally.rows as f64,
-        (MeanOver::ValidRows, _) => tally.valid_rows as f64,
-        (MeanOver::Weights, _) => tally.weight,
-    }
-}
-
 impl<'a, E: Element> Pass<'a, E> {
     /// The same pass over buffers borrowed for a shorter time.
     pub(crate) fn reborrow(&mut self) -> Pass<'_, E> {
@@ -232,85 +241,72 @@ impl<'a, E: Element> Pass<'a, E> {
         }
     }
 
-    /// How many rows have been predicted right, if both the predictions and the labels are known.
-    pub(crate) fn correct(
+    /// Fills in how many rows have been predicted right, if both the predictions and the labels are known.
+    pub(crate) fn judge(
         &self,
         targets: &Targets<'_, E::Float>,
         ignore: Option<i64>,
-    ) -> Option<usize> {
-        let Targets::Index(labels) = targets else { return None };
-        if self.outputs.predicted.is_empty() {
-            return None;
+        report: &mut Report,
+    ) {
+        let Targets::Index(labels) = targets else { return };
+        let Outputs { predicted, .. } = &self.outputs;
+        if predicted.is_empty() {
+            return;
         }
-        if self.weights.sample_weights.is_empty() {
-            return Some(labels.count_equal(self.outputs.predicted, ignore));
-        }
-        let none = E::Float::default();
-        let mut correct = 0;
-        for (row, &class) in self.outputs.predicted.iter().enumerate() {
-            if self.weights.sample_weights.get(row) == Some(&none) {
-                continue;
-            }
-            let label = labels.get(row).filter(|label| Some(*label) != ignore);
-            correct += usize::from(label == Some(i64::from(class)));
-        }
-        Some(correct)
+        let correct = labels.count_equal(predicted, ignore);
+        report.correct = Some(correct);
+        let weights = self.weights.sample_weights;
+        let [right, all] = if weights.is_empty() {
+            [correct, report.valid_rows].map(|count| count as f64)
+        } else {
+            labels.weigh_equal(predicted, ignore, weights)
+        };
+        report.accuracy = (all > 0.0).then(|| right / all);
     }
 
     /// What a mean over the batch divides by.
     pub(crate) fn denominator<B: Fused<'a, E::Float>>(
         self,
-        settings: &Settings,
-        rule: Rule,
+        policy: Policy,
         batch: Result<B, InputError>,
     ) -> Result<f64, Error> {
         let tally = batch?.weigh(self.weights)?.count();
-        Ok(denominator(&tally, settings.mean_over, rule))
+        Ok(policy.mean_over.divisor(&tally))
     }
 
     /// Runs a batch.
     pub(crate) fn run<B: Fused<'a, E::Float>>(
         self,
-        settings: &Settings,
-        rule: Rule,
+        policy: Policy,
+        level: xent_core::Level,
         batch: Result<B, InputError>,
     ) -> Result<Report, Error> {
         let Self { mut weights, outputs, .. } = self;
-        if !weights.upstream.is_empty() && settings.reduction != Reduction::None {
+        if !weights.upstream.is_empty() && policy.reduction != Reduction::None {
             return Err(Error::UpstreamOfRows);
         }
         // A row of weight zero misses no target.
         let batch = batch?.weigh(weights)?;
-        if settings.nothing_valid == NothingValid::Error
+        if policy.nothing_valid == NothingValid::Error
             && let Some(row) = batch.empty_row()
         {
             return Err(InputError::Empty { row }.into());
         }
         let tally = batch.count();
-        let divisor = match settings.reduction {
-            Reduction::Mean => denominator(&tally, settings.mean_over, rule),
-            Reduction::None | Reduction::Sum => 1.0,
-        };
-        let nothing = tally.valid_losses == 0 || divisor == 0.0;
-        if nothing && settings.nothing_valid == NothingValid::Error {
-            return Err(Error::NothingValid);
-        }
-        weights.scale /= if divisor == 0.0 { 1.0 } else { divisor };
+        let division = policy.division(&tally).ok_or(Error::NothingValid)?;
+        weights.scale = division.scale(weights.scale);
         let batch = batch.weigh(weights)?.put(outputs)?;
-        let sum = run(batch, settings.level);
-        let mean_of_nothing = nothing && settings.reduction == Reduction::Mean;
-        let loss = match settings.reduction {
-            Reduction::None => None,
-            _ if mean_of_nothing && settings.nothing_valid == NothingValid::Nan => Some(f64::NAN),
-            _ if mean_of_nothing => Some(0.0),
-            _ => Some(sum / divisor),
-        };
+        let sum = run(batch, level);
         Ok(Report {
-            loss,
+            loss: division.loss(sum),
+            mean_loss: division.mean(sum),
             rows: tally.rows,
             valid_rows: tally.valid_rows,
-            denominator: divisor,
+            denominator: division.divisor(),
             correct: None,
+            accuracy: None,
+            not_finite: NotFinite::default(),
+            clamped: 0,
         })
     }
 }

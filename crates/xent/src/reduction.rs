@@ -1,104 +1,185 @@
-//! From the losses of the rows to one value.
+//! How a loss is reduced, and whose defaults it has.
 
-/// How the losses of a batch become one value, and what its gradient is the gradient of.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Reduction {
-    /// No value: every row (for sigmoid: every element) keeps its loss, and its gradient is the
-    /// gradient of that.
-    None,
-    /// The sum of all losses.
-    Sum,
-    /// The sum divided by what [`MeanOver`] says.
-    #[default]
-    Mean,
-}
+use core::fmt;
+use core::str::FromStr;
 
-/// What a mean divides the sum of all losses by.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum MeanOver {
-    /// PyTorch's rule for the loss at hand: for index targets the class weights of the labels that
-    /// are not ignored (their number without class weights); for other softmax losses all rows; for
-    /// sigmoid losses the elements that are not ignored; for the multi-label soft margin the rows.
-    #[default]
-    PyTorch,
-    /// The rows that are not ignored and have a target (Caffe's `VALID`).
-    ValidRows,
-    /// All rows (Caffe's `FULL` and `BATCH_SIZE`).
-    AllRows,
-    /// The weights of the labels that are not ignored: class weight times sample weight; for sigmoid
-    /// losses those of the elements.
-    Weights,
-}
+use xent_core::reduction::Policy;
+pub use xent_core::reduction::{MeanOver, NothingValid, Reduction};
 
-/// What becomes of a mean over nothing: every label is ignored, or all weights are zero.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum NothingValid {
-    /// [`Error::NothingValid`](crate::Error::NothingValid), before anything is written; also for a
-    /// single row without a target.
-    Error,
-    /// A loss of zero and a gradient of zero, so that a run of training survives.
-    #[default]
-    Zero,
-    /// NaN, as in PyTorch; also for a single row without a target.
-    Nan,
-}
+use crate::Error;
 
 /// Whose defaults a loss has.
 ///
-/// | preset | reduction | divides by | ignores | a mean over nothing |
-/// |---|---|---|---|---|
-/// | `PyTorch` | mean | [`MeanOver::PyTorch`] | -100 | NaN |
-/// | `Onnx` | mean | [`MeanOver::PyTorch`] | none | NaN |
-/// | `Keras` | mean | all rows; for sigmoid all elements | none | zero |
-/// | `Optax` | none | | none | |
-/// | `Caffe` | mean | valid rows; for sigmoid all rows | none | zero |
+/// | preset | name | reduction | a mean divides by | ignores | a mean over nothing |
+/// |---|---|---|---|---|---|
+/// | `PyTorch` | `pytorch` | mean | [`MeanOver::PyTorch`] | -100 | NaN |
+/// | `Keras` | `keras` | mean | [`MeanOver::NotIgnored`] | none | zero |
+/// | `TensorFlow` | `tensorflow` | none | | none | |
+/// | `Optax` | `optax` | none | | none | |
+/// | `Onnx` | `onnx` | mean | [`MeanOver::PyTorch`] | none | NaN |
+/// | `Caffe` | `caffe` | mean | [`MeanOver::NotIgnored`]; for sigmoid losses all rows | none | zero |
+/// | `Paddle` | `paddle` | mean | all rows (see below); probabilities: [`MeanOver::PyTorch`] | -100 | zero |
+/// | `Mlx` | `mlx` | none; for sigmoid losses mean | all rows, all elements | none | zero |
+/// | `Burn` | `burn` | mean | all rows (see below), all elements | none | zero |
+/// | `Candle` | `candle` | mean | all rows, all elements | none | zero |
+/// | `Sklearn` | `sklearn` | mean | [`MeanOver::Weights`] | none | an error |
 ///
-/// What is ignored holds for losses with index targets.
+/// What is ignored holds for losses with index targets. Where nothing is reduced, asking for a mean gives
+/// that over all rows or elements that are not ignored.
+///
+/// With class weights `Paddle` and `Burn` divide by those of the labels ([`MeanOver::PyTorch`]), and `Paddle`
+/// also where the label to ignore is not negative. Burn counts the weights of padded rows, too, which is not
+/// offered; nor is Paddle's label smoothing together with class weights or ignored labels.
+///
+/// ```
+/// use xent::{Preset, SoftmaxCrossEntropy};
+///
+/// let preset: Preset = "keras".parse()?;
+/// let loss = SoftmaxCrossEntropy::<f32>::preset(preset).with_ignore_index(0);
+/// # let _ = loss;
+/// assert_eq!(Preset::ALL.len(), 11);
+/// assert!("kears".parse::<Preset>().is_err());
+/// # Ok::<(), xent::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Preset {
     /// `torch.nn.functional`, version 2.
     PyTorch,
-    /// The ONNX operators `SoftmaxCrossEntropyLoss` and `NegativeLogLikelihoodLoss`.
-    Onnx,
     /// `keras.losses`, version 3.
     Keras,
+    /// `tf.nn`, version 2.
+    TensorFlow,
     /// `optax.losses` of JAX.
     Optax,
+    /// The ONNX operators `SoftmaxCrossEntropyLoss` and `NegativeLogLikelihoodLoss`.
+    Onnx,
     /// The loss layers of Caffe.
     Caffe,
+    /// `paddle.nn.functional`, version 3.
+    Paddle,
+    /// `mlx.nn.losses`.
+    Mlx,
+    /// `burn::nn::loss`.
+    Burn,
+    /// `candle_nn::loss`.
+    Candle,
+    /// `sklearn.metrics.log_loss` of scikit-learn.
+    Sklearn,
+}
+
+impl Preset {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::PyTorch,
+        Self::Keras,
+        Self::TensorFlow,
+        Self::Optax,
+        Self::Onnx,
+        Self::Caffe,
+        Self::Paddle,
+        Self::Mlx,
+        Self::Burn,
+        Self::Candle,
+        Self::Sklearn,
+    ];
+
+    /// The name, in lower case: what [`FromStr`] reads.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::PyTorch => "pytorch",
+            Self::Keras => "keras",
+            Self::TensorFlow => "tensorflow",
+            Self::Optax => "optax",
+            Self::Onnx => "onnx",
+            Self::Caffe => "caffe",
+            Self::Paddle => "paddle",
+            Self::Mlx => "mlx",
+            Self::Burn => "burn",
+            Self::Candle => "candle",
+            Self::Sklearn => "sklearn",
+        }
+    }
+
+    /// The label that is ignored.
+    pub(crate) fn ignore_index(self) -> Option<i64> {
+        matches!(self, Self::PyTorch | Self::Paddle).then_some(-100)
+    }
+}
+
+impl fmt::Display for Preset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Preset {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self, Error> {
+        Self::ALL.into_iter().find(|preset| preset.name() == name).ok_or(Error::UnknownPreset)
+    }
+}
+
+/// What the losses of a preset differ by.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LossKind {
+    Softmax,
+    /// Of probabilities that are there already, with labels.
+    Likelihood,
+    /// Independent elements.
+    Elements,
 }
 
 /// What all losses have: how they are reduced and run.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Settings {
-    pub(crate) reduction: Reduction,
-    pub(crate) mean_over: MeanOver,
-    pub(crate) nothing_valid: NothingValid,
+    pub(crate) policy: Policy,
+    /// Whose mean over all rows becomes one over class weights as soon as there are some.
+    weighed_by: Option<Preset>,
     pub(crate) level: xent_core::Level,
 }
 
 impl Settings {
-    /// A preset's, for a loss of rows or of elements.
-    pub(crate) fn of(preset: Preset, elements: bool) -> Self {
+    /// A preset's.
+    pub(crate) fn of(preset: Preset, kind: LossKind) -> Self {
+        use {MeanOver as M, NothingValid as N, Reduction as R};
+        let elements = kind == LossKind::Elements;
+        let all = if elements { M::NotIgnored } else { M::AllRows };
         let (reduction, mean_over, nothing_valid) = match preset {
-            Preset::PyTorch | Preset::Onnx => {
-                (Reduction::Mean, MeanOver::PyTorch, NothingValid::Nan)
-            }
-            Preset::Keras if elements => (Reduction::Mean, MeanOver::PyTorch, NothingValid::Zero),
-            Preset::Keras => (Reduction::Mean, MeanOver::AllRows, NothingValid::Zero),
-            Preset::Optax => (Reduction::None, MeanOver::PyTorch, NothingValid::Zero),
-            Preset::Caffe if elements => (Reduction::Mean, MeanOver::AllRows, NothingValid::Zero),
-            Preset::Caffe => (Reduction::Mean, MeanOver::ValidRows, NothingValid::Zero),
+            Preset::PyTorch | Preset::Onnx => (R::Mean, M::PyTorch, N::Nan),
+            Preset::Keras => (R::Mean, M::NotIgnored, N::Zero),
+            Preset::TensorFlow | Preset::Optax => (R::None, M::NotIgnored, N::Zero),
+            Preset::Caffe if elements => (R::Mean, M::AllRows, N::Zero),
+            Preset::Caffe => (R::Mean, M::NotIgnored, N::Zero),
+            Preset::Paddle if kind == LossKind::Likelihood => (R::Mean, M::PyTorch, N::Zero),
+            Preset::Paddle | Preset::Burn | Preset::Candle => (R::Mean, all, N::Zero),
+            Preset::Mlx if elements => (R::Mean, all, N::Zero),
+            Preset::Mlx => (R::None, all, N::Zero),
+            Preset::Sklearn => (R::Mean, M::Weights, N::Error),
         };
-        Self { reduction, mean_over, nothing_valid, ..Self::default() }
+        let by_weights = matches!(preset, Preset::Paddle | Preset::Burn);
+        let weighed_by = (by_weights && kind == LossKind::Softmax).then_some(preset);
+        let policy = Policy { reduction, mean_over, nothing_valid };
+        Self { policy, weighed_by, ..Self::default() }
     }
-}
 
-impl Preset {
-    /// The label that is ignored.
-    pub(crate) fn ignore_index(self) -> Option<i64> {
-        (self == Self::PyTorch).then_some(-100)
+    pub(crate) fn divide_by(&mut self, mean_over: MeanOver) {
+        self.policy.mean_over = mean_over;
+        self.weighed_by = None;
+    }
+
+    /// How a loss with or without class weights, that ignores a label, is reduced.
+    pub(crate) fn policy_for(&self, has_class_weights: bool, ignored: Option<i64>) -> Policy {
+        let by_class_weights = match self.weighed_by {
+            Some(Preset::Paddle) => has_class_weights || ignored.is_some_and(|label| label >= 0),
+            Some(_) => has_class_weights,
+            None => false,
+        };
+        if by_class_weights {
+            return Policy { mean_over: MeanOver::PyTorch, ..self.policy };
+        }
+        self.policy
     }
 }

@@ -13,11 +13,12 @@ fn logits() -> Logits<'static> {
 fn the_denominator_of_a_softmax_is_that_of_its_report() {
     let labels = [1_i8, 0, -1, 0];
     let targets = Targets::index(&labels);
-    // Of PyTorch the class weights, the rows, the rows with a target, and all weights.
+    // Of PyTorch the class weights, the rows, the rows that are not ignored (whatever they weigh), and all
+    // weights.
     for (mean_over, wanted) in [
-        (MeanOver::PyTorch, 2.0 + 0.5),
+        (MeanOver::PyTorch, 2.0 + 0.5 + 0.5),
         (MeanOver::AllRows, 4.0),
-        (MeanOver::ValidRows, 2.0),
+        (MeanOver::NotIgnored, 3.0),
         (MeanOver::Weights, 2.0 + 0.25 * 0.5),
     ] {
         let loss = SoftmaxCrossEntropy::new()

@@ -66,7 +66,7 @@ typedef struct F(sums) {
 static double F(divisor)(const F(sums) *sums, int32_t reduction, int32_t mean_over, double usual)
 {
     double divisor = usual;
-    if (mean_over == XENT_MEAN_OVER_VALID_ROWS) {
+    if (mean_over == XENT_MEAN_OVER_NOT_IGNORED) {
         divisor = sums->valid_rows;
     } else if (mean_over == XENT_MEAN_OVER_ALL_ROWS) {
         divisor = sums->rows;

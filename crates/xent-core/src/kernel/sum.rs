@@ -151,6 +151,14 @@ impl ExactSum {
         (self.sum, self.lost) = two_sum((self.sum, self.lost), (term, 0.0));
     }
 
+    /// The sum of some.
+    pub(crate) fn of<const N: usize>(sums: [Self; N]) -> Self {
+        sums.into_iter().fold(Self::default(), |a, b| {
+            let (sum, lost) = two_sum((a.sum, a.lost), (b.sum, b.lost));
+            Self { sum, lost }
+        })
+    }
+
     pub(crate) fn total(self) -> f64 {
         if self.sum.is_finite() { self.sum + self.lost } else { self.sum }
     }

@@ -5,7 +5,7 @@ use super::sigmoid::{Job, SigmoidTargets};
 use crate::buffers::Labels;
 use crate::element::Float;
 use crate::kernel::element_targets::IGNORED;
-use crate::kernel::sum::{ExactSum, sum_of, two_sum};
+use crate::kernel::sum::{ExactSum, sum_of};
 use crate::shape::Shape;
 use crate::simd::PANEL;
 
@@ -25,30 +25,30 @@ impl<F: Float> Job<'_, F> {
     fn tally_of_all(&self) -> Tally {
         let (rows, classes) = (self.shape.row_count(), self.shape.classes);
         let samples = self.weights.sample_weights;
-        let zero = F::default();
-        let out = samples.iter().fold(0, |out, &weight| out + usize::from(weight == zero));
-        let valid_rows = rows - out;
         let of_row = match self.options.class_weights {
             [] => classes as f64,
             weights => sum(weights),
         };
-        Tally {
-            rows,
-            valid_rows,
-            valid_losses: self.losses_of(valid_rows, valid_rows * classes),
-            class_weight: valid_rows as f64 * of_row,
+        self.tally_with(Tally {
+            valid_rows: rows,
+            valid_losses: self.shape.elements(),
+            class_weight: rows as f64 * of_row,
             weight: of_row * if samples.is_empty() { rows as f64 } else { sum(samples) },
-        }
+            ..Tally::default()
+        })
     }
 
-    fn losses_of(&self, rows: usize, elements: usize) -> usize {
-        if self.options.mean_over_classes { rows } else { elements }
+    /// Fills in what follows from valid rows and elements.
+    fn tally_with(&self, tally: Tally) -> Tally {
+        let of_rows = self.options.mean_over_classes;
+        let valid_losses = if of_rows { tally.valid_rows } else { tally.valid_losses };
+        Tally { rows: self.shape.row_count(), valid_losses, pytorch: valid_losses as f64, ..tally }
     }
 
     /// Where the elements with a label are ignored.
     fn tally_of(&self, labels: Labels<'_>, ignore: i64) -> Tally {
         let Shape { classes, inner, .. } = self.shape;
-        let (rows, elements) = (self.shape.row_count(), self.shape.elements());
+        let elements = self.shape.elements();
         let class_weights = self.options.class_weights;
         let samples = self.weights.sample_weights;
         if samples.is_empty() && (class_weights.is_empty() || inner == 1 && classes <= PANEL) {
@@ -63,13 +63,13 @@ impl<F: Float> Job<'_, F> {
             } else {
                 self.weight_of_others(labels, ignore)
             };
-            return Tally {
-                rows,
+            return self.tally_with(Tally {
                 valid_rows,
-                valid_losses: self.losses_of(valid_rows, valid),
+                valid_losses: valid,
                 class_weight: weight,
                 weight,
-            };
+                ..Tally::default()
+            });
         }
         let mut sums = Sums::default();
         for block in 0..self.shape.outer {
@@ -86,7 +86,8 @@ impl<F: Float> Job<'_, F> {
             }
             for position in (0..inner).step_by(PANEL) {
                 let count = PANEL.min(inner - position);
-                let (mut valid, mut weights) = ([0_usize; PANEL], [0.0; PANEL]);
+                let mut valid = [0_usize; PANEL];
+                let mut weights = [ExactSum::default(); PANEL];
                 let mut bytes = [0; PANEL];
                 for class in 0..classes {
                     let bytes = &mut bytes[..count];
@@ -95,22 +96,22 @@ impl<F: Float> Job<'_, F> {
                     for ((byte, valid), sum) in bytes.iter().zip(&mut valid).zip(&mut weights) {
                         let counts = byte & IGNORED == 0;
                         *valid += usize::from(counts);
-                        *sum += if counts { weight } else { 0.0 };
+                        sum.add(if counts { weight } else { 0.0 });
                     }
                 }
                 for row in 0..count {
                     let sample = self.weights.sample_weight(block * inner + position + row);
-                    sums.add(valid[row], weights[row], sample);
+                    sums.add(valid[row], weights[row].total(), sample);
                 }
             }
         }
-        Tally {
-            rows,
+        self.tally_with(Tally {
             valid_rows: sums.rows,
-            valid_losses: self.losses_of(sums.rows, sums.elements),
+            valid_losses: sums.elements,
             class_weight: sums.class_weight.total(),
             weight: sums.weight.total(),
-        }
+            ..Tally::default()
+        })
     }
 
     /// How many rows have a label that is not the one to ignore.
@@ -146,17 +147,17 @@ impl<F: Float> Job<'_, F> {
 
     /// The class weights of the labels of a row that are not the one to ignore.
     fn weight_of_row(&self, labels: Labels<'_>, ignore: i64, start: usize) -> f64 {
-        let (mut sums, mut bytes) = ([0.0; LANES], [0; PANEL]);
+        let (mut sums, mut bytes) = ([ExactSum::default(); LANES], [0; PANEL]);
         for (part, weights) in self.options.class_weights.chunks(PANEL).enumerate() {
             let bytes = &mut bytes[..weights.len()];
             labels.bytes(start + part * PANEL, Some(ignore), bytes);
             for (bytes, weights) in bytes.chunks(LANES).zip(weights.chunks(LANES)) {
                 for ((sum, byte), weight) in sums.iter_mut().zip(bytes).zip(weights) {
-                    *sum += if byte & IGNORED == 0 { weight.to_f64() } else { 0.0 };
+                    sum.add(if byte & IGNORED == 0 { weight.to_f64() } else { 0.0 });
                 }
             }
         }
-        sum_of(sums.into_iter())
+        ExactSum::of(sums).total()
     }
 }
 
@@ -172,7 +173,7 @@ struct Sums {
 impl Sums {
     /// Adds a row with so many elements that are not ignored, and their class weights.
     fn add(&mut self, elements: usize, class_weight: f64, sample_weight: f64) {
-        if elements == 0 || sample_weight == 0.0 {
+        if elements == 0 {
             return;
         }
         self.rows += 1;
@@ -184,17 +185,11 @@ impl Sums {
 
 /// The sum of all, by lanes.
 fn sum<F: Float>(values: &[F]) -> f64 {
-    let mut sums = [[0.0; LANES]; 2];
+    let mut sums = [ExactSum::default(); LANES];
     for values in values.chunks(LANES) {
-        let [sums, lost] = &mut sums;
-        for ((sum, lost), value) in sums.iter_mut().zip(lost).zip(values) {
-            (*sum, *lost) = two_sum((*sum, *lost), (value.to_f64(), 0.0));
+        for (sum, value) in sums.iter_mut().zip(values) {
+            sum.add(value.to_f64());
         }
     }
-    let [sums, lost] = sums;
-    if sums.iter().all(|sum| sum.is_finite()) {
-        sum_of(sums.into_iter().chain(lost))
-    } else {
-        sum_of(sums.into_iter())
-    }
+    ExactSum::of(sums).total()
 }

@@ -4,7 +4,7 @@ use super::rows::{Outputs, RowWeights, Tally};
 use crate::batch::{Batch, LEAF};
 use crate::buffers::{Buffers, Labels};
 use crate::element::{Compute, Element, Float};
-use crate::error::{Error, check_length};
+use crate::error::{Error, Values, check_length, check_weights};
 use crate::level::Level;
 use crate::math::scalar;
 use crate::shape::Shape;
@@ -80,8 +80,8 @@ impl<'a, E: Element> LikelihoodBatch<'a, E> {
     /// loss and a gradient of zero.
     ///
     /// # Errors
-    /// [`Error::Option`], [`Error::Length`] or [`Error::Label`]; [`Error::Probability`] if a
-    /// probability that is needed is not in [0, 1].
+    /// [`Error::Length`] or [`Error::Label`]; [`Error::Value`] if a weight is negative or not finite, or
+    /// the probability of a label that is not ignored is not in [0, 1].
     pub fn with_options(
         buffers: Buffers<'a, E>,
         shape: Shape,
@@ -96,10 +96,7 @@ impl<'a, E: Element> LikelihoodBatch<'a, E> {
         if !class_weights.is_empty() {
             check_length("class weights", shape.classes, class_weights.len())?;
         }
-        if !class_weights.iter().all(|w| w.is_finite() && w.to_f64() >= 0.0) {
-            let reason = "expected finite numbers, none below zero";
-            return Err(Error::Option { option: "class weights", reason });
-        }
+        check_weights(Values::ClassWeights, class_weights)?;
         labels.check(shape.classes, ignore_index)?;
         let weights = RowWeights::default();
         let job = Job { shape, labels, input, class_weights, ignore_index, weights };
@@ -109,9 +106,9 @@ impl<'a, E: Element> LikelihoodBatch<'a, E> {
                 let Some(class) = job.label(row) else { continue };
                 let input = inputs[job.place(row, class, shape.logits_stride)];
                 let value = input.to_float().to_f64();
-                if !(value.is_nan() || (0.0..=1.0).contains(&value)) {
+                if !(0.0..=1.0).contains(&value) {
                     let element = shape.place(row, class);
-                    return Err(Error::Probability { element, value });
+                    return Err(shape.value_error(Values::Probabilities, element, value));
                 }
             }
         }
@@ -154,7 +151,7 @@ impl<'a, E: Element> LikelihoodBatch<'a, E> {
         let job = &self.job;
         let (class_weights, row_weights) = (job.class_weights, job.weights.sample_weights);
         let weights = job.labels.weights(job.ignore_index, class_weights, row_weights);
-        Tally::of_rows(job.shape.row_count(), weights)
+        Tally::of_labels(job.shape.row_count(), weights)
     }
 }
 

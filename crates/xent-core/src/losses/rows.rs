@@ -147,7 +147,7 @@ fn split_mut<T>(slice: &mut [T], at: usize) -> (&mut [T], &mut [T]) {
 pub struct Tally {
     /// Rows there are.
     pub rows: usize,
-    /// Rows that are not ignored and have a target.
+    /// Rows that are not ignored and have a target, whatever they weigh.
     pub valid_rows: usize,
     /// Losses that are not ignored: as many as valid rows, or elements.
     pub valid_losses: usize,
@@ -156,10 +156,18 @@ pub struct Tally {
     pub class_weight: f64,
     /// The same, each times the weight of its row.
     pub weight: f64,
+    /// What PyTorch divides the mean of this loss by
+    /// ([`MeanOver::PyTorch`](crate::reduction::MeanOver::PyTorch)).
+    pub pytorch: f64,
 }
 
 impl Tally {
-    /// Of rows that each have one loss.
+    /// Of rows that each have one label.
+    pub(crate) fn of_labels(rows: usize, weights: LabelWeights) -> Self {
+        Self { pytorch: weights.of_classes, ..Self::of_rows(rows, weights) }
+    }
+
+    /// Of rows that each have one loss, but not one label.
     pub(crate) fn of_rows(rows: usize, weights: LabelWeights) -> Self {
         Self {
             rows,
@@ -167,6 +175,7 @@ impl Tally {
             valid_losses: weights.count,
             class_weight: weights.of_classes,
             weight: weights.of_both,
+            pytorch: rows as f64,
         }
     }
 }

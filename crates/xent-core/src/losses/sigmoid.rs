@@ -4,7 +4,7 @@ use super::rows::{Outputs, RowWeights, Tally};
 use crate::batch::{Batch, LEAF};
 use crate::buffers::{Buffers, Labels};
 use crate::element::{Compute, Element, Float};
-use crate::error::{Error, check_length};
+use crate::error::{Error, Values, check_length, check_weights};
 use crate::level::Level;
 use crate::shape::Shape;
 
@@ -66,13 +66,8 @@ impl<F: Float> SigmoidOptions<'_, F> {
     /// [`Error::Option`].
     pub fn check(&self) -> Result<(), Error> {
         let refused = |option, reason| Err(Error::Option { option, reason });
-        for (option, weights) in
-            [("class weights", self.class_weights), ("pos weight", self.pos_weight)]
-        {
-            if !weights.iter().all(|w| w.is_finite() && w.to_f64() >= 0.0) {
-                return refused(option, "expected finite numbers, none below zero");
-            }
-        }
+        check_weights(Values::ClassWeights, self.class_weights)?;
+        check_weights(Values::PosWeights, self.pos_weight)?;
         if !(0.0..=1.0).contains(&self.label_smoothing) {
             return refused("label smoothing", "expected a number from 0 to 1");
         }
@@ -325,8 +320,12 @@ impl<F: Float> Job<'_, F> {
         for part in 0..outer {
             let row = &inputs[part * logits_stride..][..length];
             let mut values = row.iter().map(|p| p.to_float().to_f64()).enumerate();
-            if let Some((at, value)) = values.find(|(_, p)| *p < 0.0 || *p > 1.0) {
-                return Err(Error::Probability { element: part * length + at, value });
+            if let Some((at, value)) = values.find(|(_, p)| !(0.0..=1.0).contains(p)) {
+                return Err(self.shape.value_error(
+                    Values::Probabilities,
+                    part * length + at,
+                    value,
+                ));
             }
         }
         Ok(())

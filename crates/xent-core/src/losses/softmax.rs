@@ -4,11 +4,11 @@ use super::rows::{Outputs, RowWeights, Tally};
 use crate::batch::{Batch, Join, LEAF};
 use crate::buffers::{Buffers, LabelWeights, Labels};
 use crate::element::{Compute, Element, Float};
-use crate::error::{Error, check_length};
+use crate::error::{Error, Values, check_length, check_weights};
 use crate::hessian::Hessian;
 use crate::kernel::block::SharedLabels;
 use crate::kernel::coefficients::Factors;
-use crate::kernel::sum::{ExactSum, TILE};
+use crate::kernel::sum::{TILE, sum_of};
 use crate::level::Level;
 use crate::shape::Shape;
 
@@ -69,9 +69,7 @@ impl<F: Float> SoftmaxOptions<'_, F> {
     /// [`Error::Option`].
     pub fn check(&self) -> Result<(), Error> {
         let refused = |option, reason| Err(Error::Option { option, reason });
-        if !self.class_weights.iter().all(|w| w.is_finite() && w.to_f64() >= 0.0) {
-            return refused("class weights", "expected finite numbers, none below zero");
-        }
+        check_weights(Values::ClassWeights, self.class_weights)?;
         if !(0.0..=1.0).contains(&self.label_smoothing) {
             return refused("label smoothing", "expected a number from 0 to 1");
         }
@@ -335,30 +333,24 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
             } else {
                 labels.weights(job.options.ignore_index, class_weights, row_weights)
             };
-            return Tally::of_rows(rows, weights);
+            return Tally::of_labels(rows, weights);
         }
         let counts = |row: usize| match job.targets {
             SoftmaxTargets::MultiLabel(labels, _) => job.has_label(labels, row),
             _ => true,
         };
-        let mut weights = LabelWeights::default();
-        if row_weights.is_empty() {
-            weights.count = match job.targets {
-                SoftmaxTargets::MultiLabel(labels, _) => job.rows_with_labels(labels),
-                _ => rows,
-            };
-            weights.of_both = weights.count as f64;
-        }
-        let mut of_rows = ExactSum::default();
-        for (row, weight) in row_weights.iter().enumerate() {
-            if *weight != E::Float::default() && counts(row) {
-                weights.count += 1;
-                of_rows.add(weight.to_f64());
-            }
-        }
-        weights.of_both += of_rows.total();
-        weights.of_classes = weights.count as f64;
-        Tally::of_rows(rows, weights)
+        let count = match job.targets {
+            SoftmaxTargets::MultiLabel(labels, _) => job.rows_with_labels(labels),
+            _ => rows,
+        };
+        let of_classes = count as f64;
+        let of_both = if row_weights.is_empty() {
+            of_classes
+        } else {
+            let weighed = row_weights.iter().enumerate().filter(|&(row, _)| counts(row));
+            sum_of(weighed.map(|(_, weight)| weight.to_f64()))
+        };
+        Tally::of_rows(rows, LabelWeights { count, of_classes, of_both })
     }
 
     /// The first row without a target, if there is one.

@@ -2,11 +2,11 @@
 
 use xent_core::{
     Buffers, Element, Error as InputError, Float, LikelihoodBatch, LikelihoodInput, Shape,
+    SoftmaxOptions,
 };
 
 use super::common_methods;
-use crate::pass::Rule;
-use crate::reduction::Settings;
+use crate::reduction::{LossKind, Settings};
 use crate::{Error, Logits, LogitsMut, Pass, Preset, Report, Targets};
 
 macro_rules! likelihood {
@@ -29,7 +29,7 @@ macro_rules! likelihood {
             /// With the defaults of somebody else.
             #[must_use]
             pub fn preset(preset: Preset) -> Self {
-                let settings = Settings::of(preset, false);
+                let settings = Settings::of(preset, LossKind::Likelihood);
                 Self { class_weights: &[], ignore_index: preset.ignore_index(), settings }
             }
 
@@ -38,11 +38,8 @@ macro_rules! likelihood {
             /// # Errors
             /// [`Error::Input`] if a weight is negative or not finite.
             pub fn with_class_weights(mut self, weights: &'w [F]) -> Result<Self, Error> {
-                if !weights.iter().all(|&w| w.into().is_finite() && w.into() >= 0.0) {
-                    let reason = "expected finite numbers, none below zero";
-                    return Err(InputError::Option { option: "class weights", reason }.into());
-                }
                 self.class_weights = weights;
+                SoftmaxOptions { class_weights: weights, ..SoftmaxOptions::default() }.check()?;
                 Ok(self)
             }
 
@@ -51,6 +48,10 @@ macro_rules! likelihood {
             pub fn with_ignore_index(mut self, label: i64) -> Self {
                 self.ignore_index = Some(label);
                 self
+            }
+
+            fn has_class_weights(&self) -> bool {
+                !self.class_weights.is_empty()
             }
 
             fn ignored(&self) -> Option<i64> {
@@ -80,7 +81,7 @@ macro_rules! likelihood {
                 ))
             }
         }
-        common_methods!($loss, by |_: &Targets<'_, F>| Rule::ClassWeights);
+        common_methods!($loss);
     };
 }
 

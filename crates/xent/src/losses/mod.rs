@@ -9,29 +9,28 @@ pub use sigmoid::{LogisticLoss, MultiLabelSoftMargin, SigmoidCrossEntropy};
 pub use softmax::{Distillation, MultiLabelSoftmax, SoftmaxCrossEntropy};
 
 /// The methods of every loss: how it is reduced, and how it is called. The loss has a field
-/// `settings`, a method `batch(buffers, shape, targets)`, and says by whose rule PyTorch's mean
-/// divides, for given targets.
+/// `settings`, and methods `batch(buffers, shape, targets)`, `ignored` and `has_class_weights`.
 macro_rules! common_methods {
-    ($loss:ident, by $rule:expr) => {
+    ($loss:ident) => {
         impl<F: xent_core::Float> $loss<'_, F> {
             /// Reduces the losses of the rows (or elements) this way.
             #[must_use]
             pub fn with_reduction(mut self, reduction: crate::Reduction) -> Self {
-                self.settings.reduction = reduction;
+                self.settings.policy.reduction = reduction;
                 self
             }
 
             /// Divides by this for a mean.
             #[must_use]
             pub fn with_mean_over(mut self, mean_over: crate::MeanOver) -> Self {
-                self.settings.mean_over = mean_over;
+                self.settings.divide_by(mean_over);
                 self
             }
 
             /// Does this where a mean has nothing to divide by.
             #[must_use]
             pub fn with_nothing_valid(mut self, nothing_valid: crate::NothingValid) -> Self {
-                self.settings.nothing_valid = nothing_valid;
+                self.settings.policy.nothing_valid = nothing_valid;
                 self
             }
 
@@ -101,8 +100,8 @@ macro_rules! common_methods {
                 let mut inner = pass.reborrow();
                 let buffers = inner.buffers(logits.values);
                 let batch = self.batch(buffers, logits.shape, targets)?;
-                let mut report = inner.run(&self.settings, $rule(&targets), batch)?;
-                report.correct = pass.correct(&targets, self.ignored());
+                let mut report = inner.run(self.policy(), self.settings.level, batch)?;
+                pass.judge(&targets, self.ignored(), &mut report);
                 Ok(report)
             }
 
@@ -122,8 +121,8 @@ macro_rules! common_methods {
                     return Err(Error::TwoGradients);
                 }
                 let batch = self.batch(Buffers::InPlace(logits.values), logits.shape, targets)?;
-                let mut report = inner.run(&self.settings, $rule(&targets), batch)?;
-                report.correct = pass.correct(&targets, self.ignored());
+                let mut report = inner.run(self.policy(), self.settings.level, batch)?;
+                pass.judge(&targets, self.ignored(), &mut report);
                 Ok(report)
             }
 
@@ -142,11 +141,15 @@ macro_rules! common_methods {
             ) -> Result<f64, Error> {
                 let batch = self.batch(Buffers::Loss(logits.values), logits.shape, targets)?;
                 let pass = Pass::<E>::new().sample_weights(sample_weights);
-                pass.denominator(&self.settings, $rule(&targets), batch)
+                pass.denominator(self.policy(), batch)
+            }
+
+            fn policy(&self) -> xent_core::reduction::Policy {
+                self.settings.policy_for(self.has_class_weights(), self.ignored())
             }
 
             fn check_reduced(&self) -> Result<(), Error> {
-                if self.settings.reduction == crate::Reduction::None {
+                if self.settings.policy.reduction == crate::Reduction::None {
                     return Err(Error::NotReduced);
                 }
                 Ok(())

@@ -6,8 +6,7 @@ use xent_core::{
 };
 
 use super::common_methods;
-use crate::pass::Rule;
-use crate::reduction::Settings;
+use crate::reduction::{LossKind, Settings};
 use crate::{Error, Logits, LogitsMut, Pass, Preset, Report, Targets};
 
 /// Options that every sigmoid loss may have.
@@ -53,6 +52,10 @@ macro_rules! sigmoid_options {
             fn checked(self) -> Result<Self, Error> {
                 self.options.check()?;
                 Ok(self)
+            }
+
+            fn has_class_weights(&self) -> bool {
+                !self.options.class_weights.is_empty()
             }
 
             fn ignored(&self) -> Option<i64> {
@@ -126,7 +129,10 @@ impl<F: Float> SigmoidCrossEntropy<'_, F> {
     /// With the defaults of somebody else.
     #[must_use]
     pub fn preset(preset: Preset) -> Self {
-        Self { options: SigmoidOptions::default(), settings: Settings::of(preset, true) }
+        Self {
+            options: SigmoidOptions::default(),
+            settings: Settings::of(preset, LossKind::Elements),
+        }
     }
 
     /// The focal loss `α_t (1 - p_t)^γ` times the cross-entropy (T. Lin et al., "Focal loss for
@@ -142,7 +148,7 @@ impl<F: Float> SigmoidCrossEntropy<'_, F> {
     }
 }
 sigmoid_options!(SigmoidCrossEntropy);
-common_methods!(SigmoidCrossEntropy, by |_: &Targets<'_, F>| Rule::Losses);
+common_methods!(SigmoidCrossEntropy);
 
 /// Multi-label soft margin: the loss of a row is the mean over its classes of the sigmoid
 /// cross-entropy (PyTorch's `multilabel_soft_margin_loss`).
@@ -178,7 +184,7 @@ impl<F: Float> MultiLabelSoftMargin<'_, F> {
     }
 }
 sigmoid_options!(MultiLabelSoftMargin);
-common_methods!(MultiLabelSoftMargin, by |_: &Targets<'_, F>| Rule::Losses);
+common_methods!(MultiLabelSoftMargin);
 
 /// Logistic loss of probabilities, without an activation inside: `-y ln p - (1 - y) ln(1 - p)`
 /// (PyTorch's `BCELoss`, scikit-learn's `log_loss`).
@@ -218,4 +224,4 @@ impl<F: Float> LogisticLoss<'_, F> {
     }
 }
 sigmoid_options!(LogisticLoss);
-common_methods!(LogisticLoss, by |_: &Targets<'_, F>| Rule::Losses);
+common_methods!(LogisticLoss);

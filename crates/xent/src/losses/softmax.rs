@@ -6,8 +6,7 @@ use xent_core::{
 };
 
 use super::common_methods;
-use crate::pass::Rule;
-use crate::reduction::Settings;
+use crate::reduction::{LossKind, Settings};
 use crate::{Error, Logits, LogitsMut, NothingValid, Pass, Preset, Report, Targets};
 
 /// Options that every softmax loss may have. `$cannot` are those that this one cannot.
@@ -109,7 +108,7 @@ impl<'w, F: Float> SoftmaxCrossEntropy<'w, F> {
     pub fn preset(preset: Preset) -> Self {
         let options =
             SoftmaxOptions { ignore_index: preset.ignore_index(), ..SoftmaxOptions::default() };
-        Self { options, settings: Settings::of(preset, false) }
+        Self { options, settings: Settings::of(preset, LossKind::Softmax) }
     }
 
     /// Megatron's label smoothing: `ε` is shared by the *other* `C - 1` classes. It is the usual one
@@ -148,6 +147,10 @@ impl<'w, F: Float> SoftmaxCrossEntropy<'w, F> {
         self.options.check()
     }
 
+    fn has_class_weights(&self) -> bool {
+        !self.options.class_weights.is_empty()
+    }
+
     fn ignored(&self) -> Option<i64> {
         self.options.ignore_index
     }
@@ -179,10 +182,7 @@ impl<'w, F: Float> SoftmaxCrossEntropy<'w, F> {
     }
 }
 softmax_options!(SoftmaxCrossEntropy);
-common_methods!(SoftmaxCrossEntropy, by |targets: &Targets<'_, F>| match targets {
-    Targets::Index(_) => Rule::ClassWeights,
-    _ => Rule::AllRows,
-});
+common_methods!(SoftmaxCrossEntropy);
 
 /// Multi-label softmax with the scale factor 1/M: the loss of a row is `(1 / M) Σ y_c (-ln
 /// softmax(x)_c)`, where `M` of its labels `y` are not zero.
@@ -229,6 +229,10 @@ impl<'w, F: Float> MultiLabelSoftmax<'w, F> {
         self.options.check_multi_label(self.gradient)
     }
 
+    fn has_class_weights(&self) -> bool {
+        !self.options.class_weights.is_empty()
+    }
+
     fn ignored(&self) -> Option<i64> {
         None
     }
@@ -248,13 +252,13 @@ impl<'w, F: Float> MultiLabelSoftmax<'w, F> {
             return Err(Error::Targets { expected, found: targets.name() });
         };
         let mut options = self.options;
-        options.empty_is_nan = self.settings.nothing_valid == NothingValid::Nan;
+        options.empty_is_nan = self.settings.policy.nothing_valid == NothingValid::Nan;
         let targets = SoftmaxTargets::MultiLabel(labels, self.gradient);
         Ok(SoftmaxBatch::with_options(buffers, shape, targets, options))
     }
 }
 softmax_options!(MultiLabelSoftmax);
-common_methods!(MultiLabelSoftmax, by |_: &Targets<'_, F>| Rule::AllRows);
+common_methods!(MultiLabelSoftmax);
 
 /// Distillation of a teacher: the loss of a row is `τ² KL(softmax(teacher / τ) ‖ softmax(x / τ))`,
 /// both from logits in one pass (G. Hinton et al., "Distilling the knowledge in a neural network",
@@ -304,6 +308,10 @@ impl<'w, F: Float> Distillation<'w, F> {
         Ok(self)
     }
 
+    fn has_class_weights(&self) -> bool {
+        !self.options.class_weights.is_empty()
+    }
+
     fn ignored(&self) -> Option<i64> {
         None
     }
@@ -326,4 +334,4 @@ impl<'w, F: Float> Distillation<'w, F> {
         Ok(SoftmaxBatch::with_options(buffers, shape, targets, self.options))
     }
 }
-common_methods!(Distillation, by |_: &Targets<'_, F>| Rule::AllRows);
+common_methods!(Distillation);

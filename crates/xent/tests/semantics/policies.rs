@@ -2,8 +2,9 @@
 
 use approx::assert_relative_eq;
 use xent::{
-    Error, InputError, Level, Logits, LogitsMut, MeanOver, MultiLabelSoftmax, MultinomialLogistic,
-    NothingValid, Pass, Preset, Reduction, SigmoidCrossEntropy, SoftmaxCrossEntropy, Targets,
+    Error, InputError, Level, LogisticLoss, Logits, LogitsMut, MeanOver, MultiLabelSoftMargin,
+    MultiLabelSoftmax, MultinomialLogistic, NothingValid, Pass, Preset, Reduction,
+    SigmoidCrossEntropy, SoftmaxCrossEntropy, Targets,
 };
 
 use crate::support::numbers;
@@ -32,7 +33,7 @@ fn reductions_and_denominators() {
     for (over, divisor) in [
         (MeanOver::PyTorch, 7.0),
         (MeanOver::Weights, 7.0),
-        (MeanOver::ValidRows, 3.0),
+        (MeanOver::NotIgnored, 3.0),
         (MeanOver::AllRows, 4.0),
     ] {
         let got = mean(loss.with_mean_over(over), &labels, &[]);
@@ -219,7 +220,7 @@ fn presets_have_the_defaults_of_their_peers() {
     let caffe = of(Preset::Caffe).with_ignore_index(-100);
     assert_relative_eq!(mean(caffe, &labels, &[]), LN_2, max_relative = 1e-7);
     let keras = of(Preset::Keras).with_ignore_index(-100);
-    assert_relative_eq!(mean(keras, &labels, &[]), 0.75 * LN_2, max_relative = 1e-7);
+    assert_relative_eq!(mean(keras, &labels, &[]), LN_2, max_relative = 1e-7);
     let logits = || Logits::new(&X, 2).unwrap();
     let optax = of(Preset::Optax).evaluate(logits(), Targets::index(&[0_u8; 4]), Pass::new());
     assert_eq!(optax.unwrap().loss, None);
@@ -296,38 +297,162 @@ fn a_row_of_weight_zero_has_no_part_even_if_it_is_not_finite() {
         let loss = SoftmaxCrossEntropy::new().with_level(level);
         let logits = Logits::new(&x, 2).unwrap();
         let report = loss.evaluate(logits, Targets::index(&[0_u8; 3]), pass).unwrap();
-        assert_relative_eq!(report.loss.unwrap(), LN_2, max_relative = 1e-7);
-        assert_eq!(grad, [-0.5, 0.5, 0.0, 0.0, 0.0, 0.0]);
+        assert_relative_eq!(report.loss.unwrap(), LN_2 / 3.0, max_relative = 1e-7);
+        assert_relative_eq!(grad[..2], [-0.5 / 3.0, 0.5 / 3.0], max_relative = 1e-6);
+        assert_eq!(grad[2..], [0.0; 4]);
     }
 }
 
 #[test]
-fn a_row_of_weight_zero_counts_nowhere() {
-    let weights = [1.0, 0.0, 1.0, 0.0];
-    // It was counted by the losses of probabilities, whose mean it made smaller.
-    let p = [0.5_f32; 8];
-    let loss = MultinomialLogistic::new();
-    for over in [MeanOver::PyTorch, MeanOver::ValidRows, MeanOver::Weights] {
-        let pass = Pass::new().sample_weights(&weights);
-        let loss = loss.with_mean_over(over);
-        let logits = Logits::new(&p, 2).unwrap();
-        let report = loss.evaluate(logits, Targets::index(&[0_u8; 4]), pass).unwrap();
-        assert_eq!((report.valid_rows, report.denominator), (2, 2.0), "{over:?}");
-        assert_relative_eq!(report.loss.unwrap(), LN_2, max_relative = 1e-7);
+fn a_sample_weight_of_zero_has_the_mean_of_one_that_is_tiny() {
+    let tiny = [1.0, 1e-30, 1.0, 1e-30];
+    let zero = [1.0, 0.0, 1.0, 0.0];
+    let x = numbers(8, 5, 3.0);
+    let p = [0.5_f32, 0.25, 0.75, 0.125, 1.0, 0.5, 0.5, 0.25];
+    let y = [1.0, 0.0, 0.0, 1.0, 0.5, 0.5, 1.0, 0.0];
+    let w = [0.5, 2.0];
+    let index = Targets::index(&[0_u8, 1, 1, 0]);
+    macro_rules! means {
+        ($loss:expr, $inputs:expr, $targets:expr, $over:expr) => {{
+            [&tiny, &zero].map(|weights: &[f32; 4]| {
+                let loss = $loss.with_mean_over($over);
+                let pass = Pass::new().sample_weights(weights);
+                let report =
+                    loss.evaluate(Logits::new(&$inputs, 2).unwrap(), $targets, pass).unwrap();
+                assert_eq!(report.valid_rows, 4);
+                report.loss.unwrap()
+            })
+        }};
     }
-    // It was refused for the label that it does not have.
+    for over in [MeanOver::PyTorch, MeanOver::NotIgnored, MeanOver::AllRows, MeanOver::Weights] {
+        let softmax = SoftmaxCrossEntropy::new().with_class_weights(&w).unwrap();
+        let sigmoid = SigmoidCrossEntropy::new().with_class_weights(&w).unwrap();
+        let likelihood = MultinomialLogistic::new().with_class_weights(&w).unwrap();
+        for [tiny, zero] in [
+            means!(softmax, x, index, over),
+            means!(softmax, x, Targets::dense(&y), over),
+            means!(MultiLabelSoftmax::new(), x, Targets::dense(&y), over),
+            means!(sigmoid, x, Targets::dense(&y), over),
+            means!(sigmoid, x, Targets::multi_hot(&[0_u8, 1, 1, 0, 0, 1, 1, 0]), over),
+            means!(MultiLabelSoftMargin::new(), x, Targets::dense(&y), over),
+            means!(LogisticLoss::new(), p, Targets::dense(&y), over),
+            means!(likelihood, p, index, over),
+        ] {
+            assert_relative_eq!(tiny, zero, max_relative = 1e-6);
+        }
+    }
+    // The examples of the report: PyTorch's `weight=` and Keras have 0.346574.
+    let pass = Pass::new().sample_weights(&[0.0, 1.0]);
+    let logits = Logits::new(&[2.0_f32, 0.0], 1).unwrap();
+    let sigmoid = SigmoidCrossEntropy::new();
+    let report = sigmoid.evaluate(logits, Targets::dense(&[1.0, 1.0]), pass).unwrap();
+    assert_relative_eq!(report.loss.unwrap(), LN_2 / 2.0, max_relative = 1e-7);
+    for targets in [Targets::index(&[1_u8, 0]), Targets::dense(&[0.0, 1.0, 1.0, 0.0])] {
+        let pass = Pass::new().sample_weights(&[0.0, 1.0]);
+        let logits = Logits::new(&[2.0_f32, 0.0, 0.0, 1.0], 2).unwrap();
+        let report = SoftmaxCrossEntropy::new().evaluate(logits, targets, pass).unwrap();
+        assert_relative_eq!(report.loss.unwrap(), 0.6566308, max_relative = 1e-6);
+    }
+}
+
+#[test]
+fn a_row_of_weight_zero_may_lack_a_label() {
+    let weights = [1.0, 0.0, 1.0, 0.0];
     let loss = MultiLabelSoftmax::new().with_nothing_valid(NothingValid::Error);
     let pass = Pass::new().sample_weights(&weights);
     let y = [1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0];
     let report = loss.evaluate(Logits::new(&X, 2).unwrap(), Targets::dense(&y), pass).unwrap();
     assert_eq!(report.valid_rows, 2);
-    // It was one of the correct rows.
-    let mut predicted = [9; 4];
-    let pass = Pass::new().sample_weights(&weights).predicted(&mut predicted);
-    let logits = Logits::new(&X, 2).unwrap();
+}
+
+#[test]
+fn correct_counts_rows_and_accuracy_weighs_them() {
+    let x = [5.0, 0.0, 0.0, 0.0, 5.0, 0.0, 0.0, 0.0, 5.0, 5.0, 0.0, 0.0_f32];
+    let labels = [0, 1, 2, 1];
+    let report = |loss: SoftmaxCrossEntropy<'_>, weights: &[f32]| {
+        let mut predicted = [9; 4];
+        let pass = Pass::new().sample_weights(weights).predicted(&mut predicted);
+        let logits = Logits::new(&x, 3).unwrap();
+        let report = loss.evaluate(logits, Targets::index(&labels), pass).unwrap();
+        (report.correct, report.accuracy)
+    };
     let loss = SoftmaxCrossEntropy::new();
-    let report = loss.evaluate(logits, Targets::index(&[0_u8; 4]), pass).unwrap();
-    assert_eq!((report.valid_rows, report.correct), (2, Some(2)));
+    assert_eq!(report(loss, &[]), (Some(3), Some(0.75)));
+    assert_eq!(report(loss, &[1.0, 0.0, 0.0, 0.0]), (Some(3), Some(1.0)));
+    assert_eq!(report(loss, &[1.0, 0.0, 0.0, 3.0]), (Some(3), Some(0.25)));
+    assert_eq!(report(loss.with_ignore_index(1), &[1.0, 9.0, 1.0, 9.0]), (Some(2), Some(1.0)));
+    assert_eq!(report(loss.with_ignore_index(1), &[]), (Some(2), Some(1.0)));
+    for nothing in [[0.0; 4], [1.0, -1.0, 1.0, -1.0], [-1.0; 4]] {
+        assert_eq!(report(loss, &nothing), (Some(3), None));
+    }
+    let plain = loss.evaluate(Logits::new(&x, 3).unwrap(), Targets::index(&labels), Pass::new());
+    assert_eq!(plain.unwrap().accuracy, None);
+}
+
+#[test]
+fn the_mean_is_in_the_report_whatever_the_reduction() {
+    let x = [2.0, 1.0, 0.0, 0.0, 3.0, 0.0_f64];
+    for reduction in [Reduction::None, Reduction::Sum, Reduction::Mean] {
+        let loss = SoftmaxCrossEntropy::<f64>::new().with_reduction(reduction);
+        let logits = Logits::new(&x, 3).unwrap();
+        let report = loss.evaluate(logits, Targets::index(&[0_u8, 1]), Pass::new()).unwrap();
+        let perplexity = report.mean_loss.unwrap().exp();
+        let e = |x: f64| x.exp();
+        let wanted = ((1.0 + e(-1.0) + e(-2.0)) * (1.0 + 2.0 * e(-3.0))).sqrt();
+        assert_relative_eq!(perplexity, wanted, max_relative = 1e-14);
+        let report = loss.with_ignore_index(0);
+        let report = report.evaluate(logits, Targets::index(&[0_u8, 0]), Pass::new()).unwrap();
+        assert_eq!(report.mean_loss, None);
+    }
+}
+
+/// Loss and gradient of what `$loss` makes of four rows of two classes.
+macro_rules! loss_and_grad {
+    ($loss:expr, $targets:expr, $weights:expr) => {{
+        let mut grad = [7.0_f32; 8];
+        let pass = Pass::new().sample_weights($weights).grad(&mut grad);
+        let report = $loss.evaluate(Logits::new(&X, 2).unwrap(), $targets, pass).unwrap();
+        (report.loss.unwrap(), grad)
+    }};
+}
+
+#[test]
+fn a_mean_over_weights_of_zero_has_the_gradient_of_pytorch() {
+    let zeros = [0.0, 1.0];
+    for level in Level::available() {
+        let loss = SoftmaxCrossEntropy::new().with_level(level).with_class_weights(&zeros).unwrap();
+        let nan = loss.with_nothing_valid(NothingValid::Nan).with_ignore_index(-100);
+        let (value, grad) = loss_and_grad!(nan, Targets::index(&[0, 0, -100, 0]), &[]);
+        assert!(value.is_nan() && grad[..4].iter().all(|g| g.is_nan()), "{grad:?}");
+        assert_eq!(grad[4..6], [0.0; 2]);
+        // A row of weight zero is zero whatever the others are.
+        let (_, grad) =
+            loss_and_grad!(nan, Targets::index(&[0, 0, -100, 0]), &[1.0, 0.0, 1.0, 1.0]);
+        assert_eq!(grad[2..6], [0.0; 4]);
+        // All of them ignored.
+        let (value, grad) = loss_and_grad!(nan, Targets::index(&[-100; 4]), &[]);
+        assert!(value.is_nan());
+        assert_eq!(grad, [0.0; 8]);
+        let (value, grad) = loss_and_grad!(loss, Targets::index(&[0; 4]), &[]);
+        assert_eq!((value, grad), (0.0, [0.0; 8]));
+    }
+}
+
+#[test]
+fn weights_of_rows_may_be_negative_and_a_mean_over_less_than_nothing_is_over_nothing() {
+    let weights = [1.0, -2.0, 0.5, 0.25];
+    let plain = SoftmaxCrossEntropy::new().with_reduction(Reduction::Sum);
+    let (sum, _) = loss_and_grad!(plain, Targets::index(&[0; 4]), &weights);
+    assert_relative_eq!(sum, -0.25 * LN_2, max_relative = 1e-6);
+    let loss = SoftmaxCrossEntropy::new().with_mean_over(MeanOver::Weights);
+    assert_eq!(loss_and_grad!(loss, Targets::index(&[0; 4]), &weights), (0.0, [0.0; 8]));
+    let error = loss.with_nothing_valid(NothingValid::Error);
+    let pass = Pass::new().sample_weights(&weights);
+    let refused = error.evaluate(Logits::new(&X, 2).unwrap(), Targets::index(&[0; 4]), pass);
+    assert_eq!(refused.unwrap_err(), Error::NothingValid);
+    let nan = loss.with_nothing_valid(NothingValid::Nan);
+    let (value, grad) = loss_and_grad!(nan, Targets::index(&[0; 4]), &weights);
+    assert!(value.is_nan() && grad.iter().all(|g| g.is_nan()));
 }
 
 #[test]
