@@ -46,11 +46,27 @@ pub use softmax_loss::{
 };
 pub use status::{Status, xent_error_message};
 
-/// Where there is no system to tell, a debugger finds it here.
+/// A panic is a defect. Where there is no system to tell, a debugger finds it here.
 #[cfg(not(feature = "std"))]
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    #[cfg(feature = "abort")]
+    {
+        // SAFETY: that is how C declares it.
+        unsafe extern "C" {
+            safe fn abort() -> !;
+        }
+        abort()
+    }
+    #[cfg(not(feature = "abort"))]
     loop {
         core::hint::spin_loop();
     }
 }
+
+/// Rust's `core` is compiled so that it can unwind, and refers to this, unless the linker leaves out what is not called.
+/// Nothing here unwinds.
+// SAFETY: a name that std alone has, which is not linked here; and it is never called, as a panic ends the program.
+#[cfg(all(not(feature = "std"), feature = "abort"))]
+#[unsafe(no_mangle)]
+extern "C" fn rust_eh_personality() {}
