@@ -1,8 +1,13 @@
 //! The command line.
 
+use std::num::NonZero;
 use std::path::PathBuf;
 
-use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use xent::{MeanOver, NothingValid, Preset, Reduction};
+
+use crate::targets::TargetKind;
 
 /// Cross-entropy losses of saved logits.
 #[derive(Debug, Parser)]
@@ -15,28 +20,51 @@ pub(crate) struct Cli {
 /// What the files of arrays may be, and what a shell is told.
 const FILES_AND_STATUS: &str = "\
 Files:
-  Arrays are .npy files, or tensors of .safetensors files: file.safetensors:name, or without the
-  name where there is only one. Numbers are f64, f32, f16, bf16, integers or bool. A loss is
-  computed in f64 if its input is f64, otherwise in f32; its targets (but for labels) and weights
-  become that. NumPy has no bf16: elements of two bytes without a type (V2), as which ml_dtypes
-  saves it, are taken for that. Files that are written are .npy files; they get their names when all
-  of them are whole, and replace what was there.
+  Arrays are .npy files, or members of .npz and .safetensors files: file.npz:name, or without the name
+  where there is only one. - is standard input, for one array of a command; pipes are read, too (both are
+  copied to a temporary file). Logits are f64, f32, f16 or bf16; targets and weights may be integers or
+  bool as well, and labels floats if they are whole numbers. A loss is computed in f64 if its input is f64,
+  otherwise in f32; its targets (but for labels) and weights become that. NumPy has no bf16: elements of two
+  bytes without a type (V2), as which ml_dtypes saves it, are taken for that. Column-major arrays
+  (fortran_order) may be given wherever row-major ones may. Axes of one element make no difference between
+  the shapes of logits and of what goes with them. Files that are written are .npy files; they get their
+  names when all of them are whole, and replace what was there.
 
 Exit status:
-  0    done; of compare: within the tolerance
+  0    done; of compare: within the tolerance, or none was given
   1    compare: outside of the tolerance
   2    an argument or a file is wrong, a disk is full, or a file changed while it was read
   130  interrupted by SIGINT (Ctrl-C), 143 by SIGTERM: nothing was written. A second one ends the
        program at once; a part of an output may then be left behind, named .xent-*";
 
+/// What a loss is, where libraries differ.
+const CONVENTIONS: &str = "\
+Conventions:
+  A mean divides by PyTorch's rule unless --mean-over or --preset says otherwise. A sample weight is a
+  factor of its row's loss and gradient; it is in the divisor with --mean-over weights alone. Accuracy is
+  the share of right rows that are not ignored, each counted with its sample weight; the largest input is
+  the predicted class, the first of equals, and of a row with a NaN the first NaN. Of sigmoid losses and
+  logistic, accuracy is that of single elements: an input that is not below 0 (a probability not below
+  0.5) predicts a target that is not below 0.5. Perplexity is e to the mean loss of the rows that are not
+  ignored. Label smoothing gives each class a share of e / C (sigmoid losses and logistic: y becomes
+  y (1 - e) + e / 2). multinomial-logistic takes probabilities below 1e-20 for that, so a row has at most
+  46.05; logistic takes logarithms below -100 for that, so an element has at most 100. How many were is
+  reported.
+";
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Computes a loss of saved logits, and if asked its gradient.
-    #[command(after_help = FILES_AND_STATUS)]
+    #[command(
+        after_help = format!("{CONVENTIONS}\n{FILES_AND_STATUS}"),
+        allow_negative_numbers = true
+    )]
     Eval(Box<EvalArgs>),
-    /// Holds a model's outputs against another's; exits with 1 where they differ too much.
-    #[command(after_help = FILES_AND_STATUS)]
-    Compare(CompareArgs),
+    /// Holds a model's outputs against another's; exits with 1 where they differ more than is tolerated.
+    ///
+    /// Without --max-ulp, --max-abs or --max-rel nothing is demanded: the differences are reported.
+    #[command(after_help = FILES_AND_STATUS, allow_negative_numbers = true)]
+    Compare(Box<CompareArgs>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -57,9 +85,9 @@ pub(crate) enum LossName {
     MultilabelSoftMargin,
     /// Negative log-likelihood of log-probabilities: index targets.
     Nll,
-    /// Logarithmic loss of probabilities: index targets.
+    /// Logarithmic loss of probabilities, not below 1e-20: index targets.
     MultinomialLogistic,
-    /// Binary cross-entropy of probabilities: dense or multi-hot targets.
+    /// Binary cross-entropy of probabilities, logarithms not below -100: dense or multi-hot targets.
     Logistic,
 }
 
@@ -74,12 +102,23 @@ pub(crate) enum ReductionName {
 pub(crate) enum MeanOverName {
     /// PyTorch's rule for the loss.
     Pytorch,
-    /// Rows that are not ignored and have a target.
-    ValidRows,
+    /// Rows (of sigmoid losses elements) that are not ignored, whatever they weigh.
+    #[value(alias = "valid-rows")]
+    NotIgnored,
     /// All rows.
     AllRows,
     /// Class weight times sample weight of what is not ignored.
     Weights,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum NothingValidName {
+    /// It is refused.
+    Error,
+    /// Loss and gradient are zero.
+    Zero,
+    /// The loss is NaN, as in PyTorch.
+    Nan,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -113,62 +152,75 @@ pub(crate) struct EvalArgs {
     #[arg(long)]
     pub(crate) loss: LossName,
     /// The logits (or probabilities).
-    #[arg(long)]
+    #[arg(long, value_name = "FILE")]
     pub(crate) input: PathBuf,
     /// Indices (integers, without the class axis), or a number for each input.
-    #[arg(long)]
+    #[arg(long, value_name = "FILE")]
     pub(crate) targets: PathBuf,
-    /// The axis of the classes; negative from the end.
-    #[arg(long, default_value_t = -1, allow_negative_numbers = true)]
-    pub(crate) class_axis: isize,
+    /// The axis of the classes; negative from the end [default: the last, where the shapes leave no
+    /// other open].
+    #[arg(long, value_name = "AXIS")]
+    pub(crate) class_axis: Option<isize>,
     /// A weight for each class.
-    #[arg(long)]
+    #[arg(long, value_name = "FILE")]
     pub(crate) class_weights: Option<PathBuf>,
     /// A weight for each row.
-    #[arg(long)]
+    #[arg(long, value_name = "FILE")]
     pub(crate) sample_weights: Option<PathBuf>,
-    /// A weight for the positive part of each class (sigmoid losses, logistic).
-    #[arg(long)]
+    /// A weight for the positive part of each class, or one for all (sigmoid losses, logistic).
+    #[arg(long, value_name = "FILE")]
     pub(crate) pos_weight: Option<PathBuf>,
     /// ε (softmax, multilabel-softmax, sigmoid losses, logistic).
-    #[arg(long)]
+    #[arg(long, value_name = "NUMBER")]
     pub(crate) label_smoothing: Option<f64>,
-    /// The label of rows that do not count (index targets; sigmoid: of elements).
-    #[arg(long, allow_negative_numbers = true)]
+    /// The label of rows that do not count (index targets; sigmoid: of elements, which are 0 and 1 then,
+    /// integers or floats).
+    #[arg(long, value_name = "LABEL")]
     pub(crate) ignore_index: Option<i64>,
-    /// From the losses of the rows to one value.
-    #[arg(long, default_value = "mean")]
-    pub(crate) reduction: ReductionName,
-    /// What a mean divides by.
-    #[arg(long, default_value = "pytorch")]
-    pub(crate) mean_over: MeanOverName,
-    /// γ (focal losses) [default: 2].
+    /// Whose reduction, divisor, ignored label and mean over nothing, where the options for them are not
+    /// given.
+    #[arg(long, value_parser = preset())]
+    pub(crate) preset: Option<Preset>,
+    /// From the losses of the rows to one value [default: mean].
     #[arg(long)]
+    pub(crate) reduction: Option<ReductionName>,
+    /// What a mean divides by [default: pytorch].
+    #[arg(long)]
+    pub(crate) mean_over: Option<MeanOverName>,
+    /// What becomes of a mean over nothing: every row is ignored, or the weights add up to zero
+    /// [default: zero].
+    #[arg(long)]
+    pub(crate) nothing_valid: Option<NothingValidName>,
+    /// Counts the rows whose label is among their K largest inputs, too (index targets).
+    #[arg(long, value_name = "K")]
+    pub(crate) top_k: Option<NonZero<usize>>,
+    /// γ (focal losses) [default: 2].
+    #[arg(long, value_name = "NUMBER")]
     pub(crate) gamma: Option<f64>,
     /// α, the share of the positives (sigmoid-focal).
-    #[arg(long)]
+    #[arg(long, value_name = "NUMBER")]
     pub(crate) alpha: Option<f64>,
     /// τ (distillation) [default: 1].
-    #[arg(long)]
+    #[arg(long, value_name = "NUMBER")]
     pub(crate) temperature: Option<f64>,
     /// λ of an additional λ lse² (softmax losses).
-    #[arg(long)]
+    #[arg(long, value_name = "NUMBER")]
     pub(crate) z_loss: Option<f64>,
     /// Logits become cap tanh(x / cap) (softmax losses).
-    #[arg(long)]
+    #[arg(long, value_name = "NUMBER")]
     pub(crate) soft_cap: Option<f64>,
     /// Writes what the reduction gives: one f64, or a number for each row (or element), f64 if the
     /// input is and otherwise f32.
-    #[arg(long)]
+    #[arg(long, value_name = "FILE")]
     pub(crate) loss_out: Option<PathBuf>,
     /// Writes the gradient by the input, in its shape.
-    #[arg(long)]
+    #[arg(long, value_name = "FILE")]
     pub(crate) grad_out: Option<PathBuf>,
     /// The format of the gradient.
     #[arg(long, default_value = "input", requires = "grad_out")]
     pub(crate) grad_format: GradFormat,
     /// Writes the diagonal of the Hessian, in the input's shape: f64 if the input is, otherwise f32.
-    #[arg(long)]
+    #[arg(long, value_name = "FILE")]
     pub(crate) hessian_out: Option<PathBuf>,
     /// Whose convention of the Hessian.
     #[arg(long, default_value = "exact", requires = "hessian_out")]
@@ -183,8 +235,8 @@ pub(crate) struct EvalArgs {
 /// What runs, and how it is told.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct MachineArgs {
-    /// Threads; all of the machine if not given.
-    #[arg(long)]
+    /// Threads; if not given those of RAYON_NUM_THREADS, or all of the machine.
+    #[arg(long, value_name = "COUNT")]
     pub(crate) threads: Option<usize>,
     /// Which instructions: auto, portable, avx2 or avx512.
     #[arg(long, default_value = "auto")]
@@ -195,30 +247,88 @@ pub(crate) struct MachineArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(group(ArgGroup::new("tolerance").required(true).multiple(true).args(["max_ulp", "max_abs"])))]
 pub(crate) struct CompareArgs {
     /// What the outputs should be, floats.
-    #[arg(long)]
+    #[arg(long, value_name = "FILE")]
     pub(crate) reference: PathBuf,
     /// The outputs to judge, of the same shape; their format may be another.
-    #[arg(long)]
+    #[arg(long, value_name = "FILE")]
     pub(crate) candidate: PathBuf,
     /// Targets, to compute the loss of both.
-    #[arg(long)]
+    #[arg(long, value_name = "FILE")]
     pub(crate) targets: Option<PathBuf>,
-    /// The loss of both, each computed as `eval` does.
-    #[arg(long, default_value = "softmax", requires = "targets")]
+    /// The loss of both, each computed as `eval` does; and what is predicted: by sigmoid losses the inputs
+    /// that are not below 0 (logistic: 0.5), by the others the largest of a row.
+    #[arg(long, default_value = "softmax")]
     pub(crate) loss: LossName,
-    /// The axis of the classes; negative from the end.
-    #[arg(long, default_value_t = -1, allow_negative_numbers = true)]
-    pub(crate) class_axis: isize,
+    /// The axis of the classes; negative from the end [default: the last, where the shapes leave no
+    /// other open].
+    #[arg(long, value_name = "AXIS")]
+    pub(crate) class_axis: Option<isize>,
+    /// The label of rows (sigmoid losses: of elements) that are not compared, such as padding.
+    #[arg(long, value_name = "LABEL", requires = "targets")]
+    pub(crate) ignore_index: Option<i64>,
+    /// A weight for each row in its loss; rows of weight zero are not compared.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) sample_weights: Option<PathBuf>,
+    /// A weight for each class in the loss.
+    #[arg(long, value_name = "FILE", requires = "targets")]
+    pub(crate) class_weights: Option<PathBuf>,
     /// The most that an element may be away: in numbers that lie between, plus one. They are those
     /// of the format that both have, or of f32, which both become, if the formats differ.
-    #[arg(long)]
+    #[arg(long, value_name = "COUNT")]
     pub(crate) max_ulp: Option<u64>,
     /// The most that an element may be away, absolutely; computed in f64.
-    #[arg(long)]
+    #[arg(long, value_name = "DISTANCE")]
     pub(crate) max_abs: Option<f64>,
+    /// The most that an element may be away, as a share of its reference; together with --max-abs, at most
+    /// the sum of both, as in numpy.allclose.
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) max_rel: Option<f64>,
     #[command(flatten)]
     pub(crate) machine: MachineArgs,
+}
+
+/// The names of the presets.
+fn preset() -> impl TypedValueParser<Value = Preset> {
+    PossibleValuesParser::new(Preset::ALL.map(Preset::name)).try_map(|name| name.parse::<Preset>())
+}
+
+impl EvalArgs {
+    /// The label that is ignored: by a preset where targets are labels.
+    pub(crate) fn ignored(&self, kind: TargetKind) -> Option<i64> {
+        let of_preset = || self.preset.filter(|_| kind == TargetKind::Index)?.ignore_index();
+        self.ignore_index.or_else(of_preset)
+    }
+}
+
+impl From<ReductionName> for Reduction {
+    fn from(name: ReductionName) -> Self {
+        match name {
+            ReductionName::Mean => Self::Mean,
+            ReductionName::Sum => Self::Sum,
+            ReductionName::None => Self::None,
+        }
+    }
+}
+
+impl From<MeanOverName> for MeanOver {
+    fn from(name: MeanOverName) -> Self {
+        match name {
+            MeanOverName::Pytorch => Self::PyTorch,
+            MeanOverName::NotIgnored => Self::NotIgnored,
+            MeanOverName::AllRows => Self::AllRows,
+            MeanOverName::Weights => Self::Weights,
+        }
+    }
+}
+
+impl From<NothingValidName> for NothingValid {
+    fn from(name: NothingValidName) -> Self {
+        match name {
+            NothingValidName::Error => Self::Error,
+            NothingValidName::Zero => Self::Zero,
+            NothingValidName::Nan => Self::Nan,
+        }
+    }
 }

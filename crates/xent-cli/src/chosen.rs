@@ -1,12 +1,12 @@
 //! The loss that was asked for, with its options.
 
 use xent::{
-    Distillation, Element, Error, Level, LogisticLoss, Logits, MeanOver, MultiLabelSoftMargin,
-    MultiLabelSoftmax, MultinomialLogistic, NegativeLogLikelihood, Pass, Reduction, Report,
-    SigmoidCrossEntropy, SoftmaxCrossEntropy, Targets,
+    Distillation, Element, Error, Level, LogisticLoss, Logits, MultiLabelSoftMargin,
+    MultiLabelSoftmax, MultinomialLogistic, NegativeLogLikelihood, NothingValid, Pass, Policy,
+    Reduction, Report, SigmoidCrossEntropy, SoftmaxCrossEntropy, Tally, Targets,
 };
 
-use crate::args::{EvalArgs, GradientName, LossName, MeanOverName};
+use crate::args::{EvalArgs, GradientName, LossName};
 use crate::failure::Failure;
 
 /// A loss of inputs of one format, whichever it is.
@@ -18,12 +18,14 @@ pub(crate) trait Chosen<E: Element> {
         pass: Pass<'_, E>,
     ) -> Result<Report, Error>;
 
-    fn denominator(
+    fn tally(
         &self,
         logits: Logits<'_, E>,
         targets: Targets<'_, E::Float>,
         sample_weights: &[E::Float],
-    ) -> Result<f64, Error>;
+    ) -> Result<Tally, Error>;
+
+    fn policy(&self) -> Policy;
 }
 
 macro_rules! chosen {
@@ -39,13 +41,17 @@ macro_rules! chosen {
                     self.evaluate(logits, targets, pass)
                 }
 
-                fn denominator(
+                fn tally(
                     &self,
                     logits: Logits<'_, E>,
                     targets: Targets<'_, E::Float>,
                     sample_weights: &[E::Float],
-                ) -> Result<f64, Error> {
-                    self.denominator(logits, targets, sample_weights)
+                ) -> Result<Tally, Error> {
+                    self.tally(logits, targets, sample_weights)
+                }
+
+                fn policy(&self) -> Policy {
+                    self.policy()
                 }
             }
         )*
@@ -124,27 +130,60 @@ pub(crate) fn check_options(args: &EvalArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Builds the loss; `reduction` is that of a part of the input.
+/// Builds the loss; that of a part of the input is the sum of its losses.
 pub(crate) fn choose<'w, E: Element>(
     args: &EvalArgs,
+    ignored: Option<i64>,
     weights: &'w ClassWeights<E::Float>,
-    reduction: Reduction,
     level: Level,
+    is_part: bool,
 ) -> Result<Box<dyn Chosen<E> + 'w>, Failure> {
-    let mean_over = match args.mean_over {
-        MeanOverName::Pytorch => MeanOver::PyTorch,
-        MeanOverName::ValidRows => MeanOver::NotIgnored,
-        MeanOverName::AllRows => MeanOver::AllRows,
-        MeanOverName::Weights => MeanOver::Weights,
-    };
-    macro_rules! reduced {
-        ($loss:expr) => {
-            Box::new($loss.with_reduction(reduction).with_mean_over(mean_over).with_level(level))
+    macro_rules! start {
+        ($loss:ident) => {
+            args.preset.map_or_else($loss::new, $loss::preset)
         };
+    }
+    // What a preset says of losses that it does not name, as of those that they are made of.
+    macro_rules! as_of {
+        ($preset:ident, $loss:expr) => {{
+            let mut loss = $loss;
+            if let Some(preset) = args.preset {
+                let policy = $preset::<E::Float>::preset(preset).policy();
+                loss = loss
+                    .with_reduction(policy.reduction)
+                    .with_mean_over(policy.mean_over)
+                    .with_nothing_valid(policy.nothing_valid);
+            }
+            loss
+        }};
+    }
+    macro_rules! reduced {
+        ($loss:expr) => {{
+            let mut loss = $loss.with_level(level);
+            if let Some(mean_over) = args.mean_over {
+                loss = loss.with_mean_over(mean_over.into());
+            }
+            if let Some(nothing_valid) = args.nothing_valid {
+                loss = loss.with_nothing_valid(nothing_valid.into());
+            }
+            if let Some(reduction) = args.reduction {
+                loss = loss.with_reduction(reduction.into());
+            }
+            if is_part {
+                loss = loss.with_reduction(Reduction::Sum);
+                // A part may have nothing that counts; that a row has no labels is an error of its own.
+                if args.loss != LossName::MultilabelSoftmax
+                    && loss.policy().nothing_valid == NothingValid::Error
+                {
+                    loss = loss.with_nothing_valid(NothingValid::Zero);
+                }
+            }
+            Box::new(loss)
+        }};
     }
     macro_rules! with_ignored {
         ($loss:expr) => {
-            match args.ignore_index {
+            match ignored {
                 Some(label) => $loss.with_ignore_index(label),
                 None => $loss,
             }
@@ -162,9 +201,9 @@ pub(crate) fn choose<'w, E: Element>(
     let gamma = args.gamma.unwrap_or(2.0);
     let z_loss = args.z_loss.unwrap_or(0.0);
     macro_rules! of_elements {
-        ($loss:ident) => {
+        ($loss:expr) => {
             with_ignored!(
-                $loss::new()
+                $loss
                     .with_class_weights(&weights.classes)?
                     .with_pos_weight(&weights.positive)?
                     .with_label_smoothing(smoothing)?
@@ -174,7 +213,7 @@ pub(crate) fn choose<'w, E: Element>(
     Ok(match args.loss {
         LossName::Softmax | LossName::SoftmaxFocal => {
             let gamma = if args.loss == LossName::SoftmaxFocal { gamma } else { 0.0 };
-            let loss = SoftmaxCrossEntropy::new()
+            let loss = start!(SoftmaxCrossEntropy)
                 .with_class_weights(&weights.classes)?
                 .with_label_smoothing(smoothing)?
                 .with_focal_gamma(gamma)?
@@ -188,23 +227,33 @@ pub(crate) fn choose<'w, E: Element>(
                 .with_z_loss(z_loss)?;
             let caffe = args.gradient == Some(GradientName::Caffe);
             let loss = if caffe { loss.with_caffe_gradient()? } else { loss };
-            reduced!(capped!(loss))
+            reduced!(as_of!(SoftmaxCrossEntropy, capped!(loss)))
         }
-        LossName::Distillation => reduced!(
-            Distillation::new(args.temperature.unwrap_or(1.0))?
-                .with_class_weights(&weights.classes)?
-        ),
-        LossName::Sigmoid => reduced!(of_elements!(SigmoidCrossEntropy)),
+        LossName::Distillation => {
+            let loss = Distillation::new(args.temperature.unwrap_or(1.0))?
+                .with_class_weights(&weights.classes)?;
+            reduced!(as_of!(SoftmaxCrossEntropy, loss))
+        }
+        LossName::Sigmoid => reduced!(of_elements!(start!(SigmoidCrossEntropy))),
         LossName::SigmoidFocal => {
-            reduced!(of_elements!(SigmoidCrossEntropy).with_focal(gamma, args.alpha)?)
+            let loss = of_elements!(start!(SigmoidCrossEntropy)).with_focal(gamma, args.alpha)?;
+            reduced!(loss)
         }
-        LossName::MultilabelSoftMargin => reduced!(of_elements!(MultiLabelSoftMargin)),
-        LossName::Logistic => reduced!(of_elements!(LogisticLoss)),
-        LossName::Nll => reduced!(with_ignored!(
-            NegativeLogLikelihood::new().with_class_weights(&weights.classes)?
-        )),
-        LossName::MultinomialLogistic => reduced!(with_ignored!(
-            MultinomialLogistic::new().with_class_weights(&weights.classes)?
-        )),
+        LossName::MultilabelSoftMargin => {
+            let loss = of_elements!(MultiLabelSoftMargin::new());
+            reduced!(as_of!(SigmoidCrossEntropy, loss))
+        }
+        LossName::Logistic => {
+            let loss = of_elements!(LogisticLoss::new());
+            reduced!(as_of!(SigmoidCrossEntropy, loss))
+        }
+        LossName::Nll => {
+            let loss = start!(NegativeLogLikelihood).with_class_weights(&weights.classes)?;
+            reduced!(with_ignored!(loss))
+        }
+        LossName::MultinomialLogistic => {
+            let loss = start!(MultinomialLogistic).with_class_weights(&weights.classes)?;
+            reduced!(with_ignored!(loss))
+        }
     })
 }

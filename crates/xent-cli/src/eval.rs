@@ -5,119 +5,20 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use half::{bf16, f16};
-use xent::{Error, Hessian, Level, Logits, Pass, Reduction, Targets, Values, predict};
+use xent::{Error, Hessian, MeanOver, Pass, Reduction, Tally, Values};
 
-use crate::args::{
-    EvalArgs, GradFormat, HessianName, LossName, MachineArgs, MeanOverName, ReductionName,
-};
-use crate::array::{Array, file_of, is_of_tensors, read_all};
+use crate::args::{CompareArgs, EvalArgs, GradFormat, HessianName, LossName};
+use crate::array::{Array, file_of, is_not_for_output, is_standard_input, read_all};
 use crate::chosen::{Chosen, ClassWeights, check_options, choose};
 use crate::failure::Failure;
+use crate::judge::{Judge, Share};
+use crate::layout::{ClassAxis, Layout};
+use crate::machine::{level, threads};
 use crate::number::{Format, Input, Number};
 use crate::output::{Finished, Output, check_place, folder_of, name_all};
 use crate::progress;
 use crate::summary::Summary;
 use crate::targets::{TargetFile, TargetKind};
-
-/// Bytes of inputs that are in memory at a time, in what they are computed in and if a row is not
-/// longer.
-const PART: usize = 1 << 24;
-
-/// Where the rows of an array are.
-#[derive(Clone, Debug)]
-pub(crate) struct Layout {
-    pub(crate) shape: Vec<usize>,
-    pub(crate) outer: usize,
-    pub(crate) classes: usize,
-    pub(crate) inner: usize,
-    class_axis: usize,
-    /// One input a row: shape (N,) for the losses of elements.
-    pub(crate) has_no_class_axis: bool,
-}
-
-impl Layout {
-    pub(crate) fn of(array: &Array, class_axis: isize, loss: LossName) -> Result<Self, Failure> {
-        let shape = array.shape().to_vec();
-        let fail = |reason: String| Err(Failure::file(array.path(), reason));
-        if shape.len() == 1 && loss.is_of_elements() {
-            let (outer, classes, inner) = (shape[0], 1, 1);
-            return Ok(Self {
-                shape,
-                outer,
-                classes,
-                inner,
-                class_axis: 1,
-                has_no_class_axis: true,
-            });
-        }
-        let axes = shape.len() as isize;
-        let axis = if class_axis < 0 { class_axis + axes } else { class_axis };
-        if !(0..axes).contains(&axis) {
-            return fail(format!("the class axis {class_axis} is none of shape {shape:?}"));
-        }
-        let class_axis = axis.unsigned_abs();
-        let classes = shape[class_axis];
-        if classes == 0 {
-            return fail(format!("no classes: shape {shape:?}, class axis {class_axis}"));
-        }
-        let outer = shape[..class_axis].iter().product();
-        let inner = shape[class_axis + 1..].iter().product();
-        Ok(Self { shape, outer, classes, inner, class_axis, has_no_class_axis: false })
-    }
-
-    pub(crate) fn rows(&self) -> usize {
-        self.outer * self.inner
-    }
-
-    /// The shape without the class axis.
-    pub(crate) fn rows_shape(&self) -> Vec<usize> {
-        let mut shape = self.shape.clone();
-        if self.class_axis < shape.len() {
-            shape.remove(self.class_axis);
-        }
-        shape
-    }
-
-    /// Blocks that are read at a time.
-    fn part<N: Input>(&self) -> usize {
-        let inputs = PART / size_of::<N::Float>();
-        (inputs / (self.classes * self.inner).max(1)).clamp(1, self.outer.max(1))
-    }
-
-    /// The blocks of each part, in turn.
-    fn parts<N: Input>(&self) -> impl Iterator<Item = usize> + use<N> {
-        let (outer, part) = (self.outer, self.part::<N>());
-        (0..outer).step_by(part).map(move |first| part.min(outer - first))
-    }
-
-    fn logits<'a, N: Input>(&self, values: &'a [N], outer: usize) -> Result<Logits<'a, N>, Error> {
-        Logits::with_columns(values, outer, self.classes, self.inner)
-    }
-}
-
-/// The level that was asked for.
-pub(crate) fn level(name: &str) -> Result<Level, Failure> {
-    if name == "auto" {
-        return Ok(Level::detect());
-    }
-    Level::by_name(name).ok_or_else(|| {
-        let names: Vec<_> = Level::available().map(Level::name).collect();
-        let names = names.join(", ");
-        Failure::argument(format!("no level {name} here: expected auto, {names}"))
-    })
-}
-
-/// Sets the number of threads, and says how many there are.
-pub(crate) fn threads(machine: &MachineArgs) -> Result<usize, Failure> {
-    let count = match machine.threads {
-        Some(0) => return Err(Failure::argument("--threads: expected at least one")),
-        Some(count) => count,
-        None => std::thread::available_parallelism().map_or(1, NonZero::get),
-    };
-    // A pool that is there already is as good.
-    let _ = rayon::ThreadPoolBuilder::new().num_threads(count).build_global();
-    Ok(count)
-}
 
 pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
     evaluate(args)?.print(args.machine.json)
@@ -128,74 +29,113 @@ struct Evaluation<'a, N: Input> {
     args: &'a EvalArgs,
     layout: Layout,
     loss: Box<dyn Chosen<N> + 'a>,
+    /// The label that is ignored.
+    ignored: Option<i64>,
     /// Empty if there are none.
     sample_weights: Vec<N::Float>,
     /// What the gradient of a part is multiplied with.
     scale: f64,
 }
 
+/// The arrays that an evaluation reads.
+pub(crate) struct Arrays {
+    pub(crate) input: Array,
+    pub(crate) targets: Array,
+    pub(crate) class_weights: Option<Array>,
+    pub(crate) sample_weights: Option<Array>,
+    pub(crate) pos_weight: Option<Array>,
+}
+
 /// Computes the loss and writes what was asked for.
 pub(crate) fn evaluate(args: &EvalArgs) -> Result<Summary, Failure> {
     check_options(args)?;
     check_paths(args)?;
-    evaluate_array(args, Array::open(&args.input)?)
+    let open = |path: &Option<PathBuf>| path.as_ref().map(|path| Array::open(path)).transpose();
+    let mut arrays = Arrays {
+        input: Array::open(&args.input)?,
+        targets: Array::open(&args.targets)?,
+        class_weights: open(&args.class_weights)?,
+        sample_weights: open(&args.sample_weights)?,
+        pos_weight: open(&args.pos_weight)?,
+    };
+    evaluate_arrays(args, &mut arrays)
 }
 
-/// [`evaluate`] of an input that is open.
-pub(crate) fn evaluate_array(args: &EvalArgs, input: Array) -> Result<Summary, Failure> {
-    match input.format() {
-        Format::F16 => evaluate_in::<f16>(args, input),
-        Format::Bf16 => evaluate_in::<bf16>(args, input),
-        // Integers are no format to have a gradient in.
-        Format::F32 | Format::Integer => evaluate_in::<f32>(args, input),
+/// [`evaluate`] of arrays that are open; they may be read again afterwards.
+pub(crate) fn evaluate_arrays(args: &EvalArgs, arrays: &mut Arrays) -> Result<Summary, Failure> {
+    match arrays.input.format() {
+        Format::F16 => evaluate_in::<f16>(args, arrays),
+        Format::Bf16 => evaluate_in::<bf16>(args, arrays),
+        Format::F32 => evaluate_in::<f32>(args, arrays),
+        Format::Integer => Err(integers(&arrays.input)),
         Format::F64 if args.grad_format == GradFormat::F32 => {
             let reason = "--grad-format f32: expected inputs of at most 32 bits, found f64";
             Err(Failure::argument(reason))
         }
-        Format::F64 => evaluate_in::<f64>(args, input),
+        Format::F64 => evaluate_in::<f64>(args, arrays),
     }
 }
 
-/// [`evaluate_array`] of inputs of one format.
-fn evaluate_in<N: Input>(args: &EvalArgs, input: Array) -> Result<Summary, Failure> {
+/// [`evaluate_arrays`] of inputs of one format.
+fn evaluate_in<N: Input>(args: &EvalArgs, arrays: &mut Arrays) -> Result<Summary, Failure> {
     let level = level(&args.machine.level)?;
     let threads = threads(&args.machine)?;
     let start = Instant::now();
 
-    let layout = Layout::of(&input, args.class_axis, args.loss)?;
-    let optional = |path: &Option<PathBuf>, of, count| match path {
-        Some(path) => read_all(path, of, count),
+    let Arrays { input, targets, class_weights, sample_weights, pos_weight } = arrays;
+    let class_axis = ClassAxis::of(input, args.class_axis, args.loss, Some(targets))?;
+    let mut layout = Layout::of(input, class_axis.axis)?;
+    let kind = TargetKind::of(targets, &layout, args.loss, args.ignore_index.is_some())?;
+    if args.ignore_index.is_some() {
+        kind.check_ignored()?;
+    }
+    if args.top_k.is_some() && (kind != TargetKind::Index || args.loss.is_of_elements()) {
+        return Err(Failure::argument("--top-k: expected targets that are labels"));
+    }
+    // Columns of classes are a layout that losses have: nothing has to be turned around.
+    let is_for_rows = kind == TargetKind::Index;
+    if input.is_column_major()
+        && (is_for_rows || targets.is_column_major())
+        && layout.may_be_transposed()
+    {
+        input.transpose();
+        layout.transpose();
+        if !is_for_rows {
+            targets.transpose();
+        }
+    }
+    input.rewind()?;
+    targets.rewind()?;
+    let optional = |array: &mut Option<Array>, of, count, one_for_all| match array {
+        Some(array) => read_all(array, of, count, one_for_all),
         None => Ok(Vec::new()),
     };
     let weights = ClassWeights {
-        classes: optional(&args.class_weights, "class weights", layout.classes)?,
-        positive: optional(&args.pos_weight, "positive weights", layout.classes)?,
+        classes: optional(class_weights, "class weights", layout.classes, false)?,
+        positive: optional(pos_weight, "positive weights", layout.classes, true)?,
     };
-    let sample_weights = optional(&args.sample_weights, "sample weights", layout.rows())?;
-    let reduction = match args.reduction {
-        ReductionName::None => Reduction::None,
-        ReductionName::Mean | ReductionName::Sum => Reduction::Sum,
-    };
-    let loss = choose::<N>(args, &weights, reduction, level)?;
-    let mut targets = TargetFile::open(&args.targets, &layout, args.loss)?;
-    let kind = targets.kind();
-    let mut evaluation = Evaluation { args, layout, loss, sample_weights, scale: 1.0 };
+    let sample_weights = optional(sample_weights, "sample weights", layout.rows(), false)?;
+    let ignored = args.ignored(kind);
+    let loss = choose::<N>(args, ignored, &weights, level, false)?;
+    let mut targets = TargetFile::new(targets, kind);
+    let policy = loss.policy();
+    let mut evaluation = Evaluation { args, layout, loss, ignored, sample_weights, scale: 1.0 };
 
-    let denominator = evaluation.denominator(&mut targets)?;
+    let tally = evaluation.tally(&mut targets)?;
     targets.rewind()?;
-    if args.reduction == ReductionName::Mean && denominator != 0.0 {
-        evaluation.scale = 1.0 / denominator;
+    let division = policy.division(&tally).ok_or(Error::NothingValid)?;
+    evaluation.scale = division.scale(1.0);
+    let reduced = policy.reduction != Reduction::None;
+    let loss_out = output::<f64>(&args.loss_out, reduced, &[], false)?;
+    evaluation.loss = choose::<N>(args, ignored, &weights, level, true)?;
+    let (total, mut finished) = evaluation.pass(input, &mut targets, reduced)?;
+    if evaluation.layout.is_transposed {
+        input.transpose();
+        if !is_for_rows {
+            targets.transpose();
+        }
     }
-    let reduced = args.reduction != ReductionName::None;
-    let loss_out = output::<f64>(&args.loss_out, reduced, &[])?;
-    let (total, mut finished) = evaluation.pass(input, targets)?;
-    let loss = match args.reduction {
-        ReductionName::None => None,
-        ReductionName::Sum => Some(total.loss),
-        // A mean of nothing is zero.
-        ReductionName::Mean if denominator == 0.0 => Some(0.0),
-        ReductionName::Mean => Some(total.loss / denominator),
-    };
+    let loss = division.loss(total.loss);
     if let (Some(mut output), Some(loss)) = (loss_out, loss) {
         output.part(1).fill(loss);
         output.write()?;
@@ -215,8 +155,15 @@ fn evaluate_in<N: Input>(args: &EvalArgs, input: Array) -> Result<Summary, Failu
         rows: evaluation.layout.rows(),
         valid_rows: total.valid_rows,
         classes: evaluation.layout.classes,
+        class_axis,
         format: N::NAME,
-        accuracy: total.correct.filter(|_| valid > 0.0).map(|correct| correct as f64 / valid),
+        accuracy: total.rows.of_all(),
+        top_k: args.top_k.map(NonZero::get),
+        top_k_accuracy: total.top.of_all(),
+        binary_accuracy: total.elements.of_all(),
+        not_finite_rows: total.not_finite,
+        first_not_finite_row: total.first_not_finite,
+        clamped: total.clamped,
         perplexity: has_perplexity.then(|| (total.loss / valid).exp()),
         level: level.name().to_owned(),
         threads,
@@ -233,6 +180,7 @@ fn check_paths(args: &EvalArgs) -> Result<(), Failure> {
         args.sample_weights.as_ref(),
         args.pos_weight.as_ref(),
     ];
+    check_inputs(inputs.into_iter().flatten())?;
     // What is not there yet is in its folder.
     let whole = |path: &Path| {
         let folder = || Some(folder_of(path).canonicalize().ok()?.join(path.file_name()?));
@@ -241,8 +189,8 @@ fn check_paths(args: &EvalArgs) -> Result<(), Failure> {
     let mut seen: Vec<PathBuf> =
         inputs.into_iter().flatten().map(|path| whole(file_of(path))).collect();
     for output in [&args.loss_out, &args.grad_out, &args.hessian_out].into_iter().flatten() {
-        if is_of_tensors(output) {
-            return Err(Failure::file(output, "what is written is a .npy file"));
+        if let Some(reason) = is_not_for_output(output) {
+            return Err(Failure::file(output, reason));
         }
         check_place(output)?;
         let path = whole(output);
@@ -254,12 +202,43 @@ fn check_paths(args: &EvalArgs) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Why an input of integers is refused.
+pub(crate) fn integers(input: &Array) -> Failure {
+    let reason = "expected floats, found integers: quantised ones are numbers only with their scale (and \
+                  zero point), so make floats of them first";
+    Failure::file(input.path(), reason)
+}
+
+/// What can be read once may be given once.
+pub(crate) fn check_inputs<'a>(
+    inputs: impl IntoIterator<Item = &'a PathBuf>,
+) -> Result<(), Failure> {
+    let mut seen = Vec::new();
+    for input in inputs {
+        let file = file_of(input);
+        let is_stream = is_standard_input(input)
+            || file.metadata().is_ok_and(|there| !there.is_file() && !there.is_dir());
+        if is_stream && seen.contains(&file) {
+            let reason =
+                "it can be read once, and is given for two arrays: save one of them to a file";
+            return Err(Failure::file(input, reason));
+        }
+        seen.push(file);
+    }
+    Ok(())
+}
+
 /// What the parts add up to.
 #[derive(Default)]
 struct Total {
     loss: f64,
     valid_rows: usize,
-    correct: Option<usize>,
+    not_finite: usize,
+    first_not_finite: Option<usize>,
+    clamped: usize,
+    rows: Share,
+    top: Share,
+    elements: Share,
 }
 
 impl<N: Input> Evaluation<'_, N> {
@@ -274,7 +253,14 @@ impl<N: Input> Evaluation<'_, N> {
         match input {
             Label { row, label, classes } => {
                 let input = Label { row: first + row, label, classes };
-                Failure::file(&self.args.targets, input)
+                // Those that others ignore.
+                let hint = match (self.ignored, label) {
+                    (None, 255 | ..0) => {
+                        format!(": if it is a label to be ignored, give --ignore-index {label}")
+                    }
+                    _ => String::new(),
+                };
+                Failure::file(&self.args.targets, format!("{input}{hint}"))
             }
             Empty { row } => Failure::file(&self.args.targets, Empty { row: first + row }),
             Value { of, element, row, class, value } => {
@@ -295,64 +281,69 @@ impl<N: Input> Evaluation<'_, N> {
         }
     }
 
-    /// What a mean divides by: a pass over the targets alone, which also finds bad labels before
-    /// anything is written.
-    fn denominator(&self, targets: &mut TargetFile<N::Float>) -> Result<f64, Failure> {
+    /// What a mean may divide by: a pass over the targets alone, unless their shape says it.
+    fn tally(&self, targets: &mut TargetFile<'_, N::Float>) -> Result<Tally, Failure> {
         let Layout { classes, inner, .. } = self.layout;
-        let counted = matches!(self.args.mean_over, MeanOverName::Pytorch | MeanOverName::AllRows);
         let integers = matches!(targets.kind(), TargetKind::Index | TargetKind::MultiHot);
-        if counted && !integers {
-            let by_losses =
-                self.args.loss.is_of_elements() && self.args.mean_over == MeanOverName::Pytorch;
-            let each =
-                if by_losses && self.args.loss.has_losses_of_elements() { classes } else { 1 };
-            return Ok((self.layout.rows() * each) as f64);
+        let is_by_shape = !integers
+            && self.loss.policy().mean_over != MeanOver::Weights
+            && self.args.loss != LossName::MultilabelSoftmax;
+        if is_by_shape {
+            let rows = self.layout.rows();
+            let losses =
+                if self.args.loss.has_losses_of_elements() { rows * classes } else { rows };
+            let pytorch = losses as f64;
+            let (valid_rows, valid_losses) = (rows, losses);
+            return Ok(Tally { rows, valid_rows, valid_losses, pytorch, ..Tally::default() });
         }
         // Without rows, none: their classes may be more than memory holds.
         let most = self.layout.part::<N>().min(self.layout.outer);
         let anything = vec![N::default(); most * classes * inner];
-        let bar = progress::bar("targets", self.layout.rows());
-        let (mut sum, mut first) = (0.0, 0);
+        let numbers_of_row = if targets.kind() == TargetKind::Index { 1 } else { classes };
+        let bar = progress::bar("targets", self.layout.rows() * numbers_of_row);
+        let (mut tally, mut first) = (Tally::default(), 0);
         for outer in self.layout.parts::<N>() {
             let rows = outer * inner;
             let logits = self.layout.logits(&anything[..rows * classes], outer)?;
             let targets = targets.next(rows, classes)?;
-            sum += self
+            let weights = self.weights_of(first, rows);
+            tally += self
                 .loss
-                .denominator(logits, targets, self.weights_of(first, rows))
+                .tally(logits, targets, weights)
                 .map_err(|error| self.blame(error, first))?;
             first += rows;
-            bar.inc(rows as u64);
+            bar.inc((rows * numbers_of_row) as u64);
         }
         bar.finish_and_clear();
-        Ok(sum)
+        Ok(tally)
     }
 
     /// The pass over everything; its outputs do not have their names yet.
     fn pass(
         &self,
-        mut input: Array,
-        mut targets: TargetFile<N::Float>,
+        input: &mut Array,
+        targets: &mut TargetFile<'_, N::Float>,
+        reduced: bool,
     ) -> Result<(Total, Vec<Finished>), Failure> {
         let Self { args, layout, .. } = self;
         let Layout { classes, inner, ref shape, .. } = *layout;
         let of_elements = args.loss.has_losses_of_elements();
-        let unreduced = args.reduction == ReductionName::None;
         let losses_shape = if of_elements { shape.clone() } else { layout.rows_shape() };
         let is_wide = args.grad_format == GradFormat::F32;
-        let mut loss_out = output(&args.loss_out, unreduced, &losses_shape)?;
-        let mut grad_out = output(&args.grad_out, !is_wide, shape)?;
-        let mut wide_grad_out = output(&args.grad_out, is_wide, shape)?;
-        let mut hessian_out = output(&args.hessian_out, true, shape)?;
+        let columns = layout.is_transposed;
+        let mut loss_out = output(&args.loss_out, !reduced, &losses_shape, columns && of_elements)?;
+        let mut grad_out = output(&args.grad_out, !is_wide, shape, columns)?;
+        let mut wide_grad_out = output(&args.grad_out, is_wide, shape, columns)?;
+        let mut hessian_out = output(&args.hessian_out, true, shape, columns)?;
         let convention = match args.hessian {
             HessianName::Exact => Hessian::Exact,
             HessianName::Xgboost => Hessian::XgBoost,
             HessianName::Lightgbm => Hessian::LightGbm,
         };
-        let predicts = targets.kind() == TargetKind::Index && !args.loss.is_of_elements();
-        let mut total = Total { correct: predicts.then_some(0), ..Total::default() };
-        let bar = progress::bar("rows", layout.rows());
-        let (mut x, mut predicted, mut first) = (Vec::new(), Vec::new(), 0);
+        let mut total = Total::default();
+        let bar = progress::bar("inputs", layout.rows() * classes);
+        let mut judge = Judge::new(layout, args.loss, self.ignored, args.top_k.map(NonZero::get));
+        let (mut x, mut first) = (Vec::new(), 0);
         for outer in layout.parts::<N>() {
             let rows = outer * inner;
             let elements = rows * classes;
@@ -379,19 +370,20 @@ impl<N: Input> Evaluation<'_, N> {
                 .map_err(|error| self.blame(error, first))?;
             total.loss += report.loss.unwrap_or(0.0);
             total.valid_rows += report.valid_rows;
-            if let (Some(correct), Targets::Index(labels)) = (&mut total.correct, targets) {
-                predicted.resize(rows, 0);
-                predict::argmax(logits, &mut predicted)?;
-                *correct += right(&labels, &predicted, args.ignore_index);
-            }
+            total.clamped += report.clamped;
+            total.not_finite += report.not_finite.rows;
+            total.first_not_finite =
+                total.first_not_finite.or(report.not_finite.first.map(|row| first + row));
+            judge.look(&x, logits, targets, self.weights_of(first, rows))?;
             grad_out.as_mut().map_or(Ok(()), Output::write)?;
             for output in [&mut loss_out, &mut wide_grad_out, &mut hessian_out] {
                 output.as_mut().map_or(Ok(()), Output::write)?;
             }
             first += rows;
-            bar.inc(rows as u64);
+            bar.inc(elements as u64);
         }
         bar.finish_and_clear();
+        (total.rows, total.top, total.elements) = (judge.rows, judge.top, judge.elements);
         let mut finished = Vec::new();
         finished.extend(grad_out.map(Output::finish).transpose()?);
         for output in [loss_out, wide_grad_out, hessian_out] {
@@ -406,40 +398,29 @@ fn output<T: Number>(
     path: &Option<PathBuf>,
     wanted: bool,
     shape: &[usize],
+    column_major: bool,
 ) -> Result<Option<Output<T>>, Failure> {
-    path.as_ref().filter(|_| wanted).map(|path| Output::create(path, shape)).transpose()
+    let path = path.as_ref().filter(|_| wanted);
+    path.map(|path| Output::create(path, shape, column_major)).transpose()
 }
 
-/// How many labels that are not ignored were predicted.
-fn right(labels: &xent::Labels<'_>, predicted: &[u32], ignore: Option<i64>) -> usize {
-    let mut right = 0;
-    for (row, &class) in predicted.iter().enumerate() {
-        let label = labels.get(row).filter(|label| Some(*label) != ignore);
-        right += usize::from(label == Some(i64::from(class)));
-    }
-    right
-}
-
-/// The arguments of an evaluation of one file without options.
-pub(crate) fn plain_args(
-    loss: LossName,
-    input: &Path,
-    targets: &Path,
-    class_axis: isize,
-    machine: &MachineArgs,
-) -> EvalArgs {
+/// The arguments of the evaluation of one of two inputs that are compared.
+pub(crate) fn plain_args(compare: &CompareArgs, input: &Path) -> EvalArgs {
     EvalArgs {
-        loss,
+        loss: compare.loss,
         input: input.to_owned(),
-        targets: targets.to_owned(),
-        class_axis,
-        class_weights: None,
-        sample_weights: None,
+        targets: compare.targets.clone().unwrap_or_default(),
+        class_axis: compare.class_axis,
+        class_weights: compare.class_weights.clone(),
+        sample_weights: compare.sample_weights.clone(),
         pos_weight: None,
         label_smoothing: None,
-        ignore_index: None,
-        reduction: ReductionName::Mean,
-        mean_over: MeanOverName::Pytorch,
+        ignore_index: compare.ignore_index,
+        preset: None,
+        reduction: None,
+        mean_over: None,
+        nothing_valid: None,
+        top_k: None,
         gamma: None,
         alpha: None,
         temperature: None,
@@ -451,6 +432,6 @@ pub(crate) fn plain_args(
         hessian_out: None,
         hessian: HessianName::Exact,
         gradient: None,
-        machine: machine.clone(),
+        machine: compare.machine.clone(),
     }
 }

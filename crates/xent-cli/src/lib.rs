@@ -1,6 +1,6 @@
 //! The program `xent`: what a model's saved outputs are worth.
 //!
-//! `xent eval` computes a loss of logits in a `.npy` or `.safetensors` file, and if asked its gradient,
+//! `xent eval` computes a loss of logits in a `.npy`, `.npz` or `.safetensors` file, and if asked its gradient,
 //! the losses of the rows and the Hessian; `xent compare` holds one model's outputs against another's.
 //! Arrays are read and written in parts, so that they need not fit in memory.
 #![forbid(unsafe_code)]
@@ -12,6 +12,9 @@ mod compare;
 mod eval;
 mod failure;
 mod interrupt;
+mod judge;
+mod layout;
+mod machine;
 mod number;
 mod output;
 mod printed;

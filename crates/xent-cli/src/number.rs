@@ -49,6 +49,7 @@ pub(crate) trait Number: Element {
     type Stored: npyz::Serialize;
 
     fn stored(self) -> Self::Stored;
+    fn to_f64(self) -> f64;
     fn from_f16(number: f16) -> Self;
     fn from_bf16(number: bf16) -> Self;
     fn from_f32(number: f32) -> Self;
@@ -71,6 +72,10 @@ macro_rules! number {
             fn stored(self) -> Self::Stored {
                 let store: fn(Self) -> Self::Stored = $store;
                 store(self)
+            }
+
+            fn to_f64(self) -> f64 {
+                self.to_float().into()
             }
 
             $(

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
-use npyz::{DType, NpyWriter, TypeStr, WriterBuilder};
+use npyz::{DType, NpyWriter, Order, TypeStr, WriterBuilder};
 use tempfile::TempPath;
 
 use crate::failure::Failure;
@@ -29,8 +29,13 @@ pub(crate) struct Finished {
 }
 
 impl<T: Number> Output<T> {
-    /// Begins a file of that shape beside where it will be.
-    pub(crate) fn create(path: &Path, shape: &[usize]) -> Result<Self, Failure> {
+    /// Begins a file of that shape beside where it will be. If it is column-major, the numbers are written in
+    /// that order, too.
+    pub(crate) fn create(
+        path: &Path,
+        shape: &[usize],
+        column_major: bool,
+    ) -> Result<Self, Failure> {
         let folder = folder_of(path);
         let (file, temporary) = temporary_file(folder).map_err(Failure::io(path))?.into_parts();
         let behind = file.try_clone().map_err(Failure::io(path))?;
@@ -39,6 +44,7 @@ impl<T: Number> Output<T> {
         let writer = npyz::WriteOptions::new()
             .dtype(DType::Plain(descr))
             .shape(&shape)
+            .order(if column_major { Order::Fortran } else { Order::C })
             .writer(BufWriter::with_capacity(1 << 20, behind))
             .begin_nd()
             .map_err(Failure::io(path))?;
@@ -129,7 +135,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("o.npy");
         let written = || -> Result<(), Failure> {
-            let mut output = Output::create(&path, &[1, numbers.len()])?;
+            let mut output = Output::create(&path, &[1, numbers.len()], false)?;
             output.part(numbers.len()).copy_from_slice(numbers);
             output.write()?;
             assert!(!path.exists(), "half of a file");

@@ -2,12 +2,15 @@
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+/// Inputs that take a second or so, with a file's worth of them to be read.
+const WORTH_WAITING: usize = 1 << 25;
+
 /// A bar on stderr, if that is a terminal and there is anything to wait for.
-pub(crate) fn bar(what: &'static str, rows: usize) -> ProgressBar {
-    if rows < 1 << 16 {
+pub(crate) fn bar(what: &'static str, inputs: usize) -> ProgressBar {
+    if inputs < WORTH_WAITING {
         return ProgressBar::hidden();
     }
     let style = ProgressStyle::with_template("{msg:10} {wide_bar} {percent:>3}% {eta}")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(rows as u64).with_style(style).with_message(what)
+    ProgressBar::new(inputs as u64).with_style(style).with_message(what)
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::failure::Failure;
+use crate::layout::ClassAxis;
 use crate::printed::print;
 
 /// The result of `xent eval`.
@@ -15,10 +16,21 @@ pub(crate) struct Summary {
     pub(crate) rows: usize,
     pub(crate) valid_rows: usize,
     pub(crate) classes: usize,
-    /// The input's; f32 for integers.
+    #[serde(flatten)]
+    pub(crate) class_axis: ClassAxis,
     pub(crate) format: &'static str,
-    /// The share of the valid rows whose largest input is that of their label.
+    /// The share of the valid rows whose largest input is that of their label, with sample weights.
     pub(crate) accuracy: Option<f64>,
+    pub(crate) top_k: Option<usize>,
+    /// The share of those whose label is among their `top_k` largest inputs.
+    pub(crate) top_k_accuracy: Option<f64>,
+    /// Of sigmoid losses and of probabilities, the share of elements on the right side of the threshold.
+    pub(crate) binary_accuracy: Option<f64>,
+    /// Valid rows with an input that is NaN or inf, or without one that is finite.
+    pub(crate) not_finite_rows: usize,
+    pub(crate) first_not_finite_row: Option<usize>,
+    /// Probabilities so small, or so near to one, that the loss took others for them.
+    pub(crate) clamped: usize,
     /// e to the mean cross-entropy of the valid rows.
     pub(crate) perplexity: Option<f64>,
     pub(crate) level: String,
@@ -32,6 +44,7 @@ impl Summary {
             // A float that JSON has no number for is null.
             return print(&format!("{}\n", serde_json::to_string(self).unwrap_or_default()));
         }
+        self.class_axis.tell();
         print(&self.to_string())
     }
 }
@@ -45,8 +58,20 @@ impl fmt::Display for Summary {
         writeln!(f, "rows        {}, {} of them valid", self.rows, self.valid_rows)?;
         writeln!(f, "classes     {}", self.classes)?;
         writeln!(f, "format      {}", self.format)?;
+        if let Some(first) = self.first_not_finite_row {
+            writeln!(f, "not finite  {} rows, the first is row {first}", self.not_finite_rows)?;
+        }
+        if self.clamped > 0 {
+            writeln!(f, "clamped     {} probabilities", self.clamped)?;
+        }
         if let Some(accuracy) = self.accuracy {
             writeln!(f, "accuracy    {accuracy:.4}")?;
+        }
+        if let (Some(k), Some(accuracy)) = (self.top_k, self.top_k_accuracy) {
+            writeln!(f, "{:<11} {accuracy:.4}", format!("top {k}"))?;
+        }
+        if let Some(accuracy) = self.binary_accuracy {
+            writeln!(f, "accuracy    {accuracy:.4} of the elements")?;
         }
         if let Some(perplexity) = self.perplexity {
             writeln!(f, "perplexity  {perplexity:.4}")?;

@@ -1,18 +1,16 @@
 //! The targets, part by part.
 
-use std::path::Path;
-
 use xent::Targets;
 
 use crate::args::LossName;
 use crate::array::Array;
-use crate::eval::Layout;
 use crate::failure::Failure;
+use crate::layout::{Layout, is_for_each_input, same_but_for_ones};
 use crate::number::{Format, Number};
 
 /// A file of targets, of one of the kinds that losses have.
-pub(crate) struct TargetFile<F> {
-    array: Array,
+pub(crate) struct TargetFile<'a, F> {
+    array: &'a mut Array,
     kind: TargetKind,
     floats: Vec<F>,
     integers: Vec<i64>,
@@ -27,37 +25,71 @@ pub(crate) enum TargetKind {
     Teacher,
 }
 
-impl<F: Number> TargetFile<F> {
-    /// Opens the file: indices if it has integers and no class axis, a number for each input if it
-    /// has the input's shape.
-    pub(crate) fn open(path: &Path, layout: &Layout, loss: LossName) -> Result<Self, Failure> {
-        let array = Array::open(path)?;
-        let integers = array.format() == Format::Integer;
-        let kind = if array.shape() == layout.shape {
-            match loss {
-                LossName::Distillation => TargetKind::Teacher,
-                _ if integers && loss.is_of_elements() => TargetKind::MultiHot,
-                _ if integers && layout.has_no_class_axis => TargetKind::Index,
-                _ => TargetKind::Dense,
-            }
-        } else if array.shape() == layout.rows_shape() && integers {
-            TargetKind::Index
+impl TargetKind {
+    /// A number for each input if the targets have the input's shape, a label for each row if they have
+    /// that of the rows. Axes of one element make no difference.
+    pub(crate) fn of(
+        targets: &Array,
+        layout: &Layout,
+        loss: LossName,
+        ignores: bool,
+    ) -> Result<Self, Failure> {
+        let integers = targets.format() == Format::Integer;
+        let fail = |reason: String| Err(Failure::file(targets.path(), reason));
+        let (shape, rows) = (&layout.shape, layout.rows_shape());
+        let found = targets.shape();
+        if loss.is_of_elements() && same_but_for_ones(found, shape) {
+            // What is ignored is no number between zero and one.
+            return Ok(if integers || ignores { Self::MultiHot } else { Self::Dense });
+        }
+        if loss.is_of_elements() || loss == LossName::Distillation {
+            return if !same_but_for_ones(found, shape) {
+                fail(format!("expected a number for each input, shape {shape:?}, found {found:?}"))
+            } else if integers {
+                fail("expected a teacher's logits, floats, found integers".into())
+            } else {
+                Ok(Self::Teacher)
+            };
+        }
+        if is_for_each_input(targets, shape, layout.class_axis) {
+            Ok(Self::Dense)
+        } else if same_but_for_ones(found, &rows) {
+            Ok(Self::Index)
         } else {
-            let reason = format!(
-                "expected integers of shape {:?} or numbers of shape {:?}, found {} of shape {:?}",
-                layout.rows_shape(),
-                layout.shape,
-                if integers { "integers" } else { "floats" },
-                array.shape()
-            );
-            return Err(Failure::file(path, reason));
-        };
-        Ok(Self { array, kind, floats: Vec::new(), integers: Vec::new() })
+            let what = if integers { "integers" } else { "floats" };
+            fail(format!(
+                "expected labels of shape {rows:?} or numbers of shape {shape:?}, found {what} of \
+                 shape {found:?}"
+            ))
+        }
+    }
+}
+
+impl TargetKind {
+    /// Refuses a label to be ignored where there are none.
+    pub(crate) fn check_ignored(self) -> Result<(), Failure> {
+        if matches!(self, Self::Index | Self::MultiHot) {
+            return Ok(());
+        }
+        Err(Failure::argument(
+            "--ignore-index: the targets are a number for each input, so no row has a label to be ignored \
+             by: give such rows a sample weight of zero",
+        ))
+    }
+}
+
+impl<'a, F: Number> TargetFile<'a, F> {
+    pub(crate) fn new(array: &'a mut Array, kind: TargetKind) -> Self {
+        Self { array, kind, floats: Vec::new(), integers: Vec::new() }
     }
 
     /// Goes back to the first row.
     pub(crate) fn rewind(&mut self) -> Result<(), Failure> {
         self.array.rewind()
+    }
+
+    pub(crate) fn transpose(&mut self) {
+        self.array.transpose();
     }
 
     pub(crate) fn kind(&self) -> TargetKind {
@@ -69,11 +101,11 @@ impl<F: Number> TargetFile<F> {
         let elements = rows * classes;
         Ok(match self.kind {
             TargetKind::Index => {
-                self.array.integers(rows, &mut self.integers)?;
+                self.array.integers(rows, "row", &mut self.integers)?;
                 Targets::index(&self.integers)
             }
             TargetKind::MultiHot => {
-                self.array.integers(elements, &mut self.integers)?;
+                self.array.integers(elements, "element", &mut self.integers)?;
                 Targets::multi_hot(&self.integers)
             }
             TargetKind::Dense => {

@@ -15,6 +15,8 @@
 //! # Ok::<(), xent_core::Error>(())
 //! ```
 
+use core::ops::AddAssign;
+
 use crate::losses::Tally;
 
 /// How the losses of a batch become one value, and what its gradient is the gradient of.
@@ -161,5 +163,17 @@ impl Division {
     #[must_use]
     pub fn mean(&self, sum: f64) -> Option<f64> {
         (!self.is_of_nothing()).then(|| sum / self.of_mean)
+    }
+}
+
+/// Of two parts of a batch.
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.rows += other.rows;
+        self.valid_rows += other.valid_rows;
+        self.valid_losses += other.valid_losses;
+        self.class_weight += other.class_weight;
+        self.weight += other.weight;
+        self.pytorch += other.pytorch;
     }
 }

@@ -105,4 +105,7 @@ pub use losses::{
 };
 pub use pass::{NotFinite, Pass, Report};
 pub use reduction::{MeanOver, NothingValid, Preset, Reduction};
-pub use xent_core::{Element, Error as InputError, Float, Hessian, Labels, Level, Shape, Values};
+pub use xent_core::reduction::{Division, Policy};
+pub use xent_core::{
+    Element, Error as InputError, Float, Hessian, Labels, Level, Shape, Tally, Values,
+};

@@ -264,14 +264,12 @@ impl<'a, E: Element> Pass<'a, E> {
         report.accuracy = (all > 0.0).then(|| right / all);
     }
 
-    /// What a mean over the batch divides by.
-    pub(crate) fn denominator<B: Fused<'a, E::Float>>(
+    /// What is counted of the batch.
+    pub(crate) fn tally<B: Fused<'a, E::Float>>(
         self,
-        policy: Policy,
         batch: Result<B, InputError>,
-    ) -> Result<f64, Error> {
-        let tally = batch?.weigh(self.weights)?.count();
-        Ok(policy.mean_over.divisor(&tally))
+    ) -> Result<Tally, Error> {
+        Ok(batch?.weigh(self.weights)?.count())
     }
 
     /// Runs a batch.

@@ -1,11 +1,13 @@
 //! From logits to predicted classes.
 
-use xent_core::{Element, Error as InputError};
+use core::cmp::Ordering;
+
+use xent_core::{Element, Error as InputError, Labels};
 
 use crate::{Error, Logits};
 
-/// The class of the largest logit of every row, the first of equals; zero for a row without any but
-/// NaN. `classes` has one place for each row.
+/// The class of the largest logit of every row, the first of equals; of a row with a NaN the first NaN, as in
+/// NumPy and PyTorch. `classes` has one place for each row.
 ///
 /// ```
 /// use xent::{Logits, predict};
@@ -21,7 +23,61 @@ use crate::{Error, Logits};
 pub fn argmax<E: Element>(logits: Logits<'_, E>, classes: &mut [u32]) -> Result<(), Error> {
     check("predicted classes", logits.rows(), classes.len())?;
     for (row, place) in classes.iter_mut().enumerate() {
-        *place = u32::try_from(largest(&logits, row)).unwrap_or(u32::MAX);
+        let is_nan = |class: &usize| {
+            let x: f64 = logits.get(row, *class).to_float().into();
+            x.is_nan()
+        };
+        let class = (0..logits.classes()).find(is_nan).unwrap_or_else(|| largest(&logits, row));
+        *place = u32::try_from(class).unwrap_or(u32::MAX);
+    }
+    Ok(())
+}
+
+/// Whether the label of every row is among its `k` largest logits. Of equal logits the first is the larger, and
+/// a NaN is larger than any number, as for [`argmax`], which this agrees with for a `k` of one. A label that is
+/// no class, such as one to be ignored, is among none. `among` has one place for each row.
+///
+/// ```
+/// use xent::{Logits, predict};
+///
+/// let mut among = [false; 2];
+/// let logits = Logits::new(&[1.0, 2.0, 5.0, 4.0, 3.0, 4.0_f32], 3)?;
+/// predict::in_top_k(logits, &[1_u8, 2], 2, &mut among)?;
+/// assert_eq!(among, [true, true]);
+/// predict::in_top_k(logits, &[1_u8, 2], 1, &mut among)?;
+/// assert_eq!(among, [false, false]);
+/// # Ok::<(), xent::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::Input`] if `k` is zero, or there is not one label and one place for each row.
+pub fn in_top_k<'a, E: Element>(
+    logits: Logits<'_, E>,
+    labels: impl Into<Labels<'a>>,
+    k: usize,
+    among: &mut [bool],
+) -> Result<(), Error> {
+    if k == 0 {
+        return Err(InputError::Option { option: "k", reason: "expected at least one" }.into());
+    }
+    let labels = labels.into();
+    check("labels", logits.rows(), labels.len())?;
+    check("rows among the largest", logits.rows(), among.len())?;
+    for (row, place) in among.iter_mut().enumerate() {
+        let label = labels.get(row).and_then(|label| usize::try_from(label).ok());
+        *place = label.filter(|label| *label < logits.classes()).is_some_and(|label| {
+            let of_label = logits.get(row, label).to_float().into();
+            let larger = (0..logits.classes()).filter(|&class| {
+                let other: f64 = logits.get(row, class).to_float().into();
+                match other.partial_cmp(&of_label) {
+                    Some(Ordering::Greater) => true,
+                    Some(Ordering::Equal) => class < label,
+                    Some(Ordering::Less) => false,
+                    None => other.is_nan() && (!of_label.is_nan() || class < label),
+                }
+            });
+            larger.take(k).count() < k
+        });
     }
     Ok(())
 }
@@ -74,6 +130,7 @@ fn check(of: &'static str, expected: usize, found: usize) -> Result<(), InputErr
     if expected == found { Ok(()) } else { Err(InputError::Length { of, expected, found }) }
 }
 
+/// The class of the largest number of a row.
 fn largest<E: Element>(logits: &Logits<'_, E>, row: usize) -> usize {
     let mut largest = (0, f64::NEG_INFINITY);
     for class in 0..logits.classes() {

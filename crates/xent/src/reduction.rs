@@ -102,8 +102,9 @@ impl Preset {
         }
     }
 
-    /// The label that is ignored.
-    pub(crate) fn ignore_index(self) -> Option<i64> {
+    /// The label that it ignores, of losses with index targets.
+    #[must_use]
+    pub fn ignore_index(self) -> Option<i64> {
         matches!(self, Self::PyTorch | Self::Paddle).then_some(-100)
     }
 }

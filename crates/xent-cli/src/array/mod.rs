@@ -1,10 +1,14 @@
-//! Arrays in `.npy` and `.safetensors` files, read part by part.
+//! Arrays in `.npy`, `.npz` and `.safetensors` files, from a pipe or from standard input, read part by part.
 
+mod column_major;
 mod npy;
+mod npz;
+mod place;
 mod tensors;
+mod window;
 
-use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::fs::{File, Metadata};
+use std::io::{self, IsTerminal, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -14,19 +18,26 @@ use crate::failure::Failure;
 use crate::interrupt;
 use crate::number::{Format, Number};
 
+use column_major::ColumnMajor;
+use place::Place;
+pub(crate) use place::{file_of, is_not_for_output, is_standard_input};
+use window::Window;
+
 /// Numbers that are turned around and converted at a time.
 const CHUNK: usize = 1 << 12;
 
-/// An array whose header has been read.
+/// An array whose header has been read. Its numbers come in row-major order.
 pub(crate) struct Array {
     path: PathBuf,
     header: Header,
     /// Numbers that are not read yet.
     left: usize,
-    source: BufReader<File>,
+    source: Window,
     /// Where the first number is.
     begin: u64,
-    /// As it was before the header was read.
+    /// What turns it around, if it is column-major.
+    turned: Option<ColumnMajor>,
+    /// The file as it was before the header was read.
     state: State,
 }
 
@@ -50,6 +61,8 @@ struct Header {
     shape: Vec<usize>,
     element: Element,
     big_endian: bool,
+    /// Whether that makes a difference: it has two axes of more than one element.
+    column_major: bool,
 }
 
 /// One number in a file.
@@ -78,73 +91,120 @@ enum Integer {
 /// What a file whose numbers are something else is told.
 const READABLE: &str = "expected f64, f32, f16, bf16, bool, or integers of 8 to 64 bits";
 
-/// Where an array is.
-#[derive(Clone, Copy)]
-struct Place<'a> {
-    file: &'a Path,
-    /// Which of the arrays of a `.safetensors` file.
-    tensor: Option<&'a str>,
+/// What an array is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Npy,
+    Npz,
+    Tensors,
 }
 
-impl<'a> Place<'a> {
-    /// Takes `file.safetensors:name` apart, unless a file has all of it as its name.
-    fn of(path: &'a Path) -> Self {
-        const EXTENSION: &str = ".safetensors";
-        let whole = Self { file: path, tensor: None };
-        let Some(text) = path.to_str().filter(|_| !path.exists()) else { return whole };
-        let places = || {
-            text.match_indices(':').filter_map(|(colon, _)| {
-                let (file, tensor) = (&text[..colon], &text[colon + 1..]);
-                let place = Self { file: Path::new(file), tensor: Some(tensor) };
-                file.ends_with(EXTENSION).then_some(place)
-            })
-        };
-        // Folders and names may have colons, too: a file that is there is what was meant.
-        let there = places().rev().find(|place| place.file.is_file());
-        there.or(places().next()).unwrap_or(whole)
-    }
-
-    fn has_tensors(self) -> bool {
-        self.tensor.is_some() || self.file.extension().is_some_and(|name| name == "safetensors")
+impl Kind {
+    /// As the name of the file says, or its first bytes where it says nothing.
+    fn of(place: Place<'_>, first: &[u8]) -> Self {
+        match place.file.extension().and_then(|name| name.to_str()) {
+            Some("npy") => Self::Npy,
+            Some("npz") => Self::Npz,
+            Some("safetensors") => Self::Tensors,
+            _ if first.starts_with(b"PK") => Self::Npz,
+            _ if looks_like_tensors(first) => Self::Tensors,
+            _ => Self::Npy,
+        }
     }
 }
 
-/// The file that an array is in.
-pub(crate) fn file_of(path: &Path) -> &Path {
-    Place::of(path).file
+/// Bytes by which a kind of file is known.
+const KNOWN_BY: u64 = 16;
+
+fn first_bytes(source: &mut Window) -> io::Result<Vec<u8>> {
+    let mut first = Vec::new();
+    source.take(KNOWN_BY).read_to_end(&mut first)?;
+    source.rewind()?;
+    Ok(first)
 }
 
-/// Whether what is written there could not be read as the `.npy` file that it is.
-pub(crate) fn is_of_tensors(path: &Path) -> bool {
-    Place::of(path).has_tensors()
+/// A length of eight bytes, and the brace that its header begins with.
+fn looks_like_tensors(first: &[u8]) -> bool {
+    first.get(8) == Some(&b'{')
+}
+
+/// What a file that is none of an array may be, and what to do about it.
+fn what_it_is(first: &[u8]) -> &'static str {
+    match first {
+        [] => "it is empty",
+        [b'P', b'K', ..] => {
+            "a zip archive, as numpy.savez and torch.save write; a .npz file has that ending"
+        }
+        [0x80, 2..=5, ..] => {
+            "a pickle, as Python and older versions of PyTorch write: save the array with numpy.save"
+        }
+        [0x89, b'H', b'D', b'F', ..] => "an HDF5 file: save the array with numpy.save",
+        [0x1f, 0x8b, ..] => "it is compressed with gzip: unpack it first",
+        _ if looks_like_tensors(first) => "a .safetensors file, which has that ending",
+        _ if first.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace()) => {
+            "it is text: save the array with numpy.save"
+        }
+        _ => r"it does not begin with \x93NUMPY: save the array with numpy.save",
+    }
 }
 
 impl Array {
     /// Reads the header, and checks that the file has as much data as it says.
     pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
         let place = Place::of(path);
-        // A pipe has no length to hold the header to, and would be waited for here.
-        if !place.file.metadata().map_err(Failure::io(path))?.is_file() {
-            return Err(Failure::file(path, "expected a file, found a folder or a device"));
+        let fail = |reason: String| Failure::file(path, reason);
+        let mut source = source(place).map_err(Failure::io(path))?;
+        let state = State::of(source.file()).map_err(Failure::io(path))?;
+        let first = first_bytes(&mut source).map_err(Failure::io(path))?;
+        let kind = Kind::of(place, &first);
+        if kind == Kind::Npz {
+            if !first.starts_with(b"PK") {
+                return Err(fail(format!("not a .npz file: {}", what_it_is(&first))));
+            }
+            source = npz::member(source.into_file(), place.member).map_err(fail)?;
         }
-        let file = File::open(place.file).map_err(Failure::io(path))?;
-        let state = State::of(&file).map_err(Failure::io(path))?;
-        let length = state.length;
-        let mut source = BufReader::with_capacity(1 << 20, file);
-        let header = if place.has_tensors() {
-            tensors::header(&mut source, length, place)
-        } else {
-            npy::header(&mut source, length)
+        let header = match kind {
+            Kind::Tensors => tensors::header(&mut source, place.member),
+            Kind::Npy | Kind::Npz => npy::header(&mut source),
         }
-        .map_err(|reason| Failure::file(path, reason))?;
-        let left = elements(&header.shape).map_err(|reason| Failure::file(path, reason))?;
+        .map_err(fail)?;
+        if kind == Kind::Npy && place.member.is_some() {
+            let file = place.file.display();
+            return Err(fail(format!("a .npy file has one array, without a name: {file}")));
+        }
+        let left = elements(&header.shape).map_err(fail)?;
         let begin = source.stream_position().map_err(Failure::io(path))?;
-        Ok(Self { path: path.to_owned(), header, left, source, begin, state })
+        let mut array =
+            Self { path: path.to_owned(), header, left, source, begin, turned: None, state };
+        array.turned = array.turn();
+        Ok(array)
+    }
+
+    /// What turns it around, if that is to be done.
+    fn turn(&self) -> Option<ColumnMajor> {
+        let size = self.header.element.size();
+        self.is_column_major().then(|| ColumnMajor::new(self.begin, size, &self.header.shape))
+    }
+
+    /// Whether its first axis is the quickest, and it has two of more than one element.
+    pub(crate) fn is_column_major(&self) -> bool {
+        self.header.column_major && !self.header.shape.contains(&0)
+    }
+
+    /// Takes a column-major array for what it is in memory: a row-major one whose axes are in the other
+    /// order; and back, before it is [rewound](Self::rewind).
+    pub(crate) fn transpose(&mut self) {
+        self.header.shape.reverse();
+        self.header.column_major = !self.header.column_major;
+        self.turned = self.turn();
     }
 
     /// Goes back to the first number.
     pub(crate) fn rewind(&mut self) -> Result<(), Failure> {
         self.left = self.header.shape.iter().product();
+        if let Some(turned) = &mut self.turned {
+            turned.rewind();
+        }
         self.source.seek(SeekFrom::Start(self.begin)).map_err(Failure::io(&self.path))?;
         Ok(())
     }
@@ -153,7 +213,7 @@ impl Array {
     fn read(&self, numbers: io::Result<()>) -> Result<(), Failure> {
         interrupt::check()?;
         if numbers.is_err() || self.left == 0 {
-            let state = State::of(self.source.get_ref()).map_err(Failure::io(&self.path))?;
+            let state = State::of(self.source.file()).map_err(Failure::io(&self.path))?;
             if state != self.state {
                 return Err(Failure::file(&self.path, "the file changed while it was read"));
             }
@@ -161,7 +221,7 @@ impl Array {
         numbers.map_err(Failure::io(&self.path))
     }
 
-    /// As it was asked for: of a `.safetensors` file with the name of the tensor.
+    /// As it was asked for, with the name of the array if it was.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
@@ -201,13 +261,31 @@ impl Array {
         self.read(numbers)
     }
 
-    /// The next numbers of an array of integers.
-    pub(crate) fn integers(&mut self, count: usize, into: &mut Vec<i64>) -> Result<(), Failure> {
-        let Element::Integer(integer) = self.header.element else {
-            return Err(Failure::file(&self.path, "expected integers, found floats"));
-        };
-        let numbers = self.take_integers(integer, count, into, |number| number);
-        self.read(numbers)
+    /// The next numbers, each of which has to be a whole one; `of` says what has one of them.
+    pub(crate) fn integers(
+        &mut self,
+        count: usize,
+        of: &str,
+        into: &mut Vec<i64>,
+    ) -> Result<(), Failure> {
+        if let Element::Integer(integer) = self.header.element {
+            let numbers = self.take_integers(integer, count, into, |number| number);
+            return self.read(numbers);
+        }
+        let first = self.header.shape.iter().product::<usize>() - self.left;
+        let mut floats: Vec<f64> = Vec::new();
+        self.floats(count, &mut floats)?;
+        into.clear();
+        for (index, number) in floats.into_iter().enumerate() {
+            // Beyond that not every whole number is one.
+            if number.fract() != 0.0 || number.abs() > 2_f64.powi(f64::MANTISSA_DIGITS as i32) {
+                let reason =
+                    format!("{of} {} has {number}: expected a whole number", first + index);
+                return Err(Failure::file(&self.path, reason));
+            }
+            into.push(number as i64);
+        }
+        Ok(())
     }
 
     fn take_integers<T>(
@@ -259,7 +337,11 @@ impl Array {
             // Of one row there may be many.
             interrupt::check().map_err(io::Error::other)?;
             let chunk = &mut chunk[..CHUNK.min(count - into.len())];
-            self.source.read_exact(chunk.as_flattened_mut())?;
+            let bytes = chunk.as_flattened_mut();
+            match &mut self.turned {
+                Some(turned) => turned.read_exact(&mut self.source, bytes)?,
+                None => self.source.read_exact(bytes)?,
+            }
             if self.header.big_endian {
                 chunk.iter_mut().for_each(|bytes| bytes.reverse());
             }
@@ -269,6 +351,49 @@ impl Array {
         }
         Ok(())
     }
+}
+
+impl Element {
+    /// Bytes of a number.
+    fn size(self) -> usize {
+        match self {
+            Self::Integer(Integer::Bool | Integer::U8 | Integer::I8) => 1,
+            Self::F16 | Self::Bf16 | Self::Integer(Integer::U16 | Integer::I16) => 2,
+            Self::F32 | Self::Integer(Integer::U32 | Integer::I32) => 4,
+            Self::F64 | Self::Integer(Integer::U64 | Integer::I64) => 8,
+        }
+    }
+}
+
+/// What is to be read: a file, or a copy of what comes from a pipe.
+fn source(place: Place<'_>) -> io::Result<Window> {
+    if place.is_standard_input() {
+        let input = io::stdin();
+        if input.is_terminal() {
+            return Err(io::Error::other("it is a terminal: expected a file or a pipe"));
+        }
+        return Window::copy(input.lock());
+    }
+    let there = place.file.metadata()?;
+    if is_pipe(&there) {
+        Window::copy(File::open(place.file)?)
+    } else if there.is_file() {
+        let file = File::open(place.file)?;
+        let length = file.metadata()?.len();
+        Window::new(file, 0, length)
+    } else {
+        Err(io::Error::other("expected a file, found a folder or a device"))
+    }
+}
+
+#[cfg(unix)]
+fn is_pipe(there: &Metadata) -> bool {
+    std::os::unix::fs::FileTypeExt::is_fifo(&there.file_type())
+}
+
+#[cfg(not(unix))]
+fn is_pipe(_: &Metadata) -> bool {
+    false
 }
 
 /// How many numbers there are; not even where there are none may the other axes be too long.
@@ -281,15 +406,45 @@ fn elements(shape: &[usize]) -> Result<usize, String> {
         .ok_or_else(|| format!("a shape too large for this machine: {shape:?}"))
 }
 
-/// All numbers of a small array that must have so many.
-pub(crate) fn read_all<T: Number>(path: &Path, of: &str, count: usize) -> Result<Vec<T>, Failure> {
-    let mut array = Array::open(path)?;
+/// All numbers of a small array that must have so many, or one that is meant for all.
+pub(crate) fn read_all<T: Number>(
+    array: &mut Array,
+    of: &str,
+    count: usize,
+    one_for_all: bool,
+) -> Result<Vec<T>, Failure> {
     let found: usize = array.shape().iter().product();
-    if found != count {
+    let is_for_all = found == 1 && one_for_all;
+    if found != count && !is_for_all {
         let reason = format!("expected {count} {of}, found {found} (shape {:?})", array.shape());
-        return Err(Failure::file(path, reason));
+        return Err(Failure::file(array.path(), reason));
     }
     let mut all = Vec::new();
-    array.floats(count, &mut all)?;
+    array.rewind()?;
+    array.floats(found, &mut all)?;
+    if is_for_all {
+        all.resize(count, all[0]);
+    }
     Ok(all)
+}
+
+/// Names that are listed where none was chosen.
+const NAMED: usize = 10;
+/// Characters of a name that are shown.
+const SHOWN: usize = 80;
+
+/// Some of the names, quoted, as they may have anything in them.
+fn list(mut names: Vec<String>) -> String {
+    names.sort();
+    let shown = names.iter().take(NAMED).map(|name| match name.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{:?}...", &name[..end]),
+        None => format!("{name:?}"),
+    });
+    let listed = shown.collect::<Vec<_>>().join(", ");
+    match names.len() {
+        0 => "there are none".into(),
+        count if count > NAMED => format!("there are {listed} and {} more", count - NAMED),
+        1 => format!("there is {listed}"),
+        _ => format!("there are {listed}"),
+    }
 }

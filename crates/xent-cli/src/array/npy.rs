@@ -1,64 +1,107 @@
 //! The header of a `.npy` file.
 
-use std::fs::File;
-use std::io::{BufReader, Read, Seek};
+use std::io::{Read, Seek, SeekFrom};
 
 use npyz::{DType, Endianness, NpyHeader, Order, TypeChar};
 use py_literal::Value;
 
-use super::{Element, Header, Integer, READABLE, elements};
+use super::window::Window;
+use super::{Element, Header, Integer, READABLE, elements, first_bytes, what_it_is};
 
+/// What every file begins with.
+const MAGIC: &[u8] = b"\x93NUMPY";
 /// Bytes of the longest header that is read: that of the first version of the format can be no longer.
 const LONGEST_HEADER: u64 = u16::MAX as u64;
 /// Brackets within brackets: those of a structured type, which is refused by name, are four.
 const DEEPEST: usize = 4;
+/// Characters of a header that are shown.
+const SHOWN: usize = 60;
 
 /// Reads it, up to the first number.
-pub(super) fn header(source: &mut BufReader<File>, length: u64) -> Result<Header, String> {
-    check(source, length)?;
+pub(super) fn header(source: &mut Window) -> Result<Header, String> {
+    let text = text(source)?;
+    let value = std::str::from_utf8(&text).ok().and_then(|text| text.trim_end().parse().ok());
+    let Some(Value::Dict(entries)) = value else {
+        return Err(broken(&text));
+    };
+    let entry = |name: &str| {
+        let is_it = |key: &Value| matches!(key, Value::String(key) if key == name);
+        entries.iter().find(|(key, _)| is_it(key)).map(|(_, value)| value)
+    };
+    let shape = match entry("shape") {
+        Some(Value::Tuple(axes) | Value::List(axes)) => {
+            axes.iter().map(axis).collect::<Option<Vec<_>>>()
+        }
+        _ => None,
+    };
+    let (Some(shape), Some(descr)) = (shape, entry("descr")) else {
+        return Err(broken(&text));
+    };
+    // A product that overflows is none that the crate notices.
+    let count = elements(&shape)? as u64;
     source.rewind().map_err(|error| error.to_string())?;
-    let header = NpyHeader::from_reader(&mut *source)
-        .map_err(|error| format!("not a .npy file: {error}"))?;
+    let header = NpyHeader::from_reader(&mut *source).map_err(|_| match descr {
+        // NumPy has types that the crate has no name for.
+        Value::String(descr) => of_type(&format!("'{descr}'")),
+        _ => broken(&text),
+    })?;
     let begin = source.stream_position().map_err(|error| error.to_string())?;
-    if header.order() != Order::C && header.shape().len() > 1 {
-        return Err("Fortran order: save a copy in C order".into());
-    }
-    let shape: Vec<usize> = header
-        .shape()
-        .iter()
-        .map(|&length| usize::try_from(length).ok())
-        .collect::<Option<_>>()
-        .ok_or("a shape too large for this machine")?;
     let dtype = header.dtype();
-    let (element, size, big_endian) =
-        element(&dtype).ok_or_else(|| format!("numbers of type {}: {READABLE}", dtype.descr()))?;
-    let expected = (elements(&shape)? as u64).checked_mul(size);
-    let found = length - begin.min(length);
+    let (element, big_endian) = element(&dtype).ok_or_else(|| of_type(&dtype.descr()))?;
+    let expected = count.checked_mul(element.size() as u64);
+    let found = source.length() - begin.min(source.length());
     if expected != Some(found) {
         return Err(format!(
             "expected {} bytes of data for shape {shape:?}, found {found}",
             expected.map_or("too many".into(), |bytes| bytes.to_string()),
         ));
     }
-    Ok(Header { shape, element, big_endian })
+    let is_long = |length: &&usize| **length > 1;
+    let column_major = header.order() != Order::C && shape.iter().filter(is_long).count() > 1;
+    Ok(Header { shape, element, big_endian, column_major })
 }
 
-/// Refuses what the crate would take too long for, too much memory, or a product that overflows; the rest
-/// is for the crate to judge.
-fn check(source: &mut BufReader<File>, length: u64) -> Result<(), String> {
-    let not_one = |reason: String| format!("not a .npy file: {reason}");
-    let mut prefix = [0; 12];
-    let most = if length < 10 { return Ok(()) } else { prefix.len().min(length as usize) };
-    source.read_exact(&mut prefix[..most]).map_err(|error| error.to_string())?;
-    let [.., version, _, a, b, c, d] = prefix;
-    let (begin, size) = match version {
-        1 => (10, u16::from_le_bytes([a, b]).into()),
-        _ => (12, u64::from(u32::from_le_bytes([a, b, c, d]))),
-    };
-    let behind = length.saturating_sub(begin);
-    if !prefix.starts_with(b"\x93NUMPY") {
-        return Ok(());
+fn axis(axis: &Value) -> Option<usize> {
+    match axis {
+        Value::Integer(length) => usize::try_from(length).ok(),
+        _ => None,
     }
+}
+
+/// Why numbers of that type are refused.
+fn of_type(descr: &str) -> String {
+    // As ml_dtypes saves its types of eight bits.
+    let eight = ["f1", "V1"].iter().any(|name| descr.trim_matches('\'').ends_with(name));
+    let hint = if eight { "; of float8 save x.astype(numpy.float32)" } else { "" };
+    format!("numbers of type {descr}: {READABLE}{hint}")
+}
+
+/// Why a header that is no dictionary of Python is refused.
+fn broken(text: &[u8]) -> String {
+    let text: String = String::from_utf8_lossy(text).chars().take(SHOWN).collect();
+    format!(
+        "its header is broken: expected {{'descr': ..., 'fortran_order': ..., 'shape': ...}}, \
+         found {:?}; save the array again",
+        text.trim_end()
+    )
+}
+
+/// The text of the header. Refuses what parsing would take too long for, or too much memory.
+fn text(source: &mut Window) -> Result<Vec<u8>, String> {
+    let not_one = |reason: String| format!("not a .npy file: {reason}");
+    let first = first_bytes(source).map_err(|error| error.to_string())?;
+    if !first.starts_with(MAGIC) {
+        return Err(not_one(what_it_is(&first).into()));
+    }
+    let (begin, size) = match first[MAGIC.len()..] {
+        [1, _, a, b, ..] => (10, u16::from_le_bytes([a, b]).into()),
+        [2 | 3, _, a, b, c, d, ..] => (12, u64::from(u32::from_le_bytes([a, b, c, d]))),
+        [1..=3, ..] | [] => return Err(not_one("it ends in its header".into())),
+        [version, ..] => {
+            return Err(not_one(format!("version {version} of the format: expected 1 to 3")));
+        }
+    };
+    let behind = source.length().saturating_sub(begin);
     if size > behind {
         return Err(not_one(format!("a header of {size} bytes, and {behind} in the file")));
     }
@@ -66,7 +109,7 @@ fn check(source: &mut BufReader<File>, length: u64) -> Result<(), String> {
         return Err(format!("a header of {size} bytes: expected at most {LONGEST_HEADER}"));
     }
     let mut text = vec![0; size as usize];
-    source.seek(std::io::SeekFrom::Start(begin)).map_err(|error| error.to_string())?;
+    source.seek(SeekFrom::Start(begin)).map_err(|error| error.to_string())?;
     source.read_exact(&mut text).map_err(|error| error.to_string())?;
     // Each more would double the time that the parser needs.
     let mut depth = 0_usize;
@@ -80,32 +123,13 @@ fn check(source: &mut BufReader<File>, length: u64) -> Result<(), String> {
             return Err(not_one(format!("more than {DEEPEST} brackets within each other")));
         }
     }
-    let text = text.strip_suffix(b"\n").unwrap_or(&text);
-    let value = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
-    let Some(Value::Dict(entries)) = value else { return Ok(()) };
-    for (key, value) in entries {
-        let (Value::String(key), Value::Tuple(axes) | Value::List(axes)) = (key, value) else {
-            continue;
-        };
-        let axis = |axis: &Value| match axis {
-            Value::Integer(length) => usize::try_from(length).ok(),
-            _ => None,
-        };
-        // What is no length is for the crate to refuse.
-        if key == "shape"
-            && let Some(shape) = axes.iter().map(axis).collect::<Option<Vec<_>>>()
-        {
-            elements(&shape)?;
-        }
-    }
-    Ok(())
+    Ok(text)
 }
 
-/// What the numbers are, of how many bytes, and whether the most significant is the first.
-fn element(dtype: &DType) -> Option<(Element, u64, bool)> {
+/// What the numbers are, and whether the most significant byte is the first.
+fn element(dtype: &DType) -> Option<(Element, bool)> {
     let DType::Plain(plain) = dtype else { return None };
-    let size = plain.size_field();
-    let element = match (plain.type_char(), size) {
+    let element = match (plain.type_char(), plain.size_field()) {
         (TypeChar::Float, 2) => Element::F16,
         (TypeChar::Float, 4) => Element::F32,
         (TypeChar::Float, 8) => Element::F64,
@@ -122,5 +146,5 @@ fn element(dtype: &DType) -> Option<(Element, u64, bool)> {
         (TypeChar::Int, 8) => Element::Integer(Integer::I64),
         _ => return None,
     };
-    Some((element, size, plain.endianness() == Endianness::Big))
+    Some((element, plain.endianness() == Endianness::Big))
 }

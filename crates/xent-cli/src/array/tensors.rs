@@ -1,31 +1,23 @@
 //! The header of a `.safetensors` file, and the place of one of its tensors.
 
-use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom};
 
 use safetensors::Dtype;
 use safetensors::tensor::Metadata;
 
-use super::{Element, Header, Integer, Place, READABLE};
+use super::window::Window;
+use super::{Element, Header, Integer, READABLE, list};
 
 /// The most that the crate reads of a header, too.
 const LONGEST_HEADER: u64 = 100_000_000;
 /// The length of the header, before it.
 const PREFIX: u64 = 8;
-/// Tensors that are named where none was chosen.
-const NAMED: usize = 10;
-/// Characters of a name that are shown.
-const SHOWN: usize = 80;
 
 /// Reads it, up to the first number of the tensor.
-pub(super) fn header(
-    source: &mut BufReader<File>,
-    length: u64,
-    place: Place<'_>,
-) -> Result<Header, String> {
-    let (metadata, begin) = metadata(source, length)?;
+pub(super) fn header(source: &mut Window, name: Option<&str>) -> Result<Header, String> {
+    let (metadata, begin) = metadata(source)?;
     let names = metadata.offset_keys();
-    let name = match (place.tensor, &names[..]) {
+    let name = match (name, &names[..]) {
         (Some(name), _) => name,
         (None, [name]) => name,
         (None, _) => {
@@ -40,17 +32,17 @@ pub(super) fn header(
         .ok_or_else(|| format!("numbers of type {}: {READABLE}", tensor.dtype))?;
     let first = begin + tensor.data_offsets.0 as u64;
     source.seek(SeekFrom::Start(first)).map_err(|error| error.to_string())?;
-    Ok(Header { shape: tensor.shape.clone(), element, big_endian: false })
+    Ok(Header { shape: tensor.shape.clone(), element, big_endian: false, column_major: false })
 }
 
 /// The tensors, each as long as its shape says and one behind the other up to the end of the file;
 /// and where the first begins.
-fn metadata(source: &mut BufReader<File>, length: u64) -> Result<(Metadata, u64), String> {
+fn metadata(source: &mut Window) -> Result<(Metadata, u64), String> {
     let not_one = |reason: String| format!("not a .safetensors file: {reason}");
     let mut prefix = [0; PREFIX as usize];
     source.read_exact(&mut prefix).map_err(|error| not_one(error.to_string()))?;
     let size = u64::from_le_bytes(prefix);
-    let behind = length.saturating_sub(PREFIX);
+    let behind = source.length().saturating_sub(PREFIX);
     if size > behind {
         return Err(not_one(format!("a header of {size} bytes, and {behind} in the file")));
     }
@@ -67,22 +59,6 @@ fn metadata(source: &mut BufReader<File>, length: u64) -> Result<(Metadata, u64)
         return Err(format!("expected {expected} bytes of data for its tensors, found {found}"));
     }
     Ok((metadata, PREFIX + size))
-}
-
-/// Some of the names, quoted, as they may have anything in them.
-fn list(mut names: Vec<String>) -> String {
-    names.sort();
-    let shown = names.iter().take(NAMED).map(|name| match name.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{:?}...", &name[..end]),
-        None => format!("{name:?}"),
-    });
-    let listed = shown.collect::<Vec<_>>().join(", ");
-    match names.len() {
-        0 => "there are none".into(),
-        count if count > NAMED => format!("there are {listed} and {} more", count - NAMED),
-        1 => format!("there is {listed}"),
-        _ => format!("there are {listed}"),
-    }
 }
 
 fn element(dtype: Dtype) -> Option<Element> {

@@ -139,12 +139,28 @@ macro_rules! common_methods {
                 targets: Targets<'_, F>,
                 sample_weights: &[F],
             ) -> Result<f64, Error> {
-                let batch = self.batch(Buffers::Loss(logits.values), logits.shape, targets)?;
-                let pass = Pass::<E>::new().sample_weights(sample_weights);
-                pass.denominator(self.policy(), batch)
+                let tally = self.tally(logits, targets, sample_weights)?;
+                Ok(self.policy().mean_over.divisor(&tally))
             }
 
-            fn policy(&self) -> xent_core::reduction::Policy {
+            /// What is counted of a batch before it is reduced. Added up over the parts of a batch
+            /// that does not fit in memory, it is what the [`policy`](Self::policy) divides.
+            ///
+            /// # Errors
+            /// As [`evaluate`](Self::evaluate).
+            pub fn tally<E: xent_core::Element<Float = F>>(
+                &self,
+                logits: Logits<'_, E>,
+                targets: Targets<'_, F>,
+                sample_weights: &[F],
+            ) -> Result<crate::Tally, Error> {
+                let batch = self.batch(Buffers::Loss(logits.values), logits.shape, targets)?;
+                Pass::<E>::new().sample_weights(sample_weights).tally(batch)
+            }
+
+            /// How the losses are reduced.
+            #[must_use]
+            pub fn policy(&self) -> crate::Policy {
                 self.settings.policy_for(self.has_class_weights(), self.ignored())
             }
 

@@ -1,0 +1,218 @@
+//! Where the rows and the classes of an array are.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+use xent::{Error, Logits};
+
+use crate::args::LossName;
+use crate::array::Array;
+use crate::failure::Failure;
+use crate::number::Input;
+
+/// Bytes of inputs that are in memory at a time, in what they are computed in and if a row is not
+/// longer.
+const PART: usize = 1 << 24;
+/// Numbers of a column-major array that are taken for columns of classes, all at a time; one of more is
+/// turned around part by part.
+const COLUMNS: usize = 1 << 26;
+
+/// Where the rows of an array are.
+#[derive(Clone, Debug)]
+pub(crate) struct Layout {
+    /// As the file has it.
+    pub(crate) shape: Vec<usize>,
+    pub(crate) outer: usize,
+    pub(crate) classes: usize,
+    pub(crate) inner: usize,
+    /// As the file has it; the number of axes for one input a row without such an axis.
+    pub(crate) class_axis: usize,
+    /// Whether the axes are in the other order in memory.
+    pub(crate) is_transposed: bool,
+}
+
+impl Layout {
+    pub(crate) fn of(array: &Array, class_axis: usize) -> Result<Self, Failure> {
+        let shape = array.shape().to_vec();
+        if class_axis == shape.len() {
+            let (outer, classes, inner) = (shape.iter().product(), 1, 1);
+            return Ok(Self { shape, outer, classes, inner, class_axis, is_transposed: false });
+        }
+        let classes = shape[class_axis];
+        if classes == 0 {
+            let reason = format!("no classes: shape {shape:?}, class axis {class_axis}");
+            return Err(Failure::file(array.path(), reason));
+        }
+        let outer = shape[..class_axis].iter().product();
+        let inner = shape[class_axis + 1..].iter().product();
+        Ok(Self { shape, outer, classes, inner, class_axis, is_transposed: false })
+    }
+
+    /// Takes the axes in the other order, which leaves the rows in the same one: at most one axis of rows is
+    /// longer than one element.
+    pub(crate) fn transpose(&mut self) {
+        if self.class_axis < self.shape.len() {
+            std::mem::swap(&mut self.outer, &mut self.inner);
+        }
+        self.is_transposed = !self.is_transposed;
+    }
+
+    /// Whether [`transpose`](Self::transpose) may be called, and all of it be in memory.
+    pub(crate) fn may_be_transposed(&self) -> bool {
+        let rows = self.rows_shape();
+        let long = rows.iter().filter(|length| **length > 1).count();
+        let elements: usize = self.shape.iter().product();
+        long <= 1 && elements <= COLUMNS
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        self.outer * self.inner
+    }
+
+    /// The row of an element, in memory's order.
+    pub(crate) fn row_of(&self, element: usize) -> usize {
+        element / (self.classes * self.inner) * self.inner + element % self.inner
+    }
+
+    /// The shape without the class axis.
+    pub(crate) fn rows_shape(&self) -> Vec<usize> {
+        without(&self.shape, self.class_axis)
+    }
+
+    /// Blocks that are read at a time.
+    pub(crate) fn part<N: Input>(&self) -> usize {
+        let inputs = PART / size_of::<N::Float>();
+        (inputs / (self.classes * self.inner).max(1)).clamp(1, self.outer.max(1))
+    }
+
+    /// The blocks of each part, in turn.
+    pub(crate) fn parts<N: Input>(&self) -> impl Iterator<Item = usize> + use<N> {
+        let (outer, part) = (self.outer, self.part::<N>());
+        (0..outer).step_by(part).map(move |first| part.min(outer - first))
+    }
+
+    pub(crate) fn logits<'a, N: Input>(
+        &self,
+        values: &'a [N],
+        outer: usize,
+    ) -> Result<Logits<'a, N>, Error> {
+        Logits::with_columns(values, outer, self.classes, self.inner)
+    }
+}
+
+/// The class axis, and what is to be said of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct ClassAxis {
+    /// The number of axes for one input a row without such an axis.
+    #[serde(rename = "class_axis")]
+    pub(crate) axis: usize,
+    /// Others that the shapes would fit as well, where none was asked for.
+    #[serde(rename = "other_class_axes")]
+    pub(crate) others: Vec<usize>,
+}
+
+impl ClassAxis {
+    /// The axis that was asked for, or the last one if the targets, where there are any, fit that and it is
+    /// not left open by their shapes.
+    pub(crate) fn of(
+        input: &Array,
+        asked: Option<isize>,
+        loss: LossName,
+        targets: Option<&Array>,
+    ) -> Result<Self, Failure> {
+        let shape = input.shape();
+        let fail = |reason: String| Err(Failure::file(input.path(), reason));
+        if shape.len() == 1 && loss.is_of_elements() {
+            return Ok(Self { axis: 1, others: Vec::new() });
+        }
+        let axes = shape.len() as isize;
+        if let Some(asked) = asked {
+            let axis = if asked < 0 { asked + axes } else { asked };
+            if !(0..axes).contains(&axis) {
+                return fail(format!("the class axis {asked} is none of shape {shape:?}"));
+            }
+            return Ok(Self { axis: axis.unsigned_abs(), others: Vec::new() });
+        }
+        let Some(last) = shape.len().checked_sub(1) else {
+            return fail(format!("no class axis: shape {shape:?}"));
+        };
+        let long = |axis: &usize| shape[*axis] > 1;
+        let is_cube = (0..shape.len()).filter(long).count() > 2;
+        let fits = |axis: &usize| match targets {
+            Some(targets) if !is_for_each_input(targets, shape, *axis) => {
+                same_but_for_ones(&without(shape, *axis), targets.shape())
+            }
+            // Targets of the input's shape fit any axis. That of a matrix is the last one.
+            _ => is_cube && !loss.is_of_elements() && long(axis),
+        };
+        let others: Vec<usize> = (0..last).filter(fits).collect();
+        let Some(targets) = targets.filter(|targets| !is_for_each_input(targets, shape, last))
+        else {
+            return Ok(Self { axis: last, others });
+        };
+        let fits_last = fits(&last);
+        if others.is_empty() || (fits_last && !is_cube) {
+            // What does not fit is told when the targets are looked at.
+            return Ok(Self { axis: last, others });
+        }
+        let list = |axes: &[usize]| {
+            axes.iter().map(|axis| format!("--class-axis {axis}")).collect::<Vec<_>>().join(" or ")
+        };
+        let mut all = others;
+        all.extend(fits_last.then_some(last));
+        let (of, shape) = (targets.shape(), input.shape());
+        Err(Failure::file(
+            targets.path(),
+            if fits_last {
+                format!(
+                    "of shape {of:?}, it fits more than one class axis of the input's {shape:?}: give {}",
+                    list(&all)
+                )
+            } else {
+                format!(
+                    "of shape {of:?}, it does not fit classes on the last axis of the input's \
+                     {shape:?}, but would with {}",
+                    list(&all)
+                )
+            },
+        ))
+    }
+}
+
+impl ClassAxis {
+    /// Says on stderr which axis was taken, if the shapes left a choice.
+    pub(crate) fn tell(&self) {
+        let Self { axis, others } = self;
+        if !others.is_empty() {
+            // Where stderr is closed, it is the same result.
+            let _ = writeln!(
+                io::stderr(),
+                "xent: note: classes are along axis {axis}, the last; the shapes would fit {others:?}, \
+                 too: --class-axis chooses"
+            );
+        }
+    }
+}
+
+/// Whether targets have a number for each input, rather than one for each row.
+pub(crate) fn is_for_each_input(targets: &Array, shape: &[usize], class_axis: usize) -> bool {
+    let rows = without(shape, class_axis);
+    targets.shape() == shape
+        || same_but_for_ones(targets.shape(), shape)
+            && !(targets.shape() == rows || same_but_for_ones(targets.shape(), &rows))
+}
+
+/// The shape without that axis.
+pub(crate) fn without(shape: &[usize], axis: usize) -> Vec<usize> {
+    let mut shape = shape.to_vec();
+    if axis < shape.len() {
+        shape.remove(axis);
+    }
+    shape
+}
+
+/// Whether two shapes differ at most in axes of one element, which change no place of any other.
+pub(crate) fn same_but_for_ones(a: &[usize], b: &[usize]) -> bool {
+    let long = |length: &&usize| **length != 1;
+    a.iter().filter(long).eq(b.iter().filter(long))
+}
