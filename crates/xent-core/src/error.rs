@@ -2,8 +2,6 @@
 
 use core::fmt;
 
-use crate::element::Float;
-
 /// Why a call was refused. Nothing has been written when one is returned.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
@@ -172,16 +170,4 @@ impl core::error::Error for Error {}
 /// Compares a slice's length with what it should be.
 pub(crate) fn check_length(of: &'static str, expected: usize, found: usize) -> Result<(), Error> {
     if found == expected { Ok(()) } else { Err(Error::Length { of, expected, found }) }
-}
-
-/// Checks that weights of classes are finite and not negative.
-pub(crate) fn check_weights<F: Float>(of: Values, weights: &[F]) -> Result<(), Error> {
-    let is_bad = |w: &F| !(w.is_finite() && w.to_f64() >= 0.0);
-    match weights.iter().position(is_bad) {
-        None => Ok(()),
-        Some(class) => {
-            let value = weights.get(class).map_or(f64::NAN, |w| w.to_f64());
-            Err(Error::Value { of, element: class, row: None, class: Some(class), value })
-        }
-    }
 }

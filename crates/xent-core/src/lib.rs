@@ -42,9 +42,9 @@ pub use level::RelaxedSimd;
 #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
 pub use level::{Avx2, Avx512};
 pub use losses::{
-    LikelihoodBatch, LikelihoodInput, LogSumExpBatch, MultiLabel, Outputs, PartialRow, RowWeights,
-    SigmoidBatch, SigmoidInput, SigmoidOptions, SigmoidTargets, SoftmaxBatch, SoftmaxOptions,
-    SoftmaxTargets, Tally, softmax_cross_entropy_row,
+    LikelihoodBatch, LikelihoodInput, LogSumExpBatch, MultiLabel, NotFiniteRows, Outputs,
+    PartialRow, RowWeights, SigmoidBatch, SigmoidInput, SigmoidOptions, SigmoidTargets,
+    SoftmaxBatch, SoftmaxOptions, SoftmaxTargets, Tally, softmax_cross_entropy_row,
 };
 pub use shape::Shape;
 pub use slices::{exp, ln, log_softmax, log_sum_exp, log1p, max, narrow, sigmoid, softmax, widen};

@@ -2,8 +2,8 @@
 
 use xent_core::reduction::{NothingValid, Policy, Reduction};
 use xent_core::{
-    Batch, Buffers, Element, Error as InputError, Hessian, LikelihoodBatch, Outputs, RowWeights,
-    SigmoidBatch, SoftmaxBatch, Tally,
+    Batch, Buffers, Element, Error as InputError, Hessian, LikelihoodBatch, NotFiniteRows, Outputs,
+    RowWeights, SigmoidBatch, SoftmaxBatch, Tally,
 };
 
 use crate::{Error, Targets};
@@ -186,10 +186,11 @@ pub(crate) trait Fused<'a, F>: Batch {
     fn put(self, outputs: Outputs<'a, F>) -> Result<Self, InputError>;
     fn count(&self) -> Tally;
     fn empty_row(&self) -> Option<usize>;
+    fn count_clamped(&self) -> usize;
 }
 
 macro_rules! fused {
-    ($batch:ident, $empty_row:expr) => {
+    ($batch:ident, $empty_row:expr, $clamped:expr) => {
         impl<'a, E: Element> Fused<'a, E::Float> for $batch<'a, E> {
             fn weigh(self, weights: RowWeights<'a, E::Float>) -> Result<Self, InputError> {
                 self.with_weights(weights)
@@ -206,17 +207,21 @@ macro_rules! fused {
             fn empty_row(&self) -> Option<usize> {
                 $empty_row(self)
             }
+
+            fn count_clamped(&self) -> usize {
+                $clamped(self)
+            }
         }
     };
 }
-fused!(SoftmaxBatch, SoftmaxBatch::first_empty_row);
-fused!(SigmoidBatch, |_: &_| None);
-fused!(LikelihoodBatch, |_: &_| None);
+fused!(SoftmaxBatch, SoftmaxBatch::first_empty_row, |_: &_| 0);
+fused!(SigmoidBatch, |_: &_| None, SigmoidBatch::clamped);
+fused!(LikelihoodBatch, |_: &_| None, LikelihoodBatch::clamped);
 
 impl<'a, E: Element> Pass<'a, E> {
     /// The same pass over buffers borrowed for a shorter time.
     pub(crate) fn reborrow(&mut self) -> Pass<'_, E> {
-        let Outputs { losses, log_sum_exp, predicted, hessian, convention } = &mut self.outputs;
+        let Outputs { losses, log_sum_exp, predicted, hessian, convention, .. } = &mut self.outputs;
         Pass {
             gradient: match &mut self.gradient {
                 Gradient::None => Gradient::None,
@@ -226,7 +231,14 @@ impl<'a, E: Element> Pass<'a, E> {
                 Gradient::AddWide(grad) => Gradient::AddWide(grad),
             },
             weights: self.weights,
-            outputs: Outputs { losses, log_sum_exp, predicted, hessian, convention: *convention },
+            outputs: Outputs {
+                losses,
+                log_sum_exp,
+                predicted,
+                hessian,
+                convention: *convention,
+                not_finite: None,
+            },
         }
     }
 
@@ -278,6 +290,7 @@ impl<'a, E: Element> Pass<'a, E> {
         policy: Policy,
         level: xent_core::Level,
         batch: Result<B, InputError>,
+        not_finite: &'a NotFiniteRows,
     ) -> Result<Report, Error> {
         let Self { mut weights, outputs, .. } = self;
         if !weights.upstream.is_empty() && policy.reduction != Reduction::None {
@@ -293,6 +306,8 @@ impl<'a, E: Element> Pass<'a, E> {
         let tally = batch.count();
         let division = policy.division(&tally).ok_or(Error::NothingValid)?;
         weights.scale = division.scale(weights.scale);
+        let clamped = batch.count_clamped();
+        let outputs = Outputs { not_finite: Some(not_finite), ..outputs };
         let batch = batch.weigh(weights)?.put(outputs)?;
         let sum = run(batch, level);
         Ok(Report {
@@ -303,8 +318,8 @@ impl<'a, E: Element> Pass<'a, E> {
             denominator: division.divisor(),
             correct: None,
             accuracy: None,
-            not_finite: NotFinite::default(),
-            clamped: 0,
+            not_finite: NotFinite { rows: not_finite.count(), first: not_finite.first() },
+            clamped,
         })
     }
 }

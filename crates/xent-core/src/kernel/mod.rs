@@ -1,6 +1,7 @@
 //! The kernels: generic over a level's vectors, without intrinsics and without `unsafe`.
 
 pub(crate) mod block;
+pub(crate) mod check;
 pub(crate) mod coefficients;
 pub(crate) mod columns;
 #[cfg(feature = "half")]

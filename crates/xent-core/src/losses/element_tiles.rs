@@ -3,9 +3,9 @@
 use super::rows::RowWeights;
 use super::sigmoid::{Job, SigmoidBatch, SigmoidInput, SigmoidTargets};
 use super::window::{Room, Window};
-use crate::buffers::Labels;
+use crate::buffers::{Buffers, Labels};
 use crate::dispatch::Kernel;
-use crate::element::{Compute, Element};
+use crate::element::{Compute, Element, Float};
 use crate::kernel::element_inputs::{
     AllFactors, CycleRoom, ElementTargets, Factors, PanelRoom, TileInputs,
 };
@@ -53,8 +53,7 @@ impl<E: Element> SigmoidBatch<'_, E> {
             factors,
             room,
             has_factors,
-            bytes,
-            ascends: None,
+            targets: TargetRoom::new(bytes),
         };
         if !has_factors && has_numbers {
             return tiles(AllFactors::ones(), &mut []).run();
@@ -97,10 +96,90 @@ struct Tiles<'a, 's, 'r, 'f, E: Element, L> {
     factors: AllFactors<'f, E::Float>,
     room: &'s mut PanelRoom<E::Float>,
     has_factors: bool,
-    /// Of targets that are integers, for a tile and one more.
+    targets: TargetRoom<'s>,
+}
+
+/// Room for targets that are integers.
+pub(super) struct TargetRoom<'s> {
+    /// For a tile and one more; empty if there are none.
     bytes: &'s mut [u8],
     /// Whether the classes of a long row ascend, if that is known.
     ascends: Option<(usize, bool)>,
+}
+
+impl<'s> TargetRoom<'s> {
+    pub(super) fn new(bytes: &'s mut [u8]) -> Self {
+        Self { bytes, ascends: None }
+    }
+}
+
+impl<F: Float> Job<'_, F> {
+    /// Whether the loss of an element whose logit is not finite is not finite either.
+    fn has_no_loss(&self, element: usize, x: f64) -> bool {
+        let Self { shape, options, weights, .. } = self;
+        let Shape { classes, inner, .. } = *shape;
+        let line = classes * inner;
+        let (block, class) = (element / line, element % line / inner);
+        let row = block * inner + element % inner;
+        let y = match self.targets {
+            SigmoidTargets::Dense(values) => values.get(element).map_or(0.0, |y| y.to_f64()),
+            SigmoidTargets::MultiHot(labels) => {
+                let label = labels.get(element);
+                if label == options.ignore_index {
+                    return false;
+                }
+                f64::from(u8::from(label == Some(1)))
+            }
+            SigmoidTargets::Positives { offsets, classes: labels } => {
+                let offset = |at: usize| offsets.get(at).copied().unwrap_or_default();
+                let mut list = offset(row)..offset(row + 1);
+                f64::from(u8::from(list.any(|at| labels.get(at) == i64::try_from(class).ok())))
+            }
+        };
+        let weight = |weights: &[F], at: usize| weights.get(at).map_or(1.0, |w| w.to_f64());
+        if weight(options.class_weights, class) * weights.sample_weight(row) == 0.0 {
+            return false;
+        }
+        let smoothing = options.label_smoothing;
+        let y = (1.0 - smoothing) * y + smoothing / 2.0;
+        if x.is_nan() {
+            true
+        } else if x > 0.0 {
+            y < 1.0
+        } else {
+            y * weight(options.pos_weight, class) > 0.0
+        }
+    }
+
+    /// The targets of so many elements from `first` on, at most a tile.
+    pub(super) fn targets_of_tile<'t>(
+        &'t self,
+        level: Level,
+        (first, count): (usize, usize),
+        room: &'t mut TargetRoom<'_>,
+    ) -> ElementTargets<'t, F> {
+        let ignore = self.options.ignore_index;
+        match self.targets {
+            SigmoidTargets::Dense(values) => {
+                ElementTargets::Numbers(values.get(first..first + count).unwrap_or(&[]))
+            }
+            // Zeros and ones of a byte are as they are to be.
+            SigmoidTargets::MultiHot(Labels::U8(bytes)) if ignore.is_none() => {
+                ElementTargets::Bytes(bytes.get(first..first + count).unwrap_or(&[]))
+            }
+            SigmoidTargets::MultiHot(labels) => {
+                let into = room.bytes.get_mut(..count).unwrap_or(&mut []);
+                MultiHot { labels, first, ignore, into }.at(level);
+                ElementTargets::Bytes(into)
+            }
+            SigmoidTargets::Positives { offsets, classes: labels } => {
+                let into = room.bytes.get_mut(..count + 1).unwrap_or(&mut []);
+                let Shape { classes, inner, .. } = self.shape;
+                Lists { offsets, labels, classes, inner }.mark(first, &mut room.ascends, into);
+                ElementTargets::Bytes(&into[..count])
+            }
+        }
+    }
 }
 
 impl<E: Element, L: ElementLoss> Tiles<'_, '_, '_, '_, E, L> {
@@ -148,28 +227,9 @@ impl<E: Element, L: ElementLoss> Tiles<'_, '_, '_, '_, E, L> {
     /// At most a tile of elements.
     fn tile(&mut self, first: usize, at: [usize; 2], count: usize, losses: &mut [E::Float]) -> f64 {
         let (level, elements) = (self.level, self.elements());
-        let SigmoidBatch { buffers, job, outputs } = &mut self.batch;
+        let SigmoidBatch { buffers, job, outputs, .. } = &mut self.batch;
         let ignore = job.options.ignore_index;
-        let targets = match job.targets {
-            SigmoidTargets::Dense(values) => {
-                ElementTargets::Numbers(values.get(first..first + count).unwrap_or(&[]))
-            }
-            // Zeros and ones of a byte are as they are to be.
-            SigmoidTargets::MultiHot(Labels::U8(bytes)) if ignore.is_none() => {
-                ElementTargets::Bytes(bytes.get(first..first + count).unwrap_or(&[]))
-            }
-            SigmoidTargets::MultiHot(labels) => {
-                let into = self.bytes.get_mut(..count).unwrap_or(&mut []);
-                MultiHot { labels, first, ignore, into }.at(level);
-                ElementTargets::Bytes(into)
-            }
-            SigmoidTargets::Positives { offsets, classes: labels } => {
-                let into = self.bytes.get_mut(..count + 1).unwrap_or(&mut []);
-                let Shape { classes, inner, .. } = job.shape;
-                Lists { offsets, labels, classes, inner }.mark(first, &mut self.ascends, into);
-                ElementTargets::Bytes(&into[..count])
-            }
-        };
+        let targets = job.targets_of_tile(level, (first, count), &mut self.targets);
         let smoothing = job.options.label_smoothing;
         let factors = self.factors;
         let ignores = ignore.is_some();
@@ -181,7 +241,39 @@ impl<E: Element, L: ElementLoss> Tiles<'_, '_, '_, '_, E, L> {
         let tile = ElementTile { elements, cells, inputs, room, has_factors, losses, hessian };
         let sum = tile.at(level);
         buffers.close(level, window, self.cells);
+        if !sum.is_finite() {
+            self.count_rows(first, at[0], count);
+        }
         sum
+    }
+
+    /// Counts the rows with an element in a tile whose loss is NaN or infinite, unless they have one before it.
+    #[cold]
+    #[inline(never)]
+    fn count_rows(&self, first: usize, at: usize, count: usize) {
+        let SigmoidBatch { buffers, job, outputs, .. } = &self.batch;
+        let Some(rows) = outputs.not_finite else { return };
+        let shape = job.shape;
+        let Shape { classes, inner, .. } = shape;
+        // In place, the gradient of NaN tells as much; an infinite logit cannot be told from a large one.
+        let in_place = matches!(buffers, Buffers::InPlace(_));
+        let is_bad = |element: usize, at: usize| {
+            let x = buffers.logits().get(at).map_or(0.0, |x| x.to_float().to_f64());
+            let of_loss = if in_place { x.is_nan() } else { !x.is_finite() };
+            of_loss && job.has_no_loss(element, x)
+        };
+        let line = classes * inner;
+        for element in first..first + count {
+            let here = at + (element - first);
+            if !is_bad(element, here) {
+                continue;
+            }
+            let (block, class) = (element / line, element % line / inner);
+            let earlier = |before: usize| is_bad(element - before * inner, here - before * inner);
+            if !(1..=class).any(earlier) {
+                rows.add(job.first_row + block * inner + element % inner);
+            }
+        }
     }
 
     /// Every row has the mean over its classes.

@@ -4,7 +4,7 @@ use super::rows::{Outputs, RowWeights, Tally};
 use crate::batch::{Batch, LEAF};
 use crate::buffers::{Buffers, Labels};
 use crate::element::{Compute, Element, Float};
-use crate::error::{Error, Values, check_length, check_weights};
+use crate::error::{Error, Values, check_length};
 use crate::level::Level;
 use crate::math::scalar;
 use crate::shape::Shape;
@@ -50,6 +50,8 @@ pub struct LikelihoodBatch<'a, E: Element = f32> {
     buffers: Buffers<'a, E>,
     job: Job<'a, E::Float>,
     outputs: Outputs<'a, E::Float>,
+    /// Of the whole batch, however often it has been split.
+    clamped: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +62,8 @@ struct Job<'a, F> {
     class_weights: &'a [F],
     ignore_index: Option<i64>,
     weights: RowWeights<'a, F>,
+    /// The first row, of the whole batch.
+    first_row: usize,
 }
 
 impl<'a, E: Element> LikelihoodBatch<'a, E> {
@@ -96,10 +100,11 @@ impl<'a, E: Element> LikelihoodBatch<'a, E> {
         if !class_weights.is_empty() {
             check_length("class weights", shape.classes, class_weights.len())?;
         }
-        check_weights(Values::ClassWeights, class_weights)?;
+        Values::ClassWeights.check_classes(class_weights)?;
         labels.check(shape.classes, ignore_index)?;
         let weights = RowWeights::default();
-        let job = Job { shape, labels, input, class_weights, ignore_index, weights };
+        let job = Job { shape, labels, input, class_weights, ignore_index, weights, first_row: 0 };
+        let mut clamped = 0;
         if input == LikelihoodInput::Probabilities {
             let inputs = buffers.logits();
             for row in 0..shape.row_count() {
@@ -110,9 +115,10 @@ impl<'a, E: Element> LikelihoodBatch<'a, E> {
                     let element = shape.place(row, class);
                     return Err(shape.value_error(Values::Probabilities, element, value));
                 }
+                clamped += usize::from(value < LEAST);
             }
         }
-        Ok(Self { buffers, job, outputs: Outputs::default() })
+        Ok(Self { buffers, job, outputs: Outputs::default(), clamped })
     }
 
     /// With factors for the rows.
@@ -145,6 +151,13 @@ impl<'a, E: Element> LikelihoodBatch<'a, E> {
         Ok(self)
     }
 
+    /// How many of the probabilities that the labels pick are below 1e-20, and clamped to it; zero of
+    /// log-probabilities.
+    #[must_use]
+    pub fn clamped(&self) -> usize {
+        self.clamped
+    }
+
     /// How many rows count, and how much: what a mean may divide by.
     #[must_use]
     pub fn tally(&self) -> Tally {
@@ -166,7 +179,7 @@ impl<E: Element> Batch for LikelihoodBatch<'_, E> {
     }
 
     fn split_at(self, part: usize) -> (Self, Self) {
-        let Self { buffers, job, outputs } = self;
+        let Self { buffers, job, outputs, clamped } = self;
         let Job { shape, labels, weights, .. } = job;
         let rows = part * shape.inner;
         let at = |stride| shape.offset(part, stride);
@@ -180,27 +193,34 @@ impl<E: Element> Batch for LikelihoodBatch<'_, E> {
                 buffers: buffers.0,
                 job: Job { shape: shapes.0, labels: labels.0, weights: weights.0, ..job },
                 outputs: outputs.0,
+                clamped,
             },
             Self {
                 buffers: buffers.1,
-                job: Job { shape: shapes.1, labels: labels.1, weights: weights.1, ..job },
+                job: Job {
+                    shape: shapes.1,
+                    labels: labels.1,
+                    weights: weights.1,
+                    first_row: job.first_row + rows,
+                    ..job
+                },
                 outputs: outputs.1,
+                clamped,
             },
         )
     }
 
     fn run_leaf(self, _: Level) -> f64 {
-        let Self { mut buffers, job, mut outputs } = self;
+        let Self { mut buffers, job, mut outputs, .. } = self;
         job.run(&mut buffers, &mut outputs)
     }
 }
 
 impl<F: Float> Job<'_, F> {
-    /// The class of a row that has a part in the batch: it is not ignored, nor its weight zero.
+    /// The class of a row that is not ignored.
     fn label(&self, row: usize) -> Option<usize> {
         let label = self.labels.get(row)?;
-        let ignored = self.ignore_index == Some(label) || self.weights.sample_weight(row) == 0.0;
-        if ignored { None } else { usize::try_from(label).ok() }
+        if self.ignore_index == Some(label) { None } else { usize::try_from(label).ok() }
     }
 
     fn class_weight(&self, class: usize) -> f64 {
@@ -225,11 +245,20 @@ impl<F: Float> Job<'_, F> {
                 let at = self.place(row, class, logits_stride);
                 let input = buffers.logits().get(at).map_or(f64::NAN, |x| x.to_float().to_f64());
                 let (loss, gradient) = self.input.of(input);
-                let weight = self.class_weight(class) * self.weights.sample_weight(row);
+                if input.is_nan() || input == f64::INFINITY {
+                    if let Some(rows) = outputs.not_finite {
+                        rows.add(self.first_row + row);
+                    }
+                }
+                let of_row = self.weights.sample_weight(row);
+                let weight = self.class_weight(class) * of_row;
                 let upstream = self.weights.scale * self.weights.upstream_of(row);
+                // A weight of zero leaves nothing of what is not finite; but a mean over weights of zero is
+                // NaN where it is to be.
                 let none = weight == 0.0;
                 let loss = if none { 0.0 } else { weight * loss };
-                let gradient = if none { 0.0 } else { weight * upstream * gradient };
+                let nothing = if of_row == 0.0 { 0.0 } else { 0.0 * upstream };
+                let gradient = if none { nothing } else { weight * upstream * gradient };
                 (self.place(row, class, gradient_stride), loss, gradient)
             });
             buffers.clear(self.place(row, 0, gradient_stride), classes, inner);

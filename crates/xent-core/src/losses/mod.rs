@@ -1,11 +1,13 @@
 //! The fused losses, as batches.
 
+mod checks;
 mod converted;
 mod element_counts;
 mod element_tiles;
 mod leaf;
 mod likelihood;
 mod log_sum_exp;
+mod not_finite;
 mod odd_row;
 mod one_row;
 mod partial_row;
@@ -17,6 +19,7 @@ mod windows;
 
 pub use likelihood::{LikelihoodBatch, LikelihoodInput};
 pub use log_sum_exp::LogSumExpBatch;
+pub use not_finite::NotFiniteRows;
 pub use one_row::softmax_cross_entropy_row;
 pub use partial_row::PartialRow;
 pub use rows::{Outputs, RowWeights, Tally};

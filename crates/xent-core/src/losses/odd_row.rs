@@ -12,20 +12,29 @@ use crate::math::scalar;
 struct Extremes {
     max: f64,
     argmax: usize,
+    /// The class of the first NaN or, without one, of the largest.
+    predicted: usize,
     infinite: usize,
     any_nan: bool,
 }
 
 impl Extremes {
     fn of(logits: impl Iterator<Item = f64>) -> Self {
-        let mut seen = Self { max: f64::NEG_INFINITY, argmax: 0, infinite: 0, any_nan: false };
+        let mut seen =
+            Self { max: f64::NEG_INFINITY, argmax: 0, predicted: 0, infinite: 0, any_nan: false };
         for (class, x) in logits.enumerate() {
             if x > seen.max {
                 seen.max = x;
                 seen.argmax = class;
             }
+            if x.is_nan() && !seen.any_nan {
+                seen.predicted = class;
+            }
             seen.infinite += usize::from(x == f64::INFINITY);
             seen.any_nan |= x.is_nan();
+        }
+        if !seen.any_nan {
+            seen.predicted = seen.argmax;
         }
         seen
     }
@@ -33,6 +42,11 @@ impl Extremes {
     /// With NaN, with several `+inf`, or with no finite logit at all nothing is defined.
     fn undefined(&self) -> bool {
         self.any_nan || self.infinite > 1 || self.max == f64::NEG_INFINITY
+    }
+
+    /// Whether there is a softmax without a limit.
+    fn is_finite(&self) -> bool {
+        !self.undefined() && self.max != f64::INFINITY
     }
 
     fn log_sum_exp(&self) -> f64 {
@@ -124,7 +138,10 @@ impl<F: Float> Job<'_, F> {
             let floor = outputs.convention.floor();
             outputs.put_hessian(&self.shape, row, class, if nan { value } else { floor });
         }
-        outputs.put_row(row, value, log_sum_exp, x.argmax);
+        outputs.put_row(row, value, log_sum_exp, x.predicted);
+        if !plan.by_label {
+            self.count_row(row, x, outputs);
+        }
         value
     }
 
@@ -224,8 +241,17 @@ impl<F: Float> Job<'_, F> {
             let curvature = outputs.convention.softmax(weight, self.shape.classes);
             outputs.put_hessian(&self.shape, row, class, curvature.of(p, not_p));
         }
-        outputs.put_row(row, loss, log_sum_exp, x.argmax);
+        outputs.put_row(row, loss, log_sum_exp, x.predicted);
+        let of_teacher = teacher.filter(|teacher| !teacher.is_finite());
+        self.count_row(row, of_teacher.unwrap_or(x), outputs);
         loss
+    }
+
+    /// Counts a row, if its logits or its teacher's are not finite.
+    fn count_row(&self, row: usize, seen: Extremes, outputs: &Outputs<'_, F>) {
+        if let Some(rows) = outputs.not_finite.filter(|_| !seen.is_finite()) {
+            rows.add(self.first_row + row);
+        }
     }
 
     /// `e^(t - max)` of a teacher's logit, in the limit where the largest is infinite.

@@ -1,8 +1,9 @@
 //! What every loss has for each of its rows: factors that go in and results that come out.
 
+use super::not_finite::NotFiniteRows;
 use crate::buffers::LabelWeights;
 use crate::element::Float;
-use crate::error::{Error, check_length};
+use crate::error::{Error, Values, check_length};
 use crate::hessian::Hessian;
 use crate::kernel::block::RowBlock;
 use crate::shape::Shape;
@@ -13,7 +14,8 @@ pub struct RowWeights<'a, F = f32> {
     /// What gradient and Hessian (not the loss) are multiplied with: one over the number of rows for
     /// a mean, times the gradient of whatever the loss is a part of.
     pub scale: f64,
-    /// A weight for the loss of each row; empty for ones.
+    /// A factor of the loss and gradient of each row, any finite number; empty for ones. Of a row of weight
+    /// zero they are exactly zero, whatever its logits.
     pub sample_weights: &'a [F],
     /// The gradient of what follows by the loss of each row, which multiplies the row's gradient and
     /// Hessian but not its loss; empty for ones.
@@ -29,6 +31,7 @@ impl<F> Default for RowWeights<'_, F> {
 impl<F: Float> RowWeights<'_, F> {
     pub(crate) fn check(&self, rows: usize, losses: usize) -> Result<(), Error> {
         check_optional("sample weights", rows, self.sample_weights.len())?;
+        Values::SampleWeights.check_rows(self.sample_weights)?;
         check_optional("upstream gradient", losses, self.upstream.len())
     }
 
@@ -57,13 +60,15 @@ pub struct Outputs<'a, F = f32> {
     pub losses: &'a mut [F],
     /// The log-sum-exp of each row. Softmax only.
     pub log_sum_exp: &'a mut [F],
-    /// The class of the largest logit of each row, the first of equals. Softmax only. Zero where
-    /// there is none.
+    /// The class of the largest logit of each row, the first of equals; of the first NaN, if there is one
+    /// (as in NumPy and PyTorch). Softmax only. Zero where all are `-inf`.
     pub predicted: &'a mut [u32],
     /// The diagonal of the Hessian, where the logits are (without a stride).
     pub hessian: &'a mut [F],
     /// What that is.
     pub convention: Hessian,
+    /// Where rows that are not finite are counted.
+    pub not_finite: Option<&'a NotFiniteRows>,
 }
 
 impl<F: Float> Outputs<'_, F> {
@@ -76,14 +81,28 @@ impl<F: Float> Outputs<'_, F> {
     }
 
     pub(crate) fn split_at(self, losses: usize, rows: usize, elements: usize) -> (Self, Self) {
-        let convention = self.convention;
+        let (convention, not_finite) = (self.convention, self.not_finite);
         let a = split_mut(self.losses, losses);
         let b = split_mut(self.log_sum_exp, rows);
         let c = split_mut(self.predicted, rows);
         let d = split_mut(self.hessian, elements);
         (
-            Self { losses: a.0, log_sum_exp: b.0, predicted: c.0, hessian: d.0, convention },
-            Self { losses: a.1, log_sum_exp: b.1, predicted: c.1, hessian: d.1, convention },
+            Self {
+                losses: a.0,
+                log_sum_exp: b.0,
+                predicted: c.0,
+                hessian: d.0,
+                convention,
+                not_finite,
+            },
+            Self {
+                losses: a.1,
+                log_sum_exp: b.1,
+                predicted: c.1,
+                hessian: d.1,
+                convention,
+                not_finite,
+            },
         )
     }
 

@@ -3,8 +3,8 @@
 use super::rows::{Outputs, RowWeights, Tally};
 use crate::batch::{Batch, LEAF};
 use crate::buffers::{Buffers, Labels};
-use crate::element::{Compute, Element, Float};
-use crate::error::{Error, Values, check_length, check_weights};
+use crate::element::{Element, Float};
+use crate::error::{Error, Values, check_length};
 use crate::level::Level;
 use crate::shape::Shape;
 
@@ -66,8 +66,8 @@ impl<F: Float> SigmoidOptions<'_, F> {
     /// [`Error::Option`].
     pub fn check(&self) -> Result<(), Error> {
         let refused = |option, reason| Err(Error::Option { option, reason });
-        check_weights(Values::ClassWeights, self.class_weights)?;
-        check_weights(Values::PosWeights, self.pos_weight)?;
+        Values::ClassWeights.check_classes(self.class_weights)?;
+        Values::PosWeights.check_classes(self.pos_weight)?;
         if !(0.0..=1.0).contains(&self.label_smoothing) {
             return refused("label smoothing", "expected a number from 0 to 1");
         }
@@ -110,6 +110,8 @@ pub struct SigmoidBatch<'a, E: Element = f32> {
     pub(super) buffers: Buffers<'a, E>,
     pub(super) job: Job<'a, E::Float>,
     pub(super) outputs: Outputs<'a, E::Float>,
+    /// Of the whole batch, however often it has been split.
+    clamped: usize,
 }
 
 /// A batch without what is written.
@@ -119,6 +121,8 @@ pub(super) struct Job<'a, F> {
     pub(super) targets: SigmoidTargets<'a, F>,
     pub(super) options: SigmoidOptions<'a, F>,
     pub(super) weights: RowWeights<'a, F>,
+    /// The first row, of the whole batch.
+    pub(super) first_row: usize,
 }
 
 impl<'a, E: Element> SigmoidBatch<'a, E> {
@@ -136,7 +140,7 @@ impl<'a, E: Element> SigmoidBatch<'a, E> {
     /// afterwards.
     ///
     /// # Errors
-    /// [`Error::Option`], [`Error::Length`], [`Error::Label`] or [`Error::Probability`].
+    /// [`Error::Option`], [`Error::Length`] or [`Error::Label`]; [`Error::Value`] if a number is not in its range.
     pub fn with_options(
         buffers: Buffers<'a, E>,
         shape: Shape,
@@ -163,6 +167,10 @@ impl<'a, E: Element> SigmoidBatch<'a, E> {
         match targets {
             SigmoidTargets::Dense(values) => {
                 check_length("targets", shape.elements(), values.len())?;
+                // With probabilities, tile by tile.
+                if options.input == SigmoidInput::Logits {
+                    Values::SigmoidTargets.check(&shape, values)?;
+                }
             }
             SigmoidTargets::MultiHot(labels) => {
                 check_length("targets", shape.elements(), labels.len())?;
@@ -182,11 +190,12 @@ impl<'a, E: Element> SigmoidBatch<'a, E> {
                 positives.check(classes, None)?;
             }
         }
-        let job = Job { shape, targets, options, weights: RowWeights::default() };
-        if options.input == SigmoidInput::Probabilities {
-            job.check_probabilities(buffers.logits())?;
-        }
-        Ok(Self { buffers, job, outputs: Outputs::default() })
+        let job = Job { shape, targets, options, weights: RowWeights::default(), first_row: 0 };
+        let clamped = match options.input {
+            SigmoidInput::Logits => 0,
+            SigmoidInput::Probabilities => job.check_probabilities(buffers.logits())?,
+        };
+        Ok(Self { buffers, job, outputs: Outputs::default(), clamped })
     }
 
     /// Multiplies the gradient (not the loss): by one over the elements for a mean.
@@ -247,6 +256,13 @@ impl<'a, E: Element> SigmoidBatch<'a, E> {
         Ok(self)
     }
 
+    /// How many of the probabilities have a logarithm that is clamped to -100, where their target asks for it
+    /// and is not ignored; zero of logits.
+    #[must_use]
+    pub fn clamped(&self) -> usize {
+        self.clamped
+    }
+
     /// How many rows count, and how much. `class_weight` and `weight` are sums over the *elements*
     /// that are not ignored; a row is valid if it has such an element.
     #[must_use]
@@ -266,8 +282,8 @@ impl<E: Element> Batch for SigmoidBatch<'_, E> {
     }
 
     fn split_at(self, part: usize) -> (Self, Self) {
-        let Self { buffers, job, outputs } = self;
-        let Job { shape, targets, options, weights } = job;
+        let Self { buffers, job, outputs, clamped } = self;
+        let Job { shape, targets, options, weights, first_row } = job;
         let rows = part * shape.inner;
         let elements = rows * shape.classes;
         let losses = if options.mean_over_classes { rows } else { elements };
@@ -293,13 +309,27 @@ impl<E: Element> Batch for SigmoidBatch<'_, E> {
         (
             Self {
                 buffers: buffers.0,
-                job: Job { shape: shapes.0, targets: targets.0, options, weights: weights.0 },
+                job: Job {
+                    shape: shapes.0,
+                    targets: targets.0,
+                    options,
+                    weights: weights.0,
+                    first_row,
+                },
                 outputs: outputs.0,
+                clamped,
             },
             Self {
                 buffers: buffers.1,
-                job: Job { shape: shapes.1, targets: targets.1, options, weights: weights.1 },
+                job: Job {
+                    shape: shapes.1,
+                    targets: targets.1,
+                    options,
+                    weights: weights.1,
+                    first_row: first_row + rows,
+                },
                 outputs: outputs.1,
+                clamped,
             },
         )
     }
@@ -312,22 +342,5 @@ impl<E: Element> Batch for SigmoidBatch<'_, E> {
 impl<F: Float> Job<'_, F> {
     fn losses(&self) -> usize {
         if self.options.mean_over_classes { self.shape.row_count() } else { self.shape.elements() }
-    }
-
-    fn check_probabilities<E: Element>(&self, inputs: &[E]) -> Result<(), Error> {
-        let Shape { outer, classes, inner, logits_stride, .. } = self.shape;
-        let length = classes * inner;
-        for part in 0..outer {
-            let row = &inputs[part * logits_stride..][..length];
-            let mut values = row.iter().map(|p| p.to_float().to_f64()).enumerate();
-            if let Some((at, value)) = values.find(|(_, p)| !(0.0..=1.0).contains(p)) {
-                return Err(self.shape.value_error(
-                    Values::Probabilities,
-                    part * length + at,
-                    value,
-                ));
-            }
-        }
-        Ok(())
     }
 }

@@ -4,7 +4,7 @@ use super::rows::{Outputs, RowWeights, Tally};
 use crate::batch::{Batch, Join, LEAF};
 use crate::buffers::{Buffers, LabelWeights, Labels};
 use crate::element::{Compute, Element, Float};
-use crate::error::{Error, Values, check_length, check_weights};
+use crate::error::{Error, Values, check_length};
 use crate::hessian::Hessian;
 use crate::kernel::block::SharedLabels;
 use crate::kernel::coefficients::Factors;
@@ -69,7 +69,7 @@ impl<F: Float> SoftmaxOptions<'_, F> {
     /// [`Error::Option`].
     pub fn check(&self) -> Result<(), Error> {
         let refused = |option, reason| Err(Error::Option { option, reason });
-        check_weights(Values::ClassWeights, self.class_weights)?;
+        Values::ClassWeights.check_classes(self.class_weights)?;
         if !(0.0..=1.0).contains(&self.label_smoothing) {
             return refused("label smoothing", "expected a number from 0 to 1");
         }
@@ -208,6 +208,8 @@ pub(super) struct Job<'a, F> {
     pub(super) weights: RowWeights<'a, F>,
     /// Of the whole batch, however often it has been split.
     pub(super) elements: usize,
+    /// Its first row, of the whole batch.
+    pub(super) first_row: usize,
     /// The labels of the whole batch that are not ignored.
     pub(super) labels_that_count: usize,
     /// Whether the class axis of the whole batch is not the last one.
@@ -219,7 +221,8 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
     /// wrong afterwards.
     ///
     /// # Errors
-    /// [`Error::ZeroClasses`], [`Error::Ragged`], [`Error::Length`] or [`Error::Label`].
+    /// [`Error::ZeroClasses`], [`Error::Ragged`], [`Error::Length`] or [`Error::Label`]; [`Error::Value`] if a
+    /// dense target is negative or not finite.
     pub fn new(
         buffers: Buffers<'a, E>,
         classes: usize,
@@ -233,7 +236,8 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
     /// afterwards.
     ///
     /// # Errors
-    /// [`Error::Option`], [`Error::Length`] or [`Error::Label`].
+    /// [`Error::Option`], [`Error::Length`] or [`Error::Label`]; [`Error::Value`] if a weight or a dense target is
+    /// negative or not finite.
     pub fn with_options(
         buffers: Buffers<'a, E>,
         shape: Shape,
@@ -254,8 +258,13 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
                 check_length("labels", shape.row_count(), labels.len())?;
                 labels_that_count = labels.check(classes, options.ignore_index)?;
             }
-            SoftmaxTargets::Dense(values) | SoftmaxTargets::MultiLabel(values, _) => {
+            SoftmaxTargets::Dense(values) => {
                 check_length("targets", shape.elements(), values.len())?;
+                Values::SoftmaxTargets.check(&shape, values)?;
+            }
+            SoftmaxTargets::MultiLabel(values, _) => {
+                check_length("targets", shape.elements(), values.len())?;
+                Values::MultiLabels.check(&shape, values)?;
             }
             SoftmaxTargets::Teacher(values, _) => {
                 check_length("teacher's logits", shape.elements(), values.len())?;
@@ -287,7 +296,8 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
     /// With factors for the rows.
     ///
     /// # Errors
-    /// [`Error::Length`] if there are some, but not one for each row.
+    /// [`Error::Length`] if there are some, but not one for each row; [`Error::Value`] if a sample weight is
+    /// not finite.
     pub fn with_weights(mut self, weights: RowWeights<'a, E::Float>) -> Result<Self, Error> {
         let rows = self.job.shape.row_count();
         weights.check(rows, rows)?;
@@ -423,7 +433,13 @@ impl<E: Element> Batch for SoftmaxBatch<'_, E> {
             },
             Self {
                 buffers: buffers.1,
-                job: Job { shape: shapes.1, targets: targets.1, weights: weights.1, ..job },
+                job: Job {
+                    shape: shapes.1,
+                    targets: targets.1,
+                    weights: weights.1,
+                    first_row: job.first_row + rows,
+                    ..job
+                },
                 outputs: outputs.1,
             },
         )
@@ -464,6 +480,8 @@ pub(super) enum State {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plan {
     pub(super) state: State,
+    /// Whether it is its label that is ignored.
+    pub(super) by_label: bool,
     pub(super) label: Option<usize>,
     /// The weight of the label.
     pub(super) label_weight: f64,
@@ -483,7 +501,16 @@ impl<'a, F: Float> Job<'a, F> {
         let (options, weights) = (SoftmaxOptions::default(), RowWeights::default());
         let of_columns = shape.inner != 1;
         let elements = shape.elements();
-        Self { shape, targets, options, weights, elements, labels_that_count: 0, of_columns }
+        Self {
+            shape,
+            targets,
+            options,
+            weights,
+            elements,
+            first_row: 0,
+            labels_that_count: 0,
+            of_columns,
+        }
     }
 }
 
@@ -519,12 +546,14 @@ impl<F: Float> Job<'_, F> {
         let state = if sample_weight == 0.0 { State::Ignored } else { State::Live };
         let keep = 1.0 - self.options.label_smoothing;
         let (label_weight, target_scale) = (0.0, keep);
-        let mut plan = Plan { state, label: None, label_weight, target_scale, factors };
+        let mut plan =
+            Plan { state, by_label: false, label: None, label_weight, target_scale, factors };
         match self.targets {
             SoftmaxTargets::Index(labels) => {
                 let label = labels.get(row);
                 if label.is_some() && label == self.options.ignore_index {
                     plan.state = State::Ignored;
+                    plan.by_label = true;
                 } else {
                     plan.label = label.and_then(|label| usize::try_from(label).ok());
                     plan.label_weight =

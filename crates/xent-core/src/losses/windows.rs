@@ -112,12 +112,17 @@ impl<E: Element> SoftmaxBatch<'_, E> {
     }
 }
 
-/// The class of the largest logit of a row, the first of equals; zero where there is none.
+/// The class of the largest logit of a row, the first of equals, or of the first NaN.
 fn largest_class<E: Element>(logits: &[E], shape: &Shape, row: usize) -> u32 {
     let (mut largest, mut of_largest) = (E::Float::NEG_INFINITY, 0);
     for class in 0..shape.classes {
         let logit = logits.get(shape.logit_place(row, class)).map(|x| x.to_float());
-        if let Some(x) = logit.filter(|x| *x > largest) {
+        let Some(x) = logit else { continue };
+        if x.is_nan() {
+            of_largest = class;
+            break;
+        }
+        if x > largest {
             (largest, of_largest) = (x, class);
         }
     }
@@ -288,7 +293,8 @@ impl<F: Float> Job<'_, F> {
             SoftmaxTargets::MultiLabel(_, gradient) => SoftmaxTargets::MultiLabel(dense, gradient),
             SoftmaxTargets::Teacher(_, temperature) => SoftmaxTargets::Teacher(dense, temperature),
         };
-        Job { shape, targets, weights: self.weights.part(rows), ..*self }
+        let first_row = self.first_row + rows.start;
+        Job { shape, targets, weights: self.weights.part(rows), first_row, ..*self }
     }
 }
 
@@ -312,6 +318,7 @@ impl<F: Float> Outputs<'_, F> {
             predicted: self.predicted.get_mut(rows).unwrap_or(&mut []),
             hessian: self.hessian.get_mut(elements).unwrap_or(&mut []),
             convention: self.convention,
+            not_finite: self.not_finite,
         }
     }
 }

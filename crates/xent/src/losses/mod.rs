@@ -97,10 +97,12 @@ macro_rules! common_methods {
                 targets: Targets<'_, F>,
                 mut pass: Pass<'_, E>,
             ) -> Result<Report, Error> {
+                let not_finite = xent_core::NotFiniteRows::new();
                 let mut inner = pass.reborrow();
                 let buffers = inner.buffers(logits.values);
                 let batch = self.batch(buffers, logits.shape, targets)?;
-                let mut report = inner.run(self.policy(), self.settings.level, batch)?;
+                let mut report =
+                    inner.run(self.policy(), self.settings.level, batch, &not_finite)?;
                 pass.judge(&targets, self.ignored(), &mut report);
                 Ok(report)
             }
@@ -116,12 +118,14 @@ macro_rules! common_methods {
                 targets: Targets<'_, F>,
                 mut pass: Pass<'_, E>,
             ) -> Result<Report, Error> {
+                let not_finite = xent_core::NotFiniteRows::new();
                 let inner = pass.reborrow();
                 if !matches!(inner.gradient, crate::pass::Gradient::None) {
                     return Err(Error::TwoGradients);
                 }
                 let batch = self.batch(Buffers::InPlace(logits.values), logits.shape, targets)?;
-                let mut report = inner.run(self.policy(), self.settings.level, batch)?;
+                let mut report =
+                    inner.run(self.policy(), self.settings.level, batch, &not_finite)?;
                 pass.judge(&targets, self.ignored(), &mut report);
                 Ok(report)
             }

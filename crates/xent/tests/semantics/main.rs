@@ -1,11 +1,13 @@
 //! What each loss, option and policy means, at every level and in every layout, against the
 //! reference.
 
+mod checks;
 #[cfg(feature = "half")]
 mod formats;
 mod identities;
 mod losses;
 mod non_finite;
+mod not_finite_rows;
 mod outputs;
 mod peers;
 mod policies;

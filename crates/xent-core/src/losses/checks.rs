@@ -1,0 +1,152 @@
+//! Numbers that have to be in a range, checked before anything is written.
+
+use super::element_tiles::TargetRoom;
+use super::sigmoid::Job;
+use crate::buffers::Buffers;
+use crate::dispatch::Kernel;
+use crate::element::{Element, Float};
+use crate::error::{Error, Values};
+use crate::kernel::check::{CountClamped, Target, Within};
+use crate::kernel::element_inputs::ElementTargets;
+use crate::kernel::sum::TILE;
+use crate::level::Level;
+use crate::shape::Shape;
+
+/// The least logarithm of a logistic loss has a probability of its own above this.
+const LEAST_OF_LOGISTIC: f64 = 3.720_075_976_020_836e-44;
+
+impl Values {
+    /// What they are to be: from the first to the second.
+    fn range<F: Float>(self) -> [F; 2] {
+        let largest = F::from_f64(if size_of::<F>() == 4 { f32::MAX.into() } else { f64::MAX });
+        match self {
+            Self::SigmoidTargets | Self::Probabilities => [F::default(), F::from(1.0)],
+            Self::SampleWeights => [-largest, largest],
+            Self::SoftmaxTargets | Self::MultiLabels | Self::ClassWeights | Self::PosWeights => {
+                [F::default(), largest]
+            }
+        }
+    }
+
+    /// The first of some numbers that is not in the range, and what it is.
+    pub(crate) fn first_outside<F: Float>(self, values: &[F]) -> Option<(usize, f64)> {
+        let [low, high] = self.range::<F>();
+        if (Within { values, low, high }).at(Level::detect()) {
+            return None;
+        }
+        let is_outside = |x: &F| !(*x >= low && *x <= high);
+        let element = values.iter().position(is_outside)?;
+        Some((element, values.get(element)?.to_f64()))
+    }
+
+    /// Checks numbers of the shape of the logits without a stride.
+    pub(super) fn check<F: Float>(self, shape: &Shape, values: &[F]) -> Result<(), Error> {
+        match self.first_outside(values) {
+            None => Ok(()),
+            Some((element, value)) => Err(shape.value_error(self, element, value)),
+        }
+    }
+
+    /// Checks weights of classes.
+    pub(super) fn check_classes<F: Float>(self, weights: &[F]) -> Result<(), Error> {
+        match self.first_outside(weights) {
+            None => Ok(()),
+            Some((element, value)) => {
+                Err(Error::Value { of: self, element, row: None, class: Some(element), value })
+            }
+        }
+    }
+
+    /// Checks weights of rows.
+    pub(super) fn check_rows<F: Float>(self, weights: &[F]) -> Result<(), Error> {
+        match self.first_outside(weights) {
+            None => Ok(()),
+            Some((element, value)) => {
+                Err(Error::Value { of: self, element, row: Some(element), class: None, value })
+            }
+        }
+    }
+}
+
+impl<F: Float> Job<'_, F> {
+    /// Checks the probabilities that are not ignored, and targets that are numbers; how many of the
+    /// probabilities are at the clamp.
+    pub(super) fn check_probabilities<E: Element<Float = F>>(
+        &self,
+        inputs: &[E],
+    ) -> Result<usize, Error> {
+        let level = Level::detect();
+        let Shape { outer, classes, inner, logits_stride, .. } = self.shape;
+        let (mut parts, mut length) = (outer, classes * inner);
+        if logits_stride == length {
+            // All of them are neighbours.
+            (parts, length) = (1, outer * length);
+        }
+        let (mut bytes, mut cells) = ([0; TILE + 1], [F::default(); TILE]);
+        let mut room = TargetRoom::new(&mut bytes);
+        let mut clamped = 0;
+        for part in 0..parts {
+            for tile in (0..length).step_by(TILE) {
+                let count = TILE.min(length - tile);
+                let at = part * logits_stride + tile;
+                let values = inputs.get(at..at + count).unwrap_or(&[]);
+                let mut buffers = Buffers::Loss(values);
+                let direct = E::direct(&mut buffers, [0, 0], count);
+                let values = if E::IS_FLOAT {
+                    direct.logits()
+                } else {
+                    E::widen(level, values, &mut cells[..count]);
+                    &cells[..count]
+                };
+                let first = part * length + tile;
+                let targets = self.targets_of_tile(level, (first, count), &mut room);
+                clamped += self.check_tile(level, first, values, targets)?;
+            }
+        }
+        Ok(clamped)
+    }
+
+    /// The same of the elements from `first` on, at most a tile.
+    fn check_tile(
+        &self,
+        level: Level,
+        first: usize,
+        probabilities: &[F],
+        targets: ElementTargets<'_, F>,
+    ) -> Result<usize, Error> {
+        let least = F::from_f64(LEAST_OF_LOGISTIC);
+        let smoothed = self.options.label_smoothing != 0.0;
+        let clamped = match targets {
+            ElementTargets::Numbers(targets) => {
+                let of = Values::SigmoidTargets;
+                if let Some((at, value)) = of.first_outside(targets) {
+                    return Err(self.shape.value_error(of, first + at, value));
+                }
+                CountClamped { probabilities, targets, least, smoothed }.at(level)
+            }
+            ElementTargets::Bytes(targets) => {
+                CountClamped { probabilities, targets, least, smoothed }.at(level)
+            }
+        };
+        if let Some(clamped) = clamped {
+            return Ok(clamped);
+        }
+        // One of them is no probability: perhaps only some that are ignored.
+        let mut clamped = 0;
+        for (at, &p) in probabilities.iter().enumerate() {
+            let [some, other] = match targets {
+                ElementTargets::Numbers(targets) => targets.get(at).map(|y| y.sides(smoothed)),
+                ElementTargets::Bytes(targets) => targets.get(at).map(|y| y.sides(smoothed)),
+            }
+            .unwrap_or_default();
+            if !(some || other) {
+                continue;
+            }
+            if !(p >= F::default() && p <= F::from(1.0)) {
+                return Err(self.shape.value_error(Values::Probabilities, first + at, p.to_f64()));
+            }
+            clamped += usize::from((p < least && some) || (p >= F::from(1.0) && other));
+        }
+        Ok(clamped)
+    }
+}

@@ -1,0 +1,68 @@
+//! Which rows have logits that are not finite, counted where they are found.
+
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+/// How many rows that are not ignored have a logit that is NaN or `+inf`, or no finite one, and which is the
+/// first. Rows with some `-inf`, which are masked classes, are not among them. Of sigmoid losses, the rows
+/// with an element whose loss is NaN or infinite (in place, those with NaN alone); of likelihoods, those whose
+/// label has NaN or `+inf`.
+///
+/// Rows are counted where no kernel settles them: those that are finite cost nothing.
+///
+/// ```
+/// use xent_core::{Batch, Buffers, Level, NotFiniteRows, Outputs, SoftmaxBatch, SoftmaxTargets};
+///
+/// let x = [0.0, 1.0, f32::NAN, 0.0, 0.0, f32::NEG_INFINITY];
+/// let rows = NotFiniteRows::new();
+/// let batch = SoftmaxBatch::new(Buffers::Loss(&x), 2, SoftmaxTargets::Index((&[0_u8; 3]).into()))?;
+/// batch.with_outputs(Outputs { not_finite: Some(&rows), ..Outputs::default() })?.run(Level::detect());
+/// assert_eq!((rows.count(), rows.first()), (1, Some(1)));
+/// # Ok::<(), xent_core::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct NotFiniteRows {
+    count: AtomicUsize,
+    /// All bits for none.
+    first: AtomicUsize,
+}
+
+impl Default for NotFiniteRows {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl NotFiniteRows {
+    /// None yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { count: AtomicUsize::new(0), first: AtomicUsize::new(usize::MAX) }
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// The first.
+    #[must_use]
+    pub fn first(&self) -> Option<usize> {
+        Some(self.first.load(Ordering::Relaxed)).filter(|&first| first != usize::MAX)
+    }
+
+    /// One more; the order in which threads find them does not matter.
+    #[cfg(target_has_atomic = "ptr")]
+    pub(super) fn add(&self, row: usize) {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        self.first.fetch_min(row, Ordering::Relaxed);
+    }
+
+    /// One more: a processor without such instructions has no other threads.
+    #[cfg(not(target_has_atomic = "ptr"))]
+    pub(super) fn add(&self, row: usize) {
+        self.count.store(self.count() + 1, Ordering::Relaxed);
+        let first = self.first.load(Ordering::Relaxed);
+        self.first.store(first.min(row), Ordering::Relaxed);
+    }
+}
