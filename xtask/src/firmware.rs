@@ -21,7 +21,8 @@ use crate::{cortex_m, npy, tools};
 /// What to do about tools that are missing.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
-    /// Installs what is missing, by Debian's apt-get.
+    /// Installs what is missing: targets by rustup, where it is there, programs by Debian's apt-get, which
+    /// removes nothing for them.
     #[arg(long)]
     install: bool,
 }

@@ -37,7 +37,8 @@ impl Foreign {
     pub(crate) fn missing(triple: &'static str, library: Library) -> Option<Missing> {
         let what = Self::find(triple, library).err()?;
         let of_target = (triple == WASI).then_some(WASI_LIBC);
-        Some(Missing { what, packages: Self::PACKAGES.into_iter().chain(of_target).collect() })
+        let packages = Self::PACKAGES.into_iter().chain(of_target).collect();
+        Some(Missing { what, packages, target: Some(triple) })
     }
 
     /// What there is for a target, or how to have it.

@@ -130,3 +130,25 @@ fn main() -> ExitCode {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_of_the_readme_is_one() {
+        let readme = std::fs::read_to_string(root().join("README.md")).expect("README.md");
+        let commands: Vec<&str> = readme
+            .split("cargo xtask ")
+            .skip(1)
+            .map(|text| text.split(['`', '\n', '#', '\\']).next().unwrap_or_default().trim())
+            .filter(|command| !command.is_empty())
+            .collect();
+        assert!(commands.len() > 10, "{commands:?}");
+        for command in commands {
+            let words = ["cargo xtask"].into_iter().chain(command.split_whitespace());
+            let parsed = Command::try_parse_from(words);
+            assert!(parsed.is_ok(), "{command}: {}", parsed.expect_err("a reason"));
+        }
+    }
+}

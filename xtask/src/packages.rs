@@ -8,12 +8,14 @@ pub(crate) struct Missing {
     /// With what to do about it.
     pub(crate) what: String,
     pub(crate) packages: Vec<&'static str>,
+    /// A target of Rust that rustup may have instead.
+    pub(crate) target: Option<&'static str>,
 }
 
 impl Missing {
     pub(crate) fn new(what: &str, packages: &[&'static str]) -> Self {
         let what = format!("no {what}: apt-get install {}", packages.join(" "));
-        Self { what, packages: packages.to_vec() }
+        Self { what, packages: packages.to_vec(), target: None }
     }
 
     /// A program, if it is not there.
@@ -22,28 +24,85 @@ impl Missing {
     }
 }
 
-/// Whether nothing is missing; with leave to install, after that was done. The error has a line for each
-/// thing that is missing still.
+/// Whether nothing is missing; with leave to install, after that was done: targets of Rust by rustup, where it
+/// is there, and what is missing then by Debian. The error has a line for each thing that is missing still.
 pub(crate) fn provide(missing: impl Fn() -> Vec<Missing>, install: bool) -> Result<(), String> {
     let mut still = missing();
+    if install && crate::program(RUSTUP).is_some() {
+        let targets: Vec<_> = still.iter().filter_map(|one| one.target).collect();
+        if !targets.is_empty() {
+            run(rustup(&targets));
+            still = missing();
+        }
+    }
     if install && !still.is_empty() {
-        self::install(&still.into_iter().flat_map(|one| one.packages).collect::<Vec<_>>());
+        // Lists that are old name old versions, of a compiler for one. Without a network they may do.
+        run(apt(&["update"]));
+        run(apt(&install_words(&still)));
         still = missing();
     }
     if still.is_empty() {
         return Ok(());
     }
     let what: Vec<_> = still.into_iter().map(|one| one.what).collect();
-    let hint = if install { "" } else { "\n`--install` installs what Debian has of it" };
+    let hint =
+        if install { "" } else { "\n`--install` installs what rustup and Debian have of it" };
     Err(format!("{}{hint}", what.join("\n")))
 }
 
-fn install(packages: &[&str]) {
-    // Whether that succeeds is seen by what is there afterwards.
-    let apt = |words: &[&str]| {
-        let _ = Command::new("apt-get").args(words).args(["-q", "-y"]).status();
-    };
-    // Lists that are old name old versions, of a compiler for one. Without a network they may do.
-    apt(&["update"]);
-    apt(&[&["install", "--no-install-recommends"], packages].concat());
+const RUSTUP: &str = "rustup";
+
+/// Whether that succeeds is seen by what is there afterwards.
+fn run(mut command: Command) {
+    let _ = command.status();
+}
+
+fn rustup(targets: &[&str]) -> Command {
+    let mut command = Command::new(RUSTUP);
+    command.args(["target", "add"]).args(targets);
+    command
+}
+
+fn apt(words: &[&str]) -> Command {
+    let mut command = Command::new("apt-get");
+    command.args(words).args(["-q", "-y"]);
+    command
+}
+
+/// Packages that could be there only without others of this machine are not installed.
+fn install_words<'a>(missing: &[Missing]) -> Vec<&'a str> {
+    let mut words = vec!["install", "--no-install-recommends", "--no-remove"];
+    words.extend(missing.iter().flat_map(|one| &one.packages).copied());
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+
+    use super::*;
+
+    fn words(command: &Command) -> Vec<&str> {
+        command.get_args().filter_map(OsStr::to_str).collect()
+    }
+
+    #[test]
+    fn no_package_of_the_machine_is_removed() {
+        let missing = [Missing::new("qemu", &["qemu-system-arm"]), Missing::new("cc", &["gcc"])];
+        let command = apt(&install_words(&missing));
+        let expected =
+            "install --no-install-recommends --no-remove qemu-system-arm gcc -q -y".split(' ');
+        assert_eq!(words(&command), expected.collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn targets_are_those_of_rustup_where_it_is_there() {
+        let missing = Missing {
+            what: "no target".into(),
+            packages: vec!["rustc-web"],
+            target: Some("wasm32-unknown-unknown"),
+        };
+        let targets: Vec<_> = missing.target.into_iter().collect();
+        assert_eq!(words(&rustup(&targets)), ["target", "add", "wasm32-unknown-unknown"]);
+    }
 }

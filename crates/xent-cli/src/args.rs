@@ -7,8 +7,6 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use xent::{MeanOver, NothingValid, Preset, Reduction};
 
-use crate::targets::TargetKind;
-
 /// Cross-entropy losses of saved logits.
 #[derive(Debug, Parser)]
 #[command(name = "xent", version, about)]
@@ -55,15 +53,12 @@ Conventions:
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Computes a loss of saved logits, and if asked its gradient.
-    #[command(
-        after_help = format!("{CONVENTIONS}\n{FILES_AND_STATUS}"),
-        allow_negative_numbers = true
-    )]
+    #[command(after_help = format!("{CONVENTIONS}\n{FILES_AND_STATUS}"))]
     Eval(Box<EvalArgs>),
     /// Holds a model's outputs against another's; exits with 1 where they differ more than is tolerated.
     ///
     /// Without --max-ulp, --max-abs or --max-rel nothing is demanded: the differences are reported.
-    #[command(after_help = FILES_AND_STATUS, allow_negative_numbers = true)]
+    #[command(after_help = FILES_AND_STATUS)]
     Compare(Box<CompareArgs>),
 }
 
@@ -152,30 +147,30 @@ pub(crate) struct EvalArgs {
     #[arg(long)]
     pub(crate) loss: LossName,
     /// The logits (or probabilities).
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
     pub(crate) input: PathBuf,
     /// Indices (integers, without the class axis), or a number for each input.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
     pub(crate) targets: PathBuf,
     /// The axis of the classes; negative from the end [default: the last, where the shapes leave no
     /// other open].
-    #[arg(long, value_name = "AXIS")]
+    #[arg(long, value_name = "AXIS", allow_negative_numbers = true)]
     pub(crate) class_axis: Option<isize>,
     /// A weight for each class.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
     pub(crate) class_weights: Option<PathBuf>,
     /// A weight for each row.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
     pub(crate) sample_weights: Option<PathBuf>,
     /// A weight for the positive part of each class, or one for all (sigmoid losses, logistic).
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
     pub(crate) pos_weight: Option<PathBuf>,
     /// ε (softmax, multilabel-softmax, sigmoid losses, logistic).
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
     pub(crate) label_smoothing: Option<f64>,
     /// The label of rows that do not count (index targets; sigmoid: of elements, which are 0 and 1 then,
     /// integers or floats).
-    #[arg(long, value_name = "LABEL")]
+    #[arg(long, value_name = "LABEL", allow_negative_numbers = true)]
     pub(crate) ignore_index: Option<i64>,
     /// Whose reduction, divisor, ignored label and mean over nothing, where the options for them are not
     /// given.
@@ -192,22 +187,22 @@ pub(crate) struct EvalArgs {
     #[arg(long)]
     pub(crate) nothing_valid: Option<NothingValidName>,
     /// Counts the rows whose label is among their K largest inputs, too (index targets).
-    #[arg(long, value_name = "K")]
+    #[arg(long, value_name = "K", allow_negative_numbers = true)]
     pub(crate) top_k: Option<NonZero<usize>>,
     /// γ (focal losses) [default: 2].
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
     pub(crate) gamma: Option<f64>,
     /// α, the share of the positives (sigmoid-focal).
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
     pub(crate) alpha: Option<f64>,
     /// τ (distillation) [default: 1].
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
     pub(crate) temperature: Option<f64>,
     /// λ of an additional λ lse² (softmax losses).
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
     pub(crate) z_loss: Option<f64>,
     /// Logits become cap tanh(x / cap) (softmax losses).
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
     pub(crate) soft_cap: Option<f64>,
     /// Writes what the reduction gives: one f64, or a number for each row (or element), f64 if the
     /// input is and otherwise f32.
@@ -236,7 +231,7 @@ pub(crate) struct EvalArgs {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct MachineArgs {
     /// Threads; if not given those of RAYON_NUM_THREADS, or all of the machine.
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
     pub(crate) threads: Option<usize>,
     /// Which instructions: auto, portable, avx2 or avx512.
     #[arg(long, default_value = "auto")]
@@ -249,13 +244,13 @@ pub(crate) struct MachineArgs {
 #[derive(Debug, Args)]
 pub(crate) struct CompareArgs {
     /// What the outputs should be, floats.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
     pub(crate) reference: PathBuf,
     /// The outputs to judge, of the same shape; their format may be another.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
     pub(crate) candidate: PathBuf,
     /// Targets, to compute the loss of both.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
     pub(crate) targets: Option<PathBuf>,
     /// The loss of both, each computed as `eval` does; and what is predicted: by sigmoid losses the inputs
     /// that are not below 0 (logistic: 0.5), by the others the largest of a row.
@@ -263,27 +258,27 @@ pub(crate) struct CompareArgs {
     pub(crate) loss: LossName,
     /// The axis of the classes; negative from the end [default: the last, where the shapes leave no
     /// other open].
-    #[arg(long, value_name = "AXIS")]
+    #[arg(long, value_name = "AXIS", allow_negative_numbers = true)]
     pub(crate) class_axis: Option<isize>,
     /// The label of rows (sigmoid losses: of elements) that are not compared, such as padding.
-    #[arg(long, value_name = "LABEL", requires = "targets")]
+    #[arg(long, value_name = "LABEL", allow_negative_numbers = true, requires = "targets")]
     pub(crate) ignore_index: Option<i64>,
     /// A weight for each row in its loss; rows of weight zero are not compared.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
     pub(crate) sample_weights: Option<PathBuf>,
     /// A weight for each class in the loss.
-    #[arg(long, value_name = "FILE", requires = "targets")]
+    #[arg(long, value_name = "FILE", allow_hyphen_values = true, requires = "targets")]
     pub(crate) class_weights: Option<PathBuf>,
     /// The most that an element may be away: in numbers that lie between, plus one. They are those
     /// of the format that both have, or of f32, which both become, if the formats differ.
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
     pub(crate) max_ulp: Option<u64>,
     /// The most that an element may be away, absolutely; computed in f64.
-    #[arg(long, value_name = "DISTANCE")]
+    #[arg(long, value_name = "DISTANCE", allow_hyphen_values = true)]
     pub(crate) max_abs: Option<f64>,
     /// The most that an element may be away, as a share of its reference; together with --max-abs, at most
     /// the sum of both, as in numpy.allclose.
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, value_name = "SHARE", allow_hyphen_values = true)]
     pub(crate) max_rel: Option<f64>,
     #[command(flatten)]
     pub(crate) machine: MachineArgs,
@@ -292,14 +287,6 @@ pub(crate) struct CompareArgs {
 /// The names of the presets.
 fn preset() -> impl TypedValueParser<Value = Preset> {
     PossibleValuesParser::new(Preset::ALL.map(Preset::name)).try_map(|name| name.parse::<Preset>())
-}
-
-impl EvalArgs {
-    /// The label that is ignored: by a preset where targets are labels.
-    pub(crate) fn ignored(&self, kind: TargetKind) -> Option<i64> {
-        let of_preset = || self.preset.filter(|_| kind == TargetKind::Index)?.ignore_index();
-        self.ignore_index.or_else(of_preset)
-    }
 }
 
 impl From<ReductionName> for Reduction {

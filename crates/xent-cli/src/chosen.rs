@@ -69,6 +69,7 @@ chosen!(
 );
 
 /// Weights for the classes, empty where there are none.
+#[derive(Default)]
 pub(crate) struct ClassWeights<F> {
     pub(crate) classes: Vec<F>,
     pub(crate) positive: Vec<F>,
@@ -137,7 +138,7 @@ pub(crate) fn choose<'w, E: Element>(
     weights: &'w ClassWeights<E::Float>,
     level: Level,
     is_part: bool,
-) -> Result<Box<dyn Chosen<E> + 'w>, Failure> {
+) -> Result<Box<dyn Chosen<E> + 'w>, Error> {
     macro_rules! start {
         ($loss:ident) => {
             args.preset.map_or_else($loss::new, $loss::preset)

@@ -13,7 +13,7 @@ const REFUSED: u8 = 2;
 
 #[derive(Debug, Error)]
 pub(crate) enum Failure {
-    #[error("{}: {reason}", path.display())]
+    #[error("{}: {reason}", shown(path))]
     File { path: PathBuf, reason: String },
     #[error("{0}")]
     Argument(String),
@@ -23,6 +23,11 @@ pub(crate) enum Failure {
     Print(io::Error),
     #[error("{0}")]
     Interrupted(#[from] Interrupted),
+}
+
+/// A file as a reader of the message knows it.
+fn shown(path: &Path) -> String {
+    if path == Path::new("-") { "standard input".into() } else { path.display().to_string() }
 }
 
 impl Failure {

@@ -29,6 +29,75 @@ fn the_largest_of_each_row_is_predicted() {
 }
 
 #[test]
+fn the_first_nan_is_predicted() {
+    let mut classes = [9; 3];
+    let x = [f32::NAN, 1.0, 0.0, 2.0, f32::NAN, f32::NAN, 0.0, f32::INFINITY, 1.0];
+    let of = Logits::new(&x, 3).expect("rows");
+    predict::argmax(of, &mut classes).expect("valid");
+    assert_eq!(classes, [0, 1, 1]);
+}
+
+/// The classes of a row from the largest logit down: NaN first, the first of equals before the others.
+fn in_order(row: usize, x: &dyn Fn(usize, usize) -> f64, classes: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..classes).collect();
+    // A stable sort leaves equals as they are.
+    order.sort_by(|&a, &b| {
+        let (a, b) = (x(row, a), x(row, b));
+        b.is_nan().cmp(&a.is_nan()).then(b.partial_cmp(&a).unwrap_or(std::cmp::Ordering::Equal))
+    });
+    order
+}
+
+#[test]
+fn a_label_is_among_the_k_first_in_order() {
+    let odd: [f32; 12] = [
+        1.0,
+        f32::NAN,
+        1.0,
+        f32::NEG_INFINITY,
+        2.0,
+        2.0,
+        f32::INFINITY,
+        2.0,
+        -0.0,
+        0.0,
+        f32::NAN,
+        f32::NAN,
+    ];
+    let rows = Logits::new(&odd, 4).expect("rows");
+    let of_odd = |row: usize, class: usize| f64::from(odd[row * 4 + class]);
+    let cases: [(Logits<'_>, &dyn Fn(usize, usize) -> f64); 2] =
+        [(logits(), &logit), (rows, &of_odd)];
+    for (logits, x) in cases {
+        let (count, classes) = (logits.rows(), logits.classes());
+        for label in 0..classes {
+            for k in 1..=classes + 1 {
+                let labels = vec![label as i64; count];
+                let mut among = vec![false; count];
+                predict::in_top_k(logits, &labels[..], k, &mut among).expect("valid");
+                for (row, among) in among.into_iter().enumerate() {
+                    let order = in_order(row, x, classes);
+                    let expected = order.iter().take(k).any(|class| *class == label);
+                    assert_eq!(among, expected, "row {row}, label {label}, {k} largest");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_label_that_is_no_class_is_among_none() {
+    let mut among = [true; 2];
+    let x = Logits::new(&[0.0, 1.0, 2.0, 3.0_f32], 2).expect("rows");
+    predict::in_top_k(x, &[-100_i64, 2], 2, &mut among).expect("valid");
+    assert_eq!(among, [false; 2]);
+    for (labels, k, of) in [(&[0_i64][..], 1, "labels"), (&[0, 0], 0, "k")] {
+        let refused = predict::in_top_k(x, labels, k, &mut among).expect_err("refused");
+        assert!(refused.to_string().contains(of), "{refused}");
+    }
+}
+
+#[test]
 fn a_row_has_all_classes_at_the_threshold_and_above() {
     for threshold in [0.0, 0.1, 0.5, 0.7, 1.0] {
         for at_least_one in [false, true] {

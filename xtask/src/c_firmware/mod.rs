@@ -15,7 +15,8 @@ use crate::{capi, cortex_m, packages, tools};
 /// What to do without a compiler or an emulator.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
-    /// Installs what is missing, by Debian's apt-get.
+    /// Installs what is missing: targets by rustup, where it is there, programs by Debian's apt-get, which
+    /// removes nothing for them.
     #[arg(long)]
     install: bool,
 }

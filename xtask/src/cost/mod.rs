@@ -31,7 +31,8 @@ pub(crate) struct Options {
     /// Records what is found and writes the tables of docs/cost.md, instead of comparing with them.
     #[arg(long)]
     record: bool,
-    /// Installs what is missing, by Debian's apt-get.
+    /// Installs what is missing: targets by rustup, where it is there, programs by Debian's apt-get, which
+    /// removes nothing for them.
     #[arg(long)]
     install: bool,
 }

@@ -19,7 +19,8 @@ use suite::{Suite, Tally, Tests};
 /// Where to run the tests.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
-    /// Installs what is missing, by Debian's apt-get.
+    /// Installs what is missing: targets by rustup, where it is there, programs by Debian's apt-get, which
+    /// removes nothing for them.
     #[arg(long)]
     install: bool,
     /// The tests of the core's results alone, on fewer machines; those that cannot be had are skipped.

@@ -28,7 +28,8 @@ pub(crate) struct Options {
     /// those of this program; screenshots are left in `target/web-test`.
     #[arg(long)]
     test: bool,
-    /// Installs what is missing, by Debian's apt-get.
+    /// Installs what is missing: targets by rustup, where it is there, programs by Debian's apt-get, which
+    /// removes nothing for them.
     #[arg(long)]
     install: bool,
 }

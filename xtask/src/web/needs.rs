@@ -49,7 +49,9 @@ fn programs(no_browser: Option<String>, node: &str, has_npm: bool) -> Vec<Missin
     let no_npm = (!has_npm).then(|| "no npm: apt-get install npm".into());
     [(no_browser, "chromium"), (no_node, "nodejs"), (no_npm, "npm")]
         .into_iter()
-        .filter_map(|(what, package)| Some(Missing { what: what?, packages: vec![package] }))
+        .filter_map(|(what, package)| {
+            Some(Missing { what: what?, packages: vec![package], target: None })
+        })
         .collect()
 }
 

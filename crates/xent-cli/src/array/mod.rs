@@ -154,7 +154,6 @@ impl Array {
         let place = Place::of(path);
         let fail = |reason: String| Failure::file(path, reason);
         let mut source = source(place).map_err(Failure::io(path))?;
-        let state = State::of(source.file()).map_err(Failure::io(path))?;
         let first = first_bytes(&mut source).map_err(Failure::io(path))?;
         let kind = Kind::of(place, &first);
         if kind == Kind::Npz {
@@ -163,6 +162,7 @@ impl Array {
             }
             source = npz::member(source.into_file(), place.member).map_err(fail)?;
         }
+        let state = State::of(source.file()).map_err(Failure::io(path))?;
         let header = match kind {
             Kind::Tensors => tensors::header(&mut source, place.member),
             Kind::Npy | Kind::Npz => npy::header(&mut source),

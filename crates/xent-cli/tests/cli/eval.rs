@@ -300,7 +300,7 @@ fn bad_files_are_one_line_that_names_them() {
     folder.save("pt.npy", &[1, 2], &[0.0_f32, 1.0]);
     folder.refused(
         "eval --loss logistic --input p.npy --targets pt.npy --grad-out g.npy",
-        &["p.npy", "element 1 is 1.5"],
+        &["p.npy", "element 1", "1.5"],
     );
     folder.save("empty.npy", &[2, 0], &[0.0_f32; 0]);
     folder.refused(&eval("empty.npy", "y.npy"), &["empty.npy", "no classes"]);

@@ -1,13 +1,16 @@
 //! A folder of arrays to run the program in.
 
 use std::fs::File;
+use std::io::Write;
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use npyz::{AutoSerialize, NpyFile, WriterBuilder};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use tempfile::TempDir;
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipWriter};
 
 /// A folder that is gone at the end.
 pub(crate) struct Folder(TempDir);
@@ -74,6 +77,53 @@ impl Folder {
         std::fs::write(self.path(name), file).expect("a file");
     }
 
+    /// A column-major `.npy` file of an array that is given in row-major order.
+    pub(crate) fn save_columns<T: AutoSerialize + Copy>(
+        &self,
+        name: &str,
+        shape: &[u64],
+        values: &[T],
+    ) {
+        let mut order: Vec<usize> = Vec::new();
+        for number in 0..values.len() {
+            let (mut left, mut place) = (number as u64, 0);
+            let index: Vec<u64> = shape
+                .iter()
+                .map(|&length| {
+                    let index = left % length;
+                    left /= length;
+                    index
+                })
+                .collect();
+            for (&length, index) in shape.iter().zip(index) {
+                place = place * length + index;
+            }
+            order.push(place as usize);
+        }
+        let mut writer = npyz::WriteOptions::new()
+            .default_dtype()
+            .order(npyz::Order::Fortran)
+            .shape(shape)
+            .writer(File::create(self.path(name)).expect("a file"))
+            .begin_nd()
+            .expect("a header");
+        writer.extend(order.into_iter().map(|place| values[place])).expect("the numbers");
+        writer.finish().expect("as many as the shape says");
+    }
+
+    /// A `.npz` file of `.npy` files that are there; they are deleted.
+    pub(crate) fn save_npz(&self, name: &str, arrays: &[&str], method: CompressionMethod) {
+        let mut archive = ZipWriter::new(File::create(self.path(name)).expect("a file"));
+        let options = SimpleFileOptions::default().compression_method(method);
+        for array in arrays {
+            let bytes = std::fs::read(self.path(array)).expect("an array");
+            archive.start_file(*array, options).expect("a member");
+            archive.write_all(&bytes).expect("its bytes");
+            std::fs::remove_file(self.path(array)).expect("an array");
+        }
+        archive.finish().expect("an archive");
+    }
+
     /// A `.safetensors` file.
     pub(crate) fn save_tensors(&self, name: &str, tensors: &[(&str, Dtype, &[usize], &[u8])]) {
         let views = tensors.iter().map(|&(name, dtype, shape, numbers)| {
@@ -116,6 +166,18 @@ impl Folder {
     /// Runs the program in the folder.
     pub(crate) fn run(&self, arguments: &str) -> Outcome {
         Outcome::of(self.program(arguments).output().expect("the program runs"))
+    }
+
+    /// Runs the program in the folder, with that on its standard input.
+    pub(crate) fn run_with(&self, input: &[u8], arguments: &str) -> Outcome {
+        let mut program = self.program(arguments);
+        let program = program.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = program.spawn().expect("the program runs");
+        let mut stdin = child.stdin.take().expect("its input");
+        // A program that refuses it may not read all of it.
+        let _ = stdin.write_all(input);
+        drop(stdin);
+        Outcome::of(child.wait_with_output().expect("its output"))
     }
 
     /// Runs it, and reads the JSON object that it prints.

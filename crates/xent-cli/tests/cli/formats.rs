@@ -34,28 +34,46 @@ fn every_format_but_f64_has_the_loss_of_the_f32_that_it_holds() {
     let singles = X.map(|x| x as f32);
     let halves = singles.map(f16::from_f32);
     let brains = singles.map(bf16::from_f32);
-    let integers = [2_i8, 1, 0, -7, 3, -1];
-    let wide = integers.map(i64::from);
-    let bools = [1_u8, 0, 0, 1, 1, 0];
     for (descrs, (little, big), held) in [
         (["<f4", ">f4"], bytes!(singles), singles),
         (["<f2", ">f2"], bytes!(halves), halves.map(f16::to_f32)),
         (["<V2", ">V2"], bytes!(brains), brains.map(bf16::to_f32)),
         (["|V2", ">V2"], bytes!(brains), brains.map(bf16::to_f32)),
-        (["|i1", "|i1"], bytes!(integers), integers.map(f32::from)),
-        (["<i2", ">i2"], bytes!(integers.map(i16::from)), integers.map(f32::from)),
-        (["<i4", ">i4"], bytes!(integers.map(i32::from)), integers.map(f32::from)),
-        (["<i8", ">i8"], bytes!(wide), integers.map(f32::from)),
-        (["|u1", "|b1"], bytes!(bools), bools.map(f32::from)),
-        (["<u2", ">u2"], bytes!(bools.map(u16::from)), bools.map(f32::from)),
-        (["<u4", ">u4"], bytes!(bools.map(u32::from)), bools.map(f32::from)),
-        (["<u8", ">u8"], bytes!(bools.map(u64::from)), bools.map(f32::from)),
     ] {
         folder.save("held.npy", &[2, 3], &held);
         let expected = outcome(&folder, "held.npy", "y.npy");
         for (descr, bytes) in descrs.into_iter().zip([little, big]) {
             folder.save_bytes("x.npy", descr, &[2, 3], &bytes);
             assert_eq!(outcome(&folder, "x.npy", "y.npy"), expected, "{descr}");
+        }
+    }
+}
+
+#[test]
+fn targets_of_integers_are_the_floats_that_they_are() {
+    let folder = Folder::new();
+    folder.save("x.npy", &[2, 3], &X);
+    let numbers = [2_i8, 1, 0, 7, 3, 1];
+    let bools = [1_i8, 0, 0, 1, 1, 0];
+    for (descrs, (little, big), held) in [
+        (["|i1", "|u1"], bytes!(numbers), numbers),
+        (["<i2", ">i2"], bytes!(numbers.map(i16::from)), numbers),
+        (["<u2", ">u2"], bytes!(numbers.map(i16::from)), numbers),
+        (["<i4", ">i4"], bytes!(numbers.map(i32::from)), numbers),
+        (["<u4", ">u4"], bytes!(numbers.map(i32::from)), numbers),
+        (["<i8", ">i8"], bytes!(numbers.map(i64::from)), numbers),
+        (["<u8", ">u8"], bytes!(numbers.map(i64::from)), numbers),
+        (["|b1", "|b1"], bytes!(bools), bools),
+    ] {
+        folder.save("held.npy", &[2, 3], &held.map(f64::from));
+        let run = |targets: &str| {
+            let eval = format!("eval --loss softmax --input x.npy --targets {targets}");
+            folder.json(&eval)["loss"].clone()
+        };
+        let expected = run("held.npy");
+        for (descr, bytes) in descrs.into_iter().zip([little, big]) {
+            folder.save_bytes("t.npy", descr, &[2, 3], &bytes);
+            assert_eq!(run("t.npy"), expected, "{descr}");
         }
     }
 }
@@ -196,8 +214,10 @@ fn numbers_of_other_types_are_refused() {
     for (descr, label, word) in [
         ("<u8", &u64::MAX.to_le_bytes()[..], "too large a label"),
         ("|b1", &[2], "2 is no bool"),
-        ("<f2", &[0, 0], "found floats"),
-        ("<V2", &[0, 0], "found floats"),
+        ("<f2", &[0, 0x3e], "row 0 has 1.5: expected a whole number"),
+        ("<V2", &[0xc0, 0x3f], "row 0 has 1.5: expected a whole number"),
+        ("<V2", &[0xc0, 0x7f], "row 0 has NaN: expected a whole number"),
+        ("<f4", &f32::INFINITY.to_le_bytes(), "row 0 has inf: expected a whole number"),
     ] {
         folder.save_bytes("l.npy", descr, &[1], label);
         folder.refused(&format!("{eval} --input z.npy --targets l.npy"), &["l.npy", word]);

@@ -3,7 +3,7 @@
 //! Softmax regression (64-10), then a small network (64-32-10, ReLU), on 1,437 of the 1,797 digits;
 //! the other 360 are held out. At the end: what the loss costs beside a plain scalar loop, the
 //! confusion matrix, and in the target folder the learning curves as a picture and the held-out
-//! logits as `.npy` files, for the program `xent`; and the network's weights.
+//! logits as `.npy` and `.safetensors` files, for the program `xent`; and the network's weights.
 //!
 //! ```sh
 //! cargo run --release --example digits
@@ -58,9 +58,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let picture = plot::curves(&[&first, &second])?;
     println!("\nlearning curves: {}", picture.display());
     let folder = picture.parent().ok_or("the picture has no folder")?;
-    let [logits, labels] =
-        save::held_out(folder, network.forward(&held_out.images), &held_out.labels)?;
+    let outputs = network.forward(&held_out.images);
+    let device = save::device(folder, outputs)?;
+    let tensors = save::tensors(folder, outputs, &held_out.labels)?;
+    let [logits, labels] = save::held_out(folder, outputs, &held_out.labels)?;
     println!("held-out logits and labels: {}, {}", logits.display(), labels.display());
+    println!("the same as bf16: {}; as of a device: {}", tensors.display(), device.display());
     save::network(folder, &network, &held_out)?;
 
     for (curve, required) in [(&first, 0.93), (&second, 0.95)] {

@@ -4,7 +4,10 @@ use std::fs::File;
 use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 
+use half::bf16;
 use npyz::{Serialize, WriterBuilder};
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
 
 use crate::data::{CLASSES, Digits, PIXELS};
 use crate::model::Network;
@@ -16,6 +19,27 @@ pub(crate) fn held_out(folder: &Path, logits: &[f32], labels: &[u8]) -> io::Resu
     write(&paths[0], &[rows, CLASSES as u64], logits)?;
     write(&paths[1], &[rows], labels)?;
     Ok(paths)
+}
+
+/// Writes `device-logits.npy`, the logits as a device with twelve bits after the point has them.
+pub(crate) fn device(folder: &Path, logits: &[f32]) -> io::Result<PathBuf> {
+    let path = folder.join("device-logits.npy");
+    let step = 2_f32.powi(-12);
+    let rounded: Vec<f32> = logits.iter().map(|x| (x / step).round() * step).collect();
+    write(&path, &[(logits.len() / CLASSES) as u64, CLASSES as u64], &rounded)?;
+    Ok(path)
+}
+
+/// Writes `digits.safetensors`, the logits as bf16 and their labels.
+pub(crate) fn tensors(folder: &Path, logits: &[f32], labels: &[u8]) -> io::Result<PathBuf> {
+    let path = folder.join("digits.safetensors");
+    let logits: Vec<u8> = logits.iter().flat_map(|&x| bf16::from_f32(x).to_le_bytes()).collect();
+    let (rows, other) = (labels.len(), io::Error::other::<safetensors::SafeTensorError>);
+    let logits = TensorView::new(Dtype::BF16, vec![rows, CLASSES], &logits).map_err(other)?;
+    let labels = TensorView::new(Dtype::U8, vec![rows], labels).map_err(other)?;
+    let tensors = [("logits", logits), ("labels", labels)];
+    safetensors::serialize_to_file(tensors, None, &path).map_err(other)?;
+    Ok(path)
 }
 
 /// Writes what the network is made of and what it is tried on: `digits-layer-1.npy` and so on, shape
