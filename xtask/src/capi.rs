@@ -13,7 +13,8 @@ pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub(crate) struct Libraries {
     pub(crate) archive: PathBuf,
     pub(crate) shared: PathBuf,
-    /// What the static one needs of the system, as options of a C compiler.
+    /// What a program that is linked with the static one is linked with, as options of a C compiler: only the functions
+    /// that are called shall be in it.
     pub(crate) needs: Vec<String>,
 }
 
@@ -64,19 +65,25 @@ impl System {
     }
 }
 
+/// How both libraries are built: without Rust's standard library, of which a static program would have most.
+pub(crate) const OPTIONS: [&str; 5] =
+    ["--package=xent-capi", "--profile=c", "--lib", "--no-default-features", "--features=abort"];
+
 /// Builds both libraries.
 pub(crate) fn build() -> Result<Libraries, String> {
     let system = System::here()?;
-    let option = match system {
-        System::Elf => "soname",
-        System::Mac => "install_name",
+    // The shared one takes memcpy and its like from the system's library.
+    let (option, library, discard) = match system {
+        System::Elf => ("soname", "-lc", "-Wl,--gc-sections"),
+        System::Mac => ("install_name", "-lSystem", "-Wl,-dead_strip"),
     };
     let output = Command::new("cargo")
         .current_dir(crate::root())
-        .args(["rustc", "--package=xent-capi", "--release", "--lib", "--message-format=json"])
-        .args(["--crate-type=staticlib", "--crate-type=cdylib", "--"])
+        .arg("rustc")
+        .args(OPTIONS)
+        .args(["--message-format=json", "--crate-type=staticlib", "--crate-type=cdylib", "--"])
         .arg(format!("-Clink-arg=-Wl,-{option},{}", system.soname(VERSION)))
-        .args(["--print", "native-static-libs"])
+        .arg(format!("-Clink-arg={library}"))
         .stderr(Stdio::inherit())
         .output()
         .map_err(|error| format!("cargo: {error}"))?;
@@ -90,11 +97,10 @@ pub(crate) fn build() -> Result<Libraries, String> {
     if !output.status.success() {
         return Err("xent-capi does not build".into());
     }
-    let needs = said.needs.clone();
     Ok(Libraries {
         archive: built(".a")?,
         shared: built(std::env::consts::DLL_SUFFIX)?,
-        needs: needs.ok_or("the compiler does not say what the static library needs")?,
+        needs: vec![discard.into()],
     })
 }
 
@@ -102,7 +108,6 @@ pub(crate) fn build() -> Result<Libraries, String> {
 #[derive(Debug, Default)]
 struct Said {
     files: Vec<PathBuf>,
-    needs: Option<Vec<String>>,
     errors: Vec<String>,
 }
 
@@ -123,8 +128,6 @@ struct Target {
 
 #[derive(Default, Deserialize)]
 struct Diagnostic {
-    level: String,
-    message: String,
     rendered: Option<String>,
 }
 
@@ -133,13 +136,7 @@ impl Said {
         let Ok(message) = serde_json::from_str::<Message>(message) else {
             return;
         };
-        let diagnostic = message.message;
-        if let Some(needs) = diagnostic.message.strip_prefix("native-static-libs:") {
-            self.needs = Some(needs.split_whitespace().map(str::to_owned).collect());
-        } else if diagnostic.level != "note" {
-            // The notes introduce that list.
-            self.errors.extend(diagnostic.rendered);
-        }
+        self.errors.extend(message.message.rendered);
         if message.target.name == "xent_capi" {
             self.files.extend(message.filenames);
         }
@@ -161,14 +158,10 @@ mod tests {
     }
 
     #[test]
-    fn cargo_names_the_files_and_what_they_need() {
+    fn cargo_names_the_files() {
         let mut said = Said::default();
         for message in [
             r#"{"reason":"compiler-artifact","target":{"name":"wide"},"filenames":["/t/libwide.rlib"]}"#,
-            r#"{"reason":"compiler-message","target":{"name":"xent_capi"},"message":
-                {"level":"note","message":"native-static-libs: -lgcc_s -lc","rendered":"note"}}"#,
-            r#"{"reason":"compiler-message","target":{"name":"xent_capi"},"message":
-                {"level":"note","message":"link against these","rendered":"note"}}"#,
             r#"{"reason":"compiler-message","target":{"name":"xent_capi"},"message":
                 {"level":"warning","message":"unused","rendered":"warning: unused"}}"#,
             r#"{"reason":"compiler-artifact","target":{"name":"xent_capi"},
@@ -178,7 +171,6 @@ mod tests {
             said.add(message);
         }
         assert_eq!(said.files, ["/t/libxent_capi.a", "/t/libxent_capi.so"].map(PathBuf::from));
-        assert_eq!(said.needs, Some(vec!["-lgcc_s".into(), "-lc".into()]));
         assert_eq!(said.errors, ["warning: unused"]);
     }
 }

@@ -50,9 +50,9 @@ enum xent_status
   XENT_STATUS_EMPTY = 9,
   // A mean is to be taken of nothing, and nothing_valid says that this is an error.
   XENT_STATUS_NOTHING_VALID = 10,
-  // A class weight is negative or not finite.
+  // A class weight, that of the class `place`, is negative or not finite.
   XENT_STATUS_CLASS_WEIGHTS = 11,
-  // A positive weight is negative or not finite.
+  // A positive weight, that of the class `place`, is negative or not finite.
   XENT_STATUS_POSITIVE_WEIGHTS = 12,
   // The label smoothing is not from 0 to 1.
   XENT_STATUS_LABEL_SMOOTHING = 13,
@@ -66,6 +66,28 @@ enum xent_status
   XENT_STATUS_LEVEL = 17,
   // A defect of xent.
   XENT_STATUS_INTERNAL = 18,
+  // Rows are no multiple of inner.
+  XENT_STATUS_INNER = 19,
+  // A stride is shorter than a row (with inner: than a block), or that of a gradient in place is not the logits'.
+  XENT_STATUS_STRIDE = 20,
+  // Pointers of another format than the function's: logits_16 and gradient_16 are for those with _bf16 or _f16 at
+  // their end, which take no `logits`; and there is one gradient.
+  XENT_STATUS_FORMAT = 21,
+  // The focal loss's gamma is negative or not finite, its alpha not from 0 to 1, or it is asked for with targets or
+  // options that it is not defined for.
+  XENT_STATUS_FOCAL = 22,
+  // There are no second derivatives of that loss in that convention.
+  XENT_STATUS_HESSIAN = 23,
+  // How many rows are predicted right is known with labels and `predicted` alone.
+  XENT_STATUS_CORRECT = 24,
+  // With dense or multi-label targets, or a Hessian, and inner above 1, logits of 16 bits have at most 4096 classes.
+  XENT_STATUS_COLUMNS = 25,
+  // A target of the sigmoid loss, dense[place], is not from 0 to 1.
+  XENT_STATUS_UNIT_TARGETS = 26,
+  // A target of a softmax loss, dense[place] or multi_label[place], is negative or not finite.
+  XENT_STATUS_SOFTMAX_TARGETS = 27,
+  // A sample weight, that of the row `place`, is not finite.
+  XENT_STATUS_SAMPLE_WEIGHTS = 28,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -146,6 +168,29 @@ typedef int32_t xent_nothing_valid;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
+// What is written to `hessian`: the diagonal of the Hessian of the loss by the logits, for the probability p of a
+// class and the row's sample weight v. All are multiplied with what the gradient is: with a mean, that is one over
+// the divisor. Boosting wants XENT_REDUCTION_SUM.
+enum xent_hessian
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  // v p (1 - p), the derivative of the gradient (scikit-learn).
+  XENT_HESSIAN_EXACT = 0,
+  // XGBoost's: softmax max(2 v p (1 - p), 1e-16); sigmoid max(v p (1 - p), 1e-16).
+  XENT_HESSIAN_XGBOOST = 1,
+  // LightGBM's: softmax classes / (classes - 1) v p (1 - p); sigmoid v p (1 - p).
+  XENT_HESSIAN_LIGHTGBM = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum xent_hessian xent_hessian;
+#else
+typedef int32_t xent_hessian;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
 // A sigmoid (binary) cross-entropy of independent elements: what it is computed of, how, and where its results go.
 // Make it with xent_sigmoid_loss_init_f32 or _f64, which leaves no targets, no results wanted, and the defaults
 // below.
@@ -163,29 +208,73 @@ typedef struct xent_sigmoid_loss_f32 {
   // How many elements a row has, each a class of its own: at least one. Where neither classes nor rows have
   // weights, one class and many rows are the same.
   size_t classes;
+  // Where the class axis is not the last: the number of rows that lie side by side. Logits are rows / inner blocks
+  // of classes x inner numbers, as those of images N x C x H x W, of which inner is H x W and rows N x H x W: row
+  // n x inner + i is at position i of block n. Default 0, as 1: rows one after the other.
+  size_t inner;
+  // How many numbers there are from the start of a row (with inner: of a block) of the logits to the next; default
+  // 0 for as many as it has, without a gap. What is in a gap is neither read nor written, but no other result may
+  // be there.
+  size_t logits_stride;
+  // The same for the gradient. Where it replaces the logits, it has their stride.
+  size_t gradient_stride;
   // rows x classes logits, row after row.
   const float *logits;
-  // Targets: 0 or 1 for each of the rows x classes elements. Exactly one of the three kinds of targets is to be
-  // given.
-  const int32_t *labels_i32;
+  // The logits of a call with _bf16 or _f16 at its end, as the bits of numbers of that format; then `logits` is NULL.
+  // All other numbers are floats. NULL (default) for all other calls.
+  const uint16_t *logits_16;
+  // Targets: 0 or 1 for each of the rows x classes elements, which lie as the logits do, without gaps. Exactly one of
+  // the kinds of targets is to be given.
+  const int8_t *labels_i8;
   // Targets: the same, unsigned.
+  const uint8_t *labels_u8;
+  // Targets: the same, of 16 bits.
+  const int16_t *labels_i16;
+  // Targets: the same, of 16 bits, unsigned.
+  const uint16_t *labels_u16;
+  // Targets: the same, of 32 bits.
+  const int32_t *labels_i32;
+  // Targets: the same, of 32 bits, unsigned.
   const uint32_t *labels_u32;
+  // Targets: the same, of 64 bits.
+  const int64_t *labels_i64;
+  // Targets: the same, of 64 bits, unsigned.
+  const uint64_t *labels_u64;
   // Targets: rows x classes numbers from 0 to 1.
   const float *dense;
   // A weight for the elements of each class, finite and not below zero; NULL (default) for ones.
   const float *class_weights;
   // A weight for the positive part of the loss of each class, finite and not below zero; NULL (default) for ones.
   const float *positive_weights;
-  // A weight for each row, which multiplies its losses and gradient; NULL (default) for ones. A row of weight zero
-  // has no part in anything.
+  // A weight for each row, which multiplies its losses and gradient; NULL (default) for ones. Any finite
+  // number. Where it is zero, loss and gradient are zero, whatever the logits are.
   const float *sample_weights;
   // Result: the gradient of the reduced loss by the logits, rows x classes; NULL (default) if it is not wanted. It
-  // may be where the logits are, which it then replaces.
+  // may be where the logits are, which it then replaces. With logits_16 it is not rounded to their format.
   float *gradient;
-  // Result: the loss of each of the rows x classes elements, not reduced; NULL (default) if they are not wanted.
+  // Result: the same in the format of logits_16, instead of `gradient`. It may be where they are.
+  uint16_t *gradient_16;
+  // Result: the loss of each of the rows x classes elements, not reduced, as the logits lie without gaps; NULL
+  // (default) if they are not wanted.
   float *losses;
+  // Result: second derivatives, as the logits lie without gaps; NULL (default) if they are not wanted.
+  float *hessian;
+  // Result: how many rows have an element that is not ignored; NULL (default) if it is not wanted.
+  size_t *valid_rows;
+  // Result: how many elements are not ignored; NULL (default) if it is not wanted.
+  size_t *valid_elements;
+  // Result: what the sum of the losses was divided by, which is 1 without a mean; NULL (default) if it is not wanted.
+  // The mean of several batches is the sum of their losses, each times its denominator, over that of the
+  // denominators.
+  double *denominator;
   // The label smoothing, from 0 (default) to 1.
   double label_smoothing;
+  // The focal loss's gamma, not below 0 (default): the loss of an element is multiplied with (1 - p)^gamma, p the
+  // probability of what its target says.
+  double focal_gamma;
+  // The focal loss's alpha, from 0 to 1, if has_focal_alpha is not 0: the loss of an element is multiplied with alpha
+  // where the target is 1, and with 1 - alpha where it is 0.
+  double focal_alpha;
   // What the gradient (not the loss) is multiplied with beside; default 1. With XENT_REDUCTION_SUM this is a
   // reduction of your own.
   double scale;
@@ -193,12 +282,16 @@ typedef struct xent_sigmoid_loss_f32 {
   int64_t ignore_index;
   // Whether there is a label to ignore: 0 (default) if there is none.
   int32_t has_ignore_index;
+  // Whether there is an alpha of the focal loss: 0 (default) if there is none.
+  int32_t has_focal_alpha;
   // An xent_reduction; default XENT_REDUCTION_MEAN.
   int32_t reduction;
   // An xent_mean_over; default XENT_MEAN_OVER_PYTORCH.
   int32_t mean_over;
   // An xent_nothing_valid; default XENT_NOTHING_VALID_ZERO.
   int32_t nothing_valid;
+  // An xent_hessian: what `hessian` is; default XENT_HESSIAN_EXACT.
+  int32_t hessian_convention;
 } xent_sigmoid_loss_f32;
 
 // A sigmoid (binary) cross-entropy of independent elements: what it is computed of, how, and where its results go.
@@ -218,29 +311,73 @@ typedef struct xent_sigmoid_loss_f64 {
   // How many elements a row has, each a class of its own: at least one. Where neither classes nor rows have
   // weights, one class and many rows are the same.
   size_t classes;
+  // Where the class axis is not the last: the number of rows that lie side by side. Logits are rows / inner blocks
+  // of classes x inner numbers, as those of images N x C x H x W, of which inner is H x W and rows N x H x W: row
+  // n x inner + i is at position i of block n. Default 0, as 1: rows one after the other.
+  size_t inner;
+  // How many numbers there are from the start of a row (with inner: of a block) of the logits to the next; default
+  // 0 for as many as it has, without a gap. What is in a gap is neither read nor written, but no other result may
+  // be there.
+  size_t logits_stride;
+  // The same for the gradient. Where it replaces the logits, it has their stride.
+  size_t gradient_stride;
   // rows x classes logits, row after row.
   const double *logits;
-  // Targets: 0 or 1 for each of the rows x classes elements. Exactly one of the three kinds of targets is to be
-  // given.
-  const int32_t *labels_i32;
+  // The logits of a call with _bf16 or _f16 at its end, as the bits of numbers of that format; then `logits` is NULL.
+  // All other numbers are floats. NULL (default) for all other calls.
+  const uint16_t *logits_16;
+  // Targets: 0 or 1 for each of the rows x classes elements, which lie as the logits do, without gaps. Exactly one of
+  // the kinds of targets is to be given.
+  const int8_t *labels_i8;
   // Targets: the same, unsigned.
+  const uint8_t *labels_u8;
+  // Targets: the same, of 16 bits.
+  const int16_t *labels_i16;
+  // Targets: the same, of 16 bits, unsigned.
+  const uint16_t *labels_u16;
+  // Targets: the same, of 32 bits.
+  const int32_t *labels_i32;
+  // Targets: the same, of 32 bits, unsigned.
   const uint32_t *labels_u32;
+  // Targets: the same, of 64 bits.
+  const int64_t *labels_i64;
+  // Targets: the same, of 64 bits, unsigned.
+  const uint64_t *labels_u64;
   // Targets: rows x classes numbers from 0 to 1.
   const double *dense;
   // A weight for the elements of each class, finite and not below zero; NULL (default) for ones.
   const double *class_weights;
   // A weight for the positive part of the loss of each class, finite and not below zero; NULL (default) for ones.
   const double *positive_weights;
-  // A weight for each row, which multiplies its losses and gradient; NULL (default) for ones. A row of weight zero
-  // has no part in anything.
+  // A weight for each row, which multiplies its losses and gradient; NULL (default) for ones. Any finite
+  // number. Where it is zero, loss and gradient are zero, whatever the logits are.
   const double *sample_weights;
   // Result: the gradient of the reduced loss by the logits, rows x classes; NULL (default) if it is not wanted. It
-  // may be where the logits are, which it then replaces.
+  // may be where the logits are, which it then replaces. With logits_16 it is not rounded to their format.
   double *gradient;
-  // Result: the loss of each of the rows x classes elements, not reduced; NULL (default) if they are not wanted.
+  // Result: the same in the format of logits_16, instead of `gradient`. It may be where they are.
+  uint16_t *gradient_16;
+  // Result: the loss of each of the rows x classes elements, not reduced, as the logits lie without gaps; NULL
+  // (default) if they are not wanted.
   double *losses;
+  // Result: second derivatives, as the logits lie without gaps; NULL (default) if they are not wanted.
+  double *hessian;
+  // Result: how many rows have an element that is not ignored; NULL (default) if it is not wanted.
+  size_t *valid_rows;
+  // Result: how many elements are not ignored; NULL (default) if it is not wanted.
+  size_t *valid_elements;
+  // Result: what the sum of the losses was divided by, which is 1 without a mean; NULL (default) if it is not wanted.
+  // The mean of several batches is the sum of their losses, each times its denominator, over that of the
+  // denominators.
+  double *denominator;
   // The label smoothing, from 0 (default) to 1.
   double label_smoothing;
+  // The focal loss's gamma, not below 0 (default): the loss of an element is multiplied with (1 - p)^gamma, p the
+  // probability of what its target says.
+  double focal_gamma;
+  // The focal loss's alpha, from 0 to 1, if has_focal_alpha is not 0: the loss of an element is multiplied with alpha
+  // where the target is 1, and with 1 - alpha where it is 0.
+  double focal_alpha;
   // What the gradient (not the loss) is multiplied with beside; default 1. With XENT_REDUCTION_SUM this is a
   // reduction of your own.
   double scale;
@@ -248,12 +385,16 @@ typedef struct xent_sigmoid_loss_f64 {
   int64_t ignore_index;
   // Whether there is a label to ignore: 0 (default) if there is none.
   int32_t has_ignore_index;
+  // Whether there is an alpha of the focal loss: 0 (default) if there is none.
+  int32_t has_focal_alpha;
   // An xent_reduction; default XENT_REDUCTION_MEAN.
   int32_t reduction;
   // An xent_mean_over; default XENT_MEAN_OVER_PYTORCH.
   int32_t mean_over;
   // An xent_nothing_valid; default XENT_NOTHING_VALID_ZERO.
   int32_t nothing_valid;
+  // An xent_hessian: what `hessian` is; default XENT_HESSIAN_EXACT.
+  int32_t hessian_convention;
 } xent_sigmoid_loss_f64;
 
 // A softmax cross-entropy: what it is computed of, how, and where its results go. Make it with
@@ -272,29 +413,75 @@ typedef struct xent_softmax_loss_f32 {
   size_t rows;
   // How many classes (logits of a row) there are: at least one.
   size_t classes;
+  // Where the class axis is not the last: the number of rows that lie side by side. Logits are rows / inner blocks
+  // of classes x inner numbers, as those of images N x C x H x W, of which inner is H x W and rows N x H x W: row
+  // n x inner + i is at position i of block n. Default 0, as 1: rows one after the other.
+  size_t inner;
+  // How many numbers there are from the start of a row (with inner: of a block) of the logits to the next; default
+  // 0 for as many as it has, without a gap. What is in a gap is neither read nor written, but no other result may
+  // be there.
+  size_t logits_stride;
+  // The same for the gradient. Where it replaces the logits, it has their stride.
+  size_t gradient_stride;
   // rows x classes logits, row after row. A logit of minus infinity is a class that is absent.
   const float *logits;
-  // Targets: the class of each row. Exactly one of the four kinds of targets is to be given.
-  const int32_t *labels_i32;
+  // The logits of a call with _bf16 or _f16 at its end, as the bits of numbers of that format; then `logits` is NULL.
+  // All other numbers are floats. NULL (default) for all other calls.
+  const uint16_t *logits_16;
+  // Targets: the class of each row. Exactly one of the kinds of targets is to be given.
+  const int8_t *labels_i8;
   // Targets: the same, unsigned.
+  const uint8_t *labels_u8;
+  // Targets: the same, of 16 bits.
+  const int16_t *labels_i16;
+  // Targets: the same, of 16 bits, unsigned.
+  const uint16_t *labels_u16;
+  // Targets: the same, of 32 bits.
+  const int32_t *labels_i32;
+  // Targets: the same, of 32 bits, unsigned.
   const uint32_t *labels_u32;
-  // Targets: rows x classes weights, none below zero; those of a row need not sum to one.
+  // Targets: the same, of 64 bits.
+  const int64_t *labels_i64;
+  // Targets: the same, of 64 bits, unsigned.
+  const uint64_t *labels_u64;
+  // Targets: rows x classes weights, none below zero; those of a row need not sum to one. They lie as the logits do,
+  // without gaps.
   const float *dense;
   // Targets: rows x classes labels, zero or positive: multi-label softmax, where those of a row are divided by M,
   // the number of those that are not zero. A row without any has no target: see nothing_valid.
   const float *multi_label;
   // A weight for each class, finite and not below zero; NULL (default) for ones.
   const float *class_weights;
-  // A weight for each row, which multiplies its loss and gradient; NULL (default) for ones. A row of weight zero
-  // has no part in anything.
+  // A weight for each row, which multiplies its loss and gradient; NULL (default) for ones. Any finite
+  // number. Where it is zero, loss and gradient are zero, whatever the logits are.
   const float *sample_weights;
   // Result: the gradient of the reduced loss by the logits, rows x classes; NULL (default) if it is not wanted. It
-  // may be where the logits are, which it then replaces.
+  // may be where the logits are, which it then replaces. With logits_16 it is not rounded to their format.
   float *gradient;
+  // Result: the same in the format of logits_16, instead of `gradient`. It may be where they are.
+  uint16_t *gradient_16;
   // Result: the loss of each row, not reduced; NULL (default) if they are not wanted.
   float *losses;
+  // Result: the logarithm of the sum of e^x over each row; NULL (default) if it is not wanted.
+  float *log_sum_exp;
+  // Result: the class of the largest logit of each row, the first of equals; NULL (default) if it is not wanted.
+  uint32_t *predicted;
+  // Result: second derivatives, rows x classes, as the logits lie without gaps; NULL (default) if they are not wanted.
+  float *hessian;
+  // Result: how many rows that are not ignored are predicted right; NULL (default) if it is not wanted. It needs
+  // labels and `predicted`.
+  size_t *correct;
+  // Result: how many rows are not ignored and have a target; NULL (default) if it is not wanted.
+  size_t *valid_rows;
+  // Result: what the sum of the losses was divided by, which is 1 without a mean; NULL (default) if it is not wanted.
+  // The mean of several batches is the sum of their losses, each times its denominator, over that of the
+  // denominators.
+  double *denominator;
   // The label smoothing, from 0 (default) to 1.
   double label_smoothing;
+  // The focal loss's gamma, not below 0 (default): the loss of a row becomes -(1 - p)^gamma ln p, p the probability of
+  // its label. Labels without smoothing only. (Its alpha is a weight for each class: class_weights.)
+  double focal_gamma;
   // What the gradient (not the loss) is multiplied with beside; default 1. With XENT_REDUCTION_SUM this is a
   // reduction of your own.
   double scale;
@@ -308,6 +495,8 @@ typedef struct xent_softmax_loss_f32 {
   int32_t mean_over;
   // An xent_nothing_valid; default XENT_NOTHING_VALID_ZERO.
   int32_t nothing_valid;
+  // An xent_hessian: what `hessian` is; default XENT_HESSIAN_EXACT.
+  int32_t hessian_convention;
 } xent_softmax_loss_f32;
 
 // A softmax cross-entropy: what it is computed of, how, and where its results go. Make it with
@@ -326,29 +515,75 @@ typedef struct xent_softmax_loss_f64 {
   size_t rows;
   // How many classes (logits of a row) there are: at least one.
   size_t classes;
+  // Where the class axis is not the last: the number of rows that lie side by side. Logits are rows / inner blocks
+  // of classes x inner numbers, as those of images N x C x H x W, of which inner is H x W and rows N x H x W: row
+  // n x inner + i is at position i of block n. Default 0, as 1: rows one after the other.
+  size_t inner;
+  // How many numbers there are from the start of a row (with inner: of a block) of the logits to the next; default
+  // 0 for as many as it has, without a gap. What is in a gap is neither read nor written, but no other result may
+  // be there.
+  size_t logits_stride;
+  // The same for the gradient. Where it replaces the logits, it has their stride.
+  size_t gradient_stride;
   // rows x classes logits, row after row. A logit of minus infinity is a class that is absent.
   const double *logits;
-  // Targets: the class of each row. Exactly one of the four kinds of targets is to be given.
-  const int32_t *labels_i32;
+  // The logits of a call with _bf16 or _f16 at its end, as the bits of numbers of that format; then `logits` is NULL.
+  // All other numbers are floats. NULL (default) for all other calls.
+  const uint16_t *logits_16;
+  // Targets: the class of each row. Exactly one of the kinds of targets is to be given.
+  const int8_t *labels_i8;
   // Targets: the same, unsigned.
+  const uint8_t *labels_u8;
+  // Targets: the same, of 16 bits.
+  const int16_t *labels_i16;
+  // Targets: the same, of 16 bits, unsigned.
+  const uint16_t *labels_u16;
+  // Targets: the same, of 32 bits.
+  const int32_t *labels_i32;
+  // Targets: the same, of 32 bits, unsigned.
   const uint32_t *labels_u32;
-  // Targets: rows x classes weights, none below zero; those of a row need not sum to one.
+  // Targets: the same, of 64 bits.
+  const int64_t *labels_i64;
+  // Targets: the same, of 64 bits, unsigned.
+  const uint64_t *labels_u64;
+  // Targets: rows x classes weights, none below zero; those of a row need not sum to one. They lie as the logits do,
+  // without gaps.
   const double *dense;
   // Targets: rows x classes labels, zero or positive: multi-label softmax, where those of a row are divided by M,
   // the number of those that are not zero. A row without any has no target: see nothing_valid.
   const double *multi_label;
   // A weight for each class, finite and not below zero; NULL (default) for ones.
   const double *class_weights;
-  // A weight for each row, which multiplies its loss and gradient; NULL (default) for ones. A row of weight zero
-  // has no part in anything.
+  // A weight for each row, which multiplies its loss and gradient; NULL (default) for ones. Any finite
+  // number. Where it is zero, loss and gradient are zero, whatever the logits are.
   const double *sample_weights;
   // Result: the gradient of the reduced loss by the logits, rows x classes; NULL (default) if it is not wanted. It
-  // may be where the logits are, which it then replaces.
+  // may be where the logits are, which it then replaces. With logits_16 it is not rounded to their format.
   double *gradient;
+  // Result: the same in the format of logits_16, instead of `gradient`. It may be where they are.
+  uint16_t *gradient_16;
   // Result: the loss of each row, not reduced; NULL (default) if they are not wanted.
   double *losses;
+  // Result: the logarithm of the sum of e^x over each row; NULL (default) if it is not wanted.
+  double *log_sum_exp;
+  // Result: the class of the largest logit of each row, the first of equals; NULL (default) if it is not wanted.
+  uint32_t *predicted;
+  // Result: second derivatives, rows x classes, as the logits lie without gaps; NULL (default) if they are not wanted.
+  double *hessian;
+  // Result: how many rows that are not ignored are predicted right; NULL (default) if it is not wanted. It needs
+  // labels and `predicted`.
+  size_t *correct;
+  // Result: how many rows are not ignored and have a target; NULL (default) if it is not wanted.
+  size_t *valid_rows;
+  // Result: what the sum of the losses was divided by, which is 1 without a mean; NULL (default) if it is not wanted.
+  // The mean of several batches is the sum of their losses, each times its denominator, over that of the
+  // denominators.
+  double *denominator;
   // The label smoothing, from 0 (default) to 1.
   double label_smoothing;
+  // The focal loss's gamma, not below 0 (default): the loss of a row becomes -(1 - p)^gamma ln p, p the probability of
+  // its label. Labels without smoothing only. (Its alpha is a weight for each class: class_weights.)
+  double focal_gamma;
   // What the gradient (not the loss) is multiplied with beside; default 1. With XENT_REDUCTION_SUM this is a
   // reduction of your own.
   double scale;
@@ -362,6 +597,8 @@ typedef struct xent_softmax_loss_f64 {
   int32_t mean_over;
   // An xent_nothing_valid; default XENT_NOTHING_VALID_ZERO.
   int32_t nothing_valid;
+  // An xent_hessian: what `hessian` is; default XENT_HESSIAN_EXACT.
+  int32_t hessian_convention;
 } xent_softmax_loss_f64;
 
 #ifdef __cplusplus
@@ -417,7 +654,7 @@ xent_status xent_sigmoid_loss_init_f32(struct xent_sigmoid_loss_f32 *loss,
 // As xent_sigmoid_loss_init_f32.
 xent_status xent_sigmoid_loss_init_f64(struct xent_sigmoid_loss_f64 *loss, size_t size);
 
-// Computes a sigmoid loss, and its gradient and the losses of the elements if they are wanted.
+// Computes a sigmoid loss, its gradient and whatever else is wanted.
 //
 // The reduced loss is written to `value`, which may be NULL, and has to be with XENT_REDUCTION_NONE. If a label is
 // what is wrong, its element is written to `place`, which may be NULL. All is checked before anything else is
@@ -428,6 +665,17 @@ xent_status xent_sigmoid_loss_run_f32(const struct xent_sigmoid_loss_f32 *loss,
 
 // As xent_sigmoid_loss_run_f32.
 xent_status xent_sigmoid_loss_run_f64(const struct xent_sigmoid_loss_f64 *loss,
+                                      double *value,
+                                      size_t *place);
+
+// As xent_sigmoid_loss_run_f32, with the logits logits_16 of bfloat16 (the upper half of a float). All is computed in
+// float; the gradient is rounded once, or not at all where it is in `gradient`.
+xent_status xent_sigmoid_loss_run_bf16(const struct xent_sigmoid_loss_f32 *loss,
+                                       double *value,
+                                       size_t *place);
+
+// As xent_sigmoid_loss_run_bf16, with the logits logits_16 of IEEE binary16 (_Float16).
+xent_status xent_sigmoid_loss_run_f16(const struct xent_sigmoid_loss_f32 *loss,
                                       double *value,
                                       size_t *place);
 
@@ -472,7 +720,7 @@ xent_status xent_softmax_loss_init_f32(struct xent_softmax_loss_f32 *loss,
 // As xent_softmax_loss_init_f32.
 xent_status xent_softmax_loss_init_f64(struct xent_softmax_loss_f64 *loss, size_t size);
 
-// Computes a softmax loss, and its gradient and the losses of the rows if they are wanted.
+// Computes a softmax loss, its gradient and whatever else is wanted.
 //
 // The reduced loss is written to `value`, which may be NULL, and has to be with XENT_REDUCTION_NONE. If a row is
 // what is wrong, its number is written to `place`, which may be NULL. All is checked before anything else is
@@ -483,6 +731,17 @@ xent_status xent_softmax_loss_run_f32(const struct xent_softmax_loss_f32 *loss,
 
 // As xent_softmax_loss_run_f32.
 xent_status xent_softmax_loss_run_f64(const struct xent_softmax_loss_f64 *loss,
+                                      double *value,
+                                      size_t *place);
+
+// As xent_softmax_loss_run_f32, with the logits logits_16 of bfloat16 (the upper half of a float). All is computed in
+// float; the gradient is rounded once, or not at all where it is in `gradient`.
+xent_status xent_softmax_loss_run_bf16(const struct xent_softmax_loss_f32 *loss,
+                                       double *value,
+                                       size_t *place);
+
+// As xent_softmax_loss_run_bf16, with the logits logits_16 of IEEE binary16 (_Float16).
+xent_status xent_softmax_loss_run_f16(const struct xent_softmax_loss_f32 *loss,
                                       double *value,
                                       size_t *place);
 

@@ -71,8 +71,44 @@ pub(crate) struct Span {
 }
 
 impl Span {
+    const NOTHING: Self = Self { start: 0, end: 0 };
+
     fn overlaps(self, other: Self) -> bool {
         self.start < other.end && other.start < self.end
+    }
+}
+
+/// The regions of a call.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    /// Those that are written; empty ones in the places that are left.
+    written: [Span; 8],
+    read: [Span; 16],
+    counts: [usize; 2],
+}
+
+impl Memory {
+    pub(crate) fn new() -> Self {
+        Self { written: [Span::NOTHING; 8], read: [Span::NOTHING; 16], counts: [0; 2] }
+    }
+
+    /// A region that is read.
+    pub(crate) fn read<T>(&mut self, region: Region<T>) -> Region<T> {
+        self.read[self.counts[0]] = region.span();
+        self.counts[0] += 1;
+        region
+    }
+
+    /// A region that is written.
+    pub(crate) fn written<T>(&mut self, region: Region<T>) -> Region<T> {
+        self.written[self.counts[1]] = region.span();
+        self.counts[1] += 1;
+        region
+    }
+
+    /// Checks that what is written overlaps neither what is read nor what else is written.
+    pub(crate) fn check_apart(&self) -> Result<(), Failure> {
+        check_apart(&self.written, &self.read)
     }
 }
 

@@ -50,7 +50,7 @@ pub enum NothingValid {
 }
 
 /// The one of them that has that number: C may have put any number where one belongs.
-fn chosen<T: Copy, const N: usize>(number: i32, all: [T; N]) -> Result<T, Failure> {
+pub(crate) fn chosen<T: Copy, const N: usize>(number: i32, all: [T; N]) -> Result<T, Failure> {
     let index = usize::try_from(number).ok();
     index.and_then(|index| all.get(index)).copied().ok_or(Status::Choice.into())
 }

@@ -2,13 +2,15 @@
 
 use core::ptr;
 
-use xent_core::{
-    Batch, Buffers, Float, RowWeights, Shape, SigmoidBatch, SigmoidOptions, SigmoidTargets,
-};
+use half::{bf16, f16};
+use xent_core::{Batch, Outputs, RowWeights, SigmoidBatch, SigmoidOptions, SigmoidTargets};
 
 use crate::guard::call;
+use crate::hessian::convention;
+use crate::labels::{LabelRegion, label_pointers};
 use crate::level::level;
-use crate::memory::{Region, check_apart, initialise, put, structure};
+use crate::logits::{Cells, Format, Layout, Pointers};
+use crate::memory::{Memory, Region, initialise, put, structure};
 use crate::reduction::Settings;
 use crate::status::{Failure, Status};
 
@@ -31,29 +33,73 @@ pub struct SigmoidLoss<F> {
     /// How many elements a row has, each a class of its own: at least one. Where neither classes nor rows have
     /// weights, one class and many rows are the same.
     pub classes: usize,
+    /// Where the class axis is not the last: the number of rows that lie side by side. Logits are rows / inner blocks
+    /// of classes x inner numbers, as those of images N x C x H x W, of which inner is H x W and rows N x H x W: row
+    /// n x inner + i is at position i of block n. Default 0, as 1: rows one after the other.
+    pub inner: usize,
+    /// How many numbers there are from the start of a row (with inner: of a block) of the logits to the next; default
+    /// 0 for as many as it has, without a gap. What is in a gap is neither read nor written, but no other result may
+    /// be there.
+    pub logits_stride: usize,
+    /// The same for the gradient. Where it replaces the logits, it has their stride.
+    pub gradient_stride: usize,
     /// rows x classes logits, row after row.
     pub logits: *const F,
-    /// Targets: 0 or 1 for each of the rows x classes elements. Exactly one of the three kinds of targets is to be
-    /// given.
-    pub labels_i32: *const i32,
+    /// The logits of a call with _bf16 or _f16 at its end, as the bits of numbers of that format; then `logits` is NULL.
+    /// All other numbers are floats. NULL (default) for all other calls.
+    pub logits_16: *const u16,
+    /// Targets: 0 or 1 for each of the rows x classes elements, which lie as the logits do, without gaps. Exactly one of
+    /// the kinds of targets is to be given.
+    pub labels_i8: *const i8,
     /// Targets: the same, unsigned.
+    pub labels_u8: *const u8,
+    /// Targets: the same, of 16 bits.
+    pub labels_i16: *const i16,
+    /// Targets: the same, of 16 bits, unsigned.
+    pub labels_u16: *const u16,
+    /// Targets: the same, of 32 bits.
+    pub labels_i32: *const i32,
+    /// Targets: the same, of 32 bits, unsigned.
     pub labels_u32: *const u32,
+    /// Targets: the same, of 64 bits.
+    pub labels_i64: *const i64,
+    /// Targets: the same, of 64 bits, unsigned.
+    pub labels_u64: *const u64,
     /// Targets: rows x classes numbers from 0 to 1.
     pub dense: *const F,
     /// A weight for the elements of each class, finite and not below zero; NULL (default) for ones.
     pub class_weights: *const F,
     /// A weight for the positive part of the loss of each class, finite and not below zero; NULL (default) for ones.
     pub positive_weights: *const F,
-    /// A weight for each row, which multiplies its losses and gradient; NULL (default) for ones. A row of weight zero
-    /// has no part in anything.
+    /// A weight for each row, which multiplies its losses and gradient; NULL (default) for ones. Any finite
+    /// number. Where it is zero, loss and gradient are zero, whatever the logits are.
     pub sample_weights: *const F,
     /// Result: the gradient of the reduced loss by the logits, rows x classes; NULL (default) if it is not wanted. It
-    /// may be where the logits are, which it then replaces.
+    /// may be where the logits are, which it then replaces. With logits_16 it is not rounded to their format.
     pub gradient: *mut F,
-    /// Result: the loss of each of the rows x classes elements, not reduced; NULL (default) if they are not wanted.
+    /// Result: the same in the format of logits_16, instead of `gradient`. It may be where they are.
+    pub gradient_16: *mut u16,
+    /// Result: the loss of each of the rows x classes elements, not reduced, as the logits lie without gaps; NULL
+    /// (default) if they are not wanted.
     pub losses: *mut F,
+    /// Result: second derivatives, as the logits lie without gaps; NULL (default) if they are not wanted.
+    pub hessian: *mut F,
+    /// Result: how many rows have an element that is not ignored; NULL (default) if it is not wanted.
+    pub valid_rows: *mut usize,
+    /// Result: how many elements are not ignored; NULL (default) if it is not wanted.
+    pub valid_elements: *mut usize,
+    /// Result: what the sum of the losses was divided by, which is 1 without a mean; NULL (default) if it is not wanted.
+    /// The mean of several batches is the sum of their losses, each times its denominator, over that of the
+    /// denominators.
+    pub denominator: *mut f64,
     /// The label smoothing, from 0 (default) to 1.
     pub label_smoothing: f64,
+    /// The focal loss's gamma, not below 0 (default): the loss of an element is multiplied with (1 - p)^gamma, p the
+    /// probability of what its target says.
+    pub focal_gamma: f64,
+    /// The focal loss's alpha, from 0 to 1, if has_focal_alpha is not 0: the loss of an element is multiplied with alpha
+    /// where the target is 1, and with 1 - alpha where it is 0.
+    pub focal_alpha: f64,
     /// What the gradient (not the loss) is multiplied with beside; default 1. With XENT_REDUCTION_SUM this is a
     /// reduction of your own.
     pub scale: f64,
@@ -61,12 +107,16 @@ pub struct SigmoidLoss<F> {
     pub ignore_index: i64,
     /// Whether there is a label to ignore: 0 (default) if there is none.
     pub has_ignore_index: i32,
+    /// Whether there is an alpha of the focal loss: 0 (default) if there is none.
+    pub has_focal_alpha: i32,
     /// An xent_reduction; default XENT_REDUCTION_MEAN.
     pub reduction: i32,
     /// An xent_mean_over; default XENT_MEAN_OVER_PYTORCH.
     pub mean_over: i32,
     /// An xent_nothing_valid; default XENT_NOTHING_VALID_ZERO.
     pub nothing_valid: i32,
+    /// An xent_hessian: what `hessian` is; default XENT_HESSIAN_EXACT.
+    pub hessian_convention: i32,
 }
 
 impl<F> SigmoidLoss<F> {
@@ -75,22 +125,41 @@ impl<F> SigmoidLoss<F> {
             size,
             rows: 0,
             classes: 0,
+            inner: 0,
+            logits_stride: 0,
+            gradient_stride: 0,
             logits: ptr::null(),
+            logits_16: ptr::null(),
+            labels_i8: ptr::null(),
+            labels_u8: ptr::null(),
+            labels_i16: ptr::null(),
+            labels_u16: ptr::null(),
             labels_i32: ptr::null(),
             labels_u32: ptr::null(),
+            labels_i64: ptr::null(),
+            labels_u64: ptr::null(),
             dense: ptr::null(),
             class_weights: ptr::null(),
             positive_weights: ptr::null(),
             sample_weights: ptr::null(),
             gradient: ptr::null_mut(),
+            gradient_16: ptr::null_mut(),
             losses: ptr::null_mut(),
+            hessian: ptr::null_mut(),
+            valid_rows: ptr::null_mut(),
+            valid_elements: ptr::null_mut(),
+            denominator: ptr::null_mut(),
             label_smoothing: 0.0,
+            focal_gamma: 0.0,
+            focal_alpha: 0.0,
             scale: 1.0,
             ignore_index: 0,
             has_ignore_index: 0,
+            has_focal_alpha: 0,
             reduction: 0,
             mean_over: 0,
             nothing_valid: 0,
+            hessian_convention: 0,
         }
     }
 }
@@ -115,7 +184,7 @@ pub unsafe extern "C" fn xent_sigmoid_loss_init_f64(
     unsafe { initialise(loss, size, SigmoidLoss::defaults(size)) }
 }
 
-/// Computes a sigmoid loss, and its gradient and the losses of the elements if they are wanted.
+/// Computes a sigmoid loss, its gradient and whatever else is wanted.
 ///
 /// The reduced loss is written to `value`, which may be NULL, and has to be with XENT_REDUCTION_NONE. If a label is
 /// what is wrong, its element is written to `place`, which may be NULL. All is checked before anything else is
@@ -127,7 +196,7 @@ pub unsafe extern "C" fn xent_sigmoid_loss_run_f32(
     place: *mut usize,
 ) -> Status {
     // SAFETY: as the caller promises.
-    unsafe { call(place, || run(loss, value)) }
+    unsafe { call(place, || run::<f32>(loss, value)) }
 }
 
 /// As xent_sigmoid_loss_run_f32.
@@ -138,67 +207,90 @@ pub unsafe extern "C" fn xent_sigmoid_loss_run_f64(
     place: *mut usize,
 ) -> Status {
     // SAFETY: as the caller promises.
-    unsafe { call(place, || run(loss, value)) }
+    unsafe { call(place, || run::<f64>(loss, value)) }
+}
+
+/// As xent_sigmoid_loss_run_f32, with the logits logits_16 of bfloat16 (the upper half of a float). All is computed in
+/// float; the gradient is rounded once, or not at all where it is in `gradient`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn xent_sigmoid_loss_run_bf16(
+    loss: *const SigmoidLoss<f32>,
+    value: *mut f64,
+    place: *mut usize,
+) -> Status {
+    // SAFETY: as the caller promises.
+    unsafe { call(place, || run::<bf16>(loss, value)) }
+}
+
+/// As xent_sigmoid_loss_run_bf16, with the logits logits_16 of IEEE binary16 (_Float16).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn xent_sigmoid_loss_run_f16(
+    loss: *const SigmoidLoss<f32>,
+    value: *mut f64,
+    place: *mut usize,
+) -> Status {
+    // SAFETY: as the caller promises.
+    unsafe { call(place, || run::<f16>(loss, value)) }
 }
 
 /// # Safety
 /// The structure was initialised; what it and `value` point to may be read, and if it is a result written.
-unsafe fn run<F: Float>(loss: *const SigmoidLoss<F>, value: *mut f64) -> Result<(), Failure> {
+unsafe fn run<E: Format>(
+    loss: *const SigmoidLoss<E::Float>,
+    value: *mut f64,
+) -> Result<(), Failure> {
     // SAFETY: as the caller promises.
     let loss = unsafe { structure(loss)? };
     let choices = [loss.reduction, loss.mean_over, loss.nothing_valid];
     let settings = Settings::new(choices, loss.scale, !value.is_null())?;
-    let shape = Shape::rows(loss.rows, loss.classes)?;
+    let convention = convention(loss.hessian_convention)?;
+    let mut memory = Memory::new();
+    let (shape, cells) = Cells::<E>::new(
+        Layout {
+            rows: loss.rows,
+            classes: loss.classes,
+            inner: loss.inner,
+            logits_stride: loss.logits_stride,
+            gradient_stride: loss.gradient_stride,
+        },
+        Pointers {
+            logits: loss.logits,
+            logits_16: loss.logits_16,
+            gradient: loss.gradient,
+            gradient_16: loss.gradient_16,
+        },
+        &mut memory,
+    )?;
     let (rows, elements) = (shape.row_count(), shape.elements());
+    let (labels, kinds) = LabelRegion::given(label_pointers!(loss), elements, &mut memory)?;
+    let dense = memory.read(Region::optional(loss.dense, elements)?);
+    let class_weights = memory.read(Region::optional(loss.class_weights, loss.classes)?);
+    let positive_weights = memory.read(Region::optional(loss.positive_weights, loss.classes)?);
+    let sample_weights = memory.read(Region::optional(loss.sample_weights, rows)?);
+    let losses = memory.written(Region::optional(loss.losses, elements)?);
+    let hessian = memory.written(Region::optional(loss.hessian, elements)?);
 
-    let logits = Region::needed(loss.logits, elements)?;
-    let signed = Region::optional(loss.labels_i32, elements)?;
-    let unsigned = Region::optional(loss.labels_u32, elements)?;
-    let dense = Region::optional(loss.dense, elements)?;
-    let class_weights = Region::optional(loss.class_weights, loss.classes)?;
-    let positive_weights = Region::optional(loss.positive_weights, loss.classes)?;
-    let sample_weights = Region::optional(loss.sample_weights, rows)?;
-    let gradient = Region::optional(loss.gradient, elements)?;
-    let losses = Region::optional(loss.losses, elements)?;
-    let in_place = ptr::eq(loss.logits, loss.gradient);
-
-    let empty = [signed.is_empty(), unsigned.is_empty(), dense.is_empty()];
-    let given = empty.iter().filter(|empty| !**empty).count();
-    if given != usize::from(rows != 0) {
+    if kinds + usize::from(!dense.is_empty()) != usize::from(rows != 0) {
         return Err(Status::Targets.into());
     }
-    let read = [
-        signed.span(),
-        unsigned.span(),
-        dense.span(),
-        class_weights.span(),
-        positive_weights.span(),
-        sample_weights.span(),
-        logits.span(),
-    ];
-    // In place, the logits are what is written.
-    let read = if in_place { &read[..6] } else { &read[..] };
-    check_apart(&[gradient.span(), losses.span()], read)?;
+    memory.check_apart()?;
 
     // SAFETY: as the caller promises, all of this may be read or written; and nothing of what is written
     // overlaps anything else.
-    let (buffers, targets, class_weights, positive_weights, sample_weights, losses) = unsafe {
-        let buffers = if gradient.is_empty() {
-            Buffers::Loss(logits.read())
-        } else if in_place {
-            Buffers::InPlace(gradient.write())
-        } else {
-            Buffers::Gradient(logits.read(), gradient.write())
+    let (buffers, targets, class_weights, positive_weights, sample_weights, outputs) = unsafe {
+        let targets = match labels {
+            Some(labels) => SigmoidTargets::MultiHot(labels.read()),
+            None if !dense.is_empty() => SigmoidTargets::Dense(dense.read()),
+            None => SigmoidTargets::MultiHot((&[0_u8; 0]).into()),
         };
-        let targets = if !dense.is_empty() {
-            SigmoidTargets::Dense(dense.read())
-        } else if !unsigned.is_empty() {
-            SigmoidTargets::MultiHot(unsigned.read().into())
-        } else {
-            SigmoidTargets::MultiHot(signed.read().into())
+        let outputs = Outputs {
+            losses: losses.write(),
+            hessian: hessian.write(),
+            convention,
+            ..Outputs::default()
         };
         let weights = (class_weights.read(), positive_weights.read(), sample_weights.read());
-        (buffers, targets, weights.0, weights.1, weights.2, losses.write())
+        (cells.buffers(), targets, weights.0, weights.1, weights.2, outputs)
     };
 
     let options = SigmoidOptions {
@@ -206,6 +298,8 @@ unsafe fn run<F: Float>(loss: *const SigmoidLoss<F>, value: *mut f64) -> Result<
         pos_weight: positive_weights,
         label_smoothing: loss.label_smoothing,
         ignore_index: (loss.has_ignore_index != 0).then_some(loss.ignore_index),
+        focal_gamma: loss.focal_gamma,
+        focal_alpha: (loss.has_focal_alpha != 0).then_some(loss.focal_alpha),
         ..SigmoidOptions::default()
     };
     let weights = RowWeights { sample_weights, ..RowWeights::default() };
@@ -214,14 +308,13 @@ unsafe fn run<F: Float>(loss: *const SigmoidLoss<F>, value: *mut f64) -> Result<
     let tally = batch.tally();
     let (division, scale) = settings.division(&tally)?;
     let weights = RowWeights { scale, ..weights };
-    let mut batch = batch.with_weights(weights)?;
-    if !losses.is_empty() {
-        batch = batch.with_losses(losses)?;
-    }
-    let sum = batch.run(level());
-    if let Some(loss) = division.loss(sum) {
-        // SAFETY: as the caller promises; the slices are not used any more.
-        unsafe { put(value, loss) };
+    let sum = batch.with_weights(weights)?.with_outputs(outputs)?.run(level());
+    // SAFETY: as the caller promises; the slices are not used any more.
+    unsafe {
+        division.loss(sum).into_iter().for_each(|loss| put(value, loss));
+        put(loss.valid_rows, tally.valid_rows);
+        put(loss.valid_elements, tally.valid_losses);
+        put(loss.denominator, division.divisor());
     }
     Ok(())
 }

@@ -33,9 +33,9 @@ pub enum Status {
     Empty = 9,
     /// A mean is to be taken of nothing, and nothing_valid says that this is an error.
     NothingValid = 10,
-    /// A class weight is negative or not finite.
+    /// A class weight, that of the class `place`, is negative or not finite.
     ClassWeights = 11,
-    /// A positive weight is negative or not finite.
+    /// A positive weight, that of the class `place`, is negative or not finite.
     PositiveWeights = 12,
     /// The label smoothing is not from 0 to 1.
     LabelSmoothing = 13,
@@ -49,6 +49,28 @@ pub enum Status {
     Level = 17,
     /// A defect of xent.
     Internal = 18,
+    /// Rows are no multiple of inner.
+    Inner = 19,
+    /// A stride is shorter than a row (with inner: than a block), or that of a gradient in place is not the logits'.
+    Stride = 20,
+    /// Pointers of another format than the function's: logits_16 and gradient_16 are for those with _bf16 or _f16 at
+    /// their end, which take no `logits`; and there is one gradient.
+    Format = 21,
+    /// The focal loss's gamma is negative or not finite, its alpha not from 0 to 1, or it is asked for with targets or
+    /// options that it is not defined for.
+    Focal = 22,
+    /// There are no second derivatives of that loss in that convention.
+    Hessian = 23,
+    /// How many rows are predicted right is known with labels and `predicted` alone.
+    Correct = 24,
+    /// With dense or multi-label targets, or a Hessian, and inner above 1, logits of 16 bits have at most 4096 classes.
+    Columns = 25,
+    /// A target of the sigmoid loss, dense[place], is not from 0 to 1.
+    UnitTargets = 26,
+    /// A target of a softmax loss, dense[place] or multi_label[place], is negative or not finite.
+    SoftmaxTargets = 27,
+    /// A sample weight, that of the row `place`, is not finite.
+    SampleWeights = 28,
 }
 
 /// Why a call is refused, and where the reason is.
@@ -66,19 +88,41 @@ impl From<Status> for Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let status = match error {
-            Error::ZeroClasses | Error::Option { option: "classes", .. } => Status::Classes,
-            Error::TooLarge { .. } => Status::TooLarge,
-            Error::Label { row, .. } => return Self { status: Status::Label, place: Some(row) },
-            Error::Empty { row } => return Self { status: Status::Empty, place: Some(row) },
-            Error::Value { of: Values::ClassWeights, .. } => Status::ClassWeights,
-            Error::Value { of: Values::PosWeights, .. } => Status::PositiveWeights,
-            Error::Option { option: "label smoothing", .. } => Status::LabelSmoothing,
-            Error::Option { option: "ignore index", .. } => Status::IgnoreIndex,
-            // All lengths come from rows and classes, and there are no other options.
-            _ => Status::Internal,
+        let (status, place) = match error {
+            Error::ZeroClasses | Error::Option { option: "classes", .. } => (Status::Classes, None),
+            Error::TooLarge { .. } => (Status::TooLarge, None),
+            Error::Label { row, .. } => (Status::Label, Some(row)),
+            Error::Empty { row } => (Status::Empty, Some(row)),
+            Error::Value { of, element, .. } => {
+                let status = match of {
+                    Values::ClassWeights => Status::ClassWeights,
+                    Values::PosWeights => Status::PositiveWeights,
+                    Values::SampleWeights => Status::SampleWeights,
+                    Values::SigmoidTargets => Status::UnitTargets,
+                    Values::SoftmaxTargets | Values::MultiLabels => Status::SoftmaxTargets,
+                    // The other losses are not for C.
+                    _ => Status::Internal,
+                };
+                (status, Some(element))
+            }
+            Error::Option { option, .. } => {
+                let status = match option {
+                    "label smoothing" => Status::LabelSmoothing,
+                    "ignore index" => Status::IgnoreIndex,
+                    "focal gamma" | "focal alpha" => Status::Focal,
+                    "Hessian" => Status::Hessian,
+                    "format of the logits" => Status::Columns,
+                    _ => Status::Internal,
+                };
+                (status, None)
+            }
+            Error::Length { of: "stride of the logits" | "stride of the gradient", .. } => {
+                (Status::Stride, None)
+            }
+            // All other lengths come from rows and classes.
+            _ => (Status::Internal, None),
         };
-        status.into()
+        Self { status, place }
     }
 }
 
@@ -90,7 +134,7 @@ pub extern "C" fn xent_error_message(status: i32) -> *const c_char {
     message.map_or(UNKNOWN, |(_, message)| message).as_ptr()
 }
 
-const MESSAGES: [(Status, &CStr); 19] = [
+const MESSAGES: [(Status, &CStr); 29] = [
     (Status::Ok, c"all is well"),
     (Status::Null, c"a pointer that is needed is NULL"),
     (Status::Alignment, c"a pointer is not a multiple of its type's alignment"),
@@ -105,7 +149,10 @@ const MESSAGES: [(Status, &CStr); 19] = [
         c"something that is written overlaps something else: only the gradient may be where the logits are",
     ),
     (Status::Targets, c"exactly one kind of targets is needed"),
-    (Status::Label, c"a label is not the number of a class"),
+    (
+        Status::Label,
+        c"a label is not the number of a class; if it stands for a missing one, such as -1 or -100, set ignore_index",
+    ),
     (Status::Empty, c"a row has no target"),
     (Status::NothingValid, c"nothing to take a mean of: every row is ignored or has no weight"),
     (Status::ClassWeights, c"class weights: expected finite numbers, none below zero"),
@@ -119,4 +166,35 @@ const MESSAGES: [(Status, &CStr); 19] = [
     ),
     (Status::Level, c"this machine has no level of that name"),
     (Status::Internal, c"a defect of xent: please report it"),
+    (Status::Inner, c"rows have to be a multiple of inner: each block has inner of them"),
+    (
+        Status::Stride,
+        c"a stride is shorter than a row (with inner: than a block), or in place the gradient's is not the logits'",
+    ),
+    (
+        Status::Format,
+        c"logits_16 and gradient_16 are for the functions with _bf16 or _f16, without `logits`; there is one gradient",
+    ),
+    (
+        Status::Focal,
+        c"focal loss: expected a finite gamma not below 0 and alpha from 0 to 1, with labels and without smoothing",
+    ),
+    (Status::Hessian, c"this loss has no second derivatives of that convention"),
+    (Status::Correct, c"how many rows are right is known with labels and `predicted` alone"),
+    (
+        Status::Columns,
+        c"with dense targets or a Hessian, and inner above 1, logits of 16 bits have at most 4096 classes",
+    ),
+    (
+        Status::UnitTargets,
+        c"targets: expected numbers from 0 to 1; divide a mask of 0 and 255 by 255; for missing targets give labels with an ignore index",
+    ),
+    (
+        Status::SoftmaxTargets,
+        c"dense targets and multi-label labels: expected finite numbers, none below zero",
+    ),
+    (
+        Status::SampleWeights,
+        c"sample weights: expected finite numbers; 0 for a row that is not to count",
+    ),
 ];

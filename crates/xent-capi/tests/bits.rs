@@ -4,17 +4,18 @@ use core::ffi::CStr;
 use core::mem::MaybeUninit;
 use core::ptr;
 
+use half::{bf16, f16};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use xent::{
-    Level, Logits, MeanOver, MultiLabelSoftmax, NothingValid, Pass, Reduction, Report,
-    SigmoidCrossEntropy, SoftmaxCrossEntropy, Targets,
+    Element, Hessian, Level, Logits, MeanOver, MultiLabelSoftmax, NothingValid, Pass, Reduction,
+    Report, SigmoidCrossEntropy, SoftmaxCrossEntropy, Targets,
 };
 use xent_capi::{
     SigmoidLoss, SoftmaxLoss, Status, xent_choose_level, xent_sigmoid_loss_init_f32,
     xent_sigmoid_loss_init_f64, xent_sigmoid_loss_run_f32, xent_sigmoid_loss_run_f64,
-    xent_softmax_loss_init_f32, xent_softmax_loss_init_f64, xent_softmax_loss_run_f32,
-    xent_softmax_loss_run_f64,
+    xent_softmax_loss_init_f32, xent_softmax_loss_init_f64, xent_softmax_loss_run_bf16,
+    xent_softmax_loss_run_f16, xent_softmax_loss_run_f32, xent_softmax_loss_run_f64,
 };
 
 /// In the order of the numbers that C has for them.
@@ -249,6 +250,91 @@ of_format!(
     xent_sigmoid_loss_run_f64
 );
 
+/// A function of C for logits of 16 bits.
+type Sixteen = unsafe extern "C" fn(*const SoftmaxLoss<f32>, *mut f64, *mut usize) -> Status;
+
+/// One random focal loss or one with second derivatives, of columns or rows with gaps of numbers of 16 bits, with all
+/// that is known of its rows.
+fn check_sixteen<E: Element<Float = f32>>(
+    level: Level,
+    rng: &mut StdRng,
+    (run, to_bits, from_bits): (Sixteen, fn(E) -> u16, fn(u16) -> E),
+) {
+    let (outer, classes) = (rng.random_range(1..6), rng.random_range(2..50));
+    let inner = if rng.random() { 1 } else { rng.random_range(2..9) };
+    let gap = if inner == 1 { rng.random_range(0..4) } else { 0 };
+    let (rows, stride) = (outer * inner, classes * inner + gap);
+    let length = outer * stride - gap;
+    let gamma = if rng.random() { 1.5 } else { 0.0 };
+    let has_hessian = gamma == 0.0;
+    let logits: Vec<E> = (0..length).map(|_| E::from_float(rng.random_range(-9.0..9.0))).collect();
+    let bits: Vec<u16> = logits.iter().map(|&x| to_bits(x)).collect();
+    let labels: Vec<i64> = (0..rows).map(|_| rng.random_range(0..classes as i64)).collect();
+
+    let mut gradient = vec![7_u16; length];
+    let mut outputs = [vec![7.0_f32; rows], vec![7.0; rows], vec![7.0; rows * classes]];
+    let mut predicted = vec![7_u32; rows];
+    let (mut value, mut denominator) = (0.0, 0.0);
+    let (mut correct, mut valid_rows) = (0, 0);
+    let mut loss = MaybeUninit::<SoftmaxLoss<f32>>::uninit();
+    // SAFETY: there is room for the structure, and it is initialised by the call.
+    let mut loss = unsafe {
+        let status = xent_softmax_loss_init_f32(loss.as_mut_ptr(), size_of_val(&loss));
+        assert_eq!(status, Status::Ok);
+        loss.assume_init()
+    };
+    loss.rows = rows;
+    loss.classes = classes;
+    loss.inner = inner;
+    loss.logits_stride = stride;
+    loss.gradient_stride = stride;
+    loss.logits_16 = bits.as_ptr();
+    loss.labels_i64 = labels.as_ptr();
+    loss.focal_gamma = gamma;
+    loss.gradient_16 = gradient.as_mut_ptr();
+    loss.losses = outputs[0].as_mut_ptr();
+    loss.log_sum_exp = outputs[1].as_mut_ptr();
+    loss.hessian = if has_hessian { outputs[2].as_mut_ptr() } else { ptr::null_mut() };
+    loss.hessian_convention = 1;
+    loss.predicted = predicted.as_mut_ptr();
+    loss.correct = &raw mut correct;
+    loss.valid_rows = &raw mut valid_rows;
+    loss.denominator = &raw mut denominator;
+    // SAFETY: all pointers are null or those of vectors of the right length.
+    let status = unsafe { run(&raw const loss, &raw mut value, ptr::null_mut()) };
+    assert_eq!(status, Status::Ok);
+
+    let mut of_rust = [vec![7.0_f32; rows], vec![7.0; rows], vec![7.0; rows * classes]];
+    let mut classes_of_rust = vec![7_u32; rows];
+    let mut gradient_of_rust: Vec<E> = gradient.iter().map(|_| from_bits(7)).collect();
+    let x = if inner == 1 {
+        Logits::with_stride(&logits, rows, classes, stride)
+    } else {
+        Logits::with_columns(&logits, outer, classes, inner)
+    };
+    let [losses, log_sum_exp, hessian] = &mut of_rust;
+    let mut pass = Pass::new()
+        .grad(&mut gradient_of_rust)
+        .losses(losses)
+        .log_sum_exp(log_sum_exp)
+        .predicted(&mut classes_of_rust);
+    if has_hessian {
+        pass = pass.hessian(hessian, Hessian::XgBoost);
+    }
+    let report = SoftmaxCrossEntropy::new()
+        .with_focal_gamma(gamma)
+        .expect("a gamma")
+        .with_level(level)
+        .evaluate(x.expect("a shape"), Targets::index(&labels), pass)
+        .expect("a loss");
+    assert!(same_loss(value, report));
+    assert_eq!(gradient, gradient_of_rust.iter().map(|&g| to_bits(g)).collect::<Vec<_>>());
+    assert_eq!(outputs, of_rust);
+    assert_eq!(predicted, classes_of_rust);
+    assert_eq!((Some(correct), valid_rows), (report.correct, report.valid_rows));
+    assert_eq!(denominator.to_bits(), report.denominator.to_bits());
+}
+
 /// One test, for there is one level for all threads.
 #[test]
 fn losses_have_the_bits_of_xent() {
@@ -261,6 +347,10 @@ fn losses_have_the_bits_of_xent() {
         for _ in 0..400 {
             of_f32::check(level, &mut rng);
             of_f64::check(level, &mut rng);
+            let bf16 = (xent_softmax_loss_run_bf16 as Sixteen, bf16::to_bits as fn(bf16) -> u16);
+            check_sixteen(level, &mut rng, (bf16.0, bf16.1, bf16::from_bits));
+            let f16 = (xent_softmax_loss_run_f16 as Sixteen, f16::to_bits as fn(f16) -> u16);
+            check_sixteen(level, &mut rng, (f16.0, f16.1, f16::from_bits));
         }
     }
 }

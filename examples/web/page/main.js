@@ -2,10 +2,12 @@
 
 import * as read from './read.js';
 import * as view from './view.js';
+import * as why from './why.js';
 import { Refused, Xent } from './xent.js';
 
 const form = document.getElementById('form');
-const { logits: logitsField, target: targetField, smoothing: smoothingField } = form.elements;
+const { logits: logitsField, target: targetField, smoothing: smoothingField, row: rowField } = form.elements;
+const rowLine = document.getElementById('row-line');
 const slider = document.getElementById('smoothing-slider');
 const note = document.getElementById('file-note');
 
@@ -34,17 +36,24 @@ function update(xent) {
   document.getElementById('log-sum-exp-row').hidden = loss !== 'softmax';
   attempt(view.refuse, () => {
     const logits = read.logits(logitsField.value);
-    const targets = new Set(read.targets(loss, targetField.value));
     const smoothing = read.smoothing(smoothingField.value);
-    const computed = xent.compute(loss, logits, [...targets], smoothing);
+    // Without a target there are probabilities, whose classes can be pressed.
+    const isOpen = loss === 'softmax' && targetField.value.trim() === '';
+    const targets = new Set(isOpen ? [] : read.targets(loss, targetField.value));
+    const computed = xent.compute(loss, logits, isOpen ? [0] : [...targets], smoothing);
     const spread = loss === 'softmax' ? logits.length : 2;
     view.show({
       ...computed,
+      ...(isOpen ? { loss: undefined, gradient: undefined } : {}),
+      why: isOpen ? why.probabilities(loss, logits) : why.loss(loss, logits, targets, smoothing),
       logits,
       format: (value) => xent.format(value),
       isTarget: (index) => targets.has(index),
-      target: (index) => (targets.has(index) ? 1 - smoothing : 0) + smoothing / spread,
+      target: (index) => (isOpen ? 0 : (targets.has(index) ? 1 - smoothing : 0) + smoothing / spread),
     });
+    if (isOpen) {
+      view.complain('target', 'There is no target yet: type the number of a class, or press one.');
+    }
   });
 }
 
@@ -61,31 +70,73 @@ function press(index) {
   targetField.value = [...targets].sort((a, b) => a - b).join(', ');
 }
 
-/** A file's numbers become what is typed. Of several at a time the last is taken. */
+/** The file whose row is in the field of the logits, if there is one. */
+let chosen;
+
+/** A row of the file becomes what is typed. The target was another row's. */
+function take(xent, index) {
+  const { name, rows, row } = chosen;
+  const numbers = row(index);
+  const text = (number) => (typeof number === 'string' ? number : digits(xent, number));
+  logitsField.value = numbers.map(text).join(', ');
+  targetField.value = '';
+  const count = numbers.length === 1 ? '1 logit' : `${numbers.length.toLocaleString('en')} logits`;
+  note.textContent = `${name}: ${count}${rows > 1 ? `, row ${index} of ${rows.toLocaleString('en')} (0 to ${rows - 1})` : ''}`;
+}
+
+/** No file any more. */
+function forget() {
+  chosen = undefined;
+  note.textContent = '';
+  rowLine.hidden = true;
+}
+
+/** A file's first row becomes what is typed. Of several files at a time the last is taken. */
 let turn = 0;
 async function open(xent, file) {
   turn += 1;
   const mine = turn;
   let complaint;
   try {
-    const { numbers, rows } = await read.file(file);
+    const found = await read.file(file);
     if (mine !== turn) {
       return;
     }
-    const text = (number) => (typeof number === 'string' ? number : digits(xent, number));
-    logitsField.value = numbers.map(text).join(', ');
-    const count = numbers.length === 1 ? '1 logit' : `${numbers.length.toLocaleString('en')} logits`;
-    note.textContent = `${file.name}: ${count}${rows > 1 ? `, the first of ${rows} rows` : ''}`;
+    const before = chosen;
+    chosen = { name: file.name, ...found };
+    try {
+      take(xent, 0);
+    } catch (error) {
+      chosen = before;
+      throw error;
+    }
+    rowField.value = 0;
+    rowField.max = found.rows - 1;
+    rowLine.hidden = found.rows === 1;
   } catch (error) {
     if (!(error instanceof Refused)) {
       throw error;
     }
-    note.textContent = '';
+    forget();
     complaint = error;
   }
   update(xent);
   if (complaint) {
     view.complain(complaint.field, complaint.message);
+  }
+}
+
+/** Another row of the file. */
+function choose(xent) {
+  try {
+    take(xent, read.row(rowField.value, chosen.rows));
+    update(xent);
+  } catch (error) {
+    if (!(error instanceof Refused)) {
+      throw error;
+    }
+    // Numbers of a row that is not the one that is named would mislead.
+    view.refuse(error);
   }
 }
 
@@ -105,7 +156,10 @@ function listen(xent) {
     } else if (target === smoothingField) {
       slider.value = smoothingField.value;
     } else if (target === logitsField) {
-      note.textContent = '';
+      forget();
+    } else if (target === rowField) {
+      choose(xent);
+      return;
     }
     update(xent);
   });

@@ -7,6 +7,25 @@ const INFINITE = /^[+-]?(inf|infinity|∞)$/i;
 /** Few enough digits that the module's integers have it. */
 const CLASS = /^[+-]?\d{1,9}$/;
 
+/** A comma between digits, once: half of the world's decimal point. */
+const DECIMAL_COMMA = /^[+-]?\d+,\d+(e[+-]?\d+)?$/i;
+
+/**
+ * A number that may be written with a decimal comma, if all that commas have digits around them for may be: `0,5`, or
+ * `0,5; 1,25`. Where one group of numbers has more commas than one (`2,1,0`) or a point (`0.5,1`), commas separate.
+ */
+function decimalComma(text) {
+  const groups = text.replaceAll('−', '-').split(/[\s;[\]()]+/).filter((group) => /\d,[\d+-]/.test(group));
+  return groups.every((group) => DECIMAL_COMMA.test(group)) ? groups[0] : undefined;
+}
+
+/** What to do about it. */
+function aboutComma(group) {
+  const [whole, digits] = group.split(',');
+  return `${quoted(group)} may be one number or two: write ${whole}.${digits} for one, ${whole}, ${digits} `
+    + '(with a space) for two';
+}
+
 /** Words between commas, semicolons, spaces, lines or brackets. */
 function words(text) {
   // Some programs write a minus sign that is not the hyphen.
@@ -44,6 +63,10 @@ function single(word) {
 
 /** The logits of the field. */
 export function logits(text) {
+  const group = decimalComma(text);
+  if (group !== undefined) {
+    throw new Refused('logits', `${aboutComma(group)}.`);
+  }
   const found = words(text);
   if (found.length === 0) {
     throw new Refused('logits', 'There is no logit yet: type a number.');
@@ -82,36 +105,68 @@ export function smoothing(text) {
 /** A file larger than this is not looked at. */
 const LARGEST = 64 << 20;
 
-/** The first row of a file, and how many rows there are. Numbers may be f64, or still words. */
+/**
+ * How many rows a file has, and a function that reads one of them, counted from 0. Numbers may be f64, or still words;
+ * what is wrong with a row is said when it is read.
+ */
 export async function file(chosen) {
-  try {
-    if (chosen.size > LARGEST) {
-      throw new Error('it is larger than 64 MiB');
-    }
-    const bytes = await chosen.arrayBuffer();
-    if (chosen.name.toLowerCase().endsWith('.npy')) {
-      return npy(bytes);
-    }
-    const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-    return chosen.name.toLowerCase().endsWith('.json') ? json(text) : csv(text);
-  } catch (error) {
+  const said = (error) => {
     const reason = error instanceof TypeError ? 'it is not text' : error.message;
-    throw new Refused('file', `${chosen.name}: ${reason}.`);
+    return new Refused('file', `${chosen.name}: ${reason}.`);
+  };
+  const { rows, row } = await contents(chosen).catch((error) => {
+    throw said(error);
+  });
+  return {
+    rows,
+    row(index) {
+      try {
+        return row(index);
+      } catch (error) {
+        throw said(error);
+      }
+    },
+  };
+}
+
+async function contents(chosen) {
+  if (chosen.size > LARGEST) {
+    throw new Error('it is larger than 64 MiB');
   }
+  const bytes = await chosen.arrayBuffer();
+  if (chosen.name.toLowerCase().endsWith('.npy')) {
+    return npy(bytes);
+  }
+  const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  return chosen.name.toLowerCase().endsWith('.json') ? json(text) : csv(text);
+}
+
+/** Where a row is wrong, if the file has several. */
+function inRow(index, rows) {
+  return rows > 1 ? `row ${index}: ` : '';
 }
 
 /** A line is a row; lines of one number each are one row together. */
 function csv(text) {
+  const group = decimalComma(text);
+  if (group !== undefined) {
+    throw new Error(aboutComma(group));
+  }
   const lines = text.split(/\r?\n/).map(words).filter((line) => line.length > 0);
   if (lines.length === 0) {
     throw new Error('there is no number in it');
   }
   const rows = lines.every((line) => line.length === 1) ? [lines.flat()] : lines;
-  const wrong = firstFlaw(rows[0]);
-  if (wrong) {
-    throw new Error(wrong);
-  }
-  return { numbers: rows[0], rows: rows.length };
+  const row = (index) => {
+    const wrong = firstFlaw(rows[index]);
+    if (wrong) {
+      throw new Error(`${inRow(index, rows.length)}${wrong}`);
+    }
+    return rows[index];
+  };
+  // The first line may be names.
+  row(0);
+  return { rows: rows.length, row };
 }
 
 function json(text) {
@@ -122,15 +177,38 @@ function json(text) {
     throw new Error('it is not JSON');
   }
   const rows = Array.isArray(value) && Array.isArray(value[0]) ? value : [value];
-  const [numbers] = rows;
-  if (!Array.isArray(numbers) || numbers.length === 0) {
-    throw new Error('expected an array of numbers, or an array of such rows');
+  const row = (index) => {
+    const numbers = rows[index];
+    if (!Array.isArray(numbers) || numbers.length === 0) {
+      throw new Error(`${inRow(index, rows.length)}expected an array of numbers, or an array of such rows`);
+    }
+    const wrong = numbers.findIndex((number) => typeof number !== 'number');
+    if (wrong !== -1) {
+      throw new Error(
+        `${inRow(index, rows.length)}element ${wrong} is ${JSON.stringify(numbers[wrong])}, not a number`,
+      );
+    }
+    return numbers;
+  };
+  row(0);
+  return { rows: rows.length, row };
+}
+
+/** What to do about numbers that are no f32 or f64. */
+function aboutNumbers(descr) {
+  if (descr === undefined) {
+    return 'its numbers are of no known format; expected f32 or f64';
   }
-  const wrong = numbers.findIndex((number) => typeof number !== 'number');
-  if (wrong !== -1) {
-    throw new Error(`element ${wrong} is ${JSON.stringify(numbers[wrong])}, not a number`);
+  const kind = /^[<>|=]([iu])(\d)$/.exec(descr);
+  if (kind && kind[2] === '1') {
+    return `its numbers are ${descr}, 8-bit integers, as quantised logits are: what they stand for is `
+      + "(q - zero_point) * scale; save that, as in np.save('x.npy', (q.astype('f4') - zero_point) * scale)";
   }
-  return { numbers, rows: rows.length };
+  if (kind) {
+    return `its numbers are ${descr}, integers; expected f32 or f64. Labels belong into the field of the target; `
+      + "quantised logits are saved as (q.astype('f4') - zero_point) * scale";
+  }
+  return `its numbers are ${descr}; expected f32 or f64: save x.astype('f4')`;
 }
 
 /** NumPy's format, of f32 or f64, in either order of bytes and of axes. */
@@ -150,7 +228,7 @@ function npy(buffer) {
   const shape = /'shape':\s*\(([\d\s,]*)\)/.exec(header)?.[1].match(/\d+/g)?.map(Number) ?? [];
   const size = { f4: 4, f8: 8 }[descr?.slice(1)];
   if (size === undefined) {
-    throw new Error(`its numbers are ${descr ?? 'of no known format'}; expected f32 or f64`);
+    throw new Error(aboutNumbers(descr));
   }
   if (shape.length > 2) {
     throw new Error(`it has ${shape.length} axes; expected a row, or rows of classes`);
@@ -163,10 +241,20 @@ function npy(buffer) {
   if (data + rows * classes * size > bytes.length) {
     throw new Error('it ends before its numbers do');
   }
-  const step = (fortran ? rows : 1) * size;
   const little = descr[0] !== '>';
-  const numbers = Array.from({ length: classes }, (_, at) => (size === 4
-    ? view.getFloat32(data + at * step, little)
-    : view.getFloat64(data + at * step, little)));
-  return { numbers, rows };
+  const [first, step] = fortran ? [size, rows * size] : [classes * size, size];
+  const row = (index) => Array.from({ length: classes }, (_, at) => {
+    const place = data + index * first + at * step;
+    return size === 4 ? view.getFloat32(place, little) : view.getFloat64(place, little);
+  });
+  return { rows, row };
+}
+
+/** The number of a row of a file. */
+export function row(text, rows) {
+  const word = text.trim();
+  if (!/^\d{1,15}$/.test(word) || Number(word) >= rows) {
+    throw new Refused('row', `Expected the number of a row, from 0 to ${rows - 1}.`);
+  }
+  return Number(word);
 }

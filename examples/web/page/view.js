@@ -2,16 +2,21 @@
 
 /** So many classes have a line; of more, the likeliest. */
 const SHOWN = 50;
-const FIELDS = ['logits', 'file', 'target', 'smoothing'];
+const FIELDS = ['logits', 'file', 'row', 'target', 'smoothing'];
+const NONE = '–';
 
 const element = (id) => document.getElementById(id);
 /** A bar of what is no number has no length. */
 const percent = (share) => `${Number.isNaN(share) ? 0 : 100 * share}%`;
 
-/** The numbers of a row. `target` has the share of each class that the loss compares with. */
-export function show({ logits, loss, logSumExp, probabilities, gradient, format, target, isTarget }) {
+/**
+ * The numbers of a row. `target` has the share of each class that the loss compares with; without one there are no loss
+ * and no gradient. `why` says what a number that is not finite comes from.
+ */
+export function show({ logits, loss, logSumExp, probabilities, gradient, format, target, isTarget, why }) {
   clearErrors();
-  element('loss').value = format(loss);
+  element('loss').value = loss === undefined ? NONE : format(loss);
+  element('why').textContent = why;
   element('log-sum-exp').textContent = format(logSumExp);
   const classes = chosen(probabilities, isTarget);
   element('shown').textContent = classes.length === logits.length
@@ -31,13 +36,14 @@ export function show({ logits, loss, logSumExp, probabilities, gradient, format,
     logit.textContent = format(logits[index]);
     const [p, g] = row.querySelectorAll('.number');
     p.textContent = format(probabilities[index]);
-    g.textContent = format(gradient[index]);
+    const slopeOf = gradient === undefined ? 0 : gradient[index];
+    g.textContent = gradient === undefined ? NONE : format(slopeOf);
     const [probability, mark, slope] = row.querySelectorAll('.bar, .mark');
     probability.style.width = percent(probabilities[index]);
     mark.style.left = percent(target(index));
-    slope.className = gradient[index] < 0 ? 'bar negative' : 'bar positive';
-    slope.style.width = percent(Math.abs(gradient[index]) / 2);
-    slope.style.left = percent((1 + Math.min(gradient[index], 0)) / 2);
+    slope.className = slopeOf < 0 ? 'bar negative' : 'bar positive';
+    slope.style.width = percent(Math.abs(slopeOf) / 2);
+    slope.style.left = percent((1 + Math.min(slopeOf, 0)) / 2);
   }
   element('classes').hidden = false;
 }
@@ -45,8 +51,9 @@ export function show({ logits, loss, logSumExp, probabilities, gradient, format,
 /** No numbers, and by the field that is wrong why. */
 export function refuse({ field, message }) {
   clearErrors();
-  element('loss').value = '–';
-  element('log-sum-exp').textContent = '–';
+  element('loss').value = NONE;
+  element('why').textContent = '';
+  element('log-sum-exp').textContent = NONE;
   element('classes').hidden = true;
   complain(field, message);
 }

@@ -48,6 +48,7 @@ export const field = {
   smoothing: (page) => page.getByLabel('Label smoothing', { exact: true }),
   slider: (page) => page.getByRole('slider', { name: 'Label smoothing' }),
   file: (page) => page.getByLabel('Choose a file'),
+  row: (page) => page.getByLabel('Row of the file'),
 };
 
 export async function enter(page, { loss, logits, targets, smoothing }) {

@@ -83,8 +83,10 @@ onPage('numbers are those of the library, digit by digit', async (page, t) => {
       await enter(page, one.file ? { ...one, logits: '0, 0, 0, 0' } : one);
       if (one.file) {
         await field.file(page).setInputFiles(path.join(folder, one.file));
-        const rows = /rows|columns/.test(one.file) ? ', the first of 2 rows' : '';
+        const rows = /rows|columns/.test(one.file) ? ', row 0 of 2 (0 to 1)' : '';
         await page.getByText(`${one.file}: 6 logits${rows}`, { exact: true }).waitFor();
+        assert.equal(await field.target(page).inputValue(), '', 'the target was that of other logits');
+        await enter(page, { targets: one.targets });
       }
       compare(await read(page), one);
     });
@@ -118,7 +120,8 @@ onPage('a dropped file is taken', async (page) => {
   for (const type of ['dragEnter', 'dragOver', 'drop']) {
     await client.send('Input.dispatchDragEvent', { type, x: 400, y: 400, data });
   }
-  await page.getByText('columns.npy: 6 logits, the first of 2 rows').waitFor();
+  await page.getByText('columns.npy: 6 logits, row 0 of 2 (0 to 1)').waitFor();
+  await enter(page, { targets: one.targets });
   compare(await read(page), one);
 });
 
@@ -127,13 +130,14 @@ onPage('what cannot be computed is refused with a reason, and no number is shown
     ['no logits', { logits: ' ' }, 'There is no logit yet: type a number.'],
     ['a word', { logits: '1, two, 3' }, '“two” (class 1) is not a number.'],
     ['NaN', { logits: '1, nan' }, '“nan” (class 1) is not a number.'],
+    ['a decimal comma', { logits: '0,5' },
+      '“0,5” may be one number or two: write 0.5 for one, 0, 5 (with a space) for two.'],
     ['half a number', { logits: '1, -' }, '“-” (class 1) is not a number.'],
     ['too large', { logits: '1e39' }, '“1e39” (class 0) is larger than any f32.'],
     ['too many', { logits: '0 '.repeat(65_537) },
       'There are 65,537 logits, and this page has room for 65,536.'],
     ['a label past the end', { targets: '3' }, 'There is no class 3: the last is 2.'],
     ['a label below zero', { targets: '-1' }, 'There is no class -1: the last is 2.'],
-    ['no label', { targets: '' }, 'There is no target yet: type the number of a class.'],
     ['half a class', { targets: '0.5' }, '“0.5” is not the number of a class.'],
     ['two labels', { targets: '0, 1' },
       'The softmax loss has one target; the sigmoid loss may have several.'],
@@ -173,7 +177,8 @@ onPage('a file that cannot be read is refused with a reason, and what was typed 
   const array = (descr, shape) => header(`{'descr': '${descr}', 'fortran_order': False, 'shape': ${shape}, }\n`);
   const files = [
     ['words.npy', Buffer.from('1, 2, 3, 4, 5, 6'), 'it is not a file of NumPy'],
-    ['integers.npy', array('<i8', '(2,)'), 'its numbers are <i8; expected f32 or f64'],
+    ['integers.npy', array('<i8', '(2,)'), "its numbers are <i8, integers; expected f32 or f64. Labels belong into the field of the target; "
+      + "quantised logits are saved as (q.astype('f4') - zero_point) * scale"],
     ['cube.npy', array('<f4', '(1, 1, 1)'), 'it has 3 axes; expected a row, or rows of classes'],
     ['cut.npy', array('<f4', '(2,)'), 'it ends before its numbers do'],
     ['none.npy', array('<f4', '(0,)'), 'there is no number in it'],
@@ -195,6 +200,44 @@ onPage('a file that cannot be read is refused with a reason, and what was typed 
       assert.ok(!(await page.getByText(`${name}:`).isVisible()), 'it goes with the next key');
     });
   }
+});
+
+onPage('every row of a file can be chosen, and its target is its own', async (page) => {
+  const rows = Array.from({ length: 360 }, (_, row) => [row / 8, 0, 1]);
+  const buffer = Buffer.from(JSON.stringify(rows));
+  await enter(page, TYPED);
+  assert.ok(!(await field.row(page).isVisible()));
+  await field.file(page).setInputFiles({ name: 'rows.json', mimeType: 'application/json', buffer });
+  await page.getByText('rows.json: 3 logits, row 0 of 360 (0 to 359)', { exact: true }).waitFor();
+  const without = await read(page);
+  assert.equal(without.loss, '–');
+  assert.deepEqual(without.rows.map((row) => row.gradient.text), ['–', '–', '–']);
+  assert.equal(without.rows[1].probability.text, without.rows[0].probability.text);
+  await page.getByText('There is no target yet: type the number of a class, or press one.').waitFor();
+  await page.getByRole('button', { name: 'Class 2 as target' }).click();
+  assert.notEqual((await read(page)).loss, '–');
+  await field.row(page).fill('359');
+  await page.getByText('rows.json: 3 logits, row 359 of 360 (0 to 359)', { exact: true }).waitFor();
+  assert.equal(await field.logits(page).inputValue(), '44.875, 0.0, 1.0');
+  assert.equal(await field.target(page).inputValue(), '');
+  assert.equal((await read(page)).loss, '–');
+  await field.row(page).fill('360');
+  await page.getByText('Expected the number of a row, from 0 to 359.').waitFor();
+  assert.deepEqual((await read(page)).rows, []);
+  await enter(page, TYPED);
+  assert.ok(!(await field.row(page).isVisible()), 'typed logits are no row of a file');
+  compare(await read(page), TYPED);
+});
+
+onPage('a loss that is not finite has a reason', async (page) => {
+  await enter(page, { logits: '-inf, -inf', targets: '0' });
+  assert.equal((await read(page)).loss, 'NaN');
+  await page.getByText('NaN, since no class has a finite logit').waitFor();
+  await enter(page, { logits: '-inf, 1' });
+  assert.equal((await read(page)).loss, 'inf');
+  await page.getByText('inf, since the target has a share of class 0').waitFor();
+  await enter(page, TYPED);
+  assert.ok(!(await page.locator('#why').isVisible()));
 });
 
 onPage('65,536 logits are computed', async (page) => {

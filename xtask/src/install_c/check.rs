@@ -10,8 +10,11 @@ use crate::tools;
 
 const PKG_CONFIG: (&str, &str) = ("PKG_CONFIG", "pkg-config");
 const CC: (&str, &str) = ("CC", "cc");
+const STRIP: (&str, &str) = ("STRIP", "strip");
 /// What the example prints first.
 const LOSS: &str = "loss 0.251264";
+/// Bytes of the example that is linked as a whole, without its symbols.
+const LARGEST: u64 = 1_500_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Linked {
@@ -26,7 +29,11 @@ pub(super) fn missing() -> Vec<Missing> {
         let works = tools::output(Command::new(name).arg("--version")).is_ok();
         (!works).then(|| Missing::new(&format!("{usual}, nor another one by {variable}"), packages))
     };
-    let programs = [missing(PKG_CONFIG, &["pkg-config"]), missing(CC, &["gcc", "libc6-dev"])];
+    let programs = [
+        missing(PKG_CONFIG, &["pkg-config"]),
+        missing(CC, &["gcc", "libc6-dev"]),
+        missing(STRIP, &["binutils"]),
+    ];
     programs.into_iter().flatten().collect()
 }
 
@@ -36,7 +43,7 @@ pub(crate) fn how_to_compile(prefix: &Path) -> String {
     let whole = if cfg!(target_os = "macos") {
         String::new()
     } else {
-        "\ncc -static program.c $(pkg-config --static --cflags --libs xent) -o program".into()
+        "\ncc -static -s program.c $(pkg-config --static --cflags --libs xent) -o program".into()
     };
     format!(
         "export PKG_CONFIG_PATH=\"{prefix}/lib/pkgconfig\"\n\
@@ -59,7 +66,24 @@ pub(crate) fn check(prefix: &Path) -> Result<(), String> {
         return Err(format!("the example prints\n{shared}with the shared library, but\n{whole}"));
     }
     println!("\nthe example, with the shared and with the static library:\n{}", shared.trim_end());
+    let size = stripped(&program(Linked::Static))?;
+    println!("{size} bytes with the static library");
+    if size > LARGEST {
+        return Err(format!("that is more than {LARGEST}"));
+    }
     Ok(())
+}
+
+/// How large a program is without its symbols.
+fn stripped(program: &Path) -> Result<u64, String> {
+    let copy = program.with_extension("stripped");
+    tools::succeed(Command::new(tools::named(STRIP.0, STRIP.1)).arg("-o").arg(&copy).arg(program))?;
+    let failed = |error| format!("{}: {error}", copy.display());
+    Ok(copy.metadata().map_err(failed)?.len())
+}
+
+fn program(linked: Linked) -> PathBuf {
+    crate::target_folder("c-check").join(format!("loss-{linked:?}").to_lowercase())
 }
 
 fn pkg_config(prefix: &Path) -> Command {
@@ -72,7 +96,7 @@ fn pkg_config(prefix: &Path) -> Command {
 fn say(prefix: &Path, linked: Linked) -> Result<String, String> {
     let folder = crate::target_folder("c-check");
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let program = folder.join(format!("loss-{linked:?}").to_lowercase());
+    let program = program(linked);
     compile(prefix, linked, &program)?;
 
     let system = System::here()?;

@@ -81,10 +81,7 @@ fn contents(
 
 /// What pkg-config reads. It says where the file is, so the folder may be moved.
 fn description(needs: &[String]) -> String {
-    // These come by the C compiler: shared ones, or static ones that have other names.
-    let is_implied = |need: &&String| matches!(need.as_str(), "-lgcc_s" | "-lc" | "-lSystem");
-    let private: String =
-        needs.iter().filter(|need| !is_implied(need)).map(|need| format!(" {need}")).collect();
+    let private: String = needs.iter().map(|need| format!(" {need}")).collect();
     format!(
         "prefix=${{pcfiledir}}/../..\n\
          libdir=${{prefix}}/lib\n\
@@ -107,7 +104,7 @@ mod tests {
 
     #[test]
     fn pkg_config_is_told_where_all_is() {
-        let text = description(&["-lgcc_s", "-lm", "-lc", "-ldl"].map(str::to_owned));
+        let text = description(&["-Wl,--gc-sections".to_owned()]);
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines[0], "prefix=${pcfiledir}/../..");
         let version = format!("Version: {VERSION}");
@@ -116,7 +113,7 @@ mod tests {
             version.as_str(),
             "Cflags: -I${includedir}",
             "Libs: -L${libdir} -lxent",
-            "Libs.private: -lm -ldl",
+            "Libs.private: -Wl,--gc-sections",
         ] {
             assert!(lines.contains(&line), "{line}: {text}");
         }

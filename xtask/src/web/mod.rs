@@ -114,6 +114,15 @@ fn test(page: &Path) -> Result<(), String> {
     let server = Server::start(page, 0)?;
     let address = server.address();
     std::thread::spawn(move || server.run());
+    // What needs no browser comes first.
+    let read = Command::new("node")
+        .current_dir(&folder)
+        .args(["--test-reporter=spec", "read.test.mjs"])
+        .status()
+        .map_err(|error| format!("node: {error}"))?;
+    if !read.success() {
+        return Err("the page does not read text and files as it should".into());
+    }
     let status = Command::new("node")
         .current_dir(&folder)
         .args(["--test-reporter=spec", "page.test.mjs", &address])

@@ -20,6 +20,39 @@ static unsigned long checks, failures;
         }                                                                         \
     } while (0)
 
+/* Sets *label to the label at a place, of whatever type the labels of a loss are, and returns 1 if there are some. */
+#define FIND_LABEL(loss, at, label)      \
+    do {                                 \
+        LABEL_OF(i8, loss, at, label)    \
+        LABEL_OF(u8, loss, at, label)    \
+        LABEL_OF(i16, loss, at, label)   \
+        LABEL_OF(u16, loss, at, label)   \
+        LABEL_OF(i32, loss, at, label)   \
+        LABEL_OF(u32, loss, at, label)   \
+        LABEL_OF(i64, loss, at, label)   \
+        LABEL_OF(u64, loss, at, label)   \
+    } while (0)
+#define LABEL_OF(type, loss, at, label)                      \
+    if ((loss)->labels_##type) {                             \
+        *(label) = (int64_t)(loss)->labels_##type[at];       \
+        return 1;                                            \
+    }
+
+/* Gives a loss labels of memory `m`, of the eight types in turn. */
+#define GIVE_LABELS(loss, m)                                              \
+    do {                                                                  \
+        static unsigned turn;                                             \
+        turn += 1;                                                        \
+        (loss).labels_i8 = turn % 8 == 0 ? (m).i8 : NULL;                 \
+        (loss).labels_u8 = turn % 8 == 1 ? (m).u8 : NULL;                 \
+        (loss).labels_i16 = turn % 8 == 2 ? (m).i16 : NULL;               \
+        (loss).labels_u16 = turn % 8 == 3 ? (m).u16 : NULL;               \
+        (loss).labels_i32 = turn % 8 == 4 ? (m).labels : NULL;            \
+        (loss).labels_u32 = turn % 8 == 5 ? (m).unsigned_labels : NULL;   \
+        (loss).labels_i64 = turn % 8 == 6 ? (m).i64 : NULL;               \
+        (loss).labels_u64 = turn % 8 == 7 ? (m).u64 : NULL;               \
+    } while (0)
+
 /* Whether a result is that of the formula: NaN where that is NaN. */
 static int is_near(double found, double expected, double tolerance)
 {

@@ -1,0 +1,146 @@
+//! Logits and their gradient: where they are, and in which format.
+
+use core::ptr;
+
+use half::{bf16, f16};
+use xent_core::{Buffers, Element, Shape};
+
+use crate::memory::{Memory, Region};
+use crate::status::{Failure, Status};
+
+/// Where a structure says that they are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pointers<F> {
+    pub(crate) logits: *const F,
+    pub(crate) logits_16: *const u16,
+    pub(crate) gradient: *mut F,
+    pub(crate) gradient_16: *mut u16,
+}
+
+/// Those that belong to a format.
+#[derive(Debug)]
+pub(crate) struct Chosen<E: Element> {
+    logits: *const E,
+    gradient: *mut E,
+    /// Not rounded to the format.
+    wide: *mut E::Float,
+}
+
+/// A format of logits that C has functions for.
+pub(crate) trait Format: Element {
+    /// The pointers to numbers of it; those to others have to be null.
+    fn choose(pointers: Pointers<Self::Float>) -> Result<Chosen<Self>, Failure>;
+}
+
+macro_rules! computed_in_itself {
+    ($($float:ident),*) => {
+        $(impl Format for $float {
+            fn choose(pointers: Pointers<Self>) -> Result<Chosen<Self>, Failure> {
+                let Pointers { logits, logits_16, gradient, gradient_16 } = pointers;
+                if !(logits_16.is_null() && gradient_16.is_null()) {
+                    return Err(Status::Format.into());
+                }
+                Ok(Chosen { logits, gradient, wide: ptr::null_mut() })
+            }
+        })*
+    };
+}
+computed_in_itself!(f32, f64);
+
+macro_rules! of_sixteen_bits {
+    ($($format:ident),*) => {
+        $(impl Format for $format {
+            fn choose(pointers: Pointers<f32>) -> Result<Chosen<Self>, Failure> {
+                let Pointers { logits, logits_16, gradient, gradient_16 } = pointers;
+                if !logits.is_null() || !(gradient.is_null() || gradient_16.is_null()) {
+                    return Err(Status::Format.into());
+                }
+                Ok(Chosen { logits: logits_16.cast(), gradient: gradient_16.cast(), wide: gradient })
+            }
+        })*
+    };
+}
+of_sixteen_bits!(bf16, f16);
+
+/// The shape of a batch as a structure has it, in which zero stands for the usual.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Layout {
+    pub(crate) rows: usize,
+    pub(crate) classes: usize,
+    pub(crate) inner: usize,
+    pub(crate) logits_stride: usize,
+    pub(crate) gradient_stride: usize,
+}
+
+/// The memory of logits, and what becomes of the gradient.
+#[derive(Debug)]
+pub(crate) enum Cells<E: Element> {
+    Loss(Region<E>),
+    InPlace(Region<E>),
+    Gradient(Region<E>, Region<E>),
+    Wide(Region<E>, Region<E::Float>),
+}
+
+impl<E: Format> Cells<E> {
+    /// The shape of a batch, and its logits and gradient.
+    pub(crate) fn new(
+        layout: Layout,
+        pointers: Pointers<E::Float>,
+        memory: &mut Memory,
+    ) -> Result<(Shape, Self), Failure> {
+        let Chosen { logits, gradient, wide } = E::choose(pointers)?;
+        let Layout { rows, classes, inner, mut logits_stride, mut gradient_stride } = layout;
+        let inner = inner.max(1);
+        if !rows.is_multiple_of(inner) {
+            return Err(Status::Inner.into());
+        }
+        let outer = rows / inner;
+        let shape = Shape::columns(outer, classes, inner)?;
+        // It does not overflow: the shape would have.
+        let block = classes * inner;
+        let is_in_place = !gradient.is_null() && ptr::eq(logits, gradient);
+        if logits_stride == 0 {
+            logits_stride = block;
+        }
+        if gradient_stride == 0 {
+            gradient_stride = if is_in_place { logits_stride } else { block };
+        } else if is_in_place && gradient_stride != logits_stride {
+            return Err(Status::Stride.into());
+        }
+        let shape = shape.with_strides(logits_stride, gradient_stride)?;
+        // Nothing follows the last row; the products have been checked with the strides.
+        let span = |stride| outer.checked_sub(1).map_or(0, |before| before * stride + block);
+
+        let logits = Region::needed(logits, span(logits_stride))?;
+        let cells = if is_in_place {
+            Self::InPlace(memory.written(logits))
+        } else if !wide.is_null() {
+            let wide = Region::optional(wide, span(gradient_stride))?;
+            Self::Wide(memory.read(logits), memory.written(wide))
+        } else if !gradient.is_null() {
+            let gradient = Region::optional(gradient, span(gradient_stride))?;
+            Self::Gradient(memory.read(logits), memory.written(gradient))
+        } else {
+            Self::Loss(memory.read(logits))
+        };
+        Ok((shape, cells))
+    }
+
+    /// # Safety
+    /// As [`Region::read`] for the logits and [`Region::write`] for the gradient.
+    pub(crate) unsafe fn buffers<'a>(self) -> Buffers<'a, E> {
+        // SAFETY: as the caller promises.
+        unsafe {
+            match self {
+                Self::Loss(logits) => Buffers::Loss(logits.read()),
+                Self::InPlace(logits) => Buffers::InPlace(logits.write()),
+                Self::Gradient(logits, gradient) => {
+                    Buffers::Gradient(logits.read(), gradient.write())
+                }
+                Self::Wide(logits, gradient) => {
+                    Buffers::WideGradient(logits.read(), gradient.write())
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,41 @@
+// Why a number is not finite.
+
+const count = (logits, value) => logits.reduce((sum, logit) => sum + (logit === value ? 1 : 0), 0);
+
+/** Of the probabilities; empty if nothing is odd. */
+export function probabilities(loss, logits) {
+  if (loss !== 'softmax') {
+    return '';
+  }
+  if (logits.every((logit) => logit === -Infinity)) {
+    return 'NaN, since no class has a finite logit: all are absent (-inf), and there is nothing to share out.';
+  }
+  if (count(logits, Infinity) > 1) {
+    return 'NaN, since several classes have the logit inf: which of them has all of the probability is undefined.';
+  }
+  return '';
+}
+
+/** Of the loss, too. `targets` is the set of the classes of the target. */
+export function loss(name, logits, targets, smoothing) {
+  const undefinedRow = probabilities(name, logits);
+  if (undefinedRow !== '') {
+    return undefinedRow;
+  }
+  const at = logits.findIndex((logit, index) => {
+    // A class costs infinitely much where its probability is 0 and the target's share of it is not.
+    const costs = targets.has(index) || smoothing > 0;
+    if (name === 'softmax') {
+      const isAbsent = logit === -Infinity || (logit !== Infinity && count(logits, Infinity) === 1);
+      return isAbsent && costs;
+    }
+    const share = (targets.has(index) ? 1 - smoothing : 0) + smoothing / 2;
+    return (logit === -Infinity && share > 0) || (logit === Infinity && share < 1);
+  });
+  if (at === -1) {
+    return '';
+  }
+  return name === 'softmax'
+    ? `inf, since the target has a share of class ${at}, whose probability is 0.`
+    : `inf, since class ${at} has the logit ${logits[at] > 0 ? 'inf' : '-inf'}, and its target says otherwise.`;
+}
