@@ -1,4 +1,4 @@
-//! From a [`Level`](crate::Level) to code compiled for it: the only kernel entries with
+//! From a [`Level`] to code compiled for it: the only kernel entries with
 //! `#[target_feature]`.
 //!
 //! A kernel is a struct that holds its arguments; `run` is its body, generic over the level's

@@ -82,7 +82,7 @@ pub(crate) trait Vector:
     fn store(self, into: &mut [Self::Scalar]);
 
     /// [`store`](Self::store), past the caches where the place is [`aligned`]: for
-    /// what will not be read again soon. [`fence`](Self::fence) before another thread reads it.
+    /// what will not be read again soon. [`fence`](Lanes::fence) before another thread reads it.
     #[inline(always)]
     fn stream(self, into: &mut [Self::Scalar]) {
         self.store(into);
@@ -145,7 +145,7 @@ pub(crate) trait Lanes: Vector {
     /// The registers that hold all stripes.
     type Stripes: Copy + AsRef<[Self]> + AsMut<[Self]>;
 
-    /// Waits for what was [`stream`](Self::stream)ed.
+    /// Waits for what was [`stream`](Vector::stream)ed.
     #[inline(always)]
     fn fence(_: Self::Token) {}
 
