@@ -107,4 +107,6 @@ pub use losses::{
 };
 pub use pass::{NotFinite, Pass, Report};
 pub use reduction::{MeanOver, NothingValid, Preset, Reduction};
-pub use xent_core::{Element, Error as InputError, Float, Hessian, Labels, Level, Shape, Values};
+pub use xent_core::{
+    Element, Error as InputError, Float, Hessian, Labels, Level, Shape, Values, labels_from_floats,
+};
