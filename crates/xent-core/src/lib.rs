@@ -48,5 +48,6 @@ pub use losses::{
 };
 pub use shape::Shape;
 pub use slices::{
-    exp, ln, log_softmax, log_sum_exp, log1p, logit, max, narrow, sigmoid, softmax, widen,
+    exp, labels_from_floats, ln, log_softmax, log_sum_exp, log1p, logit, max, narrow, sigmoid,
+    softmax, widen,
 };

@@ -144,6 +144,14 @@ impl Question {
         matches!(self, SigmoidLoss | SigmoidGradient | SigmoidWith(_))
     }
 
+    /// Whether every number of its targets is checked.
+    pub(crate) const fn has_checks(self) -> bool {
+        matches!(
+            self,
+            SigmoidGradient | SoftmaxWith(SoftmaxOption::Dense | SoftmaxOption::MultiLabel)
+        )
+    }
+
     /// Whether the scripts in `benches/peers` answer it.
     const fn has_peers(self) -> bool {
         match self {

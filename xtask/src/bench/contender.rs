@@ -8,8 +8,8 @@ use xent::{
     SigmoidCrossEntropy, SoftmaxCrossEntropy, Targets,
 };
 use xent_core::{
-    Batch, Buffers, Element, Level, Outputs, SigmoidBatch, SoftmaxBatch, SoftmaxOptions,
-    SoftmaxTargets,
+    Batch, Buffers, Element, Level, MultiLabel, Outputs, SigmoidBatch, SoftmaxBatch,
+    SoftmaxOptions, SoftmaxTargets,
 };
 
 use super::case::{Case, Question, SigmoidOption, SoftmaxOption};
@@ -192,6 +192,28 @@ pub(crate) fn core<E: Measured>(
             .and_then(|batch| batch.with_outputs(outputs))
             .expect("lengths and labels that agree");
         black_box(solve(batch, level, threads));
+    })
+}
+
+/// What is checked of a case before anything is written: a batch is built, and not run.
+pub(crate) fn checks<E: Measured>(case: Case, inputs: &Inputs<E>) -> Contender<'_, E> {
+    let Case { question, shape, .. } = case;
+    let elements = shape.elements();
+    let (logits, targets) = (&inputs.logits[..elements], &inputs.targets[..elements]);
+    Box::new(move |results| {
+        let buffers = Buffers::Gradient(logits, &mut results.gradient[..elements]);
+        if question.is_sigmoid() {
+            black_box(SigmoidBatch::new(buffers, targets).is_ok());
+            return;
+        }
+        let targets = match question {
+            SoftmaxWith(SoftmaxOption::MultiLabel) => {
+                SoftmaxTargets::MultiLabel(targets, MultiLabel::Exact)
+            }
+            _ => SoftmaxTargets::Dense(targets),
+        };
+        let options = SoftmaxOptions::default();
+        black_box(SoftmaxBatch::with_options(buffers, shape, targets, options).is_ok());
     })
 }
 

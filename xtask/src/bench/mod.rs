@@ -181,24 +181,39 @@ fn lines<E: Measured>(
         let Workspace { inputs, results } = workspace;
         let xent = contender::xent(case, inputs, level);
         let limit = contender::limit(case, inputs, count);
-        let times = |ours, copy| Times { ours, copy, plain: None, core: None, scalar: None };
+        let times =
+            |ours, copy| Times { ours, copy, plain: None, core: None, scalar: None, checks: None };
         if let Some(plain) = case.plain() {
             let plain = contender::xent(plain, inputs, level);
+            if case.question.has_checks() {
+                let checks = contender::checks(case, inputs);
+                let [ours, plain, copy, checks] =
+                    medians(effort, results, [&xent, &plain, &limit, &checks]);
+                let (plain, checks) = (Some(plain), Some(checks));
+                return vec![line(Api::Xent, Times { plain, checks, ..times(ours, copy) })];
+            }
             let [ours, plain, copy] = medians(effort, results, [&xent, &plain, &limit]);
             return vec![line(Api::Xent, Times { plain: Some(plain), ..times(ours, copy) })];
         }
         let core = contender::core(case, inputs, level, count);
+        let mut checks = None;
         let (ours, core, copy, scalar) = if case.has_scalar_loop() {
             let scalar = contender::scalar_loop(case, inputs);
             let [ours, core, copy, scalar] =
                 medians(effort, results, [&xent, &core, &limit, &scalar]);
             (ours, core, copy, Some(scalar))
+        } else if case.question.has_checks() {
+            let alone = contender::checks(case, inputs);
+            let [ours, core, copy, alone] =
+                medians(effort, results, [&xent, &core, &limit, &alone]);
+            checks = Some(alone);
+            (ours, core, copy, None)
         } else {
             let [ours, core, copy] = medians(effort, results, [&xent, &core, &limit]);
             (ours, core, copy, None)
         };
         vec![
-            line(Api::Xent, Times { core: Some(core), scalar, ..times(ours, copy) }),
+            line(Api::Xent, Times { core: Some(core), scalar, checks, ..times(ours, copy) }),
             line(Api::Core, Times { scalar, ..times(core, copy) }),
         ]
     })

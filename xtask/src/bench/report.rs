@@ -46,6 +46,8 @@ pub(crate) struct Times {
     pub(crate) core: Option<f64>,
     /// The loop that a user would write, for a small batch.
     pub(crate) scalar: Option<f64>,
+    /// The checks of the input alone, where each number is checked.
+    pub(crate) checks: Option<f64>,
 }
 
 /// One case, measured.
@@ -68,6 +70,9 @@ pub(crate) struct Line {
     ratio_to_core: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     scalar_ns_per_element: Option<f64>,
+    /// What share of the time the checks of the input take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    share_of_checks: Option<f64>,
     #[serde(skip)]
     pub(crate) size: String,
 }
@@ -80,7 +85,7 @@ impl Line {
         threads: usize,
         times: Times,
     ) -> Self {
-        let Times { ours, copy, plain, core, scalar } = times;
+        let Times { ours, copy, plain, core, scalar, checks } = times;
         let each = |seconds: f64| seconds * 1e9 / case.shape.elements() as f64;
         Self {
             case: case.question.name(),
@@ -96,6 +101,7 @@ impl Line {
             ratio_to_plain: plain.map(|plain| ours / plain),
             ratio_to_core: core.map(|core| ours / core),
             scalar_ns_per_element: scalar.map(each),
+            share_of_checks: checks.map(|checks| checks / ours),
             size: case.size(),
         }
     }
@@ -104,10 +110,10 @@ impl Line {
         let Self { case, dtype, level, threads, size, .. } = self;
         let (api, ours, copy) = (self.api.name(), self.ns_per_element, self.copy_ns_per_element);
         let ratio = self.ratio_to_copy;
-        let [plain, core, scalar] = self.where_measured();
+        let [plain, core, scalar, checks] = self.where_measured();
         let line = format!(
             "{case:30} {size:>15} {api:>4} {dtype:>6} {level:>8} {threads:>7} {ours:8.3} {copy:8.3} \
-             {ratio:6.2} {plain:>10} {core:>9} {scalar:>7}"
+             {ratio:6.2} {plain:>10} {core:>9} {scalar:>7} {checks:>6}"
         );
         line.trim_end().to_owned()
     }
@@ -116,15 +122,16 @@ impl Line {
         let Self { case, dtype, level, threads, .. } = self;
         let (api, ours, copy) = (self.api.name(), self.ns_per_element, self.copy_ns_per_element);
         let (ratio, size) = (self.ratio_to_copy, self.size.replace('x', " × "));
-        let [plain, core, scalar] = self.where_measured();
+        let [plain, core, scalar, checks] = self.where_measured();
         format!(
             "| `{case}` | {size} | {api} | {dtype} | {level} | {threads} | {ours:.3} | {copy:.3} | \
-             {ratio:.2} | {plain} | {core} | {scalar} |"
+             {ratio:.2} | {plain} | {core} | {scalar} | {checks} |"
         )
     }
 
-    /// Over the plain loss, over the core, and the scalar loop; empty where there is none.
-    fn where_measured(&self) -> [String; 3] {
+    /// Over the plain loss, over the core, the scalar loop, and the share of checks; empty where there is
+    /// none.
+    fn where_measured(&self) -> [String; 4] {
         let number = |value: Option<f64>, digits| {
             value.map_or(String::new(), |value| format!("{value:.digits$}"))
         };
@@ -132,6 +139,7 @@ impl Line {
             number(self.ratio_to_plain, 2),
             number(self.ratio_to_core, 2),
             number(self.scalar_ns_per_element, 3),
+            number(self.share_of_checks, 2),
         ]
     }
 }
@@ -151,7 +159,7 @@ impl Report {
         match self.style {
             Style::Json | Style::Overview => {}
             Style::Text => println!(
-                "{:30} {:>15} {:>4} {:>6} {:>8} {:>7} {:>8} {:>8} {:>6} {:>10} {:>9} {:>7}",
+                "{:30} {:>15} {:>4} {:>6} {:>8} {:>7} {:>8} {:>8} {:>6} {:>10} {:>9} {:>7} {:>6}",
                 "case",
                 "shape",
                 "api",
@@ -163,12 +171,13 @@ impl Report {
                 "ratio",
                 "over plain",
                 "over core",
-                "scalar"
+                "scalar",
+                "checks"
             ),
             Style::Markdown => println!(
                 "| case | shape | api | format | level | threads | ns an element | copy | ratio | \
-                 over plain | over core | scalar loop |\n\
-                 |---|---|---|---|---|---:|---:|---:|---:|---:|---:|---:|"
+                 over plain | over core | scalar loop | checks |\n\
+                 |---|---|---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|"
             ),
         }
     }
@@ -193,7 +202,8 @@ mod tests {
     use crate::bench::case::{Question, SoftmaxOption};
 
     const SHAPE: [usize; 3] = [4, 10, 1];
-    const TIMES: Times = Times { ours: 4e-8, copy: 2e-8, plain: None, core: None, scalar: None };
+    const TIMES: Times =
+        Times { ours: 4e-8, copy: 2e-8, plain: None, core: None, scalar: None, checks: None };
 
     fn line(question: Question, api: Api, times: Times) -> Line {
         Line::new::<bf16>(&Case::new(question, SHAPE), api, Level::Portable, 1, times)
@@ -210,7 +220,7 @@ mod tests {
         assert!(json.contains(r#""dtype":"bf16""#), "{json}");
         assert!(json.contains(r#""ns_per_element":1.0"#), "{json}");
         assert!(json.contains(r#""ratio_to_copy":2.0"#), "{json}");
-        for absent in ["ratio_to_plain", "ratio_to_core", "scalar"] {
+        for absent in ["ratio_to_plain", "ratio_to_core", "scalar", "checks"] {
             assert!(!json.contains(absent), "{json}");
         }
     }
@@ -221,12 +231,17 @@ mod tests {
         let hessian = line(option, Api::Xent, Times { plain: Some(1e-8), ..TIMES });
         assert!(json(&hessian).contains(r#""case":"softmax/hessian","api":"xent""#));
         assert!(json(&hessian).contains(r#""ratio_to_plain":4.0"#));
-        assert!(hessian.markdown().ends_with("| 1.000 | 0.500 | 2.00 | 4.00 |  |  |"));
+        assert!(hessian.markdown().ends_with("| 1.000 | 0.500 | 2.00 | 4.00 |  |  |  |"));
         assert!(hessian.text().ends_with("4.00"));
 
         let times = Times { core: Some(2e-8), scalar: Some(8e-8), ..TIMES };
         let plain = line(Question::SoftmaxGradient, Api::Xent, times);
         assert!(json(&plain).contains(r#""ratio_to_core":2.0,"scalar_ns_per_element":2.0"#));
-        assert!(plain.markdown().ends_with("| 2.00 |  | 2.00 | 2.000 |"));
+        assert!(plain.markdown().ends_with("| 2.00 |  | 2.00 | 2.000 |  |"));
+
+        let dense = Question::SoftmaxWith(SoftmaxOption::Dense);
+        let dense = line(dense, Api::Xent, Times { checks: Some(1e-8), ..TIMES });
+        assert!(json(&dense).contains(r#""share_of_checks":0.25"#));
+        assert!(dense.markdown().ends_with("| 0.25 |"));
     }
 }
