@@ -22,8 +22,8 @@ macro_rules! sigmoid_options {
                 self.checked()
             }
 
-            /// A non-negative weight for the positive part of the loss of each class: above one it
-            /// is recall that counts, below one precision.
+            /// A non-negative weight for the positive part of the loss of each class, or one for all
+            /// classes: above one it is recall that counts, below one precision.
             ///
             /// # Errors
             /// [`Error::Input`] if a weight is negative or not finite.
