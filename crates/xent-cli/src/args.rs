@@ -220,6 +220,10 @@ pub(crate) struct EvalArgs {
     /// Whose convention of the Hessian.
     #[arg(long, default_value = "exact", requires = "hessian_out")]
     pub(crate) hessian: HessianName,
+    /// The least second derivative that is written. Those of focal losses, of a soft cap and of a z-loss, which
+    /// are exact alone, can be negative.
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true, requires = "hessian_out")]
+    pub(crate) hessian_floor: Option<f64>,
     /// Which gradient (multilabel-softmax).
     #[arg(long)]
     pub(crate) gradient: Option<GradientName>,
