@@ -110,4 +110,5 @@ pub use reduction::{MeanOver, NothingValid, Preset, Reduction};
 pub use xent_core::reduction::{Division, Policy};
 pub use xent_core::{
     Element, Error as InputError, Float, Hessian, Labels, Level, Shape, Tally, Values,
+    labels_from_floats,
 };
