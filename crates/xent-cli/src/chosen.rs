@@ -244,10 +244,7 @@ pub(crate) fn choose<'w, E: Element>(
             let loss = of_elements!(MultiLabelSoftMargin::new());
             reduced!(as_of!(SigmoidCrossEntropy, loss))
         }
-        LossName::Logistic => {
-            let loss = of_elements!(LogisticLoss::new());
-            reduced!(as_of!(SigmoidCrossEntropy, loss))
-        }
+        LossName::Logistic => reduced!(of_elements!(start!(LogisticLoss))),
         LossName::Nll => {
             let loss = start!(NegativeLogLikelihood).with_class_weights(&weights.classes)?;
             reduced!(with_ignored!(loss))

@@ -368,7 +368,9 @@ impl Comparison {
         loss: LossName,
     ) {
         let Layout { classes, inner, .. } = *layout;
-        let blocks = a.chunks(classes * inner).zip(b.chunks(classes * inner));
+        // Without rows a block is empty.
+        let size = (classes * inner).max(1);
+        let blocks = a.chunks(size).zip(b.chunks(size));
         for (block, (a, b)) in blocks.enumerate() {
             for position in 0..inner {
                 let row = block * inner + position;

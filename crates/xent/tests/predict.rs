@@ -37,8 +37,11 @@ fn the_first_nan_is_predicted() {
     assert_eq!(classes, [0, 1, 1]);
 }
 
+/// A logit, by row and class.
+type Logit<'a> = &'a dyn Fn(usize, usize) -> f64;
+
 /// The classes of a row from the largest logit down: NaN first, the first of equals before the others.
-fn in_order(row: usize, x: &dyn Fn(usize, usize) -> f64, classes: usize) -> Vec<usize> {
+fn in_order(row: usize, x: Logit<'_>, classes: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..classes).collect();
     // A stable sort leaves equals as they are.
     order.sort_by(|&a, &b| {
@@ -66,8 +69,7 @@ fn a_label_is_among_the_k_first_in_order() {
     ];
     let rows = Logits::new(&odd, 4).expect("rows");
     let of_odd = |row: usize, class: usize| f64::from(odd[row * 4 + class]);
-    let cases: [(Logits<'_>, &dyn Fn(usize, usize) -> f64); 2] =
-        [(logits(), &logit), (rows, &of_odd)];
+    let cases: [(Logits<'_>, Logit<'_>); 2] = [(logits(), &logit), (rows, &of_odd)];
     for (logits, x) in cases {
         let (count, classes) = (logits.rows(), logits.classes());
         for label in 0..classes {
