@@ -156,7 +156,9 @@ fn second_derivatives_are_for_losses_that_have_them() {
         SoftmaxOptions { soft_cap: 1.0, ..plain },
         SoftmaxOptions { z_loss: 1.0, ..plain },
     ] {
-        assert_eq!(with(options, Hessian::Exact), Some("Hessian"));
+        assert_eq!(with(options, Hessian::Exact), None);
+        assert_eq!(with(options, Hessian::XgBoost), Some("Hessian"));
+        assert_eq!(with(options, Hessian::LightGbm), Some("Hessian"));
         assert!(softmax(index(), options).and_then(|b| b.with_outputs(Outputs::default())).is_ok());
     }
     for convention in [Hessian::Exact, Hessian::XgBoost, Hessian::LightGbm] {
@@ -168,17 +170,17 @@ fn second_derivatives_are_for_losses_that_have_them() {
         let one_class = convention == Hessian::LightGbm;
         assert_eq!(refused, one_class.then_some("Hessian"), "{convention:?}");
     }
-    for (options, expected) in [
-        (SigmoidOptions::default(), None),
-        (SigmoidOptions { focal_gamma: 1.0, ..Default::default() }, Some("Hessian")),
-        (SigmoidOptions { focal_alpha: Some(0.5), ..Default::default() }, Some("Hessian")),
-        (
-            SigmoidOptions { input: SigmoidInput::Probabilities, ..Default::default() },
-            Some("Hessian"),
-        ),
+    let plain = SigmoidOptions::default();
+    let probabilities = SigmoidOptions { input: SigmoidInput::Probabilities, ..plain };
+    for (options, convention, expected) in [
+        (plain, Hessian::XgBoost, None),
+        (SigmoidOptions { focal_gamma: 1.0, ..plain }, Hessian::Exact, None),
+        (SigmoidOptions { focal_gamma: 1.0, ..plain }, Hessian::XgBoost, Some("Hessian")),
+        (SigmoidOptions { focal_alpha: Some(0.5), ..plain }, Hessian::LightGbm, Some("Hessian")),
+        (probabilities, Hessian::Exact, Some("Hessian")),
     ] {
         let mut hessian = [0.0; 6];
-        let outputs = Outputs { hessian: &mut hessian, ..Outputs::default() };
+        let outputs = Outputs { hessian: &mut hessian, convention, ..Outputs::default() };
         let targets = SigmoidTargets::Dense(&X);
         let batch = SigmoidBatch::with_options(Buffers::Loss(&X), shape(), targets, options);
         let refused = option(batch.and_then(|batch| batch.with_outputs(outputs)).map(|_| ()));

@@ -90,8 +90,10 @@ fn all_factors_of_a_sigmoid_loss_multiply() {
                             want_sum += share * loss;
                             assert_close(&what, gradient[at], factor * slope, factor.abs() * w);
                             if gamma == 0.0 {
-                                let h = factor * hessian::sigmoid(x[at].into(), y, q, w);
-                                assert_close(&what, second[at], h.max(1e-16), 0.0);
+                                // The floor is under all weights.
+                                let all = factor * w * ((1.0 - y) + q * y);
+                                let h = hessian::xgboost_logistic(x[at].into(), all);
+                                assert_close(&what, second[at], h, 0.0);
                             }
                         }
                     }

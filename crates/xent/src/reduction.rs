@@ -140,6 +140,8 @@ pub(crate) struct Settings {
     /// Whether a mean over all rows becomes PyTorch's with class weights, or with a label to ignore that is not
     /// negative: Paddle's softmax loss.
     as_paddle: bool,
+    /// Whether it is the preset that ignores a label.
+    pub(crate) ignores_by_default: bool,
     pub(crate) level: xent_core::Level,
 }
 
@@ -163,7 +165,7 @@ impl Settings {
         };
         let as_paddle = preset == Preset::Paddle && kind == LossKind::Softmax;
         let policy = Policy { reduction, mean_over, nothing_valid };
-        Self { policy, as_paddle, ..Self::default() }
+        Self { policy, as_paddle, ignores_by_default: true, ..Self::default() }
     }
 
     pub(crate) fn divide_by(&mut self, mean_over: MeanOver) {
