@@ -138,7 +138,7 @@ pub(crate) fn choose<'w, E: Element>(
     weights: &'w ClassWeights<E::Float>,
     level: Level,
     is_part: bool,
-) -> Result<Box<dyn Chosen<E> + 'w>, Failure> {
+) -> Result<Box<dyn Chosen<E> + 'w>, Error> {
     macro_rules! start {
         ($loss:ident) => {
             args.preset.map_or_else($loss::new, $loss::preset)

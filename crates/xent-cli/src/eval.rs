@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use half::{bf16, f16};
-use xent::{Error, Hessian, Level, MeanOver, Pass, Reduction, Tally, Values};
+use xent::{Error, Hessian, InputError, Level, MeanOver, Pass, Reduction, Tally, Values};
 
 use crate::args::{CompareArgs, EvalArgs, GradFormat, HessianName, LossName};
 use crate::array::{Array, file_of, is_not_for_output, is_standard_input, read_all};
@@ -98,7 +98,7 @@ fn evaluate_in<N: Input>(args: &EvalArgs, arrays: &mut Arrays) -> Result<Summary
     let is_for_rows = kind == TargetKind::Index;
     if input.is_column_major()
         && (is_for_rows || targets.is_column_major())
-        && layout.may_be_transposed()
+        && layout.may_be_transposed::<N>()
     {
         input.transpose();
         layout.transpose();
@@ -117,8 +117,9 @@ fn evaluate_in<N: Input>(args: &EvalArgs, arrays: &mut Arrays) -> Result<Summary
         positive: optional(pos_weight, "positive weights", layout.classes, true)?,
     };
     let sample_weights = optional(sample_weights, "sample weights", layout.rows(), false)?;
-    let ignored = args.ignored(kind);
-    let loss = choose::<N>(args, ignored, &weights, level, false)?;
+    let ignored = ignored_label(args, kind);
+    let loss = choose::<N>(args, ignored, &weights, level, false)
+        .map_err(|error| of_weights(args, error))?;
     let mut targets = TargetFile::new(targets, kind);
     let policy = loss.policy();
     let mut evaluation = Evaluation { args, layout, loss, ignored, sample_weights, scale: 1.0 };
@@ -230,6 +231,25 @@ pub(crate) fn check_inputs<'a>(
     Ok(())
 }
 
+/// The label that is ignored: by a preset where targets are labels.
+fn ignored_label(args: &EvalArgs, kind: TargetKind) -> Option<i64> {
+    let of_preset = || args.preset.filter(|_| kind == TargetKind::Index)?.ignore_index();
+    args.ignore_index.or_else(of_preset)
+}
+
+/// Says of an error of the options which file it is about.
+fn of_weights(args: &EvalArgs, error: Error) -> Failure {
+    let file = match error {
+        Error::Input(InputError::Value { of: Values::ClassWeights, .. }) => &args.class_weights,
+        Error::Input(InputError::Value { of: Values::PosWeights, .. }) => &args.pos_weight,
+        _ => &None,
+    };
+    match file {
+        Some(file) => Failure::file(file, error),
+        None => error.into(),
+    }
+}
+
 /// What the parts add up to.
 #[derive(Default)]
 struct Total {
@@ -250,7 +270,7 @@ impl<N: Input> Evaluation<'_, N> {
 
     /// Says of an error which file it is about, counting rows from the first of all.
     fn blame(&self, error: Error, first: usize) -> Failure {
-        use xent::InputError::{Empty, Label, Value};
+        use InputError::{Empty, Label, Value};
         let Error::Input(input) = error else { return error.into() };
         match input {
             Label { row, label, classes } => {
@@ -266,17 +286,19 @@ impl<N: Input> Evaluation<'_, N> {
             }
             Empty { row } => Failure::file(&self.args.targets, Empty { row: first + row }),
             Value { of, element, row, class, value } => {
-                let input = |element, row| Value { of, element, row, class, value };
-                let within = input(first * self.layout.classes + element, row.map(|r| first + r));
-                match (of, &self.args.sample_weights, &self.args.class_weights) {
-                    (Values::Probabilities, ..) => Failure::file(&self.args.input, within),
-                    (Values::SampleWeights, Some(file), _) => {
-                        Failure::file(file, input(first + element, row.map(|r| first + r)))
+                let row = row.map(|row| first + row);
+                let at = |element| Value { of, element, row, class, value };
+                match (of, &self.args.sample_weights) {
+                    (Values::SampleWeights, Some(file)) => Failure::file(file, at(first + element)),
+                    (Values::ClassWeights | Values::PosWeights, _) => {
+                        of_weights(self.args, Error::Input(input))
                     }
-                    (Values::ClassWeights, _, Some(file)) => {
-                        Failure::file(file, input(element, row))
+                    _ => {
+                        let element = self.layout.place(first, element);
+                        let is_input = of == Values::Probabilities;
+                        let file = if is_input { &self.args.input } else { &self.args.targets };
+                        Failure::file(file, at(element))
                     }
-                    _ => Failure::file(&self.args.targets, within),
                 }
             }
             other => Error::Input(other).into(),
@@ -365,6 +387,9 @@ impl<N: Input> Evaluation<'_, N> {
             }
             if let Some(output) = &mut hessian_out {
                 pass = pass.hessian(output.part(elements), convention);
+                if let Some(floor) = args.hessian_floor {
+                    pass = pass.hessian_floor(floor);
+                }
             }
             let report = self
                 .loss
@@ -433,6 +458,7 @@ pub(crate) fn plain_args(compare: &CompareArgs, input: &Path) -> EvalArgs {
         grad_format: GradFormat::Input,
         hessian_out: None,
         hessian: HessianName::Exact,
+        hessian_floor: None,
         gradient: None,
         machine: compare.machine.clone(),
     }

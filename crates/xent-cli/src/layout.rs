@@ -15,7 +15,10 @@ use crate::number::Input;
 const PART: usize = 1 << 24;
 /// Numbers of a column-major array that are taken for columns of classes, all at a time; one of more is
 /// turned around part by part.
-const COLUMNS: usize = 1 << 26;
+const COLUMNS: usize = 1 << 24;
+
+/// Classes up to which columns of sixteen bits have everything that rows have.
+const WHOLE_COLUMNS: usize = 1 << 12;
 
 /// Where the rows of an array are.
 #[derive(Clone, Debug)]
@@ -32,8 +35,9 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    pub(crate) fn of(array: &Array, class_axis: usize) -> Result<Self, Failure> {
+    pub(crate) fn of(array: &Array, class_axis: Option<usize>) -> Result<Self, Failure> {
         let shape = array.shape().to_vec();
+        let class_axis = class_axis.unwrap_or(shape.len());
         if class_axis == shape.len() {
             let (outer, classes, inner) = (shape.iter().product(), 1, 1);
             return Ok(Self { shape, outer, classes, inner, class_axis, is_transposed: false });
@@ -57,12 +61,14 @@ impl Layout {
         self.is_transposed = !self.is_transposed;
     }
 
-    /// Whether [`transpose`](Self::transpose) may be called, and all of it be in memory.
-    pub(crate) fn may_be_transposed(&self) -> bool {
+    /// Whether [`transpose`](Self::transpose) may be called, and all of it be in memory, with inputs of these
+    /// numbers.
+    pub(crate) fn may_be_transposed<N>(&self) -> bool {
         let rows = self.rows_shape();
         let long = rows.iter().filter(|length| **length > 1).count();
         let elements: usize = self.shape.iter().product();
-        long <= 1 && elements <= COLUMNS
+        let is_whole = size_of::<N>() > 2 || self.classes <= WHOLE_COLUMNS;
+        long <= 1 && elements <= COLUMNS && is_whole
     }
 
     pub(crate) fn rows(&self) -> usize {
@@ -72,6 +78,20 @@ impl Layout {
     /// The row of an element, in memory's order.
     pub(crate) fn row_of(&self, element: usize) -> usize {
         element / (self.classes * self.inner) * self.inner + element % self.inner
+    }
+
+    /// Where an element is in the file's array, in row-major order; counted from the first of a part that
+    /// begins with a row.
+    pub(crate) fn place(&self, first_row: usize, element: usize) -> usize {
+        let element = first_row * self.classes + element;
+        if !self.is_transposed {
+            return element;
+        }
+        // Two axes, in the other order.
+        let count = self.rows() * self.classes;
+        let second = self.shape.iter().rev().copied().find(|length| *length > 1).unwrap_or(1);
+        let first = count / second.max(1);
+        element % first * second + element / first
     }
 
     /// The shape without the class axis.
@@ -103,9 +123,9 @@ impl Layout {
 /// The class axis, and what is to be said of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct ClassAxis {
-    /// The number of axes for one input a row without such an axis.
+    /// None for one input a row without such an axis.
     #[serde(rename = "class_axis")]
-    pub(crate) axis: usize,
+    pub(crate) axis: Option<usize>,
     /// Others that the shapes would fit as well, where none was asked for.
     #[serde(rename = "other_class_axes")]
     pub(crate) others: Vec<usize>,
@@ -123,7 +143,7 @@ impl ClassAxis {
         let shape = input.shape();
         let fail = |reason: String| Err(Failure::file(input.path(), reason));
         if shape.len() == 1 && loss.is_of_elements() {
-            return Ok(Self { axis: 1, others: Vec::new() });
+            return Ok(Self { axis: None, others: Vec::new() });
         }
         let axes = shape.len() as isize;
         if let Some(asked) = asked {
@@ -131,7 +151,7 @@ impl ClassAxis {
             if !(0..axes).contains(&axis) {
                 return fail(format!("the class axis {asked} is none of shape {shape:?}"));
             }
-            return Ok(Self { axis: axis.unsigned_abs(), others: Vec::new() });
+            return Ok(Self { axis: Some(axis.unsigned_abs()), others: Vec::new() });
         }
         let Some(last) = shape.len().checked_sub(1) else {
             return fail(format!("no class axis: shape {shape:?}"));
@@ -148,12 +168,12 @@ impl ClassAxis {
         let others: Vec<usize> = (0..last).filter(fits).collect();
         let Some(targets) = targets.filter(|targets| !is_for_each_input(targets, shape, last))
         else {
-            return Ok(Self { axis: last, others });
+            return Ok(Self { axis: Some(last), others });
         };
         let fits_last = fits(&last);
         if others.is_empty() || (fits_last && !is_cube) {
             // What does not fit is told when the targets are looked at.
-            return Ok(Self { axis: last, others });
+            return Ok(Self { axis: Some(last), others });
         }
         let list = |axes: &[usize]| {
             axes.iter().map(|axis| format!("--class-axis {axis}")).collect::<Vec<_>>().join(" or ")
@@ -183,7 +203,9 @@ impl ClassAxis {
     /// Says on stderr which axis was taken, if the shapes left a choice.
     pub(crate) fn tell(&self) {
         let Self { axis, others } = self;
-        if !others.is_empty() {
+        if let Some(axis) = axis
+            && !others.is_empty()
+        {
             // Where stderr is closed, it is the same result.
             let _ = writeln!(
                 io::stderr(),

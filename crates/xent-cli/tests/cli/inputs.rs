@@ -115,6 +115,34 @@ fn column_major_arrays_longer_than_a_part_are_read() {
 }
 
 #[test]
+fn column_major_sixteen_bits_of_many_classes_have_all_targets() {
+    let folder = Folder::new();
+    let (rows, classes) = (3_u64, 5000_u64);
+    // As bf16, the bytes of 0.5 and 1.0 in turns.
+    let half = |i: u64| if i.is_multiple_of(3) { [0x80, 0x3f] } else { [0, 0x3f] };
+    let numbers: Vec<u8> = (0..rows * classes).flat_map(half).collect();
+    let columns: Vec<u8> = (0..classes)
+        .flat_map(|class| (0..rows).flat_map(move |row| half(row * classes + class)))
+        .collect();
+    folder.save_bytes("x.npy", "<V2", &[rows, classes], &numbers);
+    folder.save_bytes("xt.npy", "<V2", &[classes, rows], &columns);
+    // The same bytes, with the axes and the order of the column-major array.
+    let bytes = std::fs::read(folder.path("xt.npy")).expect("a file");
+    let header = bytes.iter().position(|byte| *byte == b'\n').expect("a header") + 1;
+    let text =
+        format!("{{'descr': '<V2', 'fortran_order': True, 'shape': ({rows},{classes},), }}\n");
+    let length = (text.len() as u16).to_le_bytes();
+    let file = [b"\x93NUMPY\x01\x00", &length[..], text.as_bytes(), &bytes[header..]].concat();
+    std::fs::write(folder.path("xf.npy"), file).expect("a file");
+    let targets = vec![1.0_f32 / classes as f32; (rows * classes) as usize];
+    folder.save_columns("t.npy", &[rows, classes], &targets);
+    let [expected, found] = ["x.npy", "xf.npy"].map(|input| {
+        loss(&folder, &format!("softmax --input {input} --targets t.npy --hessian-out h.npy"))
+    });
+    assert_relative_eq!(found, expected, max_relative = 1e-6);
+}
+
+#[test]
 fn column_major_weights_go_with_their_rows() {
     let folder = Folder::new();
     folder.save("x.npy", &[2, 2, 3], &X);

@@ -80,6 +80,19 @@ fn the_element_of_a_later_part_is_counted_from_the_first_of_the_file() {
 }
 
 #[test]
+fn the_element_of_a_column_major_file_is_counted_as_numpy_counts_it() {
+    let folder = Folder::new();
+    folder.save_columns("p.npy", &[2, 3], &[0.5_f32, 0.5, 0.5, 0.5, 1.5, 0.5]);
+    folder.save_columns("t.npy", &[2, 3], &[1.0_f32, 0.0, 0.0, 0.0, 1.0, 2.0]);
+    folder.save("y.npy", &[2, 3], &[1_u8, 0, 0, 0, 1, 0]);
+    folder.save_columns("x.npy", &[2, 3], &[0.0_f32; 6]);
+    folder.refused("eval --loss logistic --input p.npy --targets y.npy", &["p.npy", "element 4"]);
+    folder.refused("eval --loss sigmoid --input x.npy --targets t.npy", &["t.npy", "element 5"]);
+    folder.save_columns("y.npy", &[2, 3], &[1_u8, 0, 0, 0, 1, 0]);
+    folder.refused("eval --loss logistic --input p.npy --targets y.npy", &["p.npy", "element 4"]);
+}
+
+#[test]
 fn probabilities_are_judged_only_where_they_count() {
     let folder = Folder::new();
     folder.save("p.npy", &[2, 2], &[0.5_f32, f32::NAN, 0.25, 7.0]);
@@ -173,6 +186,9 @@ fn the_class_axis_that_was_taken_is_said_where_another_would_fit() {
     let outcome = folder.run(eval);
     assert!(outcome.stderr.contains("axis 1") && outcome.stderr.contains("--class-axis"));
     assert_eq!(folder.run(&format!("{eval} --class-axis 1")).stderr, "");
+    folder.save("b.npy", &[2], &[1.0_f32, 0.0]);
+    let report = folder.json("eval --loss sigmoid --input b.npy --targets y.npy");
+    assert!(report["class_axis"].is_null());
     // One-hot images have the shape of their logits, whatever the axis.
     folder.save("x.npy", &[1, 3, 2, 2], &[0.5_f32; 12]);
     folder.save("t.npy", &[1, 3, 2, 2], &[0.25_f32; 12]);
