@@ -109,10 +109,11 @@ def main():
                     record.other_gradient(name, "sigmoid", *found, reason, **setting)
         for reduction in (None, "mean"):
             setting = {"reduction": reduction} if reduction else {}
-            record.case(
+            record.other_gradient(
                 f"{targets}, sigmoid_focal_loss, {reduction or 'sum'}",
                 "sigmoid",
                 *answer(lambda x: F.sigmoid_focal_loss(x, y, **setting)),
+                "it has the gradient of the binary loss inside, which is wrong where a logit is exactly 0",
                 targets=targets,
                 gamma=2.0,
                 alpha=0.25,

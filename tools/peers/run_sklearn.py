@@ -48,7 +48,6 @@ def main():
                 value,
                 targets="binary_column",
                 sample_weights=sample_weights,
-                **({"mean_over": "Weights"} if loss == "logistic" else {}),
             )
     record.write()
 

@@ -191,7 +191,6 @@ pub enum Reduction {
 pub enum MeanOver {
     NotIgnored,
     AllRows,
-    Weights,
 }
 
 /// A number; JSON has no NaN.

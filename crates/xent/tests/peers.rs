@@ -50,7 +50,6 @@ fn answer(preset: Preset, case: &Case, input: &Input) -> Result<Answer, Error> {
                 loss = loss.with_mean_over(match mean_over {
                     peers::MeanOver::NotIgnored => MeanOver::NotIgnored,
                     peers::MeanOver::AllRows => MeanOver::AllRows,
-                    peers::MeanOver::Weights => MeanOver::Weights,
                 });
             }
             if let Some(label) = case.ignore_index {
@@ -90,7 +89,7 @@ fn answer(preset: Preset, case: &Case, input: &Input) -> Result<Answer, Error> {
         Loss::MultinomialLogistic => {
             run!(MultinomialLogistic::preset(preset).with_class_weights(&input.class_weights)?)
         }
-        Loss::Logistic => run!(LogisticLoss::new()),
+        Loss::Logistic => run!(LogisticLoss::preset(preset)),
         Loss::SoftMargin => run!(MultiLabelSoftMargin::new()),
     };
     Ok(Answer { value: report.loss.map_or(losses, |loss| vec![loss]), grad })

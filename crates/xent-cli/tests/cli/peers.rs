@@ -58,7 +58,6 @@ fn options(folder: &Folder, case: &Case) -> String {
     let mean_over = case.mean_over.map(|mean_over| match mean_over {
         MeanOver::NotIgnored => "not-ignored",
         MeanOver::AllRows => "all-rows",
-        MeanOver::Weights => "weights",
     });
     add("mean-over", mean_over.map(str::to_owned));
     options
