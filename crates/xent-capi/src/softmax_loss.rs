@@ -86,7 +86,8 @@ pub struct SoftmaxLoss<F> {
     pub losses: *mut F,
     /// Result: the logarithm of the sum of e^x over each row; NULL (default) if it is not wanted.
     pub log_sum_exp: *mut F,
-    /// Result: the class of the largest logit of each row, the first of equals; NULL (default) if it is not wanted.
+    /// Result: the class of the largest logit of each row, the first of equals, or of the first NaN; NULL (default) if it
+    /// is not wanted.
     pub predicted: *mut u32,
     /// Result: second derivatives, rows x classes, as the logits lie without gaps; NULL (default) if they are not wanted.
     pub hessian: *mut F,
@@ -300,6 +301,7 @@ unsafe fn run<E: Format>(
             predicted: predicted.write(),
             hessian: hessian.write(),
             convention,
+            ..Outputs::default()
         };
         (cells.buffers(), targets, class_weights.read(), sample_weights.read(), outputs)
     };
