@@ -2,7 +2,7 @@
 
 use crate::dispatch::Kernel;
 use crate::element::{Element, Float};
-use crate::error::{Error, check_length};
+use crate::error::Error;
 use crate::kernel::block::RowBlock;
 use crate::kernel::labels::{CountLabels, NumberLabels};
 use crate::kernel::sum::ExactSum;
@@ -64,18 +64,25 @@ impl<E: Element> Buffers<'_, E> {
         }
     }
 
-    /// Checks that they have the number of logits, and of gradients, that a shape needs.
-    pub(crate) fn check(&self, logits: usize, gradient: usize) -> Result<(), Error> {
-        check_length("logits", logits, self.len())?;
+    /// How many gradients there are; none if there is no place for them but that of the logits.
+    pub(crate) fn gradients(&self) -> Option<usize> {
         match self {
-            Self::Gradient(_, g) | Self::Accumulate(_, g) => {
-                check_length("gradient", gradient, g.len())
-            }
-            Self::WideGradient(_, g) | Self::WideAccumulate(_, g) => {
-                check_length("gradient", gradient, g.len())
-            }
-            Self::Loss(_) | Self::InPlace(_) => Ok(()),
+            Self::Gradient(_, g) | Self::Accumulate(_, g) => Some(g.len()),
+            Self::WideGradient(_, g) | Self::WideAccumulate(_, g) => Some(g.len()),
+            Self::Loss(_) | Self::InPlace(_) => None,
         }
+    }
+
+    /// Checks that they have the number of logits, and of gradients, that a shape needs; without what follows
+    /// the last row.
+    pub(crate) fn fit(self, shape: &Shape) -> Result<Self, Error> {
+        let logits = shape.check(self.len())?;
+        let stride = shape.gradient_stride;
+        let gradient = match self.gradients() {
+            Some(found) => shape.check_span("gradient", stride, found)?,
+            None => 0,
+        };
+        Ok(self.split_at(logits, gradient).0)
     }
 
     /// Zeroes so many gradients from `at` on, each `step` after the one before, where they are written.

@@ -227,7 +227,7 @@ macro_rules! float {
             }
 
             fn sigmoid(batch: SigmoidBatch<'_, Self>, level: Level) -> f64 {
-                Room::with::<Self, _>(0.0, |room| batch.run_on(level, room))
+                Room::with::<Self, _>((0.0, false), |room| batch.run_on(level, room))
             }
 
             fn log_sum_exp(
@@ -301,7 +301,7 @@ mod sixteen {
                     }
 
                     fn sigmoid(batch: SigmoidBatch<'_, Self>, level: Level) -> f64 {
-                        Room::with::<Self, _>(0.0, |room| batch.run_on(level, room))
+                        Room::with::<Self, _>((0.0, false), |room| batch.run_on(level, room))
                     }
 
                     fn log_sum_exp(

@@ -77,6 +77,8 @@ pub enum Values {
     SoftmaxTargets,
     /// Labels of a multi-label softmax: finite and not negative.
     MultiLabels,
+    /// Labels that are stored as floats: whole numbers.
+    Labels,
     /// Weights of classes: finite and not negative.
     ClassWeights,
     /// Weights of the positive part of classes: finite and not negative.
@@ -96,6 +98,7 @@ impl Values {
             Self::SigmoidTargets => ("targets", UNIT),
             Self::SoftmaxTargets => ("dense targets", WEIGHT),
             Self::MultiLabels => ("labels", WEIGHT),
+            Self::Labels => ("labels", "a whole number"),
             Self::ClassWeights => ("class weights", WEIGHT),
             Self::PosWeights => ("pos weight", WEIGHT),
             Self::SampleWeights => ("sample weights", "a finite number"),
@@ -118,6 +121,9 @@ impl Values {
             }
             Self::SigmoidTargets | Self::SoftmaxTargets | Self::MultiLabels => {
                 "replace what is not a finite number"
+            }
+            Self::Labels => {
+                "a label is the index of a class; numbers for every class are dense targets"
             }
             Self::ClassWeights | Self::PosWeights => "give 0 to a class that is not to count",
             Self::SampleWeights => "give 0 to a row that is not to count",

@@ -47,4 +47,7 @@ pub use losses::{
     SoftmaxBatch, SoftmaxOptions, SoftmaxTargets, Tally, softmax_cross_entropy_row,
 };
 pub use shape::Shape;
-pub use slices::{exp, ln, log_softmax, log_sum_exp, log1p, max, narrow, sigmoid, softmax, widen};
+pub use slices::{
+    exp, labels_from_floats, ln, log_softmax, log_sum_exp, log1p, max, narrow, sigmoid, softmax,
+    widen,
+};

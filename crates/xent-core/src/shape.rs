@@ -65,7 +65,8 @@ impl Shape {
     }
 
     /// With so many elements from the start of a row (of a block) to the next, in the logits and in
-    /// the gradient; what is between is neither read nor written.
+    /// the gradient; what is between is neither read nor written. The last row may end where its elements do,
+    /// or be as long as the stride.
     ///
     /// # Errors
     /// [`Error::Length`] if a stride is shorter than a row; [`Error::TooLarge`].
@@ -83,6 +84,41 @@ impl Shape {
         self.logits_stride = logits;
         self.gradient_stride = gradient;
         Ok(self)
+    }
+
+    /// Some of the classes of the same rows, and how far behind the first element they begin.
+    ///
+    /// # Errors
+    /// [`Error::ZeroClasses`]; [`Error::Length`] if there are not as many.
+    pub fn narrow(self, classes: core::ops::Range<usize>) -> Result<(Self, usize), Error> {
+        if classes.is_empty() {
+            return Err(Error::ZeroClasses);
+        }
+        if classes.end > self.classes {
+            let (expected, found) = (classes.end, self.classes);
+            return Err(Error::Length { of: "classes", expected, found });
+        }
+        let first = if self.outer == 0 { 0 } else { classes.start * self.inner };
+        Ok((Self { classes: classes.len(), ..self }, first))
+    }
+
+    /// Every so many rows (blocks), from the first on.
+    ///
+    /// # Errors
+    /// [`Error::Option`] if the step is zero; [`Error::TooLarge`].
+    pub fn every(self, step: usize) -> Result<Self, Error> {
+        if step == 0 {
+            return Err(Error::Option {
+                option: "step of the rows",
+                reason: "expected one or more",
+            });
+        }
+        let strides = [self.logits_stride, self.gradient_stride].map(|stride| {
+            let too_large = Error::TooLarge { rows: step, classes: stride };
+            stride.checked_mul(step).ok_or(too_large)
+        });
+        let [logits, gradient] = strides;
+        Self { outer: self.outer.div_ceil(step), ..self }.with_strides(logits?, gradient?)
     }
 
     /// The number of classes.
@@ -103,12 +139,27 @@ impl Shape {
         self.row_count() * self.classes
     }
 
-    /// Checks that a slice of logits has the length of this shape.
+    /// The length of a slice of logits without what follows those of the last row, which may be as long as the
+    /// stride.
     ///
     /// # Errors
     /// [`Error::Length`].
-    pub fn check(&self, logits: usize) -> Result<(), Error> {
-        check_length("logits", self.span(self.logits_stride), logits)
+    pub fn check(&self, logits: usize) -> Result<usize, Error> {
+        self.check_span("logits", self.logits_stride, logits)
+    }
+
+    /// The same of a slice with that stride.
+    pub(crate) fn check_span(
+        &self,
+        of: &'static str,
+        stride: usize,
+        found: usize,
+    ) -> Result<usize, Error> {
+        let span = self.span(stride);
+        if !(span..=self.outer * stride).contains(&found) {
+            check_length(of, span, found)?;
+        }
+        Ok(span)
     }
 
     /// The length that a slice with that stride must have: nothing follows the last row.

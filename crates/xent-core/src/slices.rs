@@ -2,7 +2,7 @@
 
 use crate::dispatch::{Kernel, entries};
 use crate::element::{Element, Float};
-use crate::error::{Error, check_length};
+use crate::error::{Error, Values, check_length};
 use crate::kernel::elementwise::{Function, map};
 use crate::kernel::long_row::{LongRows, RowTargets, TileState};
 use crate::kernel::reduce;
@@ -105,6 +105,39 @@ pub fn widen<E: Element>(level: Level, x: &[E], out: &mut [E::Float]) -> Result<
 pub fn narrow<E: Element>(level: Level, x: &[E::Float], out: &mut [E]) -> Result<(), Error> {
     check_length("output", x.len(), out.len())?;
     E::narrow(level, x, out);
+    Ok(())
+}
+
+/// Labels that are stored as floats: whole numbers, as integers.
+///
+/// ```
+/// use xent_core::labels_from_floats;
+///
+/// let mut labels = [0; 3];
+/// labels_from_floats(&[2.0, 0.0, -100.0_f32], &mut labels)?;
+/// assert_eq!(labels, [2, 0, -100]);
+/// assert!(labels_from_floats(&[2.0, 1.5, 0.0_f32], &mut labels).is_err());
+/// assert_eq!(labels, [2, 0, -100]);
+/// # Ok::<(), xent_core::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::Length`] if there are not as many labels; [`Error::Value`] if a number is not whole, or is so large
+/// that its neighbours are not either (from 2^53 on). Then no label is written.
+pub fn labels_from_floats<F: Float>(values: &[F], labels: &mut [i64]) -> Result<(), Error> {
+    check_length("labels", values.len(), labels.len())?;
+    let whole = |value: &F| {
+        let value: f64 = (*value).into();
+        let label = value as i64;
+        (label as f64 == value && label.unsigned_abs() < 1 << 53).then_some(label)
+    };
+    if let Some(row) = values.iter().position(|value| whole(value).is_none()) {
+        let (of, value) = (Values::Labels, values[row].into());
+        return Err(Error::Value { of, element: row, row: Some(row), class: None, value });
+    }
+    for (label, value) in labels.iter_mut().zip(values) {
+        *label = whole(value).unwrap_or_default();
+    }
     Ok(())
 }
 

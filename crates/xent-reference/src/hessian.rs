@@ -90,6 +90,41 @@ pub fn sigmoid(x: f64, y: f64, pos_weight: f64, weight: f64) -> f64 {
     weight * ((1.0 - y) + pos_weight * y) * (sigma(x) * sigma(-x))
 }
 
+/// The second derivatives that XGBoost's `binary:logistic` uses, for a margin `x` and its weight v: the weight is
+/// outside of the floor.
+///
+/// ```text
+/// h = max(p·(1 - p), 1e-16)·v
+/// ```
+///
+/// ```
+/// assert_eq!(xent_reference::hessian::xgboost_logistic(-45.0, 4.0), 4e-16);
+/// ```
+pub fn xgboost_logistic(x: f64, weight: f64) -> f64 {
+    let h = sigma(x) * sigma(-x);
+    weight * if h.is_nan() { h } else { h.max(XGBOOST_FLOOR) }
+}
+
+/// The second derivative of any loss by one of its inputs, from its gradient by that input: central differences
+/// of sixth order.
+///
+/// The gradient is moved by up to 0.03; of a smooth loss of unit scale the error is about 1e-12.
+///
+/// ```
+/// use xent_reference::hessian::of_gradient;
+///
+/// assert!((of_gradient(2.0, |x| x * x * x) - 12.0).abs() < 1e-11);
+/// ```
+pub fn of_gradient(x: f64, gradient: impl Fn(f64) -> f64) -> f64 {
+    const STEP: f64 = 1.0 / 128.0;
+    let weights = [45.0, -9.0, 1.0];
+    let differences = weights.iter().zip(1_u8..).map(|(weight, steps)| {
+        let step = STEP * f64::from(steps);
+        weight * (gradient(x + step) - gradient(x - step))
+    });
+    differences.sum::<f64>() / (60.0 * STEP)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -28,7 +28,10 @@ pub enum Error {
     /// No preset has that name; those that [`Preset::ALL`](crate::Preset::ALL) have are in lower case.
     UnknownPreset,
     /// An array's elements are not where rows or columns of classes can be read without a copy.
-    Layout,
+    Layout {
+        /// Why, and what to do.
+        reason: &'static str,
+    },
 }
 
 impl fmt::Display for Error {
@@ -59,10 +62,9 @@ impl fmt::Display for Error {
                 }
                 Ok(())
             }
-            Self::Layout => f.write_str(
-                "the array cannot be read without a copy: expected the class axis, or all axes \
-                 after it, to be contiguous; make a copy in standard layout",
-            ),
+            Self::Layout { reason } => {
+                write!(f, "the array cannot be read without a copy: {reason}")
+            }
         }
     }
 }

@@ -37,7 +37,7 @@ pub struct LogitsMut<'a, E = f32> {
 }
 
 macro_rules! constructors {
-    ($name:ident, $slice:ty) => {
+    ($name:ident, $slice:ty, $split:ident) => {
         impl<'a, E: Element> $name<'a, E> {
             /// Rows one after the other, as many of `classes` logits as there are: shape
             /// `(rows, classes)`.
@@ -59,7 +59,18 @@ macro_rules! constructors {
 
             /// `rows` rows of `classes` logits, with `stride` elements from the start of one to the
             /// next. The gradient has the same stride; what is between the rows is left alone. The
-            /// last row may end where its logits do.
+            /// last row may end where its logits do, or be as long as the stride: so some classes of an
+            /// array, or every other row, are read where they are.
+            ///
+            /// ```
+            /// use xent::Logits;
+            ///
+            /// // The first three of five classes; every other row.
+            /// let wide = [0.0_f32; 15];
+            /// assert_eq!(Logits::with_stride(&wide, 3, 3, 5)?.rows(), 3);
+            /// assert_eq!(Logits::with_stride(&wide, 2, 5, 10)?.rows(), 2);
+            /// # Ok::<(), xent::Error>(())
+            /// ```
             ///
             /// # Errors
             /// [`Error::Input`] if the stride is shorter than a row or there are not as many
@@ -71,6 +82,42 @@ macro_rules! constructors {
                 stride: usize,
             ) -> Result<Self, Error> {
                 Self::of(values, Shape::rows(rows, classes)?.with_strides(stride, stride)?)
+            }
+
+            /// Some of the classes, where they are: labels count from the first of these. The gradient has
+            /// the stride of the rows, and begins at the first of them.
+            ///
+            /// ```
+            /// use xent::Logits;
+            ///
+            /// let x = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0_f32];
+            /// let last = Logits::new(&x, 3)?.narrow(1..3)?;
+            /// assert_eq!((last.rows(), last.classes()), (2, 2));
+            /// # Ok::<(), xent::Error>(())
+            /// ```
+            ///
+            /// # Errors
+            /// [`Error::Input`] if there are no such classes.
+            pub fn narrow(self, classes: core::ops::Range<usize>) -> Result<Self, Error> {
+                let (shape, first) = self.shape.narrow(classes)?;
+                let (_, values) = self.values.$split(first.min(self.values.len()));
+                Self::of(values, shape)
+            }
+
+            /// Every so many rows, from the first on, where they are; of columns, blocks of rows.
+            ///
+            /// ```
+            /// use xent::Logits;
+            ///
+            /// let x = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0_f32];
+            /// assert_eq!(Logits::new(&x, 2)?.every(2)?.rows(), 2);
+            /// # Ok::<(), xent::Error>(())
+            /// ```
+            ///
+            /// # Errors
+            /// [`Error::Input`] if the step is zero.
+            pub fn every(self, step: usize) -> Result<Self, Error> {
+                Self::of(self.values, self.shape.every(step)?)
             }
 
             /// A class axis that is not the last one: shape `(outer, classes, inner)`, as for images
@@ -90,7 +137,8 @@ macro_rules! constructors {
 
             /// Of any shape; a slice too short for it is refused when it is used.
             pub(crate) fn of(values: $slice, shape: Shape) -> Result<Self, Error> {
-                shape.check(values.len())?;
+                let length = shape.check(values.len())?;
+                let (values, _) = values.$split(length);
                 Ok(Self { values, shape })
             }
 
@@ -108,8 +156,8 @@ macro_rules! constructors {
         }
     };
 }
-constructors!(Logits, &'a [E]);
-constructors!(LogitsMut, &'a mut [E]);
+constructors!(Logits, &'a [E], split_at);
+constructors!(LogitsMut, &'a mut [E], split_at_mut);
 
 impl<E: Element> Logits<'_, E> {
     /// One logit.

@@ -85,10 +85,10 @@
 //! | distillation, multi-label soft margin | 15 | PyTorch 2.15 |
 //! | softmax focal, z-loss, soft cap | 35 | their formulas in PyTorch, in f64 |
 //! | Hessians of scikit-learn, XGBoost and LightGBM | 10 | their formulas |
-#![cfg_attr(not(any(feature = "rayon", feature = "ndarray")), no_std)]
+#![cfg_attr(not(any(feature = "rayon", feature = "ndarray", feature = "ndarray-0-16")), no_std)]
 #![forbid(unsafe_code)]
 
-#[cfg(feature = "ndarray")]
+#[cfg(any(feature = "ndarray", feature = "ndarray-0-16"))]
 mod array;
 mod error;
 mod input;
@@ -97,6 +97,8 @@ mod pass;
 pub mod predict;
 mod reduction;
 
+#[cfg(any(feature = "ndarray", feature = "ndarray-0-16"))]
+pub use array::{ArrayLogits, ArrayLogitsMut};
 pub use error::Error;
 pub use input::{Logits, LogitsMut, Targets};
 pub use losses::{
@@ -108,4 +110,5 @@ pub use reduction::{MeanOver, NothingValid, Preset, Reduction};
 pub use xent_core::reduction::{Division, Policy};
 pub use xent_core::{
     Element, Error as InputError, Float, Hessian, Labels, Level, Shape, Tally, Values,
+    labels_from_floats,
 };

@@ -104,11 +104,36 @@ impl<'a, E: Element> Pass<'a, E> {
     }
 
     /// Writes the diagonal of the Hessian of the reduced loss, where the logits are (without a
-    /// stride).
+    /// stride). Reduced, with the divisor of a mean: gradient boosting wants [`Reduction::Sum`].
+    /// The other conventions than [`Hessian::Exact`] are for losses without focal loss, soft cap and z-loss.
     #[must_use]
     pub fn hessian(mut self, hessian: &'a mut [E::Float], convention: Hessian) -> Self {
         self.outputs.hessian = hessian;
         self.outputs.convention = convention;
+        self
+    }
+
+    /// No second derivative is less than this: boosting divides by their sum, and those of the focal loss, of a
+    /// soft cap and of the z-loss can be negative.
+    ///
+    /// ```
+    /// use xent::{Hessian, Logits, Pass, Reduction, SigmoidCrossEntropy, Targets};
+    ///
+    /// let (x, y) = ([-3.0, 0.5_f32], [1.0, 0.0]);
+    /// let focal = SigmoidCrossEntropy::new().with_focal(2.0, None)?.with_reduction(Reduction::Sum);
+    /// let mut h = [0.0; 2];
+    /// let pass = Pass::new().hessian(&mut h, Hessian::Exact);
+    /// focal.evaluate(Logits::new(&x, 1)?, Targets::dense(&y), pass)?;
+    /// assert!(h[0] < 0.0 && h[1] > 0.5);
+    ///
+    /// let pass = Pass::new().hessian(&mut h, Hessian::Exact).hessian_floor(1e-6);
+    /// focal.evaluate(Logits::new(&x, 1)?, Targets::dense(&y), pass)?;
+    /// assert_eq!(h[0], 1e-6);
+    /// # Ok::<(), xent::Error>(())
+    /// ```
+    #[must_use]
+    pub fn hessian_floor(mut self, floor: f64) -> Self {
+        self.outputs.hessian_floor = Some(floor);
         self
     }
 
@@ -221,7 +246,8 @@ fused!(LikelihoodBatch, |_: &_| None, LikelihoodBatch::clamped);
 impl<'a, E: Element> Pass<'a, E> {
     /// The same pass over buffers borrowed for a shorter time.
     pub(crate) fn reborrow(&mut self) -> Pass<'_, E> {
-        let Outputs { losses, log_sum_exp, predicted, hessian, convention, .. } = &mut self.outputs;
+        let Outputs { losses, log_sum_exp, predicted, hessian, convention, hessian_floor, .. } =
+            &mut self.outputs;
         Pass {
             gradient: match &mut self.gradient {
                 Gradient::None => Gradient::None,
@@ -237,6 +263,7 @@ impl<'a, E: Element> Pass<'a, E> {
                 predicted,
                 hessian,
                 convention: *convention,
+                hessian_floor: *hessian_floor,
                 not_finite: None,
             },
         }

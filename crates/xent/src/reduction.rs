@@ -139,6 +139,8 @@ pub(crate) struct Settings {
     pub(crate) policy: Policy,
     /// Whose mean over all rows becomes one over class weights as soon as there are some.
     weighed_by: Option<Preset>,
+    /// Whether it is the preset that ignores a label.
+    pub(crate) ignores_by_default: bool,
     pub(crate) level: xent_core::Level,
 }
 
@@ -163,7 +165,7 @@ impl Settings {
         let by_weights = matches!(preset, Preset::Paddle | Preset::Burn);
         let weighed_by = (by_weights && kind == LossKind::Softmax).then_some(preset);
         let policy = Policy { reduction, mean_over, nothing_valid };
-        Self { policy, weighed_by, ..Self::default() }
+        Self { policy, weighed_by, ignores_by_default: true, ..Self::default() }
     }
 
     pub(crate) fn divide_by(&mut self, mean_over: MeanOver) {

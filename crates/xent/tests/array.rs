@@ -1,8 +1,8 @@
 //! Logits from views of arrays: which row and class an element is of.
-#![cfg(feature = "ndarray")]
+#![cfg(all(feature = "ndarray", feature = "ndarray-0-16"))]
 
 use ndarray::{Array2, Array3, ArrayView, Axis, Dimension, Slice};
-use xent::{Error, Logits, LogitsMut, Reduction, SoftmaxCrossEntropy, Targets, predict};
+use xent::{Logits, LogitsMut, Reduction, SoftmaxCrossEntropy, Targets, predict};
 
 /// Each row's largest logit is in a class of its own choice: `(i + 2 j + 3 k) % classes`.
 fn marked(shape: (usize, usize, usize), axis: usize) -> Array3<f32> {
@@ -56,16 +56,20 @@ fn a_transposed_matrix_is_read_as_it_is() {
 #[test]
 fn what_would_need_a_copy_is_refused() {
     let x = marked((2, 3, 5), 2);
-    let refused = |view: ArrayView<'_, f32, ndarray::Ix3>, axis| {
-        assert_eq!(Logits::from_array(view, Axis(axis)).unwrap_err(), Error::Layout);
+    let reason = |view: ArrayView<'_, f32, ndarray::Ix3>, axis| {
+        Logits::from_array(view, Axis(axis)).unwrap_err().to_string()
     };
-    refused(x.slice_axis(Axis(2), Slice::from(..4)), 2);
+    let gaps = x.slice_axis(Axis(2), Slice::from(..4));
+    assert!(reason(gaps, 2).contains("`narrow` and its rows with `every`"));
     let mut reversed = x.view();
     reversed.invert_axis(Axis(0));
-    refused(reversed, 2);
+    assert!(reason(reversed, 2).contains("negative stride"));
+    let row = x.slice_axis(Axis(0), Slice::from(..1));
+    let broadcast = row.broadcast((4, 3, 5)).expect("one row");
+    assert!(reason(broadcast, 2).contains("stride of 0"));
     // Rows in another order than their labels.
-    refused(x.view().permuted_axes([2, 1, 0]), 1);
-    refused(x.view(), 3);
+    assert!(reason(x.view().permuted_axes([2, 1, 0]), 1).contains("another order"));
+    assert!(reason(x.view(), 3).contains("no such class axis"));
 }
 
 #[test]
@@ -92,4 +96,52 @@ fn a_gradient_takes_the_place_of_an_array() {
     let loss = SoftmaxCrossEntropy::new().with_reduction(Reduction::Sum);
     loss.loss_and_grad_in_place(logits, Targets::index(&[0_u8, 1])).expect("valid");
     assert_eq!(x, ndarray::array![[-0.5, 0.5], [0.5, -0.5]]);
+}
+
+#[test]
+fn classes_and_rows_of_an_array_are_chosen_without_a_copy() {
+    let x = Array2::from_shape_fn((4, 5), |(i, j)| ((i * 7 + j * 3) % 11) as f32);
+    let loss = SoftmaxCrossEntropy::new();
+    let value = |logits, labels: &[u8]| loss.loss(logits, Targets::index(labels)).expect("valid");
+    let all = || Logits::from_array(x.view(), Axis(1)).expect("contiguous");
+
+    let copy = x.slice(ndarray::s![.., 1..4]).to_owned();
+    let copied = Logits::from_array(copy.view(), Axis(1)).expect("contiguous");
+    assert_eq!(
+        value(all().narrow(1..4).expect("there"), &[0, 1, 2, 0]),
+        value(copied, &[0, 1, 2, 0])
+    );
+
+    let copy = x.slice(ndarray::s![..;2, ..]).to_owned();
+    let copied = Logits::from_array(copy.view(), Axis(1)).expect("contiguous");
+    assert_eq!(value(all().every(2).expect("step"), &[4, 1]), value(copied, &[4, 1]));
+
+    // Of columns, too.
+    let columns = x.t().as_standard_layout().into_owned();
+    let columns = Logits::from_array(columns.view(), Axis(0)).expect("contiguous");
+    let narrowed = columns.narrow(1..4).expect("there");
+    assert_eq!(
+        value(narrowed, &[0, 1, 2, 0]),
+        value(all().narrow(1..4).expect("there"), &[0, 1, 2, 0])
+    );
+    assert!(all().narrow(3..6).is_err() && all().narrow(2..2).is_err() && all().every(0).is_err());
+}
+
+#[test]
+fn arrays_of_the_version_before_are_read_alike() {
+    use ndarray_0_16 as older;
+    let x = older::Array2::from_shape_fn((3, 4), |(i, j)| ((i * 7 + j * 3) % 5) as f32);
+    let y = Array2::from_shape_fn((3, 4), |(i, j)| ((i * 7 + j * 3) % 5) as f32);
+    let loss = SoftmaxCrossEntropy::new();
+    let labels = Targets::index(&[3_i32, 0, 1]);
+    let of_older = Logits::from_array(x.view(), older::Axis(1)).expect("contiguous");
+    let of_newer = Logits::from_array(y.view(), Axis(1)).expect("contiguous");
+    assert_eq!(loss.loss(of_older, labels), loss.loss(of_newer, labels));
+    let mut x = x;
+    let logits = LogitsMut::from_array(x.view_mut(), older::Axis(1)).expect("contiguous");
+    loss.loss_and_grad_in_place(logits, labels).expect("valid");
+    assert!(x.sum().abs() < 1e-6);
+    let reversed = x.slice(older::s![..;-1, ..]);
+    let error = Logits::from_array(reversed, older::Axis(1)).unwrap_err();
+    assert!(error.to_string().contains("negative stride"), "{error}");
 }

@@ -94,6 +94,13 @@ impl<F: Float> RowBlock<F> {
         self.finite.iter().take(rows).fold(true, |all, &finite| all & (finite == one))
     }
 
+    /// Whether some of the first rows have NaN: among their logits, or for their loss.
+    #[inline(always)]
+    pub(crate) fn some_nan(&self, rows: usize) -> bool {
+        let pairs = self.sum.iter().zip(&self.loss).take(rows);
+        pairs.fold(false, |some, (sum, loss)| some | sum.is_nan() | loss.is_nan())
+    }
+
     /// The coefficients of rows that are compared with labels: from their largest logit, how far the
     /// label's is below it, its exponential, and the sum of the others.
     #[inline(always)]

@@ -240,6 +240,66 @@ pub(crate) fn label_coefficients<R: Number>(
     }
 }
 
+/// What the second derivatives of a row are made of, but for its factors: `spread p_c (1 - p_c) + square p_c^2`,
+/// and for the label of a focal loss a value of its own.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SecondTerms<R> {
+    pub(crate) spread: R,
+    pub(crate) square: R,
+    pub(crate) label: Option<R>,
+}
+
+/// Those of a row whose targets weigh `all` together.
+///
+/// A loss `φ(s)` of the surprise `s = -ln p_y` has `φ' p_c (1 - p_c) + φ'' (p_c - [c = y])^2`, since `s` has the
+/// derivatives `p_c - [c = y]` and `p_c (1 - p_c)`. For the focal loss `φ = u^γ s` with `u = 1 - p_y`, whose
+/// derivative by `s` is `p_y`,
+///
+/// ```text
+/// φ'  = u^γ (1 + γ p_y s / u)
+/// φ'' = γ p_y u^(γ - 1) (2 + (γ p_y - 1) s / u)
+/// ```
+///
+/// and `λ lse^2` adds `2 λ (lse p_c (1 - p_c) + p_c^2)`. The label's exponential and the sum of the others, in
+/// one unit, are asked for by the focal loss alone.
+#[inline(always)]
+pub(crate) fn second_terms<R: Number>(
+    token: R::Token,
+    all: R,
+    log_sum_exp: R,
+    terms: Terms,
+    [label_exp, others]: [R; 2],
+) -> SecondTerms<R> {
+    let number = |value| R::number(token, value);
+    let (zero, one) = (number(0.0), number(1.0));
+    let mut second = SecondTerms { spread: all, square: zero, label: None };
+    let twice = number(2.0 * terms.z_loss);
+    let (mut of_lse, mut of_square) = (zero, zero);
+    if terms.z_loss != 0.0 {
+        (of_lse, of_square) = (twice * log_sum_exp, twice);
+    }
+    if terms.gamma != 0.0 {
+        let sum = label_exp + others;
+        let (p, u) = (label_exp / sum, others / sum);
+        // Of an impossible label nothing depends on its surprise.
+        let odds = R::where_zero(token, label_exp, one, others / label_exp);
+        let ratio = R::where_zero(token, u, one, R::ln_1p(token, odds) / u);
+        let power = R::power(token, u, terms.gamma);
+        let gamma = number(terms.gamma);
+        // `φ'`, and `u φ''`.
+        let first = power * (one + gamma * p * ratio);
+        let next = gamma * p * power * (number(2.0) + (gamma * p - one) * ratio);
+        second.spread = all * first;
+        second.square = R::where_zero(token, u, zero, all * next / u);
+        second.label = Some((second.spread + of_lse) * p * u + all * next * u + of_square * p * p);
+    }
+    if terms.z_loss != 0.0 {
+        second.spread = second.spread + of_lse;
+        second.square = second.square + of_square;
+    }
+    second
+}
+
 /// What a row with a weight `q_c` for every class adds up to, relative to its largest logit `m`, whose
 /// class `k` is the pivot. Exponentials are in units of one.
 #[derive(Clone, Copy)]

@@ -4,7 +4,8 @@
 use super::block::{BlockSums, BlockTargets, ROWS, RawTargets, RowBlock, RowSupply, SettleSoft};
 use super::grid::{GridPlane, GridSecond, Line};
 use super::lanes::{
-    self, LaneGradient, LaneSum, SoftPlane, label_sums, largest, second_derivatives, soft_sums,
+    self, LabelLanes, LaneGradient, LaneSum, SoftPlane, label_sums, largest, second_derivatives,
+    soft_sums,
 };
 use super::narrow::{LaneTask, label_of};
 use super::row_buffers::{GradMode, RowBuffers};
@@ -36,7 +37,8 @@ impl<F: Float> Kernel for Columns<'_, '_, F> {
             let rows = self.task.layout.run(first, self.rows, ROWS);
             self.supply.fill(core::slice::from_mut(self.block), first, rows);
             self.block_of_rows::<F::Of<S>>(simd, first, rows, &mut sums);
-            if self.task.takes_rows || !self.block.all_finite(rows) {
+            let block = &*self.block;
+            if self.task.takes_rows || !block.all_finite(rows) || block.some_nan(rows) {
                 let block = core::slice::from_mut(&mut *self.block);
                 self.supply.finish(block, first, rows, &mut self.buffers);
             }
@@ -79,7 +81,7 @@ impl<F: Float> Columns<'_, '_, F> {
                 buffers: self.buffers.reborrow(),
             };
             let block = &mut *self.block;
-            let (gradient, of_rows) = if is_soft {
+            let (gradient, of_rows, of_label) = if is_soft {
                 let BlockTargets::Raw(raw) = self.supply.targets() else { return };
                 let mut soft = GridTargets { raw, line: of_others, rows: GridRows::new(token) };
                 soft.prepare(token, at, layout.classes, block, self.task.unit);
@@ -98,7 +100,7 @@ impl<F: Float> Columns<'_, '_, F> {
                 }
                 .at(self.task.level);
                 let gradient = LaneGradient::of_soft(token, at, block, largest, of_rows.unit);
-                (gradient, Some(of_rows))
+                (gradient, Some(of_rows), None)
             } else {
                 let largest = largest(token, at, &plane, block, wants_class);
                 let pivot = label_of::<V>(token, at, block, of_nothing);
@@ -109,13 +111,15 @@ impl<F: Float> Columns<'_, '_, F> {
                 block.all_weights = block.label_weights;
                 let live = lanes::live::<V>(token, at, block);
                 let gradient = LaneGradient::of_labels(token, largest, pivot, &settled, live);
-                (gradient, None)
+                let [_, exp, others] = sums;
+                (gradient, None, Some(LabelLanes { class: pivot, exp, others }))
             };
             if let Some(curvature) = self.task.second {
                 let of_unit = (if is_soft { self.task.unit } else { 1.0 }, curvature);
                 let mut place = GridSecond { line: of_others, hessian: self.supply.hessian() };
                 let largest = gradient.largest;
-                second_derivatives(token, at, &plane, largest, block, of_unit, &mut place);
+                let terms = (self.task.terms, of_label);
+                second_derivatives(token, at, &plane, largest, block, of_unit, terms, &mut place);
             }
             if plane.buffers.mode() == GradMode::None {
                 continue;

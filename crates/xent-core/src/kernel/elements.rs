@@ -55,7 +55,15 @@ fn product<V: Lanes>(token: V::Token, a: V, b: V) -> V {
 /// with `softplus(x) = max(x, 0) + ln(1 + e^-|x|)`: for a target in [0, 1] every term of the loss
 /// is positive, and for a target of 0 or 1 nothing cancels in the gradient either.
 #[derive(Clone, Copy)]
-pub(crate) struct Sigmoid;
+pub(crate) struct Sigmoid {
+    /// The least `σ(x) σ(-x)` of a second derivative.
+    pub(crate) least: f64,
+}
+
+impl Sigmoid {
+    /// The loss that others are made of.
+    const PLAIN: Self = Self { least: 0.0 };
+}
 
 #[derive(Clone, Copy)]
 pub(crate) struct SigmoidParts<V> {
@@ -106,7 +114,9 @@ impl ElementLoss for Sigmoid {
     fn curvature<V: Lanes>(self, token: V::Token, parts: SigmoidParts<V>) -> V {
         let SigmoidParts { shares, not_y, y, .. } = parts;
         let unlift = V::of(token, V::Scalar::UNLIFT);
-        (not_y + y) * (shares.positive() * (shares.negative() * unlift))
+        let product = shares.positive() * (shares.negative() * unlift);
+        let least = V::of(token, self.least * V::Scalar::LIFTED_ONE);
+        (not_y + y) * V::select(product.less(least), least, product)
     }
 }
 
@@ -134,6 +144,17 @@ pub(crate) struct FocalParts<V> {
 }
 
 impl SigmoidFocal {
+    /// `2^LIFT d ln u / dx`, which is σ(-x) for a negative and -σ(x) for a positive.
+    #[inline(always)]
+    fn slope<V: Lanes>(self, token: V::Token, parts: FocalParts<V>) -> V {
+        let FocalParts { entropy, wrong, inverse, y, .. } = parts;
+        let zero = V::of(token, 0.0);
+        // The smaller share is no larger than what is wrong: no quotient overflows.
+        let (less, more) = entropy.shares.ordered();
+        let slope = (more * inverse) * (less / wrong) * (entropy.not_y - y);
+        V::select(wrong.equal(zero), zero, slope)
+    }
+
     /// `u^γ` for a lifted `u`.
     #[inline(always)]
     fn power<V: Lanes>(self, token: V::Token, lifted: V) -> V {
@@ -162,7 +183,7 @@ impl ElementLoss for SigmoidFocal {
 
     #[inline(always)]
     fn parts<V: Lanes>(self, token: V::Token, (x, e): (V, V), y: V, positive: V) -> FocalParts<V> {
-        let entropy = Sigmoid.parts(token, (x, e), y, positive);
+        let entropy = Sigmoid::PLAIN.parts(token, (x, e), y, positive);
         let wrong = entropy.shares.mean(entropy.not_y, y);
         let inverse = entropy.shares.inverse(token);
         let mut factor = self.power(token, wrong * inverse);
@@ -170,7 +191,7 @@ impl ElementLoss for SigmoidFocal {
             let alpha = V::of(token, alpha);
             factor = factor * (alpha * y + (V::of(token, 1.0) - alpha) * entropy.not_y);
         }
-        let loss = Sigmoid.loss(token, entropy);
+        let loss = Sigmoid::PLAIN.loss(token, entropy);
         FocalParts { entropy, loss, factor, wrong, inverse, y }
     }
 
@@ -185,16 +206,25 @@ impl ElementLoss for SigmoidFocal {
 
     #[inline(always)]
     fn gradient<V: Lanes>(self, token: V::Token, parts: FocalParts<V>) -> V {
-        let FocalParts { entropy, loss, factor, wrong, inverse, y } = parts;
-        let zero = V::of(token, 0.0);
-        // `d ln u / dx`, which is σ(-x) for a negative and -σ(x) for a positive.
-        // The smaller share is no larger than what is wrong: no quotient overflows.
-        let (less, more) = entropy.shares.ordered();
-        let slope = (more * inverse) * (less / wrong) * (entropy.not_y - y);
-        let slope = V::select(wrong.equal(zero), zero, slope);
+        let FocalParts { entropy, loss, factor, inverse, .. } = parts;
+        let slope = self.slope(token, parts);
         let growth = V::of(token, self.gamma) * product(token, slope, loss);
         let difference = entropy.shares.difference_over(token, entropy.not_y, entropy.y, inverse);
         factor * (difference + growth)
+    }
+
+    /// `α_t u^γ (γ r ce ((γ - 1) r + 1 - 2 σ(x)) + 2 γ r ce' + ce'')`, where `r = d ln u / dx` and the derivative
+    /// of `u`, `(1 - 2 y) σ(x) σ(-x)`, has itself that of `1 - 2 σ(x)`.
+    #[inline(always)]
+    fn curvature<V: Lanes>(self, token: V::Token, parts: FocalParts<V>) -> V {
+        let FocalParts { entropy, loss, factor, inverse, .. } = parts;
+        let (one, unlift) = (V::of(token, 1.0), V::of(token, V::Scalar::UNLIFT));
+        let slope = self.slope(token, parts);
+        let turn = entropy.shares.difference_over(token, one, one, inverse);
+        let bend = (V::of(token, self.gamma - 1.0) * slope - turn) * unlift;
+        let first = entropy.shares.difference_over(token, entropy.not_y, entropy.y, inverse);
+        let growth = bend * product(token, slope, loss) + (slope + slope) * (first * unlift);
+        factor * (V::of(token, self.gamma) * growth + Sigmoid::PLAIN.curvature(token, entropy))
     }
 }
 

@@ -8,7 +8,7 @@
 //! Each function takes one step for the rows of one register: `at` is the first of them in its block.
 
 use super::block::{BlockSums, RowBlock};
-use super::coefficients::Coefficients;
+use super::coefficients::{Coefficients, Terms, second_terms};
 use crate::hessian::Curvature;
 use crate::math::exp::exp_lifted;
 use crate::math::tables::Tables;
@@ -453,6 +453,14 @@ impl<V: Vector> LaneGradient<V> {
     }
 }
 
+/// The labels of a register of rows, their exponentials, and the sums of the others.
+#[derive(Clone, Copy)]
+pub(crate) struct LabelLanes<V> {
+    pub(crate) class: V,
+    pub(crate) exp: V,
+    pub(crate) others: V,
+}
+
 /// Second derivatives of a register of rows, class by class, from the exponentials.
 #[inline(always)]
 pub(crate) fn second_derivatives<V: Vector, P: Plane<V>>(
@@ -462,6 +470,7 @@ pub(crate) fn second_derivatives<V: Vector, P: Plane<V>>(
     largest: Largest<V>,
     block: &RowBlock<V::Scalar>,
     (unit, curvature): (f64, Curvature),
+    (terms, label): (Terms, Option<LabelLanes<V>>),
     place: &mut impl SecondPlane<V>,
 ) {
     let zero = V::of(token, 0.0);
@@ -469,9 +478,13 @@ pub(crate) fn second_derivatives<V: Vector, P: Plane<V>>(
     let unit = V::of(token, unit);
     let load = |numbers: &[V::Scalar]| V::load(token, from(numbers, at), zero);
     let (first, sum) = (load(&block.largest_class), load(&block.sum));
-    let factor = load(&block.all_weights)
-        * load(&block.gradient_factors_rounded)
-        * V::of(token, curvature.factor);
+    let of_label = label.map_or([zero, zero], |label| [label.exp, label.others]);
+    let log_sum_exp = load(&block.log_sum_exp);
+    let second = second_terms(token, load(&block.all_weights), log_sum_exp, terms, of_label);
+    let factors = load(&block.gradient_factors_rounded);
+    let by_convention = V::of(token, curvature.factor);
+    let factor = second.spread * factors * by_convention;
+    let square = second.square * factors * by_convention;
     let floor = V::of(token, curvature.floor);
     // One minus a probability near one has few digits: of the largest class it is the sum of the others.
     let mut others = LaneSum::new(token);
@@ -485,10 +498,17 @@ pub(crate) fn second_derivatives<V: Vector, P: Plane<V>>(
     for class in 0..plane.classes() {
         let here = first.equal(V::count(token, class));
         let p = exponential(token, class, plane, largest.max, unit) / sum;
-        let h = factor * p * V::select(here, others, one - p);
+        let mut h = factor * p * V::select(here, others, one - p);
+        if terms.gamma != 0.0 || terms.z_loss != 0.0 {
+            h = h + square * p * p;
+        }
+        if let (Some(value), Some(label)) = (second.label, &label) {
+            let here = label.class.equal(V::count(token, class));
+            h = V::select(here, value * factors * by_convention, h);
+        }
         let mut h = V::select(h.less(floor), floor, h);
         if let Some(live) = live {
-            h = V::select(live, h, floor);
+            h = V::select(live, h, V::of(token, curvature.of_nothing()));
         }
         place.put(class, h);
     }

@@ -26,7 +26,7 @@
 use core::ops::Range;
 
 use super::block::{BlockSums, BlockTargets, RowBlock, RowSupply, SoftTargets};
-use super::coefficients::{Coefficients, Factors, Terms};
+use super::coefficients::{Coefficients, Factors, SecondTerms, Terms, second_terms};
 use super::gradient::Fence;
 use super::row_buffers::{GradMode, RowBuffers};
 use super::row_sums::{Pivot, RowSums};
@@ -283,6 +283,7 @@ pub(crate) struct SettledRow<'a, F> {
     /// Those without the class of the largest logit, for second derivatives.
     by_largest: RowSums,
     coefficients: Coefficients<f64>,
+    second: SecondTerms<f64>,
     curvature: Curvature,
 }
 
@@ -306,8 +307,10 @@ impl<'a, F: Float> SettledRow<'a, F> {
                 sums.settle_soft(own, ln_sum, terms.z_loss, factors)
             }
         };
-        let curvature = Curvature { factor: curvature.factor * all_weights, ..curvature };
-        Self { targets, sums, by_largest: sums, coefficients, curvature }
+        let of_label = [sums.pivot_exp(), sums.others];
+        let log_sum_exp = coefficients.log_sum_exp;
+        let second = second_terms((), all_weights, log_sum_exp, terms, of_label);
+        Self { targets, sums, by_largest: sums, coefficients, second, curvature }
     }
 
     pub(crate) fn result(&self) -> RowResult {
@@ -358,6 +361,7 @@ impl<'a, F: Float> SettledRow<'a, F> {
     fn put_second(&self, level: Level, x: &[F], first: usize, out: &mut [F]) {
         let sums = &self.by_largest;
         let largest = sums.pivot.map_or(usize::MAX, |pivot| pivot.class);
+        let label = self.sums.pivot.map_or(usize::MAX, |pivot| pivot.class);
         SecondDerivatives {
             x,
             kept: false,
@@ -366,6 +370,8 @@ impl<'a, F: Float> SettledRow<'a, F> {
             unit: sums.unit,
             sum: sums.sum() * F::LIFTED_ONE,
             others: Some(sums.others * F::LIFTED_ONE),
+            terms: self.second,
+            label: label.wrapping_sub(first),
             curvature: self.curvature,
             out,
         }

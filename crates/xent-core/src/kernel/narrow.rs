@@ -4,8 +4,8 @@
 use super::block::{BlockSums, BlockTargets, ROWS, RawTargets, RowBlock, RowSupply, SettleSoft};
 use super::coefficients::Terms;
 use super::lanes::{
-    self, LaneGradient, LaneSum, Largest, Registers, SecondPlane, SoftPlane, label_sums, largest,
-    second_derivatives, soft_sums,
+    self, LabelLanes, LaneGradient, LaneSum, Largest, Registers, SecondPlane, SoftPlane,
+    label_sums, largest, second_derivatives, soft_sums,
 };
 use super::row_buffers::{GradMode, RowBuffers};
 use super::sum::LossSum;
@@ -117,6 +117,10 @@ impl<F: Float, const OF: usize, const FOURS: usize> Narrow<'_, '_, F, OF, FOURS>
                 Some(room) => self.soft::<V>(token, first, rows, room),
                 None => self.labels::<V>(token, first, rows, &mut columns),
             };
+            let blocks = self.blocks.iter().enumerate().take(rows.div_ceil(ROWS));
+            let some_odd = blocks.fold(some_odd, |some, (index, block)| {
+                some | block.some_nan((rows - index * ROWS).min(ROWS))
+            });
             if some_odd || self.task.takes_rows {
                 self.supply.finish(self.blocks, first, rows, &mut self.buffers);
             }
@@ -183,7 +187,11 @@ impl<F: Float, const OF: usize, const FOURS: usize> Narrow<'_, '_, F, OF, FOURS>
                     block.all_weights = block.label_weights;
                     let mut place = Columns { registers: &mut [zero; CLASSES] };
                     let of_unit = (1.0, curvature);
-                    second_derivatives(token, at, &plane, largest, block, of_unit, &mut place);
+                    let [_, exp, others] = sums[register];
+                    let label = (terms, Some(LabelLanes { class: pivot, exp, others }));
+                    second_derivatives(
+                        token, at, &plane, largest, block, of_unit, label, &mut place,
+                    );
                     let count = (rows - row).min(V::LANES);
                     self.store_second::<V>(first + row, count, place.registers);
                 }
@@ -280,7 +288,10 @@ impl<F: Float, const OF: usize, const FOURS: usize> Narrow<'_, '_, F, OF, FOURS>
                 if let Some(curvature) = self.task.second {
                     let mut place = Columns { registers: &mut [zero; CLASSES] };
                     let of_unit = (self.task.unit, curvature);
-                    second_derivatives(token, at, &plane, largest, block, of_unit, &mut place);
+                    let terms = (self.task.terms, None);
+                    second_derivatives(
+                        token, at, &plane, largest, block, of_unit, terms, &mut place,
+                    );
                     let count = (rows - row).min(V::LANES);
                     self.store_second::<V>(first + row, count, place.registers);
                 }

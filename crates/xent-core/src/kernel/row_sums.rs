@@ -60,7 +60,12 @@ impl RowSums {
 
     /// `S`, relative to the maximum.
     pub(crate) fn sum(&self) -> f64 {
-        self.others + self.pivot.map_or(0.0, |_| scalar::exp(-self.pivot_distance()))
+        self.others + self.pivot_exp()
+    }
+
+    /// `e^(x_k - max)` of the pivot.
+    pub(crate) fn pivot_exp(&self) -> f64 {
+        self.pivot.map_or(0.0, |_| scalar::exp(-self.pivot_distance()))
     }
 
     /// `ln S`.

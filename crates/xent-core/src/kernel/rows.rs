@@ -125,7 +125,8 @@ impl<F: Float> Kernel for Rows<'_, '_, F> {
             if task.steps != Steps::Sums && of_group.mode() != GradMode::None {
                 group.put(&mut of_group, supply.targets());
             }
-            if task.takes_rows || task.steps == Steps::All && !state.block.all_finite(rows) {
+            let some_odd = !state.block.all_finite(rows) || state.block.some_nan(rows);
+            if task.takes_rows || task.steps == Steps::All && some_odd {
                 supply.finish(core::slice::from_mut(state.block), first, rows, &mut buffers);
             }
             first += rows;

@@ -1,5 +1,6 @@
 //! The diagonal of the Hessian of contiguous rows.
 
+use super::coefficients::SecondTerms;
 use super::sum::StripedSum;
 use crate::dispatch::{Kernel, entries};
 use crate::element::Float;
@@ -7,7 +8,7 @@ use crate::hessian::Curvature;
 use crate::math::exp::exp_lifted;
 use crate::simd::{Lanes, STRIPES, Simd, Vector, from, from_mut};
 
-/// `curvature p_c (1 - p_c)` of neighbouring classes, at least the floor.
+/// The second derivatives of neighbouring classes, with the factor of the curvature, at least its floor.
 pub(crate) struct SecondDerivatives<'a, F> {
     /// Logits or, with `kept`, exponentials.
     pub(crate) x: &'a [F],
@@ -20,6 +21,9 @@ pub(crate) struct SecondDerivatives<'a, F> {
     /// The sum of all exponentials, in their unit, and of all but the largest, if it is known.
     pub(crate) sum: f64,
     pub(crate) others: Option<f64>,
+    pub(crate) terms: SecondTerms<f64>,
+    /// Where the label is (or past the end).
+    pub(crate) label: usize,
     pub(crate) curvature: Curvature,
     pub(crate) out: &'a mut [F],
 }
@@ -29,15 +33,17 @@ impl<F: Float> Kernel for SecondDerivatives<'_, F> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Self { x, kept, max, largest, unit, sum, others, curvature, out } = self;
+        let Self { x, kept, max, largest, unit, sum, others, terms, label, curvature, out } = self;
         let absent = F::Of::<S>::of(simd, f64::NEG_INFINITY);
         let zero = F::Of::<S>::of(simd, 0.0);
         let one = F::Of::<S>::of(simd, 1.0);
         let max = F::Of::<S>::splat(simd, max);
         let unit = F::Of::<S>::of(simd, unit);
         let inverse = F::Of::<S>::of(simd, 1.0 / sum);
-        let factor = F::Of::<S>::of(simd, curvature.factor);
+        let factor = F::Of::<S>::of(simd, curvature.factor * terms.spread);
+        let square = F::Of::<S>::of(simd, curvature.factor * terms.square);
         let floor = F::Of::<S>::of(simd, curvature.floor);
+        let of_squares = terms.square != 0.0;
         let mut rest = StripedSum::<F::Of<S>>::new(simd);
         let mut start = 0;
         while start < x.len() {
@@ -52,7 +58,10 @@ impl<F: Float> Kernel for SecondDerivatives<'_, F> {
                     e = exp_lifted(simd, (e - max) * unit);
                 }
                 let p = e * inverse;
-                let h = p * (one - p) * factor;
+                let mut h = p * (one - p) * factor;
+                if of_squares {
+                    h = h + p * p * square;
+                }
                 F::Of::<S>::select(h.less(floor), floor, h).store(from_mut(out, at));
                 let numbers = F::Of::<S>::load(simd, F::LANE_NUMBERS, zero);
                 let here = numbers.equal(F::Of::<S>::of(simd, largest as f64 - at as f64));
@@ -67,7 +76,11 @@ impl<F: Float> Kernel for SecondDerivatives<'_, F> {
         let others = others.unwrap_or_else(|| rest.total());
         if let Some(place) = out.get_mut(largest) {
             let p = F::LIFTED_ONE / sum;
-            *place = F::from_f64(curvature.of(p, others / sum));
+            let spread = terms.spread * p * (others / sum);
+            *place = F::from_f64(curvature.of(spread + terms.square * p * p));
+        }
+        if let (Some(value), Some(place)) = (terms.label, out.get_mut(label)) {
+            *place = F::from_f64(curvature.of(value));
         }
     }
 

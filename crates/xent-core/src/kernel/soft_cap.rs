@@ -63,3 +63,47 @@ impl<F: Float> Kernel for Uncap<'_, F> {
 
     entries!();
 }
+
+/// From second derivatives by capped logits to those by the logits, at least the floor: with `t = tanh(x / cap)` the
+/// capped logit has the derivatives `1 - t^2` and `-2 t (1 - t^2) / cap`.
+pub(crate) struct UncapSecond<'a, F> {
+    pub(crate) hessian: &'a mut [F],
+    /// The gradient by capped logits.
+    pub(crate) gradient: &'a [F],
+    /// Those that are not capped.
+    pub(crate) logits: &'a [F],
+    /// As exact as the logits are.
+    pub(crate) cap: f64,
+    pub(crate) floor: f64,
+}
+
+impl<F: Float> Kernel for UncapSecond<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { hessian, gradient, logits, cap, floor } = self;
+        let lanes = F::Of::<S>::LANES;
+        let zero = F::Of::<S>::of(simd, 0.0);
+        let cap = F::Of::<S>::of(simd, cap);
+        let minus_two = F::Of::<S>::of(simd, -2.0);
+        let infinity = F::Of::<S>::of(simd, f64::INFINITY);
+        let floor = F::Of::<S>::of(simd, floor);
+        let inputs = gradient.chunks(lanes).zip(logits.chunks(lanes));
+        for (hessian, (gradient, logits)) in hessian.chunks_mut(lanes).zip(inputs) {
+            let h = F::Of::<S>::load(simd, hessian, zero);
+            let g = F::Of::<S>::load(simd, gradient, zero);
+            let x = F::Of::<S>::load(simd, logits, zero);
+            let of_x = tanh(simd, x / cap);
+            let d = of_x.derivative;
+            // Nothing stays nothing, also of a logit that is NaN.
+            let squared = F::Of::<S>::select(h.equal(zero), zero, h * (d * d));
+            let bend = minus_two * of_x.value * d / cap;
+            let bent = F::Of::<S>::select(g.equal(zero), zero, g * bend);
+            let by_logit = F::Of::<S>::select(x.abs().equal(infinity), h, squared + bent);
+            F::Of::<S>::select(by_logit.less(floor), floor, by_logit).store(hessian);
+        }
+    }
+
+    entries!();
+}

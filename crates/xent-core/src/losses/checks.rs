@@ -12,6 +12,9 @@ use crate::kernel::sum::TILE;
 use crate::level::Level;
 use crate::shape::Shape;
 
+/// Numbers that are checked at a time: few enough for the nearest caches.
+const CHUNK: usize = 1 << 14;
+
 /// The least logarithm of a logistic loss has a probability of its own above this.
 const LEAST_OF_LOGISTIC: f64 = 3.720_075_976_020_836e-44;
 
@@ -21,7 +24,7 @@ impl Values {
         let largest = F::from_f64(if size_of::<F>() == 4 { f32::MAX.into() } else { f64::MAX });
         match self {
             Self::SigmoidTargets | Self::Probabilities => [F::default(), F::from(1.0)],
-            Self::SampleWeights => [-largest, largest],
+            Self::SampleWeights | Self::Labels => [-largest, largest],
             Self::SoftmaxTargets | Self::MultiLabels | Self::ClassWeights | Self::PosWeights => {
                 [F::default(), largest]
             }
@@ -31,7 +34,10 @@ impl Values {
     /// The first of some numbers that is not in the range, and what it is.
     pub(crate) fn first_outside<F: Float>(self, values: &[F]) -> Option<(usize, f64)> {
         let [low, high] = self.range::<F>();
-        if (Within { values, low, high }).at(Level::detect()) {
+        let level = Level::detect();
+        // From the end, so that the first of them are in the caches when the loss begins.
+        let mut chunks = values.rchunks(CHUNK);
+        if chunks.all(|values| Within { values, low, high }.at(level)) {
             return None;
         }
         let is_outside = |x: &F| !(*x >= low && *x <= high);

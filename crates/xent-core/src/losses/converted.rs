@@ -37,7 +37,7 @@ impl<E: Element> RowSource<E::Float> for Converted<'_, E> {
 
     fn tiles(self, level: Level, to: &mut dyn FnMut(usize, &[E::Float]) -> bool) {
         let mut buffers = Buffers::Loss(self.x);
-        Room::with::<E, _>(self.cap, |room| {
+        Room::with::<E, _>((self.cap, false), |room| {
             for tile in (0..self.length).step_by(TILE) {
                 let length = TILE.min(self.length - tile);
                 let window = classes(length, [tile * self.step; 2], self.step);
@@ -74,16 +74,18 @@ pub(super) fn put_classes<E: Element>(
     settled: &SettledRow<'_, E::Float>,
     buffers: &mut Buffers<'_, E>,
     of: Classes,
-    (hessian, cap): (&mut [E::Float], f64),
+    (hessian, cap, floor): (&mut [E::Float], f64, f64),
     state: &mut TileState<'_, E::Float>,
 ) {
-    Room::with::<E, _>(cap, |room| {
+    Room::with::<E, _>((cap, !hessian.is_empty()), |room| {
         for tile in (0..of.count).step_by(TILE) {
             let length = TILE.min(of.count - tile);
             let window = classes(length, of.at.map(|at| at + tile * of.step), of.step);
             let hessian = hessian.get_mut(tile..tile + length).unwrap_or(&mut []);
-            let place = Place { buffers: buffers.open(level, window, room), hessian };
+            let cells = buffers.open(level, window, room);
+            let place = Place { buffers: cells, hessian: &mut *hessian };
             settled.put(level, place, of.first + tile, false, state);
+            buffers.uncap_second(level, window, room, (hessian, floor));
             buffers.close(level, window, room);
         }
     });

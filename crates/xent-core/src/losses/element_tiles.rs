@@ -31,7 +31,8 @@ impl<E: Element> SigmoidBatch<'_, E> {
             let alpha = options.focal_alpha.map(|alpha| E::Float::from_f64(alpha).to_f64());
             self.run_loss(level, cells, SigmoidFocal { gamma: options.focal_gamma, alpha })
         } else {
-            self.run_loss(level, cells, Sigmoid)
+            let least = self.outputs.convention.least_of_element();
+            self.run_loss(level, cells, Sigmoid { least })
         }
     }
 
@@ -59,11 +60,13 @@ impl<E: Element> SigmoidBatch<'_, E> {
             return tiles(AllFactors::ones(), &mut []).run();
         }
         let axes = [shape.classes, shape.inner];
+        // One weight is that of every element.
+        let of_positive = if options.pos_weight.len() == 1 { [1, 1] } else { axes };
         let (mut of_class, mut positive) = (CycleRoom::new(), CycleRoom::new());
         let factors = AllFactors {
             of_class: Factors::of_classes(options.class_weights, axes, &mut of_class),
             of_row: Factors::of_rows(weights.sample_weights, axes),
-            positive: Factors::of_classes(options.pos_weight, axes, &mut positive),
+            positive: Factors::of_classes(options.pos_weight, of_positive, &mut positive),
             upstream: if options.mean_over_classes {
                 Factors::of_rows(weights.upstream, axes)
             } else {
@@ -147,7 +150,8 @@ impl<F: Float> Job<'_, F> {
         } else if x > 0.0 {
             y < 1.0
         } else {
-            y * weight(options.pos_weight, class) > 0.0
+            let of_all = options.pos_weight.len() == 1;
+            y * weight(options.pos_weight, if of_all { 0 } else { class }) > 0.0
         }
     }
 
@@ -205,7 +209,7 @@ impl<E: Element, L: ElementLoss> Tiles<'_, '_, '_, '_, E, L> {
         if job.options.mean_over_classes {
             scale /= job.shape.classes as f64;
         }
-        Elements { loss: self.loss, scale, floor: outputs.convention.floor() }
+        Elements { loss: self.loss, scale, floor: outputs.floor() }
     }
 
     /// Neighbouring elements from `first` on, whose logits and gradients begin where it is said.

@@ -10,7 +10,7 @@ use crate::hessian::Curvature;
 use crate::kernel::block::{
     BlockSums, BlockTargets, ROWS, RawTargets, RowBlock, RowSupply, SoftTargets,
 };
-use crate::kernel::coefficients::Terms;
+use crate::kernel::coefficients::{Terms, second_terms};
 use crate::kernel::columns::Columns;
 use crate::kernel::long_row::{
     LongRowTask, LongRows, Place, RowTargets, SoftSource, TeacherSums, TileState,
@@ -22,6 +22,7 @@ use crate::kernel::second_derivatives::SecondDerivatives;
 use crate::kernel::soft_weights::{CountLabels, FillWeights};
 use crate::kernel::sum::TILE;
 use crate::level::Level;
+use crate::math::scalar;
 use crate::shape::Shape;
 use crate::simd::STRIPES;
 
@@ -42,6 +43,9 @@ impl<F: Float> Job<'_, F> {
         outputs: Outputs<'_, F>,
     ) -> f64 {
         let Shape { classes, .. } = self.shape;
+        if buffers.is_in_place() && !outputs.predicted.is_empty() {
+            self.mark_nans(level, buffers.logits(), outputs.predicted);
+        }
         if classes <= CLASSES {
             self.narrow(level, buffers, outputs)
         } else if self.of_columns {
@@ -63,7 +67,7 @@ impl<F: Float> Job<'_, F> {
             labels: self.kind() != Kind::Soft,
             largest_class: !outputs.predicted.is_empty(),
             takes_rows: outputs.take_rows(),
-            second: (!outputs.hessian.is_empty()).then(|| self.curvature(outputs)),
+            second: (!outputs.hessian.is_empty()).then(|| self.curvature(outputs, 1.0)),
         }
     }
 
@@ -71,10 +75,11 @@ impl<F: Float> Job<'_, F> {
         Terms { gamma: self.options.focal_gamma, z_loss: self.options.z_loss }
     }
 
-    /// That of a row without its weight.
-    fn curvature(&self, outputs: &Outputs<'_, F>) -> Curvature {
+    /// That of a row with this weight. Under a soft cap, the floor comes after the cap's own derivatives.
+    pub(super) fn curvature(&self, outputs: &Outputs<'_, F>, weight: f64) -> Curvature {
         // Of a temperature, each derivative brings another inverse.
-        outputs.convention.softmax(self.unit(), self.shape.classes)
+        let curvature = outputs.convention.softmax(weight * self.unit(), self.shape.classes);
+        if self.cap() == 0.0 { curvature.with_floor(outputs.hessian_floor) } else { curvature }
     }
 
     fn narrow(self, level: Level, buffers: RowBuffers<'_, F>, outputs: Outputs<'_, F>) -> f64 {
@@ -196,6 +201,10 @@ impl<F: Float> Job<'_, F> {
                     Some(settled) => {
                         let result = settled.result();
                         outputs.put_row(row, result.loss, result.log_sum_exp, result.largest_class);
+                        if result.loss.is_nan() || result.log_sum_exp.is_nan() {
+                            let class = buffers.logits().iter().position(|x| x.is_nan());
+                            self.note_nan(row, class, &mut outputs);
+                        }
                         let hessian = outputs.hessian_of(row, classes);
                         let place = Place { buffers, hessian };
                         rows.put(&settled, place, 0, stream, state);
@@ -222,15 +231,13 @@ impl<F: Float> Job<'_, F> {
         plan: &super::softmax::Plan,
         outputs: &Outputs<'_, F>,
     ) -> LongRowTask {
-        let curvature = self.curvature(outputs);
-        let factor = curvature.factor * plan.factors.gradient;
         LongRowTask {
             terms: self.terms(),
             factors: plan.factors,
             unit: self.unit(),
             largest_class: !outputs.predicted.is_empty(),
             second: !outputs.hessian.is_empty(),
-            curvature: Curvature { factor, ..curvature },
+            curvature: self.curvature(outputs, plan.factors.gradient),
         }
     }
 
@@ -567,6 +574,28 @@ impl<F: Float> Leaf<'_, '_, F> {
         .at(level);
     }
 
+    /// Counts the rows of a block that the kernel has settled with NaN, and predicts their first NaN.
+    #[cold]
+    #[inline(never)]
+    fn note_nans(
+        &mut self,
+        block: &RowBlock<F>,
+        first: usize,
+        rows: usize,
+        buffers: &RowBuffers<'_, F>,
+    ) {
+        let is_teacher = self.job.is_teacher();
+        for row in (0..rows).filter(|&row| block.finite[row] == F::from_count(1)) {
+            let index = first + row;
+            if block.sum[row].is_nan() || is_teacher && block.loss[row].is_nan() {
+                // In place the logits are gone, and the class is marked.
+                let logits = if buffers.is_in_place() { &[] } else { buffers.logits() };
+                let class = self.job.first_nan(logits, index);
+                self.job.note_nan(index, class, &mut self.outputs);
+            }
+        }
+    }
+
     /// Settles the rows of a block that the kernel has not.
     #[cold]
     #[inline(never)]
@@ -648,7 +677,10 @@ impl<F: Float> RowSupply<F> for Leaf<'_, '_, F> {
         for (index, block) in blocks.iter_mut().enumerate().take(rows.div_ceil(ROWS)) {
             let start = index * ROWS;
             let (first, rows) = (first + start, (rows - start).min(ROWS));
-            self.outputs.put_block(block, first, rows);
+            self.outputs.put_block(block, first, rows, buffers.is_in_place());
+            if block.some_nan(rows) {
+                self.note_nans(block, first, rows, buffers);
+            }
             if !block.all_finite(rows) {
                 self.settle_others(block, first, rows, buffers);
             }
@@ -669,11 +701,12 @@ impl<F: Float> RowSupply<F> for Leaf<'_, '_, F> {
     ) {
         let Shape { classes, logits_stride, gradient_stride, .. } = self.job.shape;
         let is_soft = self.job.kind() == Kind::Soft;
-        let curvature = self.job.curvature(&self.outputs);
+        let terms = self.job.terms();
         for row in (0..rows).filter(|&row| block.finite[row] == F::from_count(1)) {
+            let curvature = self.job.curvature(&self.outputs, block.gradient_factors[row]);
             let out = self.outputs.hessian_of(first + row, classes);
             if block.live[row] == F::default() {
-                out.fill(F::from_f64(curvature.floor));
+                out.fill(F::from_f64(curvature.of_nothing()));
                 continue;
             }
             let (of, stride) = if kept {
@@ -685,16 +718,27 @@ impl<F: Float> RowSupply<F> for Leaf<'_, '_, F> {
             let [high, low] = sums.others.map(|others| others[row].to_f64());
             let is_pivot = is_soft || largest == block.labels[row];
             let weight = if is_soft { block.all_weights[row] } else { block.label_weights[row] };
-            let factor = curvature.factor * weight.to_f64() * block.gradient_factors[row];
+            let x = of.get(row * stride..row * stride + classes).unwrap_or(&[]);
+            let (max, unit) = (block.max[row], self.job.unit());
+            let label = if is_soft { usize::MAX } else { block.labels[row].to_count() };
+            let label_exp = match x.get(label) {
+                Some(e) if kept => e.to_f64(),
+                Some(x) => F::LIFTED_ONE * scalar::exp((x.to_f64() - max.to_f64()) * unit),
+                None => 0.0,
+            };
+            let of_label = [label_exp, high + low];
+            let (weight, log_sum_exp) = (weight.to_f64(), block.log_sum_exp[row].to_f64());
             SecondDerivatives {
-                x: of.get(row * stride..row * stride + classes).unwrap_or(&[]),
+                x,
                 kept,
-                max: block.max[row],
+                max,
                 largest: largest.to_count(),
-                unit: self.job.unit(),
+                unit,
                 sum: block.sum[row].to_f64(),
                 others: is_pivot.then_some(high + low),
-                curvature: Curvature { factor, ..curvature },
+                terms: second_terms((), weight, log_sum_exp, terms, of_label),
+                label,
+                curvature,
                 out,
             }
             .at(self.level);

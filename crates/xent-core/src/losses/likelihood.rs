@@ -95,7 +95,7 @@ impl<'a, E: Element> LikelihoodBatch<'a, E> {
         ignore_index: Option<i64>,
     ) -> Result<Self, Error> {
         let shape = buffers.strides_of(shape);
-        buffers.check(shape.span(shape.logits_stride), shape.span(shape.gradient_stride))?;
+        let buffers = buffers.fit(&shape)?;
         check_length("labels", shape.row_count(), labels.len())?;
         if !class_weights.is_empty() {
             check_length("class weights", shape.classes, class_weights.len())?;

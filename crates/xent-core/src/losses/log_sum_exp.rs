@@ -39,7 +39,7 @@ impl<'a, E: Element> LogSumExpBatch<'a, E> {
     /// # Errors
     /// [`Error::Length`] if there are not as many logits and places as the shape has.
     pub fn new(logits: &'a [E], shape: Shape, out: &'a mut [E::Float]) -> Result<Self, Error> {
-        shape.check(logits.len())?;
+        let logits = &logits[..shape.check(logits.len())?];
         check_length("log-sum-exp", shape.row_count(), out.len())?;
         Ok(Self { logits, shape, out })
     }

@@ -2,9 +2,12 @@
 
 use super::rows::Outputs;
 use super::softmax::{Job, Plan, SoftmaxTargets, State};
+use crate::dispatch::Kernel;
 use crate::element::Float;
+use crate::kernel::check::Within;
 use crate::kernel::row_buffers::RowBuffers;
 use crate::kernel::sum::sum_of;
+use crate::level::Level;
 use crate::math::scalar;
 
 /// What is seen of a row before any arithmetic.
@@ -60,6 +63,11 @@ pub(super) trait OddRow<F> {
 
     /// Puts the gradient of a class.
     fn put(&mut self, class: usize, gradient: F);
+
+    /// The second derivative by a logit, from the derivatives by what it has become.
+    fn second(&self, _: usize, _: f64, hessian: f64) -> f64 {
+        hessian
+    }
 }
 
 impl<F: Float> OddRow<F> for RowBuffers<'_, F> {
@@ -135,8 +143,8 @@ impl<F: Float> Job<'_, F> {
         let value = if nan { f64::NAN } else { 0.0 };
         for class in classes {
             cells.put(class, F::from_f64(value));
-            let floor = outputs.convention.floor();
-            outputs.put_hessian(&self.shape, row, class, if nan { value } else { floor });
+            let none = self.curvature(outputs, 0.0).of_nothing();
+            outputs.put_hessian(&self.shape, row, class, if nan { value } else { none });
         }
         outputs.put_row(row, value, log_sum_exp, x.predicted);
         if !plan.by_label {
@@ -236,15 +244,45 @@ impl<F: Float> Job<'_, F> {
                 all * p - q(class)
             };
             let g = plan.factors.gradient * g;
+            // Of the z-loss only the square of a probability has a part in the limit.
+            let second = all * p * not_p + 2.0 * self.options.z_loss * p * p;
+            let h = self.curvature(outputs, plan.factors.gradient).of(second);
+            let h = cells.second(class, g, h);
+            outputs.put_hessian(&self.shape, row, class, h);
             cells.put(class, F::from_f64(g));
-            let weight = plan.factors.gradient * all * unit;
-            let curvature = outputs.convention.softmax(weight, self.shape.classes);
-            outputs.put_hessian(&self.shape, row, class, curvature.of(p, not_p));
         }
         outputs.put_row(row, loss, log_sum_exp, x.predicted);
         let of_teacher = teacher.filter(|teacher| !teacher.is_finite());
         self.count_row(row, of_teacher.unwrap_or(x), outputs);
         loss
+    }
+
+    /// The first class of a row whose logit is NaN.
+    pub(super) fn first_nan(&self, logits: &[F], row: usize) -> Option<usize> {
+        let place = |class: &usize| logits.get(self.shape.logit_place(row, *class));
+        (0..self.shape.classes).find(|class| place(class).is_some_and(|x| x.is_nan()))
+    }
+
+    /// Marks the rows with NaN, as classes that are predicted: in place, the logits will be gone.
+    pub(super) fn mark_nans(&self, level: Level, logits: &[F], predicted: &mut [u32]) {
+        predicted.fill(0);
+        let (low, high) = (F::NEG_INFINITY, F::INFINITY);
+        if (Within { values: logits, low, high }).at(level) {
+            return;
+        }
+        for (row, place) in predicted.iter_mut().enumerate() {
+            if let Some(class) = self.first_nan(logits, row).and_then(|c| u32::try_from(c).ok()) {
+                *place = !class;
+            }
+        }
+    }
+
+    /// Counts a row that a kernel has settled with NaN, and predicts the class of its first NaN.
+    pub(super) fn note_nan(&self, row: usize, class: Option<usize>, outputs: &mut Outputs<'_, F>) {
+        if let Some(rows) = outputs.not_finite.filter(|_| !self.plan(row).by_label) {
+            rows.add(self.first_row + row);
+        }
+        outputs.put_predicted(row, class);
     }
 
     /// Counts a row, if its logits or its teacher's are not finite.

@@ -179,7 +179,9 @@ impl PartialRow {
         scale: f64,
     ) -> Result<(), Error> {
         let length = buffers.len();
-        buffers.check(length, length)?;
+        if let Some(found) = buffers.gradients() {
+            check_length("gradient", length, found)?;
+        }
         let available = self.end.checked_sub(first).filter(|_| first >= self.first).unwrap_or(0);
         if length > available {
             check_length("part of the row", available, length)?;
@@ -193,7 +195,7 @@ impl PartialRow {
                 let settled = settle(sums, label, scale);
                 let of = Classes { first, count: length, at: [0, 0], step: 1 };
                 let mut state = TileState::new(&mut []);
-                put_classes(level, &settled, &mut buffers, of, (&mut [], 0.0), &mut state);
+                put_classes(level, &settled, &mut buffers, of, (&mut [], 0.0, 0.0), &mut state);
                 return Ok(());
             }
             Err(odd) => odd,

@@ -67,6 +67,8 @@ pub struct Outputs<'a, F = f32> {
     pub hessian: &'a mut [F],
     /// What that is.
     pub convention: Hessian,
+    /// The least second derivative; none but that of the convention if there is none.
+    pub hessian_floor: Option<f64>,
     /// Where rows that are not finite are counted.
     pub not_finite: Option<&'a NotFiniteRows>,
 }
@@ -77,11 +79,16 @@ impl<F: Float> Outputs<'_, F> {
         check_optional("losses", losses, self.losses.len())?;
         check_optional("log-sum-exp", rows, self.log_sum_exp.len())?;
         check_optional("predicted classes", rows, self.predicted.len())?;
-        check_optional("Hessian", elements, self.hessian.len())
+        check_optional("Hessian", elements, self.hessian.len())?;
+        if self.hessian_floor.is_some_and(|floor| !floor.is_finite()) {
+            let reason = "expected a finite number";
+            return Err(Error::Option { option: "floor of the Hessian", reason });
+        }
+        Ok(())
     }
 
     pub(crate) fn split_at(self, losses: usize, rows: usize, elements: usize) -> (Self, Self) {
-        let (convention, not_finite) = (self.convention, self.not_finite);
+        let Self { convention, hessian_floor, not_finite, .. } = self;
         let a = split_mut(self.losses, losses);
         let b = split_mut(self.log_sum_exp, rows);
         let c = split_mut(self.predicted, rows);
@@ -93,6 +100,7 @@ impl<F: Float> Outputs<'_, F> {
                 predicted: c.0,
                 hessian: d.0,
                 convention,
+                hessian_floor,
                 not_finite,
             },
             Self {
@@ -101,9 +109,15 @@ impl<F: Float> Outputs<'_, F> {
                 predicted: c.1,
                 hessian: d.1,
                 convention,
+                hessian_floor,
                 not_finite,
             },
         )
+    }
+
+    /// The least second derivative.
+    pub(crate) fn floor(&self) -> f64 {
+        self.hessian_floor.unwrap_or(f64::NEG_INFINITY)
     }
 
     /// The second derivatives of a row of logits without a stride; none if they are not wanted.
@@ -117,7 +131,15 @@ impl<F: Float> Outputs<'_, F> {
     }
 
     /// What is known of the rows of a block.
-    pub(crate) fn put_block(&mut self, block: &RowBlock<F>, first: usize, rows: usize) {
+    ///
+    /// Predicted classes that are marked stay what they are.
+    pub(crate) fn put_block(
+        &mut self,
+        block: &RowBlock<F>,
+        first: usize,
+        rows: usize,
+        some_marked: bool,
+    ) {
         let rows_of = first..first + rows;
         if let Some(losses) = self.losses.get_mut(rows_of.clone()) {
             losses.copy_from_slice(&block.loss[..rows]);
@@ -127,12 +149,19 @@ impl<F: Float> Outputs<'_, F> {
         }
         let predicted = self.predicted.get_mut(rows_of).unwrap_or(&mut []);
         for (place, class) in predicted.iter_mut().zip(&block.largest_class) {
-            *place = class.to_count() as u32;
+            *place =
+                if some_marked && *place & MARK != 0 { !*place } else { class.to_count() as u32 };
         }
     }
 
     pub(crate) fn put_hessian(&mut self, shape: &Shape, row: usize, class: usize, value: f64) {
         put(self.hessian, shape.place(row, class), F::from_f64(value));
+    }
+
+    pub(crate) fn put_predicted(&mut self, row: usize, class: Option<usize>) {
+        if let Some(class) = class.and_then(|class| u32::try_from(class).ok()) {
+            put(self.predicted, row, class);
+        }
     }
 
     pub(crate) fn put_row(&mut self, row: usize, loss: f64, log_sum_exp: f64, predicted: usize) {
@@ -141,6 +170,9 @@ impl<F: Float> Outputs<'_, F> {
         put(self.predicted, row, u32::try_from(predicted).unwrap_or_default());
     }
 }
+
+/// Of a predicted class that is known beforehand, whose bits are all changed.
+pub(super) const MARK: u32 = 1 << 31;
 
 fn put<T>(slice: &mut [T], at: usize, value: T) {
     if let Some(place) = slice.get_mut(at) {

@@ -5,6 +5,7 @@ use crate::batch::{Batch, LEAF};
 use crate::buffers::{Buffers, Labels};
 use crate::element::{Element, Float};
 use crate::error::{Error, Values, check_length};
+use crate::hessian::Hessian;
 use crate::level::Level;
 use crate::shape::Shape;
 
@@ -42,7 +43,8 @@ pub enum SigmoidInput {
 pub struct SigmoidOptions<'a, F = f32> {
     /// A non-negative weight for the elements of each class; empty for ones.
     pub class_weights: &'a [F],
-    /// A non-negative weight for the positive part of the loss of each class; empty for ones.
+    /// A non-negative weight for the positive part of the loss of each class, or one for all classes; empty for
+    /// ones.
     pub pos_weight: &'a [F],
     /// `ε` in [0, 1]: the target becomes `(1 - ε) y + ε / 2` (Keras).
     pub label_smoothing: f64,
@@ -159,11 +161,13 @@ impl<'a, E: Element> SigmoidBatch<'a, E> {
         for (of, weights) in
             [("class weights", options.class_weights), ("pos weight", options.pos_weight)]
         {
-            if !weights.is_empty() {
+            // One weight of the positive part may be that of all classes.
+            let is_of_all = of == "pos weight" && weights.len() == 1;
+            if !weights.is_empty() && !is_of_all {
                 check_length(of, classes, weights.len())?;
             }
         }
-        buffers.check(shape.span(shape.logits_stride), shape.span(shape.gradient_stride))?;
+        let buffers = buffers.fit(&shape)?;
         match targets {
             SigmoidTargets::Dense(values) => {
                 check_length("targets", shape.elements(), values.len())?;
@@ -241,11 +245,11 @@ impl<'a, E: Element> SigmoidBatch<'a, E> {
             );
         }
         if !outputs.hessian.is_empty() {
-            if self.job.options.is_focal() {
+            if self.job.options.is_focal() && outputs.convention != Hessian::Exact {
                 return refused(
                     "Hessian",
-                    "boosting needs second derivatives that are not negative, and those of the \
-                     focal loss can be",
+                    "the conventions of XGBoost and LightGBM are defined for the plain loss: ask for the \
+                     exact one with the focal loss, and for a floor",
                 );
             }
             if self.job.options.input == SigmoidInput::Probabilities {

@@ -149,13 +149,17 @@ impl<F: Float> SoftmaxOptions<'_, F> {
         })
     }
 
-    fn check_hessian(&self, outputs: &Outputs<'_, F>, classes: usize) -> Result<(), Error> {
+    fn check_hessian(&self, outputs: &Outputs<'_, F>, shape: &Shape) -> Result<(), Error> {
+        let Shape { classes, inner, .. } = *shape;
         if outputs.hessian.is_empty() {
             return Ok(());
         }
-        let reason = if self.focal_gamma != 0.0 || self.soft_cap != 0.0 || self.z_loss != 0.0 {
-            "boosting needs second derivatives that are not negative, and those of the focal loss, \
-             of a soft cap and of the z-loss can be"
+        let is_plain = self.focal_gamma == 0.0 && self.soft_cap == 0.0 && self.z_loss == 0.0;
+        let reason = if !is_plain && outputs.convention != Hessian::Exact {
+            "the conventions of XGBoost and LightGBM are defined for the plain loss: ask for the exact one \
+             with the focal loss, a soft cap or the z-loss, and for a floor"
+        } else if self.soft_cap != 0.0 && inner != 1 && classes > TILE {
+            "under a soft cap, the classes of columns of more than 4096 have to be the last axis"
         } else if classes < 2 && outputs.convention == Hessian::LightGbm {
             "the factor C / (C - 1) of LightGBM needs two classes"
         } else {
@@ -247,11 +251,11 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
         options.check()?;
         options.check_targets(&targets)?;
         let shape = buffers.strides_of(shape);
-        let Shape { classes, logits_stride, gradient_stride, .. } = shape;
+        let Shape { classes, .. } = shape;
         if !options.class_weights.is_empty() {
             check_length("class weights", classes, options.class_weights.len())?;
         }
-        buffers.check(shape.span(logits_stride), shape.span(gradient_stride))?;
+        let buffers = buffers.fit(&shape)?;
         let mut labels_that_count = 0;
         match &targets {
             SoftmaxTargets::Index(labels) => {
@@ -323,7 +327,7 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
     pub fn with_outputs(mut self, outputs: Outputs<'a, E::Float>) -> Result<Self, Error> {
         let shape = &self.job.shape;
         outputs.check(shape.row_count(), shape.row_count(), shape.elements())?;
-        self.job.options.check_hessian(&outputs, shape.classes)?;
+        self.job.options.check_hessian(&outputs, shape)?;
         Self::check_columns(&self.job, outputs.hessian.is_empty())?;
         self.outputs = outputs;
         Ok(self)

@@ -4,7 +4,7 @@ use crate::buffers::Buffers;
 use crate::dispatch::Kernel;
 use crate::element::{Element, Float};
 use crate::kernel::row_buffers::RowBuffers;
-use crate::kernel::soft_cap::{Cap, Uncap};
+use crate::kernel::soft_cap::{Cap, Uncap, UncapSecond};
 use crate::kernel::sum::TILE;
 use crate::level::Level;
 
@@ -55,22 +55,24 @@ pub(crate) struct Room<'r, F> {
     pub(super) derivatives: &'r mut [F],
     /// The soft cap of the logits, as exact as they are; zero for none.
     pub(super) cap: f64,
+    /// Whether the gradient by capped logits is needed, though no gradient may be wanted.
+    pub(super) second: bool,
 }
 
 impl<F: Float> Room<'_, F> {
     /// A room for logits of a format: with a cap, of any; otherwise, of those that are not what is computed
     /// in.
     pub(crate) fn with<E: Element<Float = F>, R>(
-        cap: f64,
+        (cap, second): (f64, bool),
         run: impl FnOnce(&mut Room<'_, F>) -> R,
     ) -> R {
         if cap != 0.0 {
             let (mut cells, mut derivatives) = (Cells::new(), Cells::new());
-            run(&mut Room { cells: &mut cells.0, derivatives: &mut derivatives.0, cap })
+            run(&mut Room { cells: &mut cells.0, derivatives: &mut derivatives.0, cap, second })
         } else if E::IS_FLOAT {
-            run(&mut Room { cells: &mut [], derivatives: &mut [], cap })
+            run(&mut Room { cells: &mut [], derivatives: &mut [], cap, second })
         } else {
-            run(&mut Room { cells: &mut Cells::new().0, derivatives: &mut [], cap })
+            run(&mut Room { cells: &mut Cells::new().0, derivatives: &mut [], cap, second })
         }
     }
 }
@@ -133,7 +135,7 @@ impl<E: Element> Buffers<'_, E> {
             return E::direct(self, window.at, window.length);
         }
         let length = window.rows * window.length;
-        let of_loss = matches!(self, Self::Loss(_));
+        let of_loss = matches!(self, Self::Loss(_)) && !(room.cap != 0.0 && room.second);
         let cells = part_mut(room.cells, 0, length + window.slack);
         let cells = match self {
             // Where the gradient goes there is room enough.
@@ -161,6 +163,29 @@ impl<E: Element> Buffers<'_, E> {
             Cap { logits, derivatives, cap }.at(level);
         }
         if of_loss { RowBuffers::loss(cells) } else { RowBuffers::in_place(cells) }
+    }
+
+    /// Second derivatives of a window that was opened, by its logits instead of what the cap has made of them.
+    pub(super) fn uncap_second(
+        &mut self,
+        level: Level,
+        window: Window,
+        room: &Room<'_, E::Float>,
+        (hessian, floor): (&mut [E::Float], f64),
+    ) {
+        if room.cap == 0.0 || hessian.is_empty() {
+            return;
+        }
+        let mut logits = Cells::new();
+        let logits = &mut logits.0[..window.rows * window.length];
+        window.widen(level, self.logits(), logits);
+        let gradient = match self {
+            Self::WideGradient(_, g) if window.is_of_neighbours() => {
+                part(g, window.at[1], window.length)
+            }
+            _ => part(room.cells, 0, logits.len()),
+        };
+        UncapSecond { hessian, gradient, logits, cap: room.cap, floor }.at(level);
     }
 
     /// What has become of the cells of a window that was opened goes where it belongs, rounded once.

@@ -28,6 +28,8 @@ struct LongRow<'b, 'a, E: Element> {
     step: usize,
     /// The soft cap; zero for none.
     cap: f64,
+    /// The least second derivative.
+    floor: f64,
 }
 
 impl<E: Element> LongRow<'_, '_, E> {
@@ -57,6 +59,18 @@ impl<E: Element> OddRow<E::Float> for LongRow<'_, '_, E> {
         };
         self.buffers.put(self.at[1] + class * self.step, by_logit);
     }
+
+    fn second(&self, class: usize, gradient: f64, hessian: f64) -> f64 {
+        if self.cap == 0.0 {
+            return hessian;
+        }
+        let (value, derivative) = self.capped(class);
+        let nothing_of = |a: f64, b: f64| if a == 0.0 { 0.0 } else { a * b };
+        let bend =
+            if value.is_infinite() { 0.0 } else { -2.0 * value / self.cap * derivative / self.cap };
+        let h = nothing_of(hessian, derivative * derivative) + nothing_of(gradient, bend);
+        if h < self.floor { self.floor } else { h }
+    }
 }
 
 /// The gradient and second derivatives of neighbouring classes, on threads that join.
@@ -71,7 +85,7 @@ fn put_in_pieces<E: Element>(
     let Some(join) = rows.join.filter(|_| length > LEAF) else {
         let of = Classes { first, count: length, at: [0, 0], step: 1 };
         let mut state = TileState::new(&mut []);
-        return put_classes(rows.level, settled, &mut buffers, of, (hessian, 0.0), &mut state);
+        return put_classes(rows.level, settled, &mut buffers, of, (hessian, 0.0, 0.0), &mut state);
     };
     let middle = middle(length);
     let (a, b) = buffers.split_at(middle, middle);
@@ -105,7 +119,8 @@ impl<E: Element> SoftmaxBatch<'_, E> {
         }
         // Whole blocks of rows, if there are so many.
         let most = if room < ROWS { room } else { room / ROWS * ROWS };
-        Room::with::<E, _>(job.cap(), |room| {
+        let second = !outputs.hessian.is_empty();
+        Room::with::<E, _>((job.cap(), second), |room| {
             let windows = Windows { level, job, buffers, outputs, most, room };
             if inner == 1 { windows.rows() } else { windows.columns() }
         })
@@ -137,7 +152,7 @@ fn long_rows<E: Element>(
     mut outputs: Outputs<'_, E::Float>,
 ) -> f64 {
     let Shape { classes, inner, logits_stride, gradient_stride, .. } = job.shape;
-    let cap = job.cap();
+    let (cap, floor) = (job.cap(), outputs.floor());
     let LongRows { level, join } = rows;
     job.with_tile_state(|state| {
         let mut sum = 0.0;
@@ -155,18 +170,23 @@ fn long_rows<E: Element>(
                 None
             };
             let Some(settled) = settled else {
-                let mut odd = LongRow { buffers: &mut buffers, at, step: inner, cap };
+                let mut odd = LongRow { buffers: &mut buffers, at, step: inner, cap, floor };
                 sum += job.unsettled_row(row, &plan, &mut odd, &mut outputs);
                 continue;
             };
             let result = settled.result();
             outputs.put_row(row, result.loss, result.log_sum_exp, result.largest_class);
+            if result.loss.is_nan() || result.log_sum_exp.is_nan() {
+                let mut classes = x.iter().step_by(inner).take(classes);
+                let class = classes.position(|x| x.to_float().is_nan());
+                job.note_nan(row, class, &mut outputs);
+            }
             let hessian = outputs.hessian_of(row, classes);
             if join.is_some() && inner == 1 && cap == 0.0 {
                 put_in_pieces(rows, &settled, buffers.part(at, classes), 0, hessian);
             } else {
                 let of = Classes { first: 0, count: classes, at, step: inner };
-                put_classes(level, &settled, &mut buffers, of, (hessian, cap), state);
+                put_classes(level, &settled, &mut buffers, of, (hessian, cap, floor), state);
             }
             sum += result.loss;
         }
@@ -262,7 +282,20 @@ fn run_window<E: Element>(
     room: &mut Room<'_, E::Float>,
     outputs: Outputs<'_, E::Float>,
 ) -> f64 {
+    let Outputs { losses, log_sum_exp, predicted, hessian, convention, hessian_floor, not_finite } =
+        outputs;
+    let outputs = Outputs {
+        losses,
+        log_sum_exp,
+        predicted,
+        hessian: &mut *hessian,
+        convention,
+        hessian_floor,
+        not_finite,
+    };
+    let floor = outputs.floor();
     let sum = job.run(level, None, buffers.open(level, window, room), outputs);
+    buffers.uncap_second(level, window, room, (hessian, floor));
     buffers.close(level, window, room);
     sum
 }
@@ -318,6 +351,7 @@ impl<F: Float> Outputs<'_, F> {
             predicted: self.predicted.get_mut(rows).unwrap_or(&mut []),
             hessian: self.hessian.get_mut(elements).unwrap_or(&mut []),
             convention: self.convention,
+            hessian_floor: self.hessian_floor,
             not_finite: self.not_finite,
         }
     }

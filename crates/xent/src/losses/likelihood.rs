@@ -107,7 +107,8 @@ likelihood! {
 likelihood! {
     /// Multinomial logistic loss of probabilities: the loss of a row is `-w_y ln max(p_y, 1e-20)`,
     /// and its gradient `-w_y / max(p_y, 1e-20)` at the label and zero elsewhere (Caffe's
-    /// `MultinomialLogisticLoss`).
+    /// `MultinomialLogisticLoss`). [`Report::clamped`](crate::Report::clamped) counts the probabilities below
+    /// 1e-20.
     ///
     /// ```
     /// use xent::{Logits, MultinomialLogistic, Targets};

@@ -22,8 +22,8 @@ macro_rules! sigmoid_options {
                 self.checked()
             }
 
-            /// A non-negative weight for the positive part of the loss of each class: above one it
-            /// is recall that counts, below one precision.
+            /// A non-negative weight for the positive part of the loss of each class, or one for all
+            /// classes: above one it is recall that counts, below one precision.
             ///
             /// # Errors
             /// [`Error::Input`] if a weight is negative or not finite.
@@ -187,10 +187,13 @@ sigmoid_options!(MultiLabelSoftMargin);
 common_methods!(MultiLabelSoftMargin);
 
 /// Logistic loss of probabilities, without an activation inside: `-y ln p - (1 - y) ln(1 - p)`
-/// (PyTorch's `BCELoss`, scikit-learn's `log_loss`).
+/// (PyTorch's `BCELoss`).
 ///
 /// Logarithms are not below -100, and the gradient is `(p - y) / max(p (1 - p), 1e-12)`, as in
-/// PyTorch. A probability outside of [0, 1] is an error. If the probabilities came from a sigmoid,
+/// PyTorch. A probability outside of [0, 1] is an error, unless its target is ignored. scikit-learn's
+/// `log_loss` is the same between 0 and 1, but moves probabilities of 0 and 1 by the machine epsilon of their
+/// format: a wrong one costs 36.04 in f64 and 15.94 in f32 there, and 100 here.
+/// [`Report::clamped`](crate::Report::clamped) counts those that were clamped. If the probabilities came from a sigmoid,
 /// [`SigmoidCrossEntropy`] of its logits is more accurate.
 ///
 /// ```
@@ -221,6 +224,12 @@ impl<F: Float> LogisticLoss<'_, F> {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// With the defaults of somebody else.
+    #[must_use]
+    pub fn preset(preset: Preset) -> Self {
+        Self { settings: Settings::of(preset, LossKind::Elements), ..Self::default() }
     }
 }
 sigmoid_options!(LogisticLoss);

@@ -97,7 +97,12 @@ pub struct SoftmaxCrossEntropy<'w, F = f32> {
 }
 
 impl<'w, F: Float> SoftmaxCrossEntropy<'w, F> {
-    /// The mean over the rows, at the best level of the machine.
+    /// Nobody's preset: no label is ignored, and a mean over nothing is zero
+    /// ([`NothingValid::Zero`](crate::NothingValid::Zero)). The mean over the rows (by class weights, as
+    /// [`MeanOver::PyTorch`](crate::MeanOver::PyTorch) says), at the best level of the machine.
+    ///
+    /// PyTorch ignores -100 and has NaN for a mean over nothing:
+    /// [`SoftmaxCrossEntropy::preset`]`(Preset::PyTorch)`.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -126,10 +131,11 @@ impl<'w, F: Float> SoftmaxCrossEntropy<'w, F> {
     }
 
     /// Rows with this label have no loss and a gradient of zero; it may be a class or not. Index
-    /// targets only.
+    /// targets only: dense ones are refused, but for the default of a preset.
     #[must_use]
     pub fn with_ignore_index(mut self, label: i64) -> Self {
         self.options.ignore_index = Some(label);
+        self.settings.ignores_by_default = false;
         self
     }
 
@@ -169,8 +175,10 @@ impl<'w, F: Float> SoftmaxCrossEntropy<'w, F> {
         let targets = match targets {
             Targets::Index(labels) => SoftmaxTargets::Index(labels),
             Targets::Dense(weights) => {
-                // A preset ignores a label that dense targets cannot have.
-                options.ignore_index = None;
+                // A preset's default is of no use to dense targets; what was asked for is refused.
+                if self.settings.ignores_by_default {
+                    options.ignore_index = None;
+                }
                 SoftmaxTargets::Dense(weights)
             }
             other => {

@@ -4,6 +4,7 @@
 mod checks;
 #[cfg(feature = "half")]
 mod formats;
+mod hessians;
 mod identities;
 mod losses;
 mod non_finite;

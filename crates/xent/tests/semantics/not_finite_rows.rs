@@ -1,8 +1,8 @@
 //! Rows that are not finite are counted, the first is named, and NaN is predicted where it is first.
 
 use xent::{
-    Distillation, Level, Logits, NegativeLogLikelihood, Pass, Report, SigmoidCrossEntropy,
-    SoftmaxCrossEntropy, Targets,
+    Distillation, Level, Logits, LogitsMut, NegativeLogLikelihood, Pass, Report,
+    SigmoidCrossEntropy, SoftmaxCrossEntropy, Targets,
 };
 
 use crate::support::{numbers, transposed};
@@ -80,6 +80,13 @@ fn rows_are_counted_and_nan_is_predicted_by_every_kernel_at_every_level() {
                             assert_eq!(predicted, wanted, "{what}");
                         }
                     }
+                    let mut in_place = x.clone();
+                    let mut predicted = vec![9; ROWS];
+                    let pass = Pass::new().predicted(&mut predicted);
+                    let mutable = LogitsMut::new(&mut in_place, classes).unwrap();
+                    let report = loss.evaluate_in_place(mutable, Targets::index(&labels), pass);
+                    assert_eq!(found(&report.unwrap()), (count, Some(first)), "{level}, {classes}");
+                    assert_eq!(predicted, wanted, "in place, {level}, {classes}");
                 }
             }
             let dense = SoftmaxCrossEntropy::new().with_level(level);
@@ -89,7 +96,7 @@ fn rows_are_counted_and_nan_is_predicted_by_every_kernel_at_every_level() {
             let report = dense.evaluate(logits, Targets::index(&[0_u8; ROWS]), Pass::new());
             assert_eq!(report.unwrap().not_finite.rows, 4);
             // Those of a teacher count as well.
-            let student = vec![0.5; x.len()];
+            let student = vec![0.5_f32; x.len()];
             let student = Logits::new(&student, classes).unwrap();
             let loss = Distillation::<f32>::new(2.0).unwrap().with_level(level);
             let report = loss.evaluate(student, Targets::teacher(&x), Pass::new()).unwrap();

@@ -158,8 +158,13 @@ fn wrong_lengths_and_kinds_are_refused() {
     assert_eq!(loss.evaluate(logits(), index, upstream).unwrap_err(), Error::UpstreamOfRows);
     let none = loss.with_reduction(Reduction::None);
     assert_eq!(none.loss(logits(), index), Err(Error::NotReduced));
-    let ignoring = loss.with_ignore_index(3);
-    assert!(ignoring.loss(logits(), Targets::dense(&X)).is_ok());
+    // What is asked for is not dropped without a word, but a preset's default is.
+    let ignoring = loss.with_ignore_index(3).loss(logits(), Targets::dense(&X)).unwrap_err();
+    assert!(ignoring.to_string().contains("ignore index"), "{ignoring}");
+    let preset = SoftmaxCrossEntropy::preset(Preset::PyTorch);
+    assert!(preset.loss(logits(), Targets::dense(&X)).is_ok());
+    let explicit = preset.with_ignore_index(-100).loss(logits(), Targets::dense(&X));
+    assert!(explicit.is_err());
     let in_place = LogitsMut::new(&mut [0.0_f32; 8], 2).map(|logits| {
         loss.evaluate_in_place(logits, index, Pass::new().grad(&mut [0.0; 8])).unwrap_err()
     });
@@ -224,6 +229,28 @@ fn presets_have_the_defaults_of_their_peers() {
     let logits = || Logits::new(&X, 2).unwrap();
     let optax = of(Preset::Optax).evaluate(logits(), Targets::index(&[0_u8; 4]), Pass::new());
     assert_eq!(optax.unwrap().loss, None);
+    // Paddle divides by all rows, unless there are class weights or the label is not negative.
+    let paddle = of(Preset::Paddle);
+    assert_relative_eq!(mean(paddle, &labels, &[]), 0.75 * LN_2, max_relative = 1e-7);
+    assert_relative_eq!(
+        mean(paddle.with_ignore_index(255), &[0, 255, 1, 0], &[]),
+        LN_2,
+        max_relative = 1e-7
+    );
+    let weighted = paddle.with_class_weights(&[1.0, 3.0]).unwrap();
+    assert_relative_eq!(mean(weighted, &labels, &[]), LN_2, max_relative = 1e-7);
+    let all = paddle.with_mean_over(MeanOver::NotIgnored);
+    assert_relative_eq!(mean(all, &labels, &[]), LN_2, max_relative = 1e-7);
+    let candle = mean(of(Preset::Candle), &[0; 4], &[1.0, 2.0, 0.0, 1.0]);
+    assert_relative_eq!(candle, LN_2, max_relative = 1e-7);
+    let sklearn = mean(of(Preset::Sklearn), &[0; 4], &[1.0, 2.0, 0.0, 3.0]);
+    assert_relative_eq!(sklearn, LN_2, max_relative = 1e-7);
+    for preset in Preset::ALL {
+        assert_eq!(preset.name().parse(), Ok(preset));
+        assert_eq!(preset.name(), preset.name().to_lowercase());
+    }
+    let unknown = "torch".parse::<Preset>().unwrap_err().to_string();
+    assert!(unknown.contains("pytorch") && unknown.contains("sklearn"), "{unknown}");
     // Caffe divides the sigmoid loss by the rows, everyone else by the elements.
     let y = [0.0; 8];
     let sigmoid = |preset| SigmoidCrossEntropy::preset(preset).loss(logits(), Targets::dense(&y));
