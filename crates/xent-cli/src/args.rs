@@ -45,9 +45,9 @@ Conventions:
   logistic, accuracy is that of single elements: an input that is not below 0 (a probability not below
   0.5) predicts a target that is not below 0.5. Perplexity is e to the mean loss of the rows that are not
   ignored. Label smoothing gives each class a share of e / C (sigmoid losses and logistic: y becomes
-  y (1 - e) + e / 2). multinomial-logistic takes probabilities below 1e-20 for that, so a row has at most
-  46.05; logistic takes logarithms below -100 for that, so an element has at most 100. How many were is
-  reported.
+  y (1 - e) + e / 2). multinomial-logistic counts a probability below 1e-20 as 1e-20 (a row has at most
+  46.05), and logistic a logarithm below -100 as -100 (an element has at most 100); the report says how
+  many there were.
 ";
 
 #[derive(Debug, Subcommand)]
@@ -220,6 +220,10 @@ pub(crate) struct EvalArgs {
     /// Whose convention of the Hessian.
     #[arg(long, default_value = "exact", requires = "hessian_out")]
     pub(crate) hessian: HessianName,
+    /// The least second derivative that is written. Those of focal losses, of a soft cap and of a z-loss, which
+    /// are exact alone, can be negative.
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true, requires = "hessian_out")]
+    pub(crate) hessian_floor: Option<f64>,
     /// Which gradient (multilabel-softmax).
     #[arg(long)]
     pub(crate) gradient: Option<GradientName>,
@@ -230,7 +234,7 @@ pub(crate) struct EvalArgs {
 /// What runs, and how it is told.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct MachineArgs {
-    /// Threads; if not given those of RAYON_NUM_THREADS, or all of the machine.
+    /// Threads; if not given those of `RAYON_NUM_THREADS`, or all of the machine.
     #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
     pub(crate) threads: Option<usize>,
     /// Which instructions: auto, portable, avx2 or avx512.

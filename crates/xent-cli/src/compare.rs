@@ -368,25 +368,26 @@ impl Comparison {
         loss: LossName,
     ) {
         let Layout { classes, inner, .. } = *layout;
-        let blocks = a.chunks(classes * inner).zip(b.chunks(classes * inner));
+        // Without rows a block is empty.
+        let size = (classes * inner).max(1);
+        let blocks = a.chunks(size).zip(b.chunks(size));
         for (block, (a, b)) in blocks.enumerate() {
             for position in 0..inner {
                 let row = block * inner + position;
                 if !counted.rows[row] {
                     continue;
                 }
-                let of_row = |x: &[f64]| x[position..].iter().step_by(inner).copied().collect();
-                let (a, b): (Vec<f64>, Vec<f64>) = (of_row(a), of_row(b));
                 let changed = if loss.is_of_elements() {
                     // A NaN is neither.
                     let least = threshold(loss);
                     let side = |x: f64| x.partial_cmp(&least).map(std::cmp::Ordering::is_ge);
-                    let first = block * classes * inner + position;
-                    (0..classes).any(|class| {
-                        counted.elements[first + class * inner] && side(a[class]) != side(b[class])
+                    let first = block * classes * inner;
+                    (position..classes * inner).step_by(inner).any(|place| {
+                        counted.elements[first + place] && side(a[place]) != side(b[place])
                     })
                 } else {
-                    argmax(&a) != argmax(&b)
+                    let of_row = |x: &[f64]| argmax(x[position..].iter().step_by(inner).copied());
+                    of_row(a) != of_row(b)
                 };
                 if changed {
                     self.changed_rows += 1;

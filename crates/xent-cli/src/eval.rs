@@ -387,6 +387,9 @@ impl<N: Input> Evaluation<'_, N> {
             }
             if let Some(output) = &mut hessian_out {
                 pass = pass.hessian(output.part(elements), convention);
+                if let Some(floor) = args.hessian_floor {
+                    pass = pass.hessian_floor(floor);
+                }
             }
             let report = self
                 .loss
@@ -455,6 +458,7 @@ pub(crate) fn plain_args(compare: &CompareArgs, input: &Path) -> EvalArgs {
         grad_format: GradFormat::Input,
         hessian_out: None,
         hessian: HessianName::Exact,
+        hessian_floor: None,
         gradient: None,
         machine: compare.machine.clone(),
     }

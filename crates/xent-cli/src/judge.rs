@@ -16,9 +16,9 @@ pub(crate) fn threshold(loss: LossName) -> f64 {
 
 /// The class that a row's numbers predict: that of the largest, the first of equals; the first NaN, if there
 /// is one.
-pub(crate) fn argmax(row: &[f64]) -> usize {
+pub(crate) fn argmax(row: impl Iterator<Item = f64>) -> usize {
     let mut largest = (0, f64::NEG_INFINITY);
-    for (class, &x) in row.iter().enumerate() {
+    for (class, x) in row.enumerate() {
         if x.is_nan() {
             return class;
         }

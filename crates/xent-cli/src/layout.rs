@@ -15,7 +15,7 @@ use crate::number::Input;
 const PART: usize = 1 << 24;
 /// Numbers of a column-major array that are taken for columns of classes, all at a time; one of more is
 /// turned around part by part.
-const COLUMNS: usize = 1 << 26;
+const COLUMNS: usize = 1 << 24;
 
 /// Classes up to which columns of sixteen bits have everything that rows have.
 const WHOLE_COLUMNS: usize = 1 << 12;

@@ -6,8 +6,8 @@ use xent_core::{Element, Error as InputError, Labels};
 
 use crate::{Error, Logits};
 
-/// The class of the largest logit of every row, the first of equals; of a row with a NaN the first NaN, as in
-/// NumPy and PyTorch. `classes` has one place for each row.
+/// The class of the largest logit of every row, the first of equals; of a row with a NaN the first NaN, as by
+/// `numpy.argmax`. `classes` has one place for each row.
 ///
 /// ```
 /// use xent::{Logits, predict};
@@ -23,12 +23,7 @@ use crate::{Error, Logits};
 pub fn argmax<E: Element>(logits: Logits<'_, E>, classes: &mut [u32]) -> Result<(), Error> {
     check("predicted classes", logits.rows(), classes.len())?;
     for (row, place) in classes.iter_mut().enumerate() {
-        let is_nan = |class: &usize| {
-            let x: f64 = logits.get(row, *class).to_float().into();
-            x.is_nan()
-        };
-        let class = (0..logits.classes()).find(is_nan).unwrap_or_else(|| largest(&logits, row));
-        *place = u32::try_from(class).unwrap_or(u32::MAX);
+        *place = u32::try_from(first_nan_or_largest(&logits, row)).unwrap_or(u32::MAX);
     }
     Ok(())
 }
@@ -128,6 +123,20 @@ pub fn multi_label<E: Element>(
 
 fn check(of: &'static str, expected: usize, found: usize) -> Result<(), InputError> {
     if expected == found { Ok(()) } else { Err(InputError::Length { of, expected, found }) }
+}
+
+fn first_nan_or_largest<E: Element>(logits: &Logits<'_, E>, row: usize) -> usize {
+    let mut largest = (0, f64::NEG_INFINITY);
+    for class in 0..logits.classes() {
+        let x: f64 = logits.get(row, class).to_float().into();
+        if x.is_nan() {
+            return class;
+        }
+        if x > largest.1 {
+            largest = (class, x);
+        }
+    }
+    largest.0
 }
 
 /// The class of the largest number of a row.

@@ -151,6 +151,13 @@ fn what_it_is(first: &[u8]) -> &'static str {
 impl Array {
     /// Reads the header, and checks that the file has as much data as it says.
     pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
+        let opened = Self::open_whole(path);
+        // That stops the copy of a pipe, too.
+        interrupt::check()?;
+        opened
+    }
+
+    fn open_whole(path: &Path) -> Result<Self, Failure> {
         let place = Place::of(path);
         let fail = |reason: String| Failure::file(path, reason);
         let mut source = source(place).map_err(Failure::io(path))?;
@@ -406,7 +413,7 @@ fn elements(shape: &[usize]) -> Result<usize, String> {
         .ok_or_else(|| format!("a shape too large for this machine: {shape:?}"))
 }
 
-/// All numbers of a small array that must have so many, or one that is meant for all.
+/// All numbers of a small array that must have so many, or where that may be one that is meant for all.
 pub(crate) fn read_all<T: Number>(
     array: &mut Array,
     of: &str,
@@ -414,17 +421,13 @@ pub(crate) fn read_all<T: Number>(
     one_for_all: bool,
 ) -> Result<Vec<T>, Failure> {
     let found: usize = array.shape().iter().product();
-    let is_for_all = found == 1 && one_for_all;
-    if found != count && !is_for_all {
+    if found != count && !(found == 1 && one_for_all) {
         let reason = format!("expected {count} {of}, found {found} (shape {:?})", array.shape());
         return Err(Failure::file(array.path(), reason));
     }
     let mut all = Vec::new();
     array.rewind()?;
     array.floats(found, &mut all)?;
-    if is_for_all {
-        all.resize(count, all[0]);
-    }
     Ok(all)
 }
 

@@ -27,7 +27,7 @@ impl Window {
     /// All of what is read from there, in a file without a name: what comes from a pipe cannot be read
     /// twice, and what is compressed not from the middle.
     pub(super) fn copy(mut from: impl Read) -> io::Result<Self> {
-        let mut file = tempfile::tempfile()?;
+        let mut file = tempfile::tempfile().map_err(of_copy)?;
         let length = copy(&mut from, &mut file)?;
         Self::new(file, 0, length)
     }
@@ -90,11 +90,17 @@ pub(super) fn copy(from: &mut impl Read, to: &mut impl Write) -> io::Result<u64>
         match from.read(&mut buffer) {
             Ok(0) => return Ok(length),
             Ok(count) => {
-                to.write_all(&buffer[..count])?;
+                to.write_all(&buffer[..count]).map_err(of_copy)?;
                 length += count as u64;
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }
+}
+
+/// That it is not the file which was read that is at fault.
+fn of_copy(error: io::Error) -> io::Error {
+    let folder = std::env::temp_dir();
+    io::Error::other(format!("its copy in {}: {error}", folder.display()))
 }

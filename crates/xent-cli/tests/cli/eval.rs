@@ -240,6 +240,36 @@ fn the_hessian_has_the_convention_that_was_asked_for() {
 }
 
 #[test]
+fn the_hessian_of_the_focal_loss_is_exact_with_a_floor_if_asked_for() {
+    let folder = Folder::new();
+    let x = [2.0, 1.0, 0.5, -3.0, 0.25, 1.5];
+    folder.save("x.npy", &[2, 3], &x);
+    folder.save("y.npy", &[2], &[0_u8, 0]);
+    let focal = |row: &[f64]| {
+        let sum: f64 = row.iter().map(|x| x.exp()).sum();
+        let p = row[0].exp() / sum;
+        -(1.0 - p).powi(2) * p.ln()
+    };
+    let eval = "eval --loss softmax-focal --input x.npy --targets y.npy --reduction sum";
+    folder.json(&format!("{eval} --hessian-out h.npy"));
+    let exact = folder.load::<f64>("h.npy").1;
+    folder.json(&format!("{eval} --hessian-out h.npy --hessian-floor 1e-3"));
+    let floored = folder.load::<f64>("h.npy").1;
+    assert!(exact.iter().any(|h| *h < 0.0), "{exact:?}");
+    for (place, (exact, floored)) in exact.into_iter().zip(floored).enumerate() {
+        let step = 1e-4;
+        let at = |by: f64| {
+            let mut row = x[place / 3 * 3..][..3].to_vec();
+            row[place % 3] += by;
+            focal(&row)
+        };
+        let difference = (at(step) - 2.0 * at(0.0) + at(-step)) / (step * step);
+        assert_relative_eq!(exact, difference, max_relative = 1e-5, epsilon = 1e-6);
+        assert_eq!(floored, exact.max(1e-3));
+    }
+}
+
+#[test]
 fn one_logit_a_row_needs_no_class_axis() {
     let folder = Folder::new();
     folder.save("x.npy", &[3], &[0.0_f32, 50.0, -50.0]);
@@ -321,7 +351,7 @@ fn what_does_not_go_together_is_refused() {
         ("--loss softmax --grad-out x.npy", ["x.npy", "input"]),
         ("--loss softmax --grad-out g.npy --loss-out g.npy", ["g.npy", "another output"]),
         ("--loss distillation --temperature 0", ["temperature", "positive"]),
-        ("--loss softmax-focal --hessian-out h.npy", ["Hessian", "focal"]),
+        ("--loss softmax-focal --hessian-out h.npy --hessian xgboost", ["Hessian", "plain"]),
     ] {
         // The same path twice is only seen as such once it is there.
         if options.contains("another") {

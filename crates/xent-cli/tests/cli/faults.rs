@@ -129,6 +129,19 @@ fn one_long_row_can_be_interrupted() {
     assert!(outputs(&folder).is_empty());
 }
 
+#[test]
+fn a_copy_of_standard_input_that_does_not_fit_is_told_with_its_place() {
+    let folder = small();
+    let mut program = folder.program("eval --loss softmax --input - --targets y.npy");
+    program.env("TMPDIR", folder.path("none"));
+    let input = File::open(folder.path("x.npy")).expect("a file");
+    let (reader, mut writer) = std::io::pipe().expect("a pipe");
+    std::io::copy(&mut &input, &mut writer).expect("a small file");
+    drop(writer);
+    let outcome = Outcome::of(program.stdin(reader).output().expect("the program runs"));
+    outcome.is_refused(&["standard input: its copy in ", "none: No such file"]);
+}
+
 /// It hangs in what it prints, which nobody reads.
 #[test]
 fn a_second_signal_ends_it_at_once() {

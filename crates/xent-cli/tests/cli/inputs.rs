@@ -119,7 +119,7 @@ fn column_major_sixteen_bits_of_many_classes_have_all_targets() {
     let folder = Folder::new();
     let (rows, classes) = (3_u64, 5000_u64);
     // As bf16, the bytes of 0.5 and 1.0 in turns.
-    let half = |i: u64| if i % 3 == 0 { [0x80, 0x3f] } else { [0, 0x3f] };
+    let half = |i: u64| if i.is_multiple_of(3) { [0x80, 0x3f] } else { [0, 0x3f] };
     let numbers: Vec<u8> = (0..rows * classes).flat_map(half).collect();
     let columns: Vec<u8> = (0..classes)
         .flat_map(|class| (0..rows).flat_map(move |row| half(row * classes + class)))

@@ -38,7 +38,7 @@ pub(crate) fn tensors(folder: &Path, logits: &[f32], labels: &[u8]) -> io::Resul
     let logits = TensorView::new(Dtype::BF16, vec![rows, CLASSES], &logits).map_err(other)?;
     let labels = TensorView::new(Dtype::U8, vec![rows], labels).map_err(other)?;
     let tensors = [("logits", logits), ("labels", labels)];
-    safetensors::serialize_to_file(tensors, None, &path).map_err(other)?;
+    std::fs::write(&path, safetensors::serialize(tensors, None).map_err(other)?)?;
     Ok(path)
 }
 
