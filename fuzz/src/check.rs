@@ -64,7 +64,7 @@ where
     let settings = Settings::new(&case.options, loss);
     let OutputChoice { hessian, .. } = case.outputs;
     let convention = hessian.unwrap_or(HessianName::Exact);
-    let question = Question { loss, settings, batch: &batch, convention };
+    let question = Question::new(loss, settings, &batch, convention);
     let built = build(loss, &settings, &batch);
     match (question.options_refused(), &built) {
         (Some(why), Ok(_)) => panic!("options are taken that should be refused: {why}"),
@@ -72,7 +72,8 @@ where
         _ => {}
     }
     let Ok(built) = built else { return };
-    Check { question, loss: &*built, lengths: question.lengths(asked(case, loss, &batch)) }.all();
+    let lengths = question.lengths(asked(case, loss, &batch));
+    Check { question, loss: &*built, lengths }.all();
 }
 
 /// The outputs that are asked for.
@@ -105,9 +106,10 @@ where
         // Without regard to the gradient's length.
         let expected = refused(Mode::Loss).is_none().then(|| self.question.answer());
         self.denominator(expected.is_some());
-        let mut of_fma: Option<(Level, Vec<u64>)> = None;
+        let mut of_fma: Option<(Level, Vec<(Mode, Vec<u64>)>)> = None;
         for level in Level::available() {
             let mut written = None;
+            let mut bits = Vec::new();
             for mode in Mode::ALL {
                 let (result, got) = self.call(level, mode, self.lengths);
                 let what = || format!("{level}, {mode:?}");
@@ -117,7 +119,18 @@ where
                     (Some(_), Err(_)) => self.untouched(&what(), mode, &got),
                     (None, Ok(report)) => {
                         let expected = expected.as_ref().expect("an answer to what is taken");
-                        self.judge(&what(), mode, report, &got, expected);
+                        self.judge_report(&what(), report, &got, expected);
+                        self.judge_gaps(&what(), mode, &got);
+                        if level.has_fma() {
+                            bits.push((mode, bits_of(report, &got)));
+                        }
+                        // What has the bits of what was judged is judged.
+                        let is_of_first = of_fma.is_some() && level.has_fma();
+                        let is_sum = matches!(mode, Mode::Add | Mode::AddWide);
+                        let is_other = mode == Mode::WriteWide && E::STORED != E::COMPUTED;
+                        if !is_of_first && (written.is_none() || is_sum || is_other) {
+                            self.judge(&what(), mode, report, &got, expected);
+                        }
                         match &written {
                             // All others are compared with it.
                             None if mode == Mode::Write => written = Some((*report, got)),
@@ -129,20 +142,23 @@ where
                     }
                 }
             }
-            if let (Some((report, got)), true) = (&written, level.has_fma()) {
-                let bits = bits_of(report, got);
+            if level.has_fma() {
                 match &of_fma {
                     None => of_fma = Some((level, bits)),
                     Some((first, of_first)) => {
-                        let differ = of_first.iter().zip(&bits).position(|(a, b)| a != b);
-                        if let Some(i) = differ {
-                            let (a, b) = (of_first[i], bits[i]);
-                            panic!("{first} and {level}: number {i} has bits {a:x} and {b:x}");
+                        for ((mode, a), (_, b)) in of_first.iter().zip(&bits) {
+                            let differ = a.iter().zip(b).position(|(a, b)| a != b);
+                            if let Some(i) = differ {
+                                let (a, b) = (a[i], b[i]);
+                                panic!(
+                                    "{first} and {level}, {mode:?}: number {i} has bits {a:x} and {b:x}"
+                                );
+                            }
                         }
                     }
                 }
             }
-            self.short_forms(level, expected.as_ref());
+            self.short_forms(level, written.as_ref());
         }
     }
 
@@ -227,7 +243,7 @@ where
         assert!(gradient && others, "{what}: refused, and written all the same");
     }
 
-    /// Everything that has been written is the reference's answer.
+    /// All numbers that have been written are the reference's.
     fn judge(
         &self,
         what: &str,
@@ -236,8 +252,7 @@ where
         got: &Written<E>,
         expected: &Expected,
     ) {
-        let batch = self.question.batch;
-        let layout = batch.layout;
+        let layout = self.question.batch.layout;
         let (computed, stored) = (E::COMPUTED, E::STORED);
         let wide = |values: &[E::Float]| values.iter().map(|v| v.wide()).collect::<Vec<_>>();
         let compare = |of: &str, got: &[f64], answers: &[Answer]| {
@@ -264,12 +279,10 @@ where
         let gradient: Vec<f64> =
             if is_wide { wide(&got.wide) } else { got.gradient.iter().map(|g| g.wide()).collect() };
         let before = if matches!(mode, Mode::Add | Mode::AddWide) { UNTOUCHED } else { 0.0 };
-        let mut touched = vec![false; gradient.len()];
         if !gradient.is_empty() {
             for row in 0..layout.rows() {
                 for class in 0..layout.classes {
                     let place = layout.logit_place(row, class);
-                    touched[place] = true;
                     let answer = expected.gradient[layout.place(row, class)];
                     let sum = answer.value + before;
                     let rounding =
@@ -286,23 +299,6 @@ where
                 }
             }
         }
-        for (place, touched) in touched.iter().enumerate() {
-            let same = match mode {
-                _ if *touched => true,
-                Mode::InPlace => got.gradient[place].bits() == batch.logits[place].bits(),
-                _ => gradient[place] == UNTOUCHED,
-            };
-            assert!(same, "{what}: written between the rows, at {place}; {layout:?}");
-        }
-
-        assert_eq!(report.rows, layout.rows(), "{what}: rows");
-        assert_eq!(report.valid_rows, expected.valid_rows, "{what}: valid rows");
-        let near = close(report.denominator, expected.denominator);
-        assert!(near, "{what}: divides by {}, not {}", report.denominator, expected.denominator);
-        if let Some(correct) = report.correct {
-            let expected = self.question.correct(&got.predicted);
-            assert_eq!(correct, expected, "{what}: correct rows");
-        }
         match (report.loss, expected.loss) {
             (Some(got), Some(answer)) => assert!(
                 answer.admits(got, computed, computed),
@@ -312,6 +308,63 @@ where
             ),
             (None, None) => {}
             (got, _) => panic!("{what}: loss of the batch is there: {}", got.is_some()),
+        }
+    }
+
+    /// Nothing has been written between the rows.
+    fn judge_gaps(&self, what: &str, mode: Mode, got: &Written<E>) {
+        let batch = self.question.batch;
+        let layout = batch.layout;
+        let span = layout.span();
+        if span == layout.elements() || mode == Mode::Loss {
+            return;
+        }
+        let mut is_gap = vec![true; span];
+        for row in 0..layout.rows() {
+            for class in 0..layout.classes {
+                is_gap[layout.logit_place(row, class)] = false;
+            }
+        }
+        let number = E::float(UNTOUCHED);
+        let stored = E::from_float(number).bits();
+        for place in (0..span).filter(|&place| is_gap[place]) {
+            let same = match mode {
+                Mode::InPlace => got.gradient[place].bits() == batch.logits[place].bits(),
+                Mode::WriteWide | Mode::AddWide => got.wide[place].bits() == number.bits(),
+                _ => got.gradient[place].bits() == stored,
+            };
+            assert!(same, "{what}: written between the rows, at {place}; {layout:?}");
+        }
+    }
+
+    /// The report's counts are the reference's.
+    fn judge_report(&self, what: &str, report: &Report, got: &Written<E>, expected: &Expected) {
+        assert_eq!(report.rows, self.question.batch.layout.rows(), "{what}: rows");
+        assert_eq!(report.valid_rows, expected.valid_rows, "{what}: valid rows");
+        let near = close(report.denominator, expected.denominator);
+        assert!(near, "{what}: divides by {}, not {}", report.denominator, expected.denominator);
+        if let Some(correct) = report.correct {
+            let (expected, accuracy) = self.question.correct(&got.predicted);
+            assert_eq!(correct, expected, "{what}: correct rows");
+            let near = |(a, b): (f64, f64)| (a - b).abs() <= 1e-6 * (1.0 + b.abs());
+            let both = report.accuracy.zip(accuracy);
+            assert!(
+                both.is_none_or(near) && report.accuracy.is_some() == accuracy.is_some(),
+                "{what}: accuracy {:?}, not {accuracy:?}",
+                report.accuracy
+            );
+        }
+        if let Some((rows, first)) = self.question.not_finite() {
+            let found = (report.not_finite.rows, report.not_finite.first);
+            assert_eq!(found, (rows, first), "{what}: rows that are not finite");
+        }
+        if let Some(clamped) = self.question.clamped() {
+            assert_eq!(report.clamped, clamped, "{what}: clamped probabilities");
+        }
+        if let (Some(loss), Some(mean), Reduction::Mean) =
+            (report.loss, report.mean_loss, self.question.settings.reduction)
+        {
+            assert!(same_f64(loss, mean), "{what}: the mean is {mean}, the loss {loss}");
         }
     }
 
@@ -330,6 +383,21 @@ where
             Mode::WriteWide => &rounded,
             _ => &beside.gradient,
         };
+        self.same_gradient(what, (first, beside), (report, gradient));
+        let others = same(&beside.losses, &got.losses)
+            && same(&beside.log_sum_exp, &got.log_sum_exp)
+            && same(&beside.hessian, &got.hessian)
+            && beside.predicted == got.predicted;
+        assert!(others, "{what}: other outputs than with the gradient beside the logits");
+    }
+
+    /// The same bits of the gradient and of the reduced loss.
+    fn same_gradient(
+        &self,
+        what: &str,
+        (first, beside): (&Report, &Written<E>),
+        (report, gradient): (&Report, &[E]),
+    ) {
         let layout = self.question.batch.layout;
         let places = (0..layout.rows())
             .flat_map(|row| (0..layout.classes).map(move |class| layout.logit_place(row, class)));
@@ -341,21 +409,16 @@ where
                 "{what}: gradient at {place} is {b:e}, beside the logits {a:e}; {layout:?}"
             );
         }
-        let others = same(&beside.losses, &got.losses)
-            && same(&beside.log_sum_exp, &got.log_sum_exp)
-            && same(&beside.hessian, &got.hessian)
-            && beside.predicted == got.predicted;
-        assert!(others, "{what}: other outputs than with the gradient beside the logits");
         let same_loss = match (first.loss, report.loss) {
-            (Some(a), Some(b)) => a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan()),
+            (Some(a), Some(b)) => same_f64(a, b),
             (a, b) => a == b,
         };
         assert!(same_loss, "{what}: loss {:?}, with the gradient {:?}", report.loss, first.loss);
     }
 
-    /// The loss alone, without outputs and weights of rows.
-    fn short_forms(&self, level: Level, expected: Option<&Expected>) {
-        let Question { batch, settings, .. } = self.question;
+    /// The loss alone, without outputs and weights of rows; the gradient without outputs.
+    fn short_forms(&self, level: Level, written: Option<&(Report, Written<E>)>) {
+        let Question { batch, settings, .. } = &self.question;
         let result = batch
             .layout
             .logits(&batch.logits)
@@ -363,10 +426,11 @@ where
         if settings.reduction == Reduction::None {
             assert!(result.is_err(), "{level}: one loss of a batch that is not reduced");
         }
-        // Without outputs kernels are others, whose answers are the same.
         let (result, got) = self.call(level, Mode::Write, Lengths::default());
-        if let (Ok(report), Some(expected)) = (&result, expected) {
-            self.judge(&format!("{level}, gradient alone"), Mode::Write, report, &got, expected);
+        if let Some((first, beside)) = written {
+            let what = format!("{level}, gradient alone");
+            let report = result.unwrap_or_else(|error| panic!("{what}: refused: {error}"));
+            self.same_gradient(&what, (first, beside), (&report, &got.gradient));
         }
     }
 
@@ -386,6 +450,10 @@ fn close(got: f64, want: f64) -> bool {
     got == want || (got.is_nan() && want.is_nan()) || (got - want).abs() <= 1e-12 * want.abs()
 }
 
+fn same_f64(a: f64, b: f64) -> bool {
+    a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan())
+}
+
 fn same<F: Format>(a: F, b: F) -> bool {
     a.bits() == b.bits() || (a.wide().is_nan() && b.wide().is_nan())
 }
@@ -402,6 +470,7 @@ where
     let floats = [&written.losses, &written.log_sum_exp, &written.hessian];
     let floats = floats.into_iter().flatten().map(|&value| bits(value));
     let gradient = written.gradient.iter().map(|&value| bits(value));
+    let wide = written.wide.iter().map(|&value| bits(value));
     let predicted = written.predicted.iter().map(|&class| class.into());
-    core::iter::once(loss).chain(floats).chain(gradient).chain(predicted).collect()
+    core::iter::once(loss).chain(floats).chain(gradient).chain(wide).chain(predicted).collect()
 }

@@ -1,5 +1,7 @@
 //! What a call must answer: whether it is refused, and everything that it writes.
 
+use std::cell::OnceCell;
+
 use xent::{MeanOver, NothingValid, Reduction};
 use xent_reference::sum::sum;
 
@@ -21,12 +23,16 @@ pub(crate) struct Lengths {
 }
 
 /// A loss of a batch, as a caller describes it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Question<'a, E: Format> {
     pub(crate) loss: LossName,
     pub(crate) settings: Settings,
     pub(crate) batch: &'a Batch<E>,
     pub(crate) convention: HessianName,
+    /// The classes of the rows that have one label each, if it is not ignored.
+    labels: Vec<Option<usize>>,
+    /// Why the values of the batch are refused: the same for all calls.
+    of_values: OnceCell<Option<&'static str>>,
 }
 
 /// What a mean may divide by.
@@ -52,10 +58,26 @@ pub(crate) struct Expected {
     pub(crate) hessian: Vec<Answer>,
 }
 
-impl<E: Format> Question<'_, E>
+impl<'a, E: Format> Question<'a, E>
 where
     E::Float: Format<Float = E::Float>,
 {
+    pub(crate) fn new(
+        loss: LossName,
+        settings: Settings,
+        batch: &'a Batch<E>,
+        convention: HessianName,
+    ) -> Self {
+        let labels = match &batch.given {
+            Given::Index(labels) => labels.values(),
+            _ => Vec::new(),
+        };
+        let ignored = settings.ignore.map(i128::from);
+        let class = |label: i128| usize::try_from(label).ok().filter(|_| Some(label) != ignored);
+        let labels = labels.into_iter().map(class).collect();
+        Self { loss, settings, batch, convention, labels, of_values: OnceCell::new() }
+    }
+
     fn wide(values: &[E::Float]) -> Vec<f64> {
         values.iter().map(|v| v.wide()).collect()
     }
@@ -102,10 +124,14 @@ where
                 why.push(reason);
             }
         };
-        refuse(batch.logits.len() != layout.span(), "length of the logits");
-        refuse(gradient.is_some_and(|found| found != layout.span()), "length of the gradient");
+        // The last row may be as long as the stride.
+        let fits = |found: usize| (layout.span()..=layout.outer * layout.stride).contains(&found);
+        refuse(!fits(batch.logits.len()), "length of the logits");
+        refuse(gradient.is_some_and(|found| !fits(found)), "length of the gradient");
         refuse(optional(batch.class_weights.len(), classes), "length of the class weights");
-        refuse(optional(batch.pos_weight.len(), classes), "length of the positive weights");
+        let positive = batch.pos_weight.len();
+        // One for all classes.
+        refuse(positive != 1 && optional(positive, classes), "length of the positive weights");
         refuse(optional(batch.sample_weights.len(), rows), "length of the sample weights");
         refuse(optional(batch.upstream.len(), losses), "length of the upstream gradient");
         refuse(optional(lengths.losses, losses), "length of the losses");
@@ -122,7 +148,9 @@ where
                     | LossName::NegativeLogLikelihood
                     | LossName::MultinomialLogistic
             );
-            refuse(mapped || self.is_focal() || probabilities, "Hessian");
+            refuse(probabilities, "Hessian of probabilities");
+            let is_exact = matches!(self.convention, HessianName::Exact);
+            refuse((mapped || self.is_focal()) && !is_exact, "convention of the Hessian");
             let undefined = classes < 2 && matches!(self.convention, HessianName::LightGbm);
             refuse(undefined && loss.is_of_softmax(), "Hessian of one class");
         }
@@ -145,7 +173,7 @@ where
             }
             Given::Dense(values) | Given::Teacher(values) => {
                 refuse(values.len() != layout.elements(), "length of the targets");
-                refuse(ignoring && loss.is_of_elements(), "ignored numbers");
+                refuse(ignoring, "ignored numbers");
                 let focal = settings.gamma != 0.0 && loss.is_of_softmax();
                 refuse(focal, "focal loss of dense targets");
             }
@@ -200,13 +228,30 @@ where
         if labels.iter().any(|&label| is_bad(label, classes)) {
             return Some("label");
         }
-        let is_none = |p: f64| !p.is_nan() && !(0.0..=1.0).contains(&p);
+        let is_no_share = |p: f64| !(0.0..=1.0).contains(&p);
+        let is_no_weight = |w: f64| !(w.is_finite() && w >= 0.0);
+        if let Given::Dense(values) = &batch.given {
+            let is_bad = |y: &E::Float| {
+                if loss.is_of_elements() { is_no_share(y.wide()) } else { is_no_weight(y.wide()) }
+            };
+            if values.iter().any(is_bad) {
+                return Some("target out of its range");
+            }
+        }
+        if batch.sample_weights.iter().any(|w| !w.wide().is_finite()) {
+            return Some("sample weight that is not finite");
+        }
         let probabilities = match loss {
             LossName::LogisticLoss => {
-                (0..layout.rows()).any(|row| batch.row(row).into_iter().any(is_none))
+                let targets = self.element_targets();
+                let counts = |row, class| !targets[layout.place(row, class)].1;
+                (0..layout.rows()).any(|row| {
+                    let p = batch.row(row).into_iter().enumerate();
+                    p.into_iter().any(|(class, p)| is_no_share(p) && counts(row, class))
+                })
             }
             LossName::MultinomialLogistic => (0..layout.rows())
-                .any(|row| self.label(row).is_some_and(|class| is_none(batch.row(row)[class]))),
+                .any(|row| self.label(row).is_some_and(|class| is_no_share(batch.row(row)[class]))),
             _ => false,
         };
         probabilities.then_some("probability")
@@ -218,13 +263,17 @@ where
         gradient: Option<usize>,
         lengths: Lengths,
     ) -> Option<&'static str> {
-        self.shape_refused(gradient, lengths).or_else(|| self.values_refused()).or_else(|| {
-            let tally = self.tally();
-            let nothing = tally.valid_losses == 0 || self.divisor(&tally) == 0.0;
-            let empty = (0..self.batch.layout.rows()).any(|row| self.is_empty(row));
-            let error = self.settings.nothing_valid == NothingValid::Error;
-            (error && (nothing || empty)).then_some("nothing valid")
-        })
+        let of_values = || {
+            self.values_refused().or_else(|| {
+                let tally = self.tally();
+                let nothing = tally.valid_losses == 0 || self.is_of_nothing(&tally);
+                let empty = (0..self.batch.layout.rows()).any(|row| self.is_empty(row));
+                let error = self.settings.nothing_valid == NothingValid::Error;
+                (error && (nothing || empty)).then_some("nothing valid")
+            })
+        };
+        let shape = self.shape_refused(gradient, lengths);
+        shape.or_else(|| *self.of_values.get_or_init(of_values))
     }
 
     fn sample_weight(&self, row: usize) -> f64 {
@@ -237,10 +286,7 @@ where
 
     /// The class of a row that is not ignored.
     fn label(&self, row: usize) -> Option<usize> {
-        let Given::Index(labels) = &self.batch.given else { return None };
-        let label = labels.values()[row];
-        let ignored = Some(label) == self.settings.ignore.map(i128::from);
-        if ignored { None } else { usize::try_from(label).ok() }
+        *self.labels.get(row)?
     }
 
     /// The row's part of the dense targets.
@@ -347,6 +393,13 @@ where
         }
     }
 
+    /// Whether a mean is taken, and has nothing to divide by.
+    fn is_of_nothing(&self, tally: &Tally) -> bool {
+        let divisor = self.denominator(tally);
+        let nothing = tally.valid_losses == 0 || divisor.is_nan() || divisor <= 0.0;
+        self.settings.reduction == Reduction::Mean && nothing
+    }
+
     fn divisor(&self, tally: &Tally) -> f64 {
         match self.settings.reduction {
             Reduction::Mean => self.denominator(tally),
@@ -376,7 +429,9 @@ where
         let tolerance = Tolerance::new(E::COMPUTED);
         let tally = self.tally();
         let divisor = self.divisor(&tally);
-        let scale = self.batch.scale / if divisor == 0.0 { 1.0 } else { divisor };
+        let nothing = self.is_of_nothing(&tally);
+        let is_nan = self.settings.nothing_valid == NothingValid::Nan;
+        let scale = if nothing { 0.0 } else { self.batch.scale / divisor };
         let rows = layout.rows();
         let of_elements = self.loss.is_of_elements();
         let losses = if self.loss.has_losses_of_elements() { layout.elements() } else { rows };
@@ -401,16 +456,37 @@ where
         } else {
             (0..rows).for_each(|row| self.row(row, &mut expected, scale, tolerance));
         }
-        let nothing = tally.valid_losses == 0 || divisor == 0.0;
+        if nothing && self.is_moderate() {
+            self.gradient_of_nothing(&mut expected, is_nan);
+        }
         expected.loss = match self.settings.reduction {
             Reduction::None => None,
-            Reduction::Mean if nothing => {
-                let nan = self.settings.nothing_valid == NothingValid::Nan;
-                Some(Answer::exact(if nan { f64::NAN } else { 0.0 }))
-            }
+            Reduction::Mean if nothing => Some(Answer::exact(if is_nan { f64::NAN } else { 0.0 })),
             _ => Some(self.total(&expected.losses, divisor, tolerance)),
         };
         expected
+    }
+
+    /// The gradient of a mean that has nothing to divide by: zero, or NaN for what is not ignored. Rows that are not
+    /// finite are not judged.
+    fn gradient_of_nothing(&self, expected: &mut Expected, is_nan: bool) {
+        let layout = self.batch.layout;
+        for row in 0..layout.rows() {
+            if !self.is_live(row) || self.loss.is_of_elements() && is_nan {
+                continue;
+            }
+            let is_finite = self.batch.row(row).into_iter().all(f64::is_finite);
+            for class in 0..layout.classes {
+                let place = layout.place(row, class);
+                let is_other = !self.loss.is_of_softmax() && self.label(row) != Some(class);
+                expected.gradient[place] = match (is_finite, is_nan) {
+                    (true, false) => Answer::ZERO,
+                    (true, true) if self.loss.is_of_softmax() => Answer::exact(f64::NAN),
+                    _ if is_other && !self.loss.is_of_elements() => Answer::ZERO,
+                    _ => Answer::ANYTHING,
+                };
+            }
+        }
     }
 
     fn total(&self, losses: &[Answer], divisor: f64, tolerance: Tolerance) -> Answer {
@@ -437,7 +513,9 @@ where
         let of_softmax = self.loss.is_of_softmax();
         let (more, floor) = match self.convention {
             HessianName::Exact => (1.0, 0.0),
-            HessianName::XgBoost => (if of_softmax { 2.0 } else { 1.0 }, 1e-16),
+            // Of elements the floor comes before the weight.
+            HessianName::XgBoost if of_softmax => (2.0, 1e-16),
+            HessianName::XgBoost => (1.0, 0.0),
             HessianName::LightGbm => {
                 (if of_softmax { classes / (classes - 1.0) } else { 1.0 }, 0.0)
             }
@@ -449,12 +527,12 @@ where
         if h.value < floor { Answer { value: floor, allowed: h.allowed + 1e-22 } } else { h }
     }
 
-    /// The class of the largest logit, the first of equals.
+    /// The class of the largest logit, the first of equals; of the first NaN, if there is one.
     fn predicted(&self, row: usize) -> Option<u32> {
         let (mut best, mut max) = (0, f64::NEG_INFINITY);
         for (class, x) in self.batch.row(row).into_iter().enumerate() {
             if x.is_nan() {
-                return None;
+                return Some(class as u32);
             }
             if x > max {
                 (best, max) = (class, x);
@@ -463,10 +541,52 @@ where
         Some(best as u32)
     }
 
-    /// The valid rows whose label is the class that was predicted.
-    pub(crate) fn correct(&self, predicted: &[u32]) -> usize {
-        let rows = (0..predicted.len()).filter(|&row| self.sample_weight(row) != 0.0);
-        rows.filter(|&row| self.label(row) == Some(predicted[row] as usize)).count()
+    /// The rows that are not ignored and whose label is the class that was predicted, and the share of them by their
+    /// sample weights, if these add up to more than zero.
+    pub(crate) fn correct(&self, predicted: &[u32]) -> (usize, Option<f64>) {
+        let labelled = (0..predicted.len()).filter_map(|row| Some((row, self.label(row)?)));
+        let is_right = |&(row, label): &(usize, usize)| label == predicted[row] as usize;
+        let (mut right, mut all) = (Vec::new(), Vec::new());
+        for row in labelled {
+            all.push(self.sample_weight(row.0));
+            if is_right(&row) {
+                right.push(self.sample_weight(row.0));
+            }
+        }
+        let (count, right, all) = (right.len(), sum(right), sum(all));
+        (count, (all > 0.0).then(|| right / all))
+    }
+
+    /// How many rows that are not ignored have logits without a softmax, and the first of them.
+    pub(crate) fn not_finite(&self) -> Option<(usize, Option<usize>)> {
+        // A teacher's row may be what is not finite; the others have rules of their own.
+        let plain =
+            matches!(self.loss, LossName::SoftmaxCrossEntropy | LossName::MultiLabelSoftmax);
+        let is_odd = |row: &usize| {
+            let x = self.batch.row(*row);
+            x.iter().any(|x| x.is_nan() || *x == f64::INFINITY)
+                || x.iter().all(|x| *x == f64::NEG_INFINITY)
+        };
+        let is_ignored =
+            |row: &usize| matches!(self.batch.given, Given::Index(_)) && self.label(*row).is_none();
+        let mut rows = (0..self.batch.layout.rows()).filter(|row| is_odd(row) && !is_ignored(row));
+        plain.then(|| {
+            let first = rows.next();
+            (usize::from(first.is_some()) + rows.count(), first)
+        })
+    }
+
+    /// How many probabilities that count are clamped, where that is a matter of the probability alone.
+    pub(crate) fn clamped(&self) -> Option<usize> {
+        let rows = 0..self.batch.layout.rows();
+        match self.loss {
+            LossName::LogisticLoss => None,
+            LossName::MultinomialLogistic => {
+                let p = |row: usize| Some(self.batch.row(row)[self.label(row)?]);
+                Some(rows.filter(|&row| p(row).is_some_and(|p| p < 1e-20)).count())
+            }
+            _ => Some(0),
+        }
     }
 
     fn upstream(&self, loss: usize) -> f64 {
@@ -572,7 +692,9 @@ where
             } else {
                 Answer::exact(skipped)
             };
-            if live && !settings.caffe {
+            // Those of the other losses are held to the reference by the tests of the core.
+            let plain = !self.is_focal() && settings.z_loss == 0.0 && settings.soft_cap.is_none();
+            if live && !settings.caffe && plain {
                 let h = self.curvature(answers.curvature[class], factor, tolerance);
                 expected.hessian[place] = judged_or(judged_gradient, h);
             }
@@ -601,7 +723,8 @@ where
                     rounded::<E::Float>(y * keep + 0.5 * settings.smoothing)
                 };
                 let weight = if ignored { 0.0 } else { self.class_weight(class) * sample };
-                let positive = batch.pos_weight.get(class).map_or(1.0, |q| q.wide());
+                let of_class = if batch.pos_weight.len() == 1 { 0 } else { class };
+                let positive = batch.pos_weight.get(of_class).map_or(1.0, |q| q.wide());
                 let upstream = self.upstream(if of_rows { row } else { place });
                 let of_row = if of_rows { layout.classes as f64 } else { 1.0 };
                 let factor = scale * upstream / of_row;
@@ -624,14 +747,17 @@ where
                 }
                 if weight == 0.0 {
                     expected.gradient[place] = Answer::ZERO;
-                    let h = self.curvature(Answer::ZERO, 1.0, tolerance);
-                    expected.hessian[place] = h;
+                    // An ignored element of weight zero may have either.
+                    expected.hessian[place] = Answer::ANYTHING;
                     continue;
                 }
                 let gradient = tolerance.times(answers.gradient, factor);
                 let gradient = tolerance.times(gradient, weight);
                 expected.gradient[place] = judged_or(judged_gradient, gradient);
-                let h = tolerance.times(answers.curvature, factor);
+                let is_floored = matches!(self.convention, HessianName::XgBoost)
+                    && answers.curvature.value < 1e-12;
+                let h = if is_floored { Answer::ANYTHING } else { answers.curvature };
+                let h = tolerance.times(h, factor);
                 let h = self.curvature(h, weight, tolerance);
                 let h = if factor < 0.0 { Answer::ANYTHING } else { h };
                 expected.hessian[place] = judged_or(judged_gradient, h);

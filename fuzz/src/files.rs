@@ -1,40 +1,105 @@
-//! The file readers of the program: arrays that are not what they say.
+//! The file readers of the program: arrays that are not what they say, in all the ways that they come.
 
 use std::ffi::OsString;
 use std::fs;
-use std::path::Path;
+use std::io::{Cursor, Write};
+use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipWriter};
 
 /// Losses that read their targets each in another way.
 const LOSSES: [&str; 4] = ["softmax", "sigmoid", "nll", "distillation"];
 
-/// The first byte says which loss, which of its two files the rest is, and which kind of file that is; the
-/// other one is valid.
+/// How an array comes.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    /// As a file whose name says what it is.
+    File,
+    /// As a `.npz` file.
+    Archive,
+    /// As a member of a `.npz` file that is what it should be.
+    Member,
+    /// Through a pipe, as standard input comes: without a name, and only once.
+    Pipe,
+}
+
+/// The first byte says which loss, which of its two files the rest is, and in which way that comes; the other one is
+/// valid.
 pub(crate) fn run(data: &[u8]) {
     let Some((&choice, bytes)) = data.split_first() else { return };
     let choice = usize::from(choice);
     let loss = LOSSES[choice % LOSSES.len()];
-    let extension = if choice & 4 == 0 { "npy" } else { "safetensors" };
+    let is_other_kind = choice & 4 != 0;
     let is_targets = choice & 8 != 0;
+    let way = [Way::File, Way::Archive, Way::Member, Way::Pipe][choice / 16 % 4];
     let folder = folder();
-    let odd = folder.path().join(format!("odd.{extension}"));
-    let other = folder.path().join("other.npy");
+    let put = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        fs::write(&path, bytes).expect("a file");
+        path
+    };
+    let mut files = 2;
+    // It has to live until the program has read it.
+    let mut kept = None;
+    let odd = match way {
+        Way::File => put(if is_other_kind { "odd.safetensors" } else { "odd.npy" }, bytes),
+        Way::Archive => put("odd.npz", bytes),
+        Way::Member => put("odd.npz", &archive(bytes, is_other_kind)),
+        Way::Pipe => match piped(bytes) {
+            Some((reader, path)) => {
+                files = 1;
+                kept = Some(reader);
+                path
+            }
+            None => return,
+        },
+    };
     let has_labels = !is_targets && matches!(loss, "softmax" | "nll");
-    fs::write(&odd, bytes).expect("a file");
-    fs::write(&other, if has_labels { labels() } else { logits() }).expect("a file");
+    let other = put("other.npy", &if has_labels { labels() } else { logits() });
     let output = folder.path().join("gradient.npy");
     let (input, targets) = if is_targets { (other, odd) } else { (odd, other) };
     let arguments = ["xent", "eval", "--threads", "1", "--loss", loss].map(OsString::from);
     let paths = [("--input", input), ("--targets", targets), ("--grad-out", output.clone())];
     let paths = paths.into_iter().flat_map(|(option, path)| [option.into(), path.into_os_string()]);
     let done = xent_cli::evaluate(arguments.into_iter().chain(paths));
+    drop(kept);
     assert_eq!(output.exists(), done.is_ok(), "a gradient of a file that was refused, or none");
     if let Err(reason) = done {
         assert_eq!(reason.lines().count(), 1, "one line says why");
     }
-    let files = fs::read_dir(folder.path()).expect("the folder").count();
-    assert_eq!(files, 2 + usize::from(output.exists()), "a temporary file is left");
+    let found = fs::read_dir(folder.path()).expect("the folder").count();
+    assert_eq!(found, files + usize::from(output.exists()), "a temporary file is left");
+}
+
+/// A `.npz` file with one array.
+fn archive(npy: &[u8], is_compressed: bool) -> Vec<u8> {
+    let method =
+        if is_compressed { CompressionMethod::Deflated } else { CompressionMethod::Stored };
+    let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+    let options = SimpleFileOptions::default().compression_method(method);
+    archive.start_file("odd.npy", options).expect("a member");
+    archive.write_all(npy).expect("memory");
+    archive.finish().expect("memory").into_inner()
+}
+
+/// A pipe that has these bytes and no more, and a name for it, where the system has names for pipes. No pipe is so small
+/// that writing to it waits.
+#[cfg(target_os = "linux")]
+fn piped(bytes: &[u8]) -> Option<(std::io::PipeReader, PathBuf)> {
+    use std::os::fd::AsRawFd;
+
+    const ROOM: usize = 1 << 15;
+    let (reader, mut writer) = std::io::pipe().ok()?;
+    writer.write_all(bytes.get(..bytes.len().min(ROOM))?).ok()?;
+    let path = format!("/proc/self/fd/{}", reader.as_raw_fd());
+    Some((reader, path.into()))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn piped(_: &[u8]) -> Option<(std::io::PipeReader, PathBuf)> {
+    None
 }
 
 /// A folder in memory, where there is a place for that.

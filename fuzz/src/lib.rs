@@ -51,7 +51,7 @@ targets! {
     multinomial_logistic: MultinomialLogistic,
 }
 
-/// The readers of `.npy` and `.safetensors` files, through `xent eval`.
+/// The readers of `.npy`, `.npz` and `.safetensors` files and of pipes, through `xent eval`.
 pub fn file_readers(data: &[u8]) {
     files::run(data);
 }

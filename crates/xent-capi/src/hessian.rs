@@ -9,9 +9,9 @@ use crate::status::Failure;
 #[repr(i32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hessian {
-    /// v p (1 - p), the derivative of the gradient (scikit-learn).
+    /// v p (1 - p), the derivative of the gradient (scikit-learn); of a focal loss its own.
     Exact = 0,
-    /// XGBoost's: softmax max(2 v p (1 - p), 1e-16); sigmoid max(v p (1 - p), 1e-16).
+    /// XGBoost's: softmax max(2 v p (1 - p), 1e-16); sigmoid v max(p (1 - p), 1e-16).
     Xgboost = 1,
     /// LightGBM's: softmax classes / (classes - 1) v p (1 - p); sigmoid v p (1 - p).
     Lightgbm = 2,

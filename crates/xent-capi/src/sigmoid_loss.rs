@@ -97,6 +97,8 @@ pub struct SigmoidLoss<F> {
     /// The focal loss's gamma, not below 0 (default): the loss of an element is multiplied with (1 - p)^gamma, p the
     /// probability of what its target says.
     pub focal_gamma: f64,
+    /// What no second derivative is less than, if has_hessian_floor is not 0: those of a focal loss can be negative.
+    pub hessian_floor: f64,
     /// The focal loss's alpha, from 0 to 1, if has_focal_alpha is not 0: the loss of an element is multiplied with alpha
     /// where the target is 1, and with 1 - alpha where it is 0.
     pub focal_alpha: f64,
@@ -117,6 +119,8 @@ pub struct SigmoidLoss<F> {
     pub nothing_valid: i32,
     /// An xent_hessian: what `hessian` is; default XENT_HESSIAN_EXACT.
     pub hessian_convention: i32,
+    /// Whether there is a hessian_floor: 0 (default) if there is none.
+    pub has_hessian_floor: i32,
 }
 
 impl<F> SigmoidLoss<F> {
@@ -151,6 +155,7 @@ impl<F> SigmoidLoss<F> {
             denominator: ptr::null_mut(),
             label_smoothing: 0.0,
             focal_gamma: 0.0,
+            hessian_floor: 0.0,
             focal_alpha: 0.0,
             scale: 1.0,
             ignore_index: 0,
@@ -160,6 +165,7 @@ impl<F> SigmoidLoss<F> {
             mean_over: 0,
             nothing_valid: 0,
             hessian_convention: 0,
+            has_hessian_floor: 0,
         }
     }
 }
@@ -287,6 +293,7 @@ unsafe fn run<E: Format>(
             losses: losses.write(),
             hessian: hessian.write(),
             convention,
+            hessian_floor: (loss.has_hessian_floor != 0).then_some(loss.hessian_floor),
             ..Outputs::default()
         };
         let weights = (class_weights.read(), positive_weights.read(), sample_weights.read());

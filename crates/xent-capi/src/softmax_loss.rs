@@ -86,7 +86,8 @@ pub struct SoftmaxLoss<F> {
     pub losses: *mut F,
     /// Result: the logarithm of the sum of e^x over each row; NULL (default) if it is not wanted.
     pub log_sum_exp: *mut F,
-    /// Result: the class of the largest logit of each row, the first of equals; NULL (default) if it is not wanted.
+    /// Result: the class of the largest logit of each row, the first of equals, or of the first NaN; NULL (default) if it
+    /// is not wanted.
     pub predicted: *mut u32,
     /// Result: second derivatives, rows x classes, as the logits lie without gaps; NULL (default) if they are not wanted.
     pub hessian: *mut F,
@@ -104,6 +105,8 @@ pub struct SoftmaxLoss<F> {
     /// The focal loss's gamma, not below 0 (default): the loss of a row becomes -(1 - p)^gamma ln p, p the probability of
     /// its label. Labels without smoothing only. (Its alpha is a weight for each class: class_weights.)
     pub focal_gamma: f64,
+    /// What no second derivative is less than, if has_hessian_floor is not 0: those of a focal loss can be negative.
+    pub hessian_floor: f64,
     /// What the gradient (not the loss) is multiplied with beside; default 1. With XENT_REDUCTION_SUM this is a
     /// reduction of your own.
     pub scale: f64,
@@ -119,6 +122,8 @@ pub struct SoftmaxLoss<F> {
     pub nothing_valid: i32,
     /// An xent_hessian: what `hessian` is; default XENT_HESSIAN_EXACT.
     pub hessian_convention: i32,
+    /// Whether there is a hessian_floor: 0 (default) if there is none.
+    pub has_hessian_floor: i32,
 }
 
 impl<F> SoftmaxLoss<F> {
@@ -155,6 +160,7 @@ impl<F> SoftmaxLoss<F> {
             denominator: ptr::null_mut(),
             label_smoothing: 0.0,
             focal_gamma: 0.0,
+            hessian_floor: 0.0,
             scale: 1.0,
             ignore_index: 0,
             has_ignore_index: 0,
@@ -162,6 +168,7 @@ impl<F> SoftmaxLoss<F> {
             mean_over: 0,
             nothing_valid: 0,
             hessian_convention: 0,
+            has_hessian_floor: 0,
         }
     }
 }
@@ -300,6 +307,8 @@ unsafe fn run<E: Format>(
             predicted: predicted.write(),
             hessian: hessian.write(),
             convention,
+            hessian_floor: (loss.has_hessian_floor != 0).then_some(loss.hessian_floor),
+            ..Outputs::default()
         };
         (cells.buffers(), targets, class_weights.read(), sample_weights.read(), outputs)
     };

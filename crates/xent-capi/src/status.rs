@@ -59,7 +59,7 @@ pub enum Status {
     /// The focal loss's gamma is negative or not finite, its alpha not from 0 to 1, or it is asked for with targets or
     /// options that it is not defined for.
     Focal = 22,
-    /// There are no second derivatives of that loss in that convention.
+    /// There are no second derivatives of that loss in that convention, or their floor is not finite.
     Hessian = 23,
     /// How many rows are predicted right is known with labels and `predicted` alone.
     Correct = 24,
@@ -110,7 +110,7 @@ impl From<Error> for Failure {
                     "label smoothing" => Status::LabelSmoothing,
                     "ignore index" => Status::IgnoreIndex,
                     "focal gamma" | "focal alpha" => Status::Focal,
-                    "Hessian" => Status::Hessian,
+                    "Hessian" | "floor of the Hessian" => Status::Hessian,
                     "format of the logits" => Status::Columns,
                     _ => Status::Internal,
                 };
@@ -179,7 +179,7 @@ const MESSAGES: [(Status, &CStr); 29] = [
         Status::Focal,
         c"focal loss: expected a finite gamma not below 0 and alpha from 0 to 1, with labels and without smoothing",
     ),
-    (Status::Hessian, c"this loss has no second derivatives of that convention"),
+    (Status::Hessian, c"this loss has no second derivatives of that convention (of a focal loss take the exact ones), or a floor that is finite"),
     (Status::Correct, c"how many rows are right is known with labels and `predicted` alone"),
     (
         Status::Columns,

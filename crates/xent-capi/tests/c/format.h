@@ -49,7 +49,7 @@ static void F(fill)(size_t rows, size_t classes, size_t labels_below)
         F(m).positive_weights[i] = (REAL)(0.25 + 3.0 * next_number());
     }
     for (i = 0; i < rows; i++) {
-        F(m).sample_weights[i] = (REAL)(i % 5 == 4 ? 0.0 : 0.5 + next_number());
+        F(m).sample_weights[i] = (REAL)(i % 5 == 4 ? 0.0 : i % 5 == 3 ? -0.25 : 0.5 + next_number());
     }
 }
 
@@ -374,7 +374,8 @@ static void F(check_softmax)(size_t rows, size_t classes, int kind, unsigned opt
     l.losses = F(m).losses + 1;
     l.log_sum_exp = F(m).log_sum_exp + 1;
     l.predicted = F(m).predicted;
-    l.hessian = l.focal_gamma == 0.0 ? F(m).hessian + 1 : NULL;
+    /* Of a weight below zero it would be below the floor of its convention. */
+    l.hessian = l.focal_gamma == 0.0 && !l.sample_weights ? F(m).hessian + 1 : NULL;
     l.correct = kind == 0 ? &correct : NULL;
     l.valid_rows = &valid;
     l.denominator = &denominator;
@@ -446,7 +447,8 @@ static void F(check_sigmoid)(size_t rows, size_t classes, int kind, unsigned opt
 
     l.gradient = F(m).gradient + 1;
     l.losses = F(m).losses + 1;
-    l.hessian = l.focal_gamma == 0.0 ? F(m).hessian + 1 : NULL;
+    /* Of a weight below zero it would be below the floor of its convention. */
+    l.hessian = l.focal_gamma == 0.0 && !l.sample_weights ? F(m).hessian + 1 : NULL;
     l.valid_rows = &valid_rows;
     l.valid_elements = &valid;
     l.denominator = &denominator;
@@ -579,6 +581,18 @@ static void F(check_refused_softmax)(void)
     l.hessian_convention = XENT_HESSIAN_LIGHTGBM; F(expect_refused)(&l, XENT_STATUS_HESSIAN, 77);
     l = good; l.hessian = F(m).gradient + 11; F(expect_refused)(&l, XENT_STATUS_OVERLAP, 77);
     l = good; l.log_sum_exp = F(m).losses; F(expect_refused)(&l, XENT_STATUS_OVERLAP, 77);
+    /* Values are checked before anything is written, whichever they are. */
+    l = good; l.labels_i32 = NULL; l.dense = F(m).dense; F(m).dense[7] = (REAL)-0.5;
+    F(expect_refused)(&l, XENT_STATUS_SOFTMAX_TARGETS, 7);
+    F(m).dense[7] = (REAL)NAN; F(expect_refused)(&l, XENT_STATUS_SOFTMAX_TARGETS, 7);
+    l.dense = NULL; l.multi_label = F(m).dense;
+    F(expect_refused)(&l, XENT_STATUS_SOFTMAX_TARGETS, 7);
+    F(m).dense[7] = (REAL)INFINITY; F(expect_refused)(&l, XENT_STATUS_SOFTMAX_TARGETS, 7);
+    F(m).dense[7] = 0;
+    l = good; l.sample_weights = F(m).sample_weights; F(m).sample_weights[3] = (REAL)NAN;
+    F(expect_refused)(&l, XENT_STATUS_SAMPLE_WEIGHTS, 3);
+    F(m).sample_weights[3] = (REAL)-INFINITY; F(expect_refused)(&l, XENT_STATUS_SAMPLE_WEIGHTS, 3);
+    F(m).sample_weights[3] = 1;
     l = good; l.label_smoothing = 1.5; F(expect_refused)(&l, XENT_STATUS_LABEL_SMOOTHING, 77);
     l = good; l.label_smoothing = NAN; F(expect_refused)(&l, XENT_STATUS_LABEL_SMOOTHING, 77);
     l = good; l.reduction = 3; F(expect_refused)(&l, XENT_STATUS_CHOICE, 77);
@@ -655,6 +669,19 @@ static void F(check_refused_sigmoid)(void)
     EXPECT(F(xent_sigmoid_loss_run)(&l, &value, &place) == XENT_STATUS_FORMAT);
     l.logits_16 = NULL;
     EXPECT(place == 77);
+    l.labels_u32 = NULL;
+    l.dense = F(m).dense;
+    F(m).dense[11] = 255;
+    EXPECT(F(xent_sigmoid_loss_run)(&l, &value, &place) == XENT_STATUS_UNIT_TARGETS && place == 11);
+    F(m).dense[11] = -1;
+    EXPECT(F(xent_sigmoid_loss_run)(&l, &value, &place) == XENT_STATUS_UNIT_TARGETS && place == 11);
+    F(m).dense[11] = 1;
+    l.sample_weights = F(m).sample_weights;
+    F(m).sample_weights[2] = (REAL)INFINITY;
+    EXPECT(F(xent_sigmoid_loss_run)(&l, &value, &place) == XENT_STATUS_SAMPLE_WEIGHTS && place == 2);
+    l.sample_weights = NULL;
+    l.dense = NULL;
+    l.labels_u32 = F(m).unsigned_labels;
     F(m).unsigned_labels[10] = 2;
     EXPECT(F(xent_sigmoid_loss_run)(&l, &value, &place) == XENT_STATUS_LABEL && place == 10);
     EXPECT(value == -1.0 && F(is_untouched)(F(m).gradient, 0) && F(is_untouched)(F(m).losses, 0));
