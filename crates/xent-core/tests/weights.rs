@@ -269,10 +269,10 @@ fn a_tally_counts_what_a_mean_may_divide_by() {
         };
         let batch = SigmoidBatch::with_options(Buffers::Loss(&x), shape, targets, options);
         let tally = batch.and_then(|batch| batch.with_weights(weights)).expect("valid").tally();
-        // The second row's one element counts, though its weight is zero.
+        // The one element of the second row counts, though its weight is zero.
         let valid_losses = if mean_over_classes { 3 } else { 4 };
         let pytorch = valid_losses as f64;
-        let wanted = Tally { valid_losses, class_weight: 5.0, weight: 3.0, pytorch, ..wanted };
+        let wanted = Tally { valid_losses, class_weight: 6.5, weight: 3.0, pytorch, ..wanted };
         assert_eq!(tally, wanted);
     }
     let y = SigmoidTargets::Dense(&x);

@@ -4,8 +4,8 @@
 use super::block::{BlockSums, BlockTargets, ROWS, RawTargets, RowBlock, RowSupply, SettleSoft};
 use super::grid::{GridPlane, GridSecond, Line};
 use super::lanes::{
-    self, LabelLanes, LaneGradient, LaneSum, SoftPlane, label_sums, largest, second_derivatives,
-    soft_sums,
+    self, LabelLanes, LaneGradient, LaneSum, SecondTask, SoftPlane, label_sums, largest,
+    second_derivatives, soft_sums,
 };
 use super::narrow::{LaneTask, label_of};
 use super::row_buffers::{GradMode, RowBuffers};
@@ -115,11 +115,12 @@ impl<F: Compute> Columns<'_, '_, F> {
                 (gradient, None, Some(LabelLanes { class: pivot, exp, others }))
             };
             if let Some(curvature) = self.task.second {
-                let of_unit = (if is_soft { self.task.unit } else { 1.0 }, curvature);
+                let unit = if is_soft { self.task.unit } else { 1.0 };
                 let mut place = GridSecond { line: of_others, hessian: self.supply.hessian() };
                 let largest = gradient.largest;
-                let terms = (self.task.terms, of_label);
-                second_derivatives(token, at, &plane, largest, block, of_unit, terms, &mut place);
+                let terms = self.task.terms;
+                let second = SecondTask { unit, curvature, terms, label: of_label };
+                second_derivatives(token, at, &plane, largest, block, second, &mut place);
             }
             if plane.buffers.mode() == GradMode::None {
                 continue;

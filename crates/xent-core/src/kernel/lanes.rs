@@ -461,6 +461,16 @@ pub(crate) struct LabelLanes<V> {
     pub(crate) others: V,
 }
 
+/// What second derivatives of a register of rows are made of, beside their logits.
+#[derive(Clone, Copy)]
+pub(crate) struct SecondTask<V> {
+    /// The unit of distances.
+    pub(crate) unit: f64,
+    pub(crate) curvature: Curvature,
+    pub(crate) terms: Terms,
+    pub(crate) label: Option<LabelLanes<V>>,
+}
+
 /// Second derivatives of a register of rows, class by class, from the exponentials.
 #[inline(always)]
 pub(crate) fn second_derivatives<V: Vector, P: Plane<V>>(
@@ -469,8 +479,7 @@ pub(crate) fn second_derivatives<V: Vector, P: Plane<V>>(
     plane: &P,
     largest: Largest<V>,
     block: &RowBlock<V::Scalar>,
-    (unit, curvature): (f64, Curvature),
-    (terms, label): (Terms, Option<LabelLanes<V>>),
+    SecondTask { unit, curvature, terms, label }: SecondTask<V>,
     place: &mut impl SecondPlane<V>,
 ) {
     let zero = V::of(token, 0.0);

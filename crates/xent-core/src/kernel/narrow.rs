@@ -4,8 +4,8 @@
 use super::block::{BlockSums, BlockTargets, ROWS, RawTargets, RowBlock, RowSupply, SettleSoft};
 use super::coefficients::Terms;
 use super::lanes::{
-    self, LabelLanes, LaneGradient, LaneSum, Largest, Registers, SecondPlane, SoftPlane,
-    label_sums, largest, second_derivatives, soft_sums,
+    self, LabelLanes, LaneGradient, LaneSum, Largest, Registers, SecondPlane, SecondTask,
+    SoftPlane, label_sums, largest, second_derivatives, soft_sums,
 };
 use super::row_buffers::{GradMode, RowBuffers};
 use super::sum::LossSum;
@@ -186,12 +186,11 @@ impl<F: Compute, const OF: usize, const FOURS: usize> Narrow<'_, '_, F, OF, FOUR
                 if let Some(curvature) = self.task.second {
                     block.all_weights = block.label_weights;
                     let mut place = Columns { registers: &mut [zero; CLASSES] };
-                    let of_unit = (1.0, curvature);
+
                     let [_, exp, others] = sums[register];
-                    let label = (terms, Some(LabelLanes { class: pivot, exp, others }));
-                    second_derivatives(
-                        token, at, &plane, largest, block, of_unit, label, &mut place,
-                    );
+                    let label = Some(LabelLanes { class: pivot, exp, others });
+                    let second = SecondTask { unit: 1.0, curvature, terms, label };
+                    second_derivatives(token, at, &plane, largest, block, second, &mut place);
                     let count = (rows - row).min(V::LANES);
                     self.store_second::<V>(first + row, count, place.registers);
                 }
@@ -287,11 +286,10 @@ impl<F: Compute, const OF: usize, const FOURS: usize> Narrow<'_, '_, F, OF, FOUR
                 let largest = maxima[register];
                 if let Some(curvature) = self.task.second {
                     let mut place = Columns { registers: &mut [zero; CLASSES] };
-                    let of_unit = (self.task.unit, curvature);
-                    let terms = (self.task.terms, None);
-                    second_derivatives(
-                        token, at, &plane, largest, block, of_unit, terms, &mut place,
-                    );
+
+                    let (unit, terms) = (self.task.unit, self.task.terms);
+                    let second = SecondTask { unit, curvature, terms, label: None };
+                    second_derivatives(token, at, &plane, largest, block, second, &mut place);
                     let count = (rows - row).min(V::LANES);
                     self.store_second::<V>(first + row, count, place.registers);
                 }

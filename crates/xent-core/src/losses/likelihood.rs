@@ -245,10 +245,10 @@ impl<F: Float> Job<'_, F> {
                 let at = self.place(row, class, logits_stride);
                 let input = buffers.logits().get(at).map_or(f64::NAN, |x| x.to_float().to_f64());
                 let (loss, gradient) = self.input.of(input);
-                if input.is_nan() || input == f64::INFINITY {
-                    if let Some(rows) = outputs.not_finite {
-                        rows.add(self.first_row + row);
-                    }
+                if let Some(rows) = outputs.not_finite
+                    && (input.is_nan() || input == f64::INFINITY)
+                {
+                    rows.add(self.first_row + row);
                 }
                 let of_row = self.weights.sample_weight(row);
                 let weight = self.class_weight(class) * of_row;

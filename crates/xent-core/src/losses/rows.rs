@@ -61,7 +61,7 @@ pub struct Outputs<'a, F = f32> {
     /// The log-sum-exp of each row. Softmax only.
     pub log_sum_exp: &'a mut [F],
     /// The class of the largest logit of each row, the first of equals; of the first NaN, if there is one
-    /// (as in NumPy and PyTorch). Softmax only. Zero where all are `-inf`.
+    /// (as in `numpy.argmax` and PyTorch). Softmax only. Zero where all are `-inf`.
     pub predicted: &'a mut [u32],
     /// The diagonal of the Hessian, where the logits are (without a stride).
     pub hessian: &'a mut [F],

@@ -10,10 +10,8 @@ use crate::support::{numbers, transposed};
 const INF: f32 = f32::INFINITY;
 const NAN: f32 = f32::NAN;
 const ROWS: usize = 40;
-/// Rows that are changed: the first is in a block with others, the last in another.
-const CHANGED: [usize; 5] = [3, 7, 20, 31, 33];
 
-/// Rows of finite logits, but for those of `CHANGED`, and what they are predicted to be.
+/// Rows of finite logits, but for some in two blocks, and what they are predicted to be.
 fn logits(classes: usize) -> (Vec<f32>, Vec<u32>) {
     let mut x = numbers(ROWS * classes, 3, 5.0);
     let mut set = |row: usize, class: usize, value: f32| x[row * classes + class] = value;
