@@ -62,7 +62,11 @@ impl Curvature {
 
     /// A second derivative, from what the factor multiplies.
     pub(crate) fn of(self, second: f64) -> f64 {
-        let h = self.factor * second;
+        self.at_least(self.factor * second)
+    }
+
+    /// A second derivative, or the floor.
+    pub(crate) fn at_least(self, h: f64) -> f64 {
         if h < self.floor { self.floor } else { h }
     }
 

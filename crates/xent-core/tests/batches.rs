@@ -245,7 +245,8 @@ fn a_sigmoid_batch_may_be_cut_anywhere() {
     for (shape, length, block) in shapes() {
         let (rows, classes) = (shape.row_count(), shape.classes());
         let x = numbers(length, 5);
-        let dense: Vec<f32> = numbers(ROWS * block, 6).iter().map(|y| y.abs() / 2.0).collect();
+        let dense: Vec<f32> =
+            numbers(ROWS * block, 6).iter().map(|y| y.abs() / 8.0 % 1.0).collect();
         let hot: Vec<u8> = dense.iter().map(|&y| u8::from(y > 0.5)).collect();
         let offsets: Vec<usize> = (0..=rows).collect();
         let positives: Vec<u8> = (0..rows).map(|row| (row % classes) as u8).collect();

@@ -225,6 +225,7 @@ impl Loss for Softmax<'_> {
             predicted,
             hessian: &mut hessian,
             convention: Hessian::Exact,
+            ..Outputs::default()
         };
         let sum = SoftmaxBatch::with_options(buffers, self.shape, self.targets, self.options)
             .and_then(|batch| batch.with_weights(self.weights))

@@ -55,6 +55,7 @@ fn solve(
         predicted: &mut given.predicted,
         hessian: &mut given.hessian,
         convention: hessian.unwrap_or_default(),
+        ..Outputs::default()
     };
     let buffers = Buffers::Gradient(x, &mut given.gradient);
     given.sum = SoftmaxBatch::with_options(buffers, shape, targets, options)

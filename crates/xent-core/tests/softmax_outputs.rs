@@ -244,6 +244,7 @@ impl<E: Element> Owned<E> {
             predicted: &mut predicted,
             hessian: &mut second,
             convention: self.convention,
+            ..Outputs::default()
         };
         let weights = RowWeights {
             scale: self.scale,

@@ -90,8 +90,10 @@ fn all_factors_of_a_sigmoid_loss_multiply() {
                             want_sum += share * loss;
                             assert_close(&what, gradient[at], factor * slope, factor.abs() * w);
                             if gamma == 0.0 {
-                                let h = factor * hessian::sigmoid(x[at].into(), y, q, w);
-                                assert_close(&what, second[at], h.max(1e-16), 0.0);
+                                // The floor is under all weights.
+                                let all = factor * w * ((1.0 - y) + q * y);
+                                let h = hessian::xgboost_logistic(x[at].into(), all);
+                                assert_close(&what, second[at], h, 0.0);
                             }
                         }
                     }
@@ -267,10 +269,10 @@ fn a_tally_counts_what_a_mean_may_divide_by() {
         };
         let batch = SigmoidBatch::with_options(Buffers::Loss(&x), shape, targets, options);
         let tally = batch.and_then(|batch| batch.with_weights(weights)).expect("valid").tally();
-        // The second row's one element counts, though its weight is zero.
+        // The one element of the second row counts, though its weight is zero.
         let valid_losses = if mean_over_classes { 3 } else { 4 };
         let pytorch = valid_losses as f64;
-        let wanted = Tally { valid_losses, class_weight: 5.0, weight: 3.0, pytorch, ..wanted };
+        let wanted = Tally { valid_losses, class_weight: 6.5, weight: 3.0, pytorch, ..wanted };
         assert_eq!(tally, wanted);
     }
     let y = SigmoidTargets::Dense(&x);

@@ -76,8 +76,9 @@ impl<F: Float> Kernel for SecondDerivatives<'_, F> {
         let others = others.unwrap_or_else(|| rest.total());
         if let Some(place) = out.get_mut(largest) {
             let p = F::LIFTED_ONE / sum;
-            let spread = terms.spread * p * (others / sum);
-            *place = F::from_f64(curvature.of(spread + terms.square * p * p));
+            let [spread, square] = [terms.spread, terms.square].map(|term| curvature.factor * term);
+            let h = spread * p * (others / sum) + square * p * p;
+            *place = F::from_f64(curvature.at_least(h));
         }
         if let (Some(value), Some(place)) = (terms.label, out.get_mut(label)) {
             *place = F::from_f64(curvature.of(value));

@@ -149,6 +149,7 @@ fn hold_kind<E: Number, L: Label>(kind: Kind, shape: Shape, spans: [usize; 2], x
                 predicted: &mut predicted,
                 hessian: &mut hessian,
                 convention: kind.hessian.unwrap_or_default(),
+                ..Outputs::default()
             };
             let batch = SoftmaxBatch::with_options(memory.buffers(), shape, targets, options)
                 .and_then(|batch| batch.with_weights(weights))

@@ -132,6 +132,7 @@ fn solve<E: Element>(
         predicted: &mut results.predicted,
         hessian: &mut results.hessian,
         convention: Hessian::Exact,
+        ..Outputs::default()
     };
     results.sum = loss.run(level, corpus, rows, buffers, outputs).expect("a valid batch");
     results.gradient = gradient.split_off(offset);
