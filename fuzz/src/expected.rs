@@ -151,6 +151,8 @@ where
             refuse(probabilities, "Hessian of probabilities");
             let is_exact = matches!(self.convention, HessianName::Exact);
             refuse((mapped || self.is_focal()) && !is_exact, "convention of the Hessian");
+            let capped = settings.soft_cap.is_some() && layout.inner != 1 && classes > 4096;
+            refuse(capped, "Hessian of long columns under a soft cap");
             let undefined = classes < 2 && matches!(self.convention, HessianName::LightGbm);
             refuse(undefined && loss.is_of_softmax(), "Hessian of one class");
         }

@@ -69,8 +69,11 @@ impl System {
 pub(crate) const OPTIONS: [&str; 5] =
     ["--package=xent-capi", "--profile=c", "--lib", "--no-default-features", "--features=abort"];
 
-/// Builds both libraries.
-pub(crate) fn build() -> Result<Libraries, String> {
+/// For small programs: loops are not unrolled.
+const SMALL: [&str; 2] = ["--config", "profile.c.opt-level=\"s\""];
+
+/// Builds both libraries, quick ones or small ones.
+pub(crate) fn build(small: bool) -> Result<Libraries, String> {
     let system = System::here()?;
     // The shared one takes memcpy and its like from the system's library.
     let (option, library, discard) = match system {
@@ -81,6 +84,7 @@ pub(crate) fn build() -> Result<Libraries, String> {
         .current_dir(crate::root())
         .arg("rustc")
         .args(OPTIONS)
+        .args(SMALL.iter().filter(|_| small))
         .args(["--message-format=json", "--crate-type=staticlib", "--crate-type=cdylib", "--"])
         .arg(format!("-Clink-arg=-Wl,-{option},{}", system.soname(VERSION)))
         .arg(format!("-Clink-arg={library}"))

@@ -76,7 +76,7 @@ enum xent_status
   // The focal loss's gamma is negative or not finite, its alpha not from 0 to 1, or it is asked for with targets or
   // options that it is not defined for.
   XENT_STATUS_FOCAL = 22,
-  // There are no second derivatives of that loss in that convention.
+  // There are no second derivatives of that loss in that convention, or their floor is not finite.
   XENT_STATUS_HESSIAN = 23,
   // How many rows are predicted right is known with labels and `predicted` alone.
   XENT_STATUS_CORRECT = 24,
@@ -176,9 +176,9 @@ enum xent_hessian
   : int32_t
 #endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
  {
-  // v p (1 - p), the derivative of the gradient (scikit-learn).
+  // v p (1 - p), the derivative of the gradient (scikit-learn); of a focal loss its own.
   XENT_HESSIAN_EXACT = 0,
-  // XGBoost's: softmax max(2 v p (1 - p), 1e-16); sigmoid max(v p (1 - p), 1e-16).
+  // XGBoost's: softmax max(2 v p (1 - p), 1e-16); sigmoid v max(p (1 - p), 1e-16).
   XENT_HESSIAN_XGBOOST = 1,
   // LightGBM's: softmax classes / (classes - 1) v p (1 - p); sigmoid v p (1 - p).
   XENT_HESSIAN_LIGHTGBM = 2,
@@ -272,6 +272,8 @@ typedef struct xent_sigmoid_loss_f32 {
   // The focal loss's gamma, not below 0 (default): the loss of an element is multiplied with (1 - p)^gamma, p the
   // probability of what its target says.
   double focal_gamma;
+  // What no second derivative is less than, if has_hessian_floor is not 0: those of a focal loss can be negative.
+  double hessian_floor;
   // The focal loss's alpha, from 0 to 1, if has_focal_alpha is not 0: the loss of an element is multiplied with alpha
   // where the target is 1, and with 1 - alpha where it is 0.
   double focal_alpha;
@@ -292,6 +294,8 @@ typedef struct xent_sigmoid_loss_f32 {
   int32_t nothing_valid;
   // An xent_hessian: what `hessian` is; default XENT_HESSIAN_EXACT.
   int32_t hessian_convention;
+  // Whether there is a hessian_floor: 0 (default) if there is none.
+  int32_t has_hessian_floor;
 } xent_sigmoid_loss_f32;
 
 // A sigmoid (binary) cross-entropy of independent elements: what it is computed of, how, and where its results go.
@@ -375,6 +379,8 @@ typedef struct xent_sigmoid_loss_f64 {
   // The focal loss's gamma, not below 0 (default): the loss of an element is multiplied with (1 - p)^gamma, p the
   // probability of what its target says.
   double focal_gamma;
+  // What no second derivative is less than, if has_hessian_floor is not 0: those of a focal loss can be negative.
+  double hessian_floor;
   // The focal loss's alpha, from 0 to 1, if has_focal_alpha is not 0: the loss of an element is multiplied with alpha
   // where the target is 1, and with 1 - alpha where it is 0.
   double focal_alpha;
@@ -395,6 +401,8 @@ typedef struct xent_sigmoid_loss_f64 {
   int32_t nothing_valid;
   // An xent_hessian: what `hessian` is; default XENT_HESSIAN_EXACT.
   int32_t hessian_convention;
+  // Whether there is a hessian_floor: 0 (default) if there is none.
+  int32_t has_hessian_floor;
 } xent_sigmoid_loss_f64;
 
 // A softmax cross-entropy: what it is computed of, how, and where its results go. Make it with
@@ -464,7 +472,8 @@ typedef struct xent_softmax_loss_f32 {
   float *losses;
   // Result: the logarithm of the sum of e^x over each row; NULL (default) if it is not wanted.
   float *log_sum_exp;
-  // Result: the class of the largest logit of each row, the first of equals; NULL (default) if it is not wanted.
+  // Result: the class of the largest logit of each row, the first of equals, or of the first NaN; NULL (default) if it
+  // is not wanted.
   uint32_t *predicted;
   // Result: second derivatives, rows x classes, as the logits lie without gaps; NULL (default) if they are not wanted.
   float *hessian;
@@ -482,6 +491,8 @@ typedef struct xent_softmax_loss_f32 {
   // The focal loss's gamma, not below 0 (default): the loss of a row becomes -(1 - p)^gamma ln p, p the probability of
   // its label. Labels without smoothing only. (Its alpha is a weight for each class: class_weights.)
   double focal_gamma;
+  // What no second derivative is less than, if has_hessian_floor is not 0: those of a focal loss can be negative.
+  double hessian_floor;
   // What the gradient (not the loss) is multiplied with beside; default 1. With XENT_REDUCTION_SUM this is a
   // reduction of your own.
   double scale;
@@ -497,6 +508,8 @@ typedef struct xent_softmax_loss_f32 {
   int32_t nothing_valid;
   // An xent_hessian: what `hessian` is; default XENT_HESSIAN_EXACT.
   int32_t hessian_convention;
+  // Whether there is a hessian_floor: 0 (default) if there is none.
+  int32_t has_hessian_floor;
 } xent_softmax_loss_f32;
 
 // A softmax cross-entropy: what it is computed of, how, and where its results go. Make it with
@@ -566,7 +579,8 @@ typedef struct xent_softmax_loss_f64 {
   double *losses;
   // Result: the logarithm of the sum of e^x over each row; NULL (default) if it is not wanted.
   double *log_sum_exp;
-  // Result: the class of the largest logit of each row, the first of equals; NULL (default) if it is not wanted.
+  // Result: the class of the largest logit of each row, the first of equals, or of the first NaN; NULL (default) if it
+  // is not wanted.
   uint32_t *predicted;
   // Result: second derivatives, rows x classes, as the logits lie without gaps; NULL (default) if they are not wanted.
   double *hessian;
@@ -584,6 +598,8 @@ typedef struct xent_softmax_loss_f64 {
   // The focal loss's gamma, not below 0 (default): the loss of a row becomes -(1 - p)^gamma ln p, p the probability of
   // its label. Labels without smoothing only. (Its alpha is a weight for each class: class_weights.)
   double focal_gamma;
+  // What no second derivative is less than, if has_hessian_floor is not 0: those of a focal loss can be negative.
+  double hessian_floor;
   // What the gradient (not the loss) is multiplied with beside; default 1. With XENT_REDUCTION_SUM this is a
   // reduction of your own.
   double scale;
@@ -599,11 +615,17 @@ typedef struct xent_softmax_loss_f64 {
   int32_t nothing_valid;
   // An xent_hessian: what `hessian` is; default XENT_HESSIAN_EXACT.
   int32_t hessian_convention;
+  // Whether there is a hessian_floor: 0 (default) if there is none.
+  int32_t has_hessian_floor;
 } xent_softmax_loss_f64;
 
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
+
+// Rust's `core` is compiled so that it can unwind, and refers to this, unless the linker leaves out what is not called.
+// Nothing here unwinds.
+void rust_eh_personality(void);
 
 // The version of the library: "0.1.0".
 const char *xent_version(void);

@@ -71,7 +71,7 @@ fn header() -> PathBuf {
 
 /// The program for this machine.
 fn build(folder: &Path) -> Result<PathBuf, String> {
-    let library = capi::build()?;
+    let library = capi::build(false)?;
     let program = folder.join("host");
     let mut cc = Command::new(tools::named("CC", "cc"));
     cc.args(STRICT).args(["-O1", "-pedantic", "-I"]).arg(header());

@@ -173,7 +173,7 @@ fn stripped(program: &Path) -> Result<u64, String> {
 
 /// The example in C, as README links it.
 fn c(name: &str, folder: &Path) -> Result<Row, String> {
-    let library = capi::build()?;
+    let library = capi::build(false)?;
     let of_crate = crate::root().join("crates/xent-capi");
     let program = folder.join("loss");
     let mut cc = Command::new(tools::named("CC", "cc"));
