@@ -574,7 +574,8 @@ where
         let is_ignored =
             |row: &usize| matches!(self.batch.given, Given::Index(_)) && self.label(*row).is_none();
         let mut rows = (0..self.batch.layout.rows()).filter(|row| is_odd(row) && !is_ignored(row));
-        plain.then(|| {
+        // A loss that overflows on the way is not finite either.
+        (plain && self.is_moderate()).then(|| {
             let first = rows.next();
             (usize::from(first.is_some()) + rows.count(), first)
         })
