@@ -477,14 +477,16 @@ where
             if !self.is_live(row) || self.loss.is_of_elements() && is_nan {
                 continue;
             }
-            let is_finite = self.batch.row(row).into_iter().all(f64::is_finite);
+            // A product that overflows, times zero, is NaN.
+            let is_judged = moderate(self.sample_weight(row)) && moderate(self.batch.scale);
+            let is_finite = is_judged && self.batch.row(row).into_iter().all(f64::is_finite);
             for class in 0..layout.classes {
                 let place = layout.place(row, class);
                 let is_other = !self.loss.is_of_softmax() && self.label(row) != Some(class);
                 expected.gradient[place] = match (is_finite, is_nan) {
                     (true, false) => Answer::ZERO,
                     (true, true) if self.loss.is_of_softmax() => Answer::exact(f64::NAN),
-                    _ if is_other && !self.loss.is_of_elements() => Answer::ZERO,
+                    _ if is_judged && is_other && !self.loss.is_of_elements() => Answer::ZERO,
                     _ => Answer::ANYTHING,
                 };
             }
@@ -572,7 +574,8 @@ where
         let is_ignored =
             |row: &usize| matches!(self.batch.given, Given::Index(_)) && self.label(*row).is_none();
         let mut rows = (0..self.batch.layout.rows()).filter(|row| is_odd(row) && !is_ignored(row));
-        plain.then(|| {
+        // A loss that overflows on the way is not finite either.
+        (plain && self.is_moderate()).then(|| {
             let first = rows.next();
             (usize::from(first.is_some()) + rows.count(), first)
         })
@@ -735,24 +738,24 @@ where
                     && moderate(scale)
                     && moderate(batch.scale)
                     && (upstream == 0.0 || moderate(upstream));
-                let answers = element::element(*loss, (x, y), positive, focus, tolerance);
-                let of_loss = if weight == 0.0 {
-                    Answer::ZERO
-                } else {
+                // What is ignored need not be a probability.
+                let answers = (weight != 0.0)
+                    .then(|| element::element(*loss, (x, y), positive, focus, tolerance));
+                let of_loss = answers.map_or(Answer::ZERO, |answers| {
                     judged_or(judged, tolerance.times(answers.loss, weight))
-                };
+                });
                 if of_rows {
                     sum = sum.plus(of_loss);
                     terms.push(of_loss.value);
                 } else {
                     expected.losses[place] = of_loss;
                 }
-                if weight == 0.0 {
+                let Some(answers) = answers else {
                     expected.gradient[place] = Answer::ZERO;
                     // An ignored element of weight zero may have either.
                     expected.hessian[place] = Answer::ANYTHING;
                     continue;
-                }
+                };
                 let gradient = tolerance.times(answers.gradient, factor);
                 let gradient = tolerance.times(gradient, weight);
                 expected.gradient[place] = judged_or(judged_gradient, gradient);
