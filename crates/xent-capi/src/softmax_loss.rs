@@ -335,9 +335,10 @@ unsafe fn run<E: Format>(
     let weights = RowWeights { scale, ..weights };
     let sum = batch.with_weights(weights)?.with_outputs(outputs)?.run(level());
     let correct = match targets {
-        // SAFETY: as the caller promises; the batch, which wrote it, is gone.
         SoftmaxTargets::Index(labels) => {
-            labels.count_equal(unsafe { predicted.read() }, ignore_index)
+            // SAFETY: as the caller promises; the batch, which wrote it, is gone.
+            let predicted = unsafe { predicted.read() };
+            labels.count_equal(predicted, ignore_index)
         }
         _ => 0,
     };
