@@ -39,6 +39,9 @@ struct Written<E: Format> {
     hessian: Vec<E::Float>,
 }
 
+/// What each mode has written, as bits.
+type BitsOfModes = Vec<(Mode, Vec<u64>)>;
+
 /// The number that is where nothing has been written.
 const UNTOUCHED: f64 = -0.375;
 
@@ -106,7 +109,7 @@ where
         // Without regard to the gradient's length.
         let expected = refused(Mode::Loss).is_none().then(|| self.question.answer());
         self.denominator(expected.is_some());
-        let mut of_fma: Option<(Level, Vec<(Mode, Vec<u64>)>)> = None;
+        let mut of_fma: Option<(Level, BitsOfModes)> = None;
         for level in Level::available() {
             let mut written = None;
             let mut bits = Vec::new();

@@ -618,6 +618,9 @@ where
             let (of_loss, gradient) = element::picked(*loss, x[class], tolerance);
             let place = layout.place(row, class);
             if weight == 0.0 {
+                // Nothing of what follows is nothing, unless that is infinite.
+                let is_finite = self.upstream(row).is_finite() && scale.is_finite();
+                expected.gradient[place] = judged_or(is_finite, Answer::ZERO);
                 return;
             }
             expected.losses[row] = judged_or(judged, tolerance.times(of_loss, weight));

@@ -334,12 +334,10 @@ unsafe fn run<E: Format>(
     let (division, scale) = settings.division(&tally)?;
     let weights = RowWeights { scale, ..weights };
     let sum = batch.with_weights(weights)?.with_outputs(outputs)?.run(level());
+    // SAFETY: as the caller promises; the batch, which wrote it, is gone.
+    let predicted = unsafe { predicted.read() };
     let correct = match targets {
-        SoftmaxTargets::Index(labels) => {
-            // SAFETY: as the caller promises; the batch, which wrote it, is gone.
-            let predicted = unsafe { predicted.read() };
-            labels.count_equal(predicted, ignore_index)
-        }
+        SoftmaxTargets::Index(labels) => labels.count_equal(predicted, ignore_index),
         _ => 0,
     };
     // SAFETY: as the caller promises; the slices are not used any more.
