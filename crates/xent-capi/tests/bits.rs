@@ -258,7 +258,9 @@ type Sixteen = unsafe extern "C" fn(*const SoftmaxLoss<f32>, *mut f64, *mut usiz
 fn check_sixteen<E: Element<Float = f32>>(
     level: Level,
     rng: &mut StdRng,
-    (run, to_bits, from_bits): (Sixteen, fn(E) -> u16, fn(u16) -> E),
+    run: Sixteen,
+    to_bits: fn(E) -> u16,
+    from_bits: fn(u16) -> E,
 ) {
     let (outer, classes) = (rng.random_range(1..6), rng.random_range(2..50));
     let inner = if rng.random() { 1 } else { rng.random_range(2..9) };
@@ -347,10 +349,10 @@ fn losses_have_the_bits_of_xent() {
         for _ in 0..400 {
             of_f32::check(level, &mut rng);
             of_f64::check(level, &mut rng);
-            let bf16 = (xent_softmax_loss_run_bf16 as Sixteen, bf16::to_bits as fn(bf16) -> u16);
-            check_sixteen(level, &mut rng, (bf16.0, bf16.1, bf16::from_bits));
-            let f16 = (xent_softmax_loss_run_f16 as Sixteen, f16::to_bits as fn(f16) -> u16);
-            check_sixteen(level, &mut rng, (f16.0, f16.1, f16::from_bits));
+            let run = xent_softmax_loss_run_bf16;
+            check_sixteen(level, &mut rng, run, bf16::to_bits, bf16::from_bits);
+            let run = xent_softmax_loss_run_f16;
+            check_sixteen(level, &mut rng, run, f16::to_bits, f16::from_bits);
         }
     }
 }

@@ -84,8 +84,14 @@ mod tests {
             let case = Case::new(question, shape);
             let call = |ns: f64| ns * 1e-9 * case.shape.elements() as f64;
             let plain = plain.map(call);
-            let times =
-                Times { ours: call(nanoseconds), copy: 1.0, plain, core: None, scalar: None };
+            let times = Times {
+                ours: call(nanoseconds),
+                copy: 1.0,
+                plain,
+                core: None,
+                scalar: None,
+                checks: None,
+            };
             Line::new::<f32>(&case, api, Level::Portable, 1, times)
         };
         let dense = Question::SoftmaxWith(SoftmaxOption::Dense);
