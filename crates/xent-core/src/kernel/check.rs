@@ -3,7 +3,7 @@
 use crate::dispatch::{Kernel, entries};
 use crate::element::Compute;
 use crate::kernel::element_targets::{HOT, IGNORED};
-use crate::simd::Simd;
+use crate::simd::{Lanes, STRIPES, Simd, Vector, from};
 
 /// Whether all numbers are within `[low, high]`; NaN is not.
 pub(crate) struct Within<'a, F> {
@@ -16,17 +16,39 @@ impl<F: Compute> Kernel for Within<'_, F> {
     type Output = bool;
 
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) -> bool {
-        let Self { values, low, high } = self;
+    fn run<S: Simd>(self, simd: S) -> bool {
+        let zero = F::Of::<S>::of(simd, 0.0);
+        let range = [self.low, self.high].map(|bound| F::Of::<S>::splat(simd, bound));
         // Flags over all numbers are quicker than an early return.
-        let mut good = true;
-        for &x in values {
-            good &= (x >= low) & (x <= high);
+        let mut outside = zero.stripes();
+        let (whole, rest) = self.values.as_chunks::<STRIPES>();
+        for values in whole {
+            flag::<F::Of<S>>(simd, values, range, &mut outside);
         }
-        good
+        flag::<F::Of<S>>(simd, rest, range, &mut outside);
+        let [first, others @ ..] = outside.as_ref() else { return true };
+        let any = others.iter().fold(*first, |any, outside| any.max(*outside));
+        !F::Of::<S>::any(zero.less(any))
     }
 
     entries!();
+}
+
+/// Flags the stripes of numbers that are outside of a range.
+#[inline(always)]
+fn flag<V: Lanes>(
+    token: V::Token,
+    values: &[V::Scalar],
+    [low, high]: [V; 2],
+    flags: &mut V::Stripes,
+) {
+    let one = V::of(token, 1.0);
+    for (register, flag) in flags.as_mut().iter_mut().enumerate() {
+        // Beyond the last one, what is within.
+        let x = V::load(token, from(values, register * V::LANES), low);
+        // NaN is brought into the range, and equals nothing.
+        *flag = V::select(x.max(low).min(high).equal(x), *flag, one);
+    }
 }
 
 /// How many probabilities are at the clamp of a logistic loss where it is asked for: below `least` where there is
