@@ -22,7 +22,7 @@ const ELSEWHERE: [&str; 9] = [
     "cargo build --release --package xent-capi",
     "cc -Icrates/xent-capi/include ",
     "cc crates/xent-capi/",
-    "cc -static crates/xent-capi/",
+    "cc -static -s crates/xent-capi/",
     "export PKG_CONFIG_PATH=",
 ];
 /// What makes the files that the program is run with.

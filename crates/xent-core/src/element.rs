@@ -5,6 +5,8 @@ use core::ops::{Add, Div, Mul, Neg, Sub};
 
 use crate::batch::Join;
 use crate::buffers::Buffers;
+use crate::dispatch::Kernel;
+use crate::kernel::check::Within;
 use crate::kernel::row_buffers::RowBuffers;
 use crate::level::Level;
 use crate::losses::{LogSumExpBatch, Room, SigmoidBatch, SoftmaxBatch};
@@ -135,6 +137,10 @@ pub(crate) trait Compute:
     fn is_finite(self) -> bool;
 
     fn is_nan(self) -> bool;
+
+    /// Whether all numbers are within a range; NaN is not. Here, so that the kernel is compiled in this crate, and
+    /// not where generic code is that asks for it.
+    fn all_within(level: Level, values: &[Self], range: [Self; 2]) -> bool;
 }
 
 macro_rules! compute {
@@ -188,6 +194,10 @@ macro_rules! compute {
             #[inline(always)]
             fn is_nan(self) -> bool {
                 $float::is_nan(self)
+            }
+
+            fn all_within(level: Level, values: &[Self], [low, high]: [Self; 2]) -> bool {
+                Within { values, low, high }.at(level)
             }
         }
     };

@@ -6,7 +6,7 @@ use super::runs::{Run, each_half};
 use super::sum::{StripedSum, TILE};
 use crate::element::Compute;
 use crate::math::exp::exp_lifted;
-use crate::simd::{HALF_PANEL, LINE, Lanes, PANEL, STRIPES, from};
+use crate::simd::{HALF_PANEL, LINE, Lanes, PANEL, STRIPES, Vector, from};
 
 /// A row (or a tile of one), relative to its largest logit, without its pivot.
 #[derive(Clone, Copy)]
@@ -28,6 +28,9 @@ pub(crate) struct SoftRow<'a, V: Lanes> {
     pub(crate) unit: V,
 }
 
+/// Takes what is not kept.
+pub(crate) type Unused<V> = [<V as Vector>::Scalar; HALF_PANEL];
+
 /// Exponentials, weights, and half of the distances times weights, by stripe.
 pub(crate) type SoftTerms<V> = [<V as Lanes>::Stripes; 3];
 
@@ -46,7 +49,7 @@ impl<V: Lanes> ExpSums<V> {
             self.whole_panels(row.take_front(whole * PANEL), &mut sum);
             panel += whole;
             let rest = row.take_front(PANEL);
-            sum.add_all(self.panel::<false>(rest, panel * PANEL, self.max));
+            sum.add_all(self.panel(rest, panel * PANEL));
             panel += 1;
         }
         sum
@@ -71,7 +74,7 @@ impl<V: Lanes> ExpSums<V> {
     /// The terms of that sum, of a row that is not longer than a panel.
     #[inline(always)]
     pub(crate) fn of_short_row(self, row: RowBuffers<'_, V::Scalar>) -> V::Stripes {
-        self.panel::<false>(row, 0, self.max)
+        self.panel(row, 0)
     }
 
     /// The same sum, of distances in a unit.
@@ -80,32 +83,37 @@ impl<V: Lanes> ExpSums<V> {
         self,
         mut row: RowBuffers<'_, V::Scalar>,
         unit: V,
+        unused: &mut Unused<V>,
     ) -> StripedSum<V> {
         let mut sum = StripedSum::new(self.token);
         let mut at = 0;
         while row.len() != 0 {
-            sum.add_all(self.panel::<true>(row.take_front(PANEL), at, unit));
-            at += PANEL;
+            let mut panel = row.take_front(PANEL);
+            let mut terms = V::of(self.token, 0.0).stripes();
+            let whole = panel.len() / HALF_PANEL * HALF_PANEL;
+            each_half!(panel.take_front(whole), unused, |run| {
+                self.half::<true, true>(&mut run, at, unit, &mut terms);
+                at += HALF_PANEL;
+            });
+            if panel.len() != 0 {
+                self.half::<true, true>(&mut panel.rest(), at, unit, &mut terms);
+            }
+            sum.add_all(terms);
         }
         sum
     }
 
     /// A panel, or what there is of it, that may have the pivot.
     #[inline(always)]
-    fn panel<const IN_UNITS: bool>(
-        &self,
-        mut panel: RowBuffers<'_, V::Scalar>,
-        mut at: usize,
-        unit: V,
-    ) -> V::Stripes {
+    fn panel(&self, mut panel: RowBuffers<'_, V::Scalar>, mut at: usize) -> V::Stripes {
         let mut terms = V::of(self.token, 0.0).stripes();
         let whole = panel.len() / HALF_PANEL * HALF_PANEL;
         each_half!(panel.take_front(whole), |run| {
-            self.half::<true, IN_UNITS>(&mut run, at, unit, &mut terms);
+            self.half::<true, false>(&mut run, at, self.max, &mut terms);
             at += HALF_PANEL;
         });
         if panel.len() != 0 {
-            self.half::<true, IN_UNITS>(&mut panel.rest(), at, unit, &mut terms);
+            self.half::<true, false>(&mut panel.rest(), at, self.max, &mut terms);
         }
         terms
     }
@@ -166,18 +174,23 @@ impl<V: Lanes> ExpSums<V> {
         self,
         mut row: RowBuffers<'_, V::Scalar>,
         soft: SoftRow<'_, V>,
+        unused: &mut Unused<V>,
     ) -> [StripedSum<V>; 3] {
         let mut sums = [StripedSum::new(self.token); 3];
         let own = self.pivot.to_count() / PANEL;
         let mut panel = 0;
         while row.len() != 0 {
+            // Those of a teacher's targets have little code instead.
             let before = if panel > own { usize::MAX } else { own - panel };
-            let whole = before.min(row.len() / PANEL);
-            let part = soft.part(panel * PANEL);
-            self.whole_soft_panels::<TEACHER>(row.take_front(whole * PANEL), part, &mut sums);
+            let whole = if TEACHER { 0 } else { before.min(row.len() / PANEL) };
+            if !TEACHER {
+                let part = soft.part(panel * PANEL);
+                let whole = row.take_front(whole * PANEL);
+                self.whole_soft_panels(whole, part, &mut sums, unused);
+            }
             panel += whole;
             let rest = row.take_front(PANEL);
-            add_all(&mut sums, self.soft_panel::<TEACHER>(rest, soft, panel * PANEL));
+            add_all(&mut sums, self.soft_panel::<TEACHER>(rest, soft, panel * PANEL, unused));
             panel += 1;
         }
         sums
@@ -185,18 +198,19 @@ impl<V: Lanes> ExpSums<V> {
 
     /// Whole panels without the pivot.
     #[inline(always)]
-    fn whole_soft_panels<const TEACHER: bool>(
+    fn whole_soft_panels(
         &self,
         row: RowBuffers<'_, V::Scalar>,
         mut soft: SoftRow<'_, V>,
         sums: &mut [StripedSum<V>; 3],
+        unused: &mut Unused<V>,
     ) {
         let zeros = [V::of(self.token, 0.0).stripes(); 3];
         let mut terms = zeros;
         let mut is_second = false;
-        each_half!(row, |run| {
+        each_half!(row, unused, |run| {
             self.prefetch(&run);
-            self.soft_half::<false, TEACHER>(&mut run, 0, soft, &mut terms);
+            self.soft_half::<false, false>(&mut run, 0, soft, &mut terms);
             if is_second {
                 add_all(sums, terms);
                 terms = zeros;
@@ -213,10 +227,11 @@ impl<V: Lanes> ExpSums<V> {
         mut panel: RowBuffers<'_, V::Scalar>,
         soft: SoftRow<'_, V>,
         mut at: usize,
+        unused: &mut Unused<V>,
     ) -> SoftTerms<V> {
         let mut terms = [V::of(self.token, 0.0).stripes(); 3];
         let whole = panel.len() / HALF_PANEL * HALF_PANEL;
-        each_half!(panel.take_front(whole), |run| {
+        each_half!(panel.take_front(whole), unused, |run| {
             self.soft_half::<true, TEACHER>(&mut run, at, soft.part(at), &mut terms);
             at += HALF_PANEL;
         });

@@ -19,7 +19,7 @@ use crate::dispatch::{Kernel, entries};
 use crate::element::Compute;
 use crate::level::Level;
 use crate::math::exp::exp_lifted;
-use crate::simd::{Lanes, PANEL, Pair, STRIPES, Simd, Vector, from, from_mut};
+use crate::simd::{HALF_PANEL, Lanes, PANEL, Pair, STRIPES, Simd, Vector, from, from_mut};
 
 /// Logits of a group, at most, if it is more than one row: with the gradient they stay in the
 /// first-level cache from pass to pass.
@@ -339,6 +339,7 @@ impl<V: Lanes> Group<'_, V> {
     #[inline(always)]
     fn sum_in_units(&mut self, buffers: &mut RowBuffers<'_, V::Scalar>, keeps: bool) {
         let unit = V::of(self.token, self.task.unit);
+        let unused = &mut [V::Scalar::default(); HALF_PANEL];
         for row in 0..self.rows {
             if !self.is_finite(row) {
                 continue;
@@ -346,7 +347,7 @@ impl<V: Lanes> Group<'_, V> {
             let pass = self.exp_sums(row, self.block.labels[row]);
             let cells = self.row(buffers, row);
             let cells = if keeps { cells } else { cells.only_logits() };
-            let sum = pass.of_row_in_units(cells, unit);
+            let sum = pass.of_row_in_units(cells, unit, unused);
             if self.rows == 1 {
                 let [high, low] = &mut self.sums.others;
                 (high[0], low[0]) = sum.parts();
@@ -438,6 +439,7 @@ impl<V: Lanes> Group<'_, V> {
     ) {
         let unit = V::of(self.token, self.task.unit);
         let is_short = self.task.classes <= PANEL;
+        let unused = &mut [V::Scalar::default(); HALF_PANEL];
         for row in 0..self.rows {
             if !self.is_finite(row) {
                 continue;
@@ -450,7 +452,7 @@ impl<V: Lanes> Group<'_, V> {
             let cells = self.row(buffers, row);
             let cells = if keeps { cells } else { cells.only_logits() };
             if is_short {
-                let terms = pass.soft_panel::<TEACHER>(cells, of_row, 0);
+                let terms = pass.soft_panel::<TEACHER>(cells, of_row, 0, unused);
                 for (place, terms) in from_mut(self.folded, 3 * row).iter_mut().zip(&terms) {
                     for (register, term) in terms.as_ref().iter().enumerate() {
                         term.store(from_mut(place, register * V::LANES));
@@ -458,7 +460,7 @@ impl<V: Lanes> Group<'_, V> {
                 }
                 continue;
             }
-            let [exps, weights, distances] = pass.of_soft_row::<TEACHER>(cells, of_row);
+            let [exps, weights, distances] = pass.of_soft_row::<TEACHER>(cells, of_row, unused);
             if self.rows == 1 {
                 let BlockSums { others, weights: of_weights, half_distances, .. } = &mut *self.sums;
                 (others[0][0], others[1][0]) = exps.parts();

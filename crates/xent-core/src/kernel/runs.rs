@@ -167,7 +167,8 @@ impl<'a, F: Compute> RowBuffers<'a, F> {
 }
 
 /// Does `$body` for each half of a panel of `$row`, which must be whole halves, with the half as a [`Run`].
-/// What is tested is tested once.
+/// What is tested is tested once. With `$unused`, half a panel that takes what is not to be kept, there is less
+/// code, and a store more where nothing is kept.
 macro_rules! each_half {
     ($row:expr, |$run:ident| $body:expr) => {{
         use crate::kernel::runs::{Beside, Cells, InPlace, Only};
@@ -192,6 +193,29 @@ macro_rules! each_half {
                     $body
                 }
             }
+        }
+    }};
+    ($row:expr, $unused:expr, |$run:ident| $body:expr) => {{
+        use crate::kernel::runs::{Beside, Cells, InPlace};
+        use crate::simd::HALF_PANEL;
+        let (x, places) = match $row.cells() {
+            Cells::Only(x) => (x, &mut [][..]),
+            Cells::Beside(x, places) => (x, places),
+            Cells::InPlace(x) => {
+                for x in x.as_chunks_mut::<HALF_PANEL>().0 {
+                    let mut $run = InPlace(x);
+                    $body
+                }
+                (&[][..], &mut [][..])
+            }
+        };
+        let (places, _) = places.as_chunks_mut::<HALF_PANEL>();
+        for (index, x) in x.as_chunks::<HALF_PANEL>().0.iter().enumerate() {
+            let mut $run = match places.get_mut(index) {
+                Some(places) => Beside(x, places),
+                None => Beside(x, &mut *$unused),
+            };
+            $body
         }
     }};
 }

@@ -6,7 +6,7 @@ use crate::buffers::Buffers;
 use crate::dispatch::Kernel;
 use crate::element::{Element, Float};
 use crate::error::{Error, Values};
-use crate::kernel::check::{CountClamped, Target, Within};
+use crate::kernel::check::{CountClamped, Target};
 use crate::kernel::element_inputs::ElementTargets;
 use crate::kernel::sum::TILE;
 use crate::level::Level;
@@ -33,11 +33,11 @@ impl Values {
 
     /// The first of some numbers that is not in the range, and what it is.
     pub(crate) fn first_outside<F: Float>(self, values: &[F]) -> Option<(usize, f64)> {
-        let [low, high] = self.range::<F>();
+        let range @ [low, high] = self.range::<F>();
         let level = Level::detect();
         // From the end, so that the first of them are in the caches when the loss begins.
         let mut chunks = values.rchunks(CHUNK);
-        if chunks.all(|values| Within { values, low, high }.at(level)) {
+        if chunks.all(|values| F::all_within(level, values, range)) {
             return None;
         }
         let is_outside = |x: &F| !(*x >= low && *x <= high);

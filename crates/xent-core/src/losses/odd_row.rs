@@ -2,9 +2,7 @@
 
 use super::rows::Outputs;
 use super::softmax::{Job, Plan, SoftmaxTargets, State};
-use crate::dispatch::Kernel;
 use crate::element::Float;
-use crate::kernel::check::Within;
 use crate::kernel::row_buffers::RowBuffers;
 use crate::kernel::sum::sum_of;
 use crate::level::Level;
@@ -267,7 +265,7 @@ impl<F: Float> Job<'_, F> {
     pub(super) fn mark_nans(&self, level: Level, logits: &[F], predicted: &mut [u32]) {
         predicted.fill(0);
         let (low, high) = (F::NEG_INFINITY, F::INFINITY);
-        if (Within { values: logits, low, high }).at(level) {
+        if F::all_within(level, logits, [low, high]) {
             return;
         }
         for (row, place) in predicted.iter_mut().enumerate() {
