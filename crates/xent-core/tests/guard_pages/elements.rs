@@ -64,9 +64,9 @@ fn hold_kind<E: Number>(kind: Kind, shape: Shape, spans: [usize; 2]) {
     let (rows, classes, elements) = (shape.row_count(), shape.classes(), shape.elements());
     let mut x = E::spread(spans[0], 20.0);
     if kind.input == SigmoidInput::Probabilities {
+        // No probability is NaN.
         x.iter_mut().enumerate().for_each(|(i, x)| *x = E::of((i % 9) as f64 / 8.0));
-    }
-    if let Some(last) = x.last_mut() {
+    } else if let Some(last) = x.last_mut() {
         *last = E::of(f64::NAN);
     }
     let all = |count: usize| -> Vec<E::Float> {
