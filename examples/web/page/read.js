@@ -148,10 +148,6 @@ function inRow(index, rows) {
 
 /** A line is a row; lines of one number each are one row together. */
 function csv(text) {
-  const group = decimalComma(text);
-  if (group !== undefined) {
-    throw new Error(aboutComma(group));
-  }
   const lines = text.split(/\r?\n/).map(words).filter((line) => line.length > 0);
   if (lines.length === 0) {
     throw new Error('there is no number in it');
@@ -166,6 +162,10 @@ function csv(text) {
   };
   // The first line may be names.
   row(0);
+  const group = decimalComma(text);
+  if (group !== undefined) {
+    throw new Error(aboutComma(group));
+  }
   return { rows: rows.length, row };
 }
 

@@ -182,7 +182,7 @@ onPage('a file that cannot be read is refused with a reason, and what was typed 
     ['cube.npy', array('<f4', '(1, 1, 1)'), 'it has 3 axes; expected a row, or rows of classes'],
     ['cut.npy', array('<f4', '(2,)'), 'it ends before its numbers do'],
     ['none.npy', array('<f4', '(0,)'), 'there is no number in it'],
-    ['words.csv', Buffer.from('class,logit\n0,1\n'), '“class” (class 0) is not a number'],
+    ['words.csv', Buffer.from('class,logit\n0,1\n'), 'row 0: “class” (class 0) is not a number'],
     ['empty.csv', Buffer.from('\n'), 'there is no number in it'],
     ['bytes.csv', Buffer.from([0xff, 0xfe, 0xfd]), 'it is not text'],
     ['broken.json', Buffer.from('[1, 2'), 'it is not JSON'],
