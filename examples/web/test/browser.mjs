@@ -18,6 +18,18 @@ export async function launch(executablePath) {
   return chromium.launch({ executablePath, args: ARGUMENTS, timeout: PATIENCE });
 }
 
+/** Goes there; again if no answer comes, as a busy machine may lose one. */
+async function visit(page, address, attempts = 3) {
+  try {
+    await page.goto(address, { timeout: PATIENCE / attempts });
+  } catch (error) {
+    if (error.name !== 'TimeoutError' || attempts === 1) {
+      throw error;
+    }
+    await visit(page, address, attempts - 1);
+  }
+}
+
 /** A page, and what goes wrong in it or leaves this machine. */
 export async function open(browser, address, options = {}) {
   const context = await browser.newContext({ viewport: DESK, ...options });
@@ -35,7 +47,7 @@ export async function open(browser, address, options = {}) {
       wrong.push(`asked for ${request.url()}`);
     }
   });
-  await page.goto(address);
+  await visit(page, address);
   await page.getByText('portable').waitFor();
   return { context, page, wrong };
 }
