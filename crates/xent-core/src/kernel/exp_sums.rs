@@ -181,14 +181,13 @@ impl<V: Lanes> ExpSums<V> {
         let mut panel = 0;
         while row.len() != 0 {
             // Those of a teacher's targets have little code instead.
-            let before = if panel > own { usize::MAX } else { own - panel };
-            let whole = if TEACHER { 0 } else { before.min(row.len() / PANEL) };
             if !TEACHER {
-                let part = soft.part(panel * PANEL);
-                let whole = row.take_front(whole * PANEL);
-                self.whole_soft_panels(whole, part, &mut sums, unused);
+                let before = if panel > own { usize::MAX } else { own - panel };
+                let whole = before.min(row.len() / PANEL);
+                let (of_whole, part) = (row.take_front(whole * PANEL), soft.part(panel * PANEL));
+                self.whole_soft_panels(of_whole, part, &mut sums, unused);
+                panel += whole;
             }
-            panel += whole;
             let rest = row.take_front(PANEL);
             add_all(&mut sums, self.soft_panel::<TEACHER>(rest, soft, panel * PANEL, unused));
             panel += 1;

@@ -140,30 +140,45 @@ impl<V: Lanes> Gradient<V> {
             self.soft_registers(row.take_front(head), soft, false);
             soft.row = soft.row.part(head);
         }
+        let whole = row.len() / HALF_PANEL * HALF_PANEL;
+        let mut halves = row.take_front(whole);
+        let (weights, _) = soft.row.weights.as_chunks::<HALF_PANEL>();
+        soft.row = soft.row.part(whole);
         if kept {
-            let (weights, _) = soft.row.weights.as_chunks::<HALF_PANEL>();
-            let (halves, _) = row.gradient_mut().as_chunks_mut::<HALF_PANEL>();
-            for (half, weights) in halves.iter_mut().zip(weights) {
+            let (places, _) = halves.gradient_mut().as_chunks_mut::<HALF_PANEL>();
+            for (half, weights) in places.iter_mut().zip(weights) {
                 for at in (0..HALF_PANEL).step_by(V::LANES) {
                     let place = from_mut(half, at);
                     let e = V::load(self.token, place, V::of(self.token, 0.0));
                     self.of(e, soft, weights, at).store(place);
                 }
             }
+        } else {
+            self.soft_halves(halves, weights, soft, streams);
         }
-        let whole = row.len() / HALF_PANEL * HALF_PANEL;
-        let adds = row.mode() == GradMode::Add;
-        let (halves, part) = (row.take_front(whole), soft.row.weights.as_chunks::<HALF_PANEL>().0);
-        soft.row = soft.row.part(whole);
+        self.soft_registers(row, soft, kept);
+    }
+
+    /// Of whole halves of panels, from the logits.
+    #[inline(always)]
+    fn soft_halves(
+        self,
+        halves: RowBuffers<'_, V::Scalar>,
+        weights: &[[V::Scalar; HALF_PANEL]],
+        soft: SoftGradient<'_, V>,
+        streams: bool,
+    ) {
+        let adds = halves.mode() == GradMode::Add;
         match halves.cells() {
-            Cells::InPlace(x) if !kept => {
-                for (x, weights) in x.as_chunks_mut::<HALF_PANEL>().0.iter_mut().zip(part) {
+            Cells::Only(_) => {}
+            Cells::InPlace(x) => {
+                for (x, weights) in x.as_chunks_mut::<HALF_PANEL>().0.iter_mut().zip(weights) {
                     self.soft_half(InPlace(x), soft, weights, Put::Store);
                 }
             }
-            Cells::Beside(x, places) if !kept => {
+            Cells::Beside(x, places) => {
                 let (x, (places, _)) = (x.as_chunks::<HALF_PANEL>().0, places.as_chunks_mut());
-                for ((x, places), weights) in x.iter().zip(places).zip(part) {
+                for ((x, places), weights) in x.iter().zip(places).zip(weights) {
                     let run = Beside(x, places);
                     if streams {
                         self.soft_half(run, soft, weights, Put::Stream);
@@ -174,9 +189,7 @@ impl<V: Lanes> Gradient<V> {
                     }
                 }
             }
-            _ => {}
         }
-        self.soft_registers(row, soft, kept);
     }
 
     /// Of half a panel, from the logits.

@@ -186,7 +186,6 @@ impl<F: Compute, const OF: usize, const FOURS: usize> Narrow<'_, '_, F, OF, FOUR
                 if let Some(curvature) = self.task.second {
                     block.all_weights = block.label_weights;
                     let mut place = Columns { registers: &mut [zero; CLASSES] };
-
                     let [_, exp, others] = sums[register];
                     let label = Some(LabelLanes { class: pivot, exp, others });
                     let second = SecondTask { unit: 1.0, curvature, terms, label };
@@ -286,7 +285,6 @@ impl<F: Compute, const OF: usize, const FOURS: usize> Narrow<'_, '_, F, OF, FOUR
                 let largest = maxima[register];
                 if let Some(curvature) = self.task.second {
                     let mut place = Columns { registers: &mut [zero; CLASSES] };
-
                     let (unit, terms) = (self.task.unit, self.task.terms);
                     let second = SecondTask { unit, curvature, terms, label: None };
                     second_derivatives(token, at, &plane, largest, block, second, &mut place);

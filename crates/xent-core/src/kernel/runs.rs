@@ -7,12 +7,18 @@ use crate::simd::{HALF_PANEL, Vector, from, from_mut};
 
 /// Logits, and what becomes of what is computed from them.
 pub(crate) trait Run<F: Compute> {
-    fn len(&self) -> usize;
-
     fn logits(&self) -> &[F];
 
+    #[inline(always)]
+    fn len(&self) -> usize {
+        self.logits().len()
+    }
+
     /// The places, if they are not those of the logits.
-    fn beside(&self) -> &[F];
+    #[inline(always)]
+    fn beside(&self) -> &[F] {
+        &[]
+    }
 
     /// The places, if there are some.
     fn places_mut(&mut self) -> &mut [F];
@@ -46,18 +52,8 @@ pub(crate) struct Rest<'a, F> {
 
 impl<F: Compute> Run<F> for Only<'_, F> {
     #[inline(always)]
-    fn len(&self) -> usize {
-        HALF_PANEL
-    }
-
-    #[inline(always)]
     fn logits(&self) -> &[F] {
         self.0
-    }
-
-    #[inline(always)]
-    fn beside(&self) -> &[F] {
-        &[]
     }
 
     #[inline(always)]
@@ -71,18 +67,8 @@ impl<F: Compute> Run<F> for Only<'_, F> {
 
 impl<F: Compute> Run<F> for InPlace<'_, F> {
     #[inline(always)]
-    fn len(&self) -> usize {
-        HALF_PANEL
-    }
-
-    #[inline(always)]
     fn logits(&self) -> &[F] {
         self.0
-    }
-
-    #[inline(always)]
-    fn beside(&self) -> &[F] {
-        &[]
     }
 
     #[inline(always)]
@@ -92,11 +78,6 @@ impl<F: Compute> Run<F> for InPlace<'_, F> {
 }
 
 impl<F: Compute> Run<F> for Beside<'_, F> {
-    #[inline(always)]
-    fn len(&self) -> usize {
-        HALF_PANEL
-    }
-
     #[inline(always)]
     fn logits(&self) -> &[F] {
         self.0
@@ -114,11 +95,6 @@ impl<F: Compute> Run<F> for Beside<'_, F> {
 }
 
 impl<F: Compute> Run<F> for Rest<'_, F> {
-    #[inline(always)]
-    fn len(&self) -> usize {
-        self.logits().len()
-    }
-
     #[inline(always)]
     fn logits(&self) -> &[F] {
         match self.x {
