@@ -212,8 +212,8 @@ fn numbers_of_other_types_are_refused() {
         folder.refused(&format!("{eval} --input x.npy --targets y.npy"), &words);
     }
     for (descr, label, word) in [
-        ("<u8", &u64::MAX.to_le_bytes()[..], "too large a label"),
-        ("|b1", &[2], "2 is no bool"),
+        ("<u8", &u64::MAX.to_le_bytes()[..], "is too large"),
+        ("|b1", &[2], "expected a bool, 0 or 1, found 2"),
         ("<f2", &[0, 0x3e], "row 0 has 1.5: expected a whole number"),
         ("<V2", &[0xc0, 0x3f], "row 0 has 1.5: expected a whole number"),
         ("<V2", &[0xc0, 0x7f], "row 0 has NaN: expected a whole number"),

@@ -29,7 +29,7 @@ fn a_negative_number_is_a_value_and_refused_for_a_reason() {
     for option in ["--max-abs", "--max-rel"] {
         folder.refused(
             &format!("compare --reference x.npy --candidate x.npy {option} -1"),
-            &[option, "not below zero"],
+            &[option, "not negative"],
         );
     }
 }
