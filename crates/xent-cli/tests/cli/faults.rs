@@ -346,9 +346,7 @@ fn a_full_disk_leaves_nothing_behind() {
     let Some(unshare) =
         [&["unshare", "-m"][..], &["unshare", "-rm"]].into_iter().find(|way| able(way))
     else {
-        eprintln!(
-            "not tested: no disk can be mounted here; only the limit of the shell is tested"
-        );
+        eprintln!("not tested: no disk can be mounted here; only the limit of the shell is tested");
         return;
     };
     for rows in [50, 2000] {

@@ -190,7 +190,7 @@ fn a_header_longer_than_its_file_is_refused() {
     let folder = Folder::new();
     folder.save("y.npy", &[1], &[0_u8]);
     std::fs::write(folder.path("x.npy"), with_header(u32::MAX, "{")).expect("a file");
-    let words = ["x.npy", "a header of 4294967295 bytes, and 1 in the file"];
+    let words = ["x.npy", "a header of 4294967295 bytes, but only 1 in the file"];
     folder.refused("eval --loss softmax --input x.npy --targets y.npy", &words);
     std::fs::write(folder.path("x.npy"), with_header(1 << 17, &" ".repeat(1 << 17)))
         .expect("a file");
