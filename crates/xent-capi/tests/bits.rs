@@ -18,13 +18,13 @@ use xent_capi::{
     xent_softmax_loss_run_f16, xent_softmax_loss_run_f32, xent_softmax_loss_run_f64,
 };
 
-/// In the order of the numbers that C has for them.
+/// In the order of C's numbers for them.
 const REDUCTIONS: [Reduction; 3] = [Reduction::Mean, Reduction::Sum, Reduction::None];
 const MEANS: [MeanOver; 4] =
     [MeanOver::PyTorch, MeanOver::NotIgnored, MeanOver::AllRows, MeanOver::Weights];
 const NOTHING: [NothingValid; 2] = [NothingValid::Zero, NothingValid::Nan];
 
-/// What one call is told beside its numbers.
+/// The options of one call.
 #[derive(Clone, Copy, Debug)]
 struct Case {
     rows: usize,
@@ -56,7 +56,7 @@ impl Case {
     }
 }
 
-/// Whether two losses have the same bits: those of NaN are not specified.
+/// Whether two losses have the same bits, or are both NaN.
 fn same_loss(c: f64, report: Report) -> bool {
     report.loss.is_none_or(|loss| c.to_bits() == loss.to_bits() || (c.is_nan() && loss.is_nan()))
 }
@@ -250,11 +250,10 @@ of_format!(
     xent_sigmoid_loss_run_f64
 );
 
-/// A function of C for logits of 16 bits.
+/// A C function for 16-bit logits.
 type Sixteen = unsafe extern "C" fn(*const SoftmaxLoss<f32>, *mut f64, *mut usize) -> Status;
 
-/// One random focal loss or one with second derivatives, of columns or rows with gaps of numbers of 16 bits, with all
-/// that is known of its rows.
+/// One random focal loss or one with second derivatives, of 16-bit columns or rows with gaps, with all results.
 fn check_sixteen<E: Element<Float = f32>>(
     level: Level,
     rng: &mut StdRng,
@@ -337,7 +336,7 @@ fn check_sixteen<E: Element<Float = f32>>(
     assert_eq!(denominator.to_bits(), report.denominator.to_bits());
 }
 
-/// One test, for there is one level for all threads.
+/// A single test, because all threads share one level.
 #[test]
 fn losses_have_the_bits_of_xent() {
     for level in Level::available() {

@@ -1,22 +1,37 @@
 //! Runs the batches of [`xent_core`] on rayon's threads.
 //!
-//! A batch is cut by a tree that depends on its shape alone ([`Batch::halves`]), and the parts are
-//! added up along that tree, so the result has the same bits for any number of threads, and the
-//! same as [`Batch::run`] on one.
+//! This crate is for programs that use `xent-core` directly. The crate `xent` calls it for you.
 //!
-//! Where there are fewer than four rows for each thread and at least 2^17 classes, the rows themselves
-//! are cut, along the fixed tree of their tiles: [`xent_core::LogSumExpBatch`], and
-//! [`xent_core::SoftmaxBatch`] with labels as targets, whatever else is asked for. Rows with a weight
-//! for every class (dense targets, label smoothing, a teacher) and rows under a soft cap are not cut.
-//! The class axis must be the last.
+//! ```
+//! use xent_core::{Buffers, Level, SoftmaxBatch, SoftmaxTargets};
+//!
+//! let logits = [2.0, 1.0, 0.0, /* second row */ 0.0, 3.0, 0.0_f32];
+//! let mut gradient = [0.0; 6];
+//! let targets = SoftmaxTargets::Index((&[0_u8, 1]).into());
+//! let batch = SoftmaxBatch::new(Buffers::Gradient(&logits, &mut gradient), 3, targets)?;
+//! let sum = xent_rayon::run(batch, Level::detect());
+//! assert!((sum - 0.50253).abs() < 1e-5);
+//! # Ok::<(), xent_core::Error>(())
+//! ```
+//!
+//! * **How exact:** the result has the same bits as [`Batch::run`] on one thread, for any number of threads. A batch
+//!   is split along a tree that depends only on its shape ([`Batch::halves`]), and the parts are added up along that
+//!   tree.
+//! * **How fast:** parts of fewer than four leaves (of about 2^15 elements) stay on one thread, since waking another
+//!   takes tens of microseconds.
+//! * **Few long rows:** with fewer than four rows for each thread and at least 2^17 classes, the rows themselves are
+//!   split along the fixed tree of their tiles. This works for [`xent_core::LogSumExpBatch`] and for
+//!   [`xent_core::SoftmaxBatch`] with labels, with any outputs, if the class axis is the last. Rows with a weight for
+//!   every class (dense targets, label smoothing, a teacher) and rows with a soft cap are not split.
+//! * **What it costs to build:** rayon, and a few small functions.
 #![forbid(unsafe_code)]
 
 use xent_core::{Batch, Join, Level};
 
-/// Solves a batch on the threads of the current rayon pool: the sum of the losses of its rows.
+/// Runs a batch on the threads of the current rayon pool and returns the sum of the losses of its rows.
 ///
-/// Call it inside of [`rayon::ThreadPool::install`] to choose the threads. A batch too small to be
-/// worth waking one stays on the thread that brought it.
+/// To choose the threads, call it inside [`rayon::ThreadPool::install`]. A batch that is too small to be worth waking
+/// another thread stays on the calling thread.
 ///
 /// ```
 /// use xent_core::{Batch, Buffers, Level, SigmoidBatch};
@@ -36,7 +51,7 @@ pub fn run<B: Batch>(batch: B, level: Level) -> f64 {
     run_part(batch, level, inside)
 }
 
-/// With `inside`, also cuts leaves.
+/// With `inside`, also splits the rows of leaves.
 fn run_part<B: Batch>(batch: B, level: Level, inside: bool) -> f64 {
     if !inside && batch.parts() / batch.parts_per_leaf() < WORTH_A_THREAD {
         return batch.run(level);
@@ -52,7 +67,7 @@ fn run_part<B: Batch>(batch: B, level: Level, inside: bool) -> f64 {
     }
 }
 
-/// Those of the current pool.
+/// The threads of the current pool.
 struct Threads;
 
 impl Join for Threads {
@@ -61,9 +76,9 @@ impl Join for Threads {
     }
 }
 
-/// Rows for each thread from which on no row is cut: there are enough to keep all threads at work.
+/// With at least this many rows for each thread, no row is split: there are enough to keep all threads busy.
 const ROWS_PER_THREAD: usize = 4;
 
-/// Leaves below which a part is not cut further: waking a thread costs tens of microseconds, and a leaf
-/// of 2^15 elements takes 5 µs (long rows) to 60 µs (rows of two or three classes).
+/// A part with fewer leaves is not split further: waking a thread takes tens of microseconds, and a leaf of 2^15
+/// elements 5 µs (long rows) to 60 µs (rows of two or three classes).
 const WORTH_A_THREAD: usize = 4;
