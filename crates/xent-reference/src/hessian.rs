@@ -1,17 +1,17 @@
 //! The diagonal of the Hessian: the second derivative of a loss by each logit.
 //!
-//! Gradient boosting divides by it. Libraries differ in the factor, so each has a function named
-//! after it. Everywhere 1 - p is the sum of the other classes' p, and the product has full
-//! relative accuracy on both sides of the row.
+//! Gradient boosting divides by it. Libraries differ in the factor, so each has its own function. 1 - p
+//! is always the sum of the other classes' p, so the product p(1-p) has full relative accuracy
+//! for every p.
 //!
-//! A row that has no softmax (a NaN, two or more +∞, everything masked) is all NaN. A masked class
-//! has p = 0, and a single +∞ p = 1 and leaves 0 to the others: no curvature in either.
+//! A row without a softmax (a NaN, two or more +∞, everything masked) is all NaN. A masked class has
+//! p = 0; a single +∞ has p = 1 and leaves 0 to the others. Both have second derivatives of zero.
 
 use crate::row::Row;
 use crate::sigmoid::sigmoid as sigma;
 use crate::times;
 
-/// What XGBoost never lets a second derivative fall below.
+/// The smallest second derivative that XGBoost uses.
 pub const XGBOOST_FLOOR: f64 = 1e-16;
 
 /// The second derivatives of the softmax cross-entropy of one row of logits `x` against a target
@@ -21,8 +21,8 @@ pub const XGBOOST_FLOOR: f64 = 1e-16;
 /// h_c = ∂²loss/∂x_c² = Q·p_c·(1 - p_c)
 /// ```
 ///
-/// They do not depend on how Q is shared. Of an index target Q is its weight. With Q = 1, as
-/// scikit-learn's `HalfMultinomialLoss`. As long as `x`.
+/// They depend only on Q, not on how it is divided among the classes. For an index target Q is its weight. With Q =
+/// 1 they are those of scikit-learn's `HalfMultinomialLoss`. As long as `x`.
 ///
 /// ```
 /// assert_eq!(xent_reference::hessian::exact(&[1.0, 1.0], 3.0), [0.75, 0.75]);
@@ -42,7 +42,7 @@ pub fn exact(x: &[f64], total: f64) -> Vec<f64> {
 /// h_c = max(2·p_c·(1 - p_c)·v, 1e-16)
 /// ```
 ///
-/// Twice the exact ones, but for the floor. As long as `x`. A row without a softmax is NaN and not the floor.
+/// Twice the exact ones, except for the floor. As long as `x`. A row without a softmax has NaN, not the floor.
 ///
 /// ```
 /// use xent_reference::hessian::xgboost;
@@ -62,7 +62,7 @@ pub fn xgboost(x: &[f64], weight: f64) -> Vec<f64> {
 /// h_c = C/(C-1)·p_c·(1 - p_c)·v
 /// ```
 ///
-/// As long as `x`. For C = 1, where the factor is infinite and p(1-p) nothing, it is 0.
+/// As long as `x`. For C = 1, where the factor is infinite and p(1-p) is zero, it is 0.
 ///
 /// ```
 /// assert_eq!(xent_reference::hessian::lightgbm(&[1.0, 1.0], 1.0), [0.5, 0.5]);
@@ -81,7 +81,7 @@ pub fn lightgbm(x: &[f64], weight: f64) -> Vec<f64> {
 /// h = w·(1 - y + q·y)·σ(x)·σ(-x)
 /// ```
 ///
-/// With q = w = 1 it is p(1-p), as scikit-learn's `HalfBinomialLoss`. 0 at ±∞, NaN for a NaN.
+/// With q = w = 1 it is p(1-p), as in scikit-learn's `HalfBinomialLoss`. 0 at ±∞, NaN for a NaN.
 ///
 /// ```
 /// assert_eq!(xent_reference::hessian::sigmoid(0.0, 1.0, 3.0, 2.0), 1.5);
@@ -91,7 +91,7 @@ pub fn sigmoid(x: f64, y: f64, pos_weight: f64, weight: f64) -> f64 {
 }
 
 /// The second derivatives that XGBoost's `binary:logistic` uses, for a margin `x` and its weight v: the weight is
-/// outside of the floor.
+/// outside the floor.
 ///
 /// ```text
 /// h = max(p·(1 - p), 1e-16)·v
@@ -108,7 +108,7 @@ pub fn xgboost_logistic(x: f64, weight: f64) -> f64 {
 /// The second derivative of any loss by one of its inputs, from its gradient by that input: central differences
 /// of sixth order.
 ///
-/// The gradient is moved by up to 0.03; of a smooth loss of unit scale the error is about 1e-12.
+/// The gradient is evaluated up to 0.03 away; for a smooth loss of unit scale the error is about 1e-12.
 ///
 /// ```
 /// use xent_reference::hessian::of_gradient;
@@ -141,7 +141,7 @@ mod tests {
         for q in [one_hot(5, 1, 2.0), smoothed(5, 2, 0.1, Some(&[1.0, 2.0, 3.0, 4.0, 5.0]))] {
             let h = exact(&X, q.iter().sum());
             for c in 0..5 {
-                // The derivative of the c-th gradient by the c-th logit alone.
+                // The derivative of the c-th gradient by the c-th logit only.
                 assert_gradient(&X[c..=c], &h[c..=c], |moved| {
                     let mut x = X;
                     x[c] = moved[0];
