@@ -1,8 +1,8 @@
-"""Writes exact.txt: what tests/exact.rs compares the module `exact` with, from mpmath.
+"""Writes exact.txt, which tests/exact.rs compares the module `exact` with, using mpmath.
 
 Usage: python3 exact.py [factor] > exact.txt, with factor times as many points.
 
-A line is a function, its arguments, and its answers. An argument is the bits of an f64; an answer
+A line has a function, its arguments and its results. An argument is the bits of an f64; a result
 is hi:lo:power, (hi + lo)*2^power with the bits of two f64.
 """
 

@@ -1,8 +1,8 @@
-// Why a number is not finite.
+// Explains why a number is not finite.
 
 const count = (logits, value) => logits.reduce((sum, logit) => sum + (logit === value ? 1 : 0), 0);
 
-/** Of the probabilities; empty if nothing is odd. */
+/** The reason for the probabilities; empty if all are finite. */
 export function probabilities(loss, logits) {
   if (loss !== 'softmax') {
     return '';
@@ -16,14 +16,14 @@ export function probabilities(loss, logits) {
   return '';
 }
 
-/** Of the loss, too. `targets` is the set of the classes of the target. */
+/** The same including the loss. `targets` is the set of target classes. */
 export function loss(name, logits, targets, smoothing) {
   const undefinedRow = probabilities(name, logits);
   if (undefinedRow !== '') {
     return undefinedRow;
   }
   const at = logits.findIndex((logit, index) => {
-    // A class costs infinitely much where its probability is 0 and the target's share of it is not.
+    // A class costs infinitely much if its probability is 0 and its target share is not.
     const costs = targets.has(index) || smoothing > 0;
     if (name === 'softmax') {
       const isAbsent = logit === -Infinity || (logit !== Infinity && count(logits, Infinity) === 1);

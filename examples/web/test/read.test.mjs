@@ -1,4 +1,5 @@
-// What the page makes of text and files, and what it says of numbers that are not finite: node read.test.mjs
+// Tests how the page reads text and files, and its explanations for numbers that are not finite:
+// node read.test.mjs
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';

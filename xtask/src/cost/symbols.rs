@@ -188,7 +188,7 @@ fn entries_of_library(library: &Path) -> Result<BTreeSet<String>, String> {
     let mut found = BTreeSet::new();
     for member in archive.members() {
         let member = member.map_err(unreadable)?;
-        // The compiler's own metadata about the crate.
+        // Archives also contain the compiler's metadata about the crate.
         if member.name().ends_with(b".o") {
             let data = member.data(&bytes[..]).map_err(unreadable)?;
             found.extend(entries(&object::File::parse(data).map_err(unreadable)?));
