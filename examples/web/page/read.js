@@ -150,7 +150,7 @@ function inRow(index, rows) {
 function csv(text) {
   const lines = text.split(/\r?\n/).map(words).filter((line) => line.length > 0);
   if (lines.length === 0) {
-    throw new Error('there is no number in it');
+    throw new Error('it contains no number');
   }
   const rows = lines.every((line) => line.length === 1) ? [lines.flat()] : lines;
   const row = (index) => {
@@ -197,16 +197,16 @@ function json(text) {
 /** What to do about numbers that are not f32 or f64. */
 function aboutNumbers(descr) {
   if (descr === undefined) {
-    return 'its numbers are of no known format; expected f32 or f64';
+    return 'its number format is unknown; expected f32 or f64';
   }
   const kind = /^[<>|=]([iu])(\d)$/.exec(descr);
   if (kind && kind[2] === '1') {
-    return `its numbers are ${descr}, 8-bit integers, as quantised logits are: what they stand for is `
-      + "(q - zero_point) * scale; save that, as in np.save('x.npy', (q.astype('f4') - zero_point) * scale)";
+    return `its numbers are ${descr}, 8-bit integers, as quantised logits are: save them as floats, `
+      + "as in np.save('x.npy', (q.astype('f4') - zero_point) * scale)";
   }
   if (kind) {
-    return `its numbers are ${descr}, integers; expected f32 or f64. Labels belong into the field of the target; `
-      + "quantised logits are saved as (q.astype('f4') - zero_point) * scale";
+    return `its numbers are ${descr}, integers; expected f32 or f64. Labels belong in the target field; `
+      + "save quantised logits as (q.astype('f4') - zero_point) * scale";
   }
   return `its numbers are ${descr}; expected f32 or f64: save x.astype('f4')`;
 }
@@ -217,7 +217,7 @@ function npy(buffer) {
   const bytes = new Uint8Array(buffer);
   const magic = [0x93, ...'NUMPY'].map((c) => (typeof c === 'string' ? c.charCodeAt(0) : c));
   if (bytes.length < 12 || magic.some((byte, at) => bytes[at] !== byte)) {
-    throw new Error('it is not a file of NumPy');
+    throw new Error('it is not a NumPy file');
   }
   const [start, length] = bytes[6] === 1
     ? [10, view.getUint16(8, true)]
@@ -236,10 +236,10 @@ function npy(buffer) {
   const [rows, classes] = shape.length === 2 ? shape : [1, shape[0] ?? 1];
   const data = start + length;
   if (rows * classes === 0) {
-    throw new Error('there is no number in it');
+    throw new Error('it contains no number');
   }
   if (data + rows * classes * size > bytes.length) {
-    throw new Error('it ends before its numbers do');
+    throw new Error('it ends before its last number');
   }
   const little = descr[0] !== '>';
   const [first, step] = fortran ? [size, rows * size] : [classes * size, size];

@@ -8,10 +8,10 @@ export function probabilities(loss, logits) {
     return '';
   }
   if (logits.every((logit) => logit === -Infinity)) {
-    return 'NaN, since no class has a finite logit: all are absent (-inf), and there is nothing to share out.';
+    return 'NaN, because no class has a finite logit: all classes are absent (-inf).';
   }
   if (count(logits, Infinity) > 1) {
-    return 'NaN, since several classes have the logit inf: which of them has all of the probability is undefined.';
+    return 'NaN, because several classes have the logit inf, so their probabilities are undefined.';
   }
   return '';
 }
@@ -36,6 +36,6 @@ export function loss(name, logits, targets, smoothing) {
     return '';
   }
   return name === 'softmax'
-    ? `inf, since the target has a share of class ${at}, whose probability is 0.`
-    : `inf, since class ${at} has the logit ${logits[at] > 0 ? 'inf' : '-inf'}, and its target says otherwise.`;
+    ? `inf, because the target includes class ${at}, whose probability is 0.`
+    : `inf, because class ${at} has the logit ${logits[at] > 0 ? 'inf' : '-inf'}, but its target differs.`;
 }

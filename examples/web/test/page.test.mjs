@@ -177,14 +177,14 @@ onPage('a file that cannot be read is refused with a reason, and what was typed 
   };
   const array = (descr, shape) => header(`{'descr': '${descr}', 'fortran_order': False, 'shape': ${shape}, }\n`);
   const files = [
-    ['words.npy', Buffer.from('1, 2, 3, 4, 5, 6'), 'it is not a file of NumPy'],
-    ['integers.npy', array('<i8', '(2,)'), "its numbers are <i8, integers; expected f32 or f64. Labels belong into the field of the target; "
-      + "quantised logits are saved as (q.astype('f4') - zero_point) * scale"],
+    ['words.npy', Buffer.from('1, 2, 3, 4, 5, 6'), 'it is not a NumPy file'],
+    ['integers.npy', array('<i8', '(2,)'), "its numbers are <i8, integers; expected f32 or f64. Labels belong in the target field; "
+      + "save quantised logits as (q.astype('f4') - zero_point) * scale"],
     ['cube.npy', array('<f4', '(1, 1, 1)'), 'it has 3 axes; expected a row, or rows of classes'],
-    ['cut.npy', array('<f4', '(2,)'), 'it ends before its numbers do'],
-    ['none.npy', array('<f4', '(0,)'), 'there is no number in it'],
+    ['cut.npy', array('<f4', '(2,)'), 'it ends before its last number'],
+    ['none.npy', array('<f4', '(0,)'), 'it contains no number'],
     ['words.csv', Buffer.from('class,logit\n0,1\n'), 'row 0: “class” (class 0) is not a number'],
-    ['empty.csv', Buffer.from('\n'), 'there is no number in it'],
+    ['empty.csv', Buffer.from('\n'), 'it contains no number'],
     ['bytes.csv', Buffer.from([0xff, 0xfe, 0xfd]), 'it is not text'],
     ['broken.json', Buffer.from('[1, 2'), 'it is not JSON'],
     ['object.json', Buffer.from('{"a": 1}'), 'expected an array of numbers, or an array of such rows'],
@@ -233,10 +233,10 @@ onPage('every row of a file can be chosen, and its target is its own', async (pa
 onPage('a loss that is not finite has a reason', async (page) => {
   await enter(page, { logits: '-inf, -inf', targets: '0' });
   assert.equal((await read(page)).loss, 'NaN');
-  await page.getByText('NaN, since no class has a finite logit').waitFor();
+  await page.getByText('NaN, because no class has a finite logit').waitFor();
   await enter(page, { logits: '-inf, 1' });
   assert.equal((await read(page)).loss, 'inf');
-  await page.getByText('inf, since the target has a share of class 0').waitFor();
+  await page.getByText('inf, because the target includes class 0').waitFor();
   await enter(page, TYPED);
   assert.ok(!(await page.locator('#why').isVisible()));
 });
