@@ -350,7 +350,7 @@ def solve(entry):
 
 class Single:
     """Vectors of f32.  Every operation is computed in f64 and rounded once more
-    on storing; exact for + - * and, but for very rare double rounding, for fma."""
+    on storing; exact for + - * and, except for very rare double rounding, for fma."""
 
     def __init__(self, fused):
         self.fused = fused

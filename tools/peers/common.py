@@ -74,8 +74,8 @@ class Record:
         self.cases = []
 
     def case(self, name, loss, value, grad=None, reason=None, **setting):
-        """What the peer printed: the loss, reduced or a row (an element) each, and its gradient by
-        the logits. `setting` says what the loss was given and what a caller of xent has to set beside
+        """Adds what the peer printed: the loss, reduced or for each row (element), and its gradient by
+        the logits. `setting` has the inputs of the loss and the options that a caller of xent sets besides
         the preset; with a `reason` there is no such setting.
         """
         allowed = {

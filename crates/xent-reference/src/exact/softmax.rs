@@ -10,7 +10,7 @@ use crate::row::{Undefined, first_maximum};
 /// ```
 /// use xent_reference::exact::softmax::log_sum_exp;
 ///
-/// // ln(e^-ln2 + e^-ln2), for an ln 2 that is rounded: what is left is its rounding.
+/// // ln(e^-ln2 + e^-ln2) with a rounded ln 2: the result is its rounding error.
 /// let ln_2 = core::f64::consts::LN_2;
 /// let error = log_sum_exp(&[-ln_2, -ln_2]) - 2.3190468138462996e-17;
 /// assert!(error.abs().to_f64() < 1e-31);
