@@ -7,7 +7,7 @@ use super::coefficients::{
 };
 use super::row_buffers::RowBuffers;
 use crate::dispatch::{Kernel, entries};
-use crate::element::Compute;
+use crate::simd::Compute;
 use crate::simd::{Simd, Vector, from, from_mut};
 
 /// Rows of a block.

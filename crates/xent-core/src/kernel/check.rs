@@ -1,8 +1,8 @@
 //! Whether numbers are in the range that they have to be in, at the width of a level.
 
 use crate::dispatch::{Kernel, entries};
-use crate::element::Compute;
 use crate::kernel::element_targets::{HOT, IGNORED};
+use crate::simd::Compute;
 use crate::simd::{Lanes, STRIPES, Simd, Vector, from};
 
 /// Whether all numbers are within `[low, high]`; NaN is not.

@@ -9,8 +9,8 @@ use core::ops::{Add, Div, Mul, Sub};
 use crate::math::exp::exp_lifted;
 use crate::math::ln::{ln, ln_normal, log1p_unit};
 use crate::math::scalar;
-use crate::math::tables::Tables;
 use crate::simd::Vector;
+use crate::tables::Tables;
 
 /// A number, or a register of them.
 pub(crate) trait Number:

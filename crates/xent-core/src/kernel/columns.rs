@@ -11,10 +11,10 @@ use super::narrow::{LaneTask, label_of};
 use super::row_buffers::{GradMode, RowBuffers};
 use super::sum::LossSum;
 use crate::dispatch::{Kernel, entries};
-use crate::element::Compute;
 use crate::math::exp::exp_lifted;
-use crate::math::tables::Tables;
+use crate::simd::Compute;
 use crate::simd::{Lanes, Simd, Vector, from, from_mut};
+use crate::tables::Tables;
 
 /// Columns of any number of classes.
 pub(crate) struct Columns<'a, 'b, F: Compute> {

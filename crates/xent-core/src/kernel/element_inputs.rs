@@ -3,7 +3,7 @@
 
 use super::element_targets::{HOT, IGNORED};
 use super::elements::Inputs;
-use crate::element::Compute;
+use crate::simd::Compute;
 use crate::simd::{PANEL, from};
 
 /// The most that a run of equal factors is written in at once.

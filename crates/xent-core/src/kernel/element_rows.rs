@@ -2,7 +2,7 @@
 
 use super::sum::StripedSum;
 use crate::dispatch::{Kernel, entries};
-use crate::element::Compute;
+use crate::simd::Compute;
 use crate::simd::{Lanes, PANEL, STRIPES, Simd, from};
 
 /// The sum of the losses of each row, as if each were a tile: as many rows as there are sums.

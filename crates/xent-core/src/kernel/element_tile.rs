@@ -5,7 +5,7 @@ use super::elements::{ElementLoss, Elements, Inputs, Partial, Plain, PlainLoss, 
 use super::row_buffers::{GradMode, RowBuffers};
 use super::sum::StripedSum;
 use crate::dispatch::{Kernel, entries};
-use crate::element::Compute;
+use crate::simd::Compute;
 use crate::simd::{PANEL, Simd};
 
 /// Neighbouring elements, at most a tile: the sum of their losses.

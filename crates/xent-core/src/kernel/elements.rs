@@ -4,11 +4,11 @@
 use super::coefficients::Number;
 use super::row_buffers::{GradMode, RowBuffers};
 use super::sum::StripedSum;
-use crate::element::Compute;
 use crate::math::ln::{ln, log1p};
 use crate::math::sigmoid::{Logistic as Shares, exponential, logistic};
-use crate::math::tables::Tables;
+use crate::simd::Compute;
 use crate::simd::{Lanes, PANEL, STRIPES, from, from_mut};
+use crate::tables::Tables;
 
 /// A loss of one input `x` and one target `y` in [0, 1], whose positive part counts `positive`
 /// times. The derivatives are lifted ([`Tables::LIFT`]), so that they are not subnormal before they meet

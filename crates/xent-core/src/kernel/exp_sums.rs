@@ -4,8 +4,8 @@
 use super::row_buffers::RowBuffers;
 use super::runs::{Run, each_half};
 use super::sum::{StripedSum, TILE};
-use crate::element::Compute;
 use crate::math::exp::exp_lifted;
+use crate::simd::Compute;
 use crate::simd::{HALF_PANEL, LINE, Lanes, PANEL, STRIPES, Vector, from};
 
 /// A row (or a tile of one), relative to its largest logit, without its pivot.

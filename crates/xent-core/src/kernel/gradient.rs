@@ -4,8 +4,8 @@ use super::exp_sums::SoftRow;
 use super::row_buffers::{GradMode, RowBuffers};
 use super::runs::{Beside, Cells, InPlace, Run};
 use crate::dispatch::{Kernel, entries};
-use crate::element::Compute;
 use crate::math::exp::exp_lifted;
+use crate::simd::Compute;
 use crate::simd::{HALF_PANEL, Lanes, Simd, aligned, from, from_mut};
 
 /// What the gradient is made of, and how it is stored.

@@ -11,8 +11,8 @@ use super::block::{BlockSums, RowBlock};
 use super::coefficients::{Coefficients, Terms, second_terms};
 use crate::hessian::Curvature;
 use crate::math::exp::exp_lifted;
-use crate::math::tables::Tables;
 use crate::simd::{Vector, from, from_mut};
+use crate::tables::Tables;
 
 /// A sum of non-negative terms by lane, with what each addition lost kept beside (Dekker's
 /// `Fast2Sum`, see [`super::sum`]).

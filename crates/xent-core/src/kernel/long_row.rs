@@ -37,9 +37,9 @@ use super::sum::{TILE, sum_of};
 use super::tile_tree::TileTree;
 use crate::batch::{Join, LEAF};
 use crate::dispatch::Kernel;
-use crate::element::Compute;
 use crate::hessian::Curvature;
 use crate::level::Level;
+use crate::simd::Compute;
 use crate::simd::{STRIPES, aligned};
 
 /// The results of a row, but for its gradient.

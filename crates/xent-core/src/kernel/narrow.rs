@@ -13,12 +13,12 @@ use super::transpose::{
     RowPlaces, add_columns, from_columns, to_columns, whole_from_columns, whole_to_columns,
 };
 use crate::dispatch::{Kernel, entries};
-use crate::element::Compute;
 use crate::hessian::Curvature;
 use crate::level::Level;
 use crate::math::exp::exp_lifted;
-use crate::math::tables::Tables;
+use crate::simd::Compute;
 use crate::simd::{Lanes, Simd, Vector, from, from_mut};
+use crate::tables::Tables;
 
 /// Rows of more classes have another kernel.
 pub(crate) const CLASSES: usize = 32;

@@ -1,6 +1,6 @@
 //! The largest element of a slice, and where it is.
 
-use crate::element::Compute;
+use crate::simd::Compute;
 use crate::simd::{HALF_PANEL, Lanes, PANEL, STRIPES, from, in_lanes};
 
 /// The largest element; NaN is passed over, and an empty slice has `-inf`.

@@ -16,9 +16,9 @@ use super::reduce::{first_by_lane, max_by_lane, max_of_rows, position};
 use super::row_buffers::{GradMode, RowBuffers};
 use super::sum::{LossSum, StripedSum, TILE, totals};
 use crate::dispatch::{Kernel, entries};
-use crate::element::Compute;
 use crate::level::Level;
 use crate::math::exp::exp_lifted;
+use crate::simd::Compute;
 use crate::simd::{HALF_PANEL, Lanes, PANEL, Pair, STRIPES, Simd, Vector, from, from_mut};
 
 /// Logits of a group, at most, if it is more than one row: with the gradient they stay in the

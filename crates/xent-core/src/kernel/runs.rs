@@ -2,7 +2,7 @@
 //! knows, so that nothing is tested for each register.
 
 use super::row_buffers::{GradMode, RowBuffers};
-use crate::element::Compute;
+use crate::simd::Compute;
 use crate::simd::{HALF_PANEL, Vector, from, from_mut};
 
 /// Logits, and what becomes of what is computed from them.

@@ -3,9 +3,9 @@
 use super::coefficients::SecondTerms;
 use super::sum::StripedSum;
 use crate::dispatch::{Kernel, entries};
-use crate::element::Compute;
 use crate::hessian::Curvature;
 use crate::math::exp::exp_lifted;
+use crate::simd::Compute;
 use crate::simd::{Lanes, STRIPES, Simd, Vector, from, from_mut};
 
 /// The second derivatives of neighbouring classes, with the factor of the curvature, at least its floor.

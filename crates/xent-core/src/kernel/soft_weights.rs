@@ -2,8 +2,8 @@
 
 use super::block::ROWS;
 use crate::dispatch::{Kernel, entries};
-use crate::element::Compute;
 use crate::math::exp::exp_lifted;
+use crate::simd::Compute;
 use crate::simd::{Simd, Vector, from, from_mut};
 
 /// `q = (scale t + even) w` of rows one after the other, each with a scale.

@@ -2,7 +2,7 @@
 
 use core::ops::{Add, Sub};
 
-use crate::element::Compute;
+use crate::simd::Compute;
 use crate::simd::{Lanes, STRIPES, in_lanes};
 
 /// Elements that one [`StripedSum`] takes before it is added up.

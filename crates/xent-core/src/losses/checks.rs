@@ -1,10 +1,10 @@
 //! Numbers that have to be in a range, checked before anything is written.
 
+use super::buffers::Buffers;
 use super::element_tiles::TargetRoom;
+use super::format::{Element, Float};
 use super::sigmoid::Job;
-use crate::buffers::Buffers;
 use crate::dispatch::Kernel;
-use crate::element::{Element, Float};
 use crate::error::{Error, Values};
 use crate::kernel::check::{CountClamped, Target};
 use crate::kernel::element_inputs::ElementTargets;

@@ -1,8 +1,8 @@
 //! Rows that are longer than a room, tile by tile: of logits that are converted, or capped.
 
+use super::buffers::Buffers;
+use super::format::Element;
 use super::window::{Room, Window};
-use crate::buffers::Buffers;
-use crate::element::Element;
 use crate::kernel::long_row::{Place, RowSource, SettledRow, TileState};
 use crate::kernel::sum::TILE;
 use crate::level::Level;

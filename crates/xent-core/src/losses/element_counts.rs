@@ -1,11 +1,11 @@
 //! What a mean of sigmoid losses may divide by.
 
+use super::format::Float;
 use super::rows::Tally;
 use super::sigmoid::{Job, SigmoidTargets};
-use crate::buffers::Labels;
-use crate::element::Float;
 use crate::kernel::element_targets::IGNORED;
 use crate::kernel::sum::{ExactSum, sum_of};
+use crate::labels::Labels;
 use crate::shape::Shape;
 use crate::simd::PANEL;
 

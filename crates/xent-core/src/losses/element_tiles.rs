@@ -1,11 +1,11 @@
 //! The sigmoid losses of a batch, tile by tile.
 
+use super::buffers::Buffers;
+use super::format::{Element, Float};
 use super::rows::RowWeights;
 use super::sigmoid::{Job, SigmoidBatch, SigmoidInput, SigmoidTargets};
 use super::window::{Room, Window};
-use crate::buffers::{Buffers, Labels};
 use crate::dispatch::Kernel;
-use crate::element::{Compute, Element, Float};
 use crate::kernel::element_inputs::{
     AllFactors, CycleRoom, ElementTargets, Factors, PanelRoom, TileInputs,
 };
@@ -14,8 +14,10 @@ use crate::kernel::element_targets::{Lists, MultiHot};
 use crate::kernel::element_tile::ElementTile;
 use crate::kernel::elements::{ElementLoss, Elements, Logistic, Sigmoid, SigmoidFocal};
 use crate::kernel::sum::{ExactSum, TILE};
+use crate::labels::Labels;
 use crate::level::Level;
 use crate::shape::Shape;
+use crate::simd::Compute;
 use crate::simd::PANEL;
 
 /// Elements of rows that are taken together.

@@ -1,11 +1,11 @@
 //! A leaf of a softmax batch: which kernel computes its rows, and what it is given.
 
+use super::format::Float;
 use super::odd_row::Column;
 use super::rows::Outputs;
 use super::softmax::{Job, Kind, SoftmaxTargets, State};
 use crate::batch::Join;
 use crate::dispatch::Kernel;
-use crate::element::Float;
 use crate::hessian::Curvature;
 use crate::kernel::block::{
     BlockSums, BlockTargets, ROWS, RawTargets, RowBlock, RowSupply, SoftTargets,

@@ -1,13 +1,15 @@
 //! The losses of a probability that is already there: nothing is computed but what the label picks.
 
+use super::buffers::Buffers;
+use super::format::{Element, Float};
 use super::rows::{Outputs, RowWeights, Tally};
 use crate::batch::{Batch, LEAF};
-use crate::buffers::{Buffers, Labels};
-use crate::element::{Compute, Element, Float};
 use crate::error::{Error, Values, check_length};
+use crate::labels::Labels;
 use crate::level::Level;
 use crate::math::scalar;
 use crate::shape::Shape;
+use crate::simd::Compute;
 
 /// What the inputs of a [`LikelihoodBatch`] are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,9 +1,9 @@
 //! The log-sum-exp of a batch of rows.
 
+use super::format::{Element, Float};
 use super::rows::Outputs;
 use super::softmax::Job;
 use crate::batch::{Batch, Join, LEAF};
-use crate::element::{Element, Float};
 use crate::error::{Error, check_length};
 use crate::kernel::long_row::LongRows;
 use crate::kernel::narrow;

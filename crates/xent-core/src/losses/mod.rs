@@ -1,9 +1,12 @@
 //! The fused losses, as batches.
 
+mod buffers;
 mod checks;
 mod converted;
 mod element_counts;
 mod element_tiles;
+mod format;
+mod labels;
 mod leaf;
 mod likelihood;
 mod log_sum_exp;
@@ -17,6 +20,8 @@ mod softmax;
 mod window;
 mod windows;
 
+pub use buffers::Buffers;
+pub use format::{Element, Float};
 pub use likelihood::{LikelihoodBatch, LikelihoodInput};
 pub use log_sum_exp::LogSumExpBatch;
 pub use not_finite::NotFiniteRows;
@@ -25,4 +30,3 @@ pub use partial_row::PartialRow;
 pub use rows::{Outputs, RowWeights, Tally};
 pub use sigmoid::{SigmoidBatch, SigmoidInput, SigmoidOptions, SigmoidTargets};
 pub use softmax::{MultiLabel, SoftmaxBatch, SoftmaxOptions, SoftmaxTargets};
-pub(crate) use window::Room;

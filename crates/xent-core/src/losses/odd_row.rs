@@ -1,8 +1,8 @@
 //! The rows whose gradient does not come from the kernels.
 
+use super::format::Float;
 use super::rows::Outputs;
 use super::softmax::{Job, Plan, SoftmaxTargets, State};
-use crate::element::Float;
 use crate::kernel::row_buffers::RowBuffers;
 use crate::kernel::sum::sum_of;
 use crate::level::Level;

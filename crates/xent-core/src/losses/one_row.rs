@@ -1,10 +1,11 @@
 //! The loss of one row, for machines that count their bytes.
 
-use crate::element::{Compute, Float};
+use super::format::Float;
 use crate::error::{Error, check_length};
 use crate::kernel::narrow::CLASSES;
 use crate::kernel::one_row::one_row;
 use crate::kernel::row_buffers::RowBuffers;
+use crate::simd::Compute;
 use crate::simd::Portable;
 
 /// Softmax cross-entropy of one row of at most 32 classes with a label: returns the loss, and leaves its

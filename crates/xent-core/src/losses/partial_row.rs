@@ -2,9 +2,9 @@
 
 use core::ops::Range;
 
+use super::buffers::Buffers;
 use super::converted::{Classes, Converted, put_classes};
-use crate::buffers::Buffers;
-use crate::element::{Compute, Element};
+use super::format::Element;
 use crate::error::{Error, check_length};
 use crate::hessian::Hessian;
 use crate::kernel::coefficients::{Factors, Terms};
@@ -13,6 +13,7 @@ use crate::kernel::row_sums::RowSums;
 use crate::kernel::sum::TILE;
 use crate::kernel::tile_tree::TileTree;
 use crate::level::Level;
+use crate::simd::Compute;
 
 /// What neighbouring classes of one row add up to: the part of a row that is in one place, where the
 /// others are on other threads or machines.

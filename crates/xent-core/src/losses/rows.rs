@@ -1,8 +1,8 @@
 //! What every loss has for each of its rows: factors that go in and results that come out.
 
+use super::format::Float;
+use super::labels::LabelWeights;
 use super::not_finite::NotFiniteRows;
-use crate::buffers::LabelWeights;
-use crate::element::Float;
 use crate::error::{Error, Values, check_length};
 use crate::hessian::Hessian;
 use crate::kernel::block::RowBlock;

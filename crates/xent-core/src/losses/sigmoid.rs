@@ -1,11 +1,12 @@
 //! The losses of independent elements: one logit or probability and one target each.
 
+use super::buffers::Buffers;
+use super::format::{Element, Float};
 use super::rows::{Outputs, RowWeights, Tally};
 use crate::batch::{Batch, LEAF};
-use crate::buffers::{Buffers, Labels};
-use crate::element::{Element, Float};
 use crate::error::{Error, Values, check_length};
 use crate::hessian::Hessian;
+use crate::labels::Labels;
 use crate::level::Level;
 use crate::shape::Shape;
 

@@ -1,16 +1,19 @@
 //! The softmax losses.
 
+use super::buffers::Buffers;
+use super::format::{Element, Float};
+use super::labels::LabelWeights;
 use super::rows::{Outputs, RowWeights, Tally};
 use crate::batch::{Batch, Join, LEAF};
-use crate::buffers::{Buffers, LabelWeights, Labels};
-use crate::element::{Compute, Element, Float};
 use crate::error::{Error, Values, check_length};
 use crate::hessian::Hessian;
 use crate::kernel::block::SharedLabels;
 use crate::kernel::coefficients::Factors;
 use crate::kernel::sum::{TILE, sum_of};
+use crate::labels::Labels;
 use crate::level::Level;
 use crate::shape::Shape;
+use crate::simd::Compute;
 
 /// What the softmax of each row is compared with.
 #[derive(Clone, Copy, Debug)]

@@ -1,8 +1,8 @@
 //! Buffers in what is computed in: where they are, or in a room as much at a time as that can hold.
 
-use crate::buffers::Buffers;
+use super::buffers::Buffers;
+use super::format::{Element, Float};
 use crate::dispatch::Kernel;
-use crate::element::{Element, Float};
 use crate::kernel::row_buffers::{GradMode, RowBuffers};
 use crate::kernel::soft_cap::{Cap, Uncap, UncapSecond};
 use crate::kernel::sum::TILE;

@@ -2,7 +2,9 @@
 
 use core::ops::Range;
 
+use super::buffers::Buffers;
 use super::converted::{Classes, Converted, put_classes};
+use super::format::{Element, Float};
 #[cfg(feature = "half")]
 use super::log_sum_exp::LogSumExpBatch;
 use super::odd_row::OddRow;
@@ -10,14 +12,13 @@ use super::rows::{Outputs, RowWeights};
 use super::softmax::{Job, SoftmaxBatch, SoftmaxTargets, State};
 use super::window::{Cells, Room, Window};
 use crate::batch::{Join, LEAF};
-use crate::buffers::Buffers;
-use crate::element::{Compute, Element, Float};
 use crate::kernel::block::ROWS;
 use crate::kernel::long_row::{LongRows, SettledRow, TileState, middle};
 use crate::kernel::sum::TILE;
 use crate::level::Level;
 use crate::math::scalar;
 use crate::shape::Shape;
+use crate::simd::Compute;
 
 /// A row of more classes than there is room for.
 struct LongRow<'b, 'a, E: Element> {

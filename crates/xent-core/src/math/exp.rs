@@ -8,8 +8,8 @@
 //! `2^LIFT`, with a lift of 32 in f32 and 64 in f64.
 
 use super::polynomial;
-use super::tables::Tables;
 use crate::simd::Vector;
+use crate::tables::Tables;
 
 /// `2^(n + lift) e^t` for an argument whose lifted result has an exponent field of 0 to 254.
 #[inline(always)]

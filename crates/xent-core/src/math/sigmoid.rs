@@ -2,8 +2,8 @@
 
 use super::exp::exp_lifted;
 use super::ln::log1p_unit;
-use super::tables::Tables;
 use crate::simd::Vector;
+use crate::tables::Tables;
 
 /// What the sigmoid losses are made of, for one logit `x`. The probabilities are left as fractions:
 /// a difference of the two needs one division, not two.

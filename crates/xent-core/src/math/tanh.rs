@@ -2,8 +2,8 @@
 
 use super::exp::exp_lifted;
 use super::polynomial;
-use super::tables::Tables;
 use crate::simd::Vector;
+use crate::tables::Tables;
 
 /// A value and its derivative, from one exponential.
 pub(crate) struct Tanh<V> {

@@ -3,8 +3,6 @@
 //! The polynomials are minimax fits (E. Y. Remez, 1934) whose coefficients were rounded one by one
 //! to the format; `tools/minimax.py` derives them and prints their errors.
 
-use super::scalar;
-
 /// Constants of the elementary functions. Polynomials have their lowest order first.
 pub(crate) trait Tables: Sized + 'static {
     /// `(e^t - 1) / t` on `|t| <= ln 2 / 2`.
@@ -94,7 +92,19 @@ impl Tables for f32 {
 #[allow(clippy::use_self, reason = "some of its constants are f64 whatever the format")]
 impl Tables for f64 {
     // Relative error of `e^t` 2^-57.9.
-    const EXP: &'static [Self] = &scalar::EXP;
+    const EXP: &'static [Self] = &[
+        1.0,
+        0.500_000_000_000_001_1,
+        0.166_666_666_666_664_63,
+        0.041_666_666_666_528_66,
+        0.008_333_333_333_471_483,
+        0.001_388_888_894_375_773_8,
+        0.000_198_412_695_441_846_74,
+        2.480_149_309_849_135e-5,
+        2.755_755_986_851_567e-6,
+        2.763_022_406_727_314e-7,
+        2.500_689_080_718_191_5e-8,
+    ];
     // Relative error of `log1p` 2^-58.9.
     const LOG1P: &'static [Self] = &[
         0.333_333_333_333_271_53,
@@ -158,9 +168,9 @@ impl Tables for f64 {
 
     const LOG2_E: Self = core::f64::consts::LOG2_E;
     // Exact up to 2^11.
-    const LN_2: [Self; 2] = [scalar::LN_2_HIGH, scalar::LN_2_LOW];
+    const LN_2: [Self; 2] = [0.693_147_180_559_890_3, 5.497_923_018_708_371e-14];
 
-    const ROUNDER: f64 = scalar::ROUNDER;
+    const ROUNDER: f64 = 6_755_399_441_055_744.0;
     const BIAS: f64 = 1023.0;
     // Down to 2^-1086, although f64 ends at 2^-1074.
     const LIFT: f64 = 64.0;
