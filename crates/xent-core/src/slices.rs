@@ -220,7 +220,7 @@ pub fn softmax<F: Float>(level: Level, x: &[F], out: &mut [F]) -> Result<(), Err
         logits: x,
         max: F::from_f64(sums.max),
         unit: 1.0,
-        factor: F::from_f64(F::UNLIFT / sums.sum()),
+        factor: F::from_f64(F::UNSCALE / sums.sum()),
         class_weights: &[],
         into: out,
     }

@@ -9,13 +9,13 @@ use super::fuse::Portable;
 use crate::tables::Tables;
 
 /// The virtual width: how many independent sums a reduction keeps, at every level.
-pub(crate) const STRIPES: usize = 32;
+pub(crate) const ACCUMULATORS: usize = 32;
 
-/// Elements that are summed before the sum is compensated: four for each stripe.
-pub(crate) const PANEL: usize = 4 * STRIPES;
+/// Elements that are summed before the sum is compensated: four for each accumulator.
+pub(crate) const STRIP: usize = 4 * ACCUMULATORS;
 
 /// Half of them.
-pub(crate) const HALF_PANEL: usize = PANEL / 2;
+pub(crate) const HALF_STRIP: usize = STRIP / 2;
 
 /// Bytes of a cache line.
 pub(crate) const LINE: usize = 64;
@@ -119,10 +119,10 @@ pub(crate) trait Vector:
     fn split_exponent(self) -> (Self, Self);
 }
 
-/// A vector register, of which so many hold all stripes.
+/// A vector register, of which so many hold all accumulators.
 pub(crate) trait Lanes: Vector {
-    /// The registers that hold all stripes.
-    type Stripes: Copy + AsRef<[Self]> + AsMut<[Self]>;
+    /// The registers that hold all accumulators.
+    type Accumulators: Copy + AsRef<[Self]> + AsMut<[Self]>;
 
     /// Waits for what was [`stream`](Vector::stream)ed.
     #[inline(always)]
@@ -132,8 +132,8 @@ pub(crate) trait Lanes: Vector {
     #[inline(always)]
     fn prefetch<T>(_: Self::Token, _: &[T], _: usize) {}
 
-    /// This vector in every register of the stripes.
-    fn stripes(self) -> Self::Stripes;
+    /// This vector in every register of the accumulators.
+    fn accumulators(self) -> Self::Accumulators;
 
     /// A step of [`in_lanes`]: the lower halves of all runs of `2 * width` lanes, and the upper.
     fn halves(a: Self, b: Self, width: usize) -> (Self, Self);
@@ -171,8 +171,8 @@ pub(crate) trait Compute:
     const NEG_INFINITY: Self;
     const NAN: Self;
 
-    /// The numbers of the classes of a panel.
-    const LANE_NUMBERS: &'static [Self; PANEL];
+    /// The numbers of the classes of a strip.
+    const LANE_NUMBERS: &'static [Self; STRIP];
 
     fn from_f64(value: f64) -> Self;
 
