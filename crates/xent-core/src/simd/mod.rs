@@ -20,12 +20,12 @@ mod x86;
 #[cfg(feature = "half")]
 mod convert;
 mod pair;
-#[cfg(feature = "half")]
-pub(crate) use convert::Convert;
 use fuse::Fuse;
 pub(crate) use fuse::Portable;
 pub(crate) use one::One;
 pub(crate) use pair::Pair;
+#[cfg(feature = "half")]
+pub(crate) use vector::Convert;
 pub(crate) use vector::{ACCUMULATORS, Compute, HALF_STRIP, LINE, Lanes, STRIP, Simd, Vector};
 
 /// From a register for each of as many rows as there are lanes to one with a row in each: `merge` adds

@@ -5,7 +5,9 @@ use core::ops::{Add, Div, Mul, Sub};
 use wide::{f32x4, f64x2};
 
 #[cfg(feature = "half")]
-use super::convert::{Convert, bf16_bits, f16_bits, from_f16_bits};
+use super::convert::{bf16_bits, f16_bits, from_f16_bits};
+#[cfg(feature = "half")]
+use super::vector::Convert;
 use super::{ACCUMULATORS, Fuse, Lanes, Simd, Vector, has_fours};
 
 impl<L: Fuse> Simd for L {

@@ -3,8 +3,6 @@
 use core::fmt::Debug;
 use core::ops::{Add, Div, Mul, Neg, Sub};
 
-#[cfg(feature = "half")]
-use super::convert::Convert;
 use super::fuse::Portable;
 use crate::tables::Tables;
 
@@ -141,6 +139,24 @@ pub(crate) trait Lanes: Vector {
     /// The largest lane of a vector without NaN; of equals the first of the tree that adds the upper
     /// half of the lanes to the lower, so that all levels agree on the sign of a zero.
     fn largest(self) -> Self::Scalar;
+}
+
+/// Conversions of as many numbers as two registers have lanes, from their bits and to them: exact to f32, to
+/// nearest (of two equally near to the even one) from it. NaN stays NaN, with its sign and the first bits
+/// of its payload; none is signalling afterwards in sixteen bits.
+#[cfg(feature = "half")]
+pub(crate) trait Convert: Lanes<Scalar = f32> {
+    /// Zeros, if there are fewer.
+    fn from_bf16(token: Self::Token, bits: &[u16]) -> [Self; 2];
+
+    /// Nothing, if there are fewer places.
+    fn to_bf16(pair: [Self; 2], bits: &mut [u16]);
+
+    /// Zeros, if there are fewer.
+    fn from_f16(token: Self::Token, bits: &[u16]) -> [Self; 2];
+
+    /// Nothing, if there are fewer places.
+    fn to_f16(pair: [Self; 2], bits: &mut [u16]);
 }
 
 /// What kernels ask of a number. f64 is one whether or not logits may be of it (the feature of that name):
