@@ -267,7 +267,7 @@ where
     ) -> Option<&'static str> {
         let of_values = || {
             self.values_refused().or_else(|| {
-                let counts = self.counts();
+                let counts = self.batch_counts();
                 let nothing = counts.valid_losses == 0 || self.is_of_nothing(&counts);
                 let empty = (0..self.batch.layout.rows()).any(|row| self.is_empty(row));
                 let error = self.settings.nothing_valid == NothingValid::Error;
@@ -346,7 +346,7 @@ where
         }
     }
 
-    fn counts(&self) -> BatchCounts {
+    fn batch_counts(&self) -> BatchCounts {
         let layout = self.batch.layout;
         let mut counts = BatchCounts::default();
         let (mut class_weights, mut weights) = (Vec::new(), Vec::new());
@@ -429,7 +429,7 @@ where
     pub(crate) fn answer(&self) -> Expected {
         let layout = self.batch.layout;
         let tolerance = Tolerance::new(E::COMPUTED);
-        let counts = self.counts();
+        let counts = self.batch_counts();
         let divisor = self.divisor(&counts);
         let nothing = self.is_of_nothing(&counts);
         let is_nan = self.settings.nothing_valid == NothingValid::Nan;
@@ -799,7 +799,7 @@ where
 
     /// What [`denominator`](Self::denominator) is of this batch.
     pub(crate) fn of_mean(&self) -> f64 {
-        self.denominator(&self.counts())
+        self.denominator(&self.batch_counts())
     }
 }
 

@@ -12,14 +12,14 @@ use crate::rows::{self, Rows};
 pub(super) struct Input {
     pub(super) classes: usize,
     /// The logits, of a normal distribution.
-    row: u64,
+    pub(super) row: u64,
     /// Its deviation.
-    spread: f64,
+    pub(super) spread: f64,
     /// Labels and weights.
-    targets: u64,
+    pub(super) targets: u64,
     /// Logits that are others, by their bits.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    logits: Vec<(usize, u64)>,
+    pub(super) logits: Vec<(usize, u64)>,
 }
 
 impl Input {
