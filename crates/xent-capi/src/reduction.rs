@@ -1,6 +1,6 @@
 //! C's enumerations for reductions; `xent_core::reduction` defines their meaning.
 
-use xent_core::Tally;
+use xent_core::BatchCounts;
 use xent_core::reduction::{self, Division, Policy};
 
 use crate::status::{Failure, Status};
@@ -83,8 +83,8 @@ impl Settings {
     }
 
     /// The factors for the sum of a batch and for its gradient.
-    pub(crate) fn division(&self, tally: &Tally) -> Result<(Division, f64), Failure> {
-        let division = self.policy.division(tally).ok_or(Status::NothingValid)?;
+    pub(crate) fn division(&self, counts: &BatchCounts) -> Result<(Division, f64), Failure> {
+        let division = self.policy.division(counts).ok_or(Status::NothingValid)?;
         Ok((division, division.scale(self.scale)))
     }
 }

@@ -17,7 +17,7 @@
 //! * **How exact:** the result has the same bits as [`Batch::run`] on one thread, for any number of threads. A batch
 //!   is split along a tree that depends only on its shape ([`Batch::halves`]), and the parts are added up along that
 //!   tree.
-//! * **How fast:** parts of fewer than four leaves (of about 2^15 elements) stay on one thread, since waking another
+//! * **How fast:** parts of fewer than four chunks (of about 2^15 elements) stay on one thread, since waking another
 //!   takes tens of microseconds.
 //! * **Few long rows:** with fewer than four rows for each thread and at least 2^17 classes, the rows themselves are
 //!   split along the fixed tree of their tiles. This works for [`xent_core::LogSumExpBatch`] and for
@@ -26,7 +26,7 @@
 //! * **What it costs to build:** rayon, and a few small functions.
 #![forbid(unsafe_code)]
 
-use xent_core::{Batch, Join, Level};
+use xent_core::{Batch, ForkJoin, Level};
 
 /// Runs a batch on the threads of the current rayon pool and returns the sum of the losses of its rows.
 ///
@@ -44,16 +44,16 @@ use xent_core::{Batch, Join, Level};
 /// # Ok::<(), xent_core::Error>(())
 /// ```
 pub fn run<B: Batch>(batch: B, level: Level) -> f64 {
-    let inside = batch.pieces_per_leaf() >= WORTH_A_THREAD && {
+    let inside = batch.pieces_per_chunk() >= WORTH_A_THREAD && {
         let threads = rayon::current_num_threads();
         threads > 1 && batch.parts() < ROWS_PER_THREAD * threads
     };
     run_part(batch, level, inside)
 }
 
-/// With `inside`, also splits the rows of leaves.
+/// With `inside`, also splits the rows of chunks.
 fn run_part<B: Batch>(batch: B, level: Level, inside: bool) -> f64 {
-    if !inside && batch.parts() / batch.parts_per_leaf() < WORTH_A_THREAD {
+    if !inside && batch.parts() / batch.parts_per_chunk() < WORTH_A_THREAD {
         return batch.run(level);
     }
     match batch.halves() {
@@ -62,15 +62,15 @@ fn run_part<B: Batch>(batch: B, level: Level, inside: bool) -> f64 {
                 rayon::join(|| run_part(first, level, inside), || run_part(second, level, inside));
             first + second
         }
-        Err(leaf) if inside => leaf.run_leaf_in_pieces(level, &Threads),
-        Err(leaf) => leaf.run_leaf(level),
+        Err(chunk) if inside => chunk.run_chunk_in_pieces(level, &Threads),
+        Err(chunk) => chunk.run_chunk(level),
     }
 }
 
 /// The threads of the current pool.
 struct Threads;
 
-impl Join for Threads {
+impl ForkJoin for Threads {
     fn join(&self, first: &mut (dyn FnMut() + Send), second: &mut (dyn FnMut() + Send)) {
         rayon::join(first, second);
     }
@@ -79,6 +79,6 @@ impl Join for Threads {
 /// With at least this many rows for each thread, no row is split: there are enough to keep all threads busy.
 const ROWS_PER_THREAD: usize = 4;
 
-/// A part with fewer leaves is not split further: waking a thread takes tens of microseconds, and a leaf of 2^15
+/// A part with fewer chunks is not split further: waking a thread takes tens of microseconds, and a chunk of 2^15
 /// elements 5 µs (long rows) to 60 µs (rows of two or three classes).
 const WORTH_A_THREAD: usize = 4;

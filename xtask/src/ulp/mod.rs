@@ -2,6 +2,7 @@
 //! results, shown in the table of `docs/accuracy.md`.
 
 mod export;
+mod input;
 mod record;
 mod search;
 pub(crate) mod sweep;
@@ -12,8 +13,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use input::Input;
 use record::Record;
-use search::Input;
 use worst::Worst;
 
 /// What to run, and what to do with the results.

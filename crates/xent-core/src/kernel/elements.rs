@@ -1,17 +1,17 @@
-//! The losses of one logit or probability at a time, and a panel of them: the body of their one kernel,
+//! The losses of one logit or probability at a time, and a strip of them: the body of their one kernel,
 //! [`super::element_tile`].
 
 use super::coefficients::Number;
 use super::row_buffers::{GradMode, RowBuffers};
-use super::sum::StripedSum;
-use crate::element::Compute;
+use super::sum::CompensatedSum;
 use crate::math::ln::{ln, log1p};
 use crate::math::sigmoid::{Logistic as Shares, exponential, logistic};
-use crate::math::tables::Tables;
-use crate::simd::{Lanes, PANEL, STRIPES, from, from_mut};
+use crate::simd::Compute;
+use crate::simd::{ACCUMULATORS, Lanes, STRIP, from, from_mut};
+use crate::tables::Tables;
 
 /// A loss of one input `x` and one target `y` in [0, 1], whose positive part counts `positive`
-/// times. The derivatives are lifted ([`Tables::LIFT`]), so that they are not subnormal before they meet
+/// times. The derivatives are scaled ([`Tables::SCALE_EXPONENT`]), so that they are not subnormal before they meet
 /// their factors.
 pub(crate) trait ElementLoss: Copy {
     /// The input of an element that has no part in the loss.
@@ -113,9 +113,9 @@ impl ElementLoss for Sigmoid {
     #[inline(always)]
     fn curvature<V: Lanes>(self, token: V::Token, parts: SigmoidParts<V>) -> V {
         let SigmoidParts { shares, not_y, y, .. } = parts;
-        let unlift = V::of(token, V::Scalar::UNLIFT);
-        let product = shares.positive() * (shares.negative() * unlift);
-        let least = V::of(token, self.least * V::Scalar::LIFTED_ONE);
+        let unscale = V::of(token, V::Scalar::UNSCALE);
+        let product = shares.positive() * (shares.negative() * unscale);
+        let least = V::of(token, self.least * V::Scalar::SCALE);
         (not_y + y) * V::select(product.less(least), least, product)
     }
 }
@@ -136,7 +136,7 @@ pub(crate) struct FocalParts<V> {
     loss: V,
     /// `α_t u^γ`.
     factor: V,
-    /// `2^LIFT u (1 + e^-|x|)`.
+    /// `2^SCALE_EXPONENT u (1 + e^-|x|)`.
     wrong: V,
     /// `1 / (1 + e^-|x|)`.
     inverse: V,
@@ -144,7 +144,7 @@ pub(crate) struct FocalParts<V> {
 }
 
 impl SigmoidFocal {
-    /// `2^LIFT d ln u / dx`, which is σ(-x) for a negative and -σ(x) for a positive.
+    /// `2^SCALE_EXPONENT d ln u / dx`, which is σ(-x) for a negative and -σ(x) for a positive.
     #[inline(always)]
     fn slope<V: Lanes>(self, token: V::Token, parts: FocalParts<V>) -> V {
         let FocalParts { entropy, wrong, inverse, y, .. } = parts;
@@ -155,10 +155,10 @@ impl SigmoidFocal {
         V::select(wrong.equal(zero), zero, slope)
     }
 
-    /// `u^γ` for a lifted `u`.
+    /// `u^γ` for a scaled `u`.
     #[inline(always)]
-    fn power<V: Lanes>(self, token: V::Token, lifted: V) -> V {
-        let u = lifted * V::of(token, V::Scalar::UNLIFT);
+    fn power<V: Lanes>(self, token: V::Token, scaled: V) -> V {
+        let u = scaled * V::of(token, V::Scalar::UNSCALE);
         if self.gamma == 2.0 {
             u * u
         } else if self.gamma == 1.0 {
@@ -218,12 +218,12 @@ impl ElementLoss for SigmoidFocal {
     #[inline(always)]
     fn curvature<V: Lanes>(self, token: V::Token, parts: FocalParts<V>) -> V {
         let FocalParts { entropy, loss, factor, inverse, .. } = parts;
-        let (one, unlift) = (V::of(token, 1.0), V::of(token, V::Scalar::UNLIFT));
+        let (one, unscale) = (V::of(token, 1.0), V::of(token, V::Scalar::UNSCALE));
         let slope = self.slope(token, parts);
         let turn = entropy.shares.difference_over(token, one, one, inverse);
-        let bend = (V::of(token, self.gamma - 1.0) * slope - turn) * unlift;
+        let bend = (V::of(token, self.gamma - 1.0) * slope - turn) * unscale;
         let first = entropy.shares.difference_over(token, entropy.not_y, entropy.y, inverse);
-        let growth = bend * product(token, slope, loss) + (slope + slope) * (first * unlift);
+        let growth = bend * product(token, slope, loss) + (slope + slope) * (first * unscale);
         factor * (V::of(token, self.gamma) * growth + Sigmoid::PLAIN.curvature(token, entropy))
     }
 }
@@ -283,12 +283,12 @@ impl ElementLoss for Logistic {
         // That of an f32, in f64 too.
         let spread = V::of(token, f64::from(1e-12_f32)).max(x * not_x);
         // Before the products, which subnormal probabilities would be rounded in.
-        let lifted = |x: V| x * V::of(token, V::Scalar::LIFTED_ONE);
-        (not_y * lifted(x) - y * lifted(not_x)) / spread
+        let scaled = |x: V| x * V::of(token, V::Scalar::SCALE);
+        (not_y * scaled(x) - y * scaled(not_x)) / spread
     }
 }
 
-/// What the elements of at most a panel are compared with, and their factors, which a [`Plain`] panel does
+/// What the elements of at most a strip are compared with, and their factors, which a [`NoFactors`] strip does
 /// not have.
 #[derive(Clone, Copy)]
 pub(crate) struct Inputs<'a, F> {
@@ -303,18 +303,18 @@ pub(crate) struct Inputs<'a, F> {
 impl<'a, F: Compute> Inputs<'a, F> {
     /// Nothing but targets.
     #[inline(always)]
-    pub(crate) fn targets(targets: &'a [F; PANEL]) -> Self {
+    pub(crate) fn targets(targets: &'a [F; STRIP]) -> Self {
         Self { targets, positive: &[], weights: &[], upstream: &[] }
     }
 
-    /// Those of a whole panel, if they are: slices whose length the compiler knows.
+    /// Those of a whole strip, if they are: slices whose length the compiler knows.
     #[inline(always)]
     pub(crate) fn whole(self) -> Option<Self> {
         Some(Self {
-            targets: self.targets.first_chunk::<PANEL>()?,
-            positive: self.positive.first_chunk::<PANEL>()?,
-            weights: self.weights.first_chunk::<PANEL>()?,
-            upstream: self.upstream.first_chunk::<PANEL>()?,
+            targets: self.targets.first_chunk::<STRIP>()?,
+            positive: self.positive.first_chunk::<STRIP>()?,
+            weights: self.weights.first_chunk::<STRIP>()?,
+            upstream: self.upstream.first_chunk::<STRIP>()?,
         })
     }
 }
@@ -322,7 +322,7 @@ impl<'a, F: Compute> Inputs<'a, F> {
 impl<F: Compute> Inputs<'_, F> {
     /// The parts of the losses from `at` on.
     #[inline(always)]
-    fn parts<V: Lanes<Scalar = F>, L: ElementLoss, K: PanelKind>(
+    fn parts<V: Lanes<Scalar = F>, L: ElementLoss, K: StripKind>(
         &self,
         token: V::Token,
         loss: L,
@@ -341,7 +341,7 @@ impl<F: Compute> Inputs<'_, F> {
 
     /// The weights from `at` on, and the factors of the derivatives.
     #[inline(always)]
-    fn factors<V: Lanes<Scalar = F>, K: PanelKind>(
+    fn factors<V: Lanes<Scalar = F>, K: StripKind>(
         &self,
         token: V::Token,
         scale: V,
@@ -358,12 +358,12 @@ impl<F: Compute> Inputs<'_, F> {
 
 /// The product with a weight; the value itself where all are ones.
 #[inline(always)]
-fn weighted<V: Lanes, K: PanelKind>(token: V::Token, weight: V, value: V) -> V {
+fn weighted<V: Lanes, K: StripKind>(token: V::Token, weight: V, value: V) -> V {
     if K::FACTORS { product(token, weight, value) } else { value }
 }
 
-/// What is known of a panel when the kernel is compiled.
-pub(crate) trait PanelKind {
+/// What is known of a strip when the kernel is compiled.
+pub(crate) trait StripKind {
     /// Whether the factors may be other than one, and losses or second derivatives wanted.
     const FACTORS: bool = true;
     /// Whether the gradient may be wanted.
@@ -373,16 +373,16 @@ pub(crate) trait PanelKind {
 }
 
 /// The usual loss, with its gradient.
-pub(crate) struct Plain;
+pub(crate) struct NoFactors;
 
-impl PanelKind for Plain {
+impl StripKind for NoFactors {
     const FACTORS: bool = false;
 }
 
 /// The usual loss alone.
 pub(crate) struct PlainLoss;
 
-impl PanelKind for PlainLoss {
+impl StripKind for PlainLoss {
     const FACTORS: bool = false;
     const GRADIENT: bool = false;
 }
@@ -390,12 +390,12 @@ impl PanelKind for PlainLoss {
 /// Any loss.
 pub(crate) struct Whole;
 
-impl PanelKind for Whole {}
+impl StripKind for Whole {}
 
 /// Any loss, of fewer elements.
 pub(crate) struct Partial;
 
-impl PanelKind for Partial {
+impl StripKind for Partial {
     const WHOLE: bool = false;
 }
 
@@ -410,39 +410,39 @@ pub(crate) struct Elements<L> {
 }
 
 impl<L: ElementLoss> Elements<L> {
-    /// At most a panel: its losses and second derivatives where there are places for them, and its gradient
+    /// At most a strip: its losses and second derivatives where there are places for them, and its gradient
     /// where that belongs.
     #[inline(always)]
-    pub(crate) fn panel<V: Lanes, K: PanelKind>(
+    pub(crate) fn strip<V: Lanes, K: StripKind>(
         self,
         token: V::Token,
         mut cells: RowBuffers<'_, V::Scalar>,
         inputs: Inputs<'_, V::Scalar>,
         [losses, hessian]: [&mut [V::Scalar]; 2],
-        sum: &mut StripedSum<V>,
+        sum: &mut CompensatedSum<V>,
     ) {
         let zero = V::of(token, 0.0);
-        let scale = V::of(token, self.scale * V::Scalar::UNLIFT);
+        let scale = V::of(token, self.scale * V::Scalar::UNSCALE);
         let floor = V::of(token, self.floor);
         let absent = V::of(token, L::ABSENT);
-        let length = if K::WHOLE { PANEL } else { cells.len() };
+        let length = if K::WHOLE { STRIP } else { cells.len() };
         // All exponentials first: an element is one long chain of instructions that wait for each other,
         // longer than what the processor looks ahead.
-        let mut exponentials = [zero.stripes(); PANEL / STRIPES];
+        let mut exponentials = [zero.accumulators(); STRIP / ACCUMULATORS];
         for (row, exponentials) in exponentials.iter_mut().enumerate() {
             for (register, e) in exponentials.as_mut().iter_mut().enumerate() {
-                let at = row * STRIPES + register * V::LANES;
+                let at = row * ACCUMULATORS + register * V::LANES;
                 if at < length {
                     *e = self.loss.exponential(token, cells.load(token, at, absent));
                 }
             }
         }
-        for register in 0..STRIPES / V::LANES {
-            let at = |row: usize| row * STRIPES + register * V::LANES;
-            let mut terms = [zero; PANEL / STRIPES];
-            let mut gradient = [zero; PANEL / STRIPES];
-            // No branch is taken between the elements of a whole panel: they are computed at the same time.
-            for row in 0..PANEL / STRIPES {
+        for register in 0..ACCUMULATORS / V::LANES {
+            let at = |row: usize| row * ACCUMULATORS + register * V::LANES;
+            let mut terms = [zero; STRIP / ACCUMULATORS];
+            let mut gradient = [zero; STRIP / ACCUMULATORS];
+            // No branch is taken between the elements of a whole strip: they are computed at the same time.
+            for row in 0..STRIP / ACCUMULATORS {
                 let (at, e) = (at(row), exponentials[row].as_ref()[register]);
                 if at >= length {
                     continue;
@@ -487,7 +487,7 @@ impl<L: ElementLoss> Elements<L> {
 fn put<V: Lanes>(
     token: V::Token,
     cells: &mut RowBuffers<'_, V::Scalar>,
-    gradient: [V; PANEL / STRIPES],
+    gradient: [V; STRIP / ACCUMULATORS],
     at: impl Fn(usize) -> usize,
 ) {
     let mode = cells.mode();

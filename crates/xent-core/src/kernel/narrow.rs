@@ -1,7 +1,7 @@
 //! The kernel of rows of few classes: a register of rows is loaded class by class (where a row is
 //! contiguous, by a transpose in registers), and all steps are taken in registers.
 
-use super::block::{BlockSums, BlockTargets, ROWS, RawTargets, RowBlock, RowSupply, SettleSoft};
+use super::block::{BlockSums, BlockTargets, FinishSoft, ROWS, RawTargets, RowBlock, RowSupply};
 use super::coefficients::Terms;
 use super::lanes::{
     self, LabelLanes, LaneGradient, LaneSum, Largest, Registers, SecondPlane, SecondTask,
@@ -13,12 +13,12 @@ use super::transpose::{
     RowPlaces, add_columns, from_columns, to_columns, whole_from_columns, whole_to_columns,
 };
 use crate::dispatch::{Kernel, entries};
-use crate::element::Compute;
 use crate::hessian::Curvature;
 use crate::level::Level;
-use crate::math::exp::exp_lifted;
-use crate::math::tables::Tables;
+use crate::math::exp::exp_scaled;
+use crate::simd::Compute;
 use crate::simd::{Lanes, Simd, Vector, from, from_mut};
+use crate::tables::Tables;
 
 /// Rows of more classes have another kernel.
 pub(crate) const CLASSES: usize = 32;
@@ -113,15 +113,15 @@ impl<F: Compute, const OF: usize, const FOURS: usize> Narrow<'_, '_, F, OF, FOUR
         while first < self.rows {
             let rows = self.task.layout.run(first, self.rows, of_chunk);
             self.supply.fill(self.blocks, first, rows);
-            let some_odd = match &mut room {
+            let some_degenerate = match &mut room {
                 Some(room) => self.soft::<V>(token, first, rows, room),
                 None => self.labels::<V>(token, first, rows, &mut columns),
             };
             let blocks = self.blocks.iter().enumerate().take(rows.div_ceil(ROWS));
-            let some_odd = blocks.fold(some_odd, |some, (index, block)| {
+            let some_degenerate = blocks.fold(some_degenerate, |some, (index, block)| {
                 some | block.some_nan((rows - index * ROWS).min(ROWS))
             });
-            if some_odd || self.task.takes_rows {
+            if some_degenerate || self.task.takes_rows {
                 self.supply.finish(self.blocks, first, rows, &mut self.buffers);
             }
             for (index, block) in self.blocks.iter().enumerate().take(rows.div_ceil(ROWS)) {
@@ -137,7 +137,7 @@ impl<F: Compute, const OF: usize, const FOURS: usize> Narrow<'_, '_, F, OF, FOUR
         if OF == 0 { self.task.layout.classes } else { OF }
     }
 
-    /// Rows with labels, or with nothing to compare them with. Whether some have to be settled otherwise.
+    /// Rows with labels, or with nothing to compare them with. Whether some have to be handled otherwise.
     #[inline(always)]
     fn labels<V: Lanes<Scalar = F>>(
         &mut self,
@@ -146,14 +146,14 @@ impl<F: Compute, const OF: usize, const FOURS: usize> Narrow<'_, '_, F, OF, FOUR
         rows: usize,
         columns: &mut [[[V; 4]; FOURS]; TOGETHER],
     ) -> bool {
-        let mut some_odd = false;
+        let mut some_degenerate = false;
         let zero = V::of(token, 0.0);
         let classes = self.classes();
         let writes = self.buffers.mode() != GradMode::None;
         let adds = self.buffers.mode() == GradMode::Add;
         let of_nothing = matches!(self.supply.targets(), BlockTargets::Nothing);
         let wants_class = self.task.largest_class || of_nothing || self.task.second.is_some();
-        let none = Largest { max: zero, finite: zero, some_odd: false };
+        let none = Largest { max: zero, finite: zero, some_degenerate: false };
         let (mut maxima, mut sums) = ([none; TOGETHER], [[zero; 3]; TOGETHER]);
         for start in (0..rows).step_by(TOGETHER * V::LANES) {
             let count = (rows - start).div_ceil(V::LANES).min(TOGETHER);
@@ -165,7 +165,7 @@ impl<F: Compute, const OF: usize, const FOURS: usize> Narrow<'_, '_, F, OF, FOUR
                 let block = &mut self.blocks[row / ROWS];
                 let plane = plane_of::<V, OF>(&mut columns[register], classes, adds);
                 maxima[register] = largest(token, row % ROWS, &plane, block, wants_class);
-                some_odd |= maxima[register].some_odd;
+                some_degenerate |= maxima[register].some_degenerate;
             }
             for register in 0..count {
                 let row = start + register * V::LANES;
@@ -180,8 +180,9 @@ impl<F: Compute, const OF: usize, const FOURS: usize> Narrow<'_, '_, F, OF, FOUR
                 let pivot = label_of::<V>(token, at, block, of_nothing);
                 let largest = maxima[register];
                 let terms = self.task.terms;
-                let settled = block.settle_labels(token, at, largest.max, sums[register], terms);
-                block.put(at, &settled);
+                let coefficients =
+                    block.finish_labels(token, at, largest.max, sums[register], terms);
+                block.put(at, &coefficients);
                 let mut plane = plane_of::<V, OF>(&mut columns[register], classes, adds);
                 if let Some(curvature) = self.task.second {
                     block.all_weights = block.label_weights;
@@ -195,7 +196,8 @@ impl<F: Compute, const OF: usize, const FOURS: usize> Narrow<'_, '_, F, OF, FOUR
                 }
                 if writes {
                     let live = lanes::live::<V>(token, at, &self.blocks[row / ROWS]);
-                    let gradient = LaneGradient::of_labels(token, largest, pivot, &settled, live);
+                    let gradient =
+                        LaneGradient::of_labels(token, largest, pivot, &coefficients, live);
                     gradient.put_labels(token, &mut plane);
                 }
             }
@@ -203,10 +205,10 @@ impl<F: Compute, const OF: usize, const FOURS: usize> Narrow<'_, '_, F, OF, FOUR
                 self.store::<V>(token, first + start, rows - start, &mut columns[..count]);
             }
         }
-        some_odd
+        some_degenerate
     }
 
-    /// Rows with a weight for every class. Whether some have to be settled otherwise.
+    /// Rows with a weight for every class. Whether some have to be handled otherwise.
     #[inline(always)]
     fn soft<V: Lanes<Scalar = F>>(
         &mut self,
@@ -215,11 +217,11 @@ impl<F: Compute, const OF: usize, const FOURS: usize> Narrow<'_, '_, F, OF, FOUR
         rows: usize,
         room: &mut SoftRoom<V, FOURS>,
     ) -> bool {
-        let mut some_odd = false;
+        let mut some_degenerate = false;
         let zero = V::of(token, 0.0);
         let classes = self.classes();
         let adds = self.buffers.mode() == GradMode::Add;
-        let none = Largest { max: zero, finite: zero, some_odd: false };
+        let none = Largest { max: zero, finite: zero, some_degenerate: false };
         let mut maxima = [none; SOFT_TOGETHER];
         let SoftRoom { columns, weights, teacher, sums } = room;
         for start in (0..rows).step_by(SOFT_TOGETHER * V::LANES) {
@@ -234,7 +236,7 @@ impl<F: Compute, const OF: usize, const FOURS: usize> Narrow<'_, '_, F, OF, FOUR
                 load::<V, 0, FOURS>(token, raw.dense, layout, here, &mut weights[..count]);
             }
             let RawTargets { is_teacher, own_gradient, .. } = raw;
-            // Of each block all registers, or what there is room for; what is settled of the others of a
+            // Of each block all registers, or what there is room for; what is finished of the others of a
             // block is the same again.
             let mut register = 0;
             while register < count {
@@ -256,7 +258,7 @@ impl<F: Compute, const OF: usize, const FOURS: usize> Narrow<'_, '_, F, OF, FOUR
                     let mut plane = plane_of::<V, OF>(&mut columns[register], classes, adds);
                     let largest = largest(token, at, &plane, block, true);
                     maxima[register] = largest;
-                    some_odd |= largest.some_odd;
+                    some_degenerate |= largest.some_degenerate;
                     let all = teacher[register].as_flattened();
                     let soft = SoftRegisters {
                         weights: &weights[register].as_flattened()[..classes],
@@ -266,7 +268,7 @@ impl<F: Compute, const OF: usize, const FOURS: usize> Narrow<'_, '_, F, OF, FOUR
                     let options = (self.task.unit, own_gradient);
                     soft_sums(token, at, &mut plane, &soft, largest, of_block, options);
                 }
-                SettleSoft {
+                FinishSoft {
                     block: &mut self.blocks[index],
                     sums: &*sums,
                     unit: self.task.unit,
@@ -306,7 +308,7 @@ impl<F: Compute, const OF: usize, const FOURS: usize> Narrow<'_, '_, F, OF, FOUR
                 self.store::<V>(token, first + start, rows - start, &mut columns[..count]);
             }
         }
-        some_odd
+        some_degenerate
     }
 
     /// The gradient of registers of rows from `first` on, of which there are `rows`.
@@ -432,11 +434,15 @@ fn weights_of_targets<V: Vector>(
         block.share_labels(at, &counts[..V::LANES.min(ROWS)], labels);
     }
     let scale = V::load(token, from(&block.target_scales, at), zero);
-    let even = V::splat(token, raw.even);
+    let smoothing_per_class = V::splat(token, raw.smoothing_per_class);
     let label = V::load(token, from(&block.labels, at), zero);
     let of_label = V::load(token, from(&block.label_weights, at), zero);
     for (class, weight) in weights.iter_mut().enumerate() {
-        let mut q = if raw.dense.is_empty() { even } else { weight.mul_add(scale, even) };
+        let mut q = if raw.dense.is_empty() {
+            smoothing_per_class
+        } else {
+            weight.mul_add(scale, smoothing_per_class)
+        };
         if let Some(&of_class) = raw.class_weights.get(class) {
             q = q * V::splat(token, of_class);
         }
@@ -473,13 +479,13 @@ fn weights_of_teacher<V: Vector>(
     let mut others = LaneSum::new(token);
     for (class, (weight, teacher)) in weights.iter_mut().zip(teacher).enumerate() {
         let distance = (max - *weight) * unit;
-        let e = exp_lifted(token, zero - distance);
+        let e = exp_scaled(token, zero - distance);
         let here = pivot.equal(V::count(token, class));
         others.add(V::select(here, zero, e));
         (*weight, *teacher) = (e, distance);
     }
     others.store(at, &mut block.teacher_others);
-    let one = V::of(token, V::Scalar::LIFTED_ONE);
+    let one = V::of(token, V::Scalar::SCALE);
     let factor = V::of(token, 1.0) / (others.total(token) + one);
     for (class, weight) in weights.iter_mut().enumerate() {
         *weight = *weight * factor;

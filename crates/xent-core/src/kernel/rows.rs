@@ -7,19 +7,19 @@
 //! row waits for its own maximum.
 
 use super::block::{
-    BlockSums, BlockTargets, OfRows, ROWS, RowBlock, RowSupply, SettleSoft, SoftTargets,
+    BlockSums, BlockTargets, FinishSoft, OfRows, ROWS, RowBlock, RowSupply, SoftTargets,
 };
 use super::coefficients::Terms;
 use super::exp_sums::{ExpSums, SoftRow};
 use super::gradient::{Gradient, SoftGradient, Source, clear};
 use super::reduce::{first_by_lane, max_by_lane, max_of_rows, position};
 use super::row_buffers::{GradMode, RowBuffers};
-use super::sum::{LossSum, StripedSum, TILE, totals};
+use super::sum::{CompensatedSum, LossSum, TILE, totals};
 use crate::dispatch::{Kernel, entries};
-use crate::element::Compute;
 use crate::level::Level;
-use crate::math::exp::exp_lifted;
-use crate::simd::{HALF_PANEL, Lanes, PANEL, Pair, STRIPES, Simd, Vector, from, from_mut};
+use crate::math::exp::exp_scaled;
+use crate::simd::Compute;
+use crate::simd::{ACCUMULATORS, HALF_STRIP, Lanes, Pair, STRIP, Simd, Vector, from, from_mut};
 
 /// Logits of a group, at most, if it is more than one row: with the gradient they stay in the
 /// first-level cache from pass to pass.
@@ -64,7 +64,7 @@ pub(crate) struct RowTask {
 pub(crate) enum Steps {
     /// All of them.
     All,
-    /// The sums of a row, which are not settled.
+    /// The sums of a row, which are not finished.
     Sums,
     /// The gradient, with coefficients that the supply fills in, from the logits; that of the pivot is
     /// left to others.
@@ -86,7 +86,7 @@ pub(crate) struct GroupState<'a, F> {
     pub(crate) sums: &'a mut BlockSums<F>,
     /// For each row of a group: a register and what it lost. For each sum of each row, where rows have a
     /// weight for every class.
-    pub(crate) folded: &'a mut [[F; STRIPES]],
+    pub(crate) folded: &'a mut [[F; ACCUMULATORS]],
 }
 
 impl<F: Compute> Kernel for Rows<'_, '_, F> {
@@ -119,14 +119,14 @@ impl<F: Compute> Kernel for Rows<'_, '_, F> {
                 group.sum(&mut of_group, supply.targets());
             }
             if task.second {
-                let kept = task.source(&of_group) == Source::Kept;
-                supply.put_second((&*group.block, &*group.sums), first, rows, &of_group, kept);
+                let stored = task.source(&of_group) == Source::StoredExps;
+                supply.put_second((&*group.block, &*group.sums), first, rows, &of_group, stored);
             }
             if task.steps != Steps::Sums && of_group.mode() != GradMode::None {
                 group.put(&mut of_group, supply.targets());
             }
-            let some_odd = !state.block.all_finite(rows) || state.block.some_nan(rows);
-            if task.takes_rows || task.steps == Steps::All && some_odd {
+            let some_degenerate = !state.block.all_finite(rows) || state.block.some_nan(rows);
+            if task.takes_rows || task.steps == Steps::All && some_degenerate {
                 supply.finish(core::slice::from_mut(state.block), first, rows, &mut buffers);
             }
             first += rows;
@@ -147,7 +147,7 @@ impl<F: Compute> Kernel for Rows<'_, '_, F> {
 
 impl RowTask {
     /// Some of the passes over the classes of one row, or of rows one after the other, for a caller that
-    /// settles them.
+    /// finishes them.
     pub(crate) const fn part(level: Level, classes: usize, unit: f64, steps: Steps) -> Self {
         Self {
             level,
@@ -170,7 +170,7 @@ impl RowTask {
         if writes && self.stream && !buffers.is_in_place() && self.classes >= STREAM_CLASSES {
             Source::LogitsPastCaches
         } else if writes && self.steps != Steps::Gradient {
-            Source::Kept
+            Source::StoredExps
         } else {
             Source::Logits
         }
@@ -184,7 +184,7 @@ struct Group<'g, V: Lanes> {
     rows: usize,
     block: &'g mut RowBlock<V::Scalar>,
     sums: &'g mut BlockSums<V::Scalar>,
-    folded: &'g mut [[V::Scalar; STRIPES]],
+    folded: &'g mut [[V::Scalar; ACCUMULATORS]],
 }
 
 impl<V: Lanes> Group<'_, V> {
@@ -195,17 +195,17 @@ impl<V: Lanes> Group<'_, V> {
         buffers: &mut RowBuffers<'_, V::Scalar>,
         targets: BlockTargets<'_, V::Scalar>,
     ) {
-        let keeps = self.task.source(buffers) == Source::Kept;
-        let settles = self.task.steps == Steps::All;
+        let stores_exps = self.task.source(buffers) == Source::StoredExps;
+        let finishes = self.task.steps == Steps::All;
         let distances = self.largest(buffers);
         let of_labels = matches!(targets, BlockTargets::Labels);
         if self.task.largest_class || self.task.second || !of_labels {
             self.largest_class(buffers);
         }
         if let BlockTargets::Soft(soft) = targets {
-            self.sum_soft(buffers, soft, keeps);
-            if settles {
-                SettleSoft {
+            self.sum_soft(buffers, soft, stores_exps);
+            if finishes {
+                FinishSoft {
                     block: &mut *self.block,
                     sums: &*self.sums,
                     unit: self.task.unit,
@@ -220,9 +220,9 @@ impl<V: Lanes> Group<'_, V> {
         if !of_labels {
             self.block.labels = self.block.largest_class;
         }
-        self.sum_labels(buffers, keeps);
-        if settles {
-            self.settle_labels(if of_labels { Some(&distances) } else { None });
+        self.sum_labels(buffers, stores_exps);
+        if finishes {
+            self.finish_labels(if of_labels { Some(&distances) } else { None });
         }
     }
 
@@ -316,11 +316,11 @@ impl<V: Lanes> Group<'_, V> {
 
     /// The exponentials, kept for the gradient, and their sums without the pivot's.
     #[inline(always)]
-    fn sum_labels(&mut self, buffers: &mut RowBuffers<'_, V::Scalar>, keeps: bool) {
+    fn sum_labels(&mut self, buffers: &mut RowBuffers<'_, V::Scalar>, stores_exps: bool) {
         if self.task.unit == 1.0 {
-            self.sum_rows(buffers, keeps);
+            self.sum_rows(buffers, stores_exps);
         } else {
-            self.sum_in_units(buffers, keeps);
+            self.sum_in_units(buffers, stores_exps);
         }
         if self.rows != 1 {
             let [high, low] = &mut self.sums.others;
@@ -337,16 +337,16 @@ impl<V: Lanes> Group<'_, V> {
 
     /// The same of rows whose distances have a unit: the logits of a teacher.
     #[inline(always)]
-    fn sum_in_units(&mut self, buffers: &mut RowBuffers<'_, V::Scalar>, keeps: bool) {
+    fn sum_in_units(&mut self, buffers: &mut RowBuffers<'_, V::Scalar>, stores_exps: bool) {
         let unit = V::of(self.token, self.task.unit);
-        let unused = &mut [V::Scalar::default(); HALF_PANEL];
+        let unused = &mut [V::Scalar::default(); HALF_STRIP];
         for row in 0..self.rows {
             if !self.is_finite(row) {
                 continue;
             }
             let pass = self.exp_sums(row, self.block.labels[row]);
             let cells = self.row(buffers, row);
-            let cells = if keeps { cells } else { cells.only_logits() };
+            let cells = if stores_exps { cells } else { cells.only_logits() };
             let sum = pass.of_row_in_units(cells, unit, unused);
             if self.rows == 1 {
                 let [high, low] = &mut self.sums.others;
@@ -358,17 +358,17 @@ impl<V: Lanes> Group<'_, V> {
     }
 
     #[inline(always)]
-    fn sum_rows(&mut self, buffers: &mut RowBuffers<'_, V::Scalar>, keeps: bool) {
-        // Rows of a panel or less have a loop of their own: its constants stay in registers, and its sums
+    fn sum_rows(&mut self, buffers: &mut RowBuffers<'_, V::Scalar>, stores_exps: bool) {
+        // Rows of a strip or less have a loop of their own: its constants stay in registers, and its sums
         // are folded later, so that a row is not waited for.
-        let is_short = self.task.classes <= PANEL;
+        let is_short = self.task.classes <= STRIP;
         for row in 0..self.rows {
             if !self.is_finite(row) {
                 continue;
             }
             let pass = self.exp_sums(row, self.block.labels[row]);
             let cells = self.row(buffers, row);
-            let cells = if keeps { cells } else { cells.only_logits() };
+            let cells = if stores_exps { cells } else { cells.only_logits() };
             if is_short {
                 let terms = pass.of_short_row(cells);
                 if let Some(place) = self.folded.get_mut(row) {
@@ -389,7 +389,7 @@ impl<V: Lanes> Group<'_, V> {
         if !is_short {
             return;
         }
-        self.fold_stripes(self.rows);
+        self.fold_accumulators(self.rows);
         if self.rows == 1 {
             let [high, low] = &mut self.sums.others;
             totals_of_rows::<V>(self.token, self.folded, 1, 1, high, low);
@@ -402,12 +402,12 @@ impl<V: Lanes> Group<'_, V> {
         &mut self,
         buffers: &mut RowBuffers<'_, V::Scalar>,
         soft: SoftTargets<'_, V::Scalar>,
-        keeps: bool,
+        stores_exps: bool,
     ) {
         if soft.teacher.is_empty() && self.task.unit == 1.0 {
-            self.sum_soft_of::<false>(buffers, soft, keeps);
+            self.sum_soft_of::<false>(buffers, soft, stores_exps);
         } else {
-            self.sum_soft_of::<true>(buffers, soft, keeps);
+            self.sum_soft_of::<true>(buffers, soft, stores_exps);
         }
         if self.rows != 1 {
             let BlockSums { others, weights, half_distances, .. } = &mut *self.sums;
@@ -435,11 +435,11 @@ impl<V: Lanes> Group<'_, V> {
         &mut self,
         buffers: &mut RowBuffers<'_, V::Scalar>,
         soft: SoftTargets<'_, V::Scalar>,
-        keeps: bool,
+        stores_exps: bool,
     ) {
         let unit = V::of(self.token, self.task.unit);
-        let is_short = self.task.classes <= PANEL;
-        let unused = &mut [V::Scalar::default(); HALF_PANEL];
+        let is_short = self.task.classes <= STRIP;
+        let unused = &mut [V::Scalar::default(); HALF_STRIP];
         for row in 0..self.rows {
             if !self.is_finite(row) {
                 continue;
@@ -450,9 +450,9 @@ impl<V: Lanes> Group<'_, V> {
             let q = of_row.weights.get(pivot.to_count()).copied().unwrap_or_default();
             self.sums.pivot_weight[row] = q;
             let cells = self.row(buffers, row);
-            let cells = if keeps { cells } else { cells.only_logits() };
+            let cells = if stores_exps { cells } else { cells.only_logits() };
             if is_short {
-                let terms = pass.soft_panel::<TEACHER>(cells, of_row, 0, unused);
+                let terms = pass.soft_strip::<TEACHER>(cells, of_row, 0, unused);
                 for (place, terms) in from_mut(self.folded, 3 * row).iter_mut().zip(&terms) {
                     for (register, term) in terms.as_ref().iter().enumerate() {
                         term.store(from_mut(place, register * V::LANES));
@@ -473,7 +473,7 @@ impl<V: Lanes> Group<'_, V> {
             self.fold(3 * row + 2, distances);
         }
         if is_short {
-            self.fold_stripes(3 * self.rows);
+            self.fold_accumulators(3 * self.rows);
             if self.rows == 1 {
                 let BlockSums { others, weights, half_distances, .. } = &mut *self.sums;
                 let sums = [others, weights, half_distances];
@@ -486,14 +486,14 @@ impl<V: Lanes> Group<'_, V> {
 
     /// From the terms of short rows to folded sums.
     #[inline(always)]
-    fn fold_stripes(&mut self, count: usize) {
+    fn fold_accumulators(&mut self, count: usize) {
         let zero = V::of(self.token, 0.0);
         for place in self.folded.iter_mut().take(count) {
-            let mut terms = zero.stripes();
+            let mut terms = zero.accumulators();
             for (register, term) in terms.as_mut().iter_mut().enumerate() {
                 *term = V::load(self.token, from(place, register * V::LANES), zero);
             }
-            let (high, low) = StripedSum::<V>::of(self.token, terms).folded();
+            let (high, low) = CompensatedSum::<V>::of(self.token, terms).folded();
             high.store(place);
             low.store(&mut place[LANES..]);
         }
@@ -520,7 +520,7 @@ impl<V: Lanes> Group<'_, V> {
 
     /// The arithmetic of rows with labels; without distances, the label is the class of the largest logit.
     #[inline(always)]
-    fn settle_labels(&mut self, distances: Option<&OfRows<V::Scalar>>) {
+    fn finish_labels(&mut self, distances: Option<&OfRows<V::Scalar>>) {
         let token = self.token;
         let mut mass = [V::Scalar::default(); ROWS];
         let mut label_exps = [V::Scalar::default(); ROWS];
@@ -534,13 +534,13 @@ impl<V: Lanes> Group<'_, V> {
                 Some(distances) => Pair::<V>::load(token, from(distances, at), zero),
                 None => zero,
             };
-            let label_exp = exp_lifted(token, zero - distance);
+            let label_exp = exp_scaled(token, zero - distance);
             let max = Pair::<V>::load(token, from(&self.block.max, at), zero);
             let sums = [distance, label_exp, others];
-            let settled = self.block.settle_labels(token, at, max, sums, self.task.terms);
-            self.block.put(at, &settled);
-            settled.pivot.store(from_mut(&mut self.block.pivot_gradient, at));
-            settled.mass.store(&mut mass[at..]);
+            let coefficients = self.block.finish_labels(token, at, max, sums, self.task.terms);
+            self.block.put(at, &coefficients);
+            coefficients.pivot.store(from_mut(&mut self.block.pivot_gradient, at));
+            coefficients.mass.store(&mut mass[at..]);
             label_exp.store(&mut label_exps[at..]);
         }
         // Every gradient has this factor's error: it is rounded but once.
@@ -658,7 +658,7 @@ impl<V: Lanes> Group<'_, V> {
 
     /// Keeps a sum.
     #[inline(always)]
-    fn fold(&mut self, place: usize, sum: StripedSum<V>) {
+    fn fold(&mut self, place: usize, sum: CompensatedSum<V>) {
         if let Some(place) = self.folded.get_mut(place) {
             let (high, low) = sum.folded();
             high.store(place);
@@ -677,7 +677,7 @@ fn pivot_of<F: Compute>(cells: &RowBuffers<'_, F>, pivot: usize) -> F {
 #[inline(always)]
 fn totals_of_rows<V: Lanes>(
     token: V::Token,
-    folded: &[[V::Scalar; STRIPES]],
+    folded: &[[V::Scalar; ACCUMULATORS]],
     rows: usize,
     step: usize,
     highs: &mut OfRows<V::Scalar>,
@@ -697,4 +697,5 @@ fn totals_of_rows<V: Lanes>(
     }
 }
 
-const _: () = assert!(ELEMENTS.is_multiple_of(PANEL) && ELEMENTS <= TILE && 2 * LANES == STRIPES);
+const _: () =
+    assert!(ELEMENTS.is_multiple_of(STRIP) && ELEMENTS <= TILE && 2 * LANES == ACCUMULATORS);

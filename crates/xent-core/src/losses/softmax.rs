@@ -1,16 +1,19 @@
 //! The softmax losses.
 
-use super::rows::{Outputs, RowWeights, Tally};
-use crate::batch::{Batch, Join, LEAF};
-use crate::buffers::{Buffers, LabelWeights, Labels};
-use crate::element::{Compute, Element, Float};
+use super::buffers::Buffers;
+use super::format::{Element, Float};
+use super::labels::LabelWeights;
+use super::rows::{BatchCounts, Outputs, RowWeights};
+use crate::batch::{Batch, CHUNK, ForkJoin};
 use crate::error::{Error, Values, check_length};
 use crate::hessian::Hessian;
 use crate::kernel::block::SharedLabels;
 use crate::kernel::coefficients::Factors;
 use crate::kernel::sum::{TILE, sum_of};
+use crate::labels::Labels;
 use crate::level::Level;
 use crate::shape::Shape;
+use crate::simd::Compute;
 
 /// What the softmax of each row is compared with.
 #[derive(Clone, Copy, Debug)]
@@ -199,13 +202,13 @@ impl<F: Float> SoftmaxOptions<'_, F> {
 #[derive(Debug)]
 pub struct SoftmaxBatch<'a, E: Element = f32> {
     pub(super) buffers: Buffers<'a, E>,
-    pub(super) job: Job<'a, E::Float>,
+    pub(super) spec: SoftmaxSpec<'a, E::Float>,
     pub(super) outputs: Outputs<'a, E::Float>,
 }
 
 /// A batch without what is written.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Job<'a, F> {
+pub(super) struct SoftmaxSpec<'a, F> {
     pub(super) shape: Shape,
     pub(super) targets: SoftmaxTargets<'a, F>,
     pub(super) options: SoftmaxOptions<'a, F>,
@@ -274,14 +277,14 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
                 check_length("teacher's logits", shape.elements(), values.len())?;
             }
         }
-        let job = Job { options, labels_that_count, ..Job::new(shape, targets) };
-        Self::check_columns(&job, job.dense().is_empty())?;
-        Ok(Self { buffers, job, outputs: Outputs::default() })
+        let spec = SoftmaxSpec { options, labels_that_count, ..SoftmaxSpec::new(shape, targets) };
+        Self::check_columns(&spec, spec.dense().is_empty())?;
+        Ok(Self { buffers, spec, outputs: Outputs::default() })
     }
 
     /// Checks that there is room for what lies beside the columns of logits that are converted.
-    fn check_columns(job: &Job<'_, E::Float>, nothing: bool) -> Result<(), Error> {
-        let Shape { classes, inner, .. } = job.shape;
+    fn check_columns(spec: &SoftmaxSpec<'_, E::Float>, nothing: bool) -> Result<(), Error> {
+        let Shape { classes, inner, .. } = spec.shape;
         if E::IS_FLOAT || nothing || inner == 1 || classes <= TILE {
             return Ok(());
         }
@@ -293,7 +296,7 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
     /// Multiplies the gradient (not the loss): by one over the rows for a mean.
     #[must_use]
     pub fn with_scale(mut self, scale: f64) -> Self {
-        self.job.weights.scale = scale;
+        self.spec.weights.scale = scale;
         self
     }
 
@@ -303,9 +306,9 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
     /// [`Error::Length`] if there are some, but not one for each row; [`Error::Value`] if a sample weight is
     /// not finite.
     pub fn with_weights(mut self, weights: RowWeights<'a, E::Float>) -> Result<Self, Error> {
-        let rows = self.job.shape.row_count();
+        let rows = self.spec.shape.row_count();
         weights.check(rows, rows)?;
-        self.job.weights = weights;
+        self.spec.weights = weights;
         Ok(self)
     }
 
@@ -314,7 +317,7 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
     /// # Errors
     /// [`Error::Length`] if there is not one place for each row.
     pub fn with_losses(mut self, losses: &'a mut [E::Float]) -> Result<Self, Error> {
-        check_length("losses", self.job.shape.row_count(), losses.len())?;
+        check_length("losses", self.spec.shape.row_count(), losses.len())?;
         self.outputs.losses = losses;
         Ok(self)
     }
@@ -325,36 +328,37 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
     /// [`Error::Length`] if a slice that is not empty does not have one place for each row (for the
     /// Hessian: for each logit); [`Error::Option`] if the loss has no Hessian of that convention.
     pub fn with_outputs(mut self, outputs: Outputs<'a, E::Float>) -> Result<Self, Error> {
-        let shape = &self.job.shape;
+        let shape = &self.spec.shape;
         outputs.check(shape.row_count(), shape.row_count(), shape.elements())?;
-        self.job.options.check_hessian(&outputs, shape)?;
-        Self::check_columns(&self.job, outputs.hessian.is_empty())?;
+        self.spec.options.check_hessian(&outputs, shape)?;
+        Self::check_columns(&self.spec, outputs.hessian.is_empty())?;
         self.outputs = outputs;
         Ok(self)
     }
 
     /// How many rows count, and how much: what a mean may divide by.
     #[must_use]
-    pub fn tally(&self) -> Tally {
-        let job = &self.job;
-        let rows = job.shape.row_count();
-        let (class_weights, row_weights) = (job.options.class_weights, job.weights.sample_weights);
-        if let SoftmaxTargets::Index(labels) = job.targets {
-            let count = job.labels_that_count;
+    pub fn counts(&self) -> BatchCounts {
+        let spec = &self.spec;
+        let rows = spec.shape.row_count();
+        let (class_weights, row_weights) =
+            (spec.options.class_weights, spec.weights.sample_weights);
+        if let SoftmaxTargets::Index(labels) = spec.targets {
+            let count = spec.labels_that_count;
             let weights = if class_weights.is_empty() && row_weights.is_empty() {
                 let weight = count as f64;
                 LabelWeights { count, of_classes: weight, of_both: weight }
             } else {
-                labels.weights(job.options.ignore_index, class_weights, row_weights)
+                labels.weights(spec.options.ignore_index, class_weights, row_weights)
             };
-            return Tally::of_labels(rows, weights);
+            return BatchCounts::of_labels(rows, weights);
         }
-        let counts = |row: usize| match job.targets {
-            SoftmaxTargets::MultiLabel(labels, _) => job.has_label(labels, row),
+        let counts = |row: usize| match spec.targets {
+            SoftmaxTargets::MultiLabel(labels, _) => spec.has_label(labels, row),
             _ => true,
         };
-        let count = match job.targets {
-            SoftmaxTargets::MultiLabel(labels, _) => job.rows_with_labels(labels),
+        let count = match spec.targets {
+            SoftmaxTargets::MultiLabel(labels, _) => spec.rows_with_labels(labels),
             _ => rows,
         };
         let of_classes = count as f64;
@@ -364,16 +368,16 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
             let weighed = row_weights.iter().enumerate().filter(|&(row, _)| counts(row));
             sum_of(weighed.map(|(_, weight)| weight.to_f64()))
         };
-        Tally::of_rows(rows, LabelWeights { count, of_classes, of_both })
+        BatchCounts::of_rows(rows, LabelWeights { count, of_classes, of_both })
     }
 
     /// The first row without a target, if there is one.
     #[must_use]
     pub fn first_empty_row(&self) -> Option<usize> {
-        let SoftmaxTargets::MultiLabel(labels, _) = self.job.targets else { return None };
-        let mut rows = 0..self.job.shape.row_count();
+        let SoftmaxTargets::MultiLabel(labels, _) = self.spec.targets else { return None };
+        let mut rows = 0..self.spec.shape.row_count();
         rows.find(|&row| {
-            self.job.weights.sample_weight(row) != 0.0 && !self.job.has_label(labels, row)
+            self.spec.weights.sample_weight(row) != 0.0 && !self.spec.has_label(labels, row)
         })
     }
 }
@@ -381,29 +385,29 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
 impl<E: Element> SoftmaxBatch<'_, E> {
     /// Whether its logits are capped.
     pub(crate) fn is_capped(&self) -> bool {
-        self.job.options.soft_cap != 0.0
+        self.spec.options.soft_cap != 0.0
     }
 }
 
 impl<F: Float> SoftmaxBatch<'_, F> {
-    pub(crate) fn run_on(self, level: Level, join: Option<&dyn Join>) -> f64 {
-        let Self { mut buffers, job, outputs } = self;
-        job.run(level, join, buffers.all(), outputs)
+    pub(crate) fn run_on(self, level: Level, join: Option<&dyn ForkJoin>) -> f64 {
+        let Self { mut buffers, spec, outputs } = self;
+        spec.run(level, join, buffers.all(), outputs)
     }
 }
 
 impl<E: Element> Batch for SoftmaxBatch<'_, E> {
     fn parts(&self) -> usize {
-        self.job.shape.outer
+        self.spec.shape.outer
     }
 
-    fn parts_per_leaf(&self) -> usize {
-        self.job.shape.blocks_per_leaf(LEAF)
+    fn parts_per_chunk(&self) -> usize {
+        self.spec.shape.blocks_per_leaf(CHUNK)
     }
 
     fn split_at(self, part: usize) -> (Self, Self) {
-        let Self { buffers, job, outputs } = self;
-        let Job { shape, targets, weights, .. } = job;
+        let Self { buffers, spec, outputs } = self;
+        let SoftmaxSpec { shape, targets, weights, .. } = spec;
         let rows = part * shape.inner;
         let elements = rows * shape.classes;
         let at = |stride| shape.offset(part, stride);
@@ -432,35 +436,40 @@ impl<E: Element> Batch for SoftmaxBatch<'_, E> {
         (
             Self {
                 buffers: buffers.0,
-                job: Job { shape: shapes.0, targets: targets.0, weights: weights.0, ..job },
+                spec: SoftmaxSpec {
+                    shape: shapes.0,
+                    targets: targets.0,
+                    weights: weights.0,
+                    ..spec
+                },
                 outputs: outputs.0,
             },
             Self {
                 buffers: buffers.1,
-                job: Job {
+                spec: SoftmaxSpec {
                     shape: shapes.1,
                     targets: targets.1,
                     weights: weights.1,
-                    first_row: job.first_row + rows,
-                    ..job
+                    first_row: spec.first_row + rows,
+                    ..spec
                 },
                 outputs: outputs.1,
             },
         )
     }
 
-    fn run_leaf(self, level: Level) -> f64 {
+    fn run_chunk(self, level: Level) -> f64 {
         E::softmax(self, level, None)
     }
 
-    fn pieces_per_leaf(&self) -> usize {
+    fn pieces_per_chunk(&self) -> usize {
         // Rows with a weight for every class are rarely so long.
-        let split = self.job.kind() == Kind::Labels && !self.is_capped();
-        if split { self.job.shape.pieces_of_row(LEAF) } else { 1 }
+        let split = self.spec.kind() == Kind::Labels && !self.is_capped();
+        if split { self.spec.shape.pieces_of_row(CHUNK) } else { 1 }
     }
 
-    fn run_leaf_in_pieces(self, level: Level, join: &dyn Join) -> f64 {
-        let join = (self.pieces_per_leaf() > 1).then_some(join);
+    fn run_chunk_in_pieces(self, level: Level, join: &dyn ForkJoin) -> f64 {
+        let join = (self.pieces_per_chunk() > 1).then_some(join);
         E::softmax(self, level, join)
     }
 }
@@ -482,7 +491,7 @@ pub(super) enum State {
 
 /// A row's own targets and factors.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Plan {
+pub(super) struct RowParams {
     pub(super) state: State,
     /// Whether it is its label that is ignored.
     pub(super) by_label: bool,
@@ -494,7 +503,7 @@ pub(super) struct Plan {
     pub(super) factors: Factors<f64>,
 }
 
-impl<'a, F: Float> Job<'a, F> {
+impl<'a, F: Float> SoftmaxSpec<'a, F> {
     /// For the log-sum-exp alone.
     pub(super) fn without_targets(shape: Shape) -> Self {
         Self::new(shape, SoftmaxTargets::Dense(&[]))
@@ -518,13 +527,13 @@ impl<'a, F: Float> Job<'a, F> {
     }
 }
 
-impl<F: Float> Job<'_, F> {
+impl<F: Float> SoftmaxSpec<'_, F> {
     pub(super) fn class_weight(&self, class: usize) -> f64 {
         self.options.class_weights.get(class).map_or(1.0, |weight| weight.to_f64())
     }
 
     /// What label smoothing gives to every class.
-    pub(super) fn even(&self) -> f64 {
+    pub(super) fn smoothing_per_class(&self) -> f64 {
         self.options.label_smoothing / self.shape.classes as f64
     }
 
@@ -541,41 +550,41 @@ impl<F: Float> Job<'_, F> {
         }
     }
 
-    pub(super) fn plan(&self, row: usize) -> Plan {
+    pub(super) fn params(&self, row: usize) -> RowParams {
         let sample_weight = self.weights.sample_weight(row);
         let factors = Factors {
             loss: sample_weight,
             gradient: sample_weight * self.weights.scale * self.weights.upstream_of(row),
         };
         let state = if sample_weight == 0.0 { State::Ignored } else { State::Live };
-        let keep = 1.0 - self.options.label_smoothing;
-        let (label_weight, target_scale) = (0.0, keep);
-        let mut plan =
-            Plan { state, by_label: false, label: None, label_weight, target_scale, factors };
+        let unsmoothed = 1.0 - self.options.label_smoothing;
+        let (label_weight, target_scale) = (0.0, unsmoothed);
+        let mut params =
+            RowParams { state, by_label: false, label: None, label_weight, target_scale, factors };
         match self.targets {
             SoftmaxTargets::Index(labels) => {
                 let label = labels.get(row);
                 if label.is_some() && label == self.options.ignore_index {
-                    plan.state = State::Ignored;
-                    plan.by_label = true;
+                    params.state = State::Ignored;
+                    params.by_label = true;
                 } else {
-                    plan.label = label.and_then(|label| usize::try_from(label).ok());
-                    plan.label_weight =
-                        keep * plan.label.map_or(0.0, |class| self.class_weight(class));
+                    params.label = label.and_then(|label| usize::try_from(label).ok());
+                    params.label_weight =
+                        unsmoothed * params.label.map_or(0.0, |class| self.class_weight(class));
                 }
             }
             SoftmaxTargets::Dense(_) => {}
             SoftmaxTargets::MultiLabel(labels, _) => match self.count_labels(labels, row) {
-                0 if plan.state == State::Live => plan.state = State::Empty,
-                count => plan.target_scale = keep / count as f64,
+                0 if params.state == State::Live => params.state = State::Empty,
+                count => params.target_scale = unsmoothed / count as f64,
             },
             SoftmaxTargets::Teacher(_, temperature) => {
                 // The loss has a factor of τ², and the logits of 1 / τ.
-                plan.factors.loss *= temperature * temperature;
-                plan.factors.gradient *= temperature;
+                params.factors.loss *= temperature * temperature;
+                params.factors.gradient *= temperature;
             }
         }
-        plan
+        params
     }
 
     /// The labels of a row that may have any number of them.

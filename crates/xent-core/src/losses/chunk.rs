@@ -1,11 +1,11 @@
-//! A leaf of a softmax batch: which kernel computes its rows, and what it is given.
+//! A chunk of a softmax batch: which kernel computes its rows, and what it is given.
 
-use super::odd_row::Column;
+use super::degenerate_row::Column;
+use super::format::Float;
 use super::rows::Outputs;
-use super::softmax::{Job, Kind, SoftmaxTargets, State};
-use crate::batch::Join;
+use super::softmax::{Kind, SoftmaxSpec, SoftmaxTargets, State};
+use crate::batch::ForkJoin;
 use crate::dispatch::Kernel;
-use crate::element::Float;
 use crate::hessian::Curvature;
 use crate::kernel::block::{
     BlockSums, BlockTargets, ROWS, RawTargets, RowBlock, RowSupply, SoftTargets,
@@ -13,7 +13,7 @@ use crate::kernel::block::{
 use crate::kernel::coefficients::{Terms, second_terms};
 use crate::kernel::columns::Columns;
 use crate::kernel::long_row::{
-    LongRowTask, LongRows, Place, RowTargets, SoftSource, TeacherSums, TileState,
+    LongRowTask, LongRows, RowOutput, RowTargets, SoftSource, TeacherSums, TileState,
 };
 use crate::kernel::narrow::{BLOCKS, CLASSES, LaneLayout, LaneTask, Narrow};
 use crate::kernel::row_buffers::RowBuffers;
@@ -24,21 +24,21 @@ use crate::kernel::sum::TILE;
 use crate::level::Level;
 use crate::math::scalar;
 use crate::shape::Shape;
-use crate::simd::STRIPES;
+use crate::simd::ACCUMULATORS;
 
 /// A gradient of so many elements (16 MiB) is written past the caches, unless its rows are short: it
 /// would not stay there until it is read, and a store through the cache first reads the line that it
 /// overwrites.
 const STREAM_FROM: usize = 1 << 22;
 
-impl<F: Float> Job<'_, F> {
+impl<F: Float> SoftmaxSpec<'_, F> {
     /// The sum of the losses. The one place that chooses how the rows are computed: by their shape and
     /// what they are compared with alone, so that a row has the same bits alone and in a batch, whatever
     /// is asked for.
     pub(super) fn run(
         self,
         level: Level,
-        join: Option<&dyn Join>,
+        join: Option<&dyn ForkJoin>,
         buffers: RowBuffers<'_, F>,
         outputs: Outputs<'_, F>,
     ) -> f64 {
@@ -87,7 +87,7 @@ impl<F: Float> Job<'_, F> {
         let rows = self.shape.row_count();
         let labels = self.kind() == Kind::Labels && self.shape.inner == 1;
         let of = if labels { self.shape.classes } else { 0 };
-        let mut supply = Leaf::new(&self, level, outputs);
+        let mut supply = Chunk::new(&self, level, outputs);
         let run = |blocks: &mut [RowBlock<F>]| {
             macro_rules! kernel {
                 ($of:literal, $fours:literal) => {{
@@ -114,7 +114,7 @@ impl<F: Float> Job<'_, F> {
         let task = self.lane_task(level, &outputs);
         let rows = self.shape.row_count();
         let block = &mut self.block();
-        let mut supply = Leaf::new(&self, level, outputs);
+        let mut supply = Chunk::new(&self, level, outputs);
         Columns { task, buffers, rows, supply: &mut supply, block }.at(level)
     }
 
@@ -135,12 +135,12 @@ impl<F: Float> Job<'_, F> {
         let rows = self.shape.row_count();
         let (mut block, mut sums) = (self.block(), BlockSums::new());
         let (block, sums) = (&mut block, &mut sums);
-        let run = |supply: &mut Leaf<'_, '_, F>, folded: &mut [[F; STRIPES]]| {
+        let run = |supply: &mut Chunk<'_, '_, F>, folded: &mut [[F; ACCUMULATORS]]| {
             let state = GroupState { block, sums, folded };
             Rows { task, buffers, rows, supply, state }.at(level)
         };
-        let mut supply = Leaf::new(&self, level, outputs);
-        let row = [F::default(); STRIPES];
+        let mut supply = Chunk::new(&self, level, outputs);
+        let row = [F::default(); ACCUMULATORS];
         match self.kind() {
             Kind::Soft => {
                 supply.in_groups = true;
@@ -177,7 +177,7 @@ impl<F: Float> Job<'_, F> {
     fn long_rows(
         self,
         level: Level,
-        join: Option<&dyn Join>,
+        join: Option<&dyn ForkJoin>,
         mut buffers: RowBuffers<'_, F>,
         mut outputs: Outputs<'_, F>,
     ) -> f64 {
@@ -189,35 +189,35 @@ impl<F: Float> Job<'_, F> {
             for row in 0..self.shape.row_count() {
                 let at = [row * logits_stride, row * gradient_stride];
                 let mut buffers = buffers.part(at, classes);
-                let plan = self.plan(row);
-                let targets = self.targets_of_row(rows, row, &plan, state);
-                let task = self.long_row_task(&plan, &outputs);
-                let live = plan.state == State::Live;
+                let params = self.params(row);
+                let targets = self.targets_of_row(rows, row, &params, state);
+                let task = self.long_row_task(&params, &outputs);
+                let live = params.state == State::Live;
                 let x = buffers.logits();
-                let settled = targets
+                let finished = targets
                     .filter(|_| live)
-                    .and_then(|targets| rows.settle(x, targets, &task, state));
-                sum += match settled {
-                    Some(settled) => {
-                        let result = settled.result();
+                    .and_then(|targets| rows.finish(x, targets, &task, state));
+                sum += match finished {
+                    Some(finished) => {
+                        let result = finished.result();
                         outputs.put_row(row, result.loss, result.log_sum_exp, result.largest_class);
                         if result.loss.is_nan() || result.log_sum_exp.is_nan() {
                             let class = buffers.logits().iter().position(|x| x.is_nan());
                             self.note_nan(row, class, &mut outputs);
                         }
                         let hessian = outputs.hessian_of(row, classes);
-                        let place = Place { buffers, hessian };
-                        rows.put(&settled, place, 0, stream, state);
+                        let place = RowOutput { buffers, hessian };
+                        rows.put(&finished, place, 0, stream, state);
                         result.loss
                     }
-                    None => self.unsettled_row(row, &plan, &mut buffers, &mut outputs),
+                    None => self.fallback_row(row, &params, &mut buffers, &mut outputs),
                 };
             }
             sum
         })
     }
 
-    /// What a tile is computed with, and room for the weights of its classes where it needs some.
+    /// What a tile is computed with, and scratch for the weights of its classes where it needs some.
     pub(super) fn with_tile_state<R>(&self, run: impl FnOnce(&mut TileState<'_, F>) -> R) -> R {
         if self.kind() == Kind::Soft {
             run(&mut TileState::new(&mut [F::default(); TILE]))
@@ -228,16 +228,16 @@ impl<F: Float> Job<'_, F> {
 
     pub(super) fn long_row_task(
         &self,
-        plan: &super::softmax::Plan,
+        params: &super::softmax::RowParams,
         outputs: &Outputs<'_, F>,
     ) -> LongRowTask {
         LongRowTask {
             terms: self.terms(),
-            factors: plan.factors,
+            factors: params.factors,
             unit: self.unit(),
             largest_class: !outputs.predicted.is_empty(),
             second: !outputs.hessian.is_empty(),
-            curvature: self.curvature(outputs, plan.factors.gradient),
+            curvature: self.curvature(outputs, params.factors.gradient),
         }
     }
 
@@ -247,15 +247,15 @@ impl<F: Float> Job<'_, F> {
         &self,
         rows: LongRows<'_>,
         row: usize,
-        plan: &super::softmax::Plan,
+        params: &super::softmax::RowParams,
         state: &mut TileState<'_, F>,
     ) -> Option<RowTargets<'_, F>> {
         let classes = self.shape.classes;
-        let weight = plan.label_weight;
+        let weight = params.label_weight;
         match self.kind() {
             Kind::Nothing => return Some(RowTargets::Nothing),
             Kind::Labels => {
-                return Some(match plan.label {
+                return Some(match params.label {
                     Some(class) => RowTargets::Label { class, weight },
                     None => RowTargets::Nothing,
                 });
@@ -277,21 +277,21 @@ impl<F: Float> Job<'_, F> {
                 unit,
             });
         }
-        let scale = F::from_f64(plan.target_scale);
+        let scale = F::from_f64(params.target_scale);
         Some(RowTargets::Soft(SoftSource {
             dense,
             step: inner,
             scale,
-            even: F::from_f64(self.even()),
+            smoothing_per_class: F::from_f64(self.smoothing_per_class()),
             class_weights: self.options.class_weights,
-            label: plan.label.map(|class| (class, F::from_f64(weight))),
+            label: params.label.map(|class| (class, F::from_f64(weight))),
             own: self.is_caffe().then_some(scale),
             teacher,
         }))
     }
 }
 
-impl<F: Float> Job<'_, F> {
+impl<F: Float> SoftmaxSpec<'_, F> {
     /// What a kernel needs of a block of rows, without that which differs from row to row.
     #[inline(always)]
     fn block(&self) -> RowBlock<F> {
@@ -301,9 +301,9 @@ impl<F: Float> Job<'_, F> {
             // The loss has a factor of τ², and the logits of 1 / τ.
             factors = (temperature * temperature, factors.1 * temperature);
         }
-        let keep = F::from_f64(1.0 - self.options.label_smoothing);
-        block.target_scales = [keep; ROWS];
-        block.label_weights = [keep; ROWS];
+        let unsmoothed = F::from_f64(1.0 - self.options.label_smoothing);
+        block.target_scales = [unsmoothed; ROWS];
+        block.label_weights = [unsmoothed; ROWS];
         block.loss_factors = [F::from_f64(factors.0); ROWS];
         block.gradient_factors = [factors.1; ROWS];
         block.gradient_factors_rounded = [F::from_f64(factors.1); ROWS];
@@ -327,14 +327,14 @@ impl<F: Float> Job<'_, F> {
         let (zero, one) = (F::default(), F::from_count(1));
         let rows = rows.min(ROWS);
         let ignores = self.options.ignore_index.is_some();
-        let keep = 1.0 - self.options.label_smoothing;
+        let unsmoothed = 1.0 - self.options.label_smoothing;
         if matches!(self.targets, SoftmaxTargets::Index(_)) {
             let numbers = &block.labels[..rows];
             if !self.options.class_weights.is_empty() {
                 for (weight, label) in block.label_weights.iter_mut().zip(numbers) {
                     let of_class = self.options.class_weights.get(label.to_count());
                     let of_class = of_class.copied().unwrap_or(zero);
-                    *weight = F::from_f64(keep * of_class.to_f64());
+                    *weight = F::from_f64(unsmoothed * of_class.to_f64());
                 }
             }
         }
@@ -348,7 +348,7 @@ impl<F: Float> Job<'_, F> {
         }
         // Rows differ by more than their labels.
         block.live = [one; ROWS];
-        block.target_scales = [F::from_f64(keep); ROWS];
+        block.target_scales = [F::from_f64(unsmoothed); ROWS];
         if ignores {
             for (live, label) in block.live.iter_mut().zip(&mut block.labels[..rows]) {
                 if *label < zero {
@@ -398,14 +398,14 @@ fn from<T>(slice: &[T], at: usize) -> &[T] {
 }
 
 /// Rows on their way to a kernel, and what becomes of them.
-struct Leaf<'l, 'o, F: Float> {
-    job: &'l Job<'l, F>,
+struct Chunk<'l, 'o, F: Float> {
+    spec: &'l SoftmaxSpec<'l, F>,
     level: Level,
     outputs: Outputs<'o, F>,
     rows_differ: bool,
     /// Whether rows go in groups, whose weights are to be ready.
     in_groups: bool,
-    /// Room for the weights of a group, where they are not at hand.
+    /// Scratch for the weights of a group, where they are not at hand.
     weights: &'l mut [F],
     /// The rows of the group, and what labels have changed there: the place, and what was in it.
     group: (usize, usize),
@@ -418,12 +418,12 @@ struct Leaf<'l, 'o, F: Float> {
 struct TeacherState<F> {
     block: RowBlock<F>,
     sums: BlockSums<F>,
-    folded: [[F; STRIPES]; ROWS],
+    folded: [[F; ACCUMULATORS]; ROWS],
 }
 
 impl<F: Float> TeacherState<F> {
     fn new() -> Self {
-        let folded = [[F::default(); STRIPES]; ROWS];
+        let folded = [[F::default(); ACCUMULATORS]; ROWS];
         Self { block: RowBlock::new(), sums: BlockSums::new(), folded }
     }
 
@@ -464,13 +464,13 @@ impl<F: Float> RowSupply<F> for Teachers {
     fn finish(&mut self, _: &mut [RowBlock<F>], _: usize, _: usize, _: &mut RowBuffers<'_, F>) {}
 }
 
-impl<'l, 'o, F: Float> Leaf<'l, 'o, F> {
-    fn new(job: &'l Job<'l, F>, level: Level, outputs: Outputs<'o, F>) -> Self {
+impl<'l, 'o, F: Float> Chunk<'l, 'o, F> {
+    fn new(spec: &'l SoftmaxSpec<'l, F>, level: Level, outputs: Outputs<'o, F>) -> Self {
         Self {
-            job,
+            spec,
             level,
             outputs,
-            rows_differ: job.rows_differ(),
+            rows_differ: spec.rows_differ(),
             in_groups: false,
             weights: &mut [],
             group: (0, 0),
@@ -480,38 +480,38 @@ impl<'l, 'o, F: Float> Leaf<'l, 'o, F> {
     }
 }
 
-impl<F: Float> Leaf<'_, '_, F> {
+impl<F: Float> Chunk<'_, '_, F> {
     fn scale_of_all(&self) -> F {
-        F::from_f64(1.0 - self.job.options.label_smoothing)
+        F::from_f64(1.0 - self.spec.options.label_smoothing)
     }
 
-    fn even(&self) -> F {
-        F::from_f64(self.job.even())
+    fn smoothing_per_class(&self) -> F {
+        F::from_f64(self.spec.smoothing_per_class())
     }
 
     /// Whether dense targets are the weights.
     fn are_weights(&self) -> bool {
-        matches!(self.job.targets, SoftmaxTargets::Dense(_))
-            && self.job.options.label_smoothing == 0.0
-            && self.job.options.class_weights.is_empty()
+        matches!(self.spec.targets, SoftmaxTargets::Dense(_))
+            && self.spec.options.label_smoothing == 0.0
+            && self.spec.options.class_weights.is_empty()
     }
 
     /// The dense targets of rows that are contiguous.
     fn dense_of(&self, first: usize, rows: usize) -> &[F] {
-        let classes = self.job.shape.classes;
-        self.job.dense().get(first * classes..(first + rows) * classes).unwrap_or(&[])
+        let classes = self.spec.shape.classes;
+        self.spec.dense().get(first * classes..(first + rows) * classes).unwrap_or(&[])
     }
 
     /// Fills in what the weights of all rows of a group have in common, where only labels differ.
     fn prepare_weights(&mut self, rows: usize) {
-        if matches!(self.job.targets, SoftmaxTargets::Index(_)) {
-            let classes = self.job.shape.classes;
-            let even = self.even();
+        if matches!(self.spec.targets, SoftmaxTargets::Index(_)) {
+            let classes = self.spec.shape.classes;
+            let smoothing_per_class = self.smoothing_per_class();
             FillWeights {
                 dense: Some(&[]),
                 scales: &[F::default(); ROWS][..rows],
-                even,
-                class_weights: self.job.options.class_weights,
+                smoothing_per_class,
+                class_weights: self.spec.options.class_weights,
                 classes,
                 into: &mut self.weights[..rows * classes],
             }
@@ -521,13 +521,13 @@ impl<F: Float> Leaf<'_, '_, F> {
 
     /// Makes the weights of a group.
     fn weigh(&mut self, block: &mut RowBlock<F>, first: usize, rows: usize) {
-        let job = self.job;
-        let classes = job.shape.classes;
-        let class_weights = job.options.class_weights;
+        let spec = self.spec;
+        let classes = spec.shape.classes;
+        let class_weights = spec.options.class_weights;
         if self.weights.is_empty() {
             return;
         }
-        if let SoftmaxTargets::Index(_) = job.targets {
+        if let SoftmaxTargets::Index(_) = spec.targets {
             for &(place, weight) in &*self.changed {
                 if let Some(place) = self.weights.get_mut(place) {
                     *place = weight;
@@ -542,31 +542,32 @@ impl<F: Float> Leaf<'_, '_, F> {
             }
             return;
         }
-        let dense = job.dense().get(first * classes..(first + rows) * classes).unwrap_or(&[]);
+        let dense = spec.dense().get(first * classes..(first + rows) * classes).unwrap_or(&[]);
         let level = self.level;
-        let (mut even, mut scales) = (self.even(), [self.scale_of_all(); ROWS]);
+        let (mut smoothing_per_class, mut scales) =
+            (self.smoothing_per_class(), [self.scale_of_all(); ROWS]);
         let Some(into) = self.weights.get_mut(..rows * classes) else { return };
         let mut in_place = false;
-        if let Some(labels) = job.shared_labels() {
+        if let Some(labels) = spec.shared_labels() {
             let mut counts = [F::default(); ROWS];
             CountLabels { labels: dense, classes, counts: &mut counts[..rows] }.at(level);
             block.share_labels(0, &counts[..rows], labels);
             scales = block.target_scales;
-        } else if job.is_teacher() {
+        } else if spec.is_teacher() {
             if let Some(teacher) = &mut self.teacher {
-                teacher.sum(level, (dense, classes, rows, job.unit()), into, block);
+                teacher.sum(level, (dense, classes, rows, spec.unit()), into, block);
             }
             let [high, low] = &block.teacher_others;
             for ((scale, high), low) in scales.iter_mut().zip(high).zip(low) {
-                let sum = high.to_f64() + (low.to_f64() + F::LIFTED_ONE);
+                let sum = high.to_f64() + (low.to_f64() + F::SCALE);
                 *scale = F::from_f64(1.0 / sum);
             }
-            (even, in_place) = (F::default(), true);
+            (smoothing_per_class, in_place) = (F::default(), true);
         }
         FillWeights {
             dense: if in_place { None } else { Some(dense) },
             scales: &scales[..rows],
-            even,
+            smoothing_per_class,
             class_weights,
             classes,
             into,
@@ -574,7 +575,7 @@ impl<F: Float> Leaf<'_, '_, F> {
         .at(level);
     }
 
-    /// Counts the rows of a block that the kernel has settled with NaN, and predicts their first NaN.
+    /// Counts the rows of a block that the kernel has finished with NaN, and predicts their first NaN.
     #[cold]
     #[inline(never)]
     fn note_nans(
@@ -584,51 +585,51 @@ impl<F: Float> Leaf<'_, '_, F> {
         rows: usize,
         buffers: &RowBuffers<'_, F>,
     ) {
-        let is_teacher = self.job.is_teacher();
+        let is_teacher = self.spec.is_teacher();
         for row in (0..rows).filter(|&row| block.finite[row] == F::from_count(1)) {
             let index = first + row;
             if block.sum[row].is_nan() || is_teacher && block.loss[row].is_nan() {
                 // In place the logits are gone, and the class is marked.
                 let logits = if buffers.is_in_place() { &[] } else { buffers.logits() };
-                let class = self.job.first_nan(logits, index);
-                self.job.note_nan(index, class, &mut self.outputs);
+                let class = self.spec.first_nan(logits, index);
+                self.spec.note_nan(index, class, &mut self.outputs);
             }
         }
     }
 
-    /// Settles the rows of a block that the kernel has not.
+    /// Finishes the rows of a block that the kernel has not.
     #[cold]
     #[inline(never)]
-    fn settle_others(
+    fn finish_fallback_rows(
         &mut self,
         block: &mut RowBlock<F>,
         first: usize,
         rows: usize,
         buffers: &mut RowBuffers<'_, F>,
     ) {
-        let Shape { classes, inner, logits_stride, gradient_stride, .. } = self.job.shape;
+        let Shape { classes, inner, logits_stride, gradient_stride, .. } = self.spec.shape;
         for row in (0..rows).filter(|&row| block.finite[row] != F::from_count(1)) {
             let index = first + row;
             let at = [logits_stride, gradient_stride].map(|stride| index / inner * stride);
             let mut cells = buffers.part(at, classes * inner);
             let mut column = Column { cells: &mut cells, first: index % inner, step: inner };
-            let plan = self.job.plan(index);
+            let params = self.spec.params(index);
             // Zero, infinite or NaN.
-            let loss = self.job.unsettled_row(index, &plan, &mut column, &mut self.outputs);
+            let loss = self.spec.fallback_row(index, &params, &mut column, &mut self.outputs);
             block.loss[row] = F::from_f64(loss);
         }
     }
 }
 
-impl<F: Float> RowSupply<F> for Leaf<'_, '_, F> {
+impl<F: Float> RowSupply<F> for Chunk<'_, '_, F> {
     fn fill(&mut self, blocks: &mut [RowBlock<F>], first: usize, rows: usize) {
-        if let SoftmaxTargets::Index(labels) = self.job.targets {
-            labels.numbers(self.level, (first, rows), self.job.options.ignore_index, blocks);
+        if let SoftmaxTargets::Index(labels) = self.spec.targets {
+            labels.numbers(self.level, (first, rows), self.spec.options.ignore_index, blocks);
         }
         if self.rows_differ {
             for (index, block) in blocks.iter_mut().enumerate().take(rows.div_ceil(ROWS)) {
                 let start = index * ROWS;
-                self.job.fill(block, first + start, rows - start);
+                self.spec.fill(block, first + start, rows - start);
             }
         }
         self.group = (first, rows);
@@ -640,28 +641,28 @@ impl<F: Float> RowSupply<F> for Leaf<'_, '_, F> {
     }
 
     fn targets(&self) -> BlockTargets<'_, F> {
-        let job = self.job;
-        match job.kind() {
+        let spec = self.spec;
+        match spec.kind() {
             Kind::Labels => BlockTargets::Labels,
             Kind::Nothing => BlockTargets::Nothing,
             Kind::Soft if !self.in_groups => BlockTargets::Raw(RawTargets {
-                dense: job.dense(),
-                even: self.even(),
-                class_weights: job.options.class_weights,
-                labels: matches!(job.targets, SoftmaxTargets::Index(_)),
-                is_teacher: job.is_teacher(),
-                multi_label: job.shared_labels(),
-                own_gradient: job.is_caffe(),
+                dense: spec.dense(),
+                smoothing_per_class: self.smoothing_per_class(),
+                class_weights: spec.options.class_weights,
+                labels: matches!(spec.targets, SoftmaxTargets::Index(_)),
+                is_teacher: spec.is_teacher(),
+                multi_label: spec.shared_labels(),
+                own_gradient: spec.is_caffe(),
             }),
             Kind::Soft => {
                 let (first, rows) = self.group;
                 let dense = self.dense_of(first, rows);
                 BlockTargets::Soft(SoftTargets {
                     weights: if self.are_weights() { dense } else { &*self.weights },
-                    stride: job.shape.classes,
-                    teacher: if job.is_teacher() { dense } else { &[] },
-                    teacher_stride: job.shape.classes,
-                    own_gradient: job.is_caffe(),
+                    stride: spec.shape.classes,
+                    teacher: if spec.is_teacher() { dense } else { &[] },
+                    teacher_stride: spec.shape.classes,
+                    own_gradient: spec.is_caffe(),
                 })
             }
         }
@@ -682,7 +683,7 @@ impl<F: Float> RowSupply<F> for Leaf<'_, '_, F> {
                 self.note_nans(block, first, rows, buffers);
             }
             if !block.all_finite(rows) {
-                self.settle_others(block, first, rows, buffers);
+                self.finish_fallback_rows(block, first, rows, buffers);
             }
         }
     }
@@ -697,19 +698,19 @@ impl<F: Float> RowSupply<F> for Leaf<'_, '_, F> {
         first: usize,
         rows: usize,
         buffers: &RowBuffers<'_, F>,
-        kept: bool,
+        stored: bool,
     ) {
-        let Shape { classes, logits_stride, gradient_stride, .. } = self.job.shape;
-        let is_soft = self.job.kind() == Kind::Soft;
-        let terms = self.job.terms();
+        let Shape { classes, logits_stride, gradient_stride, .. } = self.spec.shape;
+        let is_soft = self.spec.kind() == Kind::Soft;
+        let terms = self.spec.terms();
         for row in (0..rows).filter(|&row| block.finite[row] == F::from_count(1)) {
-            let curvature = self.job.curvature(&self.outputs, block.gradient_factors[row]);
+            let curvature = self.spec.curvature(&self.outputs, block.gradient_factors[row]);
             let out = self.outputs.hessian_of(first + row, classes);
             if block.live[row] == F::default() {
                 out.fill(F::from_f64(curvature.of_nothing()));
                 continue;
             }
-            let (of, stride) = if kept {
+            let (of, stride) = if stored {
                 (buffers.gradient(), gradient_stride)
             } else {
                 (buffers.logits(), logits_stride)
@@ -719,18 +720,18 @@ impl<F: Float> RowSupply<F> for Leaf<'_, '_, F> {
             let is_pivot = is_soft || largest == block.labels[row];
             let weight = if is_soft { block.all_weights[row] } else { block.label_weights[row] };
             let x = of.get(row * stride..row * stride + classes).unwrap_or(&[]);
-            let (max, unit) = (block.max[row], self.job.unit());
+            let (max, unit) = (block.max[row], self.spec.unit());
             let label = if is_soft { usize::MAX } else { block.labels[row].to_count() };
             let label_exp = match x.get(label) {
-                Some(e) if kept => e.to_f64(),
-                Some(x) => F::LIFTED_ONE * scalar::exp((x.to_f64() - max.to_f64()) * unit),
+                Some(e) if stored => e.to_f64(),
+                Some(x) => F::SCALE * scalar::exp((x.to_f64() - max.to_f64()) * unit),
                 None => 0.0,
             };
             let of_label = [label_exp, high + low];
             let (weight, log_sum_exp) = (weight.to_f64(), block.log_sum_exp[row].to_f64());
             SecondDerivatives {
                 x,
-                kept,
+                stored,
                 max,
                 largest: largest.to_count(),
                 unit,
