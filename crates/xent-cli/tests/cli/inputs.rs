@@ -379,7 +379,7 @@ fn standard_input_is_read_once_in_any_format() {
     assert_eq!(report["candidate_loss"].as_f64(), Some(expected));
     folder.refused(
         "eval --loss softmax --input x.npy --targets y.npy --grad-out -",
-        &["-", "outputs are files"],
+        &["-", "only an input"],
     );
 }
 
