@@ -232,6 +232,7 @@ impl<V: Lanes> ExpSums<V> {
         let mut terms = [V::of(self.token, 0.0).accumulators(); 3];
         let whole = strip.len() / HALF_STRIP * HALF_STRIP;
         each_half!(strip.take_front(whole), unused, |run| {
+            self.prefetch(&run);
             self.soft_half::<true, TEACHER>(&mut run, at, soft.part(at), &mut terms);
             at += HALF_STRIP;
         });
