@@ -3,9 +3,10 @@
 use crate::dispatch::{Kernel, entries};
 use crate::error::{Error, Values, check_length};
 use crate::kernel::elementwise::{Function, map};
-use crate::kernel::long_row::{LongRows, RowTargets, TileState};
+use crate::kernel::long_row::{LongRows, TileState};
 use crate::kernel::reduce;
 use crate::kernel::row_sums::RowSums;
+use crate::kernel::row_targets::RowTargets;
 use crate::kernel::soft_weights::SoftmaxWeights;
 use crate::level::Level;
 use crate::losses::{Element, Float};

@@ -3,11 +3,13 @@
 
 use super::block::{BlockSums, BlockTargets, FinishSoft, ROWS, RawTargets, RowBlock, RowSupply};
 use super::grid::{GridPlane, GridSecond, Line};
+use super::lane_task::LaneTask;
 use super::lanes::{
-    self, LabelLanes, LaneGradient, LaneSum, SecondTask, SoftPlane, label_sums, largest,
-    second_derivatives, soft_sums,
+    self, LabelLanes, LaneGradient, LaneSum, SecondTask, label_sums, largest, second_derivatives,
+    soft_sums,
 };
-use super::narrow::{LaneTask, label_of};
+use super::narrow::label_of;
+use super::planes::SoftPlane;
 use super::row_buffers::{GradMode, RowBuffers};
 use super::sum::LossSum;
 use crate::dispatch::{Kernel, entries};

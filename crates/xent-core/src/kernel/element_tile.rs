@@ -1,7 +1,8 @@
 //! The kernel of the elementwise losses: neighbouring elements, a strip at a time.
 
 use super::element_inputs::{StripScratch, TileInputs};
-use super::elements::{ElementLoss, Elements, Inputs, NoFactors, Partial, PlainLoss, Whole};
+use super::element_losses::ElementLoss;
+use super::elements::{Elements, Inputs, NoFactors, Partial, PlainLoss, Whole};
 use super::row_buffers::{GradMode, RowBuffers};
 use super::sum::CompensatedSum;
 use crate::dispatch::{Kernel, entries};

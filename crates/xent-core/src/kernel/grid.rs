@@ -1,6 +1,6 @@
 //! Rows in lanes where they are in memory: a class of them is a line.
 
-use super::lanes::{Plane, SecondPlane};
+use super::planes::{Plane, SecondPlane};
 use super::row_buffers::{GradMode, RowBuffers};
 use crate::simd::Vector;
 

@@ -2,7 +2,8 @@
 
 use super::coefficients::{Factors, LabelSums, Terms, label_coefficients};
 use super::grid::{GridPlane, Line};
-use super::lanes::{LaneGradient, Largest, Plane, label_sums};
+use super::lanes::{LaneGradient, Largest, label_sums};
+use super::planes::Plane;
 use super::row_buffers::RowBuffers;
 use crate::simd::Vector;
 

@@ -2,7 +2,8 @@
 
 use super::format::Float;
 use super::rows::Outputs;
-use super::softmax::{RowParams, SoftmaxSpec, SoftmaxTargets, State};
+use super::softmax_spec::{RowParams, SoftmaxSpec, State};
+use super::softmax_targets::SoftmaxTargets;
 use crate::kernel::row_buffers::RowBuffers;
 use crate::kernel::sum::sum_of;
 use crate::level::Level;

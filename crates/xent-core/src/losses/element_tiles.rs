@@ -9,10 +9,11 @@ use crate::dispatch::Kernel;
 use crate::kernel::element_inputs::{
     AllFactors, CycleScratch, ElementTargets, Factors, StripScratch, TileInputs,
 };
+use crate::kernel::element_losses::{ElementLoss, Logistic, Sigmoid, SigmoidFocal};
 use crate::kernel::element_rows::RowSums;
 use crate::kernel::element_targets::{Lists, MultiHot};
 use crate::kernel::element_tile::ElementTile;
-use crate::kernel::elements::{ElementLoss, Elements, Logistic, Sigmoid, SigmoidFocal};
+use crate::kernel::elements::Elements;
 use crate::kernel::sum::{ExactSum, TILE};
 use crate::labels::Labels;
 use crate::level::Level;

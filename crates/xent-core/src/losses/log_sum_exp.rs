@@ -2,7 +2,7 @@
 
 use super::format::{Element, Float};
 use super::rows::Outputs;
-use super::softmax::SoftmaxSpec;
+use super::softmax_spec::SoftmaxSpec;
 use crate::batch::{Batch, CHUNK, ForkJoin};
 use crate::error::{Error, check_length};
 use crate::kernel::long_row::LongRows;

@@ -2,6 +2,7 @@
 
 mod buffers;
 mod checks;
+mod choose;
 mod chunk;
 mod degenerate_row;
 mod element_counts;
@@ -19,6 +20,8 @@ mod scratch_rows;
 mod scratch_tiles;
 mod sigmoid;
 mod softmax;
+mod softmax_spec;
+mod softmax_targets;
 
 pub use buffers::Buffers;
 pub use format::{Element, Float};
@@ -29,4 +32,5 @@ pub use one_row::softmax_cross_entropy_row;
 pub use partial_row::PartialRow;
 pub use rows::{BatchCounts, Outputs, RowWeights};
 pub use sigmoid::{SigmoidBatch, SigmoidInput, SigmoidOptions, SigmoidTargets};
-pub use softmax::{MultiLabel, SoftmaxBatch, SoftmaxOptions, SoftmaxTargets};
+pub use softmax::SoftmaxBatch;
+pub use softmax_targets::{MultiLabel, SoftmaxOptions, SoftmaxTargets};
