@@ -1,24 +1,23 @@
-//! What the elements of a strip are compared with, gathered from what is given for elements, classes and
-//! rows.
+//! The targets and factors of a strip's elements, gathered from those of elements, classes and rows.
 
 use super::element_targets::{HOT, IGNORED};
 use super::elements::Inputs;
 use crate::simd::Compute;
 use crate::simd::{STRIP, from};
 
-/// The most that a run of equal factors is written in at once.
+/// The longest run of equal factors that is written at once.
 const RUN: usize = 16;
 
-/// Factors of elements, by their numbers. The elements are lines of `classes × inner`.
+/// Factors of elements, by their index. The elements form lines of `classes × inner`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Factors<'a, F> {
-    /// No factors: ones.
+    /// No factors: all ones.
     Ones,
-    /// Element `e` has number `e / line * length + e % length`.
+    /// Element `e` has factor `e / line * length + e % length`.
     Pieces { values: &'a [F], length: usize, line: usize },
-    /// Element `e` has number `e / length % count`.
+    /// Element `e` has factor `e / length % count`.
     Runs { values: &'a [F], length: usize, count: usize },
-    /// Element `e` has number `e % period`; a strip more follows the last of them.
+    /// Element `e` has factor `e % period`; another strip follows the last of them.
     Cycle { values: &'a [F], period: usize },
 }
 
@@ -45,7 +44,7 @@ impl<'a, F: Compute> Factors<'a, F> {
         Self::Pieces { values, length: inner, line: classes * inner }
     }
 
-    /// A factor for each class. Where lines are short `scratch` takes a strip of them.
+    /// A factor for each class. If lines are short, `scratch` takes a strip of them.
     pub(crate) fn of_classes(
         values: &'a [F],
         [classes, inner]: [usize; 2],
@@ -105,7 +104,7 @@ impl<'a, F: Compute> Factors<'a, F> {
                 while done < count {
                     let value = values.get(number).copied().unwrap_or_default();
                     let end = count.min(done + left);
-                    // Over the end of the run, where the next one begins.
+                    // Past the end of the run, where the next one starts.
                     while done < end {
                         scratch.0[done..done + RUN].copy_from_slice(&[value; RUN]);
                         done += RUN;
@@ -121,7 +120,7 @@ impl<'a, F: Compute> Factors<'a, F> {
     }
 }
 
-/// Scratch for a cycle of factors, and a strip more.
+/// Space for a cycle of factors, and another strip.
 #[derive(Debug)]
 pub(crate) struct CycleScratch<F>([F; 2 * STRIP]);
 
@@ -131,7 +130,7 @@ impl<F: Compute> CycleScratch<F> {
     }
 }
 
-/// Scratch for the factors of a strip, and for the end of the last run.
+/// Space for the factors of a strip, and for the end of the last run.
 #[derive(Debug)]
 struct Scratch<F>([F; STRIP + RUN]);
 
@@ -150,7 +149,7 @@ pub(crate) enum ElementTargets<'a, F> {
     Bytes(&'a [u8]),
 }
 
-/// What the elements of a tile are compared with.
+/// The targets and factors of the elements of a tile.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TileInputs<'a, F> {
     pub(crate) targets: ElementTargets<'a, F>,
@@ -158,7 +157,7 @@ pub(crate) struct TileInputs<'a, F> {
     pub(crate) smoothing: f64,
     /// Whether some elements may be ignored.
     pub(crate) ignores: bool,
-    /// The number of the first element of the tile.
+    /// The index of the first element of the tile.
     pub(crate) first: usize,
     pub(crate) factors: AllFactors<'a, F>,
 }
@@ -184,7 +183,7 @@ impl<F> AllFactors<'_, F> {
     }
 }
 
-/// Scratch for what the elements of a strip are compared with.
+/// Space for the inputs of a strip.
 #[derive(Debug)]
 pub(crate) struct StripScratch<F> {
     ones: Scratch<F>,
@@ -211,7 +210,7 @@ impl<F: Compute> StripScratch<F> {
 }
 
 impl<F: Compute> TileInputs<'_, F> {
-    /// Those of `count` elements from `at` on in the tile, at most a strip.
+    /// The inputs of `count` elements from `at` on in the tile, at most a strip.
     #[inline(always)]
     pub(crate) fn of<'s>(
         &'s self,
@@ -232,7 +231,7 @@ impl<F: Compute> TileInputs<'_, F> {
         }
     }
 
-    /// Their targets alone.
+    /// Only their targets.
     #[inline(always)]
     pub(crate) fn targets<'s>(
         &'s self,
@@ -268,7 +267,7 @@ impl<F: Compute> TileInputs<'_, F> {
         scratch
     }
 
-    /// The product of the factors of the loss; zero for what is ignored.
+    /// The product of the factors of the loss; zero for ignored elements.
     #[inline(always)]
     fn weights<'s>(
         &self,
