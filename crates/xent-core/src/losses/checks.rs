@@ -1,4 +1,4 @@
-//! Numbers that have to be in a range, checked before anything is written.
+//! Range checks of numbers, before anything is written.
 
 use super::buffers::Buffers;
 use super::element_tiles::TargetScratch;
@@ -12,14 +12,14 @@ use crate::kernel::sum::TILE;
 use crate::level::Level;
 use crate::shape::Shape;
 
-/// Numbers that are checked at a time: few enough for the nearest caches.
+/// The number of values checked at a time, few enough for the first-level cache.
 const CHUNK: usize = 1 << 14;
 
-/// The least logarithm of a logistic loss has a probability of its own above this.
+/// The smallest probability whose logarithm the logistic loss does not clamp.
 const LEAST_OF_LOGISTIC: f64 = 3.720_075_976_020_836e-44;
 
 impl Values {
-    /// What they are to be: from the first to the second.
+    /// The allowed range, both ends included.
     fn range<F: Float>(self) -> [F; 2] {
         let largest = F::from_f64(if size_of::<F>() == 4 { f32::MAX.into() } else { f64::MAX });
         match self {
@@ -31,11 +31,11 @@ impl Values {
         }
     }
 
-    /// The first of some numbers that is not in the range, and what it is.
+    /// The first number outside its range, and its value.
     pub(crate) fn first_outside<F: Float>(self, values: &[F]) -> Option<(usize, f64)> {
         let range @ [low, high] = self.range::<F>();
         let level = Level::detect();
-        // From the end, so that the first of them are in the caches when the loss begins.
+        // From the end, so that the first numbers are in the caches when the loss starts.
         let mut chunks = values.rchunks(CHUNK);
         if chunks.all(|values| F::all_within(level, values, range)) {
             return None;
@@ -45,7 +45,7 @@ impl Values {
         Some((element, values.get(element)?.to_f64()))
     }
 
-    /// Checks numbers of the shape of the logits without a stride.
+    /// Checks numbers with the shape of the logits and no stride.
     pub(super) fn check<F: Float>(self, shape: &Shape, values: &[F]) -> Result<(), Error> {
         match self.first_outside(values) {
             None => Ok(()),
@@ -75,8 +75,8 @@ impl Values {
 }
 
 impl<F: Float> SigmoidSpec<'_, F> {
-    /// Checks the probabilities that are not ignored, and targets that are numbers; how many of the
-    /// probabilities are at the clamp.
+    /// Checks the probabilities that are not ignored, and targets that are numbers; returns how
+    /// many probabilities are clamped.
     pub(super) fn check_probabilities<E: Element<Float = F>>(
         &self,
         inputs: &[E],
@@ -85,7 +85,7 @@ impl<F: Float> SigmoidSpec<'_, F> {
         let Shape { outer, classes, inner, logits_stride, .. } = self.shape;
         let (mut parts, mut length) = (outer, classes * inner);
         if logits_stride == length {
-            // All of them are neighbours.
+            // All of them are contiguous.
             (parts, length) = (1, outer * length);
         }
         let (mut bytes, mut cells) = ([0; TILE + 1], [F::default(); TILE]);
@@ -112,7 +112,7 @@ impl<F: Float> SigmoidSpec<'_, F> {
         Ok(clamped)
     }
 
-    /// The same of the elements from `first` on, at most a tile.
+    /// The same for the elements from `first` on, at most a tile.
     fn check_tile(
         &self,
         level: Level,
@@ -137,7 +137,7 @@ impl<F: Float> SigmoidSpec<'_, F> {
         if let Some(clamped) = clamped {
             return Ok(clamped);
         }
-        // One of them is no probability: perhaps only some that are ignored.
+        // One of them is not a probability, but it may be ignored.
         let mut clamped = 0;
         for (at, &p) in probabilities.iter().enumerate() {
             let [some, other] = match targets {

@@ -1,4 +1,4 @@
-//! A chunk of a softmax batch on its way to a kernel: what each row is given, and what becomes of its results.
+//! A chunk of a softmax batch before and after its kernel: the input of each row, and its results.
 
 use super::degenerate_row::Column;
 use super::format::Float;
@@ -21,13 +21,13 @@ use crate::shape::Shape;
 use crate::simd::ACCUMULATORS;
 
 impl<F: Float> SoftmaxSpec<'_, F> {
-    /// What a kernel needs of a block of rows, without that which differs from row to row.
+    /// The kernel's input for a block of rows, without the parts that differ from row to row.
     #[inline(always)]
     pub(super) fn block(&self) -> RowBlock<F> {
         let mut block = RowBlock::new();
         let mut factors = (1.0, self.weights.scale);
         if let SoftmaxTargets::Teacher(_, temperature) = self.targets {
-            // The loss has a factor of τ², and the logits of 1 / τ.
+            // The loss has a factor of τ², and the logits have one of 1 / τ.
             factors = (temperature * temperature, factors.1 * temperature);
         }
         let unsmoothed = F::from_f64(1.0 - self.options.label_smoothing);
@@ -39,7 +39,7 @@ impl<F: Float> SoftmaxSpec<'_, F> {
         block
     }
 
-    /// Whether rows differ by more than their labels.
+    /// Whether rows differ in more than their labels.
     pub(super) fn rows_differ(&self) -> bool {
         !self.options.class_weights.is_empty()
             || self.options.ignore_index.is_some()
@@ -49,8 +49,8 @@ impl<F: Float> SoftmaxSpec<'_, F> {
             || self.is_teacher()
     }
 
-    /// Fills in what rows differ by beside their labels. One function for all kernels: nothing here depends
-    /// on their level.
+    /// Fills in the other values that differ from row to row. All kernels share this function: it does not depend
+    /// on the level.
     #[inline(never)]
     pub(super) fn fill(&self, block: &mut RowBlock<F>, first: usize, rows: usize) {
         let (zero, one) = (F::default(), F::from_count(1));
@@ -75,13 +75,13 @@ impl<F: Float> SoftmaxSpec<'_, F> {
         if !ignores && !weighted && self.shared_labels().is_none() {
             return;
         }
-        // Rows differ by more than their labels.
+        // Rows differ in more than their labels.
         block.live = [one; ROWS];
         block.target_scales = [F::from_f64(unsmoothed); ROWS];
         if ignores {
             for (live, label) in block.live.iter_mut().zip(&mut block.labels[..rows]) {
                 if *label < zero {
-                    // Any class: nothing comes of it.
+                    // Any class: it has no effect.
                     (*live, *label) = (zero, zero);
                 }
             }
@@ -126,24 +126,24 @@ pub(super) fn from<T>(slice: &[T], at: usize) -> &[T] {
     slice.get(at..).unwrap_or(&[])
 }
 
-/// Rows on their way to a kernel, and what becomes of them.
+/// Brings rows to a kernel, and takes their results.
 pub(super) struct Chunk<'l, 'o, F: Float> {
     pub(super) spec: &'l SoftmaxSpec<'l, F>,
     pub(super) level: Level,
     pub(super) outputs: Outputs<'o, F>,
     pub(super) rows_differ: bool,
-    /// Whether rows go in groups, whose weights are to be ready.
+    /// Whether rows come in groups, whose weights must be prepared.
     pub(super) in_groups: bool,
-    /// Scratch for the weights of a group, where they are not at hand.
+    /// Space for the weights of a group, unless they are available in place.
     pub(super) weights: &'l mut [F],
-    /// The rows of the group, and what labels have changed there: the place, and what was in it.
+    /// The rows of the group, and the changes made for labels: the place, and the previous value.
     pub(super) group: (usize, usize),
     pub(super) changed: &'l mut [(usize, F)],
-    /// Where the logits of teachers are added up.
+    /// Scratch buffer for sums over teachers' logits.
     pub(super) teacher: Option<&'l mut TeacherState<F>>,
 }
 
-/// What the logits of the teachers of a group are added up with.
+/// Scratch buffer for the sums of the logits of a group's teachers.
 pub(super) struct TeacherState<F> {
     pub(super) block: RowBlock<F>,
     pub(super) sums: BlockSums<F>,
@@ -156,8 +156,7 @@ impl<F: Float> TeacherState<F> {
         Self { block: RowBlock::new(), sums: BlockSums::new(), folded }
     }
 
-    /// Leaves the exponentials of as many logits in `into`, and what they add up to in the block of the
-    /// students.
+    /// Writes the exponentials of the teachers' logits to `into`, and their sums to the block of the students.
     pub(super) fn sum(
         &mut self,
         level: Level,
@@ -180,7 +179,7 @@ impl<F: Float> TeacherState<F> {
     }
 }
 
-/// Rows of which nothing is known but their logits.
+/// Rows with nothing but logits.
 pub(super) struct Teachers;
 
 impl<F: Float> RowSupply<F> for Teachers {
@@ -218,20 +217,20 @@ impl<F: Float> Chunk<'_, '_, F> {
         F::from_f64(self.spec.smoothing_per_class())
     }
 
-    /// Whether dense targets are the weights.
+    /// Whether the dense targets themselves are the weights.
     pub(super) fn are_weights(&self) -> bool {
         matches!(self.spec.targets, SoftmaxTargets::Dense(_))
             && self.spec.options.label_smoothing == 0.0
             && self.spec.options.class_weights.is_empty()
     }
 
-    /// The dense targets of rows that are contiguous.
+    /// The dense targets of contiguous rows.
     pub(super) fn dense_of(&self, first: usize, rows: usize) -> &[F] {
         let classes = self.spec.shape.classes;
         self.spec.dense().get(first * classes..(first + rows) * classes).unwrap_or(&[])
     }
 
-    /// Fills in what the weights of all rows of a group have in common, where only labels differ.
+    /// Fills in the weights that all rows of a group share, if only labels differ.
     pub(super) fn prepare_weights(&mut self, rows: usize) {
         if matches!(self.spec.targets, SoftmaxTargets::Index(_)) {
             let classes = self.spec.shape.classes;
@@ -248,7 +247,7 @@ impl<F: Float> Chunk<'_, '_, F> {
         }
     }
 
-    /// Makes the weights of a group.
+    /// Computes the weights of a group.
     pub(super) fn weigh(&mut self, block: &mut RowBlock<F>, first: usize, rows: usize) {
         let spec = self.spec;
         let classes = spec.shape.classes;
@@ -304,7 +303,7 @@ impl<F: Float> Chunk<'_, '_, F> {
         .at(level);
     }
 
-    /// Counts the rows of a block that the kernel has finished with NaN, and predicts their first NaN.
+    /// Counts the rows of a block whose result is NaN, and predicts their first NaN.
     #[cold]
     #[inline(never)]
     pub(super) fn note_nans(
@@ -318,7 +317,7 @@ impl<F: Float> Chunk<'_, '_, F> {
         for row in (0..rows).filter(|&row| block.finite[row] == F::from_count(1)) {
             let index = first + row;
             if block.sum[row].is_nan() || is_teacher && block.loss[row].is_nan() {
-                // In place the logits are gone, and the class is marked.
+                // In place the logits are gone, so the class was marked before.
                 let logits = if buffers.is_in_place() { &[] } else { buffers.logits() };
                 let class = self.spec.first_nan(logits, index);
                 self.spec.note_nan(index, class, &mut self.outputs);
@@ -326,7 +325,7 @@ impl<F: Float> Chunk<'_, '_, F> {
         }
     }
 
-    /// Finishes the rows of a block that the kernel has not.
+    /// Computes the rows of a block that the kernel has left out.
     #[cold]
     #[inline(never)]
     pub(super) fn finish_fallback_rows(

@@ -1,4 +1,4 @@
-//! Labels against the classes of a batch: checked and counted, with what they weigh.
+//! Checks and counts labels against the classes of a batch, and sums their weights.
 
 use super::format::Float;
 use crate::dispatch::Kernel;
@@ -11,7 +11,7 @@ use crate::level::Level;
 
 #[allow(trivial_numeric_casts, reason = "one of the types is what the others are cast to")]
 impl Labels<'_> {
-    /// Checks that every label is a class, or is the one to ignore; how many are not.
+    /// Checks that every label is a class or the ignored label; returns how many are not ignored.
     pub(crate) fn check(&self, classes: usize, ignore: Option<i64>) -> Result<usize, Error> {
         each_type!(self, |labels: I| {
             let ignore = ignore.and_then(|ignore| I::try_from(ignore).ok());
@@ -29,8 +29,8 @@ impl Labels<'_> {
         })
     }
 
-    /// Fills in the numbers of the classes of as many rows from `first` on, exact up to 2^24; -1 for
-    /// the label to ignore.
+    /// Writes the class numbers of rows from `first` on, exact up to 2^24; -1 for the ignored
+    /// label.
     pub(crate) fn numbers<F: Float>(
         &self,
         level: Level,
@@ -45,8 +45,8 @@ impl Labels<'_> {
         })
     }
 
-    /// The sum of the weights of the classes of the labels, but for the label to ignore; each times
-    /// a factor of its row. Ones if empty.
+    /// The sum of the class weights of the labels, without the ignored label, each times a factor
+    /// of its row; empty slices stand for ones.
     pub(crate) fn weights<F: Float>(
         &self,
         ignore: Option<i64>,
@@ -59,7 +59,7 @@ impl Labels<'_> {
             for (run, labels) in labels.chunks(RUN).enumerate() {
                 let row_weights = row_weights.get(run * RUN..).unwrap_or(&[]);
                 let mut sums = [LabelWeights::default(); 4];
-                // Four sums side by side: an addition waits for the one before.
+                // Four sums in parallel, because an addition has to wait for the one before.
                 for (group, labels) in labels.chunks(4).enumerate() {
                     for (at, (sum, &label)) in sums.iter_mut().zip(labels).enumerate() {
                         let of_row = row_weights.get(4 * group + at);
@@ -81,8 +81,8 @@ impl Labels<'_> {
         })
     }
 
-    /// The weights of the rows whose label is the class that stands at their place among these, and of
-    /// all rows, but for the label to ignore.
+    /// The sum of the weights of the rows whose label equals the class at the same index here, and
+    /// of all rows, without the ignored label.
     #[must_use]
     pub fn weigh_equal<F: Float>(
         &self,
@@ -104,10 +104,10 @@ impl Labels<'_> {
         sums.map(ExactSum::total)
     }
 
-    /// [`check`](Self::check) for two classes: all labels are 0, 1 or the one to ignore.
+    /// [`check`](Self::check) for two classes: all labels are 0, 1 or the ignored label.
     pub(crate) fn check_hot(&self, ignore: Option<i64>) -> Result<(), Error> {
         let are_good = each_type!(self, |labels: I| {
-            // Bits of labels that are neither: no comparison, which a register may lack.
+            // Bits of labels that are neither: no comparison, which some instruction sets lack.
             match ignore.and_then(|ignore| I::try_from(ignore).ok()) {
                 None => labels.iter().fold(0, |all, &label| all | label) & !1 == 0,
                 Some(ignore) => {
@@ -120,7 +120,7 @@ impl Labels<'_> {
     }
 }
 
-/// What the rows of labels weigh.
+/// The counts and weights of the rows of labels.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct LabelWeights {
     /// Rows whose label is not ignored.
@@ -131,10 +131,10 @@ pub(crate) struct LabelWeights {
     pub(crate) of_both: f64,
 }
 
-/// Rows whose weights are added up as they are; the sums of runs are added without a loss.
+/// Rows whose weights are added plainly; the sums of such runs are added with compensation.
 const RUN: usize = 256;
 
-/// What runs of labels add up to.
+/// The sums over runs of labels.
 #[derive(Default)]
 struct LabelSums {
     count: usize,

@@ -1,4 +1,4 @@
-//! The losses of a probability that is already there: nothing is computed but what the label picks.
+//! Losses of given probabilities: they only pick the value of the label.
 
 use super::buffers::Buffers;
 use super::format::{Element, Float};
@@ -11,7 +11,7 @@ use crate::math::scalar;
 use crate::shape::Shape;
 use crate::simd::Compute;
 
-/// What the inputs of a [`LikelihoodBatch`] are.
+/// The kind of a [`LikelihoodBatch`]'s inputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LikelihoodInput {
@@ -22,14 +22,14 @@ pub enum LikelihoodInput {
     Probabilities,
 }
 
-/// The least probability that has a logarithm of its own: Caffe's `kLOG_THRESHOLD`.
+/// The smallest probability that is not clamped: Caffe's `kLOG_THRESHOLD`.
 const LEAST: f64 = 1e-20;
 
-/// Negative log-likelihood of the right class, with its gradient: for inputs that have been through
-/// a softmax (or its logarithm) before.
+/// Negative log-likelihood of the right class, with its gradient, for inputs that are already a softmax or
+/// log-softmax.
 ///
-/// The loss and gradient of a row are those of its label alone, to 1 ULP; the gradient of all other
-/// classes is zero. NaN there is NaN here, and stays in its row.
+/// The loss and gradient of a row depend only on its label's input, and are within 1 ULP; the gradient of all other
+/// classes is zero. A NaN there gives NaN, in its row only.
 ///
 /// ```
 /// use xent_core::{Batch, Buffers, Level, LikelihoodBatch, LikelihoodInput, Shape};
@@ -64,12 +64,12 @@ struct LikelihoodSpec<'a, F> {
     class_weights: &'a [F],
     ignore_index: Option<i64>,
     weights: RowWeights<'a, F>,
-    /// The first row, of the whole batch.
+    /// The first row, counted in the whole batch.
     first_row: usize,
 }
 
 impl<'a, E: Element> LikelihoodBatch<'a, E> {
-    /// The loss without weights. Checks all lengths and labels; nothing can go wrong afterwards.
+    /// The loss without weights. Checks all lengths and labels, so that running it cannot fail.
     ///
     /// # Errors
     /// As [`with_options`](Self::with_options).
@@ -82,8 +82,8 @@ impl<'a, E: Element> LikelihoodBatch<'a, E> {
         Self::with_options(buffers, shape, labels, input, &[], None)
     }
 
-    /// With a non-negative weight for each class (none if empty), and a label whose rows have no
-    /// loss and a gradient of zero.
+    /// With a non-negative weight for each class (none if empty), and a label whose rows are ignored: their loss
+    /// and gradient are zero.
     ///
     /// # Errors
     /// [`Error::Length`] or [`Error::Label`]; [`Error::Value`] if a weight is negative or not finite, or
@@ -134,7 +134,7 @@ impl<'a, E: Element> LikelihoodBatch<'a, E> {
     /// With factors for the rows.
     ///
     /// # Errors
-    /// [`Error::Length`] if there are some, but not one for each row.
+    /// [`Error::Length`] if the factors are not empty and not one for each row.
     pub fn with_weights(mut self, weights: RowWeights<'a, E::Float>) -> Result<Self, Error> {
         let rows = self.spec.shape.row_count();
         weights.check(rows, rows)?;
@@ -145,8 +145,8 @@ impl<'a, E: Element> LikelihoodBatch<'a, E> {
     /// Also writes the losses of the rows, if wanted.
     ///
     /// # Errors
-    /// [`Error::Length`] if there is not one place for each row; [`Error::Option`] for any other
-    /// output, which probabilities do not have.
+    /// [`Error::Length`] if there is not one place for each row; [`Error::Option`] for any other output, which this
+    /// loss does not have.
     pub fn with_outputs(mut self, outputs: Outputs<'a, E::Float>) -> Result<Self, Error> {
         let rows = self.spec.shape.row_count();
         outputs.check(rows, rows, self.spec.shape.elements())?;
@@ -161,14 +161,13 @@ impl<'a, E: Element> LikelihoodBatch<'a, E> {
         Ok(self)
     }
 
-    /// How many of the probabilities that the labels pick are below 1e-20, and clamped to it; zero of
-    /// log-probabilities.
+    /// The number of labels with a probability below 1e-20, which is clamped; zero for log-probabilities.
     #[must_use]
     pub fn clamped(&self) -> usize {
         self.clamped
     }
 
-    /// How many rows count, and how much: what a mean may divide by.
+    /// The number and the weights of the valid rows: the possible divisors of a mean.
     #[must_use]
     pub fn counts(&self) -> BatchCounts {
         let spec = &self.spec;
@@ -232,7 +231,7 @@ impl<E: Element> Batch for LikelihoodBatch<'_, E> {
 }
 
 impl<F: Float> LikelihoodSpec<'_, F> {
-    /// The class of a row that is not ignored.
+    /// The class of a row, unless it is ignored.
     fn label(&self, row: usize) -> Option<usize> {
         let label = self.labels.get(row)?;
         if self.ignore_index == Some(label) { None } else { usize::try_from(label).ok() }
@@ -242,7 +241,7 @@ impl<F: Float> LikelihoodSpec<'_, F> {
         self.class_weights.get(class).map_or(1.0, |weight| weight.to_f64())
     }
 
-    /// Where a class of a row is, with that stride.
+    /// The index of a class of a row, with that stride.
     fn place(&self, row: usize, class: usize, stride: usize) -> usize {
         let inner = self.shape.inner;
         row / inner * stride + class * inner + row % inner
@@ -268,8 +267,8 @@ impl<F: Float> LikelihoodSpec<'_, F> {
                 let of_row = self.weights.sample_weight(row);
                 let weight = self.class_weight(class) * of_row;
                 let upstream = self.weights.scale * self.weights.upstream_of(row);
-                // A weight of zero leaves nothing of what is not finite; but a mean over weights of zero is
-                // NaN where it is to be.
+                // A weight of zero removes values that are not finite, except that a mean over weights of zero is
+                // NaN if the policy says so.
                 let none = weight == 0.0;
                 let loss = if none { 0.0 } else { weight * loss };
                 let nothing = if of_row == 0.0 { 0.0 } else { 0.0 * upstream };

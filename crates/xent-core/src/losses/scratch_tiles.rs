@@ -1,4 +1,4 @@
-//! Rows that are longer than a scratch buffer, tile by tile: of logits that are converted, or capped.
+//! Rows that are longer than the scratch buffer, tile by tile: converted or capped logits.
 
 use super::buffers::Buffers;
 use super::format::Element;
@@ -19,7 +19,7 @@ pub(super) struct Converted<'a, E> {
 }
 
 impl<'a, E: Element> Converted<'a, E> {
-    /// A row, or a part of it, whose classes are neighbours.
+    /// A row, or a part of it, whose classes are contiguous.
     pub(super) fn row(x: &'a [E]) -> Self {
         Self { x, length: x.len(), step: 1, cap: 0.0 }
     }
@@ -49,7 +49,7 @@ impl<E: Element> RowSource<E::Float> for Converted<'_, E> {
     }
 }
 
-/// As many classes of a row, with that step from one to the next.
+/// Classes of a row with a step from one to the next.
 fn classes(count: usize, at: [usize; 2], step: usize) -> TileRange {
     if step == 1 {
         TileRange::of(at, count)
@@ -58,8 +58,8 @@ fn classes(count: usize, at: [usize; 2], step: usize) -> TileRange {
     }
 }
 
-/// Where classes of a row are: the first of them, how many there are, the place of the first
-/// (`[logits, gradient]`) and the step to the next.
+/// The place of classes of a row: the first class, their number, the index of the first (`[logits,
+/// gradient]`) and the step to the next.
 #[derive(Clone, Copy)]
 pub(super) struct Classes {
     pub(super) first: usize,
@@ -68,7 +68,7 @@ pub(super) struct Classes {
     pub(super) step: usize,
 }
 
-/// The gradient of classes of a row, and second derivatives if they are wanted, tile by tile.
+/// The gradient of classes of a row, and second derivatives if wanted, tile by tile.
 pub(super) fn put_classes<E: Element>(
     level: Level,
     finished: &FinishedRow<'_, E::Float>,

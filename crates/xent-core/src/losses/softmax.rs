@@ -15,16 +15,14 @@ use crate::simd::Compute;
 
 /// Softmax cross-entropy of a batch of rows, with its gradient.
 ///
-/// For logits `x` and target weights `q` (one-hot for an index) the loss of a row is
-/// `Σ q_c (ln Σ e^x - x_c)` and its gradient `(Σ q) softmax(x)_c - q_c`. Both are within 4 ULP,
-/// plus one for each unit of distance between `x_c` and the row's maximum, whose exponential's
-/// argument was itself rounded; also where a confident row's loss is as small as 1e-40. A
-/// [scale](Self::with_scale) that is no power of two adds one to the gradient's.
-/// [`SoftmaxOptions`] has the losses that are made from it.
+/// For logits `x` and target weights `q` (one-hot for an index) the loss of a row is `Σ q_c (ln Σ e^x - x_c)` and
+/// its gradient `(Σ q) softmax(x)_c - q_c`. Both are within 4 ULP, plus one for each unit of distance between `x_c`
+/// and the row's maximum, because the argument of its exponential was itself rounded. This holds even for a
+/// confident row with a loss as small as 1e-40. A [scale](Self::with_scale) that is not a power of two adds one to
+/// the gradient's bound. [`SoftmaxOptions`] has the losses that are derived from it.
 ///
-/// A row with NaN has NaN for its loss and gradient. A logit of `-inf` is a class that is absent:
-/// its gradient is exactly zero, unless it is the target. A single `+inf` has all of the
-/// probability. No row affects another.
+/// A row with NaN has NaN as its loss and gradient. A logit of `-inf` means that the class is absent: its gradient
+/// is exactly zero, unless it is the target. A single `+inf` has all of the probability. No row affects another.
 ///
 /// ```
 /// use xent_core::{Batch, Buffers, Level, SoftmaxBatch, SoftmaxTargets};
@@ -48,8 +46,7 @@ pub struct SoftmaxBatch<'a, E: Element = f32> {
 }
 
 impl<'a, E: Element> SoftmaxBatch<'a, E> {
-    /// The plain loss of rows one after the other. Checks all lengths and labels; nothing can go
-    /// wrong afterwards.
+    /// The plain loss of contiguous rows. Checks all lengths and labels, so that running it cannot fail.
     ///
     /// # Errors
     /// [`Error::ZeroClasses`], [`Error::Ragged`], [`Error::Length`] or [`Error::Label`]; [`Error::Value`] if a
@@ -63,8 +60,7 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
         Self::with_options(buffers, shape, targets, SoftmaxOptions::default())
     }
 
-    /// A loss with options. Checks all of them, and all lengths and labels; nothing can go wrong
-    /// afterwards.
+    /// A loss with options. Checks all options, lengths and labels, so that running it cannot fail.
     ///
     /// # Errors
     /// [`Error::Option`], [`Error::Length`] or [`Error::Label`]; [`Error::Value`] if a weight or a dense target is
@@ -106,7 +102,7 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
         Ok(Self { buffers, spec, outputs: Outputs::default() })
     }
 
-    /// Checks that there is room for what lies beside the columns of logits that are converted.
+    /// Checks that there is space for the further values of converted columns of logits.
     fn check_columns(spec: &SoftmaxSpec<'_, E::Float>, nothing: bool) -> Result<(), Error> {
         let Shape { classes, inner, .. } = spec.shape;
         if E::IS_FLOAT || nothing || inner == 1 || classes <= TILE {
@@ -117,18 +113,18 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
         Err(Error::Option { option: "format of the logits", reason })
     }
 
-    /// Multiplies the gradient (not the loss): by one over the rows for a mean.
+    /// Sets a factor of the gradient (not of the loss): for a mean, one over the number of rows.
     #[must_use]
     pub fn with_scale(mut self, scale: f64) -> Self {
         self.spec.weights.scale = scale;
         self
     }
 
-    /// With factors for the rows.
+    /// Sets factors for the rows.
     ///
     /// # Errors
-    /// [`Error::Length`] if there are some, but not one for each row; [`Error::Value`] if a sample weight is
-    /// not finite.
+    /// [`Error::Length`] if a slice is not empty and does not have one for each row; [`Error::Value`] if a sample
+    /// weight is not finite.
     pub fn with_weights(mut self, weights: RowWeights<'a, E::Float>) -> Result<Self, Error> {
         let rows = self.spec.shape.row_count();
         weights.check(rows, rows)?;
@@ -146,11 +142,11 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
         Ok(self)
     }
 
-    /// Also writes these of every row.
+    /// Also writes these results of every row.
     ///
     /// # Errors
-    /// [`Error::Length`] if a slice that is not empty does not have one place for each row (for the
-    /// Hessian: for each logit); [`Error::Option`] if the loss has no Hessian of that convention.
+    /// [`Error::Length`] if a slice is not empty and does not have one place for each row (for the Hessian: for
+    /// each logit); [`Error::Option`] if the loss has no Hessian in that convention.
     pub fn with_outputs(mut self, outputs: Outputs<'a, E::Float>) -> Result<Self, Error> {
         let shape = &self.spec.shape;
         outputs.check(shape.row_count(), shape.row_count(), shape.elements())?;
@@ -160,7 +156,7 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
         Ok(self)
     }
 
-    /// How many rows count, and how much: what a mean may divide by.
+    /// The number and the weights of the valid rows: the possible divisors of a mean.
     #[must_use]
     pub fn counts(&self) -> BatchCounts {
         let spec = &self.spec;
@@ -287,7 +283,7 @@ impl<E: Element> Batch for SoftmaxBatch<'_, E> {
     }
 
     fn pieces_per_chunk(&self) -> usize {
-        // Rows with a weight for every class are rarely so long.
+        // Rows with a weight for every class are rarely that long.
         let split = self.spec.kind() == Kind::Labels && !self.is_capped();
         if split { self.spec.shape.pieces_of_row(CHUNK) } else { 1 }
     }

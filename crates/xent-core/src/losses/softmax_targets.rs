@@ -1,4 +1,4 @@
-//! What the softmax losses compare with, their options, and which of them go together.
+//! The targets and options of the softmax losses, and their valid combinations.
 
 use super::format::Float;
 use super::rows::Outputs;
@@ -8,35 +8,34 @@ use crate::kernel::sum::TILE;
 use crate::labels::Labels;
 use crate::shape::Shape;
 
-/// What the softmax of each row is compared with.
+/// The targets that the softmax of each row is compared with.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum SoftmaxTargets<'a, F = f32> {
     /// The index of the one right class of each row.
     Index(Labels<'a>),
-    /// A non-negative weight for every class of every row, where the logits are (without a stride).
-    /// The weights of a row need not sum to one.
+    /// A non-negative weight for every class of every row, in the order of the logits (without a stride). The
+    /// weights of a row need not sum to one.
     Dense(&'a [F]),
-    /// Labels, zero or positive, for every class of every row, where the logits are: each row's are
-    /// divided by `M`, the number of those that are not zero. A row without any is empty.
+    /// Labels, zero or positive, for every class of every row, in the order of the logits. Those of a row are
+    /// divided by `M`, the number of them that are not zero. A row without any has no target.
     MultiLabel(&'a [F], MultiLabel),
-    /// The logits of a teacher, where the logits are. The loss is `τ² KL(softmax(teacher / τ) ‖
-    /// softmax(x / τ))` for the temperature `τ` (G. Hinton et al., "Distilling the knowledge in a
-    /// neural network", 2015).
+    /// The logits of a teacher, in the order of the logits. The loss is `τ² KL(softmax(teacher / τ) ‖ softmax(x /
+    /// τ))` for the temperature `τ` (G. Hinton et al., "Distilling the knowledge in a neural network", 2015).
     Teacher(&'a [F], f64),
 }
 
-/// Which gradient multi-label softmax has.
+/// The gradient of multi-label softmax.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum MultiLabel {
     /// The gradient of the loss, `(Σ y / M) p - y / M`.
     #[default]
     Exact,
-    /// That of the Caffe Python layer, `p - [y ≠ 0] / M`, which ignores the size of the labels.
+    /// The gradient of the Caffe Python layer, `p - [y ≠ 0] / M`, which ignores the size of the labels.
     Caffe,
 }
 
-/// What a softmax loss has beyond the plain cross-entropy. The default is nothing.
+/// The options of a softmax loss beyond the plain cross-entropy. The default is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct SoftmaxOptions<'a, F = f32> {
     /// A non-negative weight for each class; empty for ones. Multiplies the (smoothed) target.
@@ -44,7 +43,7 @@ pub struct SoftmaxOptions<'a, F = f32> {
     /// `ε` in [0, 1]: the target becomes `(1 - ε) t + ε / C` (C. Szegedy et al., "Rethinking the
     /// Inception architecture", 2016, section 7).
     pub label_smoothing: f64,
-    /// Rows with this label have no loss and a gradient of zero. Index targets only.
+    /// Rows with this label have a loss and gradient of zero. Index targets only.
     pub ignore_index: Option<i64>,
     /// `γ >= 0` of the focal loss `-(1 - p_y)^γ ln p_y` (T. Lin et al., "Focal loss for dense object
     /// detection", 2017). Index targets without smoothing only.
@@ -88,7 +87,7 @@ impl<F: Float> SoftmaxOptions<'_, F> {
         Ok(())
     }
 
-    /// Checks what depends on the targets.
+    /// Checks the options that depend on the targets.
     pub(super) fn check_targets(&self, targets: &SoftmaxTargets<'_, F>) -> Result<(), Error> {
         let refused = |option, reason| Err(Error::Option { option, reason });
         let index = matches!(targets, SoftmaxTargets::Index(_));
@@ -106,7 +105,7 @@ impl<F: Float> SoftmaxOptions<'_, F> {
                 if !(temperature.is_finite() && *temperature > 0.0) {
                     return refused("temperature", "expected a positive finite number");
                 }
-                // Logits are multiplied with it: by zero, a masked class would be NaN.
+                // It is a factor of the logits: if it were zero, a masked class would be NaN.
                 let inverse = rounded::<F>(1.0 / temperature);
                 if !(inverse.is_finite() && inverse > 0.0) {
                     return refused("temperature", "the format of the logits has no inverse of it");
@@ -130,7 +129,7 @@ impl<F: Float> SoftmaxOptions<'_, F> {
         Ok(())
     }
 
-    /// Checks that multi-label softmax has these options with that gradient.
+    /// Checks that multi-label softmax supports these options with that gradient.
     ///
     /// # Errors
     /// [`Error::Option`].
@@ -169,7 +168,7 @@ impl<F: Float> SoftmaxOptions<'_, F> {
     }
 }
 
-/// A number as exact as the logits are.
+/// A number in the precision of the logits.
 pub(super) fn rounded<F: Float>(value: f64) -> f64 {
     F::from_f64(value).to_f64()
 }
