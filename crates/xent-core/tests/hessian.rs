@@ -1,4 +1,4 @@
-//! Second derivatives of a distillation are the derivatives of its gradient.
+//! The second derivatives of a distillation are the derivatives of its gradient.
 
 use xent_core::{
     Batch, Buffers, Hessian, Level, Outputs, RowWeights, Shape, SoftmaxBatch, SoftmaxOptions,
@@ -6,7 +6,7 @@ use xent_core::{
 };
 use xent_reference::hessian;
 
-/// Numbers of no particular pattern, from -2 to 2.
+/// Numbers without a pattern, from -2 to 2.
 fn numbers(count: usize, seed: u32) -> Vec<f64> {
     let spread = |i: u32| i.wrapping_add(seed).wrapping_mul(2_654_435_761) >> 8;
     (0..count as u32).map(|i| f64::from(spread(i)) / 4_194_304.0 - 2.0).collect()
@@ -18,7 +18,7 @@ fn a_temperature_counts_once() {
         let shape = Shape::columns(outer, classes, inner).expect("small");
         let rows = shape.row_count();
         let (x, mut teacher) = (numbers(shape.elements(), 1), numbers(shape.elements(), 2));
-        // A row that no kernel handles.
+        // A row that no kernel computes.
         teacher[shape.place(1, 1)] = f64::INFINITY;
         let upstream: Vec<f64> = numbers(rows, 3).iter().map(|u| u.abs() + 0.5).collect();
         let weights = RowWeights { scale: 0.5, sample_weights: &[], upstream: &upstream };
