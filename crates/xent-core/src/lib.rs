@@ -50,3 +50,8 @@ pub use slices::{
     exp, labels_from_floats, ln, log_softmax, log_sum_exp, log1p, logit, max, narrow, sigmoid,
     softmax, widen,
 };
+
+/// The examples of the package's first page are tested with those of the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

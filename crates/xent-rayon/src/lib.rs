@@ -67,3 +67,8 @@ const ROWS_PER_THREAD: usize = 4;
 /// Leaves below which a part is not cut further: waking a thread costs tens of microseconds, and a leaf
 /// of 2^15 elements takes 5 µs (long rows) to 60 µs (rows of two or three classes).
 const WORTH_A_THREAD: usize = 4;
+
+/// The examples of the package's first page are tested with those of the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -110,3 +110,8 @@ mod test {
         assert!(values.iter().all(|v| v.is_nan()), "{values:?}");
     }
 }
+
+/// The examples of the package's first page are tested with those of the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

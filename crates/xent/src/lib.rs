@@ -112,3 +112,8 @@ pub use xent_core::{
     Element, Error as InputError, Float, Hessian, Labels, Level, Shape, Tally, Values,
     labels_from_floats,
 };
+
+/// The examples of the package's first page are tested with those of the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
