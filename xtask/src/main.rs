@@ -15,6 +15,7 @@ mod fuzz;
 mod install_c;
 mod mutants;
 mod npy;
+mod package;
 mod packages;
 mod portability;
 mod progress;
@@ -58,6 +59,9 @@ enum Command {
     /// Checks what the workspace depends on: licences, duplicates, sources and advisories by deny.toml,
     /// and that of xent-core by name.
     SupplyChain,
+    /// Packs every public crate; builds and tests programs outside of the workspace from the packages alone, with the
+    /// oldest supported compiler, too; and compares the interface with that of the last version.
+    Package(package::Options),
     /// Runs the tests under AddressSanitizer, with a nightly toolchain or this one; not if neither comes
     /// with it.
     Sanitize {
@@ -111,6 +115,7 @@ fn main() -> ExitCode {
         Command::Digests { record } => return digests::run(record),
         Command::Bench(options) => return bench::run(&options),
         Command::SupplyChain => return supply_chain::run(),
+        Command::Package(options) => return package::run(&options),
         Command::Sanitize { quick } => return sanitize::run(quick),
         Command::Portability(options) => return portability::run(&options),
         Command::Firmware(options) => return firmware::run(&options),

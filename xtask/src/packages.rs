@@ -1,5 +1,6 @@
 //! Packages of Debian.
 
+use std::fs::File;
 use std::process::Command;
 
 /// Something that is not there, and the packages that have it.
@@ -27,6 +28,8 @@ impl Missing {
 /// Whether nothing is missing; with leave to install, after that was done: targets of Rust by rustup, where it
 /// is there, and what is missing then by Debian. The error has a line for each thing that is missing still.
 pub(crate) fn provide(missing: impl Fn() -> Vec<Missing>, install: bool) -> Result<(), String> {
+    // Held to the end: apt-get gives up where another one is at work.
+    let _alone = if install { Some(alone()?) } else { None };
     let mut still = missing();
     if install && crate::program(RUSTUP).is_some() {
         let targets: Vec<_> = still.iter().filter_map(|one| one.target).collect();
@@ -48,6 +51,13 @@ pub(crate) fn provide(missing: impl Fn() -> Vec<Missing>, install: bool) -> Resu
     let hint =
         if install { "" } else { "\n`--install` installs what rustup and Debian have of it" };
     Err(format!("{}{hint}", what.join("\n")))
+}
+
+/// Waits until no other xtask of this target folder installs anything.
+fn alone() -> Result<File, String> {
+    let path = crate::target_folder("install.lock");
+    let lock = File::create(&path).and_then(|file| file.lock().map(|()| file));
+    lock.map_err(|error| format!("{}: {error}", path.display()))
 }
 
 const RUSTUP: &str = "rustup";

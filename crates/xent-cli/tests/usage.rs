@@ -33,7 +33,8 @@ fn every_command_runs_and_prints_what_is_shown() {
         let file = folder.path().join(format!("{name}.npy"));
         fs::copy(data.join(format!("digits-{name}.npy")), file).expect("the data");
     }
-    let commands: Vec<_> = blocks("sh").into_iter().filter(|line| line.starts_with("xent ")).collect();
+    let commands: Vec<_> =
+        blocks("sh").into_iter().filter(|line| line.starts_with("xent ")).collect();
     assert!(commands.len() >= 2, "{commands:?}");
     let mut printed = String::new();
     for command in commands {

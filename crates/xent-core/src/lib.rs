@@ -15,6 +15,8 @@
 //! Most users want the crate `xent`, which has reductions and needs no level; this one is for
 //! firmware and for libraries that bring their own threads ([`Batch`]).
 #![no_std]
+// docs.rs says of each item which feature brings it.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod batch;
 mod dispatch;

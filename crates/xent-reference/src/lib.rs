@@ -52,6 +52,8 @@
 //! NaN, infinities and masked classes are part of the definition; each module has the table.
 
 #![forbid(unsafe_code)]
+// docs.rs says of each item which feature brings it.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod bits;
 pub mod distillation;

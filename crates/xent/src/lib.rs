@@ -87,6 +87,8 @@
 //! | Hessians of scikit-learn, XGBoost and LightGBM | 10 | their formulas |
 #![cfg_attr(not(any(feature = "rayon", feature = "ndarray", feature = "ndarray-0-16")), no_std)]
 #![forbid(unsafe_code)]
+// docs.rs says of each item which feature brings it.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(any(feature = "ndarray", feature = "ndarray-0-16"))]
 mod array;
