@@ -86,7 +86,21 @@ impl Crate {
         told.ok_or_else(|| format!("{name}: no `targets` in [package.metadata.docs.rs]"))
     }
 
-    /// The crates of the workspace that it is built from.
+    /// The names of all that it is built from, itself or by others, in the order of `crates`.
+    pub(super) fn built_from<'a>(&self, crates: &'a [Self]) -> Vec<&'a str> {
+        // From the last to the first, each comes before those that it is built from.
+        let mut names: Vec<&str> = self.siblings().collect();
+        let mut found = Vec::new();
+        for other in crates.iter().rev().filter(|other| other.name != self.name) {
+            if names.contains(&other.name.as_str()) {
+                names.extend(other.siblings());
+                found.insert(0, other.name.as_str());
+            }
+        }
+        found
+    }
+
+    /// The crates of the workspace that it names itself.
     fn siblings(&self) -> impl Iterator<Item = &str> {
         let is_built_from =
             |of: &&Dependency| of.path.is_some() && of.kind.as_deref() != Some("dev");
@@ -179,6 +193,9 @@ mod tests {
         let crates = parse(&workspace(&[FACE, TASKS, THREADS, CORE])).expect("an order");
         assert_eq!(names(&crates), ["core", "threads", "face"]);
         assert_eq!(crates[2].folder(), "face-1.2.0");
+        assert_eq!(crates[2].built_from(&crates), ["core", "threads"]);
+        assert_eq!(crates[1].built_from(&crates), ["core"]);
+        assert_eq!(crates[0].built_from(&crates), [""; 0]);
         assert_eq!(crates.iter().map(Crate::is_library).collect::<Vec<_>>(), [false, false, true]);
         assert_eq!(rust_version(&crates), Ok("1.89"));
     }

@@ -107,7 +107,7 @@ impl Outside {
 
     /// Builds and tests a program.
     pub(super) fn test(&self, program: &Program) -> Result<(), String> {
-        tools::succeed(self.cargo("test --quiet --lib --package").arg(program.name))
+        tools::succeed(self.cargo("test --quiet --lib").args(["--package", program.name]))
     }
 
     /// Compiles for a device what has no `std`.
@@ -196,7 +196,7 @@ mod tests {
     fn every_package_is_a_member_and_stands_for_its_version() {
         let one = Crate { name: "one".into(), version: "1.2.3".into(), ..Crate::default() };
         let text = manifest(&[one]);
-        let folder = "package-check/unpacked/one-1.2.3\"";
+        let folder = "package-check/outside/packages/one-1.2.3\"";
         let members = text.lines().find(|line| line.starts_with("members = ")).expect("members");
         assert!(members.contains(folder) && members.ends_with("\"without-std\"]"), "{members}");
         let patch = text.lines().find(|line| line.starts_with("one = { path = ")).expect("a patch");

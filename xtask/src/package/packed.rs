@@ -19,7 +19,7 @@ pub(super) fn folder(name: &str) -> PathBuf {
 
 /// Where a package is unpacked.
 pub(super) fn unpacked(of: &Crate) -> PathBuf {
-    folder("unpacked").join(of.folder())
+    folder("outside/packages").join(of.folder())
 }
 
 /// `cargo package`, whose files are compiled later, by the programs that depend on them.
@@ -31,24 +31,21 @@ fn cargo_package(target: &str) -> Command {
     cargo
 }
 
-/// Packs all of them at once: cargo takes those that are not published yet from among them.
-pub(super) fn pack_together(crates: &[Crate]) -> Result<(), String> {
+/// Packs them at once: cargo takes what is not published yet from among them.
+pub(super) fn pack(crates: &[Crate]) -> Result<(), String> {
     let packages = crates.iter().flat_map(|of| ["--package", &of.name]);
     tools::succeed(cargo_package("together").args(packages))
 }
 
-/// Packs one, where of the workspace only those crates are published.
-pub(super) fn pack_alone(of: &Crate, published: &[Crate]) -> Result<(), String> {
+/// Packs one where, of this workspace, only those crates are published that it is built from.
+pub(super) fn pack_alone(of: &Crate, crates: &[Crate]) -> Result<(), String> {
+    let published = of.built_from(crates);
+    let packages = published.iter().copied().chain([of.name.as_str()]);
     let mut cargo = cargo_package("alone");
-    for other in published {
-        // A string of TOML is one of JSON.
-        let path = format!("{:?}", unpacked(other).display().to_string());
-        cargo.args(["--config", &format!("patch.crates-io.{}.path={path}", other.name)]);
-    }
-    tools::succeed(cargo.args(["--package", &of.name])).map_err(|error| {
+    tools::succeed(cargo.args(packages.flat_map(|name| ["--package", name]))).map_err(|error| {
         format!(
-            "{error}\n{} does not pack alone: it may depend on what is published before it, and its tests on \
-             other crates of the workspace without a version",
+            "{error}\n{} does not pack alone: only what it is built from may be named with a version, and of this \
+             workspace that is {published:?}; a crate for its tests has a path and no version",
             of.name
         )
     })
@@ -56,7 +53,7 @@ pub(super) fn pack_alone(of: &Crate, published: &[Crate]) -> Result<(), String> 
 
 /// Unpacks a package; a line of its sizes.
 pub(super) fn unpack(of: &Crate) -> Result<String, String> {
-    let above = folder("unpacked");
+    let above = folder("outside/packages");
     let package = folder("together/package").join(format!("{}.crate", of.folder()));
     let into = unpacked(of);
     if into.exists() {

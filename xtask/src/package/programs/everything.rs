@@ -22,7 +22,7 @@ fn in_format<E: Element>(format: impl Fn(f64) -> E) -> f64 {
     let loss = SoftmaxCrossEntropy::new();
     let mut grad = x;
     let mean = loss.loss_and_grad(Logits::new(&x, 3).unwrap(), Targets::index(&LABELS), &mut grad);
-    mean.unwrap().into()
+    mean.unwrap()
 }
 
 #[test]

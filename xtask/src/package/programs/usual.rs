@@ -1,7 +1,7 @@
 //! A program of somebody who typed `cargo add xent`.
 
 /// The mean loss of some rows of three logits, and its gradient.
-pub fn mean(x: &[f32], labels: &[u8]) -> Result<(f32, Vec<f32>), xent::Error> {
+pub fn mean(x: &[f32], labels: &[u8]) -> Result<(f64, Vec<f32>), xent::Error> {
     let mut grad = vec![0.0; x.len()];
     let loss = xent::SoftmaxCrossEntropy::new();
     let targets = xent::Targets::index(labels);
@@ -25,7 +25,7 @@ fn loss_and_gradient_are_those_of_the_formulas() {
             assert!((g - (exp / sum - target) / 2.0).abs() < 1e-7, "{row}, {class}: {g}");
         }
     }
-    assert!((f64::from(mean) - expected).abs() < 1e-7, "{mean}, {expected}");
+    assert!((mean - expected).abs() < 1e-7, "{mean}, {expected}");
 }
 
 #[test]

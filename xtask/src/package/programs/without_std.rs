@@ -9,7 +9,7 @@ pub fn row(logits: &[f32; 3], label: usize) -> Result<(f32, [f32; 3]), xent_core
 }
 
 /// The mean loss of rows of three logits.
-pub fn mean(logits: &[f32], labels: &[u8]) -> Result<f32, xent::Error> {
+pub fn mean(logits: &[f32], labels: &[u8]) -> Result<f64, xent::Error> {
     let targets = xent::Targets::index(labels);
     xent::SoftmaxCrossEntropy::new().loss(xent::Logits::new(logits, 3)?, targets)
 }
@@ -20,6 +20,6 @@ fn row_and_batch_agree() {
     let (loss, gradient) = row(&logits, 0).unwrap();
     assert!((loss - 0.407_605_96).abs() < 1e-7);
     assert!((gradient[0] + 0.334_759_05).abs() < 1e-7);
-    assert_eq!(mean(&logits, &[0]).unwrap(), loss);
+    assert_eq!(mean(&logits, &[0]).unwrap(), f64::from(loss));
     assert!(row(&logits, 3).is_err());
 }
