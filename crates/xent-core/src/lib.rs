@@ -33,7 +33,7 @@ mod simd;
 mod slices;
 mod tables;
 
-pub use batch::{Batch, Join};
+pub use batch::{Batch, ForkJoin};
 pub use error::{Error, Values};
 pub use hessian::Hessian;
 pub use labels::Labels;
@@ -43,9 +43,10 @@ pub use level::RelaxedSimd;
 #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
 pub use level::{Avx2, Avx512};
 pub use losses::{
-    Buffers, Element, Float, LikelihoodBatch, LikelihoodInput, LogSumExpBatch, MultiLabel,
-    NotFiniteRows, Outputs, PartialRow, RowWeights, SigmoidBatch, SigmoidInput, SigmoidOptions,
-    SigmoidTargets, SoftmaxBatch, SoftmaxOptions, SoftmaxTargets, Tally, softmax_cross_entropy_row,
+    BatchCounts, Buffers, Element, Float, LikelihoodBatch, LikelihoodInput, LogSumExpBatch,
+    MultiLabel, NotFiniteRows, Outputs, PartialRow, RowWeights, SigmoidBatch, SigmoidInput,
+    SigmoidOptions, SigmoidTargets, SoftmaxBatch, SoftmaxOptions, SoftmaxTargets,
+    softmax_cross_entropy_row,
 };
 pub use shape::Shape;
 pub use slices::{
