@@ -14,7 +14,7 @@ use clap::Args;
 
 use crate::foreign::{Foreign, Library};
 use crate::packages::{self, Missing};
-use outside::{Outside, PROGRAMS};
+use outside::{DEVICE, Outside, PROGRAMS, WEB};
 use toolchain::Toolchain;
 
 /// What to check.
@@ -28,10 +28,6 @@ pub(crate) struct Options {
     #[arg(long)]
     install: bool,
 }
-
-/// Targets without a system: programs of `no_std` crates are compiled for the first.
-const DEVICE: &str = "thumbv7em-none-eabihf";
-const WEB: &str = "wasm32-unknown-unknown";
 
 /// Packs, builds and tests.
 pub(crate) fn run(options: &Options) -> ExitCode {

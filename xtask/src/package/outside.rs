@@ -11,6 +11,10 @@ use crate::capi::VERSION;
 use crate::foreign::{Foreign, Library};
 use crate::tools;
 
+/// Targets without a system: programs of `no_std` crates are compiled for the first.
+pub(super) const DEVICE: &str = "thumbv7em-none-eabihf";
+pub(super) const WEB: &str = "wasm32-unknown-unknown";
+
 /// A program with tests.
 pub(super) struct Program {
     pub(super) what: &'static str,
@@ -142,15 +146,14 @@ impl Outside {
     pub(super) fn document(&self, of: &Crate) -> Result<(), String> {
         let DocsRs { all_features, targets } = of.docs_rs()?;
         for target in targets {
-            let mut cargo =
-                match [super::DEVICE, super::WEB].iter().find(|triple| **triple == target) {
-                    Some(triple) => Foreign::find(triple, Library::Core)?.cargo("doc"),
-                    None => {
-                        let mut cargo = Command::new("cargo");
-                        cargo.args(["doc", "--target", &target]);
-                        cargo
-                    }
-                };
+            let mut cargo = match [DEVICE, WEB].iter().find(|triple| **triple == target) {
+                Some(triple) => Foreign::find(triple, Library::Core)?.cargo("doc"),
+                None => {
+                    let mut cargo = Command::new("cargo");
+                    cargo.args(["doc", "--target", &target]);
+                    cargo
+                }
+            };
             cargo.args(["--quiet", "--no-deps"]).args(all_features.then_some("--all-features"));
             // It has a nightly compiler, which labels what a feature brings.
             cargo.env("RUSTC_BOOTSTRAP", "1").env("RUSTDOCFLAGS", "--cfg docsrs -Dwarnings");
