@@ -45,7 +45,7 @@ impl Toolchain {
     pub(super) fn cargo(&self) -> Command {
         let Some(name) = &self.name else { return Command::new("cargo") };
         let mut command = Command::new(RUSTUP);
-        command.args(["run", name, "cargo"]);
+        command.args(["run", name, "cargo"]).env_remove("RUSTC").env_remove("RUSTDOC");
         command
     }
 }
