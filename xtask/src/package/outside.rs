@@ -197,7 +197,8 @@ mod tests {
 
     #[test]
     fn every_package_is_a_member_and_stands_for_its_version() {
-        let one = Crate { name: "one".into(), version: "1.2.3".into(), ..Crate::default() };
+        let one: Crate =
+            serde_json::from_str(r#"{"name": "one", "version": "1.2.3"}"#).expect("one");
         let text = manifest(&[one]);
         let folder = "package-check/outside/packages/one-1.2.3\"";
         let members = text.lines().find(|line| line.starts_with("members = ")).expect("members");

@@ -54,16 +54,16 @@ mod tests {
             tools::output(git.args(arguments)).expect("git")
         };
         git(&["init", "--quiet"]);
-        let commit = || git(&["commit", "--quiet", "--allow-empty", "--message", "one"]);
-        commit();
+        let commit = |name| git(&["commit", "--quiet", "--allow-empty", "--message", name]);
+        commit("first");
         assert_eq!(last_version(folder.path()), Ok(None));
         for tag in ["v0.9.0", "v0.10.0", "other"] {
             git(&["tag", tag]);
         }
-        commit();
+        commit("second");
         assert_eq!(last_version(folder.path()), Ok(Some("v0.10.0".into())));
         git(&["checkout", "--quiet", "--orphan", "apart"]);
-        commit();
-        assert_eq!(last_version(folder.path()), Ok(None), "of another line");
+        commit("of another line");
+        assert_eq!(last_version(folder.path()), Ok(None));
     }
 }
