@@ -82,3 +82,8 @@ const ROWS_PER_THREAD: usize = 4;
 /// A part with fewer chunks is not split further: waking a thread takes tens of microseconds, and a chunk of 2^15
 /// elements 5 µs (long rows) to 60 µs (rows of two or three classes).
 const WORTH_A_THREAD: usize = 4;
+
+/// The examples of the package's first page are tested with those of the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
