@@ -5,7 +5,8 @@ use core::ptr;
 use half::{bf16, f16};
 use xent_core::reduction::NothingValid;
 use xent_core::{
-    Batch, Error, MultiLabel, Outputs, RowWeights, SoftmaxBatch, SoftmaxOptions, SoftmaxTargets,
+    Batch, Error, MultiLabel, NotFiniteRows, Outputs, RowWeights, SoftmaxBatch, SoftmaxOptions,
+    SoftmaxTargets,
 };
 
 use crate::guard::call;
@@ -96,6 +97,11 @@ pub struct SoftmaxLoss<F> {
     pub correct: *mut usize,
     /// Result: how many rows are not ignored and have a target; NULL (default) if it is not wanted.
     pub valid_rows: *mut usize,
+    /// Result: how many rows that are not ignored have a logit that is NaN or plus infinity, or no finite one; NULL
+    /// (default) if it is not wanted.
+    pub not_finite_rows: *mut usize,
+    /// Result: the first of them, or the number of rows if there is none; NULL (default) if it is not wanted.
+    pub first_not_finite: *mut usize,
     /// Result: what the sum of the losses was divided by, which is 1 without a mean; NULL (default) if it is not wanted.
     /// The mean of several batches is the sum of their losses, each times its denominator, over that of the
     /// denominators.
@@ -157,6 +163,8 @@ impl<F> SoftmaxLoss<F> {
             hessian: ptr::null_mut(),
             correct: ptr::null_mut(),
             valid_rows: ptr::null_mut(),
+            not_finite_rows: ptr::null_mut(),
+            first_not_finite: ptr::null_mut(),
             denominator: ptr::null_mut(),
             label_smoothing: 0.0,
             focal_gamma: 0.0,
@@ -289,6 +297,7 @@ unsafe fn run<E: Format>(
         return Err(Status::Correct.into());
     }
     memory.check_apart()?;
+    let not_finite = NotFiniteRows::new();
 
     // SAFETY: as the caller promises, all of this may be read or written; and nothing of what is written
     // overlaps anything else.
@@ -308,6 +317,7 @@ unsafe fn run<E: Format>(
             hessian: hessian.write(),
             convention,
             hessian_floor: (loss.has_hessian_floor != 0).then_some(loss.hessian_floor),
+            not_finite: Some(&not_finite),
             ..Outputs::default()
         };
         (cells.buffers(), targets, class_weights.read(), sample_weights.read(), outputs)
@@ -345,6 +355,8 @@ unsafe fn run<E: Format>(
         division.loss(sum).into_iter().for_each(|loss| put(value, loss));
         put(loss.correct, correct);
         put(loss.valid_rows, tally.valid_rows);
+        put(loss.not_finite_rows, not_finite.count());
+        put(loss.first_not_finite, not_finite.first().unwrap_or(rows));
         put(loss.denominator, division.divisor());
     }
     Ok(())

@@ -63,14 +63,12 @@ pub enum Status {
     Hessian = 23,
     /// How many rows are predicted right is known with labels and `predicted` alone.
     Correct = 24,
-    /// With dense or multi-label targets, or a Hessian, and inner above 1, logits of 16 bits have at most 4096 classes.
-    Columns = 25,
     /// A target of the sigmoid loss, dense[place], is not from 0 to 1.
-    UnitTargets = 26,
+    UnitTargets = 25,
     /// A target of a softmax loss, dense[place] or multi_label[place], is negative or not finite.
-    SoftmaxTargets = 27,
+    SoftmaxTargets = 26,
     /// A sample weight, that of the row `place`, is not finite.
-    SampleWeights = 28,
+    SampleWeights = 27,
 }
 
 /// Why a call is refused, and where the reason is.
@@ -111,7 +109,6 @@ impl From<Error> for Failure {
                     "ignore index" => Status::IgnoreIndex,
                     "focal gamma" | "focal alpha" => Status::Focal,
                     "Hessian" | "floor of the Hessian" => Status::Hessian,
-                    "format of the logits" => Status::Columns,
                     _ => Status::Internal,
                 };
                 (status, None)
@@ -134,7 +131,7 @@ pub extern "C" fn xent_error_message(status: i32) -> *const c_char {
     message.map_or(UNKNOWN, |(_, message)| message).as_ptr()
 }
 
-const MESSAGES: [(Status, &CStr); 29] = [
+const MESSAGES: [(Status, &CStr); 28] = [
     (Status::Ok, c"all is well"),
     (Status::Null, c"a pointer that is needed is NULL"),
     (Status::Alignment, c"a pointer is not a multiple of its type's alignment"),
@@ -181,10 +178,6 @@ const MESSAGES: [(Status, &CStr); 29] = [
     ),
     (Status::Hessian, c"this loss has no second derivatives of that convention (of a focal loss take the exact ones), or a floor that is finite"),
     (Status::Correct, c"how many rows are right is known with labels and `predicted` alone"),
-    (
-        Status::Columns,
-        c"with dense targets or a Hessian, and inner above 1, logits of 16 bits have at most 4096 classes",
-    ),
     (
         Status::UnitTargets,
         c"targets: expected numbers from 0 to 1; divide a mask of 0 and 255 by 255; for missing targets give labels with an ignore index",

@@ -43,8 +43,10 @@ Conventions:
   the share of right rows that are not ignored, each counted with its sample weight; the largest input is
   the predicted class, the first of equals, and of a row with a NaN the first NaN. Of sigmoid losses and
   logistic, accuracy is that of single elements: an input that is not below 0 (a probability not below
-  0.5) predicts a target that is not below 0.5. Perplexity is e to the mean loss of the rows that are not
-  ignored. Label smoothing gives each class a share of e / C (sigmoid losses and logistic: y becomes
+  0.5) predicts a target that is not below 0.5. Perplexity is e to the mean cross-entropy of the rows that
+  are not ignored, for any reduction. It is left out (null in JSON) where the losses are something else: with
+  weights, label smoothing, --z-loss or dense targets, and of other losses than softmax, nll and
+  multinomial-logistic. Label smoothing gives each class a share of e / C (sigmoid losses and logistic: y becomes
   y (1 - e) + e / 2). multinomial-logistic counts a probability below 1e-20 as 1e-20 (a row has at most
   46.05), and logistic a logarithm below -100 as -100 (an element has at most 100); the report says how
   many there were.

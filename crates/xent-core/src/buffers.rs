@@ -1,5 +1,8 @@
 //! The slices that a loss works on.
 
+use core::ops::Range;
+
+use crate::batch::{Join, count_in_pieces};
 use crate::dispatch::Kernel;
 use crate::element::{Element, Float};
 use crate::error::Error;
@@ -228,14 +231,17 @@ macro_rules! labels {
                 }
             }
 
-            /// Checks that every label is a class, or is the one to ignore; how many are not.
-            pub(crate) fn check(
+            /// [`check`](Self::check) of some of them, on one thread.
+            fn check_piece(
                 &self,
+                piece: Range<usize>,
                 classes: usize,
                 ignore: Option<i64>,
             ) -> Result<usize, Error> {
+                let before = piece.start;
                 match self {
                     $(Self::$variant(labels) => {
+                        let labels = labels.get(piece).unwrap_or(&[]);
                         let ignore = ignore.and_then(|ignore| <$integer>::try_from(ignore).ok());
                         // Compared in their own type, as many as fit a register.
                         let last = <$integer>::try_from(classes.saturating_sub(1));
@@ -248,8 +254,8 @@ macro_rules! labels {
                         let bad = |label: $integer| {
                             !(first..=last).contains(&label) && Some(label) != ignore
                         };
-                        let row = labels.iter().position(|&label| bad(label)).unwrap_or_default();
-                        Err(Error::Label { row, label: labels[row] as i128, classes })
+                        let at = labels.iter().position(|&label| bad(label)).unwrap_or_default();
+                        Err(Error::Label { row: before + at, label: labels[at] as i128, classes })
                     })*
                 }
             }
@@ -352,10 +358,15 @@ macro_rules! labels {
                 sums.map(ExactSum::total)
             }
 
-            /// [`check`](Self::check) for two classes: all labels are 0, 1 or the one to ignore.
-            pub(crate) fn check_hot(&self, ignore: Option<i64>) -> Result<(), Error> {
+            /// [`check_hot`](Self::check_hot) of some of them, on one thread.
+            fn check_hot_piece(
+                &self,
+                piece: Range<usize>,
+                ignore: Option<i64>,
+            ) -> Result<usize, Error> {
                 let are_good = match self {
                     $(Self::$variant(labels) => {
+                        let labels = labels.get(piece.clone()).unwrap_or(&[]);
                         // Bits of labels that are neither: no comparison, which a register may lack.
                         match ignore.and_then(|ignore| <$integer>::try_from(ignore).ok()) {
                             None => labels.iter().fold(0, |all, &label| all | label) & !1 == 0,
@@ -366,7 +377,7 @@ macro_rules! labels {
                         }
                     })*
                 };
-                if are_good { Ok(()) } else { self.check(2, ignore).map(|_| ()) }
+                if are_good { Ok(0) } else { self.check_piece(piece, 2, ignore) }
             }
 
             /// A byte for each of the labels from `first` on, which are 0, 1 or the label to ignore:
@@ -485,7 +496,28 @@ impl Labels<'_> {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// Checks that every label is a class, or is the one to ignore, on threads that join; how many are not to
+    /// be ignored.
+    pub(crate) fn check(
+        &self,
+        join: &dyn Join,
+        classes: usize,
+        ignore: Option<i64>,
+    ) -> Result<usize, Error> {
+        let check = |piece| self.check_piece(piece, classes, ignore);
+        count_in_pieces(join, 0..self.len(), PIECE, &check)
+    }
+
+    /// The same for two classes: all labels are 0, 1 or the one to ignore.
+    pub(crate) fn check_hot(&self, join: &dyn Join, ignore: Option<i64>) -> Result<(), Error> {
+        let check = |piece| self.check_hot_piece(piece, ignore);
+        count_in_pieces(join, 0..self.len(), PIECE, &check).map(|_| ())
+    }
 }
+
+/// Labels that a thread checks at a time.
+const PIECE: usize = 1 << 15;
 
 /// What the rows of labels weigh.
 #[derive(Clone, Copy, Default)]

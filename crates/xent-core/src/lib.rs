@@ -31,7 +31,7 @@ mod shape;
 mod simd;
 mod slices;
 
-pub use batch::{Batch, Join};
+pub use batch::{Batch, InTurn, Join};
 pub use buffers::{Buffers, Labels};
 pub use element::{Element, Float};
 pub use error::{Error, Values};

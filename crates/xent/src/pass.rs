@@ -2,8 +2,8 @@
 
 use xent_core::reduction::{NothingValid, Policy, Reduction};
 use xent_core::{
-    Batch, Buffers, Element, Error as InputError, Hessian, LikelihoodBatch, NotFiniteRows, Outputs,
-    RowWeights, SigmoidBatch, SoftmaxBatch, Tally,
+    Batch, Buffers, Element, Error as InputError, Hessian, Join, LikelihoodBatch, NotFiniteRows,
+    Outputs, RowWeights, SigmoidBatch, SoftmaxBatch, Tally,
 };
 
 use crate::{Error, Targets};
@@ -350,6 +350,12 @@ impl<'a, E: Element> Pass<'a, E> {
         })
     }
 }
+
+/// Who checks a batch: rayon's threads where the feature is on.
+#[cfg(feature = "rayon")]
+pub(crate) const THREADS: &dyn Join = &xent_rayon::Threads;
+#[cfg(not(feature = "rayon"))]
+pub(crate) const THREADS: &dyn Join = &xent_core::InTurn;
 
 /// Solves a batch: on rayon's threads where the feature is on.
 fn run<B: Batch>(batch: B, level: xent_core::Level) -> f64 {

@@ -1,6 +1,6 @@
 //! Rows that are longer than a room, tile by tile: of logits that are converted, or capped.
 
-use super::window::{Room, Window};
+use super::window::{Cells, Room, Window};
 use crate::buffers::Buffers;
 use crate::element::Element;
 use crate::kernel::long_row::{Place, RowSource, SettledRow, TileState};
@@ -68,7 +68,8 @@ pub(super) struct Classes {
     pub(super) step: usize,
 }
 
-/// The gradient of classes of a row, and second derivatives if they are wanted, tile by tile.
+/// The gradient of classes of a row, and second derivatives if they are wanted, tile by tile. Those have the step of
+/// the classes, from the first on.
 pub(super) fn put_classes<E: Element>(
     level: Level,
     settled: &SettledRow<'_, E::Float>,
@@ -78,15 +79,25 @@ pub(super) fn put_classes<E: Element>(
     state: &mut TileState<'_, E::Float>,
 ) {
     Room::with::<E, _>((cap, !hessian.is_empty()), |room| {
-        for tile in (0..of.count).step_by(TILE) {
-            let length = TILE.min(of.count - tile);
+        let mut put = |tile: usize, length: usize, hessian: &mut [E::Float]| {
             let window = classes(length, of.at.map(|at| at + tile * of.step), of.step);
-            let hessian = hessian.get_mut(tile..tile + length).unwrap_or(&mut []);
             let cells = buffers.open(level, window, room);
             let place = Place { buffers: cells, hessian: &mut *hessian };
             settled.put(level, place, of.first + tile, false, state);
             buffers.uncap_second(level, window, room, (hessian, floor));
             buffers.close(level, window, room);
+        };
+        for tile in (0..of.count).step_by(TILE) {
+            let length = TILE.min(of.count - tile);
+            if of.step == 1 || hessian.is_empty() {
+                put(tile, length, hessian.get_mut(tile..tile + length).unwrap_or(&mut []));
+                continue;
+            }
+            let mut of_tile = Cells::new();
+            let of_tile = &mut of_tile.0[..length];
+            put(tile, length, of_tile);
+            let places = hessian.iter_mut().skip(tile * of.step).step_by(of.step);
+            places.zip(of_tile).for_each(|(place, h)| *place = *h);
         }
     });
 }

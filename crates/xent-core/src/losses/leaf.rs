@@ -378,9 +378,11 @@ impl<F: Float> Job<'_, F> {
             *of_loss = F::from_f64(factor * (temperature * temperature));
             *of_gradient = factor * weights.scale;
         }
-        let upstream = from(weights.upstream, first);
-        for (factor, upstream) in block.gradient_factors.iter_mut().zip(upstream) {
-            *factor *= upstream.to_f64();
+        let upstream = from(weights.upstream, first).iter().zip(&block.label_weights);
+        let is_label_all = self.is_label_all();
+        for (factor, (upstream, &weight)) in block.gradient_factors.iter_mut().zip(upstream) {
+            let none = is_label_all && weight == zero;
+            *factor *= if none { 1.0 } else { upstream.to_f64() };
         }
         for row in 0..ROWS {
             block.gradient_factors[row] *= temperature;

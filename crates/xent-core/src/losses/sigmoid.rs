@@ -1,7 +1,7 @@
 //! The losses of independent elements: one logit or probability and one target each.
 
 use super::rows::{Outputs, RowWeights, Tally};
-use crate::batch::{Batch, LEAF};
+use crate::batch::{Batch, InTurn, Join, LEAF};
 use crate::buffers::{Buffers, Labels};
 use crate::element::{Element, Float};
 use crate::error::{Error, Values, check_length};
@@ -41,7 +41,8 @@ pub enum SigmoidInput {
 /// What a sigmoid loss has beyond the plain cross-entropy. The default is nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct SigmoidOptions<'a, F = f32> {
-    /// A non-negative weight for the elements of each class; empty for ones.
+    /// A non-negative weight for the elements of each class; empty for ones. An element of a class of weight zero has
+    /// a loss and a gradient of exactly zero, whatever its logit or probability is, which is not checked.
     pub class_weights: &'a [F],
     /// A non-negative weight for the positive part of the loss of each class, or one for all classes; empty for
     /// ones.
@@ -149,6 +150,21 @@ impl<'a, E: Element> SigmoidBatch<'a, E> {
         targets: SigmoidTargets<'a, E::Float>,
         options: SigmoidOptions<'a, E::Float>,
     ) -> Result<Self, Error> {
+        Self::checked_on(&InTurn, buffers, shape, targets, options)
+    }
+
+    /// [`with_options`](Self::with_options), with targets and probabilities checked on threads that join; the
+    /// error does not depend on them.
+    ///
+    /// # Errors
+    /// As [`with_options`](Self::with_options).
+    pub fn checked_on(
+        join: &dyn Join,
+        buffers: Buffers<'a, E>,
+        shape: Shape,
+        targets: SigmoidTargets<'a, E::Float>,
+        options: SigmoidOptions<'a, E::Float>,
+    ) -> Result<Self, Error> {
         options.check()?;
         if options.ignore_index.is_some() && !matches!(targets, SigmoidTargets::MultiHot(_)) {
             return Err(Error::Option {
@@ -173,12 +189,14 @@ impl<'a, E: Element> SigmoidBatch<'a, E> {
                 check_length("targets", shape.elements(), values.len())?;
                 // With probabilities, tile by tile.
                 if options.input == SigmoidInput::Logits {
-                    Values::SigmoidTargets.check(&shape, values)?;
+                    Values::SigmoidTargets.check(join, &shape, values)?;
                 }
             }
             SigmoidTargets::MultiHot(labels) => {
                 check_length("targets", shape.elements(), labels.len())?;
-                labels.check_hot(options.ignore_index)?;
+                labels
+                    .check_hot(join, options.ignore_index)
+                    .map_err(|error| in_row(error, |element| shape.row_of(element)))?;
             }
             SigmoidTargets::Positives { offsets, classes: positives } => {
                 check_length("offsets", shape.row_count() + 1, offsets.len())?;
@@ -191,13 +209,14 @@ impl<'a, E: Element> SigmoidBatch<'a, E> {
                     });
                 }
                 check_length("positive classes", last, positives.len())?;
-                positives.check(classes, None)?;
+                let row_of = |at| offsets.partition_point(|&offset| offset <= at) - 1;
+                positives.check(join, classes, None).map_err(|error| in_row(error, row_of))?;
             }
         }
         let job = Job { shape, targets, options, weights: RowWeights::default(), first_row: 0 };
         let clamped = match options.input {
             SigmoidInput::Logits => 0,
-            SigmoidInput::Probabilities => job.check_probabilities(buffers.logits())?,
+            SigmoidInput::Probabilities => job.check_probabilities(join, buffers.logits())?,
         };
         Ok(Self { buffers, job, outputs: Outputs::default(), clamped })
     }
@@ -272,6 +291,16 @@ impl<'a, E: Element> SigmoidBatch<'a, E> {
     #[must_use]
     pub fn tally(&self) -> Tally {
         self.job.tally()
+    }
+}
+
+/// A label is in the row of its place.
+fn in_row(error: Error, row_of: impl Fn(usize) -> usize) -> Error {
+    match error {
+        Error::Label { row: at, label, classes } => {
+            Error::Label { row: row_of(at), label, classes }
+        }
+        other => other,
     }
 }
 

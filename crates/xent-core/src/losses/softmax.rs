@@ -1,14 +1,17 @@
 //! The softmax losses.
 
+use core::ops::Range;
+
+use super::checks::PIECE;
 use super::rows::{Outputs, RowWeights, Tally};
-use crate::batch::{Batch, Join, LEAF};
+use crate::batch::{Batch, InTurn, Join, LEAF, count_in_pieces};
 use crate::buffers::{Buffers, LabelWeights, Labels};
 use crate::element::{Compute, Element, Float};
 use crate::error::{Error, Values, check_length};
 use crate::hessian::Hessian;
 use crate::kernel::block::SharedLabels;
 use crate::kernel::coefficients::Factors;
-use crate::kernel::sum::{TILE, sum_of};
+use crate::kernel::sum::sum_of;
 use crate::level::Level;
 use crate::shape::Shape;
 
@@ -43,7 +46,9 @@ pub enum MultiLabel {
 /// What a softmax loss has beyond the plain cross-entropy. The default is nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct SoftmaxOptions<'a, F = f32> {
-    /// A non-negative weight for each class; empty for ones. Multiplies the (smoothed) target.
+    /// A non-negative weight for each class; empty for ones. Multiplies the (smoothed) target. Of a class of weight
+    /// zero the term is exactly zero, even where the class is absent (`0 * inf` is 0); but rows that have no softmax
+    /// (NaN, several `+inf`, or no finite logit) are NaN whatever their classes weigh.
     pub class_weights: &'a [F],
     /// `ε` in [0, 1]: the target becomes `(1 - ε) t + ε / C` (C. Szegedy et al., "Rethinking the
     /// Inception architecture", 2016, section 7).
@@ -149,8 +154,7 @@ impl<F: Float> SoftmaxOptions<'_, F> {
         })
     }
 
-    fn check_hessian(&self, outputs: &Outputs<'_, F>, shape: &Shape) -> Result<(), Error> {
-        let Shape { classes, inner, .. } = *shape;
+    fn check_hessian(&self, outputs: &Outputs<'_, F>, classes: usize) -> Result<(), Error> {
         if outputs.hessian.is_empty() {
             return Ok(());
         }
@@ -158,8 +162,6 @@ impl<F: Float> SoftmaxOptions<'_, F> {
         let reason = if !is_plain && outputs.convention != Hessian::Exact {
             "the conventions of XGBoost and LightGBM are defined for the plain loss: ask for the exact one \
              with the focal loss, a soft cap or the z-loss, and for a floor"
-        } else if self.soft_cap != 0.0 && inner != 1 && classes > TILE {
-            "under a soft cap, the classes of columns of more than 4096 have to be the last axis"
         } else if classes < 2 && outputs.convention == Hessian::LightGbm {
             "the factor C / (C - 1) of LightGBM needs two classes"
         } else {
@@ -214,8 +216,8 @@ pub(super) struct Job<'a, F> {
     pub(super) elements: usize,
     /// Its first row, of the whole batch.
     pub(super) first_row: usize,
-    /// The labels of the whole batch that are not ignored.
-    pub(super) labels_that_count: usize,
+    /// The rows of the whole batch that have a label, which is not the one to ignore.
+    pub(super) rows_with_labels: usize,
     /// Whether the class axis of the whole batch is not the last one.
     pub(super) of_columns: bool,
 }
@@ -248,6 +250,21 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
         targets: SoftmaxTargets<'a, E::Float>,
         options: SoftmaxOptions<'a, E::Float>,
     ) -> Result<Self, Error> {
+        Self::checked_on(&InTurn, buffers, shape, targets, options)
+    }
+
+    /// [`with_options`](Self::with_options), with labels and targets checked on threads that join; the error
+    /// does not depend on them.
+    ///
+    /// # Errors
+    /// As [`with_options`](Self::with_options).
+    pub fn checked_on(
+        join: &dyn Join,
+        buffers: Buffers<'a, E>,
+        shape: Shape,
+        targets: SoftmaxTargets<'a, E::Float>,
+        options: SoftmaxOptions<'a, E::Float>,
+    ) -> Result<Self, Error> {
         options.check()?;
         options.check_targets(&targets)?;
         let shape = buffers.strides_of(shape);
@@ -256,38 +273,31 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
             check_length("class weights", classes, options.class_weights.len())?;
         }
         let buffers = buffers.fit(&shape)?;
-        let mut labels_that_count = 0;
+        let job = Job { options, ..Job::new(shape, targets) };
+        let mut rows_with_labels = 0;
         match &targets {
             SoftmaxTargets::Index(labels) => {
                 check_length("labels", shape.row_count(), labels.len())?;
-                labels_that_count = labels.check(classes, options.ignore_index)?;
+                rows_with_labels = labels.check(join, classes, options.ignore_index)?;
             }
             SoftmaxTargets::Dense(values) => {
                 check_length("targets", shape.elements(), values.len())?;
-                Values::SoftmaxTargets.check(&shape, values)?;
+                Values::SoftmaxTargets.check(join, &shape, values)?;
             }
             SoftmaxTargets::MultiLabel(values, _) => {
                 check_length("targets", shape.elements(), values.len())?;
-                Values::MultiLabels.check(&shape, values)?;
+                Values::MultiLabels.check(join, &shape, values)?;
+                let count = |rows| Ok(job.rows_with_labels(values, rows));
+                let rows_of_piece = (PIECE / classes).max(1);
+                rows_with_labels =
+                    count_in_pieces(join, 0..shape.row_count(), rows_of_piece, &count)?;
             }
             SoftmaxTargets::Teacher(values, _) => {
                 check_length("teacher's logits", shape.elements(), values.len())?;
             }
         }
-        let job = Job { options, labels_that_count, ..Job::new(shape, targets) };
-        Self::check_columns(&job, job.dense().is_empty())?;
+        let job = Job { rows_with_labels, ..job };
         Ok(Self { buffers, job, outputs: Outputs::default() })
-    }
-
-    /// Checks that there is room for what lies beside the columns of logits that are converted.
-    fn check_columns(job: &Job<'_, E::Float>, nothing: bool) -> Result<(), Error> {
-        let Shape { classes, inner, .. } = job.shape;
-        if E::IS_FLOAT || nothing || inner == 1 || classes <= TILE {
-            return Ok(());
-        }
-        let reason = "with dense targets or second derivatives, columns of more than 4096 classes \
-                      have to be of f32 or f64";
-        Err(Error::Option { option: "format of the logits", reason })
     }
 
     /// Multiplies the gradient (not the loss): by one over the rows for a mean.
@@ -327,8 +337,7 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
     pub fn with_outputs(mut self, outputs: Outputs<'a, E::Float>) -> Result<Self, Error> {
         let shape = &self.job.shape;
         outputs.check(shape.row_count(), shape.row_count(), shape.elements())?;
-        self.job.options.check_hessian(&outputs, shape)?;
-        Self::check_columns(&self.job, outputs.hessian.is_empty())?;
+        self.job.options.check_hessian(&outputs, shape.classes)?;
         self.outputs = outputs;
         Ok(self)
     }
@@ -340,7 +349,7 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
         let rows = job.shape.row_count();
         let (class_weights, row_weights) = (job.options.class_weights, job.weights.sample_weights);
         if let SoftmaxTargets::Index(labels) = job.targets {
-            let count = job.labels_that_count;
+            let count = job.rows_with_labels;
             let weights = if class_weights.is_empty() && row_weights.is_empty() {
                 let weight = count as f64;
                 LabelWeights { count, of_classes: weight, of_both: weight }
@@ -354,7 +363,7 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
             _ => true,
         };
         let count = match job.targets {
-            SoftmaxTargets::MultiLabel(labels, _) => job.rows_with_labels(labels),
+            SoftmaxTargets::MultiLabel(..) => job.rows_with_labels,
             _ => rows,
         };
         let of_classes = count as f64;
@@ -512,7 +521,7 @@ impl<'a, F: Float> Job<'a, F> {
             weights,
             elements,
             first_row: 0,
-            labels_that_count: 0,
+            rows_with_labels: 0,
             of_columns,
         }
     }
@@ -562,6 +571,9 @@ impl<F: Float> Job<'_, F> {
                     plan.label = label.and_then(|label| usize::try_from(label).ok());
                     plan.label_weight =
                         keep * plan.label.map_or(0.0, |class| self.class_weight(class));
+                    if plan.label_weight == 0.0 && self.is_label_all() {
+                        plan.factors.gradient = sample_weight * self.weights.scale;
+                    }
                 }
             }
             SoftmaxTargets::Dense(_) => {}
@@ -585,12 +597,13 @@ impl<F: Float> Job<'_, F> {
         labels.iter().step_by(inner).take(classes)
     }
 
-    /// How many rows have a label that is not zero.
-    fn rows_with_labels(&self, labels: &[F]) -> usize {
+    /// How many of some rows have a label that is not zero.
+    fn rows_with_labels(&self, labels: &[F], rows: Range<usize>) -> usize {
         let Shape { classes, inner, .. } = self.shape;
         if inner != 1 {
-            return (0..self.shape.row_count()).filter(|&row| self.has_label(labels, row)).count();
+            return rows.filter(|&row| self.has_label(labels, row)).count();
         }
+        let labels = labels.get(rows.start * classes..rows.end * classes).unwrap_or(&[]);
         let has_label = |row: &&[F]| {
             // Without a branch for each of a run, which could not be predicted.
             row.chunks(64).any(|run| run.iter().fold(false, |any, t| any | (*t != F::default())))
@@ -621,6 +634,12 @@ impl<F: Float> Job<'_, F> {
             SoftmaxTargets::Dense([]) => Kind::Nothing,
             _ => Kind::Soft,
         }
+    }
+
+    /// Whether the loss of a row has the weight of its label as a factor: where that is zero, nothing comes of the
+    /// gradient of what follows, even if that is not finite.
+    pub(super) fn is_label_all(&self) -> bool {
+        self.kind() == Kind::Labels && self.options.z_loss == 0.0
     }
 
     /// The soft cap, as exact as the logits are.

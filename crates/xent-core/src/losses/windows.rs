@@ -181,7 +181,8 @@ fn long_rows<E: Element>(
                 let class = classes.position(|x| x.to_float().is_nan());
                 job.note_nan(row, class, &mut outputs);
             }
-            let hessian = outputs.hessian_of(row, classes);
+            let first = job.shape.place(row, 0);
+            let hessian = outputs.hessian.get_mut(first..).unwrap_or(&mut []);
             if join.is_some() && inner == 1 && cap == 0.0 {
                 put_in_pieces(rows, &settled, buffers.part(at, classes), 0, hessian);
             } else {
