@@ -5,7 +5,7 @@ use core::ops::Range;
 
 use crate::batch::{Batch, InTurn, Join, LEAF, count_in_pieces};
 use crate::buffers::{Buffers, Labels};
-use crate::element::{Compute, Element, Float};
+use crate::element::{Element, Float};
 use crate::error::{Error, Values, check_length};
 use crate::level::Level;
 use crate::math::scalar;
