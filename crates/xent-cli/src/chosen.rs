@@ -1,9 +1,9 @@
 //! The loss that was asked for, with its options.
 
 use xent::{
-    Distillation, Element, Error, Level, LogisticLoss, Logits, MultiLabelSoftMargin,
+    BatchCounts, Distillation, Element, Error, Level, LogisticLoss, Logits, MultiLabelSoftMargin,
     MultiLabelSoftmax, MultinomialLogistic, NegativeLogLikelihood, NothingValid, Pass, Policy,
-    Reduction, Report, SigmoidCrossEntropy, SoftmaxCrossEntropy, Tally, Targets,
+    Reduction, Report, SigmoidCrossEntropy, SoftmaxCrossEntropy, Targets,
 };
 
 use crate::args::{EvalArgs, GradientName, LossName};
@@ -18,12 +18,12 @@ pub(crate) trait Chosen<E: Element> {
         pass: Pass<'_, E>,
     ) -> Result<Report, Error>;
 
-    fn tally(
+    fn counts(
         &self,
         logits: Logits<'_, E>,
         targets: Targets<'_, E::Float>,
         sample_weights: &[E::Float],
-    ) -> Result<Tally, Error>;
+    ) -> Result<BatchCounts, Error>;
 
     fn policy(&self) -> Policy;
 }
@@ -41,13 +41,13 @@ macro_rules! chosen {
                     self.evaluate(logits, targets, pass)
                 }
 
-                fn tally(
+                fn counts(
                     &self,
                     logits: Logits<'_, E>,
                     targets: Targets<'_, E::Float>,
                     sample_weights: &[E::Float],
-                ) -> Result<Tally, Error> {
-                    self.tally(logits, targets, sample_weights)
+                ) -> Result<BatchCounts, Error> {
+                    self.counts(logits, targets, sample_weights)
                 }
 
                 fn policy(&self) -> Policy {

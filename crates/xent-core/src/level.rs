@@ -36,6 +36,19 @@ pub enum Level {
     RelaxedSimd(RelaxedSimd),
 }
 
+/// Whether the portable level rounds a multiplication and the addition after it once: where `wide` has an
+/// instruction for both, and on Cortex-M with a floating-point unit (`simd/fuse.rs`).
+const PORTABLE_HAS_FMA: bool = cfg!(any(
+    all(target_feature = "sse2", target_feature = "fma"),
+    all(target_arch = "aarch64", target_feature = "neon"),
+    all(
+        target_arch = "arm",
+        target_os = "none",
+        target_abi = "eabihf",
+        not(target_has_atomic = "64")
+    )
+));
+
 /// Proof that this machine has AVX2, FMA and F16C, and that the system saves their registers.
 #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -178,7 +191,7 @@ impl Level {
     #[must_use]
     pub const fn has_fma(self) -> bool {
         match self {
-            Self::Portable => crate::simd::PORTABLE_HAS_FMA,
+            Self::Portable => PORTABLE_HAS_FMA,
             #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
             Self::Avx2(_) | Self::Avx512(_) => true,
             #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]

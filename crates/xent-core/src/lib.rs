@@ -17,12 +17,11 @@
 #![no_std]
 
 mod batch;
-mod buffers;
 mod dispatch;
-mod element;
 mod error;
 mod hessian;
 mod kernel;
+mod labels;
 mod level;
 mod losses;
 mod math;
@@ -30,21 +29,22 @@ pub mod reduction;
 mod shape;
 mod simd;
 mod slices;
+mod tables;
 
-pub use batch::{Batch, InTurn, Join};
-pub use buffers::{Buffers, Labels};
-pub use element::{Element, Float};
+pub use batch::{Batch, ForkJoin, InTurn};
 pub use error::{Error, Values};
 pub use hessian::Hessian;
+pub use labels::Labels;
 pub use level::Level;
 #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
 pub use level::RelaxedSimd;
 #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
 pub use level::{Avx2, Avx512};
 pub use losses::{
-    LikelihoodBatch, LikelihoodInput, LogSumExpBatch, MultiLabel, NotFiniteRows, Outputs,
-    PartialRow, RowWeights, SigmoidBatch, SigmoidInput, SigmoidOptions, SigmoidTargets,
-    SoftmaxBatch, SoftmaxOptions, SoftmaxTargets, Tally, softmax_cross_entropy_row,
+    BatchCounts, Buffers, Element, Float, LikelihoodBatch, LikelihoodInput, LogSumExpBatch,
+    MultiLabel, NotFiniteRows, Outputs, PartialRow, RowWeights, SigmoidBatch, SigmoidInput,
+    SigmoidOptions, SigmoidTargets, SoftmaxBatch, SoftmaxOptions, SoftmaxTargets,
+    softmax_cross_entropy_row,
 };
 pub use shape::Shape;
 pub use slices::{

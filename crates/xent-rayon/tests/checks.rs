@@ -1,7 +1,7 @@
 //! The number of threads does not change what is refused, nor which element is named.
 
 use xent_core::{
-    Buffers, Error, InTurn, Join, Labels, LikelihoodBatch, LikelihoodInput, MultiLabel, Shape,
+    Buffers, Error, ForkJoin, InTurn, Labels, LikelihoodBatch, LikelihoodInput, MultiLabel, Shape,
     SigmoidBatch, SigmoidInput, SigmoidOptions, SigmoidTargets, SoftmaxBatch, SoftmaxOptions,
     SoftmaxTargets, Values,
 };
@@ -27,7 +27,7 @@ impl Places {
 }
 
 /// Tries one by one and on 1, 2, 3 and 8 threads: all say the same.
-fn on_all(check: impl Fn(&dyn Join) -> Result<usize, Error> + Sync) -> Result<usize, Error> {
+fn on_all(check: impl Fn(&dyn ForkJoin) -> Result<usize, Error> + Sync) -> Result<usize, Error> {
     let in_turn = check(&InTurn);
     for threads in [1, 2, 3, 8] {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
@@ -65,7 +65,7 @@ fn the_first_of_two_bad_targets_is_named_at_any_number_of_threads() {
                 on_all(|join| {
                     let (x, options) = (Buffers::Loss(&x), SoftmaxOptions::default());
                     let batch = SoftmaxBatch::checked_on(join, x, shape, targets, options)?;
-                    Ok(batch.tally().valid_rows)
+                    Ok(batch.counts().valid_rows)
                 })
             };
             let dense = softmax(SoftmaxTargets::Dense(&targets));
@@ -98,7 +98,7 @@ fn the_first_of_two_bad_labels_is_named_at_any_number_of_threads() {
             let targets = SoftmaxTargets::Index(Labels::from(&labels[..]));
             let options = SoftmaxOptions::default();
             let batch = SoftmaxBatch::checked_on(join, Buffers::Loss(&x), shape, targets, options)?;
-            Ok(batch.tally().valid_rows)
+            Ok(batch.counts().valid_rows)
         });
         assert_eq!(index, Err(Error::Label { row: first, label: -7, classes }));
 
@@ -199,7 +199,7 @@ fn rows_with_labels_are_counted_at_any_number_of_threads() {
         let found = on_all(|join| {
             let targets = SoftmaxTargets::MultiLabel(&labels, MultiLabel::Exact);
             let (x, options) = (Buffers::Loss(&x), SoftmaxOptions::default());
-            Ok(SoftmaxBatch::checked_on(join, x, shape, targets, options)?.tally().valid_rows)
+            Ok(SoftmaxBatch::checked_on(join, x, shape, targets, options)?.counts().valid_rows)
         });
         let rows = (0..ROWS)
             .filter(|&row| (0..CLASSES).any(|class| labels[shape.place(row, class)] != 0.0));

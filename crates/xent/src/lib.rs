@@ -109,6 +109,6 @@ pub use pass::{NotFinite, Pass, Report};
 pub use reduction::{MeanOver, NothingValid, Preset, Reduction};
 pub use xent_core::reduction::{Division, Policy};
 pub use xent_core::{
-    Element, Error as InputError, Float, Hessian, Labels, Level, Shape, Tally, Values,
+    BatchCounts, Element, Error as InputError, Float, Hessian, Labels, Level, Shape, Values,
     labels_from_floats,
 };

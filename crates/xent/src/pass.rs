@@ -2,8 +2,8 @@
 
 use xent_core::reduction::{NothingValid, Policy, Reduction};
 use xent_core::{
-    Batch, Buffers, Element, Error as InputError, Hessian, Join, LikelihoodBatch, NotFiniteRows,
-    Outputs, RowWeights, SigmoidBatch, SoftmaxBatch, Tally,
+    Batch, BatchCounts, Buffers, Element, Error as InputError, ForkJoin, Hessian, LikelihoodBatch,
+    NotFiniteRows, Outputs, RowWeights, SigmoidBatch, SoftmaxBatch,
 };
 
 use crate::{Error, Targets};
@@ -209,7 +209,7 @@ pub struct NotFinite {
 pub(crate) trait Fused<'a, F>: Batch {
     fn weigh(self, weights: RowWeights<'a, F>) -> Result<Self, InputError>;
     fn put(self, outputs: Outputs<'a, F>) -> Result<Self, InputError>;
-    fn count(&self) -> Tally;
+    fn count(&self) -> BatchCounts;
     fn empty_row(&self) -> Option<usize>;
     fn count_clamped(&self) -> usize;
 }
@@ -225,8 +225,8 @@ macro_rules! fused {
                 self.with_outputs(outputs)
             }
 
-            fn count(&self) -> Tally {
-                self.tally()
+            fn count(&self) -> BatchCounts {
+                self.counts()
             }
 
             fn empty_row(&self) -> Option<usize> {
@@ -304,10 +304,10 @@ impl<'a, E: Element> Pass<'a, E> {
     }
 
     /// What is counted of the batch.
-    pub(crate) fn tally<B: Fused<'a, E::Float>>(
+    pub(crate) fn counts<B: Fused<'a, E::Float>>(
         self,
         batch: Result<B, InputError>,
-    ) -> Result<Tally, Error> {
+    ) -> Result<BatchCounts, Error> {
         Ok(batch?.weigh(self.weights)?.count())
     }
 
@@ -330,8 +330,8 @@ impl<'a, E: Element> Pass<'a, E> {
         {
             return Err(InputError::Empty { row }.into());
         }
-        let tally = batch.count();
-        let division = policy.division(&tally).ok_or(Error::NothingValid)?;
+        let counts = batch.count();
+        let division = policy.division(&counts).ok_or(Error::NothingValid)?;
         weights.scale = division.scale(weights.scale);
         let clamped = batch.count_clamped();
         let outputs = Outputs { not_finite: Some(not_finite), ..outputs };
@@ -340,8 +340,8 @@ impl<'a, E: Element> Pass<'a, E> {
         Ok(Report {
             loss: division.loss(sum),
             mean_loss: division.mean(sum),
-            rows: tally.rows,
-            valid_rows: tally.valid_rows,
+            rows: counts.rows,
+            valid_rows: counts.valid_rows,
             denominator: division.divisor(),
             correct: None,
             accuracy: None,
@@ -353,9 +353,9 @@ impl<'a, E: Element> Pass<'a, E> {
 
 /// Who checks a batch: rayon's threads where the feature is on.
 #[cfg(feature = "rayon")]
-pub(crate) const THREADS: &dyn Join = &xent_rayon::Threads;
+pub(crate) const THREADS: &dyn ForkJoin = &xent_rayon::Threads;
 #[cfg(not(feature = "rayon"))]
-pub(crate) const THREADS: &dyn Join = &xent_core::InTurn;
+pub(crate) const THREADS: &dyn ForkJoin = &xent_core::InTurn;
 
 /// Solves a batch: on rayon's threads where the feature is on.
 fn run<B: Batch>(batch: B, level: xent_core::Level) -> f64 {

@@ -2,8 +2,8 @@
 
 use core::ops::Range;
 
-use crate::buffers::Labels;
 use crate::dispatch::{Kernel, entries};
+use crate::labels::Labels;
 use crate::simd::Simd;
 
 /// The bit of a byte whose element has the target one.

@@ -2,7 +2,7 @@
 
 use super::block::{ROWS, RowBlock};
 use crate::dispatch::{Kernel, entries};
-use crate::element::Compute;
+use crate::simd::Compute;
 use crate::simd::Simd;
 
 /// An integer that is a label.

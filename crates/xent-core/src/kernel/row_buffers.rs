@@ -1,6 +1,6 @@
 //! Where a kernel reads its logits and leaves its gradient.
 
-use crate::element::Compute;
+use crate::simd::Compute;
 use crate::simd::{Vector, from, from_mut};
 
 /// What becomes of the gradient. A run-time value: it is tested once for many elements, and a kernel for

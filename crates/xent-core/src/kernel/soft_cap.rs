@@ -1,9 +1,9 @@
 //! The soft cap on logits: `cap tanh(x / cap)` (Gemma Team, "Gemma 2", 2024, section 2).
 
 use crate::dispatch::{Kernel, entries};
-use crate::element::Compute;
 use crate::kernel::row_buffers::GradMode;
 use crate::math::tanh::tanh;
+use crate::simd::Compute;
 use crate::simd::{Simd, Vector, from_mut};
 
 /// Caps logits, and leaves the derivatives of what they become by what they were. Infinite logits are not

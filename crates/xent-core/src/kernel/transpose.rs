@@ -4,7 +4,7 @@
 
 use core::ops::Range;
 
-use crate::element::Compute;
+use crate::simd::Compute;
 use crate::simd::{Vector, from, from_mut};
 
 /// Rows that lie one after the other: row `r` from `r * stride` on.

@@ -2,12 +2,12 @@
 
 use core::ops::Range;
 
-use super::element_tiles::TargetRoom;
-use super::sigmoid::Job;
-use crate::batch::{Join, count_in_pieces};
-use crate::buffers::Buffers;
+use super::buffers::Buffers;
+use super::element_tiles::TargetScratch;
+use super::format::{Element, Float};
+use super::sigmoid::SigmoidSpec;
+use crate::batch::{ForkJoin, count_in_pieces};
 use crate::dispatch::Kernel;
-use crate::element::{Element, Float};
 use crate::error::{Error, Values};
 use crate::kernel::check::{CountClamped, Target};
 use crate::kernel::element_inputs::ElementTargets;
@@ -48,7 +48,7 @@ impl Values {
     /// Checks numbers of the shape of the logits without a stride, on threads that join.
     pub(super) fn check<F: Float>(
         self,
-        join: &dyn Join,
+        join: &dyn ForkJoin,
         shape: &Shape,
         values: &[F],
     ) -> Result<(), Error> {
@@ -83,12 +83,12 @@ impl Values {
     }
 }
 
-impl<F: Float> Job<'_, F> {
-    /// Checks the probabilities that are not ignored, and targets that are numbers, on threads that join; how
-    /// many of the probabilities are at the clamp.
+impl<F: Float> SigmoidSpec<'_, F> {
+    /// Checks the probabilities that count, and targets that are numbers, on threads that join; how many of the
+    /// probabilities are at the clamp.
     pub(super) fn check_probabilities<E: Element<Float = F>>(
         &self,
-        join: &dyn Join,
+        join: &dyn ForkJoin,
         inputs: &[E],
     ) -> Result<usize, Error> {
         let level = Level::detect();
@@ -102,7 +102,7 @@ impl<F: Float> Job<'_, F> {
         let some_unweighted = self.options.class_weights.contains(&F::default());
         let check = |tiles: Range<usize>| {
             let (mut bytes, mut cells) = ([0; TILE + 1], [F::default(); TILE]);
-            let mut room = TargetRoom::new(&mut bytes);
+            let mut scratch = TargetScratch::new(&mut bytes);
             let mut clamped = 0;
             for tile in tiles {
                 let (part, tile) = (tile / tiles_of_part, tile % tiles_of_part * TILE);
@@ -118,7 +118,7 @@ impl<F: Float> Job<'_, F> {
                     &cells[..count]
                 };
                 let first = part * length + tile;
-                let targets = self.targets_of_tile(level, (first, count), &mut room);
+                let targets = self.targets_of_tile(level, (first, count), &mut scratch);
                 clamped += self.check_tile(level, first, values, targets, some_unweighted)?;
             }
             Ok(clamped)

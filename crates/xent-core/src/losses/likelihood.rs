@@ -1,15 +1,17 @@
 //! The losses of a probability that is already there: nothing is computed but what the label picks.
 
-use super::rows::{Outputs, RowWeights, Tally};
 use core::ops::Range;
 
-use crate::batch::{Batch, InTurn, Join, LEAF, count_in_pieces};
-use crate::buffers::{Buffers, Labels};
-use crate::element::{Element, Float};
+use super::buffers::Buffers;
+use super::format::{Element, Float};
+use super::rows::{BatchCounts, Outputs, RowWeights};
+use crate::batch::{Batch, CHUNK, ForkJoin, InTurn, count_in_pieces};
 use crate::error::{Error, Values, check_length};
+use crate::labels::Labels;
 use crate::level::Level;
 use crate::math::scalar;
 use crate::shape::Shape;
+use crate::simd::Compute;
 
 /// What the inputs of a [`LikelihoodBatch`] are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -53,14 +55,14 @@ const PIECE: usize = 1 << 12;
 #[derive(Debug)]
 pub struct LikelihoodBatch<'a, E: Element = f32> {
     buffers: Buffers<'a, E>,
-    job: Job<'a, E::Float>,
+    spec: LikelihoodSpec<'a, E::Float>,
     outputs: Outputs<'a, E::Float>,
     /// Of the whole batch, however often it has been split.
     clamped: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Job<'a, F> {
+struct LikelihoodSpec<'a, F> {
     shape: Shape,
     labels: Labels<'a>,
     input: LikelihoodInput,
@@ -109,7 +111,7 @@ impl<'a, E: Element> LikelihoodBatch<'a, E> {
     /// # Errors
     /// As [`with_options`](Self::with_options).
     pub fn checked_on(
-        join: &dyn Join,
+        join: &dyn ForkJoin,
         buffers: Buffers<'a, E>,
         shape: Shape,
         labels: Labels<'a>,
@@ -126,15 +128,23 @@ impl<'a, E: Element> LikelihoodBatch<'a, E> {
         Values::ClassWeights.check_classes(class_weights)?;
         labels.check(join, shape.classes, ignore_index)?;
         let weights = RowWeights::default();
-        let job = Job { shape, labels, input, class_weights, ignore_index, weights, first_row: 0 };
+        let spec = LikelihoodSpec {
+            shape,
+            labels,
+            input,
+            class_weights,
+            ignore_index,
+            weights,
+            first_row: 0,
+        };
         let clamped = match input {
             LikelihoodInput::LogProbabilities => 0,
             LikelihoodInput::Probabilities => {
-                let check = |rows| job.check_probabilities(buffers.logits(), rows);
+                let check = |rows| spec.check_probabilities(buffers.logits(), rows);
                 count_in_pieces(join, 0..shape.row_count(), PIECE, &check)?
             }
         };
-        Ok(Self { buffers, job, outputs: Outputs::default(), clamped })
+        Ok(Self { buffers, spec, outputs: Outputs::default(), clamped })
     }
 
     /// With factors for the rows.
@@ -142,9 +152,9 @@ impl<'a, E: Element> LikelihoodBatch<'a, E> {
     /// # Errors
     /// [`Error::Length`] if there are some, but not one for each row.
     pub fn with_weights(mut self, weights: RowWeights<'a, E::Float>) -> Result<Self, Error> {
-        let rows = self.job.shape.row_count();
+        let rows = self.spec.shape.row_count();
         weights.check(rows, rows)?;
-        self.job.weights = weights;
+        self.spec.weights = weights;
         Ok(self)
     }
 
@@ -154,8 +164,8 @@ impl<'a, E: Element> LikelihoodBatch<'a, E> {
     /// [`Error::Length`] if there is not one place for each row; [`Error::Option`] for any other
     /// output, which probabilities do not have.
     pub fn with_outputs(mut self, outputs: Outputs<'a, E::Float>) -> Result<Self, Error> {
-        let rows = self.job.shape.row_count();
-        outputs.check(rows, rows, self.job.shape.elements())?;
+        let rows = self.spec.shape.row_count();
+        outputs.check(rows, rows, self.spec.shape.elements())?;
         let Outputs { log_sum_exp, predicted, hessian, .. } = &outputs;
         if !(log_sum_exp.is_empty() && predicted.is_empty() && hessian.is_empty()) {
             return Err(Error::Option {
@@ -176,27 +186,27 @@ impl<'a, E: Element> LikelihoodBatch<'a, E> {
 
     /// How many rows count, and how much: what a mean may divide by.
     #[must_use]
-    pub fn tally(&self) -> Tally {
-        let job = &self.job;
-        let (class_weights, row_weights) = (job.class_weights, job.weights.sample_weights);
-        let weights = job.labels.weights(job.ignore_index, class_weights, row_weights);
-        Tally::of_labels(job.shape.row_count(), weights)
+    pub fn counts(&self) -> BatchCounts {
+        let spec = &self.spec;
+        let (class_weights, row_weights) = (spec.class_weights, spec.weights.sample_weights);
+        let weights = spec.labels.weights(spec.ignore_index, class_weights, row_weights);
+        BatchCounts::of_labels(spec.shape.row_count(), weights)
     }
 }
 
 impl<E: Element> Batch for LikelihoodBatch<'_, E> {
     fn parts(&self) -> usize {
-        self.job.shape.outer
+        self.spec.shape.outer
     }
 
-    fn parts_per_leaf(&self) -> usize {
-        let Shape { classes, inner, .. } = self.job.shape;
-        (LEAF / (classes * inner).max(1)).max(1)
+    fn parts_per_chunk(&self) -> usize {
+        let Shape { classes, inner, .. } = self.spec.shape;
+        (CHUNK / (classes * inner).max(1)).max(1)
     }
 
     fn split_at(self, part: usize) -> (Self, Self) {
-        let Self { buffers, job, outputs, clamped } = self;
-        let Job { shape, labels, weights, .. } = job;
+        let Self { buffers, spec, outputs, clamped } = self;
+        let LikelihoodSpec { shape, labels, weights, .. } = spec;
         let rows = part * shape.inner;
         let at = |stride| shape.offset(part, stride);
         let buffers = buffers.split_at(at(shape.logits_stride), at(shape.gradient_stride));
@@ -207,18 +217,23 @@ impl<E: Element> Batch for LikelihoodBatch<'_, E> {
         (
             Self {
                 buffers: buffers.0,
-                job: Job { shape: shapes.0, labels: labels.0, weights: weights.0, ..job },
+                spec: LikelihoodSpec {
+                    shape: shapes.0,
+                    labels: labels.0,
+                    weights: weights.0,
+                    ..spec
+                },
                 outputs: outputs.0,
                 clamped,
             },
             Self {
                 buffers: buffers.1,
-                job: Job {
+                spec: LikelihoodSpec {
                     shape: shapes.1,
                     labels: labels.1,
                     weights: weights.1,
-                    first_row: job.first_row + rows,
-                    ..job
+                    first_row: spec.first_row + rows,
+                    ..spec
                 },
                 outputs: outputs.1,
                 clamped,
@@ -226,13 +241,13 @@ impl<E: Element> Batch for LikelihoodBatch<'_, E> {
         )
     }
 
-    fn run_leaf(self, _: Level) -> f64 {
-        let Self { mut buffers, job, mut outputs, .. } = self;
-        job.run(&mut buffers, &mut outputs)
+    fn run_chunk(self, _: Level) -> f64 {
+        let Self { mut buffers, spec, mut outputs, .. } = self;
+        spec.run(&mut buffers, &mut outputs)
     }
 }
 
-impl<F: Float> Job<'_, F> {
+impl<F: Float> LikelihoodSpec<'_, F> {
     /// The class of a row that is not ignored.
     fn label(&self, row: usize) -> Option<usize> {
         let label = self.labels.get(row)?;

@@ -1,28 +1,36 @@
 //! The fused losses, as batches.
 
+mod buffers;
 mod checks;
-mod converted;
+mod choose;
+mod chunk;
+mod degenerate_row;
 mod element_counts;
 mod element_tiles;
-mod leaf;
+mod format;
+mod labels;
 mod likelihood;
 mod log_sum_exp;
 mod not_finite;
-mod odd_row;
 mod one_row;
 mod partial_row;
 mod rows;
+mod scratch;
+mod scratch_rows;
+mod scratch_tiles;
 mod sigmoid;
 mod softmax;
-mod window;
-mod windows;
+mod softmax_spec;
+mod softmax_targets;
 
+pub use buffers::Buffers;
+pub use format::{Element, Float};
 pub use likelihood::{LikelihoodBatch, LikelihoodInput};
 pub use log_sum_exp::LogSumExpBatch;
 pub use not_finite::NotFiniteRows;
 pub use one_row::softmax_cross_entropy_row;
 pub use partial_row::PartialRow;
-pub use rows::{Outputs, RowWeights, Tally};
+pub use rows::{BatchCounts, Outputs, RowWeights};
 pub use sigmoid::{SigmoidBatch, SigmoidInput, SigmoidOptions, SigmoidTargets};
-pub use softmax::{MultiLabel, SoftmaxBatch, SoftmaxOptions, SoftmaxTargets};
-pub(crate) use window::Room;
+pub use softmax::SoftmaxBatch;
+pub use softmax_targets::{MultiLabel, SoftmaxOptions, SoftmaxTargets};

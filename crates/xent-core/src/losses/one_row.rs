@@ -1,10 +1,11 @@
 //! The loss of one row, for machines that count their bytes.
 
-use crate::element::{Compute, Float};
+use super::format::Float;
 use crate::error::{Error, check_length};
 use crate::kernel::narrow::CLASSES;
 use crate::kernel::one_row::one_row;
 use crate::kernel::row_buffers::RowBuffers;
+use crate::simd::Compute;
 use crate::simd::Portable;
 
 /// Softmax cross-entropy of one row of at most 32 classes with a label: returns the loss, and leaves its
@@ -50,11 +51,11 @@ pub fn softmax_cross_entropy_row<F: Float>(
     check_length("gradient", classes, gradient.len())?;
     let buffers = RowBuffers::write(logits, &mut *gradient);
     let loss = one_row::<<F as Compute>::One>(Portable, buffers, label);
-    Ok(loss.unwrap_or_else(|| odd_row(logits, label, gradient)))
+    Ok(loss.unwrap_or_else(|| degenerate_row(logits, label, gradient)))
 }
 
 /// A row whose largest logit is not finite: in the limit, a single `+inf` has all of the probability.
-fn odd_row<F: Float>(logits: &[F], label: usize, gradient: &mut [F]) -> F {
+fn degenerate_row<F: Float>(logits: &[F], label: usize, gradient: &mut [F]) -> F {
     let is_infinite = |x: &F| *x == F::INFINITY;
     let infinite = logits.iter().filter(|x| is_infinite(x)).count();
     let is_undefined = infinite != 1 || logits.iter().any(|x| x.is_nan());

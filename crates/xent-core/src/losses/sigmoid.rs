@@ -1,11 +1,12 @@
 //! The losses of independent elements: one logit or probability and one target each.
 
-use super::rows::{Outputs, RowWeights, Tally};
-use crate::batch::{Batch, InTurn, Join, LEAF};
-use crate::buffers::{Buffers, Labels};
-use crate::element::{Element, Float};
+use super::buffers::Buffers;
+use super::format::{Element, Float};
+use super::rows::{BatchCounts, Outputs, RowWeights};
+use crate::batch::{Batch, CHUNK, ForkJoin, InTurn};
 use crate::error::{Error, Values, check_length};
 use crate::hessian::Hessian;
+use crate::labels::Labels;
 use crate::level::Level;
 use crate::shape::Shape;
 
@@ -111,7 +112,7 @@ impl<F: Float> SigmoidOptions<'_, F> {
 #[derive(Debug)]
 pub struct SigmoidBatch<'a, E: Element = f32> {
     pub(super) buffers: Buffers<'a, E>,
-    pub(super) job: Job<'a, E::Float>,
+    pub(super) spec: SigmoidSpec<'a, E::Float>,
     pub(super) outputs: Outputs<'a, E::Float>,
     /// Of the whole batch, however often it has been split.
     clamped: usize,
@@ -119,7 +120,7 @@ pub struct SigmoidBatch<'a, E: Element = f32> {
 
 /// A batch without what is written.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Job<'a, F> {
+pub(super) struct SigmoidSpec<'a, F> {
     pub(super) shape: Shape,
     pub(super) targets: SigmoidTargets<'a, F>,
     pub(super) options: SigmoidOptions<'a, F>,
@@ -159,7 +160,7 @@ impl<'a, E: Element> SigmoidBatch<'a, E> {
     /// # Errors
     /// As [`with_options`](Self::with_options).
     pub fn checked_on(
-        join: &dyn Join,
+        join: &dyn ForkJoin,
         buffers: Buffers<'a, E>,
         shape: Shape,
         targets: SigmoidTargets<'a, E::Float>,
@@ -213,18 +214,19 @@ impl<'a, E: Element> SigmoidBatch<'a, E> {
                 positives.check(join, classes, None).map_err(|error| in_row(error, row_of))?;
             }
         }
-        let job = Job { shape, targets, options, weights: RowWeights::default(), first_row: 0 };
+        let spec =
+            SigmoidSpec { shape, targets, options, weights: RowWeights::default(), first_row: 0 };
         let clamped = match options.input {
             SigmoidInput::Logits => 0,
-            SigmoidInput::Probabilities => job.check_probabilities(join, buffers.logits())?,
+            SigmoidInput::Probabilities => spec.check_probabilities(join, buffers.logits())?,
         };
-        Ok(Self { buffers, job, outputs: Outputs::default(), clamped })
+        Ok(Self { buffers, spec, outputs: Outputs::default(), clamped })
     }
 
     /// Multiplies the gradient (not the loss): by one over the elements for a mean.
     #[must_use]
     pub fn with_scale(mut self, scale: f64) -> Self {
-        self.job.weights.scale = scale;
+        self.spec.weights.scale = scale;
         self
     }
 
@@ -233,8 +235,8 @@ impl<'a, E: Element> SigmoidBatch<'a, E> {
     /// # Errors
     /// [`Error::Length`] if there are some, but not one for each row or loss.
     pub fn with_weights(mut self, weights: RowWeights<'a, E::Float>) -> Result<Self, Error> {
-        weights.check(self.job.shape.row_count(), self.job.losses())?;
-        self.job.weights = weights;
+        weights.check(self.spec.shape.row_count(), self.spec.losses())?;
+        self.spec.weights = weights;
         Ok(self)
     }
 
@@ -243,7 +245,7 @@ impl<'a, E: Element> SigmoidBatch<'a, E> {
     /// # Errors
     /// [`Error::Length`] if there is not one place for each loss.
     pub fn with_losses(mut self, losses: &'a mut [E::Float]) -> Result<Self, Error> {
-        check_length("losses", self.job.losses(), losses.len())?;
+        check_length("losses", self.spec.losses(), losses.len())?;
         self.outputs.losses = losses;
         Ok(self)
     }
@@ -255,8 +257,8 @@ impl<'a, E: Element> SigmoidBatch<'a, E> {
     /// [`Error::Option`] if the loss has no such output.
     pub fn with_outputs(mut self, outputs: Outputs<'a, E::Float>) -> Result<Self, Error> {
         let refused = |option, reason| Err(Error::Option { option, reason });
-        let shape = &self.job.shape;
-        outputs.check(self.job.losses(), shape.row_count(), shape.elements())?;
+        let shape = &self.spec.shape;
+        outputs.check(self.spec.losses(), shape.row_count(), shape.elements())?;
         if !outputs.log_sum_exp.is_empty() || !outputs.predicted.is_empty() {
             return refused(
                 "outputs",
@@ -264,14 +266,14 @@ impl<'a, E: Element> SigmoidBatch<'a, E> {
             );
         }
         if !outputs.hessian.is_empty() {
-            if self.job.options.is_focal() && outputs.convention != Hessian::Exact {
+            if self.spec.options.is_focal() && outputs.convention != Hessian::Exact {
                 return refused(
                     "Hessian",
                     "the conventions of XGBoost and LightGBM are defined for the plain loss: ask for the \
                      exact one with the focal loss, and for a floor",
                 );
             }
-            if self.job.options.input == SigmoidInput::Probabilities {
+            if self.spec.options.input == SigmoidInput::Probabilities {
                 return refused("Hessian", "it is defined for logits");
             }
         }
@@ -289,8 +291,8 @@ impl<'a, E: Element> SigmoidBatch<'a, E> {
     /// How many rows count, and how much. `class_weight` and `weight` are sums over the *elements*
     /// that are not ignored; a row is valid if it has such an element.
     #[must_use]
-    pub fn tally(&self) -> Tally {
-        self.job.tally()
+    pub fn counts(&self) -> BatchCounts {
+        self.spec.counts()
     }
 }
 
@@ -306,17 +308,17 @@ fn in_row(error: Error, row_of: impl Fn(usize) -> usize) -> Error {
 
 impl<E: Element> Batch for SigmoidBatch<'_, E> {
     fn parts(&self) -> usize {
-        self.job.shape.outer
+        self.spec.shape.outer
     }
 
-    fn parts_per_leaf(&self) -> usize {
-        let Shape { classes, inner, .. } = self.job.shape;
-        (LEAF / (classes * inner).max(1)).max(1)
+    fn parts_per_chunk(&self) -> usize {
+        let Shape { classes, inner, .. } = self.spec.shape;
+        (CHUNK / (classes * inner).max(1)).max(1)
     }
 
     fn split_at(self, part: usize) -> (Self, Self) {
-        let Self { buffers, job, outputs, clamped } = self;
-        let Job { shape, targets, options, weights, first_row } = job;
+        let Self { buffers, spec, outputs, clamped } = self;
+        let SigmoidSpec { shape, targets, options, weights, first_row } = spec;
         let rows = part * shape.inner;
         let elements = rows * shape.classes;
         let losses = if options.mean_over_classes { rows } else { elements };
@@ -342,7 +344,7 @@ impl<E: Element> Batch for SigmoidBatch<'_, E> {
         (
             Self {
                 buffers: buffers.0,
-                job: Job {
+                spec: SigmoidSpec {
                     shape: shapes.0,
                     targets: targets.0,
                     options,
@@ -354,7 +356,7 @@ impl<E: Element> Batch for SigmoidBatch<'_, E> {
             },
             Self {
                 buffers: buffers.1,
-                job: Job {
+                spec: SigmoidSpec {
                     shape: shapes.1,
                     targets: targets.1,
                     options,
@@ -367,12 +369,12 @@ impl<E: Element> Batch for SigmoidBatch<'_, E> {
         )
     }
 
-    fn run_leaf(self, level: Level) -> f64 {
+    fn run_chunk(self, level: Level) -> f64 {
         E::sigmoid(self, level)
     }
 }
 
-impl<F: Float> Job<'_, F> {
+impl<F: Float> SigmoidSpec<'_, F> {
     fn losses(&self) -> usize {
         if self.options.mean_over_classes { self.shape.row_count() } else { self.shape.elements() }
     }

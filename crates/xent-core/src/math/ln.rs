@@ -1,8 +1,8 @@
 //! Logarithms.
 
 use super::polynomial;
-use super::tables::Tables;
 use crate::simd::Vector;
+use crate::tables::Tables;
 
 /// `f - f^2 / 2 + f^3 r(f)`.
 #[inline(always)]

@@ -7,7 +7,6 @@ pub(crate) mod exp;
 pub(crate) mod ln;
 pub(crate) mod scalar;
 pub(crate) mod sigmoid;
-pub(crate) mod tables;
 pub(crate) mod tanh;
 
 use crate::simd::Vector;

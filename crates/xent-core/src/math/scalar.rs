@@ -2,30 +2,14 @@
 //!
 //! Plain operations only, no fused ones, so that every level returns the same bits.
 
-use super::tables::Tables;
 use super::tanh::SMALL;
+use crate::tables::Tables;
 
-/// 2^52 + 2^51: adding it rounds to an integer, which stays in the lowest bits.
-pub(super) const ROUNDER: f64 = 6_755_399_441_055_744.0;
-
-/// `ln 2` in two parts; the products of the first with `|n| <= 2^11` are exact.
-pub(super) const LN_2_HIGH: f64 = 0.693_147_180_559_890_3;
-pub(super) const LN_2_LOW: f64 = 5.497_923_018_708_371e-14;
-
-/// `(e^t - 1) / t` on `|t| <= ln 2 / 2`; relative error of `e^t` 2^-57.9.
-pub(super) const EXP: [f64; 11] = [
-    1.0,
-    0.500_000_000_000_001_1,
-    0.166_666_666_666_664_63,
-    0.041_666_666_666_528_66,
-    0.008_333_333_333_471_483,
-    0.001_388_888_894_375_773_8,
-    0.000_198_412_695_441_846_74,
-    2.480_149_309_849_135e-5,
-    2.755_755_986_851_567e-6,
-    2.763_022_406_727_314e-7,
-    2.500_689_080_718_191_5e-8,
-];
+/// Adding it rounds to an integer, which stays in the lowest bits.
+const ROUNDER: f64 = <f64 as Tables>::ROUNDER;
+/// The products of the first with `|n| <= 2^11` are exact.
+const LN_2_HIGH: f64 = <f64 as Tables>::LN_2[0];
+const LN_2_LOW: f64 = <f64 as Tables>::LN_2[1];
 
 /// With `s = f / (2 + f)`, `ln(1 + f) = 2s + s^3 p(s^2)`; relative error 2^-59.4.
 const LOG1P: [f64; 7] = [
@@ -44,17 +28,17 @@ fn polynomial(x: f64, coefficients: &[f64]) -> f64 {
 
 /// `e^x` for `x <= 0` to 1 ULP; subnormal results are rounded twice.
 pub(crate) fn exp(x: f64) -> f64 {
-    // Lower results are lifted out of the subnormal numbers, and then put back.
-    let (lift, unlift) = if x < -708.0 { (64, <f64 as Tables>::UNLIFT) } else { (0, 1.0) };
+    // Lower results are scaled out of the subnormal numbers, and then put back.
+    let (raise, unscale) = if x < -708.0 { (64, <f64 as Tables>::UNSCALE) } else { (0, 1.0) };
     if x < <f64 as Tables>::LOWEST {
         return 0.0;
     }
     let shifted = x * core::f64::consts::LOG2_E + ROUNDER;
     let n = shifted - ROUNDER;
     let t = (x - n * LN_2_HIGH) - n * LN_2_LOW;
-    let exponent = shifted.to_bits().wrapping_add(1023 + lift) << 52;
+    let exponent = shifted.to_bits().wrapping_add(1023 + raise) << 52;
     let scale = f64::from_bits(exponent);
-    scale * (1.0 + (t + t * t * polynomial(t, &EXP[1..]))) * unlift
+    scale * (1.0 + (t + t * t * polynomial(t, &<f64 as Tables>::EXP[1..]))) * unscale
 }
 
 /// `ln(sum + lost)` for a positive normal `sum` and a `lost` below its last place.

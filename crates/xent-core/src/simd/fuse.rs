@@ -15,8 +15,6 @@ pub(crate) trait Fuse: Copy {
 #[derive(Clone, Copy)]
 pub(crate) struct Portable;
 
-pub(crate) use portable::HAS_FMA as PORTABLE_HAS_FMA;
-
 /// By what `wide` makes of it.
 #[cfg(not(all(
     target_arch = "arm",
@@ -26,12 +24,6 @@ pub(crate) use portable::HAS_FMA as PORTABLE_HAS_FMA;
 )))]
 mod portable {
     use super::{Fuse, Portable, f32x4, f64x2};
-
-    /// Whether that is fused: `wide` chooses when it is compiled.
-    pub(crate) const HAS_FMA: bool = cfg!(any(
-        all(target_feature = "sse2", target_feature = "fma"),
-        all(target_arch = "aarch64", target_feature = "neon")
-    ));
 
     impl Portable {
         /// `a * b + c`, as in a lane.
@@ -75,8 +67,6 @@ mod portable {
     use core::arch::naked_asm;
 
     use super::{Fuse, Portable, f32x4, f64x2};
-
-    pub(crate) const HAS_FMA: bool = true;
 
     /// A function for one instruction: in the middle of others the compiler lets `asm!` have no registers of
     /// floats where there is no double precision.

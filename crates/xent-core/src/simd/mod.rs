@@ -1,168 +1,32 @@
 //! What a kernel may ask of a vector register, and the backends that answer.
 //!
-//! Kernels never see a register's width. They work on *panels* of [`PANEL`] neighbouring elements,
-//! which every level cuts into the same [`STRIPES`] stripes: element `i` of a panel belongs to
-//! stripe `i % 32`. A level holds the 32 stripes in as many registers as it needs (2 with AVX-512,
-//! 4 with AVX2, 8 with SSE2 or NEON), and because sums are kept by stripe and combined by one fixed
+//! Kernels never see a register's width. They work on *strips* of [`STRIP`] neighbouring elements,
+//! which every level cuts into the same [`ACCUMULATORS`] accumulators: element `i` of a strip belongs to
+//! accumulator `i % 32`. A level holds the 32 accumulators in as many registers as it needs (2 with AVX-512,
+//! 4 with AVX2, 8 with SSE2 or NEON), and because sums are kept by accumulator and combined by one fixed
 //! tree, all levels that round alike return the same bits.
 //!
 //! A vector can only be made from its level's token, and the token only after detection. So a
 //! vector in hand proves that its instructions work, and its methods are safe.
 
+mod compute;
 mod fuse;
 mod one;
 mod portable;
+mod vector;
 #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
 mod x86;
-
-use core::ops::{Add, Div, Mul, Sub};
-
-use crate::element::Compute;
 
 #[cfg(feature = "half")]
 mod convert;
 mod pair;
-#[cfg(feature = "half")]
-pub(crate) use convert::Convert;
 use fuse::Fuse;
-pub(crate) use fuse::{PORTABLE_HAS_FMA, Portable};
+pub(crate) use fuse::Portable;
 pub(crate) use one::One;
 pub(crate) use pair::Pair;
-
-/// The virtual width: how many independent sums a reduction keeps, at every level.
-pub(crate) const STRIPES: usize = 32;
-
-/// Elements that are summed before the sum is compensated: four for each stripe.
-pub(crate) const PANEL: usize = 4 * STRIPES;
-
-/// Half of them.
-pub(crate) const HALF_PANEL: usize = PANEL / 2;
-
-/// Bytes of a cache line.
-pub(crate) const LINE: usize = 64;
-
-/// A level's token: the vectors that its instructions work on.
-pub(crate) trait Simd: Copy {
-    #[cfg(feature = "half")]
-    type F32: Lanes<Token = Self, Scalar = f32> + Convert;
-    #[cfg(not(feature = "half"))]
-    type F32: Lanes<Token = Self, Scalar = f32>;
-    type F64: Lanes<Token = Self, Scalar = f64>;
-}
-
-/// Floating-point numbers side by side, in one register or two.
-pub(crate) trait Vector:
-    Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self>
-{
-    /// What it takes to make one.
-    type Token: Copy;
-    type Scalar: Compute;
-    /// The outcome of a comparison, lane by lane.
-    type Mask: Copy;
-    const LANES: usize;
-
-    fn splat(token: Self::Token, value: Self::Scalar) -> Self;
-
-    /// A number that the scalar holds exactly, or the nearest that it has.
-    #[inline(always)]
-    fn of(token: Self::Token, value: f64) -> Self {
-        Self::splat(token, Self::Scalar::from_f64(value))
-    }
-
-    /// A count, exact up to 2^24.
-    #[inline(always)]
-    fn count(token: Self::Token, count: usize) -> Self {
-        Self::splat(token, Self::Scalar::from_count(count))
-    }
-
-    /// The first `LANES` elements of `from`; where it has fewer, the other lanes are `fill`.
-    fn load(token: Self::Token, from: &[Self::Scalar], fill: Self) -> Self;
-
-    /// Writes the first `LANES` elements of `into`; where it has fewer, the others are dropped.
-    fn store(self, into: &mut [Self::Scalar]);
-
-    /// [`store`](Self::store), past the caches where the place is [`aligned`]: for
-    /// what will not be read again soon. [`fence`](Lanes::fence) before another thread reads it.
-    #[inline(always)]
-    fn stream(self, into: &mut [Self::Scalar]) {
-        self.store(into);
-    }
-
-    /// Four columns of as many rows as there are lanes: lane `i` of register `j` is element `j` of the
-    /// row that starts at `i * stride`. False, and nothing read, where the last row does not have four
-    /// elements.
-    fn load_fours(
-        columns: &mut [Self; 4],
-        token: Self::Token,
-        from: &[Self::Scalar],
-        stride: usize,
-    ) -> bool;
-
-    /// The four elements of each row from their columns, in the order of the rows (the end of one may
-    /// be overwritten by the next). False, and nothing written, where the last row does not have four.
-    fn store_fours(columns: [Self; 4], into: &mut [Self::Scalar], stride: usize) -> bool;
-
-    /// The lanes of the two in turns: `a0 b0 a1 b1 …`.
-    fn interleave(a: Self, b: Self) -> (Self, Self);
-
-    /// The lanes of even and those of odd number: what [`interleave`](Self::interleave) has mixed.
-    fn deinterleave(a: Self, b: Self) -> (Self, Self);
-
-    /// `self * b + c`, rounded once where the level has FMA.
-    fn mul_add(self, b: Self, c: Self) -> Self;
-
-    /// The larger; `other` where they are equal or either is NaN.
-    fn max(self, other: Self) -> Self;
-
-    /// The smaller; `other` where they are equal or either is NaN.
-    fn min(self, other: Self) -> Self;
-
-    fn abs(self) -> Self;
-
-    /// Lanes where `self < other`; not where either is NaN.
-    fn less(self, other: Self) -> Self::Mask;
-
-    /// Lanes where `self == other`; not where either is NaN.
-    fn equal(self, other: Self) -> Self::Mask;
-
-    /// Whether any lane is set.
-    fn any(mask: Self::Mask) -> bool;
-
-    /// `yes` in the lanes that are set, `no` in the others.
-    fn select(mask: Self::Mask, yes: Self, no: Self) -> Self;
-
-    /// The float whose exponent field is the lowest bits of this one's bits: `2^(k - 127)` from
-    /// `2^23 + k` in f32, `2^(k - 1023)` from `2^52 + k` in f64. The sign and exponent of `self` are
-    /// shifted out.
-    fn shift_into_exponent(self) -> Self;
-
-    /// `(m, k)` with `self = m * 2^k` and `m` in [√½, √2), for a positive normal number.
-    fn split_exponent(self) -> (Self, Self);
-}
-
-/// A vector register, of which so many hold all stripes.
-pub(crate) trait Lanes: Vector {
-    /// The registers that hold all stripes.
-    type Stripes: Copy + AsRef<[Self]> + AsMut<[Self]>;
-
-    /// Waits for what was [`stream`](Vector::stream)ed.
-    #[inline(always)]
-    fn fence(_: Self::Token) {}
-
-    /// Asks for the memory so many elements behind the start of a slice (there may be none).
-    #[inline(always)]
-    fn prefetch<T>(_: Self::Token, _: &[T], _: usize) {}
-
-    /// This vector in every register of the stripes.
-    fn stripes(self) -> Self::Stripes;
-
-    /// A step of [`in_lanes`]: the lower halves of all runs of `2 * width` lanes, and the upper.
-    fn halves(a: Self, b: Self, width: usize) -> (Self, Self);
-
-    /// The largest lane of a vector without NaN; of equals the first of the tree that adds the upper
-    /// half of the lanes to the lower, so that all levels agree on the sign of a zero.
-    fn largest(self) -> Self::Scalar;
-}
+#[cfg(feature = "half")]
+pub(crate) use vector::Convert;
+pub(crate) use vector::{ACCUMULATORS, Compute, HALF_STRIP, LINE, Lanes, STRIP, Simd, Vector};
 
 /// From a register for each of as many rows as there are lanes to one with a row in each: `merge` adds
 /// up (or the like) the halves of two rows, then the quarters of two such pairs, down to one lane.

@@ -143,8 +143,8 @@ macro_rules! common_methods {
                 targets: Targets<'_, F>,
                 sample_weights: &[F],
             ) -> Result<f64, Error> {
-                let tally = self.tally(logits, targets, sample_weights)?;
-                Ok(self.policy().mean_over.divisor(&tally))
+                let counts = self.counts(logits, targets, sample_weights)?;
+                Ok(self.policy().mean_over.divisor(&counts))
             }
 
             /// What is counted of a batch before it is reduced. Added up over the parts of a batch
@@ -152,14 +152,14 @@ macro_rules! common_methods {
             ///
             /// # Errors
             /// As [`evaluate`](Self::evaluate).
-            pub fn tally<E: xent_core::Element<Float = F>>(
+            pub fn counts<E: xent_core::Element<Float = F>>(
                 &self,
                 logits: Logits<'_, E>,
                 targets: Targets<'_, F>,
                 sample_weights: &[F],
-            ) -> Result<crate::Tally, Error> {
+            ) -> Result<crate::BatchCounts, Error> {
                 let batch = self.batch(Buffers::Loss(logits.values), logits.shape, targets)?;
-                Pass::<E>::new().sample_weights(sample_weights).tally(batch)
+                Pass::<E>::new().sample_weights(sample_weights).counts(batch)
             }
 
             /// How the losses are reduced.

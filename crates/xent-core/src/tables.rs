@@ -3,8 +3,6 @@
 //! The polynomials are minimax fits (E. Y. Remez, 1934) whose coefficients were rounded one by one
 //! to the format; `tools/minimax.py` derives them and prints their errors.
 
-use super::scalar;
-
 /// Constants of the elementary functions. Polynomials have their lowest order first.
 pub(crate) trait Tables: Sized + 'static {
     /// `(e^t - 1) / t` on `|t| <= ln 2 / 2`.
@@ -26,15 +24,15 @@ pub(crate) trait Tables: Sized + 'static {
     const ROUNDER: f64;
     /// The exponent's bias.
     const BIAS: f64;
-    /// How far lifted exponentials are moved away from the subnormal numbers: their exponents go below
+    /// How far scaled exponentials are moved away from the subnormal numbers: their exponents go below
     /// that of the least float.
-    const LIFT: f64;
-    /// `2^LIFT`.
-    const LIFTED_ONE: f64;
-    /// `2^-LIFT`.
-    const UNLIFT: f64 = 1.0 / Self::LIFTED_ONE;
-    /// Below, the lifted exponent field is zero, and so is the result. It rounds to
-    /// `n = -BIAS - LIFT`.
+    const SCALE_EXPONENT: f64;
+    /// `2^SCALE_EXPONENT`.
+    const SCALE: f64;
+    /// `2^-SCALE_EXPONENT`.
+    const UNSCALE: f64 = 1.0 / Self::SCALE;
+    /// Below, the scaled exponent field is zero, and so is the result. It rounds to
+    /// `n = -BIAS - SCALE_EXPONENT`.
     const LOWEST: f64;
 
     /// The least normal number.
@@ -82,8 +80,8 @@ impl Tables for f32 {
     const ROUNDER: f64 = 12_582_912.0;
     const BIAS: f64 = 127.0;
     // Down to 2^-158, although f32 ends at 2^-149.
-    const LIFT: f64 = 32.0;
-    const LIFTED_ONE: f64 = 4_294_967_296.0;
+    const SCALE_EXPONENT: f64 = 32.0;
+    const SCALE: f64 = 4_294_967_296.0;
     const LOWEST: f64 = -110.25;
 
     const LEAST_NORMAL: f64 = Self::MIN_POSITIVE as f64;
@@ -94,7 +92,19 @@ impl Tables for f32 {
 #[allow(clippy::use_self, reason = "some of its constants are f64 whatever the format")]
 impl Tables for f64 {
     // Relative error of `e^t` 2^-57.9.
-    const EXP: &'static [Self] = &scalar::EXP;
+    const EXP: &'static [Self] = &[
+        1.0,
+        0.500_000_000_000_001_1,
+        0.166_666_666_666_664_63,
+        0.041_666_666_666_528_66,
+        0.008_333_333_333_471_483,
+        0.001_388_888_894_375_773_8,
+        0.000_198_412_695_441_846_74,
+        2.480_149_309_849_135e-5,
+        2.755_755_986_851_567e-6,
+        2.763_022_406_727_314e-7,
+        2.500_689_080_718_191_5e-8,
+    ];
     // Relative error of `log1p` 2^-58.9.
     const LOG1P: &'static [Self] = &[
         0.333_333_333_333_271_53,
@@ -158,13 +168,13 @@ impl Tables for f64 {
 
     const LOG2_E: Self = core::f64::consts::LOG2_E;
     // Exact up to 2^11.
-    const LN_2: [Self; 2] = [scalar::LN_2_HIGH, scalar::LN_2_LOW];
+    const LN_2: [Self; 2] = [0.693_147_180_559_890_3, 5.497_923_018_708_371e-14];
 
-    const ROUNDER: f64 = scalar::ROUNDER;
+    const ROUNDER: f64 = 6_755_399_441_055_744.0;
     const BIAS: f64 = 1023.0;
     // Down to 2^-1086, although f64 ends at 2^-1074.
-    const LIFT: f64 = 64.0;
-    const LIFTED_ONE: f64 = 18_446_744_073_709_551_616.0;
+    const SCALE_EXPONENT: f64 = 64.0;
+    const SCALE: f64 = 18_446_744_073_709_551_616.0;
     const LOWEST: f64 = -753.5;
 
     const LEAST_NORMAL: f64 = f64::MIN_POSITIVE;

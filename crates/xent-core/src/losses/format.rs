@@ -3,15 +3,17 @@
 use core::fmt::{Debug, Display, LowerExp};
 use core::ops::{Add, Div, Mul, Neg, Sub};
 
-use crate::batch::Join;
-use crate::buffers::Buffers;
+use super::buffers::Buffers;
+use super::log_sum_exp::LogSumExpBatch;
+use super::scratch::Scratch;
+use super::sigmoid::SigmoidBatch;
+use super::softmax::SoftmaxBatch;
+use crate::batch::ForkJoin;
 use crate::dispatch::Kernel;
 use crate::kernel::check::Within;
 use crate::kernel::row_buffers::RowBuffers;
 use crate::level::Level;
-use crate::losses::{LogSumExpBatch, Room, SigmoidBatch, SoftmaxBatch};
-use crate::math::tables::Tables;
-use crate::simd::{Lanes, One, PANEL, Portable, Simd, Vector};
+use crate::simd::Compute;
 
 /// A number as logits and gradients are stored: `f32`, with the feature `f64` `f64`, and with the feature
 /// `half` `bf16` and `f16` of the crate [`half`](https://docs.rs/half).
@@ -21,7 +23,7 @@ use crate::simd::{Lanes, One, PANEL, Portable, Simd, Vector};
 /// a logit or its gradient (targets, weights, losses, second derivatives) is a [`Float`](Self::Float).
 #[allow(private_bounds, reason = "sealed: what a format takes is in this crate")]
 pub trait Element:
-    Copy + Default + Debug + Display + LowerExp + PartialOrd + Send + Sync + Stored + 'static
+    Copy + Default + Debug + Display + LowerExp + PartialOrd + Send + Sync + StorageFormat + 'static
 {
     /// What is computed in.
     type Float: Float;
@@ -55,7 +57,7 @@ pub trait Float:
 
 /// What the crate does with numbers of a format. Generic code that is called through it is compiled in
 /// this crate, once for each format, and not again where it is used.
-pub(crate) trait Stored: Sized {
+pub(crate) trait StorageFormat: Sized {
     /// Whether it is what is computed in.
     const IS_FLOAT: bool;
 
@@ -79,8 +81,13 @@ pub(crate) trait Stored: Sized {
     where
         Self: Element;
 
+    /// Whether all numbers are within a range; NaN is not.
+    fn all_within(level: Level, values: &[Self::Float], range: [Self::Float; 2]) -> bool
+    where
+        Self: Element;
+
     /// The sum of the losses of a batch, on threads that join if there are some.
-    fn softmax(batch: SoftmaxBatch<'_, Self>, level: Level, join: Option<&dyn Join>) -> f64
+    fn softmax(batch: SoftmaxBatch<'_, Self>, level: Level, join: Option<&dyn ForkJoin>) -> f64
     where
         Self: Element;
 
@@ -88,122 +95,14 @@ pub(crate) trait Stored: Sized {
     where
         Self: Element;
 
-    fn log_sum_exp(batch: LogSumExpBatch<'_, Self>, level: Level, join: Option<&dyn Join>) -> f64
+    fn log_sum_exp(
+        batch: LogSumExpBatch<'_, Self>,
+        level: Level,
+        join: Option<&dyn ForkJoin>,
+    ) -> f64
     where
         Self: Element;
 }
-
-/// What kernels ask of a number. f64 is one whether or not logits may be of it (the feature of that name):
-/// rows with a weight for every class get their coefficients in it.
-pub(crate) trait Compute:
-    Tables
-    + Copy
-    + Default
-    + Debug
-    + PartialOrd
-    + Add<Output = Self>
-    + Sub<Output = Self>
-    + Mul<Output = Self>
-    + Div<Output = Self>
-    + Neg<Output = Self>
-    + From<f32>
-    + Into<f64>
-    + Send
-    + Sync
-{
-    /// One such number.
-    type One: Vector<Token = Portable, Scalar = Self>;
-
-    /// Registers of such numbers.
-    type Of<S: Simd>: Lanes<Token = S, Scalar = Self>;
-
-    const INFINITY: Self;
-    const NEG_INFINITY: Self;
-    const NAN: Self;
-
-    /// The numbers of the classes of a panel.
-    const LANE_NUMBERS: &'static [Self; PANEL];
-
-    fn from_f64(value: f64) -> Self;
-
-    fn to_f64(self) -> f64;
-
-    /// Exact up to 2^24.
-    fn from_count(count: usize) -> Self;
-
-    /// The count that this is the number of: some number of no class if it is below zero.
-    fn to_count(self) -> usize;
-
-    fn is_finite(self) -> bool;
-
-    fn is_nan(self) -> bool;
-
-    /// Whether all numbers are within a range; NaN is not. Here, so that the kernel is compiled in this crate, and
-    /// not where generic code is that asks for it.
-    fn all_within(level: Level, values: &[Self], range: [Self; 2]) -> bool;
-}
-
-macro_rules! compute {
-    ($float:ident: $vector:ident, $to_integer:literal, $rounded:expr) => {
-        impl Compute for $float {
-            type One = One<Self>;
-            type Of<S: Simd> = S::$vector;
-
-            const INFINITY: Self = $float::INFINITY;
-            const NEG_INFINITY: Self = $float::NEG_INFINITY;
-            const NAN: Self = $float::NAN;
-
-            const LANE_NUMBERS: &'static [Self; PANEL] = &{
-                let mut numbers = [0.0; PANEL];
-                let mut i = 0;
-                while i < PANEL {
-                    numbers[i] = i as $float;
-                    i += 1;
-                }
-                numbers
-            };
-
-            #[inline(always)]
-            fn from_f64(value: f64) -> Self {
-                $rounded(value)
-            }
-
-            #[inline(always)]
-            fn to_f64(self) -> f64 {
-                self.into()
-            }
-
-            #[inline(always)]
-            fn from_count(count: usize) -> Self {
-                count as $float
-            }
-
-            #[inline(always)]
-            fn to_count(self) -> usize {
-                // The float from which on the last bit is one: a conversion would not be one of
-                // registers.
-                const TO_INTEGER: $float = $to_integer;
-                (self + TO_INTEGER).to_bits().wrapping_sub(TO_INTEGER.to_bits()) as usize
-            }
-
-            #[inline(always)]
-            fn is_finite(self) -> bool {
-                $float::is_finite(self)
-            }
-
-            #[inline(always)]
-            fn is_nan(self) -> bool {
-                $float::is_nan(self)
-            }
-
-            fn all_within(level: Level, values: &[Self], [low, high]: [Self; 2]) -> bool {
-                Within { values, low, high }.at(level)
-            }
-        }
-    };
-}
-compute!(f32: F32, 8_388_608.0, |value| value as f32);
-compute!(f64: F64, 4_503_599_627_370_496.0, core::convert::identity);
 
 macro_rules! float {
     ($float:ident) => {
@@ -223,7 +122,7 @@ macro_rules! float {
 
         impl Float for $float {}
 
-        impl Stored for $float {
+        impl StorageFormat for $float {
             const IS_FLOAT: bool = true;
 
             fn direct<'b>(
@@ -242,10 +141,14 @@ macro_rules! float {
                 into.copy_from_slice(from);
             }
 
+            fn all_within(level: Level, values: &[Self], [low, high]: [Self; 2]) -> bool {
+                Within { values, low, high }.at(level)
+            }
+
             fn softmax(
                 batch: SoftmaxBatch<'_, Self>,
                 level: Level,
-                join: Option<&dyn Join>,
+                join: Option<&dyn ForkJoin>,
             ) -> f64 {
                 if batch.is_capped() {
                     batch.run_converted(level, join)
@@ -255,13 +158,13 @@ macro_rules! float {
             }
 
             fn sigmoid(batch: SigmoidBatch<'_, Self>, level: Level) -> f64 {
-                Room::with::<Self, _>((0.0, false), |room| batch.run_on(level, room))
+                Scratch::with::<Self, _>((0.0, false), |scratch| batch.run_on(level, scratch))
             }
 
             fn log_sum_exp(
                 batch: LogSumExpBatch<'_, Self>,
                 level: Level,
-                join: Option<&dyn Join>,
+                join: Option<&dyn ForkJoin>,
             ) -> f64 {
                 batch.run_on(level, join)
             }
@@ -273,19 +176,23 @@ float!(f32);
 float!(f64);
 
 #[cfg(feature = "half")]
-mod sixteen {
+mod sixteen_bit {
     use half::{bf16, f16};
 
-    use super::{Element, Stored};
-    use crate::batch::Join;
-    use crate::buffers::Buffers;
+    use super::{Element, StorageFormat};
+    use crate::batch::ForkJoin;
     use crate::dispatch::Kernel;
+    use crate::kernel::check::Within;
     use crate::kernel::convert::{Round, Widen};
     use crate::kernel::row_buffers::RowBuffers;
     use crate::level::Level;
-    use crate::losses::{LogSumExpBatch, Room, SigmoidBatch, SoftmaxBatch};
+    use crate::losses::buffers::Buffers;
+    use crate::losses::log_sum_exp::LogSumExpBatch;
+    use crate::losses::scratch::Scratch;
+    use crate::losses::sigmoid::SigmoidBatch;
+    use crate::losses::softmax::SoftmaxBatch;
 
-    macro_rules! sixteen {
+    macro_rules! sixteen_bit {
         ($($element:ident),*) => {
             $(
                 impl Element for $element {
@@ -302,7 +209,7 @@ mod sixteen {
                     }
                 }
 
-                impl Stored for $element {
+                impl StorageFormat for $element {
                     const IS_FLOAT: bool = false;
 
                     fn direct<'b>(
@@ -321,22 +228,26 @@ mod sixteen {
                         Round { from, into }.at(level);
                     }
 
+                    fn all_within(level: Level, values: &[f32], [low, high]: [f32; 2]) -> bool {
+                        Within { values, low, high }.at(level)
+                    }
+
                     fn softmax(
                         batch: SoftmaxBatch<'_, Self>,
                         level: Level,
-                        join: Option<&dyn Join>,
+                        join: Option<&dyn ForkJoin>,
                     ) -> f64 {
                         batch.run_converted(level, join)
                     }
 
                     fn sigmoid(batch: SigmoidBatch<'_, Self>, level: Level) -> f64 {
-                        Room::with::<Self, _>((0.0, false), |room| batch.run_on(level, room))
+                        Scratch::with::<Self, _>((0.0, false), |scratch| batch.run_on(level, scratch))
                     }
 
                     fn log_sum_exp(
                         batch: LogSumExpBatch<'_, Self>,
                         level: Level,
-                        join: Option<&dyn Join>,
+                        join: Option<&dyn ForkJoin>,
                     ) -> f64 {
                         batch.run_converted(level, join)
                     }
@@ -344,5 +255,5 @@ mod sixteen {
             )*
         };
     }
-    sixteen!(bf16, f16);
+    sixteen_bit!(bf16, f16);
 }
