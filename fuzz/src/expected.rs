@@ -91,6 +91,7 @@ where
         let Settings { smoothing, gamma, alpha, z_loss, soft_cap, temperature, .. } = self.settings;
         let finite = |x: f64, least: f64| x.is_finite() && x >= least;
         let weights = |of: &[E::Float]| of.iter().all(|w| finite(w.wide(), 0.0));
+        let tiny = f64::from_bits(1);
         let Batch { class_weights, pos_weight, .. } = self.batch;
         let smoothed = smoothing != 0.0;
         [
@@ -100,6 +101,10 @@ where
             (alpha.is_some_and(|alpha| !(0.0..=1.0).contains(&alpha)), "alpha"),
             (!finite(z_loss, 0.0), "z-loss"),
             (soft_cap.is_some_and(|cap| !(finite(cap, 0.0) && cap > 0.0)), "soft cap"),
+            (
+                soft_cap.is_some_and(|cap| !finite(rounded::<E::Float>(cap), tiny)),
+                "soft cap of the format",
+            ),
             (!(finite(temperature, 0.0) && temperature > 0.0), "temperature"),
             (self.loss.is_of_softmax() && gamma != 0.0 && smoothed, "gamma with smoothing"),
             (

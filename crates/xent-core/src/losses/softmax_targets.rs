@@ -5,9 +5,7 @@ use super::rows::Outputs;
 use crate::batch::{Batch, ForkJoin};
 use crate::error::{Error, Values};
 use crate::hessian::Hessian;
-use crate::kernel::sum::TILE;
 use crate::labels::Labels;
-use crate::shape::Shape;
 use crate::simd::Compute;
 
 /// What the softmax of each row is compared with.
@@ -79,8 +77,13 @@ impl<F: Float> SoftmaxOptions<'_, F> {
         if !(self.z_loss.is_finite() && self.z_loss >= 0.0) {
             return refused("z-loss", "expected a finite factor, not below zero");
         }
-        if !(self.soft_cap.is_finite() && self.soft_cap >= 0.0) {
-            return refused("soft cap", "expected a positive finite number, or zero for none");
+        // As it is computed with: a cap that is rounded to zero would be none.
+        let cap = rounded::<F>(self.soft_cap);
+        if self.soft_cap != 0.0 && !(cap.is_finite() && cap > 0.0) {
+            return refused(
+                "soft cap",
+                "expected a positive finite number of the format of the logits, or zero for none",
+            );
         }
         if self.focal_gamma != 0.0 && self.label_smoothing != 0.0 {
             return refused(
