@@ -159,6 +159,10 @@ where
             let undefined = classes < 2 && matches!(self.convention, HessianName::LightGbm);
             refuse(undefined && loss.is_of_softmax(), "Hessian of one class");
         }
+        let sixteen = E::STORED != E::COMPUTED;
+        let long_columns = sixteen && layout.inner != 1 && classes > 4096;
+        let is_taught = matches!(batch.given, Given::Teacher(_));
+        refuse(is_taught && long_columns, "columns of sixteen bits with a teacher");
         let upstream = !batch.upstream.is_empty() && settings.reduction != Reduction::None;
         refuse(upstream, "upstream gradient with a reduction");
         refuse(!self.has_kind(), "kind of the targets");

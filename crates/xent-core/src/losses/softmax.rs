@@ -9,7 +9,7 @@ use super::softmax_spec::{Kind, SoftmaxSpec};
 use super::softmax_targets::{SoftmaxOptions, SoftmaxTargets};
 use crate::batch::{Batch, CHUNK, ForkJoin, InTurn, count_in_pieces};
 use crate::error::{Error, Values, check_length};
-use crate::kernel::sum::sum_of;
+use crate::kernel::sum::{TILE, sum_of};
 use crate::level::Level;
 use crate::shape::Shape;
 use crate::simd::Compute;
@@ -119,6 +119,11 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
             }
             SoftmaxTargets::Teacher(values, _) => {
                 check_length("teacher's logits", shape.elements(), values.len())?;
+                // A teacher's softmax is made of neighbours.
+                if !E::IS_FLOAT && shape.inner != 1 && classes > TILE {
+                    let reason = "with a teacher, columns of more than 4096 classes have to be of f32 or f64";
+                    return Err(Error::Option { option: "format of the logits", reason });
+                }
             }
         }
         Ok(Self { buffers, spec, outputs: Outputs::default() })
