@@ -72,7 +72,12 @@ impl<'a, F: Compute> Factors<'a, F> {
 
     /// The factors of `count` elements from `first` on, at most a strip; `None` for ones.
     #[inline(always)]
-    fn of<'s>(&self, first: usize, count: usize, scratch: &'s mut Scratch<F>) -> Option<&'s [F]>
+    fn of<'s>(
+        &self,
+        first: usize,
+        count: usize,
+        scratch: &'s mut FactorScratch<F>,
+    ) -> Option<&'s [F]>
     where
         'a: 's,
     {
@@ -133,9 +138,9 @@ impl<F: Compute> CycleScratch<F> {
 
 /// Scratch for the factors of a strip, and for the end of the last run.
 #[derive(Debug)]
-struct Scratch<F>([F; STRIP + RUN]);
+struct FactorScratch<F>([F; STRIP + RUN]);
 
-impl<F: Compute> Scratch<F> {
+impl<F: Compute> FactorScratch<F> {
     fn new() -> Self {
         Self([F::default(); _])
     }
@@ -187,25 +192,25 @@ impl<F> AllFactors<'_, F> {
 /// Scratch for what the elements of a strip are compared with.
 #[derive(Debug)]
 pub(crate) struct StripScratch<F> {
-    ones: Scratch<F>,
-    targets: Scratch<F>,
-    of_class: Scratch<F>,
-    of_row: Scratch<F>,
-    weights: Scratch<F>,
-    positive: Scratch<F>,
-    upstream: Scratch<F>,
+    ones: FactorScratch<F>,
+    targets: FactorScratch<F>,
+    of_class: FactorScratch<F>,
+    of_row: FactorScratch<F>,
+    weights: FactorScratch<F>,
+    positive: FactorScratch<F>,
+    upstream: FactorScratch<F>,
 }
 
 impl<F: Compute> StripScratch<F> {
     pub(crate) fn new() -> Self {
         Self {
-            ones: Scratch([F::from_count(1); _]),
-            targets: Scratch::new(),
-            of_class: Scratch::new(),
-            of_row: Scratch::new(),
-            weights: Scratch::new(),
-            positive: Scratch::new(),
-            upstream: Scratch::new(),
+            ones: FactorScratch([F::from_count(1); _]),
+            targets: FactorScratch::new(),
+            of_class: FactorScratch::new(),
+            of_row: FactorScratch::new(),
+            weights: FactorScratch::new(),
+            positive: FactorScratch::new(),
+            upstream: FactorScratch::new(),
         }
     }
 }
@@ -244,7 +249,12 @@ impl<F: Compute> TileInputs<'_, F> {
     }
 
     #[inline(always)]
-    fn targets_in<'s>(&'s self, at: usize, count: usize, scratch: &'s mut Scratch<F>) -> &'s [F] {
+    fn targets_in<'s>(
+        &'s self,
+        at: usize,
+        count: usize,
+        scratch: &'s mut FactorScratch<F>,
+    ) -> &'s [F] {
         let (unsmoothed, smoothing_per_class) = (1.0 - self.smoothing, 0.5 * self.smoothing);
         let smoothed = |y: f64| F::from_f64(y * unsmoothed + smoothing_per_class);
         let scratch = &mut scratch.0[..count];
@@ -275,7 +285,7 @@ impl<F: Compute> TileInputs<'_, F> {
         at: usize,
         count: usize,
         factors: [Option<&'s [F]>; 2],
-        scratch: &'s mut Scratch<F>,
+        scratch: &'s mut FactorScratch<F>,
     ) -> Option<&'s [F]> {
         let scratch = &mut scratch.0[..count];
         match factors {

@@ -3,7 +3,6 @@
 use super::coefficients::Number;
 use crate::math::ln::{ln, log1p};
 use crate::math::sigmoid::{Logistic as Shares, exponential, logistic};
-use crate::simd::Compute;
 use crate::simd::Lanes;
 use crate::tables::Tables;
 

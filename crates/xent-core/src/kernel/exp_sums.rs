@@ -123,12 +123,24 @@ impl<V: Lanes> ExpSums<V> {
     /// a gradient, which would be waited for when it is written.
     #[inline(always)]
     fn prefetch(&self, run: &impl Run<V::Scalar>) {
-        let of_line = LINE / size_of::<V::Scalar>();
-        for at in (0..HALF_STRIP).step_by(of_line) {
-            V::prefetch(self.token, run.logits(), TILE + at);
-            if !run.gradient().is_empty() {
-                V::prefetch(self.token, run.gradient(), TILE / 2 + at);
-            }
+        self.prefetch_half(run.logits(), TILE);
+        if !run.gradient().is_empty() {
+            self.prefetch_half(run.gradient(), TILE / 2);
+        }
+    }
+
+    /// The same of the weights of classes.
+    #[inline(always)]
+    fn prefetch_soft(&self, run: &impl Run<V::Scalar>, soft: &SoftRow<'_, V>) {
+        self.prefetch(run);
+        self.prefetch_half(soft.weights, TILE);
+    }
+
+    /// Asks for half a strip so many elements after the start of a slice.
+    #[inline(always)]
+    fn prefetch_half(&self, slice: &[V::Scalar], ahead: usize) {
+        for at in (0..HALF_STRIP).step_by(LINE / size_of::<V::Scalar>()) {
+            V::prefetch(self.token, slice, ahead + at);
         }
     }
 
@@ -209,7 +221,7 @@ impl<V: Lanes> ExpSums<V> {
         let mut terms = zeros;
         let mut is_second = false;
         each_half!(row, unused, |run| {
-            self.prefetch(&run);
+            self.prefetch_soft(&run, &soft);
             self.soft_half::<false, false>(&mut run, 0, soft, &mut terms);
             if is_second {
                 add_all(sums, terms);
@@ -232,7 +244,9 @@ impl<V: Lanes> ExpSums<V> {
         let mut terms = [V::of(self.token, 0.0).accumulators(); 3];
         let whole = strip.len() / HALF_STRIP * HALF_STRIP;
         each_half!(strip.take_front(whole), unused, |run| {
-            self.soft_half::<true, TEACHER>(&mut run, at, soft.part(at), &mut terms);
+            let part = soft.part(at);
+            self.prefetch_soft(&run, &part);
+            self.soft_half::<true, TEACHER>(&mut run, at, part, &mut terms);
             at += HALF_STRIP;
         });
         if strip.len() != 0 {

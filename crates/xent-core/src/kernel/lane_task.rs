@@ -3,7 +3,6 @@
 use super::coefficients::Terms;
 use crate::hessian::Curvature;
 use crate::level::Level;
-use crate::simd::Vector;
 
 /// What all rows of a kernel have in common.
 #[derive(Clone, Copy)]

@@ -3,7 +3,6 @@
 use super::block::{ROWS, RawTargets, RowBlock};
 use super::lanes::LaneSum;
 use crate::math::exp::exp_scaled;
-use crate::simd::Compute;
 use crate::simd::{Vector, from, from_mut};
 use crate::tables::Tables;
 

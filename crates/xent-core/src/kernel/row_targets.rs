@@ -1,6 +1,5 @@
 //! What a long row is compared with: its label, or the weights of its classes, tile by tile.
 
-use super::block::RowSupply;
 use super::soft_weights::{FillWeights, SoftmaxWeights};
 use crate::dispatch::Kernel;
 use crate::level::Level;

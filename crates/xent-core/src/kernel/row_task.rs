@@ -7,7 +7,7 @@ use super::row_buffers::{GradMode, RowBuffers};
 use super::sum::TILE;
 use crate::level::Level;
 use crate::simd::Compute;
-use crate::simd::{ACCUMULATORS, STRIP, Vector};
+use crate::simd::{ACCUMULATORS, STRIP};
 
 /// Logits of a group, at most, if it is more than one row: with the gradient they stay in the
 /// first-level cache from pass to pass.

@@ -14,7 +14,7 @@ use super::row_task::{RowTask, Steps, rows_of_group};
 use super::sum::LossSum;
 use crate::dispatch::{Kernel, entries};
 use crate::simd::Compute;
-use crate::simd::{ACCUMULATORS, Lanes, Simd, Vector};
+use crate::simd::{ACCUMULATORS, Lanes, Simd};
 
 /// Rows one after the other.
 pub(crate) struct Rows<'a, 'b, F: Compute> {

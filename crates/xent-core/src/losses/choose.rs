@@ -7,7 +7,7 @@ use super::softmax_spec::{Kind, SoftmaxSpec, State};
 use crate::batch::ForkJoin;
 use crate::dispatch::Kernel;
 use crate::hessian::Curvature;
-use crate::kernel::block::{BlockSums, ROWS, RowBlock, RowSupply};
+use crate::kernel::block::{BlockSums, ROWS, RowBlock};
 use crate::kernel::coefficients::Terms;
 use crate::kernel::columns::Columns;
 use crate::kernel::lane_task::{LaneLayout, LaneTask};

@@ -11,6 +11,7 @@ use crate::kernel::block::{
 };
 use crate::kernel::coefficients::second_terms;
 use crate::kernel::row_buffers::RowBuffers;
+use crate::kernel::row_factors::RowFactors;
 use crate::kernel::row_task::{RowTask, Steps};
 use crate::kernel::rows::{GroupState, Rows};
 use crate::kernel::second_derivatives::SecondDerivatives;
@@ -49,10 +50,9 @@ impl<F: Float> SoftmaxSpec<'_, F> {
             || self.is_teacher()
     }
 
-    /// Fills in what rows differ by beside their labels. One function for all kernels: nothing here depends
-    /// on their level.
+    /// Fills in what rows differ by in addition to their labels.
     #[inline(never)]
-    pub(super) fn fill(&self, block: &mut RowBlock<F>, first: usize, rows: usize) {
+    pub(super) fn fill(&self, level: Level, block: &mut RowBlock<F>, first: usize, rows: usize) {
         let (zero, one) = (F::default(), F::from_count(1));
         let rows = rows.min(ROWS);
         let ignores = self.options.ignore_index.is_some();
@@ -75,30 +75,21 @@ impl<F: Float> SoftmaxSpec<'_, F> {
         if !ignores && !weighted && self.shared_labels().is_none() {
             return;
         }
-        // Rows differ by more than their labels.
-        block.live = [one; ROWS];
         block.target_scales = [F::from_f64(unsmoothed); ROWS];
-        if ignores {
-            for (live, label) in block.live.iter_mut().zip(&mut block.labels[..rows]) {
-                if *label < zero {
-                    // Any class: nothing comes of it.
-                    (*live, *label) = (zero, zero);
-                }
-            }
-        }
-        for (live, &weight) in block.live.iter_mut().zip(from(weights.sample_weights, first)) {
-            if weight == zero {
-                *live = zero;
-            }
-        }
         let temperature = match self.targets {
             SoftmaxTargets::Teacher(_, temperature) => temperature,
             _ => 1.0,
         };
-        let mut factors = [1.0; ROWS];
-        for (factor, weight) in factors.iter_mut().zip(from(weights.sample_weights, first)) {
-            *factor = weight.to_f64();
+        RowFactors {
+            block,
+            rows,
+            ignores,
+            sample_weights: from(weights.sample_weights, first),
+            upstream: from(weights.upstream, first),
+            scale: weights.scale,
+            temperature,
         }
+<<<<<<< HEAD
         for (factor, live) in factors.iter_mut().zip(&block.live) {
             *factor = if *live == zero { 0.0 } else { *factor };
         }
@@ -121,6 +112,9 @@ impl<F: Float> SoftmaxSpec<'_, F> {
             block.gradient_factors_rounded[row] = F::from_f64(block.gradient_factors[row]);
         }
         block.all_live = block.live.iter().fold(true, |all, &live| all & (live == one));
+=======
+        .at(level);
+>>>>>>> main
     }
 }
 
@@ -360,7 +354,7 @@ impl<F: Float> RowSupply<F> for Chunk<'_, '_, F> {
         if self.rows_differ {
             for (index, block) in blocks.iter_mut().enumerate().take(rows.div_ceil(ROWS)) {
                 let start = index * ROWS;
-                self.spec.fill(block, first + start, rows - start);
+                self.spec.fill(self.level, block, first + start, rows - start);
             }
         }
         self.group = (first, rows);

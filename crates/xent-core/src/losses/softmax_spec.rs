@@ -8,7 +8,6 @@ use super::softmax_targets::{MultiLabel, SoftmaxOptions, SoftmaxTargets, rounded
 use crate::kernel::block::SharedLabels;
 use crate::kernel::coefficients::Factors;
 use crate::shape::Shape;
-use crate::simd::Compute;
 
 /// A batch without what is written.
 #[derive(Clone, Copy, Debug)]

@@ -1,12 +1,10 @@
 //! What the softmax losses compare with, their options, and which of them go together.
 
-use super::format::{Element, Float};
+use super::format::Float;
 use super::rows::Outputs;
-use crate::batch::{Batch, ForkJoin};
 use crate::error::{Error, Values};
 use crate::hessian::Hessian;
 use crate::labels::Labels;
-use crate::simd::Compute;
 
 /// What the softmax of each row is compared with.
 #[derive(Clone, Copy, Debug)]

@@ -1,0 +1,70 @@
+//! The factors of a block of rows whose labels may be ignored, or that have weights.
+
+use super::block::{ROWS, RowBlock};
+use crate::dispatch::{Kernel, entries};
+use crate::simd::{Compute, Simd};
+
+/// Fills in which rows are live, and what their losses and gradients are multiplied with.
+pub(crate) struct RowFactors<'a, F> {
+    pub(crate) block: &'a mut RowBlock<F>,
+    /// The rows of the block; what the others have does not matter.
+    pub(crate) rows: usize,
+    /// Whether a row is ignored whose label is below zero.
+    pub(crate) ignores: bool,
+    /// From the first row of the block on, as many as there are; ones if there are none.
+    pub(crate) sample_weights: &'a [F],
+    pub(crate) upstream: &'a [F],
+    /// A factor of all gradients.
+    pub(crate) scale: f64,
+    /// The temperature of a teacher; one without.
+    pub(crate) temperature: f64,
+}
+
+impl<F: Compute> Kernel for RowFactors<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let Self { block, rows, ignores, sample_weights, upstream, scale, temperature } = self;
+        let (zero, one) = (F::default(), F::from_count(1));
+        block.live = [one; ROWS];
+        if ignores {
+            // Whole arrays have no end that is waited for: the labels of other rows do not matter.
+            for (live, label) in block.live.iter_mut().zip(&mut block.labels) {
+                let is_ignored = *label < zero;
+                // Any class: nothing comes of it.
+                *live = if is_ignored { zero } else { one };
+                *label = if is_ignored { zero } else { *label };
+            }
+        }
+        let weights = of_block(sample_weights, one);
+        let upstream = of_block(upstream, one);
+        for row in 0..ROWS {
+            let live = if weights[row] == zero { zero } else { block.live[row] };
+            let factor = if live == zero { 0.0 } else { weights[row].to_f64() };
+            let gradient = factor * scale * upstream[row].to_f64() * temperature;
+            let gradient = if live == zero { 0.0 } else { gradient };
+            block.live[row] = live;
+            block.loss_factors[row] = F::from_f64(factor * (temperature * temperature));
+            block.gradient_factors[row] = gradient;
+            block.gradient_factors_rounded[row] = F::from_f64(gradient);
+        }
+        let of_rows = block.live.iter().take(rows.min(ROWS));
+        block.all_live = of_rows.fold(true, |all, &live| all & (live == one));
+    }
+
+    entries!();
+}
+
+/// The first of some numbers, as many as a block has rows.
+#[inline(always)]
+fn of_block<F: Compute>(from: &[F], fill: F) -> [F; ROWS] {
+    if let Some(whole) = from.first_chunk() {
+        return *whole;
+    }
+    let mut all = [fill; ROWS];
+    for (to, &from) in all.iter_mut().zip(from) {
+        *to = from;
+    }
+    all
+}
