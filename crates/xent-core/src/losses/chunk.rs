@@ -88,33 +88,9 @@ impl<F: Float> SoftmaxSpec<'_, F> {
             upstream: from(weights.upstream, first),
             scale: weights.scale,
             temperature,
+            is_label_all: self.is_label_all(),
         }
-<<<<<<< HEAD
-        for (factor, live) in factors.iter_mut().zip(&block.live) {
-            *factor = if *live == zero { 0.0 } else { *factor };
-        }
-        let of_losses = block.loss_factors.iter_mut().zip(&mut block.gradient_factors);
-        for ((of_loss, of_gradient), factor) in of_losses.zip(factors) {
-            *of_loss = F::from_f64(factor * (temperature * temperature));
-            *of_gradient = factor * weights.scale;
-        }
-        let upstream = from(weights.upstream, first).iter().zip(&block.label_weights);
-        let is_label_all = self.is_label_all();
-        for (factor, (upstream, &weight)) in block.gradient_factors.iter_mut().zip(upstream) {
-            let none = is_label_all && weight == zero;
-            *factor *= if none { 1.0 } else { upstream.to_f64() };
-        }
-        for row in 0..ROWS {
-            block.gradient_factors[row] *= temperature;
-            if block.live[row] == zero {
-                block.gradient_factors[row] = 0.0;
-            }
-            block.gradient_factors_rounded[row] = F::from_f64(block.gradient_factors[row]);
-        }
-        block.all_live = block.live.iter().fold(true, |all, &live| all & (live == one));
-=======
         .at(level);
->>>>>>> main
     }
 }
 
