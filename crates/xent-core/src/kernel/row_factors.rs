@@ -27,8 +27,16 @@ impl<F: Compute> Kernel for RowFactors<'_, F> {
 
     #[inline(always)]
     fn run<S: Simd>(self, _: S) {
-        let Self { block, rows, ignores, sample_weights, upstream, scale, temperature, .. } = self;
-        let is_label_all = self.is_label_all;
+        let Self {
+            block,
+            rows,
+            ignores,
+            sample_weights,
+            upstream,
+            scale,
+            temperature,
+            is_label_all,
+        } = self;
         let (zero, one) = (F::default(), F::from_count(1));
         block.live = [one; ROWS];
         if ignores {
