@@ -11,7 +11,6 @@ use crate::labels::Labels;
 use crate::level::Level;
 use crate::math::scalar;
 use crate::shape::Shape;
-use crate::simd::Compute;
 
 /// What the inputs of a [`LikelihoodBatch`] are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
