@@ -56,7 +56,7 @@ mod simd;
 mod slices;
 mod tables;
 
-pub use batch::{Batch, ForkJoin};
+pub use batch::{Batch, ForkJoin, InTurn};
 pub use error::{Error, Values};
 pub use hessian::Hessian;
 pub use labels::Labels;
