@@ -309,7 +309,7 @@ mod tests {
         };
         for c in 0..5 {
             for gamma in [0.5, 1.0, 2.0, 3.5] {
-                let h = super::focal(&X, 2, gamma, 1.5)[c];
+                let h = focal(&X, 2, gamma, 1.5)[c];
                 near(
                     h,
                     of_gradient(X[c], |to| focal::softmax(&moved(c, to), 2, gamma, 1.5).grad[c]),
@@ -317,7 +317,7 @@ mod tests {
             }
             let q = smoothed(5, 2, 0.1, None);
             let all = Second::of(exact(&X, 1.0)[c]);
-            let h = all.plus(super::z_loss(&X, 0.25)[c]);
+            let h = all.plus(z_loss(&X, 0.25)[c]);
             near(h, of_gradient(X[c], |to| z_loss::cross_entropy(&moved(c, to), &q, 0.25).grad[c]));
 
             let cap = 2.5;
@@ -338,8 +338,8 @@ mod tests {
             let plain = sigmoid(x, y, 3.0, 1.0);
             assert_close(focal_sigmoid(x, y, 3.0, 0.0, None).value, plain, 1e-15);
         }
-        assert_eq!(super::focal(&[INF, 0.0], 0, 2.0, 1.0)[1].value, 0.0);
-        assert!(super::z_loss(&[INF, INF], 1.0)[0].value.is_nan());
+        assert_eq!(focal(&[INF, 0.0], 0, 2.0, 1.0)[1].value, 0.0);
+        assert!(z_loss(&[INF, INF], 1.0)[0].value.is_nan());
         assert_eq!(focal_sigmoid(INF, 0.0, 1.0, 2.0, None).value, 0.0);
     }
 

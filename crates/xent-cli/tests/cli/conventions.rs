@@ -73,7 +73,6 @@ fn perplexity_is_null_where_the_losses_are_not_cross_entropies_of_labels() {
         let report = folder.json(&format!("eval --input x.npy --loss {options}"));
         assert!(report["perplexity"].is_null(), "{options}: {report}");
     }
-    let help = folder.run("eval --help");
     assert!(folder.run("eval --help").stdout.contains("left out (null in JSON)"));
 }
 
