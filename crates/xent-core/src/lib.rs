@@ -4,7 +4,8 @@
 //! * [`Level`] says which instructions to use; choose it once.
 //! * [`SoftmaxBatch`] and [`SigmoidBatch`] give the loss and, in the same pass, its gradient.
 //!   Whatever can be wrong with the input is found when they are built.
-//! * [`softmax_cross_entropy_row`] is the loss of one row in little code, for firmware.
+//! * [`softmax_cross_entropy_row`] is the loss of one row in little code, for firmware; [`evaluate_row`] is it
+//!   without a gradient, and [`Evaluation`] the mean and accuracy of rows as they come.
 //! * [`PartialRow`] is a part of a row that is in several places; parts are merged.
 //! * [`exp`], [`ln`], [`log1p`], [`sigmoid`], [`max`], [`log_sum_exp`], [`softmax`] and
 //!   [`log_softmax`] are the parts that may be of use on their own.
@@ -19,6 +20,7 @@
 mod batch;
 mod dispatch;
 mod error;
+mod evaluation;
 mod hessian;
 mod kernel;
 mod labels;
@@ -33,7 +35,9 @@ mod tables;
 
 pub use batch::{Batch, Join};
 pub use error::{Error, Values};
+pub use evaluation::Evaluation;
 pub use hessian::Hessian;
+pub use kernel::sum::CompensatedSum;
 pub use labels::Labels;
 pub use level::Level;
 #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
@@ -42,8 +46,9 @@ pub use level::RelaxedSimd;
 pub use level::{Avx2, Avx512};
 pub use losses::{
     Buffers, Element, Float, LikelihoodBatch, LikelihoodInput, LogSumExpBatch, MultiLabel,
-    NotFiniteRows, Outputs, PartialRow, RowWeights, SigmoidBatch, SigmoidInput, SigmoidOptions,
-    SigmoidTargets, SoftmaxBatch, SoftmaxOptions, SoftmaxTargets, Tally, softmax_cross_entropy_row,
+    NotFiniteRows, Outputs, PartialRow, RowEvaluation, RowWeights, SigmoidBatch, SigmoidInput,
+    SigmoidOptions, SigmoidTargets, SoftmaxBatch, SoftmaxOptions, SoftmaxTargets, Tally,
+    evaluate_row, softmax_cross_entropy_row,
 };
 pub use shape::Shape;
 pub use slices::{

@@ -3,7 +3,7 @@
 use super::coefficients::{Factors, LabelSums, Terms, label_coefficients};
 use super::grid::{GridPlane, Line};
 use super::lanes::{LaneGradient, Largest, Plane, label_sums};
-use super::row_buffers::RowBuffers;
+use super::row_buffers::{GradMode, RowBuffers};
 use crate::simd::Vector;
 
 /// The loss of a row and, where the buffers have a place for it, its gradient; `None`, and nothing written,
@@ -35,8 +35,10 @@ pub(crate) fn one_row<V: Vector>(
     let terms = Terms { gamma: 0.0, z_loss: 0.0 };
     let factors = Factors { loss: one, gradient: one };
     let settled = label_coefficients(token, sums, terms, factors);
-    let gradient = LaneGradient::of_labels(token, largest, pivot, &settled, None);
-    gradient.put_labels(token, &mut plane);
+    if plane.buffers.mode() != GradMode::None {
+        let gradient = LaneGradient::of_labels(token, largest, pivot, &settled, None);
+        gradient.put_labels(token, &mut plane);
+    }
 
     let mut loss = [V::Scalar::default()];
     settled.loss.store(&mut loss);

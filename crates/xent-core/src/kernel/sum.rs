@@ -1,6 +1,6 @@
 //! Sums whose error does not grow with their length.
 
-use core::ops::{Add, Sub};
+use core::ops::{Add, AddAssign, Sub};
 
 use crate::simd::Compute;
 use crate::simd::{Lanes, STRIPES, in_lanes};
@@ -139,34 +139,55 @@ pub(crate) fn two_sum<T: Copy + Add<Output = T> + Sub<Output = T>>(a: (T, T), b:
     (sum, lost + (a.1 + b.1))
 }
 
-/// A sum that does not grow less exact with its length; what is infinite or NaN stays that.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct ExactSum {
-    sum: f64,
-    lost: f64,
+/// A sum whose error does not grow with its length: what each addition loses is kept and added at the end.
+/// What is infinite or NaN stays that.
+///
+/// ```
+/// use xent_core::CompensatedSum;
+///
+/// let mut sum = CompensatedSum::default();
+/// (0..10_000).for_each(|_| sum.add(0.1_f32));
+/// assert_eq!(sum.total(), 1000.0);
+/// assert_ne!((0..10_000).map(|_| 0.1_f32).sum::<f32>(), 1000.0);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct CompensatedSum<T = f64> {
+    sum: T,
+    lost: T,
 }
 
-impl ExactSum {
-    pub(crate) fn add(&mut self, term: f64) {
-        (self.sum, self.lost) = two_sum((self.sum, self.lost), (term, 0.0));
+impl<T: Copy + Default + PartialEq + Add<Output = T> + Sub<Output = T>> CompensatedSum<T> {
+    /// Adds a number.
+    pub fn add(&mut self, term: T) {
+        (self.sum, self.lost) = two_sum((self.sum, self.lost), (term, T::default()));
     }
 
     /// The sum of some.
     pub(crate) fn of<const N: usize>(sums: [Self; N]) -> Self {
-        sums.into_iter().fold(Self::default(), |a, b| {
-            let (sum, lost) = two_sum((a.sum, a.lost), (b.sum, b.lost));
-            Self { sum, lost }
-        })
+        let mut all = Self::default();
+        sums.into_iter().for_each(|sum| all += sum);
+        all
     }
 
-    pub(crate) fn total(self) -> f64 {
-        if self.sum.is_finite() { self.sum + self.lost } else { self.sum }
+    /// The sum, rounded once.
+    #[must_use]
+    pub fn total(self) -> T {
+        // Once the sum is infinite, what it lost is not a number.
+        let is_finite = self.sum - self.sum == T::default();
+        if is_finite { self.sum + self.lost } else { self.sum }
     }
 }
 
-/// The [`ExactSum`] of all terms.
+/// Of two parts of what is added up.
+impl<T: Copy + Add<Output = T> + Sub<Output = T>> AddAssign for CompensatedSum<T> {
+    fn add_assign(&mut self, other: Self) {
+        (self.sum, self.lost) = two_sum((self.sum, self.lost), (other.sum, other.lost));
+    }
+}
+
+/// The [`CompensatedSum`] of all terms.
 pub(crate) fn sum_of(terms: impl Iterator<Item = f64>) -> f64 {
-    let mut sum = ExactSum::default();
+    let mut sum = CompensatedSum::default();
     terms.for_each(|term| sum.add(term));
     sum.total()
 }

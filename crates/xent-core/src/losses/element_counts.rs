@@ -4,7 +4,7 @@ use super::format::Float;
 use super::rows::Tally;
 use super::sigmoid::{Job, SigmoidTargets};
 use crate::kernel::element_targets::IGNORED;
-use crate::kernel::sum::{ExactSum, sum_of};
+use crate::kernel::sum::{CompensatedSum, sum_of};
 use crate::labels::Labels;
 use crate::shape::Shape;
 use crate::simd::PANEL;
@@ -87,7 +87,7 @@ impl<F: Float> Job<'_, F> {
             for position in (0..inner).step_by(PANEL) {
                 let count = PANEL.min(inner - position);
                 let mut valid = [0_usize; PANEL];
-                let mut weights = [ExactSum::default(); PANEL];
+                let mut weights = [CompensatedSum::default(); PANEL];
                 let mut bytes = [0; PANEL];
                 for class in 0..classes {
                     let bytes = &mut bytes[..count];
@@ -147,7 +147,7 @@ impl<F: Float> Job<'_, F> {
 
     /// The class weights of the labels of a row that are not the one to ignore.
     fn weight_of_row(&self, labels: Labels<'_>, ignore: i64, start: usize) -> f64 {
-        let (mut sums, mut bytes) = ([ExactSum::default(); LANES], [0; PANEL]);
+        let (mut sums, mut bytes) = ([CompensatedSum::default(); LANES], [0; PANEL]);
         for (part, weights) in self.options.class_weights.chunks(PANEL).enumerate() {
             let bytes = &mut bytes[..weights.len()];
             labels.bytes(start + part * PANEL, Some(ignore), bytes);
@@ -157,7 +157,7 @@ impl<F: Float> Job<'_, F> {
                 }
             }
         }
-        ExactSum::of(sums).total()
+        CompensatedSum::of(sums).total()
     }
 }
 
@@ -166,8 +166,8 @@ impl<F: Float> Job<'_, F> {
 struct Sums {
     rows: usize,
     elements: usize,
-    class_weight: ExactSum,
-    weight: ExactSum,
+    class_weight: CompensatedSum,
+    weight: CompensatedSum,
 }
 
 impl Sums {
@@ -185,11 +185,11 @@ impl Sums {
 
 /// The sum of all, by lanes.
 fn sum<F: Float>(values: &[F]) -> f64 {
-    let mut sums = [ExactSum::default(); LANES];
+    let mut sums = [CompensatedSum::default(); LANES];
     for values in values.chunks(LANES) {
         for (sum, value) in sums.iter_mut().zip(values) {
             sum.add(value.to_f64());
         }
     }
-    ExactSum::of(sums).total()
+    CompensatedSum::of(sums).total()
 }

@@ -13,7 +13,7 @@ use crate::kernel::element_rows::RowSums;
 use crate::kernel::element_targets::{Lists, MultiHot};
 use crate::kernel::element_tile::ElementTile;
 use crate::kernel::elements::{ElementLoss, Elements, Logistic, Sigmoid, SigmoidFocal};
-use crate::kernel::sum::{ExactSum, TILE};
+use crate::kernel::sum::{CompensatedSum, TILE};
 use crate::labels::Labels;
 use crate::level::Level;
 use crate::shape::Shape;
@@ -332,7 +332,7 @@ impl<E: Element, L: ElementLoss> Tiles<'_, '_, '_, '_, E, L> {
             let start = [block * logits_stride, block * gradient_stride];
             for position in (0..inner).step_by(PANEL) {
                 let count = PANEL.min(inner - position);
-                let mut sums = [ExactSum::default(); PANEL];
+                let mut sums = [CompensatedSum::default(); PANEL];
                 for class in 0..classes {
                     let at = class * inner + position;
                     let mut losses = [E::Float::default(); PANEL];
