@@ -109,6 +109,7 @@ impl<V: Lanes> ExpSums<V> {
         let mut terms = V::of(self.token, 0.0).stripes();
         let whole = panel.len() / HALF_PANEL * HALF_PANEL;
         each_half!(panel.take_front(whole), |run| {
+            self.prefetch(&run);
             self.half::<true, false>(&mut run, at, self.max, &mut terms);
             at += HALF_PANEL;
         });
