@@ -47,7 +47,7 @@ pub(crate) struct Tally {
 /// Everything that is written, each where the batch has it without a stride.
 #[derive(Clone, Debug)]
 pub(crate) struct Expected {
-    pub(crate) loss: Option<Answer>,
+    pub(crate) loss: Answer,
     pub(crate) denominator: f64,
     pub(crate) valid_rows: usize,
     pub(crate) losses: Vec<Answer>,
@@ -151,6 +151,8 @@ where
             refuse(probabilities, "Hessian of probabilities");
             let is_exact = matches!(self.convention, HessianName::Exact);
             refuse((mapped || self.is_focal()) && !is_exact, "convention of the Hessian");
+            let of_mean = settings.reduction == Reduction::Mean;
+            refuse(of_mean && !is_exact, "convention of boosting with a mean");
             let capped = settings.soft_cap.is_some() && layout.inner != 1 && classes > 4096;
             refuse(capped, "Hessian of long columns under a soft cap");
             let undefined = classes < 2 && matches!(self.convention, HessianName::LightGbm);
@@ -438,7 +440,7 @@ where
         let of_elements = self.loss.is_of_elements();
         let losses = if self.loss.has_losses_of_elements() { layout.elements() } else { rows };
         let mut expected = Expected {
-            loss: None,
+            loss: Answer::ANYTHING,
             denominator: divisor,
             valid_rows: tally.valid_rows,
             losses: vec![Answer::ZERO; losses],
@@ -462,9 +464,8 @@ where
             self.gradient_of_nothing(&mut expected, is_nan);
         }
         expected.loss = match self.settings.reduction {
-            Reduction::None => None,
-            Reduction::Mean if nothing => Some(Answer::exact(if is_nan { f64::NAN } else { 0.0 })),
-            _ => Some(self.total(&expected.losses, divisor, tolerance)),
+            Reduction::Mean if nothing => Answer::exact(if is_nan { f64::NAN } else { 0.0 }),
+            _ => self.total(&expected.losses, divisor, tolerance),
         };
         expected
     }

@@ -143,7 +143,7 @@ macro_rules! arrays {
             }
         }
 
-        impl<'a, F, T, S: $ndarray::Data<Elem = T>> IntoTargets<'a, F>
+        impl<'a, F, T: 'a, S: $ndarray::Data<Elem = T>> IntoTargets<'a, F>
             for &'a $ndarray::ArrayBase<S, $ndarray::Ix1>
         where
             &'a [T]: IntoTargets<'a, F>,

@@ -1,5 +1,8 @@
 //! One pass over a batch: what goes in beside logits and targets, and what comes out.
 
+#[cfg(feature = "alloc")]
+use alloc::vec::Vec;
+
 use xent_core::reduction::{NothingValid, Policy, Reduction};
 use xent_core::{
     Batch, Buffers, Element, Error as InputError, Hessian, LikelihoodBatch, NotFiniteRows, Outputs,
@@ -10,7 +13,7 @@ use crate::{Error, NotFinite, Report, Targets};
 
 /// Room for predicted classes where the caller has none.
 #[cfg(feature = "alloc")]
-pub(crate) type Room = alloc::vec::Vec<u32>;
+pub(crate) type Room = Vec<u32>;
 #[cfg(not(feature = "alloc"))]
 pub(crate) type Room = [u32; 0];
 

@@ -270,9 +270,9 @@ fn the_conventions_of_libraries_are_for_plain_losses() {
     for convention in [Hessian::XgBoost, Hessian::LightGbm] {
         let mut h = [9.0; 4];
         for loss in [
-            plain.with_focal_gamma(2.0).unwrap(),
-            plain.with_z_loss(0.1).unwrap(),
-            plain.with_soft_cap(5.0).unwrap(),
+            plain.clone().with_focal_gamma(2.0).unwrap(),
+            plain.clone().with_z_loss(0.1).unwrap(),
+            plain.clone().with_soft_cap(5.0).unwrap(),
         ] {
             let pass = Pass::new().hessian(&mut h, convention);
             let logits = Logits::new(&x, 2).unwrap();

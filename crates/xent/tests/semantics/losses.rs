@@ -317,7 +317,7 @@ fn a_mean_over_thousands_of_classes_has_all_its_digits() {
         let mut losses = [0.0; 2];
         let logits = Logits::with_columns(&x, 1, classes, inner).unwrap();
         let pass = Pass::new().losses(&mut losses);
-        loss.with_level(level).evaluate(logits, Targets::dense(&y), pass).unwrap();
+        loss.clone().with_level(level).evaluate(logits, Targets::dense(&y), pass).unwrap();
         for loss in losses {
             let off = (loss - std::f64::consts::LN_2).abs() / f64::EPSILON;
             assert!(off <= 2.0, "{level}: {off} roundings");
