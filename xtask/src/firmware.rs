@@ -11,7 +11,7 @@ use std::time::Duration;
 use clap::Args;
 use digits_net::{CLASSES, COUNT, Digest};
 use object::{Object, ObjectSymbol};
-use xent_core::{Batch, Buffers, CompensatedSum, Level, Outputs, SoftmaxBatch, SoftmaxTargets};
+use xent_core::{Batch, Buffers, Level, Outputs, SoftmaxBatch, SoftmaxTargets};
 
 use crate::cortex_m::{QEMU, TRIPLE};
 use crate::foreign::{Foreign, Library};
@@ -181,13 +181,12 @@ fn xent_compare([host, device]: &[PathBuf; 2]) -> Result<(), String> {
     }
 }
 
-/// Runs the program that evaluates without a gradient: its mean has the bits of this machine's losses, added up
-/// in the same way.
+/// Runs the program that evaluates without a gradient: its mean is that of this machine's losses, whose
+/// sum in f64 is as exact as a compensated one of f32.
 fn evaluation(image: &Path, host: &Results) -> Result<(), String> {
     let said = cortex_m::run(image, &COUNTED, PATIENCE)?;
-    let mut sum = CompensatedSum::default();
-    host.losses.iter().for_each(|&loss| sum.add(loss));
-    let mean = sum.total() / COUNT as f32;
+    let sum: f64 = host.losses.iter().map(|&loss| f64::from(loss)).sum();
+    let mean = sum as f32 / COUNT as f32;
     let largest = |logits: &[f32; CLASSES]| {
         (0..CLASSES).fold(0, |best, class| if logits[class] > logits[best] { class } else { best })
     };

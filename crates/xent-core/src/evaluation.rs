@@ -54,7 +54,7 @@ impl<F: Float> Evaluation<F> {
 
     /// Adds a row that [`evaluate_row`] has looked at.
     pub fn add(&mut self, row: &RowEvaluation<F>) {
-        self.sum.add(row.loss);
+        self.sum += row.loss;
         self.correct += usize::from(row.is_right);
         if !row.is_finite {
             self.not_finite += 1;

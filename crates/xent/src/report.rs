@@ -86,7 +86,7 @@ impl Report {
     /// Of a batch, whose losses add up to that.
     pub(crate) fn of(policy: Policy, tally: Tally, sum: f64) -> Self {
         let mut report = Self { policy: Some(policy), tally, ..Self::default() };
-        report.sum.add(sum);
+        report.sum += sum;
         report.reduce(policy, sum);
         report
     }
@@ -104,8 +104,8 @@ impl Report {
     /// Fills in how many rows are right, what these weigh, and what all rows do.
     pub(crate) fn judge(&mut self, correct: usize, [right, all]: [f64; 2]) {
         self.correct = Some(correct);
-        self.right.add(right);
-        self.judged.add(all);
+        self.right += right;
+        self.judged += all;
     }
 
     /// The share of the rows whose predicted class is their label, each row with its sample weight:

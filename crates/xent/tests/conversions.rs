@@ -109,12 +109,13 @@ proptest! {
 fn other_formats_are_computed_in_their_float() {
     let (x, y) = ([2.0, 1.0, 0.0_f64], [1.0, 0.0, 0.0]);
     let loss = SoftmaxCrossEntropy::new();
-    assert_eq!(loss.loss((&x, 3), &y), loss.loss((&x, 3), &[0]));
+    assert_eq!(loss.loss((&x, 3), &y), loss.loss((&x, 3), Targets::dense(&y)));
     #[cfg(feature = "half")]
     {
         let x = x.map(half::bf16::from_f64);
-        let loss = SoftmaxCrossEntropy::new();
-        assert_eq!(loss.loss((&x, 3), &[1.0, 0.0, 0.0_f32]), loss.loss((&x, 3), &[0]));
+        let (y, loss) = ([1.0, 0.0, 0.0_f32], SoftmaxCrossEntropy::new());
+        assert_eq!(loss.loss((&x, 3), &y), loss.loss((&x, 3), Targets::dense(&y)));
+        assert_eq!(loss.loss((&x, 3), &[0]), loss.loss((&x, 3), Targets::index(&[0_u8])));
     }
 }
 

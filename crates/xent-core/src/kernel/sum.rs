@@ -139,14 +139,14 @@ pub(crate) fn two_sum<T: Copy + Add<Output = T> + Sub<Output = T>>(a: (T, T), b:
     (sum, lost + (a.1 + b.1))
 }
 
-/// A sum whose error does not grow with its length: what each addition loses is kept and added at the end.
-/// What is infinite or NaN stays that.
+/// A sum whose error hardly grows with its length: what each addition loses is kept beside it, so that it has
+/// twice the digits of its format until [`total`](Self::total) rounds it. What is infinite or NaN stays that.
 ///
 /// ```
 /// use xent_core::CompensatedSum;
 ///
 /// let mut sum = CompensatedSum::default();
-/// (0..10_000).for_each(|_| sum.add(0.1_f32));
+/// (0..10_000).for_each(|_| sum += 0.1_f32);
 /// assert_eq!(sum.total(), 1000.0);
 /// assert_ne!((0..10_000).map(|_| 0.1_f32).sum::<f32>(), 1000.0);
 /// ```
@@ -157,31 +157,52 @@ pub struct CompensatedSum<T = f64> {
 }
 
 impl<T: Copy + Default + PartialEq + Add<Output = T> + Sub<Output = T>> CompensatedSum<T> {
-    /// Adds a number.
-    pub fn add(&mut self, term: T) {
+    /// Adds a term; what is lost grows until it loses digits itself, which millions of terms of f64 do not make
+    /// felt.
+    pub(crate) fn add(&mut self, term: T) {
         (self.sum, self.lost) = two_sum((self.sum, self.lost), (term, T::default()));
     }
 
     /// The sum of some.
     pub(crate) fn of<const N: usize>(sums: [Self; N]) -> Self {
-        let mut all = Self::default();
-        sums.into_iter().for_each(|sum| all += sum);
-        all
+        sums.into_iter().fold(Self::default(), |a, b| {
+            let (sum, lost) = two_sum((a.sum, a.lost), (b.sum, b.lost));
+            Self { sum, lost }
+        })
     }
 
-    /// The sum, rounded once.
+    /// The sum, rounded to its format.
     #[must_use]
     pub fn total(self) -> T {
         // Once the sum is infinite, what it lost is not a number.
         let is_finite = self.sum - self.sum == T::default();
         if is_finite { self.sum + self.lost } else { self.sum }
     }
+
+    /// Leaves no more beside the sum than it cannot hold.
+    fn normalize(&mut self) {
+        let sum = self.total();
+        self.lost = self.lost - (sum - self.sum);
+        self.sum = sum;
+    }
+}
+
+impl<T: Copy + Default + PartialEq + Add<Output = T> + Sub<Output = T>> AddAssign<T>
+    for CompensatedSum<T>
+{
+    fn add_assign(&mut self, term: T) {
+        self.add(term);
+        self.normalize();
+    }
 }
 
 /// Of two parts of what is added up.
-impl<T: Copy + Add<Output = T> + Sub<Output = T>> AddAssign for CompensatedSum<T> {
+impl<T: Copy + Default + PartialEq + Add<Output = T> + Sub<Output = T>> AddAssign
+    for CompensatedSum<T>
+{
     fn add_assign(&mut self, other: Self) {
-        (self.sum, self.lost) = two_sum((self.sum, self.lost), (other.sum, other.lost));
+        *self = Self::of([*self, other]);
+        self.normalize();
     }
 }
 
