@@ -37,7 +37,7 @@ pub(crate) struct Question<'a, E: Format> {
 
 /// What a mean may divide by.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Tally {
+pub(crate) struct BatchCounts {
     pub(crate) valid_rows: usize,
     pub(crate) valid_losses: usize,
     class_weight: f64,
@@ -269,8 +269,8 @@ where
     ) -> Option<&'static str> {
         let of_values = || {
             self.values_refused().or_else(|| {
-                let tally = self.tally();
-                let nothing = tally.valid_losses == 0 || self.is_of_nothing(&tally);
+                let counts = self.batch_counts();
+                let nothing = counts.valid_losses == 0 || self.is_of_nothing(&counts);
                 let empty = (0..self.batch.layout.rows()).any(|row| self.is_empty(row));
                 let error = self.settings.nothing_valid == NothingValid::Error;
                 (error && (nothing || empty)).then_some("nothing valid")
@@ -348,9 +348,9 @@ where
         }
     }
 
-    fn tally(&self) -> Tally {
+    fn batch_counts(&self) -> BatchCounts {
         let layout = self.batch.layout;
-        let mut tally = Tally::default();
+        let mut counts = BatchCounts::default();
         let (mut class_weights, mut weights) = (Vec::new(), Vec::new());
         let mut weigh = |class: f64, sample: f64| {
             class_weights.push(class);
@@ -361,8 +361,8 @@ where
             let sample = self.sample_weight(row);
             if !self.loss.is_of_elements() {
                 if self.counts(row) {
-                    tally.valid_rows += 1;
-                    tally.valid_losses += 1;
+                    counts.valid_rows += 1;
+                    counts.valid_losses += 1;
                     let class = self.label(row).map_or(1.0, |class| self.class_weight(class));
                     weigh(class, sample);
                 }
@@ -375,38 +375,38 @@ where
                     weigh(self.class_weight(class), sample);
                 }
             }
-            tally.valid_rows += usize::from(valid != 0);
+            counts.valid_rows += usize::from(valid != 0);
             let of_elements = self.loss.has_losses_of_elements();
-            tally.valid_losses += if of_elements { valid } else { usize::from(valid != 0) };
+            counts.valid_losses += if of_elements { valid } else { usize::from(valid != 0) };
         }
-        tally.class_weight = sum(class_weights);
-        tally.weight = sum(weights);
-        tally
+        counts.class_weight = sum(class_weights);
+        counts.weight = sum(weights);
+        counts
     }
 
     /// What a mean divides by, whatever the reduction.
-    pub(crate) fn denominator(&self, tally: &Tally) -> f64 {
+    pub(crate) fn denominator(&self, counts: &BatchCounts) -> f64 {
         let rows = self.batch.layout.rows() as f64;
         match self.settings.mean_over {
-            MeanOver::NotIgnored => tally.valid_losses as f64,
+            MeanOver::NotIgnored => counts.valid_losses as f64,
             MeanOver::AllRows => rows,
-            MeanOver::Weights => tally.weight,
-            _ if self.loss.is_of_elements() => tally.valid_losses as f64,
-            _ if matches!(self.batch.given, Given::Index(_)) => tally.class_weight,
+            MeanOver::Weights => counts.weight,
+            _ if self.loss.is_of_elements() => counts.valid_losses as f64,
+            _ if matches!(self.batch.given, Given::Index(_)) => counts.class_weight,
             _ => rows,
         }
     }
 
     /// Whether a mean is taken, and has nothing to divide by.
-    fn is_of_nothing(&self, tally: &Tally) -> bool {
-        let divisor = self.denominator(tally);
-        let nothing = tally.valid_losses == 0 || divisor.is_nan() || divisor <= 0.0;
+    fn is_of_nothing(&self, counts: &BatchCounts) -> bool {
+        let divisor = self.denominator(counts);
+        let nothing = counts.valid_losses == 0 || divisor.is_nan() || divisor <= 0.0;
         self.settings.reduction == Reduction::Mean && nothing
     }
 
-    fn divisor(&self, tally: &Tally) -> f64 {
+    fn divisor(&self, counts: &BatchCounts) -> f64 {
         match self.settings.reduction {
-            Reduction::Mean => self.denominator(tally),
+            Reduction::Mean => self.denominator(counts),
             Reduction::None | Reduction::Sum => 1.0,
         }
     }
@@ -431,9 +431,9 @@ where
     pub(crate) fn answer(&self) -> Expected {
         let layout = self.batch.layout;
         let tolerance = Tolerance::new(E::COMPUTED);
-        let tally = self.tally();
-        let divisor = self.divisor(&tally);
-        let nothing = self.is_of_nothing(&tally);
+        let counts = self.batch_counts();
+        let divisor = self.divisor(&counts);
+        let nothing = self.is_of_nothing(&counts);
         let is_nan = self.settings.nothing_valid == NothingValid::Nan;
         let scale = if nothing { 0.0 } else { self.batch.scale / divisor };
         let rows = layout.rows();
@@ -442,7 +442,7 @@ where
         let mut expected = Expected {
             loss: Answer::ANYTHING,
             denominator: divisor,
-            valid_rows: tally.valid_rows,
+            valid_rows: counts.valid_rows,
             losses: vec![Answer::ZERO; losses],
             gradient: vec![Answer::ZERO; layout.elements()],
             log_sum_exp: vec![Answer::ANYTHING; rows],
@@ -800,7 +800,7 @@ where
 
     /// What [`denominator`](Self::denominator) is of this batch.
     pub(crate) fn of_mean(&self) -> f64 {
-        self.denominator(&self.tally())
+        self.denominator(&self.batch_counts())
     }
 }
 

@@ -74,14 +74,14 @@ pub(crate) struct Layout {
 
 /// The memory of logits, and what becomes of the gradient.
 #[derive(Debug)]
-pub(crate) enum Cells<E: Element> {
+pub(crate) enum TypedBuffers<E: Element> {
     Loss(Region<E>),
     InPlace(Region<E>),
     Gradient(Region<E>, Region<E>),
     Wide(Region<E>, Region<E::Float>),
 }
 
-impl<E: Format> Cells<E> {
+impl<E: Format> TypedBuffers<E> {
     /// The shape of a batch, and its logits and gradient.
     pub(crate) fn new(
         layout: Layout,

@@ -1,6 +1,6 @@
 //! The enumerations of C for how a batch is reduced; what they mean is in `xent_core::reduction`.
 
-use xent_core::Tally;
+use xent_core::BatchCounts;
 use xent_core::reduction::{self, Division, Policy};
 
 use crate::status::{Failure, Status};
@@ -83,8 +83,8 @@ impl Settings {
     }
 
     /// What is done with the sum of a batch, and what its gradient is multiplied with.
-    pub(crate) fn division(&self, tally: &Tally) -> Result<(Division, f64), Failure> {
-        let division = self.policy.division(tally).ok_or(Status::NothingValid)?;
+    pub(crate) fn division(&self, counts: &BatchCounts) -> Result<(Division, f64), Failure> {
+        let division = self.policy.division(counts).ok_or(Status::NothingValid)?;
         Ok((division, division.scale(self.scale)))
     }
 }

@@ -9,7 +9,7 @@ use crate::guard::call;
 use crate::hessian::convention;
 use crate::labels::{LabelRegion, label_pointers};
 use crate::level::level;
-use crate::logits::{Cells, Format, Layout, Pointers};
+use crate::logits::{Format, Layout, Pointers, TypedBuffers};
 use crate::memory::{Memory, Region, initialise, put, structure};
 use crate::reduction::Settings;
 use crate::status::{Failure, Status};
@@ -251,7 +251,7 @@ unsafe fn run<E: Format>(
     let settings = Settings::new(choices, loss.scale, !value.is_null())?;
     let convention = convention(loss.hessian_convention)?;
     let mut memory = Memory::new();
-    let (shape, cells) = Cells::<E>::new(
+    let (shape, cells) = TypedBuffers::<E>::new(
         Layout {
             rows: loss.rows,
             classes: loss.classes,
@@ -312,15 +312,15 @@ unsafe fn run<E: Format>(
     let weights = RowWeights { sample_weights, ..RowWeights::default() };
     let batch =
         SigmoidBatch::with_options(buffers, shape, targets, options)?.with_weights(weights)?;
-    let tally = batch.tally();
-    let (division, scale) = settings.division(&tally)?;
+    let counts = batch.counts();
+    let (division, scale) = settings.division(&counts)?;
     let weights = RowWeights { scale, ..weights };
     let sum = batch.with_weights(weights)?.with_outputs(outputs)?.run(level());
     // SAFETY: as the caller promises; the slices are not used any more.
     unsafe {
         division.loss(sum).into_iter().for_each(|loss| put(value, loss));
-        put(loss.valid_rows, tally.valid_rows);
-        put(loss.valid_elements, tally.valid_losses);
+        put(loss.valid_rows, counts.valid_rows);
+        put(loss.valid_elements, counts.valid_losses);
         put(loss.denominator, division.divisor());
     }
     Ok(())

@@ -12,7 +12,7 @@ use crate::guard::call;
 use crate::hessian::convention;
 use crate::labels::{LabelRegion, label_pointers};
 use crate::level::level;
-use crate::logits::{Cells, Format, Layout, Pointers};
+use crate::logits::{Format, Layout, Pointers, TypedBuffers};
 use crate::memory::{Memory, Region, initialise, put, structure};
 use crate::reduction::Settings;
 use crate::status::{Failure, Status};
@@ -254,7 +254,7 @@ unsafe fn run<E: Format>(
     let settings = Settings::new(choices, loss.scale, !value.is_null())?;
     let convention = convention(loss.hessian_convention)?;
     let mut memory = Memory::new();
-    let (shape, cells) = Cells::<E>::new(
+    let (shape, cells) = TypedBuffers::<E>::new(
         Layout {
             rows: loss.rows,
             classes: loss.classes,
@@ -330,8 +330,8 @@ unsafe fn run<E: Format>(
     {
         return Err(Error::Empty { row }.into());
     }
-    let tally = batch.tally();
-    let (division, scale) = settings.division(&tally)?;
+    let counts = batch.counts();
+    let (division, scale) = settings.division(&counts)?;
     let weights = RowWeights { scale, ..weights };
     let sum = batch.with_weights(weights)?.with_outputs(outputs)?.run(level());
     // SAFETY: as the caller promises; the batch, which wrote it, is gone.
@@ -344,7 +344,7 @@ unsafe fn run<E: Format>(
     unsafe {
         division.loss(sum).into_iter().for_each(|loss| put(value, loss));
         put(loss.correct, correct);
-        put(loss.valid_rows, tally.valid_rows);
+        put(loss.valid_rows, counts.valid_rows);
         put(loss.denominator, division.divisor());
     }
     Ok(())

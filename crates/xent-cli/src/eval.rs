@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use half::{bf16, f16};
 use xent::{
-    Error, Hessian, InputError, Level, Loss, MeanOver, Pass, Policy, Reduction, Tally, Values,
+    BatchCounts, Error, Hessian, InputError, Level, Loss, MeanOver, Pass, Policy, Reduction, Values,
 };
 
 use crate::args::{CompareArgs, EvalArgs, GradFormat, HessianName, LossName};
@@ -127,9 +127,9 @@ fn evaluate_in<N: Input>(args: &EvalArgs, arrays: &mut Arrays) -> Result<Summary
     check_hessian(args, policy)?;
     let mut evaluation = Evaluation { args, layout, loss, ignored, sample_weights, scale: 1.0 };
 
-    let tally = evaluation.tally(&mut targets)?;
+    let counts = evaluation.counts(&mut targets)?;
     targets.rewind()?;
-    let division = policy.division(&tally).ok_or(Error::NothingValid)?;
+    let division = policy.division(&counts).ok_or(Error::NothingValid)?;
     evaluation.scale = division.scale(1.0);
     let reduced = policy.reduction != Reduction::None;
     let loss_out = output::<f64>(&args.loss_out, reduced, &[], false)?;
@@ -320,7 +320,7 @@ impl<N: Input> Evaluation<'_, N> {
     }
 
     /// What a mean may divide by: a pass over the targets alone, unless their shape says it.
-    fn tally(&self, targets: &mut TargetFile<'_, N::Float>) -> Result<Tally, Failure> {
+    fn counts(&self, targets: &mut TargetFile<'_, N::Float>) -> Result<BatchCounts, Failure> {
         let Layout { classes, inner, .. } = self.layout;
         let integers = matches!(targets.kind(), TargetKind::Index | TargetKind::MultiHot);
         let is_by_shape = !integers
@@ -332,28 +332,34 @@ impl<N: Input> Evaluation<'_, N> {
                 if self.args.loss.has_losses_of_elements() { rows * classes } else { rows };
             let pytorch = losses as f64;
             let (valid_rows, valid_losses) = (rows, losses);
-            return Ok(Tally { rows, valid_rows, valid_losses, pytorch, ..Tally::default() });
+            return Ok(BatchCounts {
+                rows,
+                valid_rows,
+                valid_losses,
+                pytorch,
+                ..BatchCounts::default()
+            });
         }
         // Without rows, none: their classes may be more than memory holds.
         let most = self.layout.part::<N>().min(self.layout.outer);
         let anything = vec![N::default(); most * classes * inner];
         let numbers_of_row = if targets.kind() == TargetKind::Index { 1 } else { classes };
         let bar = progress::bar("targets", self.layout.rows() * numbers_of_row);
-        let (mut tally, mut first) = (Tally::default(), 0);
+        let (mut counts, mut first) = (BatchCounts::default(), 0);
         for outer in self.layout.parts::<N>() {
             let rows = outer * inner;
             let logits = self.layout.logits(&anything[..rows * classes], outer)?;
             let targets = targets.next(rows, classes)?;
             let weights = self.weights_of(first, rows);
-            tally += self
+            counts += self
                 .loss
-                .tally(logits, targets, weights)
+                .counts(logits, targets, weights)
                 .map_err(|error| self.blame(error, first))?;
             first += rows;
             bar.inc((rows * numbers_of_row) as u64);
         }
         bar.finish_and_clear();
-        Ok(tally)
+        Ok(counts)
     }
 
     /// The pass over everything; its outputs do not have their names yet.

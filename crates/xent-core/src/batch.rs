@@ -1,12 +1,12 @@
-//! Batches: problems that can be cut in two, solved apart and added up.
+//! Batches: problems that can be cut in two, solved separately and added up.
 
 use crate::level::Level;
 
-/// Elements that a leaf of the tree holds at most (one row, if a row has more).
-pub(crate) const LEAF: usize = 1 << 15;
+/// Elements that a chunk of the tree holds at most (one row, if a row has more).
+pub(crate) const CHUNK: usize = 1 << 15;
 
 /// Who solves two halves of a problem: one after the other, or on two threads.
-pub trait Join: Sync {
+pub trait ForkJoin: Sync {
     /// Runs both, each once, and returns when both are done.
     fn join(&self, first: &mut (dyn FnMut() + Send), second: &mut (dyn FnMut() + Send));
 }
@@ -20,36 +20,36 @@ pub trait Batch: Sized + Send {
     /// How many parts it can be cut into: its rows, elements or blocks.
     fn parts(&self) -> usize;
 
-    /// How many of its parts a leaf of the tree holds at most; at least one.
-    fn parts_per_leaf(&self) -> usize;
+    /// How many of its parts a chunk of the tree holds at most; at least one.
+    fn parts_per_chunk(&self) -> usize;
 
     /// The first `part` parts, and the others.
     fn split_at(self, part: usize) -> (Self, Self);
 
     /// Solves the whole batch with one kernel call: the sum of the losses of its rows.
-    fn run_leaf(self, level: Level) -> f64;
+    fn run_chunk(self, level: Level) -> f64;
 
-    /// Into how many pieces of about a leaf's work a leaf can be cut, for
-    /// [`run_leaf_in_pieces`](Self::run_leaf_in_pieces): more than one only if it is a single long row.
-    fn pieces_per_leaf(&self) -> usize {
+    /// Into how many pieces of about a chunk's work a chunk can be cut, for
+    /// [`run_chunk_in_pieces`](Self::run_chunk_in_pieces): more than one only if it is a single long row.
+    fn pieces_per_chunk(&self) -> usize {
         1
     }
 
-    /// [`run_leaf`](Self::run_leaf), cut inside its row: the same bits.
-    fn run_leaf_in_pieces(self, level: Level, _: &dyn Join) -> f64 {
-        self.run_leaf(level)
+    /// [`run_chunk`](Self::run_chunk), cut inside its row: the same bits.
+    fn run_chunk_in_pieces(self, level: Level, _: &dyn ForkJoin) -> f64 {
+        self.run_chunk(level)
     }
 
-    /// The two halves to solve apart.
+    /// The two halves to solve separately.
     ///
     /// # Errors
-    /// The batch itself, if it is a leaf.
+    /// The batch itself, if it is a chunk.
     fn halves(self) -> Result<(Self, Self), Self> {
-        let leaves = self.parts().div_ceil(self.parts_per_leaf());
-        if leaves <= 1 {
+        let chunks = self.parts().div_ceil(self.parts_per_chunk());
+        if chunks <= 1 {
             return Err(self);
         }
-        let middle = leaves / 2 * self.parts_per_leaf();
+        let middle = chunks / 2 * self.parts_per_chunk();
         Ok(self.split_at(middle))
     }
 
@@ -57,7 +57,7 @@ pub trait Batch: Sized + Send {
     fn run(self, level: Level) -> f64 {
         match self.halves() {
             Ok((first, second)) => first.run(level) + second.run(level),
-            Err(leaf) => leaf.run_leaf(level),
+            Err(chunk) => chunk.run_chunk(level),
         }
     }
 }

@@ -3,7 +3,7 @@
 use core::ops::AddAssign;
 
 use crate::error::Error;
-use crate::kernel::sum::CompensatedSum;
+use crate::kernel::sum::ExactSum;
 use crate::losses::{Float, RowEvaluation, evaluate_row};
 
 /// The mean loss and the accuracy of rows that come one after the other: for firmware, which has neither the
@@ -28,7 +28,7 @@ use crate::losses::{Float, RowEvaluation, evaluate_row};
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Evaluation<F = f32> {
-    sum: CompensatedSum<F>,
+    sum: ExactSum<F>,
     rows: usize,
     correct: usize,
     not_finite: usize,

@@ -33,11 +33,11 @@ mod simd;
 mod slices;
 mod tables;
 
-pub use batch::{Batch, Join};
+pub use batch::{Batch, ForkJoin};
 pub use error::{Error, Values};
 pub use evaluation::Evaluation;
 pub use hessian::Hessian;
-pub use kernel::sum::CompensatedSum;
+pub use kernel::sum::ExactSum as RunningSum;
 pub use labels::Labels;
 pub use level::Level;
 #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
@@ -45,9 +45,9 @@ pub use level::RelaxedSimd;
 #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
 pub use level::{Avx2, Avx512};
 pub use losses::{
-    Buffers, Element, Float, LikelihoodBatch, LikelihoodInput, LogSumExpBatch, MultiLabel,
-    NotFiniteRows, Outputs, PartialRow, RowEvaluation, RowWeights, SigmoidBatch, SigmoidInput,
-    SigmoidOptions, SigmoidTargets, SoftmaxBatch, SoftmaxOptions, SoftmaxTargets, Tally,
+    BatchCounts, Buffers, Element, Float, LikelihoodBatch, LikelihoodInput, LogSumExpBatch,
+    MultiLabel, NotFiniteRows, Outputs, PartialRow, RowEvaluation, RowWeights, SigmoidBatch,
+    SigmoidInput, SigmoidOptions, SigmoidTargets, SoftmaxBatch, SoftmaxOptions, SoftmaxTargets,
     evaluate_row, softmax_cross_entropy_row,
 };
 pub use shape::Shape;

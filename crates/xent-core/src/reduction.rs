@@ -9,7 +9,7 @@
 //! let targets = SoftmaxTargets::Index((&[0_u8, 1]).into());
 //! let batch = SoftmaxBatch::new(Buffers::Gradient(&x, &mut gradient), 3, targets)?;
 //!
-//! let division = Policy::default().division(&batch.tally()).expect("a mean over nothing is zero");
+//! let division = Policy::default().division(&batch.counts()).expect("a mean over nothing is zero");
 //! let sum = batch.with_scale(division.scale(1.0)).run(Level::detect());
 //! assert!((division.loss(sum).expect("reduced") - 0.251265).abs() < 1e-6);
 //! # Ok::<(), xent_core::Error>(())
@@ -17,7 +17,7 @@
 
 use core::ops::AddAssign;
 
-use crate::losses::Tally;
+use crate::losses::BatchCounts;
 
 /// How the losses of a batch become one value, and what its gradient is the gradient of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -92,12 +92,12 @@ pub struct Division {
 }
 
 impl Policy {
-    /// What is done with a batch that has this tally; `None` if it is refused, for
+    /// What is done with a batch with these counts; `None` if it is refused, for
     /// [`NothingValid::Error`].
     #[must_use]
-    pub fn division(self, tally: &Tally) -> Option<Division> {
-        let of_mean = self.mean_over.divisor(tally);
-        let nothing_counts = tally.valid_losses == 0;
+    pub fn division(self, counts: &BatchCounts) -> Option<Division> {
+        let of_mean = self.mean_over.divisor(counts);
+        let nothing_counts = counts.valid_losses == 0;
         let division = Division { policy: self, of_mean, nothing_counts };
         let nothing = match self.reduction {
             Reduction::Mean => division.is_of_nothing(),
@@ -110,12 +110,12 @@ impl Policy {
 impl MeanOver {
     /// What a mean divides by.
     #[must_use]
-    pub fn divisor(self, tally: &Tally) -> f64 {
+    pub fn divisor(self, counts: &BatchCounts) -> f64 {
         match self {
-            Self::PyTorch => tally.pytorch,
-            Self::NotIgnored => tally.valid_losses as f64,
-            Self::AllRows => tally.rows as f64,
-            Self::Weights => tally.weight,
+            Self::PyTorch => counts.pytorch,
+            Self::NotIgnored => counts.valid_losses as f64,
+            Self::AllRows => counts.rows as f64,
+            Self::Weights => counts.weight,
         }
     }
 }
@@ -167,7 +167,7 @@ impl Division {
 }
 
 /// Of two parts of a batch.
-impl AddAssign for Tally {
+impl AddAssign for BatchCounts {
     fn add_assign(&mut self, other: Self) {
         self.rows += other.rows;
         self.valid_rows += other.valid_rows;

@@ -181,13 +181,13 @@ impl Shape {
     }
 
     /// How many rows (blocks) have at most so many elements together; at least one.
-    pub(crate) fn blocks_per_leaf(&self, leaf: usize) -> usize {
-        (leaf / (self.classes * self.inner).max(1)).max(1)
+    pub(crate) fn blocks_per_leaf(&self, chunk: usize) -> usize {
+        (chunk / (self.classes * self.inner).max(1)).max(1)
     }
 
-    /// Into how many pieces of a leaf's size a row can be cut; one if it is not contiguous.
-    pub(crate) fn pieces_of_row(&self, leaf: usize) -> usize {
-        if self.inner == 1 { (self.classes / leaf).max(1) } else { 1 }
+    /// Into how many pieces of a chunk's size a row can be cut; one if it is not contiguous.
+    pub(crate) fn pieces_of_row(&self, chunk: usize) -> usize {
+        if self.inner == 1 { (self.classes / chunk).max(1) } else { 1 }
     }
 
     /// Where the logit of a class of a row is among the logits.

@@ -3,9 +3,10 @@
 use crate::dispatch::{Kernel, entries};
 use crate::error::{Error, Values, check_length};
 use crate::kernel::elementwise::{Function, map};
-use crate::kernel::long_row::{LongRows, RowTargets, TileState};
+use crate::kernel::long_row::{LongRows, TileState};
 use crate::kernel::reduce;
 use crate::kernel::row_sums::RowSums;
+use crate::kernel::row_targets::RowTargets;
 use crate::kernel::soft_weights::SoftmaxWeights;
 use crate::level::Level;
 use crate::losses::{Element, Float};
@@ -220,7 +221,7 @@ pub fn softmax<F: Float>(level: Level, x: &[F], out: &mut [F]) -> Result<(), Err
         logits: x,
         max: F::from_f64(sums.max),
         unit: 1.0,
-        factor: F::from_f64(F::UNLIFT / sums.sum()),
+        factor: F::from_f64(F::UNSCALE / sums.sum()),
         class_weights: &[],
         into: out,
     }

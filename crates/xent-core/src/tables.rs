@@ -24,15 +24,15 @@ pub(crate) trait Tables: Sized + 'static {
     const ROUNDER: f64;
     /// The exponent's bias.
     const BIAS: f64;
-    /// How far lifted exponentials are moved away from the subnormal numbers: their exponents go below
+    /// How far scaled exponentials are moved away from the subnormal numbers: their exponents go below
     /// that of the least float.
-    const LIFT: f64;
-    /// `2^LIFT`.
-    const LIFTED_ONE: f64;
-    /// `2^-LIFT`.
-    const UNLIFT: f64 = 1.0 / Self::LIFTED_ONE;
-    /// Below, the lifted exponent field is zero, and so is the result. It rounds to
-    /// `n = -BIAS - LIFT`.
+    const SCALE_EXPONENT: f64;
+    /// `2^SCALE_EXPONENT`.
+    const SCALE: f64;
+    /// `2^-SCALE_EXPONENT`.
+    const UNSCALE: f64 = 1.0 / Self::SCALE;
+    /// Below, the scaled exponent field is zero, and so is the result. It rounds to
+    /// `n = -BIAS - SCALE_EXPONENT`.
     const LOWEST: f64;
 
     /// The least normal number.
@@ -80,8 +80,8 @@ impl Tables for f32 {
     const ROUNDER: f64 = 12_582_912.0;
     const BIAS: f64 = 127.0;
     // Down to 2^-158, although f32 ends at 2^-149.
-    const LIFT: f64 = 32.0;
-    const LIFTED_ONE: f64 = 4_294_967_296.0;
+    const SCALE_EXPONENT: f64 = 32.0;
+    const SCALE: f64 = 4_294_967_296.0;
     const LOWEST: f64 = -110.25;
 
     const LEAST_NORMAL: f64 = Self::MIN_POSITIVE as f64;
@@ -173,8 +173,8 @@ impl Tables for f64 {
     const ROUNDER: f64 = 6_755_399_441_055_744.0;
     const BIAS: f64 = 1023.0;
     // Down to 2^-1086, although f64 ends at 2^-1074.
-    const LIFT: f64 = 64.0;
-    const LIFTED_ONE: f64 = 18_446_744_073_709_551_616.0;
+    const SCALE_EXPONENT: f64 = 64.0;
+    const SCALE: f64 = 18_446_744_073_709_551_616.0;
     const LOWEST: f64 = -753.5;
 
     const LEAST_NORMAL: f64 = f64::MIN_POSITIVE;

@@ -6,7 +6,7 @@ use xent_core::{
     SoftmaxOptions, SoftmaxTargets,
 };
 
-/// Rows (or blocks) and the number of them in a leaf of 2^15 elements, rounded down.
+/// Rows (or blocks) and the number of them in a chunk of 2^15 elements, rounded down.
 const LEAVES: [(usize, usize, usize); 7] = [
     (1, 1, 32_768),
     (10, 1, 3276),
@@ -27,7 +27,7 @@ fn a_leaf_has_as_many_rows_as_fit() {
         let of = |batch: &dyn Fn() -> (usize, usize)| {
             assert_eq!(batch(), (3, expected), "{classes} x {inner}");
         };
-        let parts = |batch: &SoftmaxBatch<'_>| (batch.parts(), batch.parts_per_leaf());
+        let parts = |batch: &SoftmaxBatch<'_>| (batch.parts(), batch.parts_per_chunk());
         of(&|| {
             let (targets, options) = (SoftmaxTargets::Index(labels), SoftmaxOptions::default());
             let batch = SoftmaxBatch::with_options(Buffers::Loss(&x), shape, targets, options);
@@ -37,18 +37,18 @@ fn a_leaf_has_as_many_rows_as_fit() {
             let (targets, options) = (SigmoidTargets::Dense(&x), SigmoidOptions::default());
             let batch = SigmoidBatch::with_options(Buffers::Loss(&x), shape, targets, options);
             let batch = batch.expect("valid");
-            (batch.parts(), batch.parts_per_leaf())
+            (batch.parts(), batch.parts_per_chunk())
         });
         of(&|| {
             let input = LikelihoodInput::LogProbabilities;
             let batch = LikelihoodBatch::new(Buffers::Loss(&x), shape, labels, input);
             let batch = batch.expect("valid");
-            (batch.parts(), batch.parts_per_leaf())
+            (batch.parts(), batch.parts_per_chunk())
         });
         of(&|| {
             let mut out = vec![0.0; shape.row_count()];
             let batch = LogSumExpBatch::new(&x, shape, &mut out).expect("valid");
-            (batch.parts(), batch.parts_per_leaf())
+            (batch.parts(), batch.parts_per_chunk())
         });
     }
 }
@@ -72,7 +72,7 @@ fn only_a_long_row_of_labels_alone_is_cut_in_pieces() {
             SoftmaxBatch::with_options(Buffers::Loss(&x), shape, targets, options)
                 .and_then(|batch| batch.with_outputs(outputs))
                 .expect("valid")
-                .pieces_per_leaf()
+                .pieces_per_chunk()
         };
         let none = Outputs::default;
         assert_eq!(pieces(index, plain, none()), expected, "{classes} x {inner}");
@@ -90,7 +90,7 @@ fn only_a_long_row_of_labels_alone_is_cut_in_pieces() {
         assert_eq!(pieces(index, plain, with_hessian), expected);
         let mut out = vec![0.0; inner];
         let sums = LogSumExpBatch::new(&x, shape, &mut out).expect("valid");
-        assert_eq!(sums.pieces_per_leaf(), expected);
+        assert_eq!(sums.pieces_per_chunk(), expected);
     }
 }
 
@@ -103,7 +103,7 @@ fn halves_are_whole_leaves() {
         SoftmaxBatch::new(Buffers::Loss(&x[..10 * rows]), 10, targets).expect("valid")
     };
     for (rows, first) in [(3277, 3276), (2 * 3276, 3276), (2 * 3276 + 1, 3276), (4 * 3276, 6552)] {
-        let (a, b) = batch(rows).halves().expect("more than a leaf");
+        let (a, b) = batch(rows).halves().expect("more than a chunk");
         assert_eq!((a.parts(), b.parts()), (first, rows - first));
     }
     for rows in [0, 1, 3276] {

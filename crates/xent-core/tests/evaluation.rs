@@ -3,7 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use xent_core::{
-    Batch, Buffers, CompensatedSum, Error, Evaluation, Float, Level, NotFiniteRows, Outputs,
+    Batch, Buffers, Error, Evaluation, Float, Level, NotFiniteRows, Outputs, RunningSum,
     SoftmaxBatch, SoftmaxTargets, evaluate_row, softmax_cross_entropy_row,
 };
 use xent_reference::softmax;
@@ -149,15 +149,15 @@ fn a_mean_of_many_rows_is_as_exact_as_that_of_few() {
 
 #[test]
 fn a_sum_keeps_what_each_addition_loses() {
-    let mut sum = CompensatedSum::default();
+    let mut sum = RunningSum::default();
     [1e16, 1.0, -1e16].into_iter().for_each(|term| sum += term);
     assert_eq!(sum.total(), 1.0);
-    let mut parts = [CompensatedSum::default(); 2];
+    let mut parts = [RunningSum::default(); 2];
     [1e16, 1.0, -1e16, 1.0].into_iter().enumerate().for_each(|(i, term)| parts[i / 2] += term);
     let [mut all, other] = parts;
     all += other;
     assert_eq!(all.total(), 2.0);
-    let mut infinite = CompensatedSum::default();
+    let mut infinite = RunningSum::default();
     infinite += f64::INFINITY;
     infinite += 1.0;
     assert_eq!(infinite.total(), f64::INFINITY);

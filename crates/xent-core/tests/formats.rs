@@ -377,7 +377,7 @@ fn softmax_of_rows<E: Sixteen>() {
     for classes in CLASSES {
         let rows = rows_of(classes);
         let mut x = numbers::<E>(rows * classes, classes as u32, 12.0);
-        // Rows that no kernel settles.
+        // Rows that no kernel handles.
         x[0] = E::from_float(f32::NAN);
         x[classes] = E::from_float(f32::INFINITY);
         x[2 * classes - 1] = E::from_float(f32::NEG_INFINITY);

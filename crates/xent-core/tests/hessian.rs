@@ -18,7 +18,7 @@ fn a_temperature_counts_once() {
         let shape = Shape::columns(outer, classes, inner).expect("small");
         let rows = shape.row_count();
         let (x, mut teacher) = (numbers(shape.elements(), 1), numbers(shape.elements(), 2));
-        // A row that no kernel settles.
+        // A row that no kernel handles.
         teacher[shape.place(1, 1)] = f64::INFINITY;
         let upstream: Vec<f64> = numbers(rows, 3).iter().map(|u| u.abs() + 0.5).collect();
         let weights = RowWeights { scale: 0.5, sample_weights: &[], upstream: &upstream };

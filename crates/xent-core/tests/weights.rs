@@ -1,9 +1,9 @@
 //! The factors of rows and elements, together: what each of them multiplies.
 
 use xent_core::{
-    Batch, Buffers, Error, Hessian, Labels, Level, LikelihoodBatch, LikelihoodInput, Outputs,
-    RowWeights, Shape, SigmoidBatch, SigmoidInput, SigmoidOptions, SigmoidTargets, SoftmaxBatch,
-    SoftmaxOptions, SoftmaxTargets, Tally,
+    Batch, BatchCounts, Buffers, Error, Hessian, Labels, Level, LikelihoodBatch, LikelihoodInput,
+    Outputs, RowWeights, Shape, SigmoidBatch, SigmoidInput, SigmoidOptions, SigmoidTargets,
+    SoftmaxBatch, SoftmaxOptions, SoftmaxTargets,
 };
 use xent_reference::{focal, hessian, probabilities, sigmoid, softmax};
 
@@ -24,7 +24,7 @@ fn assert_close(what: &str, got: f32, want: f64, size: f64) {
     assert!(error <= 2e-5 * size.max(want.abs()), "{what}: {got:e}, not {want:e}");
 }
 
-/// A panel and a part of one; columns of one, and of one and a part.
+/// A strip and a part of one; columns of one, and of one and a part.
 const SHAPES: [(usize, usize, usize); 5] =
     [(7, 1, 1), (5, 3, 1), (2, 130, 1), (2, 3, 40), (2, 2, 150)];
 
@@ -192,9 +192,9 @@ fn all_factors_of_a_likelihood_multiply() {
                 .and_then(|batch| batch.with_weights(weights))
                 .and_then(|batch| batch.with_outputs(outputs))
                 .expect("valid");
-            let tally = batch.tally();
+            let counts = batch.counts();
             let sum = batch.run(Level::detect());
-            let mut wanted = Tally { rows, ..Tally::default() };
+            let mut wanted = BatchCounts { rows, ..BatchCounts::default() };
             let mut want_sum = 0.0;
             for row in 0..rows {
                 let label = usize::try_from(labels[row]).ok();
@@ -225,7 +225,7 @@ fn all_factors_of_a_likelihood_multiply() {
                     assert_close("gradient", gradient[shape.place(row, class)], want, 0.0);
                 }
             }
-            assert_eq!(tally, wanted);
+            assert_eq!(counts, wanted);
             assert!((sum - want_sum).abs() <= 1e-6 * want_sum.abs(), "{sum}, not {want_sum}");
         }
     }
@@ -247,8 +247,8 @@ fn a_tally_counts_what_a_mean_may_divide_by() {
         ..SoftmaxOptions::default()
     };
     let batch = SoftmaxBatch::with_options(Buffers::Loss(&x), shape, targets, options);
-    let tally = batch.and_then(|batch| batch.with_weights(weights)).expect("valid").tally();
-    let wanted = Tally {
+    let counts = batch.and_then(|batch| batch.with_weights(weights)).expect("valid").counts();
+    let wanted = BatchCounts {
         rows: 4,
         valid_rows: 3,
         valid_losses: 3,
@@ -256,7 +256,7 @@ fn a_tally_counts_what_a_mean_may_divide_by() {
         weight: 2.125,
         pytorch: 3.0,
     };
-    assert_eq!(tally, wanted);
+    assert_eq!(counts, wanted);
 
     let hot = [1_i8, 0, -1, 0, -1, -1, -1, 1];
     let targets = SigmoidTargets::MultiHot(Labels::from(&hot));
@@ -268,16 +268,17 @@ fn a_tally_counts_what_a_mean_may_divide_by() {
             ..SigmoidOptions::default()
         };
         let batch = SigmoidBatch::with_options(Buffers::Loss(&x), shape, targets, options);
-        let tally = batch.and_then(|batch| batch.with_weights(weights)).expect("valid").tally();
+        let counts = batch.and_then(|batch| batch.with_weights(weights)).expect("valid").counts();
         // The one element of the second row counts, though its weight is zero.
         let valid_losses = if mean_over_classes { 3 } else { 4 };
         let pytorch = valid_losses as f64;
-        let wanted = Tally { valid_losses, class_weight: 6.5, weight: 3.0, pytorch, ..wanted };
-        assert_eq!(tally, wanted);
+        let wanted =
+            BatchCounts { valid_losses, class_weight: 6.5, weight: 3.0, pytorch, ..wanted };
+        assert_eq!(counts, wanted);
     }
     let y = SigmoidTargets::Dense(&x);
     let plain = SigmoidBatch::with_options(Buffers::Loss(&x), shape, y, SigmoidOptions::default());
-    let wanted = Tally {
+    let wanted = BatchCounts {
         rows: 4,
         valid_rows: 4,
         valid_losses: 8,
@@ -285,7 +286,7 @@ fn a_tally_counts_what_a_mean_may_divide_by() {
         weight: 8.0,
         pytorch: 8.0,
     };
-    assert_eq!(plain.expect("valid").tally(), wanted);
+    assert_eq!(plain.expect("valid").counts(), wanted);
 }
 
 #[test]
@@ -314,7 +315,7 @@ fn factors_of_other_lengths_are_refused() {
 }
 
 /// What is changed of a row of ones; its log-sum-exp; the first two of its softmax, and of the logarithm.
-type OddRow<'a> = (&'a [(usize, f32)], f32, [f32; 2], [f32; 2]);
+type DegenerateRow<'a> = (&'a [(usize, f32)], f32, [f32; 2], [f32; 2]);
 
 #[test]
 fn functions_of_a_row_have_the_limits_of_their_formula() {
@@ -323,7 +324,7 @@ fn functions_of_a_row_have_the_limits_of_their_formula() {
     for level in Level::available() {
         for length in [2, 5, 40, 5000] {
             let mut out = vec![9.0; length];
-            let rows: [OddRow<'_>; 5] = [
+            let rows: [DegenerateRow<'_>; 5] = [
                 (&[(0, INF)], INF, [1.0, 0.0], [0.0, -INF]),
                 (&[(1, INF)], INF, [0.0, 1.0], [-INF, 0.0]),
                 (&[(0, INF), (1, INF)], INF, [NAN; 2], [NAN; 2]),

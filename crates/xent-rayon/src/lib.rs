@@ -11,7 +11,7 @@
 //! The class axis must be the last.
 #![forbid(unsafe_code)]
 
-use xent_core::{Batch, Join, Level};
+use xent_core::{Batch, ForkJoin, Level};
 
 /// Solves a batch on the threads of the current rayon pool: the sum of the losses of its rows.
 ///
@@ -29,7 +29,7 @@ use xent_core::{Batch, Join, Level};
 /// # Ok::<(), xent_core::Error>(())
 /// ```
 pub fn run<B: Batch>(batch: B, level: Level) -> f64 {
-    let inside = batch.pieces_per_leaf() >= WORTH_A_THREAD && {
+    let inside = batch.pieces_per_chunk() >= WORTH_A_THREAD && {
         let threads = rayon::current_num_threads();
         threads > 1 && batch.parts() < ROWS_PER_THREAD * threads
     };
@@ -38,7 +38,7 @@ pub fn run<B: Batch>(batch: B, level: Level) -> f64 {
 
 /// With `inside`, also cuts leaves.
 fn run_part<B: Batch>(batch: B, level: Level, inside: bool) -> f64 {
-    if !inside && batch.parts() / batch.parts_per_leaf() < WORTH_A_THREAD {
+    if !inside && batch.parts() / batch.parts_per_chunk() < WORTH_A_THREAD {
         return batch.run(level);
     }
     match batch.halves() {
@@ -47,15 +47,15 @@ fn run_part<B: Batch>(batch: B, level: Level, inside: bool) -> f64 {
                 rayon::join(|| run_part(first, level, inside), || run_part(second, level, inside));
             first + second
         }
-        Err(leaf) if inside => leaf.run_leaf_in_pieces(level, &Threads),
-        Err(leaf) => leaf.run_leaf(level),
+        Err(chunk) if inside => chunk.run_chunk_in_pieces(level, &Threads),
+        Err(chunk) => chunk.run_chunk(level),
     }
 }
 
 /// Those of the current pool.
 struct Threads;
 
-impl Join for Threads {
+impl ForkJoin for Threads {
     fn join(&self, first: &mut (dyn FnMut() + Send), second: &mut (dyn FnMut() + Send)) {
         rayon::join(first, second);
     }
@@ -64,6 +64,6 @@ impl Join for Threads {
 /// Rows for each thread from which on no row is cut: there are enough to keep all threads at work.
 const ROWS_PER_THREAD: usize = 4;
 
-/// Leaves below which a part is not cut further: waking a thread costs tens of microseconds, and a leaf
+/// Chunks below which a part is not cut further: waking a thread costs tens of microseconds, and a chunk
 /// of 2^15 elements takes 5 µs (long rows) to 60 µs (rows of two or three classes).
 const WORTH_A_THREAD: usize = 4;

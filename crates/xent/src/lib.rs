@@ -195,6 +195,6 @@ pub use report::{NotFinite, Report};
 pub use weights::Weights;
 pub use xent_core::reduction::{Division, Policy};
 pub use xent_core::{
-    Element, Error as InputError, Float, Hessian, Labels, Level, Shape, Tally, Values,
+    BatchCounts, Element, Error as InputError, Float, Hessian, Labels, Level, Shape, Values,
     labels_from_floats,
 };

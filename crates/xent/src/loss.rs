@@ -3,7 +3,7 @@
 use xent_core::Element;
 use xent_core::reduction::{Policy, Reduction};
 
-use crate::{Error, Logits, LogitsMut, Pass, Report, Tally, Targets};
+use crate::{BatchCounts, Error, Logits, LogitsMut, Pass, Report, Targets};
 
 /// Some loss of logits of a format: every loss of this crate is one, and your own may be.
 ///
@@ -59,12 +59,12 @@ pub trait Loss<E: Element = f32> {
     ///
     /// # Errors
     /// As [`evaluate`](Self::evaluate).
-    fn tally(
+    fn counts(
         &self,
         logits: Logits<'_, E>,
         targets: Targets<'_, E::Float>,
         sample_weights: &[E::Float],
-    ) -> Result<Tally, Error>;
+    ) -> Result<BatchCounts, Error>;
 
     /// How the losses are reduced.
     fn policy(&self) -> Policy;
@@ -145,8 +145,8 @@ pub trait Loss<E: Element = f32> {
         targets: Targets<'_, E::Float>,
         sample_weights: &[E::Float],
     ) -> Result<f64, Error> {
-        let tally = self.tally(logits, targets, sample_weights)?;
-        Ok(self.policy().mean_over.divisor(&tally))
+        let counts = self.counts(logits, targets, sample_weights)?;
+        Ok(self.policy().mean_over.divisor(&counts))
     }
 }
 

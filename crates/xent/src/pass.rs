@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 
 use xent_core::reduction::{NothingValid, Policy, Reduction};
 use xent_core::{
-    Batch, Buffers, Element, Error as InputError, Hessian, LikelihoodBatch, NotFiniteRows, Outputs,
-    RowWeights, SigmoidBatch, SoftmaxBatch, Tally,
+    Batch, BatchCounts, Buffers, Element, Error as InputError, Hessian, LikelihoodBatch,
+    NotFiniteRows, Outputs, RowWeights, SigmoidBatch, SoftmaxBatch,
 };
 
 use crate::{Error, NotFinite, Report, Targets};
@@ -228,7 +228,7 @@ impl<'a, E: Element> Pass<'a, E> {
 pub(crate) trait Fused<'a, F>: Batch {
     fn weigh(self, weights: RowWeights<'a, F>) -> Result<Self, InputError>;
     fn put(self, outputs: Outputs<'a, F>) -> Result<Self, InputError>;
-    fn count(&self) -> Tally;
+    fn count(&self) -> BatchCounts;
     fn empty_row(&self) -> Option<usize>;
     fn count_clamped(&self) -> usize;
 }
@@ -244,8 +244,8 @@ macro_rules! fused {
                 self.with_outputs(outputs)
             }
 
-            fn count(&self) -> Tally {
-                self.tally()
+            fn count(&self) -> BatchCounts {
+                self.counts()
             }
 
             fn empty_row(&self) -> Option<usize> {
@@ -345,10 +345,10 @@ impl<'a, E: Element> Pass<'a, E> {
     }
 
     /// What is counted of the batch.
-    pub(crate) fn tally<B: Fused<'a, E::Float>>(
+    pub(crate) fn counts<B: Fused<'a, E::Float>>(
         self,
         batch: Result<B, InputError>,
-    ) -> Result<Tally, Error> {
+    ) -> Result<BatchCounts, Error> {
         Ok(batch?.weigh(self.weights)?.count())
     }
 
@@ -375,15 +375,15 @@ impl<'a, E: Element> Pass<'a, E> {
         {
             return Err(InputError::Empty { row }.into());
         }
-        let tally = batch.count();
-        let division = policy.division(&tally).ok_or(Error::NothingValid)?;
+        let counts = batch.count();
+        let division = policy.division(&counts).ok_or(Error::NothingValid)?;
         if !of_sum {
             weights.scale = division.scale(weights.scale);
         }
         let clamped = batch.count_clamped();
         let outputs = Outputs { not_finite: Some(not_finite), ..outputs };
         let batch = batch.weigh(weights)?.put(outputs)?;
-        let mut report = Report::of(policy, tally, run(batch, level));
+        let mut report = Report::of(policy, counts, run(batch, level));
         report.not_finite = NotFinite { rows: not_finite.count(), first: not_finite.first() };
         report.clamped = clamped;
         Ok(report)

@@ -3,7 +3,7 @@
 use core::ops::AddAssign;
 
 use xent_core::reduction::Policy;
-use xent_core::{CompensatedSum, Tally};
+use xent_core::{BatchCounts, RunningSum};
 
 use crate::Error;
 
@@ -64,11 +64,11 @@ pub struct Report {
     pub clamped: usize,
     /// What it is made of; none of no batch at all.
     policy: Option<Policy>,
-    tally: Tally,
-    sum: CompensatedSum,
+    counts: BatchCounts,
+    sum: RunningSum,
     /// The weights of the rows that are right, and of all that are not ignored.
-    right: CompensatedSum,
-    judged: CompensatedSum,
+    right: RunningSum,
+    judged: RunningSum,
 }
 
 /// Rows that are not ignored and have a logit that is NaN or `+inf`, or no finite one. Those with some `-inf`,
@@ -84,17 +84,17 @@ pub struct NotFinite {
 
 impl Report {
     /// Of a batch, whose losses add up to that.
-    pub(crate) fn of(policy: Policy, tally: Tally, sum: f64) -> Self {
-        let mut report = Self { policy: Some(policy), tally, ..Self::default() };
+    pub(crate) fn of(policy: Policy, counts: BatchCounts, sum: f64) -> Self {
+        let mut report = Self { policy: Some(policy), counts, ..Self::default() };
         report.sum += sum;
         report.reduce(policy, sum);
         report
     }
 
     fn reduce(&mut self, policy: Policy, sum: f64) {
-        self.rows = self.tally.rows;
-        self.valid_rows = self.tally.valid_rows;
-        if let Some(division) = policy.division(&self.tally) {
+        self.rows = self.counts.rows;
+        self.valid_rows = self.counts.valid_rows;
+        if let Some(division) = policy.division(&self.counts) {
             self.loss = division.loss(sum).unwrap_or(sum);
             self.mean_loss = division.mean(sum);
             self.denominator = division.divisor();
@@ -139,7 +139,7 @@ impl Report {
         self.right += other.right;
         self.judged += other.judged;
         self.sum += other.sum;
-        self.tally += other.tally;
+        self.counts += other.counts;
         self.reduce(policy, self.sum.total());
         Ok(())
     }

@@ -148,7 +148,7 @@ fn a_pass_takes_them_too() {
     let other = loss.evaluate_in_place((&mut in_place, 3), &labels, Pass::new()).unwrap();
     assert_eq!((report, grad), (other, in_place));
     assert_eq!(loss.denominator((&x, 3), &labels, &[]), Ok(2.0));
-    assert_eq!(loss.tally((&x, 3), &labels, &[]).unwrap().rows, 2);
+    assert_eq!(loss.counts((&x, 3), &labels, &[]).unwrap().rows, 2);
 }
 
 #[cfg(all(feature = "ndarray", feature = "ndarray-0-16"))]

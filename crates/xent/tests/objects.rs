@@ -2,9 +2,9 @@
 #![cfg(feature = "alloc")]
 
 use xent::{
-    Distillation, Element, Error, LogisticLoss, Logits, LogitsMut, Loss, MultiLabelSoftMargin,
-    MultiLabelSoftmax, MultinomialLogistic, NegativeLogLikelihood, Pass, Policy, Reduction, Report,
-    SigmoidCrossEntropy, SoftmaxCrossEntropy, Tally, Targets,
+    BatchCounts, Distillation, Element, Error, LogisticLoss, Logits, LogitsMut, Loss,
+    MultiLabelSoftMargin, MultiLabelSoftmax, MultinomialLogistic, NegativeLogLikelihood, Pass,
+    Policy, Reduction, Report, SigmoidCrossEntropy, SoftmaxCrossEntropy, Targets,
 };
 
 const X: [f32; 6] = [0.5, 0.25, 0.25, 0.125, 0.5, 0.375];
@@ -47,7 +47,7 @@ fn every_loss_is_an_object() {
         assert!([a, b, c].iter().all(|x| *x == grads[0]));
         let denominator = loss.denominator(logits(), targets, &[]).unwrap();
         assert_eq!(denominator, report.denominator);
-        assert_eq!(loss.tally(logits(), targets, &[]).unwrap().rows, 2);
+        assert_eq!(loss.counts(logits(), targets, &[]).unwrap().rows, 2);
         assert_eq!(loss.policy(), Policy::default());
     }
 }
@@ -101,13 +101,13 @@ impl<E: Element, L: Loss<E>> Loss<E> for Half<L> {
         Ok(report)
     }
 
-    fn tally(
+    fn counts(
         &self,
         logits: Logits<'_, E>,
         targets: Targets<'_, E::Float>,
         sample_weights: &[E::Float],
-    ) -> Result<Tally, Error> {
-        self.0.tally(logits, targets, sample_weights)
+    ) -> Result<BatchCounts, Error> {
+        self.0.counts(logits, targets, sample_weights)
     }
 
     fn policy(&self) -> Policy {

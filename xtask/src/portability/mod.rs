@@ -14,7 +14,7 @@ use clap::Args;
 use crate::foreign::{Foreign, Library};
 use crate::packages::{self, Missing};
 use machines::{MACHINES, Machine};
-use suite::{Suite, Tally, Tests};
+use suite::{BatchCounts, Suite, Tests};
 
 /// Where to run the tests.
 #[derive(Args, Debug)]
@@ -44,7 +44,7 @@ fn name(name: &str) -> Result<String, String> {
 
 /// What became of a machine.
 enum Outcome {
-    Ran(Tally),
+    Ran(BatchCounts),
     Skipped(String),
     Failed(String),
 }
@@ -154,8 +154,8 @@ fn failures(outcomes: &[(&Machine, Outcome)], may_skip: bool) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn tally(said: &str) -> Tally {
-        Tally::of("a test", said, true)
+    fn tally(said: &str) -> BatchCounts {
+        BatchCounts::of("a test", said, true)
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! what was found, which is the table of `docs/accuracy.md`.
 
 mod export;
+mod input;
 mod record;
 mod search;
 pub(crate) mod sweep;
@@ -12,8 +13,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use input::Input;
 use record::Record;
-use search::Input;
 use worst::Worst;
 
 /// What of it is run, and what becomes of it.

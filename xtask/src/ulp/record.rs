@@ -146,7 +146,7 @@ fn page() -> Result<(String, std::ops::Range<usize>), String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::search::Input;
+    use super::super::input::Input;
     use super::*;
 
     fn case(bits: u64, error: f64) -> Case {

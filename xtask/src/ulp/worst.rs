@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use xent_core::Level;
 
-use super::search::Input;
+use super::input::Input;
 use crate::table::{Finding, share_of};
 
 /// What came closest to the bound of one function in one format, at the levels with fused multiply-add

@@ -32,7 +32,7 @@ pub(crate) struct RowBlock<F> {
     pub(crate) live: OfRows<F>,
     /// Whether all of them are.
     pub(crate) all_live: bool,
-    /// Zero for a row that no kernel settles, whatever its logits; one for the others.
+    /// Zero for a row that no kernel handles, whatever its logits; one for the others.
     pub(crate) regular: OfRows<F>,
     /// The largest of the logits of a teacher; and what their exponentials add up to without it, with what
     /// the sum lost.
@@ -86,7 +86,7 @@ impl<F: Compute> RowBlock<F> {
         }
     }
 
-    /// Whether the kernel has settled all of the first rows.
+    /// Whether the kernel has finished all of the first rows.
     #[inline(always)]
     pub(crate) fn all_finite(&self, rows: usize) -> bool {
         let one = F::from_count(1);
@@ -104,7 +104,7 @@ impl<F: Compute> RowBlock<F> {
     /// The coefficients of rows that are compared with labels: from their largest logit, how far the
     /// label's is below it, its exponential, and the sum of the others.
     #[inline(always)]
-    pub(crate) fn settle_labels<V: Vector<Scalar = F>>(
+    pub(crate) fn finish_labels<V: Vector<Scalar = F>>(
         &self,
         token: V::Token,
         at: usize,
@@ -124,10 +124,10 @@ impl<F: Compute> RowBlock<F> {
 
     /// Keeps the results of a register of rows.
     #[inline(always)]
-    pub(crate) fn put<V: Vector<Scalar = F>>(&mut self, at: usize, settled: &Coefficients<V>) {
-        settled.loss.store(from_mut(&mut self.loss, at));
-        settled.log_sum_exp.store(from_mut(&mut self.log_sum_exp, at));
-        settled.sum.store(from_mut(&mut self.sum, at));
+    pub(crate) fn put<V: Vector<Scalar = F>>(&mut self, at: usize, coefficients: &Coefficients<V>) {
+        coefficients.loss.store(from_mut(&mut self.loss, at));
+        coefficients.log_sum_exp.store(from_mut(&mut self.log_sum_exp, at));
+        coefficients.sum.store(from_mut(&mut self.sum, at));
     }
 }
 
@@ -186,7 +186,7 @@ fn narrow<F: Compute>(numbers: &[f64; ROWS], factor: f64, into: &mut OfRows<F>) 
 
 /// The arithmetic that rows with a weight for every class need once. What a difference is made of has no
 /// digits to spare: it is done in f64.
-pub(crate) struct SettleSoft<'a, F> {
+pub(crate) struct FinishSoft<'a, F> {
     pub(crate) block: &'a mut RowBlock<F>,
     pub(crate) sums: &'a BlockSums<F>,
     /// The unit of distances.
@@ -198,7 +198,7 @@ pub(crate) struct SettleSoft<'a, F> {
     pub(crate) has_teacher: bool,
 }
 
-impl<F: Compute> Kernel for SettleSoft<'_, F> {
+impl<F: Compute> Kernel for FinishSoft<'_, F> {
     type Output = ();
 
     #[inline(always)]
@@ -206,7 +206,7 @@ impl<F: Compute> Kernel for SettleSoft<'_, F> {
         let Self { block, sums, unit, z_loss, own_gradient_weights, has_teacher } = self;
         let zero = S::F64::of(simd, 0.0);
         let max = wide(&block.max, unit);
-        let others = in_full(&sums.others, F::UNLIFT);
+        let others = in_full(&sums.others, F::UNSCALE);
         let pivot_weight = wide(&sums.pivot_weight, 1.0);
         let weights = in_full(&sums.weights, 1.0);
         let (of_gradient, pivot_of_gradient) = if own_gradient_weights {
@@ -215,7 +215,7 @@ impl<F: Compute> Kernel for SettleSoft<'_, F> {
             (weights, pivot_weight)
         };
         let distances = in_full(&sums.half_distances, 2.0);
-        let teacher = in_full(&block.teacher_others, F::UNLIFT);
+        let teacher = in_full(&block.teacher_others, F::UNSCALE);
         let loss_factors = wide(&block.loss_factors, 1.0);
         let mut results = [[0.0; ROWS]; 7];
         for at in (0..ROWS).step_by(S::F64::LANES) {
@@ -238,20 +238,20 @@ impl<F: Compute> Kernel for SettleSoft<'_, F> {
                 loss: S::F64::load(simd, from(&loss_factors, at), zero),
                 gradient: S::F64::load(simd, from(&block.gradient_factors, at), zero),
             };
-            let settled = soft_coefficients(simd, sums, z_loss, factors);
-            settled.loss.store(from_mut(&mut results[0], at));
-            settled.log_sum_exp.store(from_mut(&mut results[1], at));
-            settled.sum.store(from_mut(&mut results[2], at));
-            settled.probability.store(from_mut(&mut results[3], at));
-            settled.weight.store(from_mut(&mut results[4], at));
-            settled.pivot.store(from_mut(&mut results[5], at));
+            let coefficients = soft_coefficients(simd, sums, z_loss, factors);
+            coefficients.loss.store(from_mut(&mut results[0], at));
+            coefficients.log_sum_exp.store(from_mut(&mut results[1], at));
+            coefficients.sum.store(from_mut(&mut results[2], at));
+            coefficients.probability.store(from_mut(&mut results[3], at));
+            coefficients.weight.store(from_mut(&mut results[4], at));
+            coefficients.pivot.store(from_mut(&mut results[5], at));
             (sums.weights + sums.pivot_weight).store(from_mut(&mut results[6], at));
         }
         let [loss, log_sum_exp, sum, probability, weight, pivot, all] = &results;
         narrow(loss, 1.0, &mut block.loss);
         narrow(log_sum_exp, 1.0, &mut block.log_sum_exp);
-        narrow(sum, F::LIFTED_ONE, &mut block.sum);
-        narrow(probability, F::UNLIFT, &mut block.probability);
+        narrow(sum, F::SCALE, &mut block.sum);
+        narrow(probability, F::UNSCALE, &mut block.probability);
         narrow(weight, 1.0, &mut block.weight);
         narrow(pivot, 1.0, &mut block.pivot_gradient);
         narrow(all, 1.0, &mut block.all_weights);
@@ -284,11 +284,11 @@ pub(crate) trait RowSupply<F: Compute> {
         &mut []
     }
 
-    /// Puts the second derivatives of rows that have been settled; the exponentials are in the place of the
-    /// gradient if they are `kept`.
+    /// Puts the second derivatives of rows that have been finished; the exponentials are in the place of the
+    /// gradient if they are `stored`.
     fn put_second(
         &mut self,
-        _settled: (&RowBlock<F>, &BlockSums<F>),
+        _finished: (&RowBlock<F>, &BlockSums<F>),
         _first: usize,
         _rows: usize,
         _buffers: &RowBuffers<'_, F>,
@@ -331,7 +331,7 @@ pub(crate) struct RawTargets<'a, F> {
     /// Dense targets or the logits of a teacher, where the logits are; none if empty.
     pub(crate) dense: &'a [F],
     /// What each class has beside them.
-    pub(crate) even: F,
+    pub(crate) smoothing_per_class: F,
     /// A factor for each class; ones if empty.
     pub(crate) class_weights: &'a [F],
     /// Whether the label has its weight beside all of that.

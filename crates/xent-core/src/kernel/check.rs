@@ -3,7 +3,7 @@
 use crate::dispatch::{Kernel, entries};
 use crate::kernel::element_targets::{HOT, IGNORED};
 use crate::simd::Compute;
-use crate::simd::{Lanes, STRIPES, Simd, Vector, from};
+use crate::simd::{ACCUMULATORS, Lanes, Simd, Vector, from};
 
 /// Whether all numbers are within `[low, high]`; NaN is not.
 pub(crate) struct Within<'a, F> {
@@ -20,8 +20,8 @@ impl<F: Compute> Kernel for Within<'_, F> {
         let zero = F::Of::<S>::of(simd, 0.0);
         let range = [self.low, self.high].map(|bound| F::Of::<S>::splat(simd, bound));
         // Flags over all numbers are quicker than an early return.
-        let mut outside = zero.stripes();
-        let (whole, rest) = self.values.as_chunks::<STRIPES>();
+        let mut outside = zero.accumulators();
+        let (whole, rest) = self.values.as_chunks::<ACCUMULATORS>();
         for values in whole {
             flag::<F::Of<S>>(simd, values, range, &mut outside);
         }
@@ -34,13 +34,13 @@ impl<F: Compute> Kernel for Within<'_, F> {
     entries!();
 }
 
-/// Flags the stripes of numbers that are outside of a range.
+/// Flags the accumulators of numbers that are outside of a range.
 #[inline(always)]
 fn flag<V: Lanes>(
     token: V::Token,
     values: &[V::Scalar],
     [low, high]: [V; 2],
-    flags: &mut V::Stripes,
+    flags: &mut V::Accumulators,
 ) {
     let one = V::of(token, 1.0);
     for (register, flag) in flags.as_mut().iter_mut().enumerate() {

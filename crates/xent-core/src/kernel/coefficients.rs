@@ -6,7 +6,7 @@
 
 use core::ops::{Add, Div, Mul, Sub};
 
-use crate::math::exp::exp_lifted;
+use crate::math::exp::exp_scaled;
 use crate::math::ln::{ln, ln_normal, log1p_unit};
 use crate::math::scalar;
 use crate::simd::Vector;
@@ -78,7 +78,7 @@ impl Number for f64 {
 impl<V: Vector> Number for V {
     type Token = V::Token;
 
-    const ONE_EXP: f64 = V::Scalar::LIFTED_ONE;
+    const ONE_EXP: f64 = V::Scalar::SCALE;
 
     #[inline(always)]
     fn number(token: V::Token, value: f64) -> Self {
@@ -87,7 +87,7 @@ impl<V: Vector> Number for V {
 
     #[inline(always)]
     fn exp_of(token: V::Token, x: Self) -> Self {
-        exp_lifted(token, x)
+        exp_scaled(token, x)
     }
 
     #[inline(always)]
@@ -104,7 +104,7 @@ impl<V: Vector> Number for V {
     #[inline(always)]
     fn power(token: V::Token, base: Self, exponent: f64) -> Self {
         let exponent = V::of(token, exponent);
-        exp_lifted(token, exponent * ln(token, base)) * V::of(token, V::Scalar::UNLIFT)
+        exp_scaled(token, exponent * ln(token, base)) * V::of(token, V::Scalar::UNSCALE)
     }
 
     #[inline(always)]
@@ -192,11 +192,11 @@ pub(crate) fn label_coefficients<R: Number>(
 ) -> Coefficients<R> {
     let number = |value| R::number(token, value);
     let (zero, one) = (number(0.0), number(1.0));
-    let unlift = number(1.0 / R::ONE_EXP);
+    let unscale = number(1.0 / R::ONE_EXP);
     let LabelSums { max, label_distance, label_exp, others, label_weight } = sums;
 
     let sum = others + label_exp;
-    let above_one = R::where_zero(token, label_distance, others * unlift, sum * unlift - one);
+    let above_one = R::where_zero(token, label_distance, others * unscale, sum * unscale - one);
     let ln_sum = R::ln_1p(token, above_one);
     let mut loss = label_weight * ln_sum + weighted(token, label_weight, label_distance);
     let log_sum_exp = max + ln_sum;

@@ -1,17 +1,19 @@
 //! The kernel of rows whose class axis is not the last one, and that have more classes than registers are
 //! at hand for: neighbours in memory are rows, and each step goes over the classes where they are.
 
-use super::block::{BlockSums, BlockTargets, ROWS, RawTargets, RowBlock, RowSupply, SettleSoft};
+use super::block::{BlockSums, BlockTargets, FinishSoft, ROWS, RawTargets, RowBlock, RowSupply};
 use super::grid::{GridPlane, GridSecond, Line};
+use super::lane_task::LaneTask;
 use super::lanes::{
-    self, LabelLanes, LaneGradient, LaneSum, SecondTask, SoftPlane, label_sums, largest,
-    second_derivatives, soft_sums,
+    self, LabelLanes, LaneGradient, LaneSum, SecondTask, label_sums, largest, second_derivatives,
+    soft_sums,
 };
-use super::narrow::{LaneTask, label_of};
+use super::narrow::label_of;
+use super::planes::SoftPlane;
 use super::row_buffers::{GradMode, RowBuffers};
 use super::sum::LossSum;
 use crate::dispatch::{Kernel, entries};
-use crate::math::exp::exp_lifted;
+use crate::math::exp::exp_scaled;
 use crate::simd::Compute;
 use crate::simd::{Lanes, Simd, Vector, from, from_mut};
 use crate::tables::Tables;
@@ -66,7 +68,7 @@ impl<F: Compute> Columns<'_, '_, F> {
         let of_nothing = matches!(targets, BlockTargets::Nothing);
         let wants_class =
             is_soft || of_nothing || self.task.largest_class || self.task.second.is_some();
-        // Of one register each step, and what is settled of a block as often as it has registers: its rows
+        // Of one register each step, and what is finished of a block as often as it has registers: its rows
         // are far apart, and of each only a line of the cache is at hand.
         for at in (0..rows).step_by(V::LANES) {
             let of_line = (rows - at).min(V::LANES);
@@ -90,7 +92,7 @@ impl<F: Compute> Columns<'_, '_, F> {
                 let of_block = (&mut *block, &mut *sums);
                 soft_sums(token, at, &mut plane, &soft, largest, of_block, options);
                 let (of_rows, own_gradient_weights) = (soft.rows, raw.own_gradient);
-                SettleSoft {
+                FinishSoft {
                     block: &mut *block,
                     sums: &*sums,
                     unit: self.task.unit,
@@ -106,11 +108,11 @@ impl<F: Compute> Columns<'_, '_, F> {
                 let pivot = label_of::<V>(token, at, block, of_nothing);
                 let sums = label_sums(token, &mut plane, pivot, largest);
                 let max = largest.max;
-                let settled = block.settle_labels(token, at, max, sums, self.task.terms);
-                block.put(at, &settled);
+                let coefficients = block.finish_labels(token, at, max, sums, self.task.terms);
+                block.put(at, &coefficients);
                 block.all_weights = block.label_weights;
                 let live = lanes::live::<V>(token, at, block);
-                let gradient = LaneGradient::of_labels(token, largest, pivot, &settled, live);
+                let gradient = LaneGradient::of_labels(token, largest, pivot, &coefficients, live);
                 let [_, exp, others] = sums;
                 (gradient, None, Some(LabelLanes { class: pivot, exp, others }))
             };
@@ -212,12 +214,12 @@ impl<V: Vector> GridTargets<'_, V> {
         self.rows.max = max;
         let mut others = LaneSum::new(token);
         for class in 0..classes {
-            let e = exp_lifted(token, zero - self.teacher_distance(token, class));
+            let e = exp_scaled(token, zero - self.teacher_distance(token, class));
             let here = pivot.equal(V::count(token, class));
             others.add(V::select(here, zero, e));
         }
         others.store(at, &mut block.teacher_others);
-        self.rows.factor = one / (others.total(token) + V::of(token, V::Scalar::LIFTED_ONE));
+        self.rows.factor = one / (others.total(token) + V::of(token, V::Scalar::SCALE));
     }
 }
 
@@ -225,10 +227,10 @@ impl<V: Vector> SoftPlane<V> for GridTargets<'_, V> {
     #[inline(always)]
     fn weight(&self, token: V::Token, class: usize) -> V {
         let zero = V::of(token, 0.0);
-        let mut q = V::splat(token, self.raw.even);
+        let mut q = V::splat(token, self.raw.smoothing_per_class);
         if self.raw.is_teacher {
             let distance = self.teacher_distance(token, class);
-            q = exp_lifted(token, zero - distance) * self.rows.factor;
+            q = exp_scaled(token, zero - distance) * self.rows.factor;
         } else if !self.raw.dense.is_empty() {
             q = self.dense(token, class).mul_add(self.rows.scale, q);
         }

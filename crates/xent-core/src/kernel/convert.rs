@@ -5,7 +5,7 @@ use half::{bf16, f16};
 
 use crate::dispatch::{Kernel, entries};
 use crate::kernel::sum::TILE;
-use crate::simd::{Convert, Lanes, STRIPES, Simd, Vector, from, from_mut};
+use crate::simd::{ACCUMULATORS, Convert, Lanes, Simd, Vector, from, from_mut};
 
 /// A format of sixteen bits.
 pub(crate) trait Sixteen: Sized {
@@ -18,7 +18,7 @@ pub(crate) trait Sixteen: Sized {
     fn store<V: Convert>(pair: [V; 2], bits: &mut [u16]);
 }
 
-macro_rules! sixteen {
+macro_rules! sixteen_bit {
     ($element:ident: $from:ident, $to:ident) => {
         impl Sixteen for $element {
             #[inline(always)]
@@ -43,8 +43,8 @@ macro_rules! sixteen {
         }
     };
 }
-sixteen!(bf16: from_bf16, to_bf16);
-sixteen!(f16: from_f16, to_f16);
+sixteen_bit!(bf16: from_bf16, to_bf16);
+sixteen_bit!(f16: from_f16, to_f16);
 
 /// The same numbers; as many as there are both of them and places.
 pub(crate) struct Widen<'a, E> {
@@ -57,14 +57,14 @@ impl<E: Sixteen> Kernel for Widen<'_, E> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let (from, rest) = E::bits(self.from).as_chunks::<STRIPES>();
-        let (into, rest_into) = self.into.as_chunks_mut::<STRIPES>();
+        let (from, rest) = E::bits(self.from).as_chunks::<ACCUMULATORS>();
+        let (into, rest_into) = self.into.as_chunks_mut::<ACCUMULATORS>();
         for (from, into) in from.iter().zip(into) {
             prefetch::<S>(simd, from);
             widen::<S, E>(simd, from, into);
         }
         if !rest.is_empty() {
-            let (mut bits, mut values) = ([0; STRIPES], [0.0; STRIPES]);
+            let (mut bits, mut values) = ([0; ACCUMULATORS], [0.0; ACCUMULATORS]);
             bits[..rest.len()].copy_from_slice(rest);
             widen::<S, E>(simd, &bits, &mut values);
             for (place, value) in rest_into.iter_mut().zip(values) {
@@ -76,15 +76,15 @@ impl<E: Sixteen> Kernel for Widen<'_, E> {
     entries!();
 }
 
-/// Asks for memory further on: while some numbers are computed, the next are fetched. The stripes of
+/// Asks for memory further on: while some numbers are computed, the next are fetched. The accumulators of
 /// sixteen bits are a line of the cache.
 #[inline(always)]
-fn prefetch<S: Simd>(simd: S, here: &[u16; STRIPES]) {
+fn prefetch<S: Simd>(simd: S, here: &[u16; ACCUMULATORS]) {
     S::F32::prefetch(simd, here, TILE);
 }
 
 #[inline(always)]
-fn widen<S: Simd, E: Sixteen>(simd: S, from: &[u16; STRIPES], into: &mut [f32; STRIPES]) {
+fn widen<S: Simd, E: Sixteen>(simd: S, from: &[u16; ACCUMULATORS], into: &mut [f32; ACCUMULATORS]) {
     let lanes = S::F32::LANES;
     for (from, into) in from.chunks_exact(2 * lanes).zip(into.chunks_exact_mut(2 * lanes)) {
         let [low, high] = E::load::<S::F32>(simd, from);
@@ -104,14 +104,14 @@ impl<E: Sixteen> Kernel for Round<'_, E> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let (from, rest) = self.from.as_chunks::<STRIPES>();
-        let (into, rest_into) = E::bits_mut(self.into).as_chunks_mut::<STRIPES>();
+        let (from, rest) = self.from.as_chunks::<ACCUMULATORS>();
+        let (into, rest_into) = E::bits_mut(self.into).as_chunks_mut::<ACCUMULATORS>();
         for (from, into) in from.iter().zip(into) {
             prefetch::<S>(simd, into);
             round::<S, E>(simd, from, into);
         }
         if !rest.is_empty() {
-            let (mut values, mut bits) = ([0.0; STRIPES], [0; STRIPES]);
+            let (mut values, mut bits) = ([0.0; ACCUMULATORS], [0; ACCUMULATORS]);
             values[..rest.len()].copy_from_slice(rest);
             round::<S, E>(simd, &values, &mut bits);
             for (place, bits) in rest_into.iter_mut().zip(bits) {
@@ -124,7 +124,7 @@ impl<E: Sixteen> Kernel for Round<'_, E> {
 }
 
 #[inline(always)]
-fn round<S: Simd, E: Sixteen>(simd: S, here: &[f32; STRIPES], into: &mut [u16; STRIPES]) {
+fn round<S: Simd, E: Sixteen>(simd: S, here: &[f32; ACCUMULATORS], into: &mut [u16; ACCUMULATORS]) {
     let lanes = S::F32::LANES;
     let zero = S::F32::of(simd, 0.0);
     for (here, into) in here.chunks_exact(2 * lanes).zip(into.chunks_exact_mut(2 * lanes)) {

@@ -1,10 +1,10 @@
-//! What the elements of a panel are compared with, gathered from what is given for elements, classes and
+//! What the elements of a strip are compared with, gathered from what is given for elements, classes and
 //! rows.
 
 use super::element_targets::{HOT, IGNORED};
 use super::elements::Inputs;
 use crate::simd::Compute;
-use crate::simd::{PANEL, from};
+use crate::simd::{STRIP, from};
 
 /// The most that a run of equal factors is written in at once.
 const RUN: usize = 16;
@@ -18,7 +18,7 @@ pub(crate) enum Factors<'a, F> {
     Pieces { values: &'a [F], length: usize, line: usize },
     /// Element `e` has number `e / length % count`.
     Runs { values: &'a [F], length: usize, count: usize },
-    /// Element `e` has number `e % period`; a panel more follows the last of them.
+    /// Element `e` has number `e % period`; a strip more follows the last of them.
     Cycle { values: &'a [F], period: usize },
 }
 
@@ -45,24 +45,24 @@ impl<'a, F: Compute> Factors<'a, F> {
         Self::Pieces { values, length: inner, line: classes * inner }
     }
 
-    /// A factor for each class. Where lines are short `room` takes a panel of them.
+    /// A factor for each class. Where lines are short `scratch` takes a strip of them.
     pub(crate) fn of_classes(
         values: &'a [F],
         [classes, inner]: [usize; 2],
-        room: &'a mut CycleRoom<F>,
+        scratch: &'a mut CycleScratch<F>,
     ) -> Self {
         if values.is_empty() {
             return Self::Ones;
         }
         let period = classes * inner;
-        if period <= PANEL {
-            for (at, place) in room.0[..period].iter_mut().enumerate() {
+        if period <= STRIP {
+            for (at, place) in scratch.0[..period].iter_mut().enumerate() {
                 *place = values.get(at / inner).copied().unwrap_or_default();
             }
-            for at in period..period + PANEL {
-                room.0[at] = room.0[at - period];
+            for at in period..period + STRIP {
+                scratch.0[at] = scratch.0[at - period];
             }
-            return Self::Cycle { values: &room.0, period };
+            return Self::Cycle { values: &scratch.0, period };
         }
         if inner == 1 {
             return Self::Pieces { values, length: classes, line: usize::MAX };
@@ -70,9 +70,9 @@ impl<'a, F: Compute> Factors<'a, F> {
         Self::Runs { values, length: inner, count: classes }
     }
 
-    /// The factors of `count` elements from `first` on, at most a panel; `None` for ones.
+    /// The factors of `count` elements from `first` on, at most a strip; `None` for ones.
     #[inline(always)]
-    fn of<'s>(&self, first: usize, count: usize, room: &'s mut Room<F>) -> Option<&'s [F]>
+    fn of<'s>(&self, first: usize, count: usize, scratch: &'s mut Scratch<F>) -> Option<&'s [F]>
     where
         'a: 's,
     {
@@ -92,12 +92,12 @@ impl<'a, F: Compute> Factors<'a, F> {
                     let (start, left) = place(first + done);
                     let piece = left.min(count - done);
                     let values = from(values, start);
-                    for (place, value) in room.0[done..done + piece].iter_mut().zip(values) {
+                    for (place, value) in scratch.0[done..done + piece].iter_mut().zip(values) {
                         *place = *value;
                     }
                     done += piece;
                 }
-                Some(&room.0[..count])
+                Some(&scratch.0[..count])
             }
             Self::Runs { values, length, count: numbers } => {
                 let (mut number, mut left) = (first / length % numbers, length - first % length);
@@ -107,7 +107,7 @@ impl<'a, F: Compute> Factors<'a, F> {
                     let end = count.min(done + left);
                     // Over the end of the run, where the next one begins.
                     while done < end {
-                        room.0[done..done + RUN].copy_from_slice(&[value; RUN]);
+                        scratch.0[done..done + RUN].copy_from_slice(&[value; RUN]);
                         done += RUN;
                     }
                     (done, left, number) = (end, length, number + 1);
@@ -115,27 +115,27 @@ impl<'a, F: Compute> Factors<'a, F> {
                         number = 0;
                     }
                 }
-                Some(&room.0[..count])
+                Some(&scratch.0[..count])
             }
         }
     }
 }
 
-/// Room for a cycle of factors, and a panel more.
+/// Scratch for a cycle of factors, and a strip more.
 #[derive(Debug)]
-pub(crate) struct CycleRoom<F>([F; 2 * PANEL]);
+pub(crate) struct CycleScratch<F>([F; 2 * STRIP]);
 
-impl<F: Compute> CycleRoom<F> {
+impl<F: Compute> CycleScratch<F> {
     pub(crate) fn new() -> Self {
         Self([F::default(); _])
     }
 }
 
-/// Room for the factors of a panel, and for the end of the last run.
+/// Scratch for the factors of a strip, and for the end of the last run.
 #[derive(Debug)]
-struct Room<F>([F; PANEL + RUN]);
+struct Scratch<F>([F; STRIP + RUN]);
 
-impl<F: Compute> Room<F> {
+impl<F: Compute> Scratch<F> {
     fn new() -> Self {
         Self([F::default(); _])
     }
@@ -184,51 +184,51 @@ impl<F> AllFactors<'_, F> {
     }
 }
 
-/// Room for what the elements of a panel are compared with.
+/// Scratch for what the elements of a strip are compared with.
 #[derive(Debug)]
-pub(crate) struct PanelRoom<F> {
-    ones: Room<F>,
-    targets: Room<F>,
-    of_class: Room<F>,
-    of_row: Room<F>,
-    weights: Room<F>,
-    positive: Room<F>,
-    upstream: Room<F>,
+pub(crate) struct StripScratch<F> {
+    ones: Scratch<F>,
+    targets: Scratch<F>,
+    of_class: Scratch<F>,
+    of_row: Scratch<F>,
+    weights: Scratch<F>,
+    positive: Scratch<F>,
+    upstream: Scratch<F>,
 }
 
-impl<F: Compute> PanelRoom<F> {
+impl<F: Compute> StripScratch<F> {
     pub(crate) fn new() -> Self {
         Self {
-            ones: Room([F::from_count(1); _]),
-            targets: Room::new(),
-            of_class: Room::new(),
-            of_row: Room::new(),
-            weights: Room::new(),
-            positive: Room::new(),
-            upstream: Room::new(),
+            ones: Scratch([F::from_count(1); _]),
+            targets: Scratch::new(),
+            of_class: Scratch::new(),
+            of_row: Scratch::new(),
+            weights: Scratch::new(),
+            positive: Scratch::new(),
+            upstream: Scratch::new(),
         }
     }
 }
 
 impl<F: Compute> TileInputs<'_, F> {
-    /// Those of `count` elements from `at` on in the tile, at most a panel.
+    /// Those of `count` elements from `at` on in the tile, at most a strip.
     #[inline(always)]
     pub(crate) fn of<'s>(
         &'s self,
         at: usize,
         count: usize,
-        room: &'s mut PanelRoom<F>,
+        scratch: &'s mut StripScratch<F>,
     ) -> Inputs<'s, F> {
         let first = self.first + at;
         let AllFactors { of_class, of_row, positive, upstream } = &self.factors;
-        let class = of_class.of(first, count, &mut room.of_class);
-        let row = of_row.of(first, count, &mut room.of_row);
-        let ones = &room.ones.0[..count];
+        let class = of_class.of(first, count, &mut scratch.of_class);
+        let row = of_row.of(first, count, &mut scratch.of_row);
+        let ones = &scratch.ones.0[..count];
         Inputs {
-            targets: self.targets_in(at, count, &mut room.targets),
-            positive: positive.of(first, count, &mut room.positive).unwrap_or(ones),
-            weights: self.weights(at, count, [class, row], &mut room.weights).unwrap_or(ones),
-            upstream: upstream.of(first, count, &mut room.upstream).unwrap_or(ones),
+            targets: self.targets_in(at, count, &mut scratch.targets),
+            positive: positive.of(first, count, &mut scratch.positive).unwrap_or(ones),
+            weights: self.weights(at, count, [class, row], &mut scratch.weights).unwrap_or(ones),
+            upstream: upstream.of(first, count, &mut scratch.upstream).unwrap_or(ones),
         }
     }
 
@@ -238,34 +238,34 @@ impl<F: Compute> TileInputs<'_, F> {
         &'s self,
         at: usize,
         count: usize,
-        room: &'s mut PanelRoom<F>,
+        scratch: &'s mut StripScratch<F>,
     ) -> &'s [F] {
-        self.targets_in(at, count, &mut room.targets)
+        self.targets_in(at, count, &mut scratch.targets)
     }
 
     #[inline(always)]
-    fn targets_in<'s>(&'s self, at: usize, count: usize, room: &'s mut Room<F>) -> &'s [F] {
-        let (keep, even) = (1.0 - self.smoothing, 0.5 * self.smoothing);
-        let smoothed = |y: f64| F::from_f64(y * keep + even);
-        let room = &mut room.0[..count];
+    fn targets_in<'s>(&'s self, at: usize, count: usize, scratch: &'s mut Scratch<F>) -> &'s [F] {
+        let (unsmoothed, smoothing_per_class) = (1.0 - self.smoothing, 0.5 * self.smoothing);
+        let smoothed = |y: f64| F::from_f64(y * unsmoothed + smoothing_per_class);
+        let scratch = &mut scratch.0[..count];
         match self.targets {
             ElementTargets::Numbers(values) => {
                 let values = from(values, at).get(..count).unwrap_or(&[]);
                 if self.smoothing == 0.0 {
                     return values;
                 }
-                for (place, value) in room.iter_mut().zip(values) {
+                for (place, value) in scratch.iter_mut().zip(values) {
                     *place = smoothed(value.to_f64());
                 }
             }
             ElementTargets::Bytes(bytes) => {
                 let (cold, hot) = (smoothed(0.0), smoothed(1.0));
-                for (place, byte) in room.iter_mut().zip(from(bytes, at)) {
+                for (place, byte) in scratch.iter_mut().zip(from(bytes, at)) {
                     *place = if byte & HOT == 0 { cold } else { hot };
                 }
             }
         }
-        room
+        scratch
     }
 
     /// The product of the factors of the loss; zero for what is ignored.
@@ -275,31 +275,31 @@ impl<F: Compute> TileInputs<'_, F> {
         at: usize,
         count: usize,
         factors: [Option<&'s [F]>; 2],
-        room: &'s mut Room<F>,
+        scratch: &'s mut Scratch<F>,
     ) -> Option<&'s [F]> {
-        let room = &mut room.0[..count];
+        let scratch = &mut scratch.0[..count];
         match factors {
             [factor, None] | [None, factor] if !self.ignores => return factor,
             [Some(a), Some(b)] => {
-                for ((place, a), b) in room.iter_mut().zip(a).zip(b) {
+                for ((place, a), b) in scratch.iter_mut().zip(a).zip(b) {
                     *place = *a * *b;
                 }
             }
             [Some(factor), None] | [None, Some(factor)] => {
-                for (place, factor) in room.iter_mut().zip(factor) {
+                for (place, factor) in scratch.iter_mut().zip(factor) {
                     *place = *factor;
                 }
             }
-            [None, None] => room.fill(F::from_count(1)),
+            [None, None] => scratch.fill(F::from_count(1)),
         }
         if let ElementTargets::Bytes(bytes) = self.targets
             && self.ignores
         {
             let zero = F::default();
-            for (place, byte) in room.iter_mut().zip(from(bytes, at)) {
+            for (place, byte) in scratch.iter_mut().zip(from(bytes, at)) {
                 *place = if byte & IGNORED == 0 { *place } else { zero };
             }
         }
-        Some(room)
+        Some(scratch)
     }
 }

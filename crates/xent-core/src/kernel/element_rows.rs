@@ -1,9 +1,9 @@
 //! From the losses of elements to those of rows.
 
-use super::sum::StripedSum;
+use super::sum::CompensatedSum;
 use crate::dispatch::{Kernel, entries};
 use crate::simd::Compute;
-use crate::simd::{Lanes, PANEL, STRIPES, Simd, from};
+use crate::simd::{ACCUMULATORS, Lanes, STRIP, Simd, from};
 
 /// The sum of the losses of each row, as if each were a tile: as many rows as there are sums.
 pub(crate) struct RowSums<'a, F> {
@@ -18,9 +18,9 @@ impl<F: Compute> Kernel for RowSums<'_, F> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         for (row, place) in self.losses.chunks(self.classes).zip(self.sums) {
-            let mut sum = StripedSum::new(simd);
-            for panel in row.chunks(PANEL) {
-                add::<F::Of<S>>(simd, panel, &mut sum);
+            let mut sum = CompensatedSum::new(simd);
+            for strip in row.chunks(STRIP) {
+                add::<F::Of<S>>(simd, strip, &mut sum);
             }
             *place = sum.total();
         }
@@ -29,12 +29,13 @@ impl<F: Compute> Kernel for RowSums<'_, F> {
     entries!();
 }
 
-/// Adds the losses of at most a panel.
+/// Adds the losses of at most a strip.
 #[inline(always)]
-fn add<V: Lanes>(token: V::Token, panel: &[V::Scalar], sum: &mut StripedSum<V>) {
+fn add<V: Lanes>(token: V::Token, strip: &[V::Scalar], sum: &mut CompensatedSum<V>) {
     let zero = V::of(token, 0.0);
-    for register in 0..STRIPES / V::LANES {
-        let term = |row| V::load(token, from(panel, row * STRIPES + register * V::LANES), zero);
+    for register in 0..ACCUMULATORS / V::LANES {
+        let term =
+            |row| V::load(token, from(strip, row * ACCUMULATORS + register * V::LANES), zero);
         sum.add(register, [term(0), term(1), term(2), term(3)]);
     }
 }

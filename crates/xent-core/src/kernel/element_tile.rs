@@ -1,20 +1,21 @@
-//! The kernel of the elementwise losses: neighbouring elements, a panel at a time.
+//! The kernel of the elementwise losses: neighbouring elements, a strip at a time.
 
-use super::element_inputs::{PanelRoom, TileInputs};
-use super::elements::{ElementLoss, Elements, Inputs, Partial, Plain, PlainLoss, Whole};
+use super::element_inputs::{StripScratch, TileInputs};
+use super::element_losses::ElementLoss;
+use super::elements::{Elements, Inputs, NoFactors, Partial, PlainLoss, Whole};
 use super::row_buffers::{GradMode, RowBuffers};
-use super::sum::StripedSum;
+use super::sum::CompensatedSum;
 use crate::dispatch::{Kernel, entries};
 use crate::simd::Compute;
-use crate::simd::{PANEL, Simd};
+use crate::simd::{STRIP, Simd};
 
 /// Neighbouring elements, at most a tile: the sum of their losses.
 pub(crate) struct ElementTile<'t, 'a, F, L> {
     pub(crate) elements: Elements<L>,
     pub(crate) cells: RowBuffers<'t, F>,
     pub(crate) inputs: &'t TileInputs<'a, F>,
-    /// Room for the inputs of a panel.
-    pub(crate) room: &'t mut PanelRoom<F>,
+    /// Scratch for the inputs of a strip.
+    pub(crate) scratch: &'t mut StripScratch<F>,
     /// Whether some factors may be other than one.
     pub(crate) has_factors: bool,
     /// As many places as there are elements, or none.
@@ -28,45 +29,45 @@ impl<F: Compute, L: ElementLoss> Kernel for ElementTile<'_, '_, F, L> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> f64 {
-        let Self { elements, mut cells, inputs, room, has_factors, losses, hessian } = self;
+        let Self { elements, mut cells, inputs, scratch, has_factors, losses, hessian } = self;
         let length = cells.len();
-        let mut sum = StripedSum::<F::Of<S>>::new(simd);
+        let mut sum = CompensatedSum::<F::Of<S>>::new(simd);
         let mut at = 0;
         if !has_factors && losses.is_empty() && hessian.is_empty() {
-            // The usual losses, in loops of their own that ask little of a panel.
+            // The usual losses, in loops of their own that ask little of a strip.
             if cells.mode() == GradMode::None {
-                while let Some(panel) = cells.take_whole::<PANEL>() {
-                    let Some(targets) = inputs.targets(at, PANEL, room).first_chunk() else {
+                while let Some(strip) = cells.take_whole::<STRIP>() {
+                    let Some(targets) = inputs.targets(at, STRIP, scratch).first_chunk() else {
                         break;
                     };
                     let (inputs, none) = (Inputs::targets(targets), [&mut [][..], &mut []]);
-                    elements.panel::<_, PlainLoss>(simd, panel, inputs, none, &mut sum);
-                    at += PANEL;
+                    elements.strip::<_, PlainLoss>(simd, strip, inputs, none, &mut sum);
+                    at += STRIP;
                 }
             } else {
-                while let Some(panel) = cells.take_whole::<PANEL>() {
-                    let Some(targets) = inputs.targets(at, PANEL, room).first_chunk() else {
+                while let Some(strip) = cells.take_whole::<STRIP>() {
+                    let Some(targets) = inputs.targets(at, STRIP, scratch).first_chunk() else {
                         break;
                     };
                     let (inputs, none) = (Inputs::targets(targets), [&mut [][..], &mut []]);
-                    elements.panel::<_, Plain>(simd, panel, inputs, none, &mut sum);
-                    at += PANEL;
+                    elements.strip::<_, NoFactors>(simd, strip, inputs, none, &mut sum);
+                    at += STRIP;
                 }
             }
         }
         while at < length {
-            let count = PANEL.min(length - at);
-            let inputs = inputs.of(at, count, room);
+            let count = STRIP.min(length - at);
+            let inputs = inputs.of(at, count, scratch);
             let losses = losses.get_mut(at..at + count).unwrap_or(&mut []);
             let hessian = hessian.get_mut(at..at + count).unwrap_or(&mut []);
             at += count;
-            match (cells.take_whole::<PANEL>(), inputs.whole()) {
-                (Some(panel), Some(inputs)) => {
-                    elements.panel::<_, Whole>(simd, panel, inputs, [losses, hessian], &mut sum);
+            match (cells.take_whole::<STRIP>(), inputs.whole()) {
+                (Some(strip), Some(inputs)) => {
+                    elements.strip::<_, Whole>(simd, strip, inputs, [losses, hessian], &mut sum);
                 }
                 _ => {
-                    let panel = cells.reborrow();
-                    elements.panel::<_, Partial>(simd, panel, inputs, [losses, hessian], &mut sum);
+                    let strip = cells.reborrow();
+                    elements.strip::<_, Partial>(simd, strip, inputs, [losses, hessian], &mut sum);
                 }
             }
         }

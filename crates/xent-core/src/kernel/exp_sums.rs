@@ -3,10 +3,10 @@
 
 use super::row_buffers::RowBuffers;
 use super::runs::{Run, each_half};
-use super::sum::{StripedSum, TILE};
-use crate::math::exp::exp_lifted;
+use super::sum::{CompensatedSum, TILE};
+use crate::math::exp::exp_scaled;
 use crate::simd::Compute;
-use crate::simd::{HALF_PANEL, LINE, Lanes, PANEL, STRIPES, Vector, from};
+use crate::simd::{ACCUMULATORS, HALF_STRIP, LINE, Lanes, STRIP, Vector, from};
 
 /// A row (or a tile of one), relative to its largest logit, without its pivot.
 #[derive(Clone, Copy)]
@@ -29,52 +29,52 @@ pub(crate) struct SoftRow<'a, V: Lanes> {
 }
 
 /// Takes what is not kept.
-pub(crate) type Unused<V> = [<V as Vector>::Scalar; HALF_PANEL];
+pub(crate) type Unused<V> = [<V as Vector>::Scalar; HALF_STRIP];
 
-/// Exponentials, weights, and half of the distances times weights, by stripe.
-pub(crate) type SoftTerms<V> = [<V as Lanes>::Stripes; 3];
+/// Exponentials, weights, and half of the distances times weights, by accumulator.
+pub(crate) type SoftTerms<V> = [<V as Lanes>::Accumulators; 3];
 
 impl<V: Lanes> ExpSums<V> {
     /// The sum of the exponentials of the classes that are not the pivot. They are kept where the gradient
     /// is written, if it is.
     #[inline(always)]
-    pub(crate) fn of_row(self, mut row: RowBuffers<'_, V::Scalar>) -> StripedSum<V> {
-        let mut sum = StripedSum::new(self.token);
-        let own = self.pivot.to_count() / PANEL;
-        let mut panel = 0;
+    pub(crate) fn of_row(self, mut row: RowBuffers<'_, V::Scalar>) -> CompensatedSum<V> {
+        let mut sum = CompensatedSum::new(self.token);
+        let own = self.pivot.to_count() / STRIP;
+        let mut strip = 0;
         while row.len() != 0 {
-            // Most of the panels: those without the pivot, if they are whole.
-            let before = if panel > own { usize::MAX } else { own - panel };
-            let whole = before.min(row.len() / PANEL);
-            self.whole_panels(row.take_front(whole * PANEL), &mut sum);
-            panel += whole;
-            let rest = row.take_front(PANEL);
-            sum.add_all(self.panel(rest, panel * PANEL));
-            panel += 1;
+            // Most of the strips: those without the pivot, if they are whole.
+            let before = if strip > own { usize::MAX } else { own - strip };
+            let whole = before.min(row.len() / STRIP);
+            self.whole_strips(row.take_front(whole * STRIP), &mut sum);
+            strip += whole;
+            let rest = row.take_front(STRIP);
+            sum.add_all(self.strip(rest, strip * STRIP));
+            strip += 1;
         }
         sum
     }
 
-    /// Whole panels without the pivot.
+    /// Whole strips without the pivot.
     #[inline(always)]
-    fn whole_panels(&self, row: RowBuffers<'_, V::Scalar>, sum: &mut StripedSum<V>) {
-        let mut terms = V::of(self.token, 0.0).stripes();
+    fn whole_strips(&self, row: RowBuffers<'_, V::Scalar>, sum: &mut CompensatedSum<V>) {
+        let mut terms = V::of(self.token, 0.0).accumulators();
         let mut is_second = false;
         each_half!(row, |run| {
             self.prefetch(&run);
             self.half::<false, false>(&mut run, 0, self.max, &mut terms);
             if is_second {
                 sum.add_all(terms);
-                terms = V::of(self.token, 0.0).stripes();
+                terms = V::of(self.token, 0.0).accumulators();
             }
             is_second = !is_second;
         });
     }
 
-    /// The terms of that sum, of a row that is not longer than a panel.
+    /// The terms of that sum, of a row that is not longer than a strip.
     #[inline(always)]
-    pub(crate) fn of_short_row(self, row: RowBuffers<'_, V::Scalar>) -> V::Stripes {
-        self.panel(row, 0)
+    pub(crate) fn of_short_row(self, row: RowBuffers<'_, V::Scalar>) -> V::Accumulators {
+        self.strip(row, 0)
     }
 
     /// The same sum, of distances in a unit.
@@ -84,37 +84,37 @@ impl<V: Lanes> ExpSums<V> {
         mut row: RowBuffers<'_, V::Scalar>,
         unit: V,
         unused: &mut Unused<V>,
-    ) -> StripedSum<V> {
-        let mut sum = StripedSum::new(self.token);
+    ) -> CompensatedSum<V> {
+        let mut sum = CompensatedSum::new(self.token);
         let mut at = 0;
         while row.len() != 0 {
-            let mut panel = row.take_front(PANEL);
-            let mut terms = V::of(self.token, 0.0).stripes();
-            let whole = panel.len() / HALF_PANEL * HALF_PANEL;
-            each_half!(panel.take_front(whole), unused, |run| {
+            let mut strip = row.take_front(STRIP);
+            let mut terms = V::of(self.token, 0.0).accumulators();
+            let whole = strip.len() / HALF_STRIP * HALF_STRIP;
+            each_half!(strip.take_front(whole), unused, |run| {
                 self.half::<true, true>(&mut run, at, unit, &mut terms);
-                at += HALF_PANEL;
+                at += HALF_STRIP;
             });
-            if panel.len() != 0 {
-                self.half::<true, true>(&mut panel.rest(), at, unit, &mut terms);
+            if strip.len() != 0 {
+                self.half::<true, true>(&mut strip.rest(), at, unit, &mut terms);
             }
             sum.add_all(terms);
         }
         sum
     }
 
-    /// A panel, or what there is of it, that may have the pivot.
+    /// A strip, or what there is of it, that may have the pivot.
     #[inline(always)]
-    fn panel(&self, mut panel: RowBuffers<'_, V::Scalar>, mut at: usize) -> V::Stripes {
-        let mut terms = V::of(self.token, 0.0).stripes();
-        let whole = panel.len() / HALF_PANEL * HALF_PANEL;
-        each_half!(panel.take_front(whole), |run| {
+    fn strip(&self, mut strip: RowBuffers<'_, V::Scalar>, mut at: usize) -> V::Accumulators {
+        let mut terms = V::of(self.token, 0.0).accumulators();
+        let whole = strip.len() / HALF_STRIP * HALF_STRIP;
+        each_half!(strip.take_front(whole), |run| {
             self.prefetch(&run);
             self.half::<true, false>(&mut run, at, self.max, &mut terms);
-            at += HALF_PANEL;
+            at += HALF_STRIP;
         });
-        if panel.len() != 0 {
-            self.half::<true, false>(&mut panel.rest(), at, self.max, &mut terms);
+        if strip.len() != 0 {
+            self.half::<true, false>(&mut strip.rest(), at, self.max, &mut terms);
         }
         terms
     }
@@ -123,16 +123,28 @@ impl<V: Lanes> ExpSums<V> {
     /// a gradient, which would be waited for when it is written.
     #[inline(always)]
     fn prefetch(&self, run: &impl Run<V::Scalar>) {
-        let of_line = LINE / size_of::<V::Scalar>();
-        for at in (0..HALF_PANEL).step_by(of_line) {
-            V::prefetch(self.token, run.logits(), TILE + at);
-            if !run.beside().is_empty() {
-                V::prefetch(self.token, run.beside(), TILE / 2 + at);
-            }
+        self.prefetch_half(run.logits(), TILE);
+        if !run.gradient().is_empty() {
+            self.prefetch_half(run.gradient(), TILE / 2);
         }
     }
 
-    /// Adds half a panel, or less if that is all there is, whose first class is `at`. With `PIVOT`, one of its classes may be the pivot; with `IN_UNITS`, distances have a
+    /// The same of the weights of classes.
+    #[inline(always)]
+    fn prefetch_soft(&self, run: &impl Run<V::Scalar>, soft: &SoftRow<'_, V>) {
+        self.prefetch(run);
+        self.prefetch_half(soft.weights, TILE);
+    }
+
+    /// Asks for half a strip so many elements after the start of a slice.
+    #[inline(always)]
+    fn prefetch_half(&self, slice: &[V::Scalar], ahead: usize) {
+        for at in (0..HALF_STRIP).step_by(LINE / size_of::<V::Scalar>()) {
+            V::prefetch(self.token, slice, ahead + at);
+        }
+    }
+
+    /// Adds half a strip, or less if that is all there is, whose first class is `at`. With `PIVOT`, one of its classes may be the pivot; with `IN_UNITS`, distances have a
     /// unit.
     #[inline(always)]
     fn half<const PIVOT: bool, const IN_UNITS: bool>(
@@ -140,23 +152,23 @@ impl<V: Lanes> ExpSums<V> {
         run: &mut impl Run<V::Scalar>,
         at: usize,
         unit: V,
-        terms: &mut V::Stripes,
+        terms: &mut V::Accumulators,
     ) {
         let token = self.token;
         let absent = V::of(token, f64::NEG_INFINITY);
         let zero = V::of(token, 0.0);
         let pivot = V::splat(token, self.pivot - V::Scalar::from_count(at));
         let length = run.len();
-        let mut of_half = zero.stripes();
-        for row in 0..HALF_PANEL / STRIPES {
-            for register in 0..STRIPES / V::LANES {
-                let lane = row * STRIPES + register * V::LANES;
+        let mut of_half = zero.accumulators();
+        for row in 0..HALF_STRIP / ACCUMULATORS {
+            for register in 0..ACCUMULATORS / V::LANES {
+                let lane = row * ACCUMULATORS + register * V::LANES;
                 if lane >= length {
                     break;
                 }
                 let x = run.load(token, lane, absent);
                 let below = x - self.max;
-                let mut e = exp_lifted(token, if IN_UNITS { below * unit } else { below });
+                let mut e = exp_scaled(token, if IN_UNITS { below * unit } else { below });
                 run.store(lane, e);
                 if PIVOT {
                     let number = V::load(token, from(V::Scalar::LANE_NUMBERS, lane), zero);
@@ -176,67 +188,69 @@ impl<V: Lanes> ExpSums<V> {
         mut row: RowBuffers<'_, V::Scalar>,
         soft: SoftRow<'_, V>,
         unused: &mut Unused<V>,
-    ) -> [StripedSum<V>; 3] {
-        let mut sums = [StripedSum::new(self.token); 3];
-        let own = self.pivot.to_count() / PANEL;
-        let mut panel = 0;
+    ) -> [CompensatedSum<V>; 3] {
+        let mut sums = [CompensatedSum::new(self.token); 3];
+        let own = self.pivot.to_count() / STRIP;
+        let mut strip = 0;
         while row.len() != 0 {
             // Those of a teacher's targets have little code instead.
             if !TEACHER {
-                let before = if panel > own { usize::MAX } else { own - panel };
-                let whole = before.min(row.len() / PANEL);
-                let (of_whole, part) = (row.take_front(whole * PANEL), soft.part(panel * PANEL));
-                self.whole_soft_panels(of_whole, part, &mut sums, unused);
-                panel += whole;
+                let before = if strip > own { usize::MAX } else { own - strip };
+                let whole = before.min(row.len() / STRIP);
+                let (of_whole, part) = (row.take_front(whole * STRIP), soft.part(strip * STRIP));
+                self.whole_soft_strips(of_whole, part, &mut sums, unused);
+                strip += whole;
             }
-            let rest = row.take_front(PANEL);
-            add_all(&mut sums, self.soft_panel::<TEACHER>(rest, soft, panel * PANEL, unused));
-            panel += 1;
+            let rest = row.take_front(STRIP);
+            add_all(&mut sums, self.soft_strip::<TEACHER>(rest, soft, strip * STRIP, unused));
+            strip += 1;
         }
         sums
     }
 
-    /// Whole panels without the pivot.
+    /// Whole strips without the pivot.
     #[inline(always)]
-    fn whole_soft_panels(
+    fn whole_soft_strips(
         &self,
         row: RowBuffers<'_, V::Scalar>,
         mut soft: SoftRow<'_, V>,
-        sums: &mut [StripedSum<V>; 3],
+        sums: &mut [CompensatedSum<V>; 3],
         unused: &mut Unused<V>,
     ) {
-        let zeros = [V::of(self.token, 0.0).stripes(); 3];
+        let zeros = [V::of(self.token, 0.0).accumulators(); 3];
         let mut terms = zeros;
         let mut is_second = false;
         each_half!(row, unused, |run| {
-            self.prefetch(&run);
+            self.prefetch_soft(&run, &soft);
             self.soft_half::<false, false>(&mut run, 0, soft, &mut terms);
             if is_second {
                 add_all(sums, terms);
                 terms = zeros;
             }
             is_second = !is_second;
-            soft = soft.part(HALF_PANEL);
+            soft = soft.part(HALF_STRIP);
         });
     }
 
-    /// The terms of these sums: of a panel, or of what there is of it, whose first class is `at`.
+    /// The terms of these sums: of a strip, or of what there is of it, whose first class is `at`.
     #[inline(always)]
-    pub(crate) fn soft_panel<const TEACHER: bool>(
+    pub(crate) fn soft_strip<const TEACHER: bool>(
         &self,
-        mut panel: RowBuffers<'_, V::Scalar>,
+        mut strip: RowBuffers<'_, V::Scalar>,
         soft: SoftRow<'_, V>,
         mut at: usize,
         unused: &mut Unused<V>,
     ) -> SoftTerms<V> {
-        let mut terms = [V::of(self.token, 0.0).stripes(); 3];
-        let whole = panel.len() / HALF_PANEL * HALF_PANEL;
-        each_half!(panel.take_front(whole), unused, |run| {
-            self.soft_half::<true, TEACHER>(&mut run, at, soft.part(at), &mut terms);
-            at += HALF_PANEL;
+        let mut terms = [V::of(self.token, 0.0).accumulators(); 3];
+        let whole = strip.len() / HALF_STRIP * HALF_STRIP;
+        each_half!(strip.take_front(whole), unused, |run| {
+            let part = soft.part(at);
+            self.prefetch_soft(&run, &part);
+            self.soft_half::<true, TEACHER>(&mut run, at, part, &mut terms);
+            at += HALF_STRIP;
         });
-        if panel.len() != 0 {
-            self.soft_half::<true, TEACHER>(&mut panel.rest(), at, soft.part(at), &mut terms);
+        if strip.len() != 0 {
+            self.soft_half::<true, TEACHER>(&mut strip.rest(), at, soft.part(at), &mut terms);
         }
         terms
     }
@@ -258,28 +272,28 @@ impl<V: Lanes> ExpSums<V> {
         let pivot = V::splat(token, self.pivot - V::Scalar::from_count(at));
         let length = run.len();
         let (mut weights, mut teacher) = (soft.weights, soft.teacher);
-        if length >= HALF_PANEL {
+        if length >= HALF_STRIP {
             // Slices whose length the compiler knows.
-            let Some(of_half) = weights.first_chunk::<HALF_PANEL>() else { return };
+            let Some(of_half) = weights.first_chunk::<HALF_STRIP>() else { return };
             weights = of_half;
             if TEACHER {
-                let Some(of_half) = teacher.first_chunk::<HALF_PANEL>() else { return };
+                let Some(of_half) = teacher.first_chunk::<HALF_STRIP>() else { return };
                 teacher = of_half;
             }
         } else {
             weights = weights.get(..length).unwrap_or(weights);
         }
         let [exps, of_weights, half_distances] = terms;
-        let mut of_half = [zero.stripes(); 3];
-        for row in 0..HALF_PANEL / STRIPES {
-            for register in 0..STRIPES / V::LANES {
-                let lane = row * STRIPES + register * V::LANES;
+        let mut of_half = [zero.accumulators(); 3];
+        for row in 0..HALF_STRIP / ACCUMULATORS {
+            for register in 0..ACCUMULATORS / V::LANES {
+                let lane = row * ACCUMULATORS + register * V::LANES;
                 if lane >= length {
                     break;
                 }
                 let x = run.load(token, lane, absent);
                 let below = x - self.max;
-                let mut e = exp_lifted(token, if TEACHER { below * soft.unit } else { below });
+                let mut e = exp_scaled(token, if TEACHER { below * soft.unit } else { below });
                 run.store(lane, e);
                 // Beyond the last class a weight of zero.
                 let of_class = V::load(token, from(weights, lane), zero);
@@ -318,17 +332,17 @@ impl<V: Lanes> ExpSums<V> {
     }
 }
 
-/// Adds one term to each stripe of each sum.
+/// Adds one term to each accumulator of each sum.
 #[inline(always)]
-fn add_all<V: Lanes>(sums: &mut [StripedSum<V>; 3], terms: SoftTerms<V>) {
+fn add_all<V: Lanes>(sums: &mut [CompensatedSum<V>; 3], terms: SoftTerms<V>) {
     for (sum, terms) in sums.iter_mut().zip(terms) {
         sum.add_all(terms);
     }
 }
 
-/// Adds a term to each stripe.
+/// Adds a term to each accumulator.
 #[inline(always)]
-fn add<V: Lanes>(sums: &mut V::Stripes, terms: &V::Stripes) {
+fn add<V: Lanes>(sums: &mut V::Accumulators, terms: &V::Accumulators) {
     for (sum, &term) in sums.as_mut().iter_mut().zip(terms.as_ref()) {
         *sum = *sum + term;
     }
@@ -342,4 +356,4 @@ impl<V: Lanes> SoftRow<'_, V> {
     }
 }
 
-const _: () = assert!(TILE.is_multiple_of(PANEL));
+const _: () = assert!(TILE.is_multiple_of(STRIP));

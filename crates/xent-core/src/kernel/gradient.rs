@@ -2,17 +2,17 @@
 
 use super::exp_sums::SoftRow;
 use super::row_buffers::{GradMode, RowBuffers};
-use super::runs::{Beside, Cells, InPlace, Run};
+use super::runs::{Halves, InPlace, OutOfPlace, Run};
 use crate::dispatch::{Kernel, entries};
-use crate::math::exp::exp_lifted;
+use crate::math::exp::exp_scaled;
 use crate::simd::Compute;
-use crate::simd::{HALF_PANEL, Lanes, Simd, aligned, from, from_mut};
+use crate::simd::{HALF_STRIP, Lanes, Simd, aligned, from, from_mut};
 
 /// What the gradient is made of, and how it is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
     /// The exponentials in its place.
-    Kept,
+    StoredExps,
     /// The logits.
     Logits,
     /// Logits that are not in its place; it is written past the caches.
@@ -51,10 +51,10 @@ impl<V: Lanes> Gradient<V> {
     #[inline(always)]
     pub(crate) fn put(self, mut row: RowBuffers<'_, V::Scalar>, source: Source) {
         let absent = V::of(self.token, f64::NEG_INFINITY);
-        if source == Source::Kept {
-            let (halves, rest) = row.gradient_mut().as_chunks_mut::<HALF_PANEL>();
+        if source == Source::StoredExps {
+            let (halves, rest) = row.gradient_mut().as_chunks_mut::<HALF_STRIP>();
             for half in halves {
-                for at in (0..HALF_PANEL).step_by(V::LANES) {
+                for at in (0..HALF_STRIP).step_by(V::LANES) {
                     let place = from_mut(half, at);
                     (V::load(self.token, place, absent) * self.probability).store(place);
                 }
@@ -65,23 +65,23 @@ impl<V: Lanes> Gradient<V> {
             return;
         }
         if source == Source::LogitsPastCaches {
-            // Only aligned stores go past the caches.
+            // Logits aligned stores go past the caches.
             let head = aligned(row.gradient()).min(row.len());
             self.registers(row.take_front(head));
         }
-        let whole = row.len() / HALF_PANEL * HALF_PANEL;
+        let whole = row.len() / HALF_STRIP * HALF_STRIP;
         let adds = row.mode() == GradMode::Add;
-        match row.take_front(whole).cells() {
-            Cells::Only(_) => {}
-            Cells::InPlace(x) => {
-                for x in x.as_chunks_mut::<HALF_PANEL>().0 {
+        match row.take_front(whole).halves() {
+            Halves::Logits(_) => {}
+            Halves::InPlace(x) => {
+                for x in x.as_chunks_mut::<HALF_STRIP>().0 {
                     self.half(InPlace(x), Put::Store);
                 }
             }
-            Cells::Beside(x, places) => {
-                let (x, (places, _)) = (x.as_chunks::<HALF_PANEL>().0, places.as_chunks_mut());
+            Halves::OutOfPlace(x, places) => {
+                let (x, (places, _)) = (x.as_chunks::<HALF_STRIP>().0, places.as_chunks_mut());
                 for (x, places) in x.iter().zip(places) {
-                    let run = Beside(x, places);
+                    let run = OutOfPlace(x, places);
                     if source == Source::LogitsPastCaches {
                         self.half(run, Put::Stream);
                     } else if adds {
@@ -95,13 +95,13 @@ impl<V: Lanes> Gradient<V> {
         self.registers(row);
     }
 
-    /// Of half a panel, from the logits.
+    /// Of half a strip, from the logits.
     #[inline(always)]
     fn half(self, mut run: impl Run<V::Scalar>, put: Put) {
         let absent = V::of(self.token, f64::NEG_INFINITY);
-        for at in (0..HALF_PANEL).step_by(V::LANES) {
+        for at in (0..HALF_STRIP).step_by(V::LANES) {
             let x = run.load(self.token, at, absent);
-            let g = exp_lifted(self.token, x - self.max) * self.probability;
+            let g = exp_scaled(self.token, x - self.max) * self.probability;
             self.put_register(g, from_mut(run.places_mut(), at), put);
         }
     }
@@ -121,7 +121,7 @@ impl<V: Lanes> Gradient<V> {
         let absent = V::of(self.token, f64::NEG_INFINITY);
         for at in (0..row.len()).step_by(V::LANES) {
             let x = row.load(self.token, at, absent);
-            row.put(self.token, at, exp_lifted(self.token, x - self.max) * self.probability);
+            row.put(self.token, at, exp_scaled(self.token, x - self.max) * self.probability);
         }
     }
 
@@ -133,21 +133,21 @@ impl<V: Lanes> Gradient<V> {
         mut soft: SoftGradient<'_, V>,
         source: Source,
     ) {
-        let kept = source == Source::Kept;
+        let stored = source == Source::StoredExps;
         let streams = source == Source::LogitsPastCaches;
         if streams {
             let head = aligned(row.gradient()).min(row.len());
             self.soft_registers(row.take_front(head), soft, false);
             soft.row = soft.row.part(head);
         }
-        let whole = row.len() / HALF_PANEL * HALF_PANEL;
+        let whole = row.len() / HALF_STRIP * HALF_STRIP;
         let mut halves = row.take_front(whole);
-        let (weights, _) = soft.row.weights.as_chunks::<HALF_PANEL>();
+        let (weights, _) = soft.row.weights.as_chunks::<HALF_STRIP>();
         soft.row = soft.row.part(whole);
-        if kept {
-            let (places, _) = halves.gradient_mut().as_chunks_mut::<HALF_PANEL>();
+        if stored {
+            let (places, _) = halves.gradient_mut().as_chunks_mut::<HALF_STRIP>();
             for (half, weights) in places.iter_mut().zip(weights) {
-                for at in (0..HALF_PANEL).step_by(V::LANES) {
+                for at in (0..HALF_STRIP).step_by(V::LANES) {
                     let place = from_mut(half, at);
                     let e = V::load(self.token, place, V::of(self.token, 0.0));
                     self.of(e, soft, weights, at).store(place);
@@ -156,30 +156,30 @@ impl<V: Lanes> Gradient<V> {
         } else {
             self.soft_halves(halves, weights, soft, streams);
         }
-        self.soft_registers(row, soft, kept);
+        self.soft_registers(row, soft, stored);
     }
 
-    /// Of whole halves of panels, from the logits.
+    /// Of whole halves of strips, from the logits.
     #[inline(always)]
     fn soft_halves(
         self,
         halves: RowBuffers<'_, V::Scalar>,
-        weights: &[[V::Scalar; HALF_PANEL]],
+        weights: &[[V::Scalar; HALF_STRIP]],
         soft: SoftGradient<'_, V>,
         streams: bool,
     ) {
         let adds = halves.mode() == GradMode::Add;
-        match halves.cells() {
-            Cells::Only(_) => {}
-            Cells::InPlace(x) => {
-                for (x, weights) in x.as_chunks_mut::<HALF_PANEL>().0.iter_mut().zip(weights) {
+        match halves.halves() {
+            Halves::Logits(_) => {}
+            Halves::InPlace(x) => {
+                for (x, weights) in x.as_chunks_mut::<HALF_STRIP>().0.iter_mut().zip(weights) {
                     self.soft_half(InPlace(x), soft, weights, Put::Store);
                 }
             }
-            Cells::Beside(x, places) => {
-                let (x, (places, _)) = (x.as_chunks::<HALF_PANEL>().0, places.as_chunks_mut());
+            Halves::OutOfPlace(x, places) => {
+                let (x, (places, _)) = (x.as_chunks::<HALF_STRIP>().0, places.as_chunks_mut());
                 for ((x, places), weights) in x.iter().zip(places).zip(weights) {
-                    let run = Beside(x, places);
+                    let run = OutOfPlace(x, places);
                     if streams {
                         self.soft_half(run, soft, weights, Put::Stream);
                     } else if adds {
@@ -192,7 +192,7 @@ impl<V: Lanes> Gradient<V> {
         }
     }
 
-    /// Of half a panel, from the logits.
+    /// Of half a strip, from the logits.
     #[inline(always)]
     fn soft_half(
         self,
@@ -202,9 +202,9 @@ impl<V: Lanes> Gradient<V> {
         put: Put,
     ) {
         let absent = V::of(self.token, f64::NEG_INFINITY);
-        for at in (0..HALF_PANEL).step_by(V::LANES) {
+        for at in (0..HALF_STRIP).step_by(V::LANES) {
             let x = run.load(self.token, at, absent);
-            let e = exp_lifted(self.token, (x - self.max) * soft.row.unit);
+            let e = exp_scaled(self.token, (x - self.max) * soft.row.unit);
             let g = self.of(e, soft, weights, at);
             self.put_register(g, from_mut(run.places_mut(), at), put);
         }
@@ -215,15 +215,15 @@ impl<V: Lanes> Gradient<V> {
         self,
         mut row: RowBuffers<'_, V::Scalar>,
         soft: SoftGradient<'_, V>,
-        kept: bool,
+        stored: bool,
     ) {
         let absent = V::of(self.token, f64::NEG_INFINITY);
         for at in (0..row.len()).step_by(V::LANES) {
-            let e = if kept {
+            let e = if stored {
                 V::load(self.token, from(row.gradient(), at), absent)
             } else {
                 let x = row.load(self.token, at, absent);
-                exp_lifted(self.token, (x - self.max) * soft.row.unit)
+                exp_scaled(self.token, (x - self.max) * soft.row.unit)
             };
             row.put(self.token, at, self.of(e, soft, soft.row.weights, at));
         }

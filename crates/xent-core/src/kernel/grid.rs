@@ -1,6 +1,6 @@
 //! Rows in lanes where they are in memory: a class of them is a line.
 
-use super::lanes::{Plane, SecondPlane};
+use super::planes::{Plane, SecondPlane};
 use super::row_buffers::{GradMode, RowBuffers};
 use crate::simd::Vector;
 
@@ -48,19 +48,19 @@ impl<V: Vector> Plane<V> for GridPlane<'_, V::Scalar> {
     }
 
     #[inline(always)]
-    fn keep(&mut self, class: usize, value: V) {
+    fn store_exp(&mut self, class: usize, value: V) {
         if self.buffers.mode() == GradMode::Write {
             value.store(self.gradient.of_mut(self.buffers.gradient_mut(), class));
         }
     }
 
     #[inline(always)]
-    fn keeps(&self) -> bool {
+    fn stores_exps(&self) -> bool {
         self.buffers.mode() == GradMode::Write
     }
 
     #[inline(always)]
-    fn kept(&self, token: V::Token, class: usize) -> V {
+    fn stored_exp(&self, token: V::Token, class: usize) -> V {
         V::load(token, self.gradient.of(self.buffers.gradient(), class), V::of(token, 0.0))
     }
 

@@ -9,8 +9,9 @@
 
 use super::block::{BlockSums, RowBlock};
 use super::coefficients::{Coefficients, Terms, second_terms};
+use super::planes::{Plane, SecondPlane, SoftPlane};
 use crate::hessian::Curvature;
-use crate::math::exp::exp_lifted;
+use crate::math::exp::exp_scaled;
 use crate::simd::{Vector, from, from_mut};
 use crate::tables::Tables;
 
@@ -51,101 +52,13 @@ impl<V: Vector> LaneSum<V> {
     }
 }
 
-/// The logits of a register of rows and the places of their exponentials and gradients, by class.
-pub(crate) trait Plane<V: Vector> {
-    /// How many classes there are, where the compiler may know; zero where only the plane does.
-    const CLASSES: usize;
-
-    fn classes(&self) -> usize;
-
-    fn logits(&self, token: V::Token, class: usize) -> V;
-
-    /// Leaves the exponential of a class for the gradient, if there is a place for it.
-    fn keep(&mut self, class: usize, value: V);
-
-    /// Whether exponentials are kept, and take the place of the logits if those are not elsewhere.
-    fn keeps(&self) -> bool;
-
-    /// What has been left.
-    fn kept(&self, token: V::Token, class: usize) -> V;
-
-    /// Puts the gradient of a class where it belongs.
-    fn put(&mut self, token: V::Token, class: usize, value: V);
-
-    /// Whether the gradient is added to what is there.
-    fn adds(&self) -> bool;
-}
-
-/// The targets of a register of rows, by class.
-pub(crate) trait SoftPlane<V: Vector> {
-    /// The weight of a class.
-    fn weight(&self, token: V::Token, class: usize) -> V;
-
-    /// Whether the weights are made of a teacher's logits.
-    fn has_teacher(&self) -> bool;
-
-    /// How far a teacher's logits of a class are below the largest.
-    fn teacher_distance(&self, token: V::Token, class: usize) -> V;
-}
-
-/// Where the second derivatives of a register of rows go.
-pub(crate) trait SecondPlane<V: Vector> {
-    fn put(&mut self, class: usize, value: V);
-}
-
-/// A register of rows, whose classes have registers of their own: as many as there are, or the first
-/// `CLASSES` of them.
-pub(crate) struct Registers<'a, V, const CLASSES: usize> {
-    pub(crate) classes: &'a mut [V],
-    pub(crate) adds: bool,
-}
-
-impl<V: Vector, const CLASSES: usize> Plane<V> for Registers<'_, V, CLASSES> {
-    const CLASSES: usize = CLASSES;
-
-    #[inline(always)]
-    fn classes(&self) -> usize {
-        if CLASSES == 0 { self.classes.len() } else { CLASSES }
-    }
-
-    #[inline(always)]
-    fn logits(&self, _: V::Token, class: usize) -> V {
-        self.classes[class]
-    }
-
-    #[inline(always)]
-    fn keep(&mut self, class: usize, value: V) {
-        self.classes[class] = value;
-    }
-
-    #[inline(always)]
-    fn keeps(&self) -> bool {
-        true
-    }
-
-    #[inline(always)]
-    fn kept(&self, _: V::Token, class: usize) -> V {
-        self.classes[class]
-    }
-
-    #[inline(always)]
-    fn put(&mut self, _: V::Token, class: usize, value: V) {
-        self.classes[class] = value;
-    }
-
-    #[inline(always)]
-    fn adds(&self) -> bool {
-        self.adds
-    }
-}
-
 /// The largest logits of a register of rows.
 #[derive(Clone, Copy)]
 pub(crate) struct Largest<V: Vector> {
     pub(crate) max: V,
-    /// One in rows that are settled here, zero in others; and whether there are others.
+    /// One in rows that are finished here, zero in others; and whether there are others.
     pub(crate) finite: V,
-    pub(crate) some_odd: bool,
+    pub(crate) some_degenerate: bool,
 }
 
 /// Finds the largest logits; if it is wanted, also the first class that has them.
@@ -176,9 +89,9 @@ pub(crate) fn largest<V: Vector, P: Plane<V>>(
     let regular = V::load(token, from(&block.regular, at), zero);
     let infinity = V::of(token, f64::INFINITY);
     let finite = V::select(max.abs().less(infinity), regular, zero);
-    let some_odd = V::any(finite.less(one));
+    let some_degenerate = V::any(finite.less(one));
     finite.store(from_mut(&mut block.finite, at));
-    Largest { max, finite, some_odd }
+    Largest { max, finite, some_degenerate }
 }
 
 /// The pass over the exponentials of a register of rows.
@@ -188,7 +101,7 @@ struct Exponentials<V: Vector> {
     max: V,
     /// Rows that do not keep their logits; and whether some do.
     mask: V::Mask,
-    some_odd: bool,
+    some_degenerate: bool,
     /// How far the pivot is below the largest, and its exponential.
     distance: V,
     exp: V,
@@ -196,10 +109,14 @@ struct Exponentials<V: Vector> {
 
 impl<V: Vector> Exponentials<V> {
     #[inline(always)]
-    fn new(token: V::Token, pivot: V, Largest { max, finite, some_odd }: Largest<V>) -> Self {
+    fn new(
+        token: V::Token,
+        pivot: V,
+        Largest { max, finite, some_degenerate }: Largest<V>,
+    ) -> Self {
         let zero = V::of(token, 0.0);
         let mask = finite.equal(V::of(token, 1.0));
-        Self { pivot, max, mask, some_odd, distance: zero, exp: zero }
+        Self { pivot, max, mask, some_degenerate, distance: zero, exp: zero }
     }
 
     /// The exponentials of a class, kept for the gradient: those of rows whose pivot it is not.
@@ -207,8 +124,8 @@ impl<V: Vector> Exponentials<V> {
     fn of_class<P: Plane<V>>(&mut self, token: V::Token, plane: &mut P, class: usize) -> V {
         let x = plane.logits(token, class);
         let exponent = x - self.max;
-        let e = exp_lifted(token, exponent);
-        plane.keep(class, if self.some_odd { V::select(self.mask, e, x) } else { e });
+        let e = exp_scaled(token, exponent);
+        plane.store_exp(class, if self.some_degenerate { V::select(self.mask, e, x) } else { e });
         self.without_pivot(token, class, exponent, e)
     }
 
@@ -217,14 +134,14 @@ impl<V: Vector> Exponentials<V> {
     #[inline(always)]
     fn of_two<P: Plane<V>>(&mut self, token: V::Token, plane: &mut P) -> V {
         let zero = V::of(token, 0.0);
-        let of_largest = V::of(token, V::Scalar::LIFTED_ONE);
+        let of_largest = V::of(token, V::Scalar::SCALE);
         let first = plane.logits(token, 0) - self.max;
         let second = plane.logits(token, 1) - self.max;
-        let e = exp_lifted(token, first + second);
+        let e = exp_scaled(token, first + second);
         let of_first = V::select(first.equal(zero), of_largest, e);
         let of_second = V::select(second.equal(zero), of_largest, e);
-        plane.keep(0, of_first);
-        plane.keep(1, of_second);
+        plane.store_exp(0, of_first);
+        plane.store_exp(1, of_second);
         let sum = self.without_pivot(token, 0, first, of_first);
         sum + self.without_pivot(token, 1, second, of_second)
     }
@@ -251,7 +168,7 @@ pub(crate) fn label_sums<V: Vector, P: Plane<V>>(
 ) -> [V; 3] {
     let mut pass = Exponentials::new(token, label, largest);
     let mut others = LaneSum::new(token);
-    if P::CLASSES == 2 && !largest.some_odd {
+    if P::CLASSES == 2 && !largest.some_degenerate {
         others.add(pass.of_two(token, plane));
     } else {
         // Two by two: half as many sums to compensate.
@@ -296,8 +213,8 @@ pub(crate) fn soft_sums<V: Vector, P: Plane<V>, Q: SoftPlane<V>>(
     for class in 0..plane.classes() {
         let here = pivot.equal(V::count(token, class));
         let x = plane.logits(token, class);
-        let e = exp_lifted(token, (x - largest.max) * unit);
-        plane.keep(class, if largest.some_odd { V::select(mask, e, x) } else { e });
+        let e = exp_scaled(token, (x - largest.max) * unit);
+        plane.store_exp(class, if largest.some_degenerate { V::select(mask, e, x) } else { e });
         others.add(V::select(here, zero, e));
         let q = soft.weight(token, class);
         weights.add(V::select(here, zero, q));
@@ -341,10 +258,10 @@ fn exponential<V: Vector, P: Plane<V>>(
     max: V,
     unit: V,
 ) -> V {
-    if plane.keeps() {
-        return plane.kept(token, class);
+    if plane.stores_exps() {
+        return plane.stored_exp(token, class);
     }
-    exp_lifted(token, (plane.logits(token, class) - max) * unit)
+    exp_scaled(token, (plane.logits(token, class) - max) * unit)
 }
 
 /// What the gradient of a register of rows is made of.
@@ -362,20 +279,20 @@ pub(crate) struct LaneGradient<V: Vector> {
 }
 
 impl<V: Vector> LaneGradient<V> {
-    /// Of rows with labels that have just been settled.
+    /// Of rows with labels that have just been finished.
     #[inline(always)]
     pub(crate) fn of_labels(
         token: V::Token,
         largest: Largest<V>,
         pivot: V,
-        settled: &Coefficients<V>,
+        coefficients: &Coefficients<V>,
         live: Option<V::Mask>,
     ) -> Self {
         Self {
             largest,
             pivot,
-            pivot_gradient: settled.pivot,
-            probability: settled.probability,
+            pivot_gradient: coefficients.pivot,
+            probability: coefficients.probability,
             weight: V::of(token, 0.0),
             unit: V::of(token, 1.0),
             live,
@@ -437,13 +354,13 @@ impl<V: Vector> LaneGradient<V> {
     fn put<P: Plane<V>>(&self, token: V::Token, plane: &mut P, class: usize, g: V) {
         let here = self.pivot.equal(V::count(token, class));
         let mut g = V::select(here, self.pivot_gradient, g);
-        if self.live.is_some() || self.largest.some_odd {
+        if self.live.is_some() || self.largest.some_degenerate {
             // What is added is added to a zero of either sign.
             let nothing = V::of(token, if plane.adds() { -0.0 } else { 0.0 });
             if let Some(live) = self.live {
                 g = V::select(live, g, nothing);
             }
-            if self.largest.some_odd {
+            if self.largest.some_degenerate {
                 let mask = self.largest.finite.equal(V::of(token, 1.0));
                 let x = plane.logits(token, class);
                 g = V::select(mask, g, if plane.adds() { nothing } else { x });

@@ -9,7 +9,7 @@
 //!
 //! Computed as written, a confident row would lose its digits: `S` rounds to one, `p_c - q_c`
 //! cancels. So one class `k`, the *pivot*, is left out of the sums: the label or, where every class has a
-//! weight, the class of the largest logit. What is kept is `R`, the sum of the others:
+//! weight, the class of the largest logit. What is left is `R`, the sum of the others:
 //!
 //! ```text
 //! ln S          = log1p(R)                 where x_k = m, and all terms of the loss are positive
@@ -23,24 +23,23 @@
 //! and N. Gimelshein, "Online normalizer calculation for softmax", 2018). The exponentials of a row
 //! of one tile are kept where the gradient goes; those of a longer row are computed again.
 
-use core::ops::Range;
-
 use super::block::{BlockSums, BlockTargets, RowBlock, RowSupply, SoftTargets};
 use super::coefficients::{Coefficients, Factors, SecondTerms, Terms, second_terms};
 use super::gradient::Fence;
 use super::row_buffers::{GradMode, RowBuffers};
 use super::row_sums::{Pivot, RowSums};
-use super::rows::{GroupState, RowTask, Rows, Steps};
+use super::row_targets::{RowTargets, WeightScratch};
+use super::row_task::{RowTask, Steps};
+use super::rows::{GroupState, Rows};
 use super::second_derivatives::SecondDerivatives;
-use super::soft_weights::{FillWeights, SoftmaxWeights};
 use super::sum::{TILE, sum_of};
 use super::tile_tree::TileTree;
-use crate::batch::{Join, LEAF};
+use crate::batch::{CHUNK, ForkJoin};
 use crate::dispatch::Kernel;
 use crate::hessian::Curvature;
 use crate::level::Level;
 use crate::simd::Compute;
-use crate::simd::{STRIPES, aligned};
+use crate::simd::{ACCUMULATORS, aligned};
 
 /// The results of a row, but for its gradient.
 #[derive(Clone, Copy)]
@@ -51,150 +50,19 @@ pub(crate) struct RowResult {
     pub(crate) largest_class: usize,
 }
 
-/// What a long row is compared with.
-#[derive(Clone, Copy)]
-pub(crate) enum RowTargets<'a, F> {
-    /// Nothing: its sums are all that is wanted.
-    Nothing,
-    Label {
-        class: usize,
-        weight: f64,
-    },
-    Soft(SoftSource<'a, F>),
-}
-
-/// What the weights of a row's classes are made of.
-#[derive(Clone, Copy)]
-pub(crate) struct SoftSource<'a, F> {
-    /// Dense targets or the logits of a teacher, which are neighbours; none if empty.
-    pub(crate) dense: &'a [F],
-    /// From the target of a class to that of the next.
-    pub(crate) step: usize,
-    pub(crate) scale: F,
-    pub(crate) even: F,
-    pub(crate) class_weights: &'a [F],
-    /// A class with a weight beside all of that.
-    pub(crate) label: Option<(usize, F)>,
-    /// What the gradient has in place of any weight but zero, if that is something else.
-    pub(crate) own: Option<F>,
-    pub(crate) teacher: Option<TeacherSums<F>>,
-}
-
-/// What the logits of a teacher add up to.
-#[derive(Clone, Copy)]
-pub(crate) struct TeacherSums<F> {
-    pub(crate) max: F,
-    pub(crate) sum: f64,
-    pub(crate) ln_sum: f64,
-    /// The unit of distances, of the student too.
-    pub(crate) unit: f64,
-}
-
-impl<'a, F: Compute> SoftSource<'a, F> {
-    /// The weights of some classes: where they are, or made in `room`.
-    fn weights<'s>(
-        &self,
-        level: Level,
-        classes: Range<usize>,
-        room: &'s mut WeightRoom<'_, F>,
-    ) -> &'s [F]
-    where
-        'a: 's,
-    {
-        let Self { scale, even, label, teacher, step, .. } = *self;
-        let part = |all: &'a [F]| all.get(classes.clone()).unwrap_or(&[]);
-        let class_weights = part(self.class_weights);
-        let apart = step != 1 && !self.dense.is_empty();
-        let dense = if apart { &[] } else { part(self.dense) };
-        let one = F::from_count(1);
-        let as_it_is = scale == one && even == F::default() && class_weights.is_empty();
-        if as_it_is && label.is_none() && teacher.is_none() && !dense.is_empty() {
-            return dense;
-        }
-        let here = label.and_then(|(class, weight)| {
-            let at = class.checked_sub(classes.start).filter(|&at| at < classes.len())?;
-            Some((at, weight))
-        });
-        if self.dense.is_empty() && class_weights.is_empty() && teacher.is_none() {
-            return room.alike(even, here, classes.len());
-        }
-        let Some(into) = room.values.get_mut(..classes.len()) else { return &[] };
-        room.alike = None;
-        if apart {
-            let targets = self.dense.iter().step_by(step).skip(classes.start);
-            into.iter_mut().zip(targets).for_each(|(place, &target)| *place = target);
-        }
-        match teacher {
-            Some(TeacherSums { max, sum, unit, .. }) => SoftmaxWeights {
-                logits: dense,
-                max,
-                unit,
-                factor: F::from_f64(F::UNLIFT / sum),
-                class_weights,
-                into: &mut *into,
-            }
-            .at(level),
-            None => FillWeights {
-                dense: if apart { None } else { Some(dense) },
-                scales: &[scale],
-                even,
-                class_weights,
-                classes: classes.len(),
-                into: &mut *into,
-            }
-            .at(level),
-        }
-        if let Some((at, weight)) = here
-            && let Some(place) = into.get_mut(at)
-        {
-            *place = *place + weight;
-        }
-        into
-    }
-}
-
-/// Room for the weights of a tile.
-struct WeightRoom<'w, F> {
-    values: &'w mut [F],
-    /// What all of them are but one, whose place it is, if that is known: from tile to tile, smoothed
-    /// labels differ in no more than that.
-    alike: Option<(F, usize)>,
-}
-
-impl<F: Compute> WeightRoom<'_, F> {
-    /// The same weight for all classes, and more for one of them.
-    fn alike(&mut self, even: F, label: Option<(usize, F)>, count: usize) -> &[F] {
-        match self.alike {
-            Some((value, at)) if value == even => {
-                if let Some(place) = self.values.get_mut(at) {
-                    *place = even;
-                }
-            }
-            _ => self.values.fill(even),
-        }
-        let (at, weight) = label.unwrap_or((0, F::default()));
-        self.alike = Some((even, at));
-        let Some(weights) = self.values.get_mut(..count) else { return &[] };
-        if let Some(place) = weights.get_mut(at) {
-            *place = even + weight;
-        }
-        weights
-    }
-}
-
 /// What a tile is computed with.
 pub(crate) struct TileState<'w, F> {
     block: RowBlock<F>,
     sums: BlockSums<F>,
-    folded: [[F; STRIPES]; 3],
+    folded: [[F; ACCUMULATORS]; 3],
     /// Empty where rows have no weights.
-    weights: WeightRoom<'w, F>,
+    weights: WeightScratch<'w, F>,
 }
 
 impl<'w, F: Compute> TileState<'w, F> {
     pub(crate) fn new(weights: &'w mut [F]) -> Self {
-        let folded = [[F::default(); STRIPES]; 3];
-        let weights = WeightRoom { values: weights, alike: None };
+        let folded = [[F::default(); ACCUMULATORS]; 3];
+        let weights = WeightScratch { values: weights, alike: None };
         Self { block: RowBlock::new(), sums: BlockSums::new(), folded, weights }
     }
 }
@@ -305,14 +173,14 @@ pub(crate) fn tile_sums<F: Compute>(
             logit: tile.get(at).map_or(f64::NAN, |x| x.to_f64()),
             weight: if has_weights { sums.pivot_weight[0].to_f64() } else { 0.0 },
         }),
-        others: full(&sums.others) * F::UNLIFT,
+        others: full(&sums.others) * F::UNSCALE,
         weights: if has_weights { full(&sums.weights) } else { 0.0 },
         distances: if has_weights { 2.0 * full(&sums.half_distances) } else { 0.0 },
     })
 }
 
 /// A row, or neighbouring classes of one, where their results go.
-pub(crate) struct Place<'a, F> {
+pub(crate) struct RowOutput<'a, F> {
     pub(crate) buffers: RowBuffers<'a, F>,
     /// For second derivatives; empty if there are to be none.
     pub(crate) hessian: &'a mut [F],
@@ -320,7 +188,7 @@ pub(crate) struct Place<'a, F> {
 
 /// A row of which all is known but the gradient of each class.
 #[derive(Clone, Copy)]
-pub(crate) struct SettledRow<'a, F> {
+pub(crate) struct FinishedRow<'a, F> {
     targets: RowTargets<'a, F>,
     sums: RowSums,
     /// Those without the class of the largest logit, for second derivatives.
@@ -330,7 +198,7 @@ pub(crate) struct SettledRow<'a, F> {
     curvature: Curvature,
 }
 
-impl<'a, F: Compute> SettledRow<'a, F> {
+impl<'a, F: Compute> FinishedRow<'a, F> {
     /// From the sums of the whole row. The curvature is without the weights.
     pub(crate) fn new(
         targets: RowTargets<'a, F>,
@@ -340,14 +208,14 @@ impl<'a, F: Compute> SettledRow<'a, F> {
         curvature: Curvature,
     ) -> Self {
         let (coefficients, all_weights) = match &targets {
-            RowTargets::Nothing => (sums.settle_label(0.0, terms, factors), 0.0),
+            RowTargets::Nothing => (sums.finish_label(0.0, terms, factors), 0.0),
             RowTargets::Label { weight, .. } => {
-                (sums.settle_label(*weight, terms, factors), *weight)
+                (sums.finish_label(*weight, terms, factors), *weight)
             }
             RowTargets::Soft(soft) => {
                 let own = soft.own.map(|own| own.to_f64());
                 let ln_sum = soft.teacher.map_or(0.0, |teacher| teacher.ln_sum);
-                sums.settle_soft(own, ln_sum, terms.z_loss, factors)
+                sums.finish_soft(own, ln_sum, terms.z_loss, factors)
             }
         };
         let of_label = [sums.pivot_exp(), sums.others];
@@ -365,7 +233,7 @@ impl<'a, F: Compute> SettledRow<'a, F> {
     pub(crate) fn put(
         &self,
         level: Level,
-        mut place: Place<'_, F>,
+        mut place: RowOutput<'_, F>,
         first: usize,
         stream: bool,
         state: &mut TileState<'_, F>,
@@ -407,12 +275,12 @@ impl<'a, F: Compute> SettledRow<'a, F> {
         let label = self.sums.pivot.map_or(usize::MAX, |pivot| pivot.class);
         SecondDerivatives {
             x,
-            kept: false,
+            stored: false,
             max: F::from_f64(sums.max),
             largest: largest.wrapping_sub(first),
             unit: sums.unit,
-            sum: sums.sum() * F::LIFTED_ONE,
-            others: Some(sums.others * F::LIFTED_ONE),
+            sum: sums.sum() * F::SCALE,
+            others: Some(sums.others * F::SCALE),
             terms: self.second,
             label: label.wrapping_sub(first),
             curvature: self.curvature,
@@ -437,7 +305,7 @@ impl<'a, F: Compute> SettledRow<'a, F> {
             targets: BlockTargets::Labels,
             teacher_max: F::default(),
             max: F::from_f64(self.sums.max),
-            factors: [probability * F::UNLIFT, weight].map(F::from_f64),
+            factors: [probability * F::UNSCALE, weight].map(F::from_f64),
             own: F::default(),
         };
         if let RowTargets::Soft(soft) = &self.targets {
@@ -466,7 +334,7 @@ impl<'a, F: Compute> SettledRow<'a, F> {
 #[derive(Clone, Copy)]
 pub(crate) struct LongRows<'j> {
     pub(crate) level: Level,
-    pub(crate) join: Option<&'j dyn Join>,
+    pub(crate) join: Option<&'j dyn ForkJoin>,
 }
 
 /// The logits of a row, or of neighbouring tiles of one.
@@ -499,7 +367,7 @@ impl<F: Compute> RowSource<F> for &[F] {
 }
 
 /// Pieces are runs of the tree of a row's tiles.
-const _: () = assert!((LEAF / TILE).is_power_of_two() && LEAF.is_multiple_of(TILE));
+const _: () = assert!((CHUNK / TILE).is_power_of_two() && CHUNK.is_multiple_of(TILE));
 
 /// Where a run of a row is cut in two: at the largest power of two of tiles below its length.
 pub(crate) fn middle(length: usize) -> usize {
@@ -531,7 +399,7 @@ impl LongRows<'_> {
     ) -> Option<RowSums> {
         let level = self.level;
         // Rows with a weight for every class are not cut.
-        let cuts = !matches!(targets, RowTargets::Soft(_)) && x.len() > LEAF;
+        let cuts = !matches!(targets, RowTargets::Soft(_)) && x.len() > CHUNK;
         let Some(join) = self.join.filter(|_| cuts) else {
             if x.len() <= TILE {
                 let mut sums = None;
@@ -579,43 +447,44 @@ impl LongRows<'_> {
 
     /// A row whose gradient can be put; `None` if its largest logit is not finite. With second
     /// derivatives, the sums without the class of the largest logit, too.
-    pub(crate) fn settle<'a, F: Compute>(
+    pub(crate) fn finish<'a, F: Compute>(
         self,
         x: impl RowSource<F>,
         targets: RowTargets<'a, F>,
         task: &LongRowTask,
         state: &mut TileState<'_, F>,
-    ) -> Option<SettledRow<'a, F>> {
+    ) -> Option<FinishedRow<'a, F>> {
         let options = (task.unit, task.largest_class);
         let sums = self.sums(x, &targets, options, state)?;
-        let mut settled = SettledRow::new(targets, sums, task.terms, task.factors, task.curvature);
+        let mut finished =
+            FinishedRow::new(targets, sums, task.terms, task.factors, task.curvature);
         if task.second && matches!(targets, RowTargets::Label { .. }) {
-            settled.by_largest = self.sums(x, &RowTargets::Nothing, options, state)?;
+            finished.by_largest = self.sums(x, &RowTargets::Nothing, options, state)?;
         }
-        Some(settled)
+        Some(finished)
     }
 
-    /// [`SettledRow::put`], on threads that join if there are some.
+    /// [`FinishedRow::put`], on threads that join if there are some.
     pub(crate) fn put<F: Compute>(
         self,
-        settled: &SettledRow<'_, F>,
-        mut place: Place<'_, F>,
+        finished: &FinishedRow<'_, F>,
+        mut place: RowOutput<'_, F>,
         first: usize,
         stream: bool,
         state: &mut TileState<'_, F>,
     ) {
         let length = place.buffers.len();
-        let Some(join) = self.join.filter(|_| length > LEAF) else {
-            return settled.put(self.level, place, first, stream, state);
+        let Some(join) = self.join.filter(|_| length > CHUNK) else {
+            return finished.put(self.level, place, first, stream, state);
         };
         let middle = middle(length);
         let buffers = place.buffers.take_front(middle);
         let (hessian, rest) = place.hessian.split_at_mut(middle.min(place.hessian.len()));
-        let mut a = Some(Place { buffers, hessian });
-        let mut b = Some(Place { buffers: place.buffers, hessian: rest });
-        let put = |place: &mut Option<Place<'_, F>>, first| {
+        let mut a = Some(RowOutput { buffers, hessian });
+        let mut b = Some(RowOutput { buffers: place.buffers, hessian: rest });
+        let put = |place: &mut Option<RowOutput<'_, F>>, first| {
             if let Some(place) = place.take() {
-                self.put(settled, place, first, stream, &mut TileState::new(&mut []));
+                self.put(finished, place, first, stream, &mut TileState::new(&mut []));
             }
         };
         join.join(&mut || put(&mut a, first), &mut || put(&mut b, first + middle));

@@ -1,24 +1,22 @@
 //! The kernel of rows of few classes: a register of rows is loaded class by class (where a row is
 //! contiguous, by a transpose in registers), and all steps are taken in registers.
 
-use super::block::{BlockSums, BlockTargets, ROWS, RawTargets, RowBlock, RowSupply, SettleSoft};
-use super::coefficients::Terms;
+use super::block::{BlockSums, BlockTargets, FinishSoft, ROWS, RawTargets, RowBlock, RowSupply};
+use super::lane_task::{LaneLayout, LaneTask};
 use super::lanes::{
-    self, LabelLanes, LaneGradient, LaneSum, Largest, Registers, SecondPlane, SecondTask,
-    SoftPlane, label_sums, largest, second_derivatives, soft_sums,
+    self, LabelLanes, LaneGradient, Largest, SecondTask, label_sums, largest, second_derivatives,
+    soft_sums,
 };
+use super::narrow_targets::{weights_of_targets, weights_of_teacher};
+use super::planes::{Registers, SecondPlane, SoftPlane};
 use super::row_buffers::{GradMode, RowBuffers};
 use super::sum::LossSum;
 use super::transpose::{
     RowPlaces, add_columns, from_columns, to_columns, whole_from_columns, whole_to_columns,
 };
 use crate::dispatch::{Kernel, entries};
-use crate::hessian::Curvature;
-use crate::level::Level;
-use crate::math::exp::exp_lifted;
 use crate::simd::Compute;
 use crate::simd::{Lanes, Simd, Vector, from, from_mut};
-use crate::tables::Tables;
 
 /// Rows of more classes have another kernel.
 pub(crate) const CLASSES: usize = 32;
@@ -33,49 +31,6 @@ const SOFT_TOGETHER: usize = 4;
 /// Blocks that are filled in before the first of them is read: what has just been stored in small parts
 /// cannot be loaded as a whole before it has reached the cache.
 pub(crate) const BLOCKS: usize = 4;
-
-/// What all rows of a kernel have in common.
-#[derive(Clone, Copy)]
-pub(crate) struct LaneTask {
-    pub(crate) level: Level,
-    pub(crate) layout: LaneLayout,
-    pub(crate) terms: Terms,
-    /// The unit of distances, for rows with a weight for every class.
-    pub(crate) unit: f64,
-    /// Whether rows are compared with labels, or with nothing.
-    pub(crate) labels: bool,
-    /// Whether the class of the largest logit is wanted, even where it is not the pivot.
-    pub(crate) largest_class: bool,
-    /// Whether the results of all rows are wanted.
-    pub(crate) takes_rows: bool,
-    /// What second derivatives are without the weights of rows, if they are wanted.
-    pub(crate) second: Option<Curvature>,
-}
-
-/// Where the classes of rows are.
-#[derive(Clone, Copy)]
-pub(crate) struct LaneLayout {
-    pub(crate) classes: usize,
-    /// From a class to the next; one where rows are contiguous.
-    pub(crate) inner: usize,
-    /// From a row (with columns: from a block of columns) to the next: `[logits, gradient]`.
-    pub(crate) strides: [usize; 2],
-}
-
-impl LaneLayout {
-    /// Where class zero of a row is, with a stride.
-    #[inline(always)]
-    pub(crate) fn start(&self, row: usize, stride: usize) -> usize {
-        if self.inner == 1 { row * stride } else { row / self.inner * stride + row % self.inner }
-    }
-
-    /// Rows from one on, at most `most`, whose classes are neighbours.
-    #[inline(always)]
-    pub(crate) fn run(&self, first: usize, end: usize, most: usize) -> usize {
-        let rows = most.min(end - first);
-        if self.inner == 1 { rows } else { rows.min(self.inner - first % self.inner) }
-    }
-}
 
 /// Rows of at most [`CLASSES`] classes. With `OF` not zero, of as many classes with labels, in `FOURS` times
 /// four registers: the compiler knows where each logit is.
@@ -108,20 +63,20 @@ impl<F: Compute, const OF: usize, const FOURS: usize> Narrow<'_, '_, F, OF, FOUR
         let mut columns = [[[zero; 4]; FOURS]; TOGETHER];
         // Made once, and only where rows have such targets.
         let is_soft = OF == 0 && !self.task.labels;
-        let mut room = if is_soft { Some(SoftRoom::<V, FOURS>::new(token)) } else { None };
+        let mut room = if is_soft { Some(SoftScratch::<V, FOURS>::new(token)) } else { None };
         let mut first = 0;
         while first < self.rows {
             let rows = self.task.layout.run(first, self.rows, of_chunk);
             self.supply.fill(self.blocks, first, rows);
-            let some_odd = match &mut room {
+            let some_degenerate = match &mut room {
                 Some(room) => self.soft::<V>(token, first, rows, room),
                 None => self.labels::<V>(token, first, rows, &mut columns),
             };
             let blocks = self.blocks.iter().enumerate().take(rows.div_ceil(ROWS));
-            let some_odd = blocks.fold(some_odd, |some, (index, block)| {
+            let some_degenerate = blocks.fold(some_degenerate, |some, (index, block)| {
                 some | block.some_nan((rows - index * ROWS).min(ROWS))
             });
-            if some_odd || self.task.takes_rows {
+            if some_degenerate || self.task.takes_rows {
                 self.supply.finish(self.blocks, first, rows, &mut self.buffers);
             }
             for (index, block) in self.blocks.iter().enumerate().take(rows.div_ceil(ROWS)) {
@@ -137,7 +92,7 @@ impl<F: Compute, const OF: usize, const FOURS: usize> Narrow<'_, '_, F, OF, FOUR
         if OF == 0 { self.task.layout.classes } else { OF }
     }
 
-    /// Rows with labels, or with nothing to compare them with. Whether some have to be settled otherwise.
+    /// Rows with labels, or with nothing to compare them with. Whether some have to be handled otherwise.
     #[inline(always)]
     fn labels<V: Lanes<Scalar = F>>(
         &mut self,
@@ -146,14 +101,14 @@ impl<F: Compute, const OF: usize, const FOURS: usize> Narrow<'_, '_, F, OF, FOUR
         rows: usize,
         columns: &mut [[[V; 4]; FOURS]; TOGETHER],
     ) -> bool {
-        let mut some_odd = false;
+        let mut some_degenerate = false;
         let zero = V::of(token, 0.0);
         let classes = self.classes();
         let writes = self.buffers.mode() != GradMode::None;
         let adds = self.buffers.mode() == GradMode::Add;
         let of_nothing = matches!(self.supply.targets(), BlockTargets::Nothing);
         let wants_class = self.task.largest_class || of_nothing || self.task.second.is_some();
-        let none = Largest { max: zero, finite: zero, some_odd: false };
+        let none = Largest { max: zero, finite: zero, some_degenerate: false };
         let (mut maxima, mut sums) = ([none; TOGETHER], [[zero; 3]; TOGETHER]);
         for start in (0..rows).step_by(TOGETHER * V::LANES) {
             let count = (rows - start).div_ceil(V::LANES).min(TOGETHER);
@@ -165,7 +120,7 @@ impl<F: Compute, const OF: usize, const FOURS: usize> Narrow<'_, '_, F, OF, FOUR
                 let block = &mut self.blocks[row / ROWS];
                 let plane = plane_of::<V, OF>(&mut columns[register], classes, adds);
                 maxima[register] = largest(token, row % ROWS, &plane, block, wants_class);
-                some_odd |= maxima[register].some_odd;
+                some_degenerate |= maxima[register].some_degenerate;
             }
             for register in 0..count {
                 let row = start + register * V::LANES;
@@ -180,8 +135,9 @@ impl<F: Compute, const OF: usize, const FOURS: usize> Narrow<'_, '_, F, OF, FOUR
                 let pivot = label_of::<V>(token, at, block, of_nothing);
                 let largest = maxima[register];
                 let terms = self.task.terms;
-                let settled = block.settle_labels(token, at, largest.max, sums[register], terms);
-                block.put(at, &settled);
+                let coefficients =
+                    block.finish_labels(token, at, largest.max, sums[register], terms);
+                block.put(at, &coefficients);
                 let mut plane = plane_of::<V, OF>(&mut columns[register], classes, adds);
                 if let Some(curvature) = self.task.second {
                     block.all_weights = block.label_weights;
@@ -195,7 +151,8 @@ impl<F: Compute, const OF: usize, const FOURS: usize> Narrow<'_, '_, F, OF, FOUR
                 }
                 if writes {
                     let live = lanes::live::<V>(token, at, &self.blocks[row / ROWS]);
-                    let gradient = LaneGradient::of_labels(token, largest, pivot, &settled, live);
+                    let gradient =
+                        LaneGradient::of_labels(token, largest, pivot, &coefficients, live);
                     gradient.put_labels(token, &mut plane);
                 }
             }
@@ -203,25 +160,25 @@ impl<F: Compute, const OF: usize, const FOURS: usize> Narrow<'_, '_, F, OF, FOUR
                 self.store::<V>(token, first + start, rows - start, &mut columns[..count]);
             }
         }
-        some_odd
+        some_degenerate
     }
 
-    /// Rows with a weight for every class. Whether some have to be settled otherwise.
+    /// Rows with a weight for every class. Whether some have to be handled otherwise.
     #[inline(always)]
     fn soft<V: Lanes<Scalar = F>>(
         &mut self,
         token: V::Token,
         first: usize,
         rows: usize,
-        room: &mut SoftRoom<V, FOURS>,
+        room: &mut SoftScratch<V, FOURS>,
     ) -> bool {
-        let mut some_odd = false;
+        let mut some_degenerate = false;
         let zero = V::of(token, 0.0);
         let classes = self.classes();
         let adds = self.buffers.mode() == GradMode::Add;
-        let none = Largest { max: zero, finite: zero, some_odd: false };
+        let none = Largest { max: zero, finite: zero, some_degenerate: false };
         let mut maxima = [none; SOFT_TOGETHER];
-        let SoftRoom { columns, weights, teacher, sums } = room;
+        let SoftScratch { columns, weights, teacher, sums } = room;
         for start in (0..rows).step_by(SOFT_TOGETHER * V::LANES) {
             let count = (rows - start).div_ceil(V::LANES).min(SOFT_TOGETHER);
             let BlockTargets::Raw(raw) = self.supply.targets() else { return false };
@@ -234,7 +191,7 @@ impl<F: Compute, const OF: usize, const FOURS: usize> Narrow<'_, '_, F, OF, FOUR
                 load::<V, 0, FOURS>(token, raw.dense, layout, here, &mut weights[..count]);
             }
             let RawTargets { is_teacher, own_gradient, .. } = raw;
-            // Of each block all registers, or what there is room for; what is settled of the others of a
+            // Of each block all registers, or what there is room for; what is finished of the others of a
             // block is the same again.
             let mut register = 0;
             while register < count {
@@ -256,7 +213,7 @@ impl<F: Compute, const OF: usize, const FOURS: usize> Narrow<'_, '_, F, OF, FOUR
                     let mut plane = plane_of::<V, OF>(&mut columns[register], classes, adds);
                     let largest = largest(token, at, &plane, block, true);
                     maxima[register] = largest;
-                    some_odd |= largest.some_odd;
+                    some_degenerate |= largest.some_degenerate;
                     let all = teacher[register].as_flattened();
                     let soft = SoftRegisters {
                         weights: &weights[register].as_flattened()[..classes],
@@ -266,7 +223,7 @@ impl<F: Compute, const OF: usize, const FOURS: usize> Narrow<'_, '_, F, OF, FOUR
                     let options = (self.task.unit, own_gradient);
                     soft_sums(token, at, &mut plane, &soft, largest, of_block, options);
                 }
-                SettleSoft {
+                FinishSoft {
                     block: &mut self.blocks[index],
                     sums: &*sums,
                     unit: self.task.unit,
@@ -306,7 +263,7 @@ impl<F: Compute, const OF: usize, const FOURS: usize> Narrow<'_, '_, F, OF, FOUR
                 self.store::<V>(token, first + start, rows - start, &mut columns[..count]);
             }
         }
-        some_odd
+        some_degenerate
     }
 
     /// The gradient of registers of rows from `first` on, of which there are `rows`.
@@ -412,85 +369,8 @@ fn load<V: Lanes, const OF: usize, const FOURS: usize>(
     }
 }
 
-/// From dense targets to the weights of a register of rows.
-#[inline(always)]
-fn weights_of_targets<V: Vector>(
-    token: V::Token,
-    at: usize,
-    weights: &mut [V],
-    block: &mut RowBlock<V::Scalar>,
-    raw: &RawTargets<'_, V::Scalar>,
-) {
-    let zero = V::of(token, 0.0);
-    if let Some(labels) = raw.multi_label {
-        let mut count = zero;
-        for &t in &*weights {
-            count = count + V::select(t.equal(zero), zero, V::of(token, 1.0));
-        }
-        let mut counts = [V::Scalar::default(); ROWS];
-        count.store(&mut counts);
-        block.share_labels(at, &counts[..V::LANES.min(ROWS)], labels);
-    }
-    let scale = V::load(token, from(&block.target_scales, at), zero);
-    let even = V::splat(token, raw.even);
-    let label = V::load(token, from(&block.labels, at), zero);
-    let of_label = V::load(token, from(&block.label_weights, at), zero);
-    for (class, weight) in weights.iter_mut().enumerate() {
-        let mut q = if raw.dense.is_empty() { even } else { weight.mul_add(scale, even) };
-        if let Some(&of_class) = raw.class_weights.get(class) {
-            q = q * V::splat(token, of_class);
-        }
-        if raw.labels {
-            let here = label.equal(V::count(token, class));
-            q = V::select(here, q + of_label, q);
-        }
-        *weight = q;
-    }
-}
-
-/// From the logits of a teacher to the weights of a register of rows, and how far the logits are below the
-/// largest.
-#[inline(always)]
-fn weights_of_teacher<V: Vector>(
-    token: V::Token,
-    at: usize,
-    (weights, teacher): (&mut [V], &mut [V]),
-    block: &mut RowBlock<V::Scalar>,
-    class_weights: &[V::Scalar],
-    unit: f64,
-) {
-    let zero = V::of(token, 0.0);
-    let unit = V::of(token, unit);
-    let mut max = V::of(token, f64::NEG_INFINITY);
-    let mut pivot = zero;
-    for (class, &t) in weights.iter().enumerate() {
-        pivot = V::select(max.less(t), V::count(token, class), pivot);
-        max = t.max(max);
-    }
-    let finite = max.abs().less(V::of(token, f64::INFINITY));
-    let regular = V::load(token, from(&block.regular, at), zero);
-    V::select(finite, regular, zero).store(from_mut(&mut block.regular, at));
-    let mut others = LaneSum::new(token);
-    for (class, (weight, teacher)) in weights.iter_mut().zip(teacher).enumerate() {
-        let distance = (max - *weight) * unit;
-        let e = exp_lifted(token, zero - distance);
-        let here = pivot.equal(V::count(token, class));
-        others.add(V::select(here, zero, e));
-        (*weight, *teacher) = (e, distance);
-    }
-    others.store(at, &mut block.teacher_others);
-    let one = V::of(token, V::Scalar::LIFTED_ONE);
-    let factor = V::of(token, 1.0) / (others.total(token) + one);
-    for (class, weight) in weights.iter_mut().enumerate() {
-        *weight = *weight * factor;
-        if let Some(&of_class) = class_weights.get(class) {
-            *weight = *weight * V::splat(token, of_class);
-        }
-    }
-}
-
 /// What registers of rows with a weight for every class are worked on with.
-struct SoftRoom<V: Vector, const FOURS: usize> {
+struct SoftScratch<V: Vector, const FOURS: usize> {
     columns: [[[V; 4]; FOURS]; SOFT_TOGETHER],
     weights: [[[V; 4]; FOURS]; SOFT_TOGETHER],
     /// How far the logits of a teacher are below the largest.
@@ -498,7 +378,7 @@ struct SoftRoom<V: Vector, const FOURS: usize> {
     sums: BlockSums<V::Scalar>,
 }
 
-impl<V: Vector, const FOURS: usize> SoftRoom<V, FOURS> {
+impl<V: Vector, const FOURS: usize> SoftScratch<V, FOURS> {
     #[inline(always)]
     fn new(token: V::Token) -> Self {
         let zeros = [[[V::of(token, 0.0); 4]; FOURS]; SOFT_TOGETHER];

@@ -2,7 +2,8 @@
 
 use super::coefficients::{Factors, LabelSums, Terms, label_coefficients};
 use super::grid::{GridPlane, Line};
-use super::lanes::{LaneGradient, Largest, Plane, label_sums};
+use super::lanes::{LaneGradient, Largest, label_sums};
+use super::planes::Plane;
 use super::row_buffers::{GradMode, RowBuffers};
 use crate::simd::Vector;
 
@@ -29,18 +30,18 @@ pub(crate) fn one_row<V: Vector>(
     }
 
     let pivot = V::count(token, label);
-    let largest = Largest { max, finite: one, some_odd: false };
+    let largest = Largest { max, finite: one, some_degenerate: false };
     let [label_distance, label_exp, others] = label_sums(token, &mut plane, pivot, largest);
     let sums = LabelSums { max, label_distance, label_exp, others, label_weight: one };
     let terms = Terms { gamma: 0.0, z_loss: 0.0 };
     let factors = Factors { loss: one, gradient: one };
-    let settled = label_coefficients(token, sums, terms, factors);
+    let coefficients = label_coefficients(token, sums, terms, factors);
     if plane.buffers.mode() != GradMode::None {
-        let gradient = LaneGradient::of_labels(token, largest, pivot, &settled, None);
+        let gradient = LaneGradient::of_labels(token, largest, pivot, &coefficients, None);
         gradient.put_labels(token, &mut plane);
     }
 
     let mut loss = [V::Scalar::default()];
-    settled.loss.store(&mut loss);
+    coefficients.loss.store(&mut loss);
     Some(loss[0])
 }

@@ -1,7 +1,7 @@
 //! The largest element of a slice, and where it is.
 
 use crate::simd::Compute;
-use crate::simd::{HALF_PANEL, Lanes, PANEL, STRIPES, from, in_lanes};
+use crate::simd::{ACCUMULATORS, HALF_STRIP, Lanes, STRIP, from, in_lanes};
 
 /// The largest element; NaN is passed over, and an empty slice has `-inf`.
 #[inline(always)]
@@ -26,16 +26,17 @@ fn larger<V: Lanes>(a: V, b: V, width: usize) -> V {
 #[inline(always)]
 pub(crate) fn max_by_lane<V: Lanes>(token: V::Token, x: &[V::Scalar]) -> V {
     let least = V::of(token, f64::NEG_INFINITY);
-    let mut largest = least.stripes();
-    let (halves, rest) = x.as_chunks::<HALF_PANEL>();
+    let mut largest = least.accumulators();
+    let (halves, rest) = x.as_chunks::<HALF_STRIP>();
     for half in halves {
         for (register, largest) in largest.as_mut().iter_mut().enumerate() {
-            let at =
-                |row: usize| V::load(token, from(half, row * STRIPES + register * V::LANES), least);
+            let at = |row: usize| {
+                V::load(token, from(half, row * ACCUMULATORS + register * V::LANES), least)
+            };
             *largest = at(0).max(at(1)).max(*largest);
         }
     }
-    let (rows, rest) = rest.as_chunks::<STRIPES>();
+    let (rows, rest) = rest.as_chunks::<ACCUMULATORS>();
     for row in rows {
         for (register, largest) in largest.as_mut().iter_mut().enumerate() {
             *largest = V::load(token, from(row, register * V::LANES), least).max(*largest);
@@ -64,10 +65,10 @@ pub(crate) fn first_by_lane<V: Lanes>(token: V::Token, x: &[V::Scalar], value: V
     let mut start = 0;
     let mut rest = x;
     while !rest.is_empty() {
-        let (half, behind) = rest.split_at(HALF_PANEL.min(rest.len()));
+        let (half, behind) = rest.split_at(HALF_STRIP.min(rest.len()));
         let first = V::count(token, start);
         let mut found = none;
-        for at in (0..HALF_PANEL).step_by(V::LANES) {
+        for at in (0..HALF_STRIP).step_by(V::LANES) {
             if at >= half.len() {
                 break;
             }
@@ -78,7 +79,7 @@ pub(crate) fn first_by_lane<V: Lanes>(token: V::Token, x: &[V::Scalar], value: V
         if V::any(none.less(found)) {
             return found;
         }
-        start += HALF_PANEL;
+        start += HALF_STRIP;
         rest = behind;
     }
     // NaN among them: the first class, as good as any.
@@ -108,9 +109,9 @@ pub(crate) fn position<V: Lanes>(
 pub(crate) fn any_nan<V: Lanes>(token: V::Token, x: &[V::Scalar]) -> bool {
     let zero = V::of(token, 0.0);
     // Not NaN: below one, or equal to itself.
-    x.chunks(PANEL).any(|panel| {
+    x.chunks(STRIP).any(|strip| {
         let mut unordered = zero;
-        for chunk in panel.chunks(V::LANES) {
+        for chunk in strip.chunks(V::LANES) {
             let x = V::load(token, chunk, zero);
             let one = V::of(token, 1.0);
             unordered = unordered + V::select(x.equal(x), zero, one);

@@ -129,7 +129,7 @@ impl RowSums {
     }
 
     /// The loss and the coefficients of a row with a label, which is the pivot.
-    pub(crate) fn settle_label(
+    pub(crate) fn finish_label(
         &self,
         label_weight: f64,
         terms: Terms,
@@ -148,7 +148,7 @@ impl RowSums {
 
     /// Those of a row with a weight for every class, and the sum of its weights. The pivot is the class of
     /// the largest logit. With `own`, that is what the gradient has in place of any weight but zero.
-    pub(crate) fn settle_soft(
+    pub(crate) fn finish_soft(
         &self,
         own: Option<f64>,
         target_ln_sum: f64,

@@ -3,7 +3,7 @@
 
 use super::row_buffers::{GradMode, RowBuffers};
 use crate::simd::Compute;
-use crate::simd::{HALF_PANEL, Vector, from, from_mut};
+use crate::simd::{HALF_STRIP, Vector, from, from_mut};
 
 /// Logits, and what becomes of what is computed from them.
 pub(crate) trait Run<F: Compute> {
@@ -16,7 +16,7 @@ pub(crate) trait Run<F: Compute> {
 
     /// The places, if they are not those of the logits.
     #[inline(always)]
-    fn beside(&self) -> &[F] {
+    fn gradient(&self) -> &[F] {
         &[]
     }
 
@@ -34,23 +34,26 @@ pub(crate) trait Run<F: Compute> {
     }
 }
 
-/// Half a panel of logits of which nothing is kept.
-pub(crate) struct Only<'a, F>(pub(crate) &'a [F; HALF_PANEL]);
+/// Half a strip of logits of which nothing is kept.
+pub(crate) struct Logits<'a, F>(pub(crate) &'a [F; HALF_STRIP]);
 
-/// Half a panel of logits that are replaced.
-pub(crate) struct InPlace<'a, F>(pub(crate) &'a mut [F; HALF_PANEL]);
+/// Half a strip of logits that are replaced.
+pub(crate) struct InPlace<'a, F>(pub(crate) &'a mut [F; HALF_STRIP]);
 
-/// Half a panel of logits with places beside them.
-pub(crate) struct Beside<'a, F>(pub(crate) &'a [F; HALF_PANEL], pub(crate) &'a mut [F; HALF_PANEL]);
+/// Half a strip of logits with places beside them.
+pub(crate) struct OutOfPlace<'a, F>(
+    pub(crate) &'a [F; HALF_STRIP],
+    pub(crate) &'a mut [F; HALF_STRIP],
+);
 
-/// Less than half a panel: what is left of a row.
+/// Less than half a strip: what is left of a row.
 pub(crate) struct Rest<'a, F> {
     /// `None` where the logits are replaced.
     x: Option<&'a [F]>,
     places: &'a mut [F],
 }
 
-impl<F: Compute> Run<F> for Only<'_, F> {
+impl<F: Compute> Run<F> for Logits<'_, F> {
     #[inline(always)]
     fn logits(&self) -> &[F] {
         self.0
@@ -77,14 +80,14 @@ impl<F: Compute> Run<F> for InPlace<'_, F> {
     }
 }
 
-impl<F: Compute> Run<F> for Beside<'_, F> {
+impl<F: Compute> Run<F> for OutOfPlace<'_, F> {
     #[inline(always)]
     fn logits(&self) -> &[F] {
         self.0
     }
 
     #[inline(always)]
-    fn beside(&self) -> &[F] {
+    fn gradient(&self) -> &[F] {
         self.1
     }
 
@@ -104,7 +107,7 @@ impl<F: Compute> Run<F> for Rest<'_, F> {
     }
 
     #[inline(always)]
-    fn beside(&self) -> &[F] {
+    fn gradient(&self) -> &[F] {
         if self.x.is_some() { self.places } else { &[] }
     }
 
@@ -115,26 +118,26 @@ impl<F: Compute> Run<F> for Rest<'_, F> {
 }
 
 /// Where a row's logits are, and what is written.
-pub(crate) enum Cells<'a, F> {
-    Only(&'a [F]),
+pub(crate) enum Halves<'a, F> {
+    Logits(&'a [F]),
     InPlace(&'a mut [F]),
     /// Of the same length.
-    Beside(&'a [F], &'a mut [F]),
+    OutOfPlace(&'a [F], &'a mut [F]),
 }
 
 impl<'a, F: Compute> RowBuffers<'a, F> {
     /// The slices of a row of which a gradient is written, or added to another, or of which nothing is.
     #[inline(always)]
-    pub(crate) fn cells(self) -> Cells<'a, F> {
+    pub(crate) fn halves(self) -> Halves<'a, F> {
         let mode = self.mode();
         match self.into_parts() {
-            (Some(x), _) if mode == GradMode::None => Cells::Only(x),
-            (Some(x), gradient) => Cells::Beside(x, gradient),
-            (None, both) => Cells::InPlace(both),
+            (Some(x), _) if mode == GradMode::None => Halves::Logits(x),
+            (Some(x), gradient) => Halves::OutOfPlace(x, gradient),
+            (None, both) => Halves::InPlace(both),
         }
     }
 
-    /// What is less than half a panel. Where no gradient is written, nothing is kept.
+    /// What is less than half a strip. Where no gradient is written, nothing is kept.
     #[inline(always)]
     pub(crate) fn rest(self) -> Rest<'a, F> {
         let (x, places) = self.into_parts();
@@ -142,54 +145,54 @@ impl<'a, F: Compute> RowBuffers<'a, F> {
     }
 }
 
-/// Does `$body` for each half of a panel of `$row`, which must be whole halves, with the half as a [`Run`].
-/// What is tested is tested once. With `$unused`, half a panel that takes what is not to be kept, there is less
+/// Does `$body` for each half of a strip of `$row`, which must be whole halves, with the half as a [`Run`].
+/// What is tested is tested once. With `$unused`, half a strip that takes what is not to be kept, there is less
 /// code, and a store more where nothing is kept.
 macro_rules! each_half {
     ($row:expr, |$run:ident| $body:expr) => {{
-        use crate::kernel::runs::{Beside, Cells, InPlace, Only};
-        use crate::simd::HALF_PANEL;
-        match $row.cells() {
-            Cells::Only(x) => {
-                for x in x.as_chunks::<HALF_PANEL>().0 {
-                    let mut $run = Only(x);
+        use crate::kernel::runs::{Halves, InPlace, Logits, OutOfPlace};
+        use crate::simd::HALF_STRIP;
+        match $row.halves() {
+            Halves::Logits(x) => {
+                for x in x.as_chunks::<HALF_STRIP>().0 {
+                    let mut $run = Logits(x);
                     $body
                 }
             }
-            Cells::InPlace(x) => {
-                for x in x.as_chunks_mut::<HALF_PANEL>().0 {
+            Halves::InPlace(x) => {
+                for x in x.as_chunks_mut::<HALF_STRIP>().0 {
                     let mut $run = InPlace(x);
                     $body
                 }
             }
-            Cells::Beside(x, places) => {
-                let (places, _) = places.as_chunks_mut::<HALF_PANEL>();
-                for (x, places) in x.as_chunks::<HALF_PANEL>().0.iter().zip(places) {
-                    let mut $run = Beside(x, places);
+            Halves::OutOfPlace(x, places) => {
+                let (places, _) = places.as_chunks_mut::<HALF_STRIP>();
+                for (x, places) in x.as_chunks::<HALF_STRIP>().0.iter().zip(places) {
+                    let mut $run = OutOfPlace(x, places);
                     $body
                 }
             }
         }
     }};
     ($row:expr, $unused:expr, |$run:ident| $body:expr) => {{
-        use crate::kernel::runs::{Beside, Cells, InPlace};
-        use crate::simd::HALF_PANEL;
-        let (x, places) = match $row.cells() {
-            Cells::Only(x) => (x, &mut [][..]),
-            Cells::Beside(x, places) => (x, places),
-            Cells::InPlace(x) => {
-                for x in x.as_chunks_mut::<HALF_PANEL>().0 {
+        use crate::kernel::runs::{Halves, InPlace, OutOfPlace};
+        use crate::simd::HALF_STRIP;
+        let (x, places) = match $row.halves() {
+            Halves::Logits(x) => (x, &mut [][..]),
+            Halves::OutOfPlace(x, places) => (x, places),
+            Halves::InPlace(x) => {
+                for x in x.as_chunks_mut::<HALF_STRIP>().0 {
                     let mut $run = InPlace(x);
                     $body
                 }
                 (&[][..], &mut [][..])
             }
         };
-        let (places, _) = places.as_chunks_mut::<HALF_PANEL>();
-        for (index, x) in x.as_chunks::<HALF_PANEL>().0.iter().enumerate() {
+        let (places, _) = places.as_chunks_mut::<HALF_STRIP>();
+        for (index, x) in x.as_chunks::<HALF_STRIP>().0.iter().enumerate() {
             let mut $run = match places.get_mut(index) {
-                Some(places) => Beside(x, places),
-                None => Beside(x, &mut *$unused),
+                Some(places) => OutOfPlace(x, places),
+                None => OutOfPlace(x, &mut *$unused),
             };
             $body
         }

@@ -1,18 +1,18 @@
 //! The diagonal of the Hessian of contiguous rows.
 
 use super::coefficients::SecondTerms;
-use super::sum::StripedSum;
+use super::sum::CompensatedSum;
 use crate::dispatch::{Kernel, entries};
 use crate::hessian::Curvature;
-use crate::math::exp::exp_lifted;
+use crate::math::exp::exp_scaled;
 use crate::simd::Compute;
-use crate::simd::{Lanes, STRIPES, Simd, Vector, from, from_mut};
+use crate::simd::{ACCUMULATORS, Lanes, Simd, Vector, from, from_mut};
 
 /// The second derivatives of neighbouring classes, with the factor of the curvature, at least its floor.
 pub(crate) struct SecondDerivatives<'a, F> {
-    /// Logits or, with `kept`, exponentials.
+    /// Logits or, with `stored`, exponentials.
     pub(crate) x: &'a [F],
-    pub(crate) kept: bool,
+    pub(crate) stored: bool,
     /// The largest logit, and where it is (or past the end).
     pub(crate) max: F,
     pub(crate) largest: usize,
@@ -33,7 +33,8 @@ impl<F: Compute> Kernel for SecondDerivatives<'_, F> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Self { x, kept, max, largest, unit, sum, others, terms, label, curvature, out } = self;
+        let Self { x, stored, max, largest, unit, sum, others, terms, label, curvature, out } =
+            self;
         let absent = F::Of::<S>::of(simd, f64::NEG_INFINITY);
         let zero = F::Of::<S>::of(simd, 0.0);
         let one = F::Of::<S>::of(simd, 1.0);
@@ -44,18 +45,18 @@ impl<F: Compute> Kernel for SecondDerivatives<'_, F> {
         let square = F::Of::<S>::of(simd, curvature.factor * terms.square);
         let floor = F::Of::<S>::of(simd, curvature.floor);
         let of_squares = terms.square != 0.0;
-        let mut rest = StripedSum::<F::Of<S>>::new(simd);
+        let mut rest = CompensatedSum::<F::Of<S>>::new(simd);
         let mut start = 0;
         while start < x.len() {
-            let mut terms = zero.stripes();
+            let mut terms = zero.accumulators();
             for (register, term) in terms.as_mut().iter_mut().enumerate() {
                 let at = start + register * F::Of::<S>::LANES;
                 if at >= x.len() {
                     break;
                 }
-                let mut e = F::Of::<S>::load(simd, from(x, at), if kept { zero } else { absent });
-                if !kept {
-                    e = exp_lifted(simd, (e - max) * unit);
+                let mut e = F::Of::<S>::load(simd, from(x, at), if stored { zero } else { absent });
+                if !stored {
+                    e = exp_scaled(simd, (e - max) * unit);
                 }
                 let p = e * inverse;
                 let mut h = p * (one - p) * factor;
@@ -70,12 +71,12 @@ impl<F: Compute> Kernel for SecondDerivatives<'_, F> {
             if others.is_none() {
                 rest.add_all(terms);
             }
-            start += STRIPES;
+            start += ACCUMULATORS;
         }
         // One minus a probability near one has few digits: of the largest class it is the sum of the others.
         let others = others.unwrap_or_else(|| rest.total());
         if let Some(place) = out.get_mut(largest) {
-            let p = F::LIFTED_ONE / sum;
+            let p = F::SCALE / sum;
             let [spread, square] = [terms.spread, terms.square].map(|term| curvature.factor * term);
             let h = spread * p * (others / sum) + square * p * p;
             *place = F::from_f64(curvature.at_least(h));

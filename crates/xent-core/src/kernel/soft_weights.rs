@@ -2,16 +2,16 @@
 
 use super::block::ROWS;
 use crate::dispatch::{Kernel, entries};
-use crate::math::exp::exp_lifted;
+use crate::math::exp::exp_scaled;
 use crate::simd::Compute;
 use crate::simd::{Simd, Vector, from, from_mut};
 
-/// `q = (scale t + even) w` of rows one after the other, each with a scale.
+/// `q = (scale t + smoothing_per_class) w` of rows one after the other, each with a scale.
 pub(crate) struct FillWeights<'a, F> {
     /// `t`; if it is `None`, what is in the places of the weights; no targets at all if it is empty.
     pub(crate) dense: Option<&'a [F]>,
     pub(crate) scales: &'a [F],
-    pub(crate) even: F,
+    pub(crate) smoothing_per_class: F,
     /// `w`; ones if empty.
     pub(crate) class_weights: &'a [F],
     pub(crate) classes: usize,
@@ -23,9 +23,9 @@ impl<F: Compute> Kernel for FillWeights<'_, F> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Self { dense, scales, even, class_weights, classes, into } = self;
+        let Self { dense, scales, smoothing_per_class, class_weights, classes, into } = self;
         let zero = F::Of::<S>::of(simd, 0.0);
-        let even = F::Of::<S>::splat(simd, even);
+        let smoothing_per_class = F::Of::<S>::splat(simd, smoothing_per_class);
         let mut start = 0;
         for (&scale, into) in scales.iter().zip(into.chunks_mut(classes)) {
             let scale = F::Of::<S>::splat(simd, scale);
@@ -37,9 +37,10 @@ impl<F: Compute> Kernel for FillWeights<'_, F> {
             while at < into.len() {
                 let place = from_mut(into, at);
                 let mut q = match dense {
-                    Some([]) => even,
-                    Some(_) => F::Of::<S>::load(simd, from(of_row, at), zero).mul_add(scale, even),
-                    None => F::Of::<S>::load(simd, place, zero).mul_add(scale, even),
+                    Some([]) => smoothing_per_class,
+                    Some(_) => F::Of::<S>::load(simd, from(of_row, at), zero)
+                        .mul_add(scale, smoothing_per_class),
+                    None => F::Of::<S>::load(simd, place, zero).mul_add(scale, smoothing_per_class),
                 };
                 if !class_weights.is_empty() {
                     q = q * F::Of::<S>::load(simd, from(class_weights, at), zero);
@@ -82,7 +83,7 @@ impl<F: Compute> Kernel for SoftmaxWeights<'_, F> {
         let mut at = 0;
         while at < into.len() {
             let t = F::Of::<S>::load(simd, from(logits, at), absent);
-            let mut q = exp_lifted(simd, (t - max) * unit) * factor;
+            let mut q = exp_scaled(simd, (t - max) * unit) * factor;
             if !class_weights.is_empty() {
                 q = q * F::Of::<S>::load(simd, from(class_weights, at), zero);
             }

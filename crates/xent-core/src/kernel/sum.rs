@@ -3,44 +3,44 @@
 use core::ops::{Add, AddAssign, Sub};
 
 use crate::simd::Compute;
-use crate::simd::{Lanes, STRIPES, in_lanes};
+use crate::simd::{ACCUMULATORS, Lanes, in_lanes};
 
-/// Elements that one [`StripedSum`] takes before it is added up.
+/// Elements that one [`CompensatedSum`] takes before it is added up.
 pub(crate) const TILE: usize = 4096;
 
-/// Non-negative terms, summed by stripe, with what each addition lost kept beside.
+/// Non-negative terms, summed by accumulator, with what each addition lost kept beside.
 ///
 /// The compensation is T. J. Dekker's `Fast2Sum` ("A floating-point technique for extending the
 /// available precision", 1971). It is exact while the sum is the larger operand; a larger term
 /// costs one rounding, and that can happen only as often as the sum doubles.
 #[derive(Clone, Copy)]
-pub(crate) struct StripedSum<V: Lanes> {
-    high: V::Stripes,
-    low: V::Stripes,
+pub(crate) struct CompensatedSum<V: Lanes> {
+    high: V::Accumulators,
+    low: V::Accumulators,
 }
 
-impl<V: Lanes> StripedSum<V> {
+impl<V: Lanes> CompensatedSum<V> {
     #[inline(always)]
     pub(crate) fn new(token: V::Token) -> Self {
-        let zero = V::of(token, 0.0).stripes();
+        let zero = V::of(token, 0.0).accumulators();
         Self { high: zero, low: zero }
     }
 
-    /// Adds one term to each stripe of a register: the four of a panel, as a tree.
+    /// Adds one term to each accumulator of a register: the four of a strip, as a tree.
     #[inline(always)]
     pub(crate) fn add(&mut self, register: usize, [a, b, c, d]: [V; 4]) {
         self.add_one(register, (a + b) + (c + d));
     }
 
-    /// The sum of one term for each stripe.
+    /// The sum of one term for each accumulator.
     #[inline(always)]
-    pub(crate) fn of(token: V::Token, terms: V::Stripes) -> Self {
+    pub(crate) fn of(token: V::Token, terms: V::Accumulators) -> Self {
         Self { high: terms, ..Self::new(token) }
     }
 
-    /// Adds one term to each stripe.
+    /// Adds one term to each accumulator.
     #[inline(always)]
-    pub(crate) fn add_all(&mut self, terms: V::Stripes) {
+    pub(crate) fn add_all(&mut self, terms: V::Accumulators) {
         for (register, &terms) in terms.as_ref().iter().enumerate() {
             self.add_one(register, terms);
         }
@@ -55,7 +55,7 @@ impl<V: Lanes> StripedSum<V> {
         *high = sum;
     }
 
-    /// The sums of the stripes, added up until they fit one register, and what was lost.
+    /// The sums of the accumulators, added up until they fit one register, and what was lost.
     #[inline(always)]
     pub(crate) fn folded(mut self) -> (V, V) {
         let (high, low) = (self.high.as_mut(), self.low.as_mut());
@@ -70,7 +70,7 @@ impl<V: Lanes> StripedSum<V> {
         (high[0], low[0])
     }
 
-    /// The sum of all stripes.
+    /// The sum of all accumulators.
     #[inline(always)]
     pub(crate) fn total(self) -> f64 {
         let (high, low) = self.parts();
@@ -79,11 +79,11 @@ impl<V: Lanes> StripedSum<V> {
         if high.is_finite() { high + low } else { high }
     }
 
-    /// The sum of all stripes, and what was lost.
+    /// The sum of all accumulators, and what was lost.
     #[inline(always)]
     pub(crate) fn parts(self) -> (V::Scalar, V::Scalar) {
         let zero = V::Scalar::default();
-        let (mut highs, mut lows) = ([zero; STRIPES], [zero; STRIPES]);
+        let (mut highs, mut lows) = ([zero; ACCUMULATORS], [zero; ACCUMULATORS]);
         let (high, low) = self.folded();
         high.store(&mut highs);
         low.store(&mut lows);
@@ -99,13 +99,13 @@ impl<V: Lanes> StripedSum<V> {
     }
 }
 
-/// Losses of rows, summed by stripe: row `i` belongs to stripe `i % 32`.
+/// Losses of rows, summed by accumulator: row `i` belongs to accumulator `i % 32`.
 #[derive(Clone, Copy)]
-pub(crate) struct LossSum([f64; STRIPES]);
+pub(crate) struct LossSum([f64; ACCUMULATORS]);
 
 impl LossSum {
     pub(crate) fn new() -> Self {
-        Self([0.0; STRIPES])
+        Self([0.0; ACCUMULATORS])
     }
 
     /// Adds the losses of at most so many rows.
@@ -116,9 +116,9 @@ impl LossSum {
         }
     }
 
-    /// The sum of all stripes: always the same tree.
+    /// The sum of all accumulators: always the same tree.
     pub(crate) fn total(mut self) -> f64 {
-        let mut width = STRIPES;
+        let mut width = ACCUMULATORS;
         while width > 1 {
             width /= 2;
             for i in 0..width {
@@ -143,20 +143,20 @@ pub(crate) fn two_sum<T: Copy + Add<Output = T> + Sub<Output = T>>(a: (T, T), b:
 /// twice the digits of its format until [`total`](Self::total) rounds it. What is infinite or NaN stays that.
 ///
 /// ```
-/// use xent_core::CompensatedSum;
+/// use xent_core::RunningSum;
 ///
-/// let mut sum = CompensatedSum::default();
+/// let mut sum = RunningSum::default();
 /// (0..10_000).for_each(|_| sum += 0.1_f32);
 /// assert_eq!(sum.total(), 1000.0);
 /// assert_ne!((0..10_000).map(|_| 0.1_f32).sum::<f32>(), 1000.0);
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct CompensatedSum<T = f64> {
+pub struct ExactSum<T = f64> {
     sum: T,
     lost: T,
 }
 
-impl<T: Copy + Default + PartialEq + Add<Output = T> + Sub<Output = T>> CompensatedSum<T> {
+impl<T: Copy + Default + PartialEq + Add<Output = T> + Sub<Output = T>> ExactSum<T> {
     /// Adds a term; what is lost grows until it loses digits itself, which millions of terms of f64 do not make
     /// felt.
     pub(crate) fn add(&mut self, term: T) {
@@ -188,7 +188,7 @@ impl<T: Copy + Default + PartialEq + Add<Output = T> + Sub<Output = T>> Compensa
 }
 
 impl<T: Copy + Default + PartialEq + Add<Output = T> + Sub<Output = T>> AddAssign<T>
-    for CompensatedSum<T>
+    for ExactSum<T>
 {
     fn add_assign(&mut self, term: T) {
         self.add(term);
@@ -197,24 +197,22 @@ impl<T: Copy + Default + PartialEq + Add<Output = T> + Sub<Output = T>> AddAssig
 }
 
 /// Of two parts of what is added up.
-impl<T: Copy + Default + PartialEq + Add<Output = T> + Sub<Output = T>> AddAssign
-    for CompensatedSum<T>
-{
+impl<T: Copy + Default + PartialEq + Add<Output = T> + Sub<Output = T>> AddAssign for ExactSum<T> {
     fn add_assign(&mut self, other: Self) {
         *self = Self::of([*self, other]);
         self.normalize();
     }
 }
 
-/// The [`CompensatedSum`] of all terms.
+/// The [`ExactSum`] of all terms.
 pub(crate) fn sum_of(terms: impl Iterator<Item = f64>) -> f64 {
-    let mut sum = CompensatedSum::default();
+    let mut sum = ExactSum::default();
     terms.for_each(|term| sum.add(term));
     sum.total()
 }
 
 /// The sums of as many rows as there are lanes, a row in each, and what they lost; from what
-/// [`StripedSum::folded`] left of each row. With the folding always the same tree.
+/// [`ExactSum::folded`] left of each row. With the folding always the same tree.
 #[inline(always)]
 pub(crate) fn totals<V: Lanes>(rows: &mut [(V, V)]) -> (V, V) {
     in_lanes::<V, _>(rows, sum_of_halves)

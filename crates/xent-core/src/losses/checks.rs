@@ -1,9 +1,9 @@
 //! Numbers that have to be in a range, checked before anything is written.
 
 use super::buffers::Buffers;
-use super::element_tiles::TargetRoom;
+use super::element_tiles::TargetScratch;
 use super::format::{Element, Float};
-use super::sigmoid::Job;
+use super::sigmoid::SigmoidSpec;
 use crate::dispatch::Kernel;
 use crate::error::{Error, Values};
 use crate::kernel::check::{CountClamped, Target};
@@ -74,7 +74,7 @@ impl Values {
     }
 }
 
-impl<F: Float> Job<'_, F> {
+impl<F: Float> SigmoidSpec<'_, F> {
     /// Checks the probabilities that are not ignored, and targets that are numbers; how many of the
     /// probabilities are at the clamp.
     pub(super) fn check_probabilities<E: Element<Float = F>>(
@@ -89,7 +89,7 @@ impl<F: Float> Job<'_, F> {
             (parts, length) = (1, outer * length);
         }
         let (mut bytes, mut cells) = ([0; TILE + 1], [F::default(); TILE]);
-        let mut room = TargetRoom::new(&mut bytes);
+        let mut scratch = TargetScratch::new(&mut bytes);
         let mut clamped = 0;
         for part in 0..parts {
             for tile in (0..length).step_by(TILE) {
@@ -105,7 +105,7 @@ impl<F: Float> Job<'_, F> {
                     &cells[..count]
                 };
                 let first = part * length + tile;
-                let targets = self.targets_of_tile(level, (first, count), &mut room);
+                let targets = self.targets_of_tile(level, (first, count), &mut scratch);
                 clamped += self.check_tile(level, first, values, targets)?;
             }
         }

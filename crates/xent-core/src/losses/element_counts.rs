@@ -1,20 +1,20 @@
 //! What a mean of sigmoid losses may divide by.
 
 use super::format::Float;
-use super::rows::Tally;
-use super::sigmoid::{Job, SigmoidTargets};
+use super::rows::BatchCounts;
+use super::sigmoid::{SigmoidSpec, SigmoidTargets};
 use crate::kernel::element_targets::IGNORED;
-use crate::kernel::sum::{CompensatedSum, sum_of};
+use crate::kernel::sum::{ExactSum, sum_of};
 use crate::labels::Labels;
 use crate::shape::Shape;
-use crate::simd::PANEL;
+use crate::simd::STRIP;
 
 /// Sums that are kept of a row, for as many to be added at once.
 const LANES: usize = 8;
 
-impl<F: Float> Job<'_, F> {
+impl<F: Float> SigmoidSpec<'_, F> {
     /// How many rows count, and how much.
-    pub(super) fn tally(&self) -> Tally {
+    pub(super) fn counts(&self) -> BatchCounts {
         match (self.targets, self.options.ignore_index) {
             (SigmoidTargets::MultiHot(labels), Some(ignore)) => self.tally_of(labels, ignore),
             _ => self.tally_of_all(),
@@ -22,36 +22,41 @@ impl<F: Float> Job<'_, F> {
     }
 
     /// Where no element is ignored: in closed form.
-    fn tally_of_all(&self) -> Tally {
+    fn tally_of_all(&self) -> BatchCounts {
         let (rows, classes) = (self.shape.row_count(), self.shape.classes);
         let samples = self.weights.sample_weights;
         let of_row = match self.options.class_weights {
             [] => classes as f64,
             weights => sum(weights),
         };
-        self.tally_with(Tally {
+        self.tally_with(BatchCounts {
             valid_rows: rows,
             valid_losses: self.shape.elements(),
             class_weight: rows as f64 * of_row,
             weight: of_row * if samples.is_empty() { rows as f64 } else { sum(samples) },
-            ..Tally::default()
+            ..BatchCounts::default()
         })
     }
 
     /// Fills in what follows from valid rows and elements.
-    fn tally_with(&self, tally: Tally) -> Tally {
+    fn tally_with(&self, counts: BatchCounts) -> BatchCounts {
         let of_rows = self.options.mean_over_classes;
-        let valid_losses = if of_rows { tally.valid_rows } else { tally.valid_losses };
-        Tally { rows: self.shape.row_count(), valid_losses, pytorch: valid_losses as f64, ..tally }
+        let valid_losses = if of_rows { counts.valid_rows } else { counts.valid_losses };
+        BatchCounts {
+            rows: self.shape.row_count(),
+            valid_losses,
+            pytorch: valid_losses as f64,
+            ..counts
+        }
     }
 
     /// Where the elements with a label are ignored.
-    fn tally_of(&self, labels: Labels<'_>, ignore: i64) -> Tally {
+    fn tally_of(&self, labels: Labels<'_>, ignore: i64) -> BatchCounts {
         let Shape { classes, inner, .. } = self.shape;
         let elements = self.shape.elements();
         let class_weights = self.options.class_weights;
         let samples = self.weights.sample_weights;
-        if samples.is_empty() && (class_weights.is_empty() || inner == 1 && classes <= PANEL) {
+        if samples.is_empty() && (class_weights.is_empty() || inner == 1 && classes <= STRIP) {
             let valid = labels.count_others(0..elements, ignore);
             if valid == elements {
                 return self.tally_of_all();
@@ -63,12 +68,12 @@ impl<F: Float> Job<'_, F> {
             } else {
                 self.weight_of_others(labels, ignore)
             };
-            return self.tally_with(Tally {
+            return self.tally_with(BatchCounts {
                 valid_rows,
                 valid_losses: valid,
                 class_weight: weight,
                 weight,
-                ..Tally::default()
+                ..BatchCounts::default()
             });
         }
         let mut sums = Sums::default();
@@ -84,11 +89,11 @@ impl<F: Float> Job<'_, F> {
                 sums.add(valid, weight, self.weights.sample_weight(block));
                 continue;
             }
-            for position in (0..inner).step_by(PANEL) {
-                let count = PANEL.min(inner - position);
-                let mut valid = [0_usize; PANEL];
-                let mut weights = [CompensatedSum::default(); PANEL];
-                let mut bytes = [0; PANEL];
+            for position in (0..inner).step_by(STRIP) {
+                let count = STRIP.min(inner - position);
+                let mut valid = [0_usize; STRIP];
+                let mut weights = [ExactSum::default(); STRIP];
+                let mut bytes = [0; STRIP];
                 for class in 0..classes {
                     let bytes = &mut bytes[..count];
                     labels.bytes(start + class * inner + position, Some(ignore), bytes);
@@ -105,12 +110,12 @@ impl<F: Float> Job<'_, F> {
                 }
             }
         }
-        self.tally_with(Tally {
+        self.tally_with(BatchCounts {
             valid_rows: sums.rows,
             valid_losses: sums.elements,
             class_weight: sums.class_weight.total(),
             weight: sums.weight.total(),
-            ..Tally::default()
+            ..BatchCounts::default()
         })
     }
 
@@ -128,12 +133,12 @@ impl<F: Float> Job<'_, F> {
         rows
     }
 
-    /// The class weights of the labels that are not the one to ignore, for rows of at most a panel.
+    /// The class weights of the labels that are not the one to ignore, for rows of at most a strip.
     fn weight_of_others(&self, labels: Labels<'_>, ignore: i64) -> f64 {
         let (elements, classes) = (self.shape.elements(), self.shape.classes);
-        let (mut counts, mut bytes) = ([0_u64; PANEL], [0; PANEL]);
+        let (mut counts, mut bytes) = ([0_u64; STRIP], [0; STRIP]);
         // As many whole rows as fit, so that a place is always of the same class.
-        let step = PANEL / classes * classes;
+        let step = STRIP / classes * classes;
         for first in (0..elements).step_by(step) {
             let bytes = &mut bytes[..step.min(elements - first)];
             labels.bytes(first, Some(ignore), bytes);
@@ -147,17 +152,17 @@ impl<F: Float> Job<'_, F> {
 
     /// The class weights of the labels of a row that are not the one to ignore.
     fn weight_of_row(&self, labels: Labels<'_>, ignore: i64, start: usize) -> f64 {
-        let (mut sums, mut bytes) = ([CompensatedSum::default(); LANES], [0; PANEL]);
-        for (part, weights) in self.options.class_weights.chunks(PANEL).enumerate() {
+        let (mut sums, mut bytes) = ([ExactSum::default(); LANES], [0; STRIP]);
+        for (part, weights) in self.options.class_weights.chunks(STRIP).enumerate() {
             let bytes = &mut bytes[..weights.len()];
-            labels.bytes(start + part * PANEL, Some(ignore), bytes);
+            labels.bytes(start + part * STRIP, Some(ignore), bytes);
             for (bytes, weights) in bytes.chunks(LANES).zip(weights.chunks(LANES)) {
                 for ((sum, byte), weight) in sums.iter_mut().zip(bytes).zip(weights) {
                     sum.add(if byte & IGNORED == 0 { weight.to_f64() } else { 0.0 });
                 }
             }
         }
-        CompensatedSum::of(sums).total()
+        ExactSum::of(sums).total()
     }
 }
 
@@ -166,8 +171,8 @@ impl<F: Float> Job<'_, F> {
 struct Sums {
     rows: usize,
     elements: usize,
-    class_weight: CompensatedSum,
-    weight: CompensatedSum,
+    class_weight: ExactSum,
+    weight: ExactSum,
 }
 
 impl Sums {
@@ -185,11 +190,11 @@ impl Sums {
 
 /// The sum of all, by lanes.
 fn sum<F: Float>(values: &[F]) -> f64 {
-    let mut sums = [CompensatedSum::default(); LANES];
+    let mut sums = [ExactSum::default(); LANES];
     for values in values.chunks(LANES) {
         for (sum, value) in sums.iter_mut().zip(values) {
             sum.add(value.to_f64());
         }
     }
-    CompensatedSum::of(sums).total()
+    ExactSum::of(sums).total()
 }

@@ -3,30 +3,31 @@
 use super::buffers::Buffers;
 use super::format::{Element, Float};
 use super::rows::RowWeights;
-use super::sigmoid::{Job, SigmoidBatch, SigmoidInput, SigmoidTargets};
-use super::window::{Room, Window};
+use super::scratch::{Scratch, TileRange};
+use super::sigmoid::{SigmoidBatch, SigmoidInput, SigmoidSpec, SigmoidTargets};
 use crate::dispatch::Kernel;
 use crate::kernel::element_inputs::{
-    AllFactors, CycleRoom, ElementTargets, Factors, PanelRoom, TileInputs,
+    AllFactors, CycleScratch, ElementTargets, Factors, StripScratch, TileInputs,
 };
+use crate::kernel::element_losses::{ElementLoss, Logistic, Sigmoid, SigmoidFocal};
 use crate::kernel::element_rows::RowSums;
 use crate::kernel::element_targets::{Lists, MultiHot};
 use crate::kernel::element_tile::ElementTile;
-use crate::kernel::elements::{ElementLoss, Elements, Logistic, Sigmoid, SigmoidFocal};
-use crate::kernel::sum::{CompensatedSum, TILE};
+use crate::kernel::elements::Elements;
+use crate::kernel::sum::{ExactSum, TILE};
 use crate::labels::Labels;
 use crate::level::Level;
 use crate::shape::Shape;
 use crate::simd::Compute;
-use crate::simd::PANEL;
+use crate::simd::STRIP;
 
 /// Elements of rows that are taken together.
 const SHORT: usize = 1024;
 
 impl<E: Element> SigmoidBatch<'_, E> {
-    /// The sum of the losses; `cells` is room for the logits of a tile that are to be converted.
-    pub(crate) fn run_on(self, level: Level, cells: &mut Room<'_, E::Float>) -> f64 {
-        let options = self.job.options;
+    /// The sum of the losses; `cells` is scratch for the logits of a tile that are to be converted.
+    pub(crate) fn run_on(self, level: Level, cells: &mut Scratch<'_, E::Float>) -> f64 {
+        let options = self.spec.options;
         if options.input == SigmoidInput::Probabilities {
             self.run_loss(level, cells, Logistic)
         } else if options.is_focal() {
@@ -41,22 +42,22 @@ impl<E: Element> SigmoidBatch<'_, E> {
     fn run_loss<L: ElementLoss>(
         self,
         level: Level,
-        cells: &mut Room<'_, E::Float>,
+        cells: &mut Scratch<'_, E::Float>,
         loss: L,
     ) -> f64 {
-        let Job { shape, options, weights, .. } = self.job;
-        let room = &mut PanelRoom::new();
+        let SigmoidSpec { shape, options, weights, .. } = self.spec;
+        let scratch = &mut StripScratch::new();
         let has_factors = self.has_factors();
-        let has_numbers = matches!(self.job.targets, SigmoidTargets::Dense(_));
+        let has_numbers = matches!(self.spec.targets, SigmoidTargets::Dense(_));
         let tiles = |factors, bytes| Tiles {
             level,
             batch: self,
             cells,
             loss,
             factors,
-            room,
+            scratch,
             has_factors,
-            targets: TargetRoom::new(bytes),
+            targets: TargetScratch::new(bytes),
         };
         if !has_factors && has_numbers {
             return tiles(AllFactors::ones(), &mut []).run();
@@ -64,7 +65,7 @@ impl<E: Element> SigmoidBatch<'_, E> {
         let axes = [shape.classes, shape.inner];
         // One weight is that of every element.
         let of_positive = if options.pos_weight.len() == 1 { [1, 1] } else { axes };
-        let (mut of_class, mut positive) = (CycleRoom::new(), CycleRoom::new());
+        let (mut of_class, mut positive) = (CycleScratch::new(), CycleScratch::new());
         let factors = AllFactors {
             of_class: Factors::of_classes(options.class_weights, axes, &mut of_class),
             of_row: Factors::of_rows(weights.sample_weights, axes),
@@ -83,7 +84,7 @@ impl<E: Element> SigmoidBatch<'_, E> {
 
     /// Whether some elements may count other than once.
     fn has_factors(&self) -> bool {
-        let Job { options, weights, .. } = &self.job;
+        let SigmoidSpec { options, weights, .. } = &self.spec;
         let RowWeights { sample_weights, upstream, .. } = *weights;
         [options.class_weights, options.pos_weight, sample_weights, upstream]
             .iter()
@@ -96,29 +97,29 @@ impl<E: Element> SigmoidBatch<'_, E> {
 struct Tiles<'a, 's, 'r, 'f, E: Element, L> {
     level: Level,
     batch: SigmoidBatch<'a, E>,
-    cells: &'s mut Room<'r, E::Float>,
+    cells: &'s mut Scratch<'r, E::Float>,
     loss: L,
     factors: AllFactors<'f, E::Float>,
-    room: &'s mut PanelRoom<E::Float>,
+    scratch: &'s mut StripScratch<E::Float>,
     has_factors: bool,
-    targets: TargetRoom<'s>,
+    targets: TargetScratch<'s>,
 }
 
-/// Room for targets that are integers.
-pub(super) struct TargetRoom<'s> {
+/// Scratch for targets that are integers.
+pub(super) struct TargetScratch<'s> {
     /// For a tile and one more; empty if there are none.
     bytes: &'s mut [u8],
     /// Whether the classes of a long row ascend, if that is known.
     ascends: Option<(usize, bool)>,
 }
 
-impl<'s> TargetRoom<'s> {
+impl<'s> TargetScratch<'s> {
     pub(super) fn new(bytes: &'s mut [u8]) -> Self {
         Self { bytes, ascends: None }
     }
 }
 
-impl<F: Float> Job<'_, F> {
+impl<F: Float> SigmoidSpec<'_, F> {
     /// Whether the loss of an element whose logit is not finite is not finite either.
     fn has_no_loss(&self, element: usize, x: f64) -> bool {
         let Self { shape, options, weights, .. } = self;
@@ -162,7 +163,7 @@ impl<F: Float> Job<'_, F> {
         &'t self,
         level: Level,
         (first, count): (usize, usize),
-        room: &'t mut TargetRoom<'_>,
+        scratch: &'t mut TargetScratch<'_>,
     ) -> ElementTargets<'t, F> {
         let ignore = self.options.ignore_index;
         match self.targets {
@@ -174,14 +175,14 @@ impl<F: Float> Job<'_, F> {
                 ElementTargets::Bytes(bytes.get(first..first + count).unwrap_or(&[]))
             }
             SigmoidTargets::MultiHot(labels) => {
-                let into = room.bytes.get_mut(..count).unwrap_or(&mut []);
+                let into = scratch.bytes.get_mut(..count).unwrap_or(&mut []);
                 MultiHot { labels, first, ignore, into }.at(level);
                 ElementTargets::Bytes(into)
             }
             SigmoidTargets::Positives { offsets, classes: labels } => {
-                let into = room.bytes.get_mut(..count + 1).unwrap_or(&mut []);
+                let into = scratch.bytes.get_mut(..count + 1).unwrap_or(&mut []);
                 let Shape { classes, inner, .. } = self.shape;
-                Lists { offsets, labels, classes, inner }.mark(first, &mut room.ascends, into);
+                Lists { offsets, labels, classes, inner }.mark(first, &mut scratch.ascends, into);
                 ElementTargets::Bytes(&into[..count])
             }
         }
@@ -190,9 +191,9 @@ impl<F: Float> Job<'_, F> {
 
 impl<E: Element, L: ElementLoss> Tiles<'_, '_, '_, '_, E, L> {
     fn run(mut self) -> f64 {
-        let Shape { outer, classes, inner, logits_stride, gradient_stride } = self.batch.job.shape;
+        let Shape { outer, classes, inner, logits_stride, gradient_stride } = self.batch.spec.shape;
         let line = classes * inner;
-        if self.batch.job.options.mean_over_classes {
+        if self.batch.spec.options.mean_over_classes {
             return self.row_means();
         }
         if logits_stride == line && gradient_stride == line {
@@ -206,10 +207,10 @@ impl<E: Element, L: ElementLoss> Tiles<'_, '_, '_, '_, E, L> {
     }
 
     fn elements(&self) -> Elements<L> {
-        let SigmoidBatch { job, outputs, .. } = &self.batch;
-        let mut scale = job.weights.scale;
-        if job.options.mean_over_classes {
-            scale /= job.shape.classes as f64;
+        let SigmoidBatch { spec, outputs, .. } = &self.batch;
+        let mut scale = spec.weights.scale;
+        if spec.options.mean_over_classes {
+            scale /= spec.shape.classes as f64;
         }
         Elements { loss: self.loss, scale, floor: outputs.floor() }
     }
@@ -233,20 +234,20 @@ impl<E: Element, L: ElementLoss> Tiles<'_, '_, '_, '_, E, L> {
     /// At most a tile of elements.
     fn tile(&mut self, first: usize, at: [usize; 2], count: usize, losses: &mut [E::Float]) -> f64 {
         let (level, elements) = (self.level, self.elements());
-        let SigmoidBatch { buffers, job, outputs, .. } = &mut self.batch;
-        let ignore = job.options.ignore_index;
-        let targets = job.targets_of_tile(level, (first, count), &mut self.targets);
-        let smoothing = job.options.label_smoothing;
+        let SigmoidBatch { buffers, spec, outputs, .. } = &mut self.batch;
+        let ignore = spec.options.ignore_index;
+        let targets = spec.targets_of_tile(level, (first, count), &mut self.targets);
+        let smoothing = spec.options.label_smoothing;
         let factors = self.factors;
         let ignores = ignore.is_some();
         let inputs = &TileInputs { targets, smoothing, ignores, first, factors };
         let hessian = outputs.hessian.get_mut(first..first + count).unwrap_or(&mut []);
-        let window = Window::of(at, count);
-        let cells = buffers.open(level, window, self.cells);
-        let (room, has_factors) = (&mut *self.room, self.has_factors);
-        let tile = ElementTile { elements, cells, inputs, room, has_factors, losses, hessian };
+        let range = TileRange::of(at, count);
+        let cells = buffers.open(level, range, self.cells);
+        let (scratch, has_factors) = (&mut *self.scratch, self.has_factors);
+        let tile = ElementTile { elements, cells, inputs, scratch, has_factors, losses, hessian };
         let sum = tile.at(level);
-        buffers.close(level, window, self.cells);
+        buffers.close(level, range, self.cells);
         if !sum.is_finite() {
             self.count_rows(first, at[0], count);
         }
@@ -257,16 +258,16 @@ impl<E: Element, L: ElementLoss> Tiles<'_, '_, '_, '_, E, L> {
     #[cold]
     #[inline(never)]
     fn count_rows(&self, first: usize, at: usize, count: usize) {
-        let SigmoidBatch { buffers, job, outputs, .. } = &self.batch;
+        let SigmoidBatch { buffers, spec, outputs, .. } = &self.batch;
         let Some(rows) = outputs.not_finite else { return };
-        let shape = job.shape;
+        let shape = spec.shape;
         let Shape { classes, inner, .. } = shape;
         // In place, the gradient of NaN tells as much; an infinite logit cannot be told from a large one.
         let in_place = matches!(buffers, Buffers::InPlace(_));
         let is_bad = |element: usize, at: usize| {
             let x = buffers.logits().get(at).map_or(0.0, |x| x.to_float().to_f64());
             let of_loss = if in_place { x.is_nan() } else { !x.is_finite() };
-            of_loss && job.has_no_loss(element, x)
+            of_loss && spec.has_no_loss(element, x)
         };
         let line = classes * inner;
         for element in first..first + count {
@@ -277,14 +278,14 @@ impl<E: Element, L: ElementLoss> Tiles<'_, '_, '_, '_, E, L> {
             let (block, class) = (element / line, element % line / inner);
             let earlier = |before: usize| is_bad(element - before * inner, here - before * inner);
             if !(1..=class).any(earlier) {
-                rows.add(job.first_row + block * inner + element % inner);
+                rows.add(spec.first_row + block * inner + element % inner);
             }
         }
     }
 
     /// Every row has the mean over its classes.
     fn row_means(&mut self) -> f64 {
-        let Shape { classes, inner, logits_stride, gradient_stride, .. } = self.batch.job.shape;
+        let Shape { classes, inner, logits_stride, gradient_stride, .. } = self.batch.spec.shape;
         let losses = core::mem::take(&mut self.batch.outputs.losses);
         let mut put = |row: usize, sum: f64| {
             let loss = sum / classes as f64;
@@ -296,20 +297,20 @@ impl<E: Element, L: ElementLoss> Tiles<'_, '_, '_, '_, E, L> {
         let are_neighbours = [logits_stride, gradient_stride] == [classes; 2];
         if inner != 1 {
             self.means_of_columns(&mut put)
-        } else if are_neighbours && classes <= PANEL {
+        } else if are_neighbours && classes <= STRIP {
             self.means_of_short_rows(&mut put)
         } else {
             let start = |row| [row * logits_stride, row * gradient_stride];
-            let rows = 0..self.batch.job.shape.outer;
+            let rows = 0..self.batch.spec.shape.outer;
             rows.map(|row| put(row, self.span(row * classes, start(row), classes))).sum()
         }
     }
 
-    /// Rows of at most a panel, one after the other: several at a time.
+    /// Rows of at most a strip, one after the other: several at a time.
     fn means_of_short_rows(&mut self, put: &mut dyn FnMut(usize, f64) -> f64) -> f64 {
-        let Shape { outer, classes, .. } = self.batch.job.shape;
-        let (mut losses, mut sums) = ([E::Float::default(); SHORT], [0.0; PANEL]);
-        let step = PANEL.min(SHORT / classes);
+        let Shape { outer, classes, .. } = self.batch.spec.shape;
+        let (mut losses, mut sums) = ([E::Float::default(); SHORT], [0.0; STRIP]);
+        let step = STRIP.min(SHORT / classes);
         let mut total = 0.0;
         for row in (0..outer).step_by(step) {
             let rows = step.min(outer - row);
@@ -324,18 +325,18 @@ impl<E: Element, L: ElementLoss> Tiles<'_, '_, '_, '_, E, L> {
         total
     }
 
-    /// Rows whose elements are not neighbours, a panel of them at a time.
+    /// Rows whose elements are not neighbours, a strip of them at a time.
     fn means_of_columns(&mut self, put: &mut dyn FnMut(usize, f64) -> f64) -> f64 {
-        let Shape { outer, classes, inner, logits_stride, gradient_stride } = self.batch.job.shape;
+        let Shape { outer, classes, inner, logits_stride, gradient_stride } = self.batch.spec.shape;
         let mut total = 0.0;
         for block in 0..outer {
             let start = [block * logits_stride, block * gradient_stride];
-            for position in (0..inner).step_by(PANEL) {
-                let count = PANEL.min(inner - position);
-                let mut sums = [CompensatedSum::default(); PANEL];
+            for position in (0..inner).step_by(STRIP) {
+                let count = STRIP.min(inner - position);
+                let mut sums = [ExactSum::default(); STRIP];
                 for class in 0..classes {
                     let at = class * inner + position;
-                    let mut losses = [E::Float::default(); PANEL];
+                    let mut losses = [E::Float::default(); STRIP];
                     let losses = &mut losses[..count];
                     let first = block * classes * inner + at;
                     self.tile(first, start.map(|start| start + at), count, losses);

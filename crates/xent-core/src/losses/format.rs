@@ -5,10 +5,10 @@ use core::ops::{Add, Div, Mul, Neg, Sub};
 
 use super::buffers::Buffers;
 use super::log_sum_exp::LogSumExpBatch;
+use super::scratch::Scratch;
 use super::sigmoid::SigmoidBatch;
 use super::softmax::SoftmaxBatch;
-use super::window::Room;
-use crate::batch::Join;
+use crate::batch::ForkJoin;
 use crate::dispatch::Kernel;
 use crate::kernel::check::Within;
 use crate::kernel::row_buffers::RowBuffers;
@@ -23,7 +23,7 @@ use crate::simd::Compute;
 /// a logit or its gradient (targets, weights, losses, second derivatives) is a [`Float`](Self::Float).
 #[allow(private_bounds, reason = "sealed: what a format takes is in this crate")]
 pub trait Element:
-    Copy + Default + Debug + Display + LowerExp + PartialOrd + Send + Sync + Stored + 'static
+    Copy + Default + Debug + Display + LowerExp + PartialOrd + Send + Sync + StorageFormat + 'static
 {
     /// What is computed in.
     type Float: Float;
@@ -57,7 +57,7 @@ pub trait Float:
 
 /// What the crate does with numbers of a format. Generic code that is called through it is compiled in
 /// this crate, once for each format, and not again where it is used.
-pub(crate) trait Stored: Sized {
+pub(crate) trait StorageFormat: Sized {
     /// Whether it is what is computed in.
     const IS_FLOAT: bool;
 
@@ -87,7 +87,7 @@ pub(crate) trait Stored: Sized {
         Self: Element;
 
     /// The sum of the losses of a batch, on threads that join if there are some.
-    fn softmax(batch: SoftmaxBatch<'_, Self>, level: Level, join: Option<&dyn Join>) -> f64
+    fn softmax(batch: SoftmaxBatch<'_, Self>, level: Level, join: Option<&dyn ForkJoin>) -> f64
     where
         Self: Element;
 
@@ -95,7 +95,11 @@ pub(crate) trait Stored: Sized {
     where
         Self: Element;
 
-    fn log_sum_exp(batch: LogSumExpBatch<'_, Self>, level: Level, join: Option<&dyn Join>) -> f64
+    fn log_sum_exp(
+        batch: LogSumExpBatch<'_, Self>,
+        level: Level,
+        join: Option<&dyn ForkJoin>,
+    ) -> f64
     where
         Self: Element;
 }
@@ -118,7 +122,7 @@ macro_rules! float {
 
         impl Float for $float {}
 
-        impl Stored for $float {
+        impl StorageFormat for $float {
             const IS_FLOAT: bool = true;
 
             fn direct<'b>(
@@ -144,7 +148,7 @@ macro_rules! float {
             fn softmax(
                 batch: SoftmaxBatch<'_, Self>,
                 level: Level,
-                join: Option<&dyn Join>,
+                join: Option<&dyn ForkJoin>,
             ) -> f64 {
                 if batch.is_capped() {
                     batch.run_converted(level, join)
@@ -154,13 +158,13 @@ macro_rules! float {
             }
 
             fn sigmoid(batch: SigmoidBatch<'_, Self>, level: Level) -> f64 {
-                Room::with::<Self, _>((0.0, false), |room| batch.run_on(level, room))
+                Scratch::with::<Self, _>((0.0, false), |scratch| batch.run_on(level, scratch))
             }
 
             fn log_sum_exp(
                 batch: LogSumExpBatch<'_, Self>,
                 level: Level,
-                join: Option<&dyn Join>,
+                join: Option<&dyn ForkJoin>,
             ) -> f64 {
                 batch.run_on(level, join)
             }
@@ -172,11 +176,11 @@ float!(f32);
 float!(f64);
 
 #[cfg(feature = "half")]
-mod sixteen {
+mod sixteen_bit {
     use half::{bf16, f16};
 
-    use super::{Element, Stored};
-    use crate::batch::Join;
+    use super::{Element, StorageFormat};
+    use crate::batch::ForkJoin;
     use crate::dispatch::Kernel;
     use crate::kernel::check::Within;
     use crate::kernel::convert::{Round, Widen};
@@ -184,11 +188,11 @@ mod sixteen {
     use crate::level::Level;
     use crate::losses::buffers::Buffers;
     use crate::losses::log_sum_exp::LogSumExpBatch;
+    use crate::losses::scratch::Scratch;
     use crate::losses::sigmoid::SigmoidBatch;
     use crate::losses::softmax::SoftmaxBatch;
-    use crate::losses::window::Room;
 
-    macro_rules! sixteen {
+    macro_rules! sixteen_bit {
         ($($element:ident),*) => {
             $(
                 impl Element for $element {
@@ -205,7 +209,7 @@ mod sixteen {
                     }
                 }
 
-                impl Stored for $element {
+                impl StorageFormat for $element {
                     const IS_FLOAT: bool = false;
 
                     fn direct<'b>(
@@ -231,19 +235,19 @@ mod sixteen {
                     fn softmax(
                         batch: SoftmaxBatch<'_, Self>,
                         level: Level,
-                        join: Option<&dyn Join>,
+                        join: Option<&dyn ForkJoin>,
                     ) -> f64 {
                         batch.run_converted(level, join)
                     }
 
                     fn sigmoid(batch: SigmoidBatch<'_, Self>, level: Level) -> f64 {
-                        Room::with::<Self, _>((0.0, false), |room| batch.run_on(level, room))
+                        Scratch::with::<Self, _>((0.0, false), |scratch| batch.run_on(level, scratch))
                     }
 
                     fn log_sum_exp(
                         batch: LogSumExpBatch<'_, Self>,
                         level: Level,
-                        join: Option<&dyn Join>,
+                        join: Option<&dyn ForkJoin>,
                     ) -> f64 {
                         batch.run_converted(level, join)
                     }
@@ -251,5 +255,5 @@ mod sixteen {
             )*
         };
     }
-    sixteen!(bf16, f16);
+    sixteen_bit!(bf16, f16);
 }

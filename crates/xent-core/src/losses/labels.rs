@@ -5,7 +5,7 @@ use crate::dispatch::Kernel;
 use crate::error::Error;
 use crate::kernel::block::RowBlock;
 use crate::kernel::labels::{CountLabels, NumberLabels};
-use crate::kernel::sum::CompensatedSum;
+use crate::kernel::sum::ExactSum;
 use crate::labels::{Labels, each_type};
 use crate::level::Level;
 
@@ -90,7 +90,7 @@ impl Labels<'_> {
         ignore: Option<i64>,
         weights: &[F],
     ) -> [f64; 2] {
-        let mut sums = [CompensatedSum::default(); 2];
+        let mut sums = [ExactSum::default(); 2];
         each_type!(self, |labels: I| {
             let ignore = ignore.and_then(|ignore| I::try_from(ignore).ok());
             for ((&label, &class), weight) in labels.iter().zip(classes).zip(weights) {
@@ -101,7 +101,7 @@ impl Labels<'_> {
                 }
             }
         });
-        sums.map(CompensatedSum::total)
+        sums.map(ExactSum::total)
     }
 
     /// [`check`](Self::check) for two classes: all labels are 0, 1 or the one to ignore.
@@ -138,8 +138,8 @@ const RUN: usize = 256;
 #[derive(Default)]
 struct LabelSums {
     count: usize,
-    of_classes: CompensatedSum,
-    of_both: CompensatedSum,
+    of_classes: ExactSum,
+    of_both: ExactSum,
 }
 
 impl LabelSums {

@@ -2,8 +2,8 @@
 
 use super::buffers::Buffers;
 use super::format::{Element, Float};
-use super::rows::{Outputs, RowWeights, Tally};
-use crate::batch::{Batch, LEAF};
+use super::rows::{BatchCounts, Outputs, RowWeights};
+use crate::batch::{Batch, CHUNK};
 use crate::error::{Error, Values, check_length};
 use crate::labels::Labels;
 use crate::level::Level;
@@ -50,14 +50,14 @@ const LEAST: f64 = 1e-20;
 #[derive(Debug)]
 pub struct LikelihoodBatch<'a, E: Element = f32> {
     buffers: Buffers<'a, E>,
-    job: Job<'a, E::Float>,
+    spec: LikelihoodSpec<'a, E::Float>,
     outputs: Outputs<'a, E::Float>,
     /// Of the whole batch, however often it has been split.
     clamped: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Job<'a, F> {
+struct LikelihoodSpec<'a, F> {
     shape: Shape,
     labels: Labels<'a>,
     input: LikelihoodInput,
@@ -105,13 +105,21 @@ impl<'a, E: Element> LikelihoodBatch<'a, E> {
         Values::ClassWeights.check_classes(class_weights)?;
         labels.check(shape.classes, ignore_index)?;
         let weights = RowWeights::default();
-        let job = Job { shape, labels, input, class_weights, ignore_index, weights, first_row: 0 };
+        let spec = LikelihoodSpec {
+            shape,
+            labels,
+            input,
+            class_weights,
+            ignore_index,
+            weights,
+            first_row: 0,
+        };
         let mut clamped = 0;
         if input == LikelihoodInput::Probabilities {
             let inputs = buffers.logits();
             for row in 0..shape.row_count() {
-                let Some(class) = job.label(row) else { continue };
-                let input = inputs[job.place(row, class, shape.logits_stride)];
+                let Some(class) = spec.label(row) else { continue };
+                let input = inputs[spec.place(row, class, shape.logits_stride)];
                 let value = input.to_float().to_f64();
                 if !(0.0..=1.0).contains(&value) {
                     let element = shape.place(row, class);
@@ -120,7 +128,7 @@ impl<'a, E: Element> LikelihoodBatch<'a, E> {
                 clamped += usize::from(value < LEAST);
             }
         }
-        Ok(Self { buffers, job, outputs: Outputs::default(), clamped })
+        Ok(Self { buffers, spec, outputs: Outputs::default(), clamped })
     }
 
     /// With factors for the rows.
@@ -128,9 +136,9 @@ impl<'a, E: Element> LikelihoodBatch<'a, E> {
     /// # Errors
     /// [`Error::Length`] if there are some, but not one for each row.
     pub fn with_weights(mut self, weights: RowWeights<'a, E::Float>) -> Result<Self, Error> {
-        let rows = self.job.shape.row_count();
+        let rows = self.spec.shape.row_count();
         weights.check(rows, rows)?;
-        self.job.weights = weights;
+        self.spec.weights = weights;
         Ok(self)
     }
 
@@ -140,8 +148,8 @@ impl<'a, E: Element> LikelihoodBatch<'a, E> {
     /// [`Error::Length`] if there is not one place for each row; [`Error::Option`] for any other
     /// output, which probabilities do not have.
     pub fn with_outputs(mut self, outputs: Outputs<'a, E::Float>) -> Result<Self, Error> {
-        let rows = self.job.shape.row_count();
-        outputs.check(rows, rows, self.job.shape.elements())?;
+        let rows = self.spec.shape.row_count();
+        outputs.check(rows, rows, self.spec.shape.elements())?;
         let Outputs { log_sum_exp, predicted, hessian, .. } = &outputs;
         if !(log_sum_exp.is_empty() && predicted.is_empty() && hessian.is_empty()) {
             return Err(Error::Option {
@@ -162,27 +170,27 @@ impl<'a, E: Element> LikelihoodBatch<'a, E> {
 
     /// How many rows count, and how much: what a mean may divide by.
     #[must_use]
-    pub fn tally(&self) -> Tally {
-        let job = &self.job;
-        let (class_weights, row_weights) = (job.class_weights, job.weights.sample_weights);
-        let weights = job.labels.weights(job.ignore_index, class_weights, row_weights);
-        Tally::of_labels(job.shape.row_count(), weights)
+    pub fn counts(&self) -> BatchCounts {
+        let spec = &self.spec;
+        let (class_weights, row_weights) = (spec.class_weights, spec.weights.sample_weights);
+        let weights = spec.labels.weights(spec.ignore_index, class_weights, row_weights);
+        BatchCounts::of_labels(spec.shape.row_count(), weights)
     }
 }
 
 impl<E: Element> Batch for LikelihoodBatch<'_, E> {
     fn parts(&self) -> usize {
-        self.job.shape.outer
+        self.spec.shape.outer
     }
 
-    fn parts_per_leaf(&self) -> usize {
-        let Shape { classes, inner, .. } = self.job.shape;
-        (LEAF / (classes * inner).max(1)).max(1)
+    fn parts_per_chunk(&self) -> usize {
+        let Shape { classes, inner, .. } = self.spec.shape;
+        (CHUNK / (classes * inner).max(1)).max(1)
     }
 
     fn split_at(self, part: usize) -> (Self, Self) {
-        let Self { buffers, job, outputs, clamped } = self;
-        let Job { shape, labels, weights, .. } = job;
+        let Self { buffers, spec, outputs, clamped } = self;
+        let LikelihoodSpec { shape, labels, weights, .. } = spec;
         let rows = part * shape.inner;
         let at = |stride| shape.offset(part, stride);
         let buffers = buffers.split_at(at(shape.logits_stride), at(shape.gradient_stride));
@@ -193,18 +201,23 @@ impl<E: Element> Batch for LikelihoodBatch<'_, E> {
         (
             Self {
                 buffers: buffers.0,
-                job: Job { shape: shapes.0, labels: labels.0, weights: weights.0, ..job },
+                spec: LikelihoodSpec {
+                    shape: shapes.0,
+                    labels: labels.0,
+                    weights: weights.0,
+                    ..spec
+                },
                 outputs: outputs.0,
                 clamped,
             },
             Self {
                 buffers: buffers.1,
-                job: Job {
+                spec: LikelihoodSpec {
                     shape: shapes.1,
                     labels: labels.1,
                     weights: weights.1,
-                    first_row: job.first_row + rows,
-                    ..job
+                    first_row: spec.first_row + rows,
+                    ..spec
                 },
                 outputs: outputs.1,
                 clamped,
@@ -212,13 +225,13 @@ impl<E: Element> Batch for LikelihoodBatch<'_, E> {
         )
     }
 
-    fn run_leaf(self, _: Level) -> f64 {
-        let Self { mut buffers, job, mut outputs, .. } = self;
-        job.run(&mut buffers, &mut outputs)
+    fn run_chunk(self, _: Level) -> f64 {
+        let Self { mut buffers, spec, mut outputs, .. } = self;
+        spec.run(&mut buffers, &mut outputs)
     }
 }
 
-impl<F: Float> Job<'_, F> {
+impl<F: Float> LikelihoodSpec<'_, F> {
     /// The class of a row that is not ignored.
     fn label(&self, row: usize) -> Option<usize> {
         let label = self.labels.get(row)?;

@@ -2,8 +2,8 @@
 
 use super::format::{Element, Float};
 use super::rows::Outputs;
-use super::softmax::Job;
-use crate::batch::{Batch, Join, LEAF};
+use super::softmax_spec::SoftmaxSpec;
+use crate::batch::{Batch, CHUNK, ForkJoin};
 use crate::error::{Error, check_length};
 use crate::kernel::long_row::LongRows;
 use crate::kernel::narrow;
@@ -54,11 +54,11 @@ impl<F: Float> LogSumExpBatch<'_, F> {
         }
     }
 
-    pub(crate) fn run_on(mut self, level: Level, join: Option<&dyn Join>) -> f64 {
+    pub(crate) fn run_on(mut self, level: Level, join: Option<&dyn ForkJoin>) -> f64 {
         if self.shape.inner != 1 || self.shape.classes <= narrow::CLASSES {
-            let job = Job::without_targets(self.shape);
+            let spec = SoftmaxSpec::without_targets(self.shape);
             let outputs = Outputs { log_sum_exp: &mut *self.out, ..Outputs::default() };
-            job.run(level, None, RowBuffers::loss(self.logits), outputs);
+            spec.run(level, None, RowBuffers::loss(self.logits), outputs);
         } else {
             self.by_rows(LongRows { level, join });
         }
@@ -71,8 +71,8 @@ impl<E: Element> Batch for LogSumExpBatch<'_, E> {
         self.shape.outer
     }
 
-    fn parts_per_leaf(&self) -> usize {
-        self.shape.blocks_per_leaf(LEAF)
+    fn parts_per_chunk(&self) -> usize {
+        self.shape.blocks_per_leaf(CHUNK)
     }
 
     fn split_at(self, part: usize) -> (Self, Self) {
@@ -85,16 +85,16 @@ impl<E: Element> Batch for LogSumExpBatch<'_, E> {
         )
     }
 
-    fn run_leaf(self, level: Level) -> f64 {
+    fn run_chunk(self, level: Level) -> f64 {
         E::log_sum_exp(self, level, None)
     }
 
-    fn pieces_per_leaf(&self) -> usize {
-        self.shape.pieces_of_row(LEAF)
+    fn pieces_per_chunk(&self) -> usize {
+        self.shape.pieces_of_row(CHUNK)
     }
 
-    fn run_leaf_in_pieces(self, level: Level, join: &dyn Join) -> f64 {
-        let join = (self.pieces_per_leaf() > 1).then_some(join);
+    fn run_chunk_in_pieces(self, level: Level, join: &dyn ForkJoin) -> f64 {
+        let join = (self.pieces_per_chunk() > 1).then_some(join);
         E::log_sum_exp(self, level, join)
     }
 }

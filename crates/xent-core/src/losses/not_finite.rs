@@ -7,7 +7,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 /// with an element whose loss is NaN or infinite (in place, those with NaN alone); of likelihoods, those whose
 /// label has NaN or `+inf`.
 ///
-/// Rows are counted where no kernel settles them: those that are finite cost nothing.
+/// Rows are counted where no kernel handles them: those that are finite cost nothing.
 ///
 /// ```
 /// use xent_core::{Batch, Buffers, Level, NotFiniteRows, Outputs, SoftmaxBatch, SoftmaxTargets};

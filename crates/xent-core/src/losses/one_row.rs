@@ -40,7 +40,7 @@ pub fn softmax_cross_entropy_row<F: Float>(
     check(logits, label)?;
     check_length("gradient", logits.len(), gradient.len())?;
     let loss = settle(RowBuffers::write(logits, &mut *gradient), label);
-    Ok(loss.unwrap_or_else(|| odd_row(logits, label, gradient)))
+    Ok(loss.unwrap_or_else(|| degenerate_row(logits, label, gradient)))
 }
 
 /// Softmax cross-entropy of one row of at most 32 classes with a label, and its predicted class: without a
@@ -61,7 +61,7 @@ pub fn softmax_cross_entropy_row<F: Float>(
 pub fn evaluate_row<F: Float>(logits: &[F], label: usize) -> Result<RowEvaluation<F>, Error> {
     check(logits, label)?;
     let settled = settle(RowBuffers::loss(logits), label);
-    let loss = settled.unwrap_or_else(|| odd_row(logits, label, &mut []));
+    let loss = settled.unwrap_or_else(|| degenerate_row(logits, label, &mut []));
     let predicted = first_nan_or_largest(logits);
     let is_finite = settled.is_some_and(|loss| !loss.is_nan());
     Ok(RowEvaluation { loss, predicted, is_right: predicted == label, is_finite })
@@ -114,7 +114,7 @@ fn first_nan_or_largest<F: Float>(logits: &[F]) -> usize {
 }
 
 /// A row whose largest logit is not finite: in the limit, a single `+inf` has all of the probability.
-fn odd_row<F: Float>(logits: &[F], label: usize, gradient: &mut [F]) -> F {
+fn degenerate_row<F: Float>(logits: &[F], label: usize, gradient: &mut [F]) -> F {
     let is_infinite = |x: &F| *x == F::INFINITY;
     let infinite = logits.iter().filter(|x| is_infinite(x)).count();
     let is_undefined = infinite != 1 || logits.iter().any(|x| x.is_nan());

@@ -3,13 +3,14 @@
 use core::ops::Range;
 
 use super::buffers::Buffers;
-use super::converted::{Classes, Converted, put_classes};
 use super::format::Element;
+use super::scratch_tiles::{Classes, Converted, put_classes};
 use crate::error::{Error, check_length};
 use crate::hessian::Hessian;
 use crate::kernel::coefficients::{Factors, Terms};
-use crate::kernel::long_row::{RowSource, RowTargets, SettledRow, TileState, tile_sums};
+use crate::kernel::long_row::{FinishedRow, RowSource, TileState, tile_sums};
 use crate::kernel::row_sums::RowSums;
+use crate::kernel::row_targets::RowTargets;
 use crate::kernel::sum::TILE;
 use crate::kernel::tile_tree::TileTree;
 use crate::level::Level;
@@ -63,7 +64,7 @@ pub struct PartialRow {
     any_nan: bool,
 }
 
-/// A row that the equation does not settle.
+/// A row that the equation does not hold for.
 #[derive(Clone, Copy, PartialEq)]
 enum Odd {
     /// With NaN, with several `+inf`, or without any other logit than `-inf`.
@@ -159,7 +160,7 @@ impl PartialRow {
     pub fn loss(&self) -> Option<f64> {
         let (label, logit) = self.label.zip(self.label_logit)?;
         Some(match self.sums() {
-            Ok(sums) => settle::<f64>(sums, label, 1.0).result().loss,
+            Ok(sums) => finish::<f64>(sums, label, 1.0).result().loss,
             Err(Odd::Undefined) => f64::NAN,
             Err(Odd::Certain) if logit == f64::INFINITY => 0.0,
             Err(Odd::Certain) => f64::INFINITY,
@@ -193,10 +194,10 @@ impl PartialRow {
         };
         let odd = match self.sums() {
             Ok(sums) => {
-                let settled = settle(sums, label, scale);
+                let finished = finish(sums, label, scale);
                 let of = Classes { first, count: length, at: [0, 0], step: 1 };
                 let mut state = TileState::new(&mut []);
-                put_classes(level, &settled, &mut buffers, of, (&mut [], 0.0, 0.0), &mut state);
+                put_classes(level, &finished, &mut buffers, of, (&mut [], 0.0, 0.0), &mut state);
                 return Ok(());
             }
             Err(odd) => odd,
@@ -216,7 +217,7 @@ impl PartialRow {
         Ok(())
     }
 
-    /// What the equation needs, if it settles the row.
+    /// What the equation needs, if it holds for the row.
     fn sums(&self) -> Result<RowSums, Odd> {
         match self.tree.total() {
             Some(sums) if self.infinite == 0 && !self.any_nan && sums.max.is_finite() => Ok(sums),
@@ -261,9 +262,9 @@ fn targets_of<F>(label: Option<usize>) -> RowTargets<'static, F> {
     label.map_or(RowTargets::Nothing, |class| RowTargets::Label { class, weight: 1.0 })
 }
 
-fn settle<F: Compute>(sums: RowSums, label: usize, scale: f64) -> SettledRow<'static, F> {
+fn finish<F: Compute>(sums: RowSums, label: usize, scale: f64) -> FinishedRow<'static, F> {
     let terms = Terms { gamma: 0.0, z_loss: 0.0 };
     let factors = Factors { loss: 1.0, gradient: scale };
     let curvature = Hessian::default().softmax(0.0, 2);
-    SettledRow::new(targets_of(Some(label)), sums, terms, factors, curvature)
+    FinishedRow::new(targets_of(Some(label)), sums, terms, factors, curvature)
 }

@@ -195,7 +195,7 @@ fn split_mut<T>(slice: &mut [T], at: usize) -> (&mut [T], &mut [T]) {
 
 /// What a mean may divide by.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Tally {
+pub struct BatchCounts {
     /// Rows there are.
     pub rows: usize,
     /// Rows that are not ignored and have a target, whatever they weigh.
@@ -212,7 +212,7 @@ pub struct Tally {
     pub pytorch: f64,
 }
 
-impl Tally {
+impl BatchCounts {
     /// Of rows that each have one label.
     pub(crate) fn of_labels(rows: usize, weights: LabelWeights) -> Self {
         Self { pytorch: weights.of_classes, ..Self::of_rows(rows, weights) }

@@ -2,8 +2,8 @@
 
 use super::buffers::Buffers;
 use super::format::{Element, Float};
-use super::rows::{Outputs, RowWeights, Tally};
-use crate::batch::{Batch, LEAF};
+use super::rows::{BatchCounts, Outputs, RowWeights};
+use crate::batch::{Batch, CHUNK};
 use crate::error::{Error, Values, check_length};
 use crate::hessian::Hessian;
 use crate::labels::Labels;
@@ -111,7 +111,7 @@ impl<F: Float> SigmoidOptions<'_, F> {
 #[derive(Debug)]
 pub struct SigmoidBatch<'a, E: Element = f32> {
     pub(super) buffers: Buffers<'a, E>,
-    pub(super) job: Job<'a, E::Float>,
+    pub(super) spec: SigmoidSpec<'a, E::Float>,
     pub(super) outputs: Outputs<'a, E::Float>,
     /// Of the whole batch, however often it has been split.
     clamped: usize,
@@ -119,7 +119,7 @@ pub struct SigmoidBatch<'a, E: Element = f32> {
 
 /// A batch without what is written.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Job<'a, F> {
+pub(super) struct SigmoidSpec<'a, F> {
     pub(super) shape: Shape,
     pub(super) targets: SigmoidTargets<'a, F>,
     pub(super) options: SigmoidOptions<'a, F>,
@@ -195,18 +195,19 @@ impl<'a, E: Element> SigmoidBatch<'a, E> {
                 positives.check(classes, None)?;
             }
         }
-        let job = Job { shape, targets, options, weights: RowWeights::default(), first_row: 0 };
+        let spec =
+            SigmoidSpec { shape, targets, options, weights: RowWeights::default(), first_row: 0 };
         let clamped = match options.input {
             SigmoidInput::Logits => 0,
-            SigmoidInput::Probabilities => job.check_probabilities(buffers.logits())?,
+            SigmoidInput::Probabilities => spec.check_probabilities(buffers.logits())?,
         };
-        Ok(Self { buffers, job, outputs: Outputs::default(), clamped })
+        Ok(Self { buffers, spec, outputs: Outputs::default(), clamped })
     }
 
     /// Multiplies the gradient (not the loss): by one over the elements for a mean.
     #[must_use]
     pub fn with_scale(mut self, scale: f64) -> Self {
-        self.job.weights.scale = scale;
+        self.spec.weights.scale = scale;
         self
     }
 
@@ -215,8 +216,8 @@ impl<'a, E: Element> SigmoidBatch<'a, E> {
     /// # Errors
     /// [`Error::Length`] if there are some, but not one for each row or loss.
     pub fn with_weights(mut self, weights: RowWeights<'a, E::Float>) -> Result<Self, Error> {
-        weights.check(self.job.shape.row_count(), self.job.losses())?;
-        self.job.weights = weights;
+        weights.check(self.spec.shape.row_count(), self.spec.losses())?;
+        self.spec.weights = weights;
         Ok(self)
     }
 
@@ -225,7 +226,7 @@ impl<'a, E: Element> SigmoidBatch<'a, E> {
     /// # Errors
     /// [`Error::Length`] if there is not one place for each loss.
     pub fn with_losses(mut self, losses: &'a mut [E::Float]) -> Result<Self, Error> {
-        check_length("losses", self.job.losses(), losses.len())?;
+        check_length("losses", self.spec.losses(), losses.len())?;
         self.outputs.losses = losses;
         Ok(self)
     }
@@ -237,8 +238,8 @@ impl<'a, E: Element> SigmoidBatch<'a, E> {
     /// [`Error::Option`] if the loss has no such output.
     pub fn with_outputs(mut self, outputs: Outputs<'a, E::Float>) -> Result<Self, Error> {
         let refused = |option, reason| Err(Error::Option { option, reason });
-        let shape = &self.job.shape;
-        outputs.check(self.job.losses(), shape.row_count(), shape.elements())?;
+        let shape = &self.spec.shape;
+        outputs.check(self.spec.losses(), shape.row_count(), shape.elements())?;
         if !outputs.log_sum_exp.is_empty() || !outputs.predicted.is_empty() {
             return refused(
                 "outputs",
@@ -246,14 +247,14 @@ impl<'a, E: Element> SigmoidBatch<'a, E> {
             );
         }
         if !outputs.hessian.is_empty() {
-            if self.job.options.is_focal() && outputs.convention != Hessian::Exact {
+            if self.spec.options.is_focal() && outputs.convention != Hessian::Exact {
                 return refused(
                     "Hessian",
                     "the conventions of XGBoost and LightGBM are defined for the plain loss: ask for the \
                      exact one with the focal loss, and for a floor",
                 );
             }
-            if self.job.options.input == SigmoidInput::Probabilities {
+            if self.spec.options.input == SigmoidInput::Probabilities {
                 return refused("Hessian", "it is defined for logits");
             }
         }
@@ -271,24 +272,24 @@ impl<'a, E: Element> SigmoidBatch<'a, E> {
     /// How many rows count, and how much. `class_weight` and `weight` are sums over the *elements*
     /// that are not ignored; a row is valid if it has such an element.
     #[must_use]
-    pub fn tally(&self) -> Tally {
-        self.job.tally()
+    pub fn counts(&self) -> BatchCounts {
+        self.spec.counts()
     }
 }
 
 impl<E: Element> Batch for SigmoidBatch<'_, E> {
     fn parts(&self) -> usize {
-        self.job.shape.outer
+        self.spec.shape.outer
     }
 
-    fn parts_per_leaf(&self) -> usize {
-        let Shape { classes, inner, .. } = self.job.shape;
-        (LEAF / (classes * inner).max(1)).max(1)
+    fn parts_per_chunk(&self) -> usize {
+        let Shape { classes, inner, .. } = self.spec.shape;
+        (CHUNK / (classes * inner).max(1)).max(1)
     }
 
     fn split_at(self, part: usize) -> (Self, Self) {
-        let Self { buffers, job, outputs, clamped } = self;
-        let Job { shape, targets, options, weights, first_row } = job;
+        let Self { buffers, spec, outputs, clamped } = self;
+        let SigmoidSpec { shape, targets, options, weights, first_row } = spec;
         let rows = part * shape.inner;
         let elements = rows * shape.classes;
         let losses = if options.mean_over_classes { rows } else { elements };
@@ -314,7 +315,7 @@ impl<E: Element> Batch for SigmoidBatch<'_, E> {
         (
             Self {
                 buffers: buffers.0,
-                job: Job {
+                spec: SigmoidSpec {
                     shape: shapes.0,
                     targets: targets.0,
                     options,
@@ -326,7 +327,7 @@ impl<E: Element> Batch for SigmoidBatch<'_, E> {
             },
             Self {
                 buffers: buffers.1,
-                job: Job {
+                spec: SigmoidSpec {
                     shape: shapes.1,
                     targets: targets.1,
                     options,
@@ -339,12 +340,12 @@ impl<E: Element> Batch for SigmoidBatch<'_, E> {
         )
     }
 
-    fn run_leaf(self, level: Level) -> f64 {
+    fn run_chunk(self, level: Level) -> f64 {
         E::sigmoid(self, level)
     }
 }
 
-impl<F: Float> Job<'_, F> {
+impl<F: Float> SigmoidSpec<'_, F> {
     fn losses(&self) -> usize {
         if self.options.mean_over_classes { self.shape.row_count() } else { self.shape.elements() }
     }

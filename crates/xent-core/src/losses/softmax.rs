@@ -3,174 +3,15 @@
 use super::buffers::Buffers;
 use super::format::{Element, Float};
 use super::labels::LabelWeights;
-use super::rows::{Outputs, RowWeights, Tally};
-use crate::batch::{Batch, Join, LEAF};
+use super::rows::{BatchCounts, Outputs, RowWeights};
+use super::softmax_spec::{Kind, SoftmaxSpec};
+use super::softmax_targets::{SoftmaxOptions, SoftmaxTargets};
+use crate::batch::{Batch, CHUNK, ForkJoin};
 use crate::error::{Error, Values, check_length};
-use crate::hessian::Hessian;
-use crate::kernel::block::SharedLabels;
-use crate::kernel::coefficients::Factors;
 use crate::kernel::sum::{TILE, sum_of};
-use crate::labels::Labels;
 use crate::level::Level;
 use crate::shape::Shape;
 use crate::simd::Compute;
-
-/// What the softmax of each row is compared with.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub enum SoftmaxTargets<'a, F = f32> {
-    /// The index of the one right class of each row.
-    Index(Labels<'a>),
-    /// A non-negative weight for every class of every row, where the logits are (without a stride).
-    /// The weights of a row need not sum to one.
-    Dense(&'a [F]),
-    /// Labels, zero or positive, for every class of every row, where the logits are: each row's are
-    /// divided by `M`, the number of those that are not zero. A row without any is empty.
-    MultiLabel(&'a [F], MultiLabel),
-    /// The logits of a teacher, where the logits are. The loss is `τ² KL(softmax(teacher / τ) ‖
-    /// softmax(x / τ))` for the temperature `τ` (G. Hinton et al., "Distilling the knowledge in a
-    /// neural network", 2015).
-    Teacher(&'a [F], f64),
-}
-
-/// Which gradient multi-label softmax has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum MultiLabel {
-    /// The gradient of the loss, `(Σ y / M) p - y / M`.
-    #[default]
-    Exact,
-    /// That of the Caffe Python layer, `p - [y ≠ 0] / M`, which ignores the size of the labels.
-    Caffe,
-}
-
-/// What a softmax loss has beyond the plain cross-entropy. The default is nothing.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct SoftmaxOptions<'a, F = f32> {
-    /// A non-negative weight for each class; empty for ones. Multiplies the (smoothed) target.
-    pub class_weights: &'a [F],
-    /// `ε` in [0, 1]: the target becomes `(1 - ε) t + ε / C` (C. Szegedy et al., "Rethinking the
-    /// Inception architecture", 2016, section 7).
-    pub label_smoothing: f64,
-    /// Rows with this label have no loss and a gradient of zero. Index targets only.
-    pub ignore_index: Option<i64>,
-    /// `γ >= 0` of the focal loss `-(1 - p_y)^γ ln p_y` (T. Lin et al., "Focal loss for dense object
-    /// detection", 2017). Index targets without smoothing only.
-    pub focal_gamma: f64,
-    /// `λ >= 0`: adds `λ lse²` to the loss of each row, times its sample weight (B. Zoph et al.,
-    /// "ST-MoE", 2022).
-    pub z_loss: f64,
-    /// `cap > 0`: finite logits become `cap tanh(x / cap)`. Zero for none.
-    pub soft_cap: f64,
-    /// Whether a row without a target (multi-label with all labels zero) is NaN instead of zero.
-    pub empty_is_nan: bool,
-}
-
-impl<F: Float> SoftmaxOptions<'_, F> {
-    /// Checks what can be checked without a batch.
-    ///
-    /// # Errors
-    /// [`Error::Option`].
-    pub fn check(&self) -> Result<(), Error> {
-        let refused = |option, reason| Err(Error::Option { option, reason });
-        Values::ClassWeights.check_classes(self.class_weights)?;
-        if !(0.0..=1.0).contains(&self.label_smoothing) {
-            return refused("label smoothing", "expected a number from 0 to 1");
-        }
-        if !(self.focal_gamma.is_finite() && self.focal_gamma >= 0.0) {
-            return refused("focal gamma", "expected a finite number, not below zero");
-        }
-        if !(self.z_loss.is_finite() && self.z_loss >= 0.0) {
-            return refused("z-loss", "expected a finite factor, not below zero");
-        }
-        if !(self.soft_cap.is_finite() && self.soft_cap >= 0.0) {
-            return refused("soft cap", "expected a positive finite number, or zero for none");
-        }
-        if self.focal_gamma != 0.0 && self.label_smoothing != 0.0 {
-            return refused(
-                "focal gamma",
-                "the focal loss is defined by the probability of the one right class; \
-                 smoothed targets have several",
-            );
-        }
-        Ok(())
-    }
-
-    /// Checks what depends on the targets.
-    fn check_targets(&self, targets: &SoftmaxTargets<'_, F>) -> Result<(), Error> {
-        let refused = |option, reason| Err(Error::Option { option, reason });
-        let index = matches!(targets, SoftmaxTargets::Index(_));
-        if self.ignore_index.is_some() && !index {
-            return refused(
-                "ignore index",
-                "only targets that are indices can be ignored by index",
-            );
-        }
-        if self.focal_gamma != 0.0 && !index {
-            return refused("focal gamma", "the focal loss needs the index of the one right class");
-        }
-        match targets {
-            SoftmaxTargets::Teacher(_, temperature) => {
-                if !(temperature.is_finite() && *temperature > 0.0) {
-                    return refused("temperature", "expected a positive finite number");
-                }
-                // Logits are multiplied with it: by zero, a masked class would be NaN.
-                let inverse = rounded::<F>(1.0 / temperature);
-                if !(inverse.is_finite() && inverse > 0.0) {
-                    return refused("temperature", "the format of the logits has no inverse of it");
-                }
-                if self.label_smoothing != 0.0 {
-                    return refused(
-                        "label smoothing",
-                        "a teacher's distribution is smoothed by its temperature",
-                    );
-                }
-                if self.soft_cap != 0.0 || self.z_loss != 0.0 {
-                    return refused(
-                        "distillation",
-                        "soft cap and z-loss are defined for logits without a temperature",
-                    );
-                }
-            }
-            SoftmaxTargets::MultiLabel(_, gradient) => self.check_multi_label(*gradient)?,
-            SoftmaxTargets::Index(_) | SoftmaxTargets::Dense(_) => {}
-        }
-        Ok(())
-    }
-
-    /// Checks that multi-label softmax has these options with that gradient.
-    ///
-    /// # Errors
-    /// [`Error::Option`].
-    pub fn check_multi_label(&self, gradient: MultiLabel) -> Result<(), Error> {
-        let plain = self.label_smoothing == 0.0 && self.class_weights.is_empty();
-        if gradient == MultiLabel::Exact || plain {
-            return Ok(());
-        }
-        Err(Error::Option {
-            option: "Caffe gradient",
-            reason: "the layer that it is for has neither class weights nor label smoothing",
-        })
-    }
-
-    fn check_hessian(&self, outputs: &Outputs<'_, F>, shape: &Shape) -> Result<(), Error> {
-        let Shape { classes, inner, .. } = *shape;
-        if outputs.hessian.is_empty() {
-            return Ok(());
-        }
-        let is_plain = self.focal_gamma == 0.0 && self.soft_cap == 0.0 && self.z_loss == 0.0;
-        let reason = if !is_plain && outputs.convention != Hessian::Exact {
-            "the conventions of XGBoost and LightGBM are defined for the plain loss: ask for the exact one \
-             with the focal loss, a soft cap or the z-loss, and for a floor"
-        } else if self.soft_cap != 0.0 && inner != 1 && classes > TILE {
-            "under a soft cap, the classes of columns of more than 4096 have to be the last axis"
-        } else if classes < 2 && outputs.convention == Hessian::LightGbm {
-            "the factor C / (C - 1) of LightGBM needs two classes"
-        } else {
-            return Ok(());
-        };
-        Err(Error::Option { option: "Hessian", reason })
-    }
-}
 
 /// Softmax cross-entropy of a batch of rows, with its gradient.
 ///
@@ -202,25 +43,8 @@ impl<F: Float> SoftmaxOptions<'_, F> {
 #[derive(Debug)]
 pub struct SoftmaxBatch<'a, E: Element = f32> {
     pub(super) buffers: Buffers<'a, E>,
-    pub(super) job: Job<'a, E::Float>,
+    pub(super) spec: SoftmaxSpec<'a, E::Float>,
     pub(super) outputs: Outputs<'a, E::Float>,
-}
-
-/// A batch without what is written.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Job<'a, F> {
-    pub(super) shape: Shape,
-    pub(super) targets: SoftmaxTargets<'a, F>,
-    pub(super) options: SoftmaxOptions<'a, F>,
-    pub(super) weights: RowWeights<'a, F>,
-    /// Of the whole batch, however often it has been split.
-    pub(super) elements: usize,
-    /// Its first row, of the whole batch.
-    pub(super) first_row: usize,
-    /// The labels of the whole batch that are not ignored.
-    pub(super) labels_that_count: usize,
-    /// Whether the class axis of the whole batch is not the last one.
-    pub(super) of_columns: bool,
 }
 
 impl<'a, E: Element> SoftmaxBatch<'a, E> {
@@ -277,14 +101,14 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
                 check_length("teacher's logits", shape.elements(), values.len())?;
             }
         }
-        let job = Job { options, labels_that_count, ..Job::new(shape, targets) };
-        Self::check_columns(&job, job.dense().is_empty())?;
-        Ok(Self { buffers, job, outputs: Outputs::default() })
+        let spec = SoftmaxSpec { options, labels_that_count, ..SoftmaxSpec::new(shape, targets) };
+        Self::check_columns(&spec, spec.dense().is_empty())?;
+        Ok(Self { buffers, spec, outputs: Outputs::default() })
     }
 
     /// Checks that there is room for what lies beside the columns of logits that are converted.
-    fn check_columns(job: &Job<'_, E::Float>, nothing: bool) -> Result<(), Error> {
-        let Shape { classes, inner, .. } = job.shape;
+    fn check_columns(spec: &SoftmaxSpec<'_, E::Float>, nothing: bool) -> Result<(), Error> {
+        let Shape { classes, inner, .. } = spec.shape;
         if E::IS_FLOAT || nothing || inner == 1 || classes <= TILE {
             return Ok(());
         }
@@ -296,7 +120,7 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
     /// Multiplies the gradient (not the loss): by one over the rows for a mean.
     #[must_use]
     pub fn with_scale(mut self, scale: f64) -> Self {
-        self.job.weights.scale = scale;
+        self.spec.weights.scale = scale;
         self
     }
 
@@ -306,9 +130,9 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
     /// [`Error::Length`] if there are some, but not one for each row; [`Error::Value`] if a sample weight is
     /// not finite.
     pub fn with_weights(mut self, weights: RowWeights<'a, E::Float>) -> Result<Self, Error> {
-        let rows = self.job.shape.row_count();
+        let rows = self.spec.shape.row_count();
         weights.check(rows, rows)?;
-        self.job.weights = weights;
+        self.spec.weights = weights;
         Ok(self)
     }
 
@@ -317,7 +141,7 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
     /// # Errors
     /// [`Error::Length`] if there is not one place for each row.
     pub fn with_losses(mut self, losses: &'a mut [E::Float]) -> Result<Self, Error> {
-        check_length("losses", self.job.shape.row_count(), losses.len())?;
+        check_length("losses", self.spec.shape.row_count(), losses.len())?;
         self.outputs.losses = losses;
         Ok(self)
     }
@@ -328,36 +152,37 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
     /// [`Error::Length`] if a slice that is not empty does not have one place for each row (for the
     /// Hessian: for each logit); [`Error::Option`] if the loss has no Hessian of that convention.
     pub fn with_outputs(mut self, outputs: Outputs<'a, E::Float>) -> Result<Self, Error> {
-        let shape = &self.job.shape;
+        let shape = &self.spec.shape;
         outputs.check(shape.row_count(), shape.row_count(), shape.elements())?;
-        self.job.options.check_hessian(&outputs, shape)?;
-        Self::check_columns(&self.job, outputs.hessian.is_empty())?;
+        self.spec.options.check_hessian(&outputs, shape)?;
+        Self::check_columns(&self.spec, outputs.hessian.is_empty())?;
         self.outputs = outputs;
         Ok(self)
     }
 
     /// How many rows count, and how much: what a mean may divide by.
     #[must_use]
-    pub fn tally(&self) -> Tally {
-        let job = &self.job;
-        let rows = job.shape.row_count();
-        let (class_weights, row_weights) = (job.options.class_weights, job.weights.sample_weights);
-        if let SoftmaxTargets::Index(labels) = job.targets {
-            let count = job.labels_that_count;
+    pub fn counts(&self) -> BatchCounts {
+        let spec = &self.spec;
+        let rows = spec.shape.row_count();
+        let (class_weights, row_weights) =
+            (spec.options.class_weights, spec.weights.sample_weights);
+        if let SoftmaxTargets::Index(labels) = spec.targets {
+            let count = spec.labels_that_count;
             let weights = if class_weights.is_empty() && row_weights.is_empty() {
                 let weight = count as f64;
                 LabelWeights { count, of_classes: weight, of_both: weight }
             } else {
-                labels.weights(job.options.ignore_index, class_weights, row_weights)
+                labels.weights(spec.options.ignore_index, class_weights, row_weights)
             };
-            return Tally::of_labels(rows, weights);
+            return BatchCounts::of_labels(rows, weights);
         }
-        let counts = |row: usize| match job.targets {
-            SoftmaxTargets::MultiLabel(labels, _) => job.has_label(labels, row),
+        let counts = |row: usize| match spec.targets {
+            SoftmaxTargets::MultiLabel(labels, _) => spec.has_label(labels, row),
             _ => true,
         };
-        let count = match job.targets {
-            SoftmaxTargets::MultiLabel(labels, _) => job.rows_with_labels(labels),
+        let count = match spec.targets {
+            SoftmaxTargets::MultiLabel(labels, _) => spec.rows_with_labels(labels),
             _ => rows,
         };
         let of_classes = count as f64;
@@ -367,16 +192,16 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
             let weighed = row_weights.iter().enumerate().filter(|&(row, _)| counts(row));
             sum_of(weighed.map(|(_, weight)| weight.to_f64()))
         };
-        Tally::of_rows(rows, LabelWeights { count, of_classes, of_both })
+        BatchCounts::of_rows(rows, LabelWeights { count, of_classes, of_both })
     }
 
     /// The first row without a target, if there is one.
     #[must_use]
     pub fn first_empty_row(&self) -> Option<usize> {
-        let SoftmaxTargets::MultiLabel(labels, _) = self.job.targets else { return None };
-        let mut rows = 0..self.job.shape.row_count();
+        let SoftmaxTargets::MultiLabel(labels, _) = self.spec.targets else { return None };
+        let mut rows = 0..self.spec.shape.row_count();
         rows.find(|&row| {
-            self.job.weights.sample_weight(row) != 0.0 && !self.job.has_label(labels, row)
+            self.spec.weights.sample_weight(row) != 0.0 && !self.spec.has_label(labels, row)
         })
     }
 }
@@ -384,29 +209,29 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
 impl<E: Element> SoftmaxBatch<'_, E> {
     /// Whether its logits are capped.
     pub(crate) fn is_capped(&self) -> bool {
-        self.job.options.soft_cap != 0.0
+        self.spec.options.soft_cap != 0.0
     }
 }
 
 impl<F: Float> SoftmaxBatch<'_, F> {
-    pub(crate) fn run_on(self, level: Level, join: Option<&dyn Join>) -> f64 {
-        let Self { mut buffers, job, outputs } = self;
-        job.run(level, join, buffers.all(), outputs)
+    pub(crate) fn run_on(self, level: Level, join: Option<&dyn ForkJoin>) -> f64 {
+        let Self { mut buffers, spec, outputs } = self;
+        spec.run(level, join, buffers.all(), outputs)
     }
 }
 
 impl<E: Element> Batch for SoftmaxBatch<'_, E> {
     fn parts(&self) -> usize {
-        self.job.shape.outer
+        self.spec.shape.outer
     }
 
-    fn parts_per_leaf(&self) -> usize {
-        self.job.shape.blocks_per_leaf(LEAF)
+    fn parts_per_chunk(&self) -> usize {
+        self.spec.shape.blocks_per_leaf(CHUNK)
     }
 
     fn split_at(self, part: usize) -> (Self, Self) {
-        let Self { buffers, job, outputs } = self;
-        let Job { shape, targets, weights, .. } = job;
+        let Self { buffers, spec, outputs } = self;
+        let SoftmaxSpec { shape, targets, weights, .. } = spec;
         let rows = part * shape.inner;
         let elements = rows * shape.classes;
         let at = |stride| shape.offset(part, stride);
@@ -435,230 +260,40 @@ impl<E: Element> Batch for SoftmaxBatch<'_, E> {
         (
             Self {
                 buffers: buffers.0,
-                job: Job { shape: shapes.0, targets: targets.0, weights: weights.0, ..job },
+                spec: SoftmaxSpec {
+                    shape: shapes.0,
+                    targets: targets.0,
+                    weights: weights.0,
+                    ..spec
+                },
                 outputs: outputs.0,
             },
             Self {
                 buffers: buffers.1,
-                job: Job {
+                spec: SoftmaxSpec {
                     shape: shapes.1,
                     targets: targets.1,
                     weights: weights.1,
-                    first_row: job.first_row + rows,
-                    ..job
+                    first_row: spec.first_row + rows,
+                    ..spec
                 },
                 outputs: outputs.1,
             },
         )
     }
 
-    fn run_leaf(self, level: Level) -> f64 {
+    fn run_chunk(self, level: Level) -> f64 {
         E::softmax(self, level, None)
     }
 
-    fn pieces_per_leaf(&self) -> usize {
+    fn pieces_per_chunk(&self) -> usize {
         // Rows with a weight for every class are rarely so long.
-        let split = self.job.kind() == Kind::Labels && !self.is_capped();
-        if split { self.job.shape.pieces_of_row(LEAF) } else { 1 }
+        let split = self.spec.kind() == Kind::Labels && !self.is_capped();
+        if split { self.spec.shape.pieces_of_row(CHUNK) } else { 1 }
     }
 
-    fn run_leaf_in_pieces(self, level: Level, join: &dyn Join) -> f64 {
-        let join = (self.pieces_per_leaf() > 1).then_some(join);
+    fn run_chunk_in_pieces(self, level: Level, join: &dyn ForkJoin) -> f64 {
+        let join = (self.pieces_per_chunk() > 1).then_some(join);
         E::softmax(self, level, join)
     }
-}
-
-/// A number as exact as the logits are.
-pub(super) fn rounded<F: Float>(value: f64) -> f64 {
-    F::from_f64(value).to_f64()
-}
-
-/// What is to be done with a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
-    Live,
-    /// It has no part in the batch.
-    Ignored,
-    /// It has no target.
-    Empty,
-}
-
-/// A row's own targets and factors.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Plan {
-    pub(super) state: State,
-    /// Whether it is its label that is ignored.
-    pub(super) by_label: bool,
-    pub(super) label: Option<usize>,
-    /// The weight of the label.
-    pub(super) label_weight: f64,
-    /// What dense targets are multiplied with.
-    pub(super) target_scale: f64,
-    pub(super) factors: Factors<f64>,
-}
-
-impl<'a, F: Float> Job<'a, F> {
-    /// For the log-sum-exp alone.
-    pub(super) fn without_targets(shape: Shape) -> Self {
-        Self::new(shape, SoftmaxTargets::Dense(&[]))
-    }
-
-    /// Without options; targets are not checked.
-    fn new(shape: Shape, targets: SoftmaxTargets<'a, F>) -> Self {
-        let (options, weights) = (SoftmaxOptions::default(), RowWeights::default());
-        let of_columns = shape.inner != 1;
-        let elements = shape.elements();
-        Self {
-            shape,
-            targets,
-            options,
-            weights,
-            elements,
-            first_row: 0,
-            labels_that_count: 0,
-            of_columns,
-        }
-    }
-}
-
-impl<F: Float> Job<'_, F> {
-    pub(super) fn class_weight(&self, class: usize) -> f64 {
-        self.options.class_weights.get(class).map_or(1.0, |weight| weight.to_f64())
-    }
-
-    /// What label smoothing gives to every class.
-    pub(super) fn even(&self) -> f64 {
-        self.options.label_smoothing / self.shape.classes as f64
-    }
-
-    pub(super) fn is_caffe(&self) -> bool {
-        matches!(self.targets, SoftmaxTargets::MultiLabel(_, MultiLabel::Caffe))
-    }
-
-    pub(super) fn dense(&self) -> &[F] {
-        match self.targets {
-            SoftmaxTargets::Index(_) => &[],
-            SoftmaxTargets::Dense(values)
-            | SoftmaxTargets::MultiLabel(values, _)
-            | SoftmaxTargets::Teacher(values, _) => values,
-        }
-    }
-
-    pub(super) fn plan(&self, row: usize) -> Plan {
-        let sample_weight = self.weights.sample_weight(row);
-        let factors = Factors {
-            loss: sample_weight,
-            gradient: sample_weight * self.weights.scale * self.weights.upstream_of(row),
-        };
-        let state = if sample_weight == 0.0 { State::Ignored } else { State::Live };
-        let keep = 1.0 - self.options.label_smoothing;
-        let (label_weight, target_scale) = (0.0, keep);
-        let mut plan =
-            Plan { state, by_label: false, label: None, label_weight, target_scale, factors };
-        match self.targets {
-            SoftmaxTargets::Index(labels) => {
-                let label = labels.get(row);
-                if label.is_some() && label == self.options.ignore_index {
-                    plan.state = State::Ignored;
-                    plan.by_label = true;
-                } else {
-                    plan.label = label.and_then(|label| usize::try_from(label).ok());
-                    plan.label_weight =
-                        keep * plan.label.map_or(0.0, |class| self.class_weight(class));
-                }
-            }
-            SoftmaxTargets::Dense(_) => {}
-            SoftmaxTargets::MultiLabel(labels, _) => match self.count_labels(labels, row) {
-                0 if plan.state == State::Live => plan.state = State::Empty,
-                count => plan.target_scale = keep / count as f64,
-            },
-            SoftmaxTargets::Teacher(_, temperature) => {
-                // The loss has a factor of τ², and the logits of 1 / τ.
-                plan.factors.loss *= temperature * temperature;
-                plan.factors.gradient *= temperature;
-            }
-        }
-        plan
-    }
-
-    /// The labels of a row that may have any number of them.
-    fn labels_of<'l>(&self, labels: &'l [F], row: usize) -> impl Iterator<Item = &'l F> {
-        let Shape { classes, inner, .. } = self.shape;
-        let labels = labels.get(self.shape.place(row, 0)..).unwrap_or(&[]);
-        labels.iter().step_by(inner).take(classes)
-    }
-
-    /// How many rows have a label that is not zero.
-    fn rows_with_labels(&self, labels: &[F]) -> usize {
-        let Shape { classes, inner, .. } = self.shape;
-        if inner != 1 {
-            return (0..self.shape.row_count()).filter(|&row| self.has_label(labels, row)).count();
-        }
-        let has_label = |row: &&[F]| {
-            // Without a branch for each of a run, which could not be predicted.
-            row.chunks(64).any(|run| run.iter().fold(false, |any, t| any | (*t != F::default())))
-        };
-        labels.chunks_exact(classes).filter(has_label).count()
-    }
-
-    /// How many labels of a row are not zero.
-    fn count_labels(&self, labels: &[F], row: usize) -> usize {
-        let is_label = |label: &&F| **label != F::default();
-        let Shape { classes, inner, .. } = self.shape;
-        if inner == 1 {
-            let labels = labels.get(row * classes..(row + 1) * classes).unwrap_or(&[]);
-            return labels.iter().filter(is_label).count();
-        }
-        self.labels_of(labels, row).filter(is_label).count()
-    }
-
-    /// Whether a row has a label that is not zero.
-    fn has_label(&self, labels: &[F], row: usize) -> bool {
-        self.labels_of(labels, row).any(|label| *label != F::default())
-    }
-
-    /// What the rows are compared with.
-    pub(super) fn kind(&self) -> Kind {
-        match self.targets {
-            SoftmaxTargets::Index(_) if self.options.label_smoothing == 0.0 => Kind::Labels,
-            SoftmaxTargets::Dense([]) => Kind::Nothing,
-            _ => Kind::Soft,
-        }
-    }
-
-    /// The soft cap, as exact as the logits are.
-    pub(super) fn cap(&self) -> f64 {
-        rounded::<F>(self.options.soft_cap)
-    }
-
-    /// One over the temperature, as exact as the logits are.
-    pub(super) fn unit(&self) -> f64 {
-        match self.targets {
-            SoftmaxTargets::Teacher(_, temperature) => rounded::<F>(1.0 / temperature),
-            _ => 1.0,
-        }
-    }
-
-    pub(super) fn is_teacher(&self) -> bool {
-        matches!(self.targets, SoftmaxTargets::Teacher(..))
-    }
-
-    /// How the labels of a row share its weight, where a row has any number of them.
-    pub(super) fn shared_labels(&self) -> Option<SharedLabels> {
-        matches!(self.targets, SoftmaxTargets::MultiLabel(..)).then_some(SharedLabels {
-            all: 1.0 - self.options.label_smoothing,
-            empty_is_nan: self.options.empty_is_nan,
-        })
-    }
-}
-
-/// What rows are compared with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// A label: one class has all of the weight.
-    Labels,
-    /// Nothing: only their log-sum-exp is wanted.
-    Nothing,
-    /// A weight for every class.
-    Soft,
 }

@@ -5,13 +5,13 @@
 //! Adding 1.5 · 2^23 (in f64 1.5 · 2^52) to `x log2 e` rounds it to an integer and leaves that integer
 //! in the lowest bits of the sum, where one shift makes an exponent field of it. The constant added
 //! also carries the exponent's bias, and one more shift of the exponent for free:
-//! `2^LIFT`, with a lift of 32 in f32 and 64 in f64.
+//! `2^SCALE_EXPONENT`, with an exponent of 32 in f32 and 64 in f64.
 
 use super::polynomial;
 use crate::simd::Vector;
 use crate::tables::Tables;
 
-/// `2^(n + lift) e^t` for an argument whose lifted result has an exponent field of 0 to 254.
+/// `2^(n + exponent) e^t` for an argument whose scaled result has an exponent field of 0 to 254.
 #[inline(always)]
 fn reduced<V: Vector>(token: V::Token, x: V, rounder: V) -> V {
     let shifted = x.mul_add(V::splat(token, V::Scalar::LOG2_E), rounder);
@@ -23,20 +23,20 @@ fn reduced<V: Vector>(token: V::Token, x: V, rounder: V) -> V {
     (scale * t).mul_add(polynomial(token, t, V::Scalar::EXP), scale)
 }
 
-/// `2^LIFT e^x` for `x <= 0`; exactly `2^LIFT` at zero, and exactly zero below `LOWEST`.
+/// `2^SCALE_EXPONENT e^x` for `x <= 0`; exactly `2^SCALE_EXPONENT` at zero, and exactly zero below `LOWEST`.
 ///
-/// Lifted, the exponentials of a row keep their relative accuracy down to the smallest float, and so
+/// Scaled, the exponentials of a row keep their relative accuracy down to the smallest float, and so
 /// does what is made of them. NaN stays NaN.
 #[inline(always)]
-pub(crate) fn exp_lifted<V: Vector>(token: V::Token, x: V) -> V {
+pub(crate) fn exp_scaled<V: Vector>(token: V::Token, x: V) -> V {
     let x = V::of(token, V::Scalar::LOWEST).max(x);
-    reduced(token, x, rounder(token, V::Scalar::LIFT))
+    reduced(token, x, rounder(token, V::Scalar::SCALE_EXPONENT))
 }
 
 /// What is added to an exponent for its field to be that much larger.
 #[inline(always)]
-fn rounder<V: Vector>(token: V::Token, lift: f64) -> V {
-    V::of(token, V::Scalar::ROUNDER + V::Scalar::BIAS + lift)
+fn rounder<V: Vector>(token: V::Token, exponent: f64) -> V {
+    V::of(token, V::Scalar::ROUNDER + V::Scalar::BIAS + exponent)
 }
 
 /// `e^x` for every `x`; overflows to infinity, underflows gradually.
@@ -44,11 +44,10 @@ fn rounder<V: Vector>(token: V::Token, lift: f64) -> V {
 pub(crate) fn exp<V: Vector>(token: V::Token, x: V) -> V {
     let x = V::of(token, V::Scalar::LOWEST).max(x);
     let x = V::of(token, -V::Scalar::LOWEST).min(x);
-    // Positive arguments are lowered instead of lifted, so that only the last product overflows.
+    // Positive arguments are lowered instead of scaled, so that only the last product overflows.
     let negative = x.less(V::of(token, 0.0));
-    let lifted = rounder(token, V::Scalar::LIFT);
-    let lowered = rounder(token, -V::Scalar::LIFT);
-    let scaled = reduced(token, x, V::select(negative, lifted, lowered));
-    scaled
-        * V::select(negative, V::of(token, V::Scalar::UNLIFT), V::of(token, V::Scalar::LIFTED_ONE))
+    let scaled = rounder(token, V::Scalar::SCALE_EXPONENT);
+    let lowered = rounder(token, -V::Scalar::SCALE_EXPONENT);
+    let power = reduced(token, x, V::select(negative, scaled, lowered));
+    power * V::select(negative, V::of(token, V::Scalar::UNSCALE), V::of(token, V::Scalar::SCALE))
 }

@@ -28,17 +28,17 @@ fn polynomial(x: f64, coefficients: &[f64]) -> f64 {
 
 /// `e^x` for `x <= 0` to 1 ULP; subnormal results are rounded twice.
 pub(crate) fn exp(x: f64) -> f64 {
-    // Lower results are lifted out of the subnormal numbers, and then put back.
-    let (lift, unlift) = if x < -708.0 { (64, <f64 as Tables>::UNLIFT) } else { (0, 1.0) };
+    // Lower results are scaled out of the subnormal numbers, and then put back.
+    let (raise, unscale) = if x < -708.0 { (64, <f64 as Tables>::UNSCALE) } else { (0, 1.0) };
     if x < <f64 as Tables>::LOWEST {
         return 0.0;
     }
     let shifted = x * core::f64::consts::LOG2_E + ROUNDER;
     let n = shifted - ROUNDER;
     let t = (x - n * LN_2_HIGH) - n * LN_2_LOW;
-    let exponent = shifted.to_bits().wrapping_add(1023 + lift) << 52;
+    let exponent = shifted.to_bits().wrapping_add(1023 + raise) << 52;
     let scale = f64::from_bits(exponent);
-    scale * (1.0 + (t + t * t * polynomial(t, &<f64 as Tables>::EXP[1..]))) * unlift
+    scale * (1.0 + (t + t * t * polynomial(t, &<f64 as Tables>::EXP[1..]))) * unscale
 }
 
 /// `ln(sum + lost)` for a positive normal `sum` and a `lost` below its last place.

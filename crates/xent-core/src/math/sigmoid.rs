@@ -1,6 +1,6 @@
 //! The logistic function and softplus, from one exponential.
 
-use super::exp::exp_lifted;
+use super::exp::exp_scaled;
 use super::ln::log1p_unit;
 use crate::simd::Vector;
 use crate::tables::Tables;
@@ -9,9 +9,9 @@ use crate::tables::Tables;
 /// a difference of the two needs one division, not two.
 #[derive(Clone, Copy)]
 pub(crate) struct Logistic<V> {
-    /// `2^LIFT σ(x) sum`: the probability of a positive, never subnormal.
+    /// `2^SCALE_EXPONENT σ(x) sum`: the probability of a positive, never subnormal.
     positive: V,
-    /// `2^LIFT σ(-x) sum`, without the cancellation of `1 - σ(x)`.
+    /// `2^SCALE_EXPONENT σ(-x) sum`, without the cancellation of `1 - σ(x)`.
     negative: V,
     /// `1 + e^-|x|`.
     sum: V,
@@ -20,19 +20,19 @@ pub(crate) struct Logistic<V> {
 }
 
 impl<V: Vector> Logistic<V> {
-    /// `2^LIFT σ(x)`.
+    /// `2^SCALE_EXPONENT σ(x)`.
     #[inline(always)]
     pub(crate) fn positive(&self) -> V {
         self.positive / self.sum
     }
 
-    /// `2^LIFT σ(-x)`.
+    /// `2^SCALE_EXPONENT σ(-x)`.
     #[inline(always)]
     pub(crate) fn negative(&self) -> V {
         self.negative / self.sum
     }
 
-    /// `2^LIFT (a σ(x) - b σ(-x))`.
+    /// `2^SCALE_EXPONENT (a σ(x) - b σ(-x))`.
     #[inline(always)]
     pub(crate) fn difference(&self, token: V::Token, a: V, b: V) -> V {
         let minus = V::of(token, 0.0) - b * self.negative;
@@ -53,36 +53,36 @@ impl<V: Vector> Logistic<V> {
         V::of(token, 1.0) / self.sum
     }
 
-    /// `2^LIFT (1 + e^-|x|) (a σ(x) + b σ(-x))`.
+    /// `2^SCALE_EXPONENT (1 + e^-|x|) (a σ(x) + b σ(-x))`.
     #[inline(always)]
     pub(crate) fn mean(&self, a: V, b: V) -> V {
         a * self.positive + b * self.negative
     }
 
-    /// `2^LIFT (1 + e^-|x|)` times the smaller of `σ(x)` and `σ(-x)`, and times the larger.
+    /// `2^SCALE_EXPONENT (1 + e^-|x|)` times the smaller of `σ(x)` and `σ(-x)`, and times the larger.
     #[inline(always)]
     pub(crate) fn ordered(&self) -> (V, V) {
         (self.positive.min(self.negative), self.positive.max(self.negative))
     }
 }
 
-/// `2^LIFT e^-|x|`, the one exponential.
+/// `2^SCALE_EXPONENT e^-|x|`, the one exponential.
 #[inline(always)]
 pub(crate) fn exponential<V: Vector>(token: V::Token, x: V) -> V {
-    exp_lifted(token, V::of(token, 0.0) - x.abs())
+    exp_scaled(token, V::of(token, 0.0) - x.abs())
 }
 
 /// `z = e^-|x|` is at most one, so nothing overflows, and both probabilities come from it:
-/// `1 / (1 + z)` and `z / (1 + z)`. NaN stays NaN. `lifted` is the [`exponential`] of `x`.
+/// `1 / (1 + z)` and `z / (1 + z)`. NaN stays NaN. `scaled` is the [`exponential`] of `x`.
 #[inline(always)]
-pub(crate) fn logistic<V: Vector>(token: V::Token, x: V, lifted: V) -> Logistic<V> {
+pub(crate) fn logistic<V: Vector>(token: V::Token, x: V, scaled: V) -> Logistic<V> {
     let zero = V::of(token, 0.0);
-    let z = lifted * V::of(token, V::Scalar::UNLIFT);
-    let likely = V::of(token, V::Scalar::LIFTED_ONE);
+    let z = scaled * V::of(token, V::Scalar::UNSCALE);
+    let likely = V::of(token, V::Scalar::SCALE);
     let below = x.less(zero);
     Logistic {
-        positive: V::select(below, lifted, likely),
-        negative: V::select(below, likely, lifted),
+        positive: V::select(below, scaled, likely),
+        negative: V::select(below, likely, scaled),
         sum: V::of(token, 1.0) + z,
         log1p: log1p_unit(token, z),
     }
@@ -91,5 +91,5 @@ pub(crate) fn logistic<V: Vector>(token: V::Token, x: V, lifted: V) -> Logistic<
 /// `σ(x)`.
 #[inline(always)]
 pub(crate) fn sigmoid<V: Vector>(token: V::Token, x: V) -> V {
-    logistic(token, x, exponential(token, x)).positive() * V::of(token, V::Scalar::UNLIFT)
+    logistic(token, x, exponential(token, x)).positive() * V::of(token, V::Scalar::UNSCALE)
 }

@@ -1,6 +1,6 @@
 //! The hyperbolic tangent.
 
-use super::exp::exp_lifted;
+use super::exp::exp_scaled;
 use super::polynomial;
 use crate::simd::Vector;
 use crate::tables::Tables;
@@ -21,7 +21,7 @@ pub(crate) fn tanh<V: Vector>(token: V::Token, x: V) -> Tanh<V> {
     let zero = V::of(token, 0.0);
     let one = V::of(token, 1.0);
     let magnitude = x.abs();
-    let u = exp_lifted(token, zero - (magnitude + magnitude)) * V::of(token, V::Scalar::UNLIFT);
+    let u = exp_scaled(token, zero - (magnitude + magnitude)) * V::of(token, V::Scalar::UNSCALE);
     let inverse = one / (one + u);
     let far = (one - u) * inverse;
     let far = V::select(x.less(zero), zero - far, far);

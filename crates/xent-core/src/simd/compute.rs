@@ -1,7 +1,7 @@
 //! The numbers that are computed in, f32 and f64: their registers, and what kernels ask of one number.
 
 use super::one::One;
-use super::vector::{Compute, PANEL, Simd};
+use super::vector::{Compute, STRIP, Simd};
 
 macro_rules! compute {
     ($float:ident: $vector:ident, $to_integer:literal, $rounded:expr) => {
@@ -13,10 +13,10 @@ macro_rules! compute {
             const NEG_INFINITY: Self = $float::NEG_INFINITY;
             const NAN: Self = $float::NAN;
 
-            const LANE_NUMBERS: &'static [Self; PANEL] = &{
-                let mut numbers = [0.0; PANEL];
+            const LANE_NUMBERS: &'static [Self; STRIP] = &{
+                let mut numbers = [0.0; STRIP];
                 let mut i = 0;
-                while i < PANEL {
+                while i < STRIP {
                     numbers[i] = i as $float;
                     i += 1;
                 }

@@ -1,23 +1,4 @@
-//! Formats of sixteen bits, from and to registers of f32.
-
-use super::Lanes;
-
-/// Conversions of as many numbers as two registers have lanes, from their bits and to them: exact to f32, to
-/// nearest (of two equally near to the even one) from it. NaN stays NaN, with its sign and the first bits
-/// of its payload; none is signalling afterwards in sixteen bits.
-pub(crate) trait Convert: Lanes<Scalar = f32> {
-    /// Zeros, if there are fewer.
-    fn from_bf16(token: Self::Token, bits: &[u16]) -> [Self; 2];
-
-    /// Nothing, if there are fewer places.
-    fn to_bf16(pair: [Self; 2], bits: &mut [u16]);
-
-    /// Zeros, if there are fewer.
-    fn from_f16(token: Self::Token, bits: &[u16]) -> [Self; 2];
-
-    /// Nothing, if there are fewer places.
-    fn to_f16(pair: [Self; 2], bits: &mut [u16]);
-}
+//! Numbers of sixteen bits, from and to the bits of f32.
 
 const SIGN: u32 = 0x8000_0000;
 const INFINITE: u32 = 0x7f80_0000;

@@ -1,9 +1,9 @@
 //! What a kernel may ask of a vector register, and the backends that answer.
 //!
-//! Kernels never see a register's width. They work on *panels* of [`PANEL`] neighbouring elements,
-//! which every level cuts into the same [`STRIPES`] stripes: element `i` of a panel belongs to
-//! stripe `i % 32`. A level holds the 32 stripes in as many registers as it needs (2 with AVX-512,
-//! 4 with AVX2, 8 with SSE2 or NEON), and because sums are kept by stripe and combined by one fixed
+//! Kernels never see a register's width. They work on *strips* of [`STRIP`] neighbouring elements,
+//! which every level cuts into the same [`ACCUMULATORS`] accumulators: element `i` of a strip belongs to
+//! accumulator `i % 32`. A level holds the 32 accumulators in as many registers as it needs (2 with AVX-512,
+//! 4 with AVX2, 8 with SSE2 or NEON), and because sums are kept by accumulator and combined by one fixed
 //! tree, all levels that round alike return the same bits.
 //!
 //! A vector can only be made from its level's token, and the token only after detection. So a
@@ -20,13 +20,13 @@ mod x86;
 #[cfg(feature = "half")]
 mod convert;
 mod pair;
-#[cfg(feature = "half")]
-pub(crate) use convert::Convert;
 use fuse::Fuse;
 pub(crate) use fuse::Portable;
 pub(crate) use one::One;
 pub(crate) use pair::Pair;
-pub(crate) use vector::{Compute, HALF_PANEL, LINE, Lanes, PANEL, STRIPES, Simd, Vector};
+#[cfg(feature = "half")]
+pub(crate) use vector::Convert;
+pub(crate) use vector::{ACCUMULATORS, Compute, HALF_STRIP, LINE, Lanes, STRIP, Simd, Vector};
 
 /// From a register for each of as many rows as there are lanes to one with a row in each: `merge` adds
 /// up (or the like) the halves of two rows, then the quarters of two such pairs, down to one lane.

@@ -5,8 +5,10 @@ use core::ops::{Add, Div, Mul, Sub};
 use wide::{f32x4, f64x2};
 
 #[cfg(feature = "half")]
-use super::convert::{Convert, bf16_bits, f16_bits, from_f16_bits};
-use super::{Fuse, Lanes, STRIPES, Simd, Vector, has_fours};
+use super::convert::{bf16_bits, f16_bits, from_f16_bits};
+#[cfg(feature = "half")]
+use super::vector::Convert;
+use super::{ACCUMULATORS, Fuse, Lanes, Simd, Vector, has_fours};
 
 impl<L: Fuse> Simd for L {
     type F32 = F32x4<L>;
@@ -195,11 +197,11 @@ macro_rules! vector {
         }
 
         impl<L: Fuse> Lanes for $name<L> {
-            type Stripes = [Self; STRIPES / $lanes];
+            type Accumulators = [Self; ACCUMULATORS / $lanes];
 
             #[inline(always)]
-            fn stripes(self) -> Self::Stripes {
-                [self; STRIPES / $lanes]
+            fn accumulators(self) -> Self::Accumulators {
+                [self; ACCUMULATORS / $lanes]
             }
 
             #[inline(always)]

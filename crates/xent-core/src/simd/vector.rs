@@ -3,19 +3,17 @@
 use core::fmt::Debug;
 use core::ops::{Add, Div, Mul, Neg, Sub};
 
-#[cfg(feature = "half")]
-use super::convert::Convert;
 use super::fuse::Portable;
 use crate::tables::Tables;
 
 /// The virtual width: how many independent sums a reduction keeps, at every level.
-pub(crate) const STRIPES: usize = 32;
+pub(crate) const ACCUMULATORS: usize = 32;
 
-/// Elements that are summed before the sum is compensated: four for each stripe.
-pub(crate) const PANEL: usize = 4 * STRIPES;
+/// Elements that are summed before the sum is compensated: four for each accumulator.
+pub(crate) const STRIP: usize = 4 * ACCUMULATORS;
 
 /// Half of them.
-pub(crate) const HALF_PANEL: usize = PANEL / 2;
+pub(crate) const HALF_STRIP: usize = STRIP / 2;
 
 /// Bytes of a cache line.
 pub(crate) const LINE: usize = 64;
@@ -119,10 +117,10 @@ pub(crate) trait Vector:
     fn split_exponent(self) -> (Self, Self);
 }
 
-/// A vector register, of which so many hold all stripes.
+/// A vector register, of which so many hold all accumulators.
 pub(crate) trait Lanes: Vector {
-    /// The registers that hold all stripes.
-    type Stripes: Copy + AsRef<[Self]> + AsMut<[Self]>;
+    /// The registers that hold all accumulators.
+    type Accumulators: Copy + AsRef<[Self]> + AsMut<[Self]>;
 
     /// Waits for what was [`stream`](Vector::stream)ed.
     #[inline(always)]
@@ -132,8 +130,8 @@ pub(crate) trait Lanes: Vector {
     #[inline(always)]
     fn prefetch<T>(_: Self::Token, _: &[T], _: usize) {}
 
-    /// This vector in every register of the stripes.
-    fn stripes(self) -> Self::Stripes;
+    /// This vector in every register of the accumulators.
+    fn accumulators(self) -> Self::Accumulators;
 
     /// A step of [`in_lanes`]: the lower halves of all runs of `2 * width` lanes, and the upper.
     fn halves(a: Self, b: Self, width: usize) -> (Self, Self);
@@ -141,6 +139,24 @@ pub(crate) trait Lanes: Vector {
     /// The largest lane of a vector without NaN; of equals the first of the tree that adds the upper
     /// half of the lanes to the lower, so that all levels agree on the sign of a zero.
     fn largest(self) -> Self::Scalar;
+}
+
+/// Conversions of as many numbers as two registers have lanes, from their bits and to them: exact to f32, to
+/// nearest (of two equally near to the even one) from it. NaN stays NaN, with its sign and the first bits
+/// of its payload; none is signalling afterwards in sixteen bits.
+#[cfg(feature = "half")]
+pub(crate) trait Convert: Lanes<Scalar = f32> {
+    /// Zeros, if there are fewer.
+    fn from_bf16(token: Self::Token, bits: &[u16]) -> [Self; 2];
+
+    /// Nothing, if there are fewer places.
+    fn to_bf16(pair: [Self; 2], bits: &mut [u16]);
+
+    /// Zeros, if there are fewer.
+    fn from_f16(token: Self::Token, bits: &[u16]) -> [Self; 2];
+
+    /// Nothing, if there are fewer places.
+    fn to_f16(pair: [Self; 2], bits: &mut [u16]);
 }
 
 /// What kernels ask of a number. f64 is one whether or not logits may be of it (the feature of that name):
@@ -171,8 +187,8 @@ pub(crate) trait Compute:
     const NEG_INFINITY: Self;
     const NAN: Self;
 
-    /// The numbers of the classes of a panel.
-    const LANE_NUMBERS: &'static [Self; PANEL];
+    /// The numbers of the classes of a strip.
+    const LANE_NUMBERS: &'static [Self; STRIP];
 
     fn from_f64(value: f64) -> Self;
 

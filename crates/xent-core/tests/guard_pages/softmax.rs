@@ -168,7 +168,7 @@ fn hold_kind<E: Number, L: Label>(kind: Kind, shape: Shape, spans: [usize; 2], x
     }
 }
 
-/// The logits of a shape with those strides, some of them in rows that no kernel settles; and how many
+/// The logits of a shape with those strides, some of them in rows that no kernel handles; and how many
 /// logits and gradients it has.
 fn logits<E: Number>(shape: Shape, strides: [usize; 2], outer: usize) -> (Vec<E>, [usize; 2]) {
     let length = shape.elements() / outer;

@@ -196,17 +196,17 @@ macro_rules! common_methods {
             ///
             /// # Errors
             /// As [`evaluate`](Self::evaluate).
-            pub fn tally<'l, 't, L: IntoLogits<'l>>(
+            pub fn counts<'l, 't, L: IntoLogits<'l>>(
                 &self,
                 logits: L,
                 targets: impl IntoTargets<'t, F>,
                 sample_weights: &[F],
-            ) -> Result<crate::Tally, Error>
+            ) -> Result<crate::BatchCounts, Error>
             where
                 L::Element: Element<Float = F>,
             {
                 let (logits, targets) = (logits.into_logits()?, targets.into_targets()?);
-                Loss::tally(self, logits, targets, sample_weights)
+                Loss::counts(self, logits, targets, sample_weights)
             }
 
             /// How the losses are reduced.
@@ -224,14 +224,14 @@ macro_rules! common_methods {
                 mut pass: Pass<'_, E>,
             ) -> Result<Report, Error> {
                 let not_finite = xent_core::NotFiniteRows::new();
-                let counts = pass.counts_correct() && Self::PREDICTS;
-                let mut room = pass.room(counts, &targets, logits.rows());
+                let judges = pass.counts_correct() && Self::PREDICTS;
+                let mut room = pass.room(judges, &targets, logits.rows());
                 let mut inner = pass.reborrow(&mut room);
                 let buffers = inner.buffers(logits.values);
                 let batch = self.batch(buffers, logits.shape, targets)?;
                 let mut report =
                     inner.run(self.policy(), self.settings.level, batch, &not_finite)?;
-                pass.judge(counts, &room, &targets, self.ignored(), &mut report);
+                pass.judge(judges, &room, &targets, self.ignored(), &mut report);
                 Ok(report)
             }
 
@@ -242,8 +242,8 @@ macro_rules! common_methods {
                 mut pass: Pass<'_, E>,
             ) -> Result<Report, Error> {
                 let not_finite = xent_core::NotFiniteRows::new();
-                let counts = pass.counts_correct() && Self::PREDICTS;
-                let mut room = pass.room(counts, &targets, logits.rows());
+                let judges = pass.counts_correct() && Self::PREDICTS;
+                let mut room = pass.room(judges, &targets, logits.rows());
                 let inner = pass.reborrow(&mut room);
                 if !matches!(inner.gradient, crate::pass::Gradient::None) {
                     return Err(Error::TwoGradients);
@@ -251,18 +251,18 @@ macro_rules! common_methods {
                 let batch = self.batch(Buffers::InPlace(logits.values), logits.shape, targets)?;
                 let mut report =
                     inner.run(self.policy(), self.settings.level, batch, &not_finite)?;
-                pass.judge(counts, &room, &targets, self.ignored(), &mut report);
+                pass.judge(judges, &room, &targets, self.ignored(), &mut report);
                 Ok(report)
             }
 
-            fn tally(
+            fn counts(
                 &self,
                 logits: Logits<'_, E>,
                 targets: Targets<'_, F>,
                 sample_weights: &[F],
-            ) -> Result<crate::Tally, Error> {
+            ) -> Result<crate::BatchCounts, Error> {
                 let batch = self.batch(Buffers::Loss(logits.values), logits.shape, targets)?;
-                Pass::<E>::new().sample_weights(sample_weights).tally(batch)
+                Pass::<E>::new().sample_weights(sample_weights).counts(batch)
             }
 
             fn policy(&self) -> crate::Policy {

@@ -30,7 +30,7 @@ macro_rules! vector {
         use core::ops::{Add, Div, Mul, Sub};
 
         use crate::level::$token;
-        use crate::simd::{Lanes, STRIPES, Vector};
+        use crate::simd::{Lanes, ACCUMULATORS, Vector};
 
         #[derive(Clone, Copy)]
         pub(crate) struct $name($register);
@@ -202,7 +202,7 @@ macro_rules! vector {
         }
 
         impl Lanes for $name {
-            type Stripes = [Self; STRIPES / Self::LANES];
+            type Accumulators = [Self; ACCUMULATORS / Self::LANES];
 
             #[inline(always)]
             fn fence(_: $token) {
@@ -220,8 +220,8 @@ macro_rules! vector {
             }
 
             #[inline(always)]
-            fn stripes(self) -> Self::Stripes {
-                [self; STRIPES / Self::LANES]
+            fn accumulators(self) -> Self::Accumulators {
+                [self; ACCUMULATORS / Self::LANES]
             }
 
             #[inline(always)]

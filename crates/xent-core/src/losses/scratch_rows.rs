@@ -3,17 +3,19 @@
 use core::ops::Range;
 
 use super::buffers::Buffers;
-use super::converted::{Classes, Converted, put_classes};
+use super::degenerate_row::DegenerateRow;
 use super::format::{Element, Float};
 #[cfg(feature = "half")]
 use super::log_sum_exp::LogSumExpBatch;
-use super::odd_row::OddRow;
 use super::rows::{Outputs, RowWeights};
-use super::softmax::{Job, SoftmaxBatch, SoftmaxTargets, State};
-use super::window::{Cells, Room, Window};
-use crate::batch::{Join, LEAF};
+use super::scratch::{Scratch, TileBuffer, TileRange};
+use super::scratch_tiles::{Classes, Converted, put_classes};
+use super::softmax::SoftmaxBatch;
+use super::softmax_spec::{SoftmaxSpec, State};
+use super::softmax_targets::SoftmaxTargets;
+use crate::batch::{CHUNK, ForkJoin};
 use crate::kernel::block::ROWS;
-use crate::kernel::long_row::{LongRows, SettledRow, TileState, middle};
+use crate::kernel::long_row::{FinishedRow, LongRows, TileState, middle};
 use crate::kernel::sum::TILE;
 use crate::level::Level;
 use crate::math::scalar;
@@ -46,7 +48,7 @@ impl<E: Element> LongRow<'_, '_, E> {
     }
 }
 
-impl<E: Element> OddRow<E::Float> for LongRow<'_, '_, E> {
+impl<E: Element> DegenerateRow<E::Float> for LongRow<'_, '_, E> {
     fn logit(&self, class: usize) -> f64 {
         self.capped(class).0
     }
@@ -77,16 +79,23 @@ impl<E: Element> OddRow<E::Float> for LongRow<'_, '_, E> {
 /// The gradient and second derivatives of neighbouring classes, on threads that join.
 fn put_in_pieces<E: Element>(
     rows: LongRows<'_>,
-    settled: &SettledRow<'_, E::Float>,
+    finished: &FinishedRow<'_, E::Float>,
     mut buffers: Buffers<'_, E>,
     first: usize,
     hessian: &mut [E::Float],
 ) {
     let length = buffers.len();
-    let Some(join) = rows.join.filter(|_| length > LEAF) else {
+    let Some(join) = rows.join.filter(|_| length > CHUNK) else {
         let of = Classes { first, count: length, at: [0, 0], step: 1 };
         let mut state = TileState::new(&mut []);
-        return put_classes(rows.level, settled, &mut buffers, of, (hessian, 0.0, 0.0), &mut state);
+        return put_classes(
+            rows.level,
+            finished,
+            &mut buffers,
+            of,
+            (hessian, 0.0, 0.0),
+            &mut state,
+        );
     };
     let middle = middle(length);
     let (a, b) = buffers.split_at(middle, middle);
@@ -94,7 +103,7 @@ fn put_in_pieces<E: Element>(
     let (mut a, mut b) = (Some((a, of_a)), Some((b, of_b)));
     let put = |part: &mut Option<(Buffers<'_, E>, &mut [E::Float])>, first| {
         if let Some((buffers, hessian)) = part.take() {
-            put_in_pieces(rows, settled, buffers, first, hessian);
+            put_in_pieces(rows, finished, buffers, first, hessian);
         }
     };
     join.join(&mut || put(&mut a, first), &mut || put(&mut b, first + middle));
@@ -102,27 +111,27 @@ fn put_in_pieces<E: Element>(
 
 impl<E: Element> SoftmaxBatch<'_, E> {
     /// The sum of the losses, of logits that are not computed with as they are.
-    pub(crate) fn run_converted(self, level: Level, join: Option<&dyn Join>) -> f64 {
-        let Self { buffers, job, mut outputs } = self;
-        let Shape { classes, inner, .. } = job.shape;
+    pub(crate) fn run_converted(self, level: Level, join: Option<&dyn ForkJoin>) -> f64 {
+        let Self { buffers, spec, mut outputs } = self;
+        let Shape { classes, inner, .. } = spec.shape;
         let predicted = core::mem::take(&mut outputs.predicted);
-        if job.cap() != 0.0 {
+        if spec.cap() != 0.0 {
             // Under a cap, logits that differ may be equal.
             for (row, place) in predicted.iter_mut().enumerate() {
-                *place = largest_class(buffers.logits(), &job.shape, row);
+                *place = largest_class(buffers.logits(), &spec.shape, row);
             }
         } else {
             outputs.predicted = predicted;
         }
-        let room = TILE / classes;
-        if room == 0 {
-            return long_rows(LongRows { level, join }, job, buffers, outputs);
+        let scratch = TILE / classes;
+        if scratch == 0 {
+            return long_rows(LongRows { level, join }, spec, buffers, outputs);
         }
         // Whole blocks of rows, if there are so many.
-        let most = if room < ROWS { room } else { room / ROWS * ROWS };
+        let most = if scratch < ROWS { scratch } else { scratch / ROWS * ROWS };
         let second = !outputs.hessian.is_empty();
-        Room::with::<E, _>((job.cap(), second), |room| {
-            let windows = Windows { level, job, buffers, outputs, most, room };
+        Scratch::with::<E, _>((spec.cap(), second), |scratch| {
+            let windows = Windows { level, spec, buffers, outputs, most, scratch };
             if inner == 1 { windows.rows() } else { windows.columns() }
         })
     }
@@ -148,46 +157,46 @@ fn largest_class<E: Element>(logits: &[E], shape: &Shape, row: usize) -> u32 {
 /// Rows that are converted one by one, tile by tile.
 fn long_rows<E: Element>(
     rows: LongRows<'_>,
-    job: Job<'_, E::Float>,
+    spec: SoftmaxSpec<'_, E::Float>,
     mut buffers: Buffers<'_, E>,
     mut outputs: Outputs<'_, E::Float>,
 ) -> f64 {
-    let Shape { classes, inner, logits_stride, gradient_stride, .. } = job.shape;
-    let (cap, floor) = (job.cap(), outputs.floor());
+    let Shape { classes, inner, logits_stride, gradient_stride, .. } = spec.shape;
+    let (cap, floor) = (spec.cap(), outputs.floor());
     let LongRows { level, join } = rows;
-    job.with_tile_state(|state| {
+    spec.with_tile_state(|state| {
         let mut sum = 0.0;
-        for row in 0..job.shape.row_count() {
+        for row in 0..spec.shape.row_count() {
             let (part, position) = (row / inner, row % inner);
             let at = [logits_stride, gradient_stride].map(|stride| part * stride + position);
-            let plan = job.plan(row);
-            let task = job.long_row_task(&plan, &outputs);
+            let params = spec.params(row);
+            let task = spec.long_row_task(&params, &outputs);
             let x = buffers.logits().get(at[0]..).unwrap_or(&[]);
             let source = Converted { x, length: classes, step: inner, cap };
-            let settled = if plan.state == State::Live {
-                let targets = job.targets_of_row(rows, row, &plan, state);
-                targets.and_then(|targets| rows.settle(source, targets, &task, state))
+            let finished = if params.state == State::Live {
+                let targets = spec.targets_of_row(rows, row, &params, state);
+                targets.and_then(|targets| rows.finish(source, targets, &task, state))
             } else {
                 None
             };
-            let Some(settled) = settled else {
+            let Some(finished) = finished else {
                 let mut odd = LongRow { buffers: &mut buffers, at, step: inner, cap, floor };
-                sum += job.unsettled_row(row, &plan, &mut odd, &mut outputs);
+                sum += spec.fallback_row(row, &params, &mut odd, &mut outputs);
                 continue;
             };
-            let result = settled.result();
+            let result = finished.result();
             outputs.put_row(row, result.loss, result.log_sum_exp, result.largest_class);
             if result.loss.is_nan() || result.log_sum_exp.is_nan() {
                 let mut classes = x.iter().step_by(inner).take(classes);
                 let class = classes.position(|x| x.to_float().is_nan());
-                job.note_nan(row, class, &mut outputs);
+                spec.note_nan(row, class, &mut outputs);
             }
             let hessian = outputs.hessian_of(row, classes);
             if join.is_some() && inner == 1 && cap == 0.0 {
-                put_in_pieces(rows, &settled, buffers.part(at, classes), 0, hessian);
+                put_in_pieces(rows, &finished, buffers.part(at, classes), 0, hessian);
             } else {
                 let of = Classes { first: 0, count: classes, at, step: inner };
-                put_classes(level, &settled, &mut buffers, of, (hessian, cap, floor), state);
+                put_classes(level, &finished, &mut buffers, of, (hessian, cap, floor), state);
             }
             sum += result.loss;
         }
@@ -201,40 +210,41 @@ const OVERRUN: usize = 3;
 /// A batch whose rows are converted some at a time.
 struct Windows<'a, 'o, 'r, 's, E: Element> {
     level: Level,
-    job: Job<'a, E::Float>,
+    spec: SoftmaxSpec<'a, E::Float>,
     buffers: Buffers<'o, E>,
     outputs: Outputs<'o, E::Float>,
-    /// Rows of a window.
+    /// Rows of a range.
     most: usize,
-    room: &'r mut Room<'s, E::Float>,
+    scratch: &'r mut Scratch<'s, E::Float>,
 }
 
 impl<E: Element> Windows<'_, '_, '_, '_, E> {
     fn rows(mut self) -> f64 {
-        let Shape { outer, classes, logits_stride, gradient_stride, .. } = self.job.shape;
+        let Shape { outer, classes, logits_stride, gradient_stride, .. } = self.spec.shape;
         let strides = [logits_stride, gradient_stride];
         let mut sum = 0.0;
         for first in (0..outer).step_by(self.most) {
             let rows = self.most.min(outer - first);
             let at = strides.map(|stride| first * stride);
-            let window = if strides == [classes; 2] {
-                Window { slack: OVERRUN, ..Window::of(at, rows * classes) }
+            let range = if strides == [classes; 2] {
+                TileRange { slack: OVERRUN, ..TileRange::of(at, rows * classes) }
             } else {
-                Window { rows, length: classes, at, strides, slack: OVERRUN }
+                TileRange { rows, length: classes, at, strides, slack: OVERRUN }
             };
             let elements = first * classes..(first + rows) * classes;
-            let dense = self.job.dense().get(elements.clone()).unwrap_or(&[]);
-            let job = self.job.part(first..first + rows, Shape::block(rows, classes, 1), dense);
+            let dense = self.spec.dense().get(elements.clone()).unwrap_or(&[]);
+            let spec = self.spec.part(first..first + rows, Shape::block(rows, classes, 1), dense);
             let outputs = self.outputs.part(first..first + rows, elements);
-            let Self { level, ref mut buffers, ref mut room, .. } = self;
-            sum += run_window(level, job, buffers, window, room, outputs);
+            let Self { level, ref mut buffers, ref mut scratch, .. } = self;
+            sum += run_window(level, spec, buffers, range, scratch, outputs);
         }
         sum
     }
 
     fn columns(mut self) -> f64 {
-        let Shape { outer, classes, inner, logits_stride, gradient_stride } = self.job.shape;
-        let (mut of_dense, mut of_hessian) = (Cells::<E::Float>::new(), Cells::<E::Float>::new());
+        let Shape { outer, classes, inner, logits_stride, gradient_stride } = self.spec.shape;
+        let (mut of_dense, mut of_hessian) =
+            (TileBuffer::<E::Float>::new(), TileBuffer::<E::Float>::new());
         let mut sum = 0.0;
         for part in 0..outer {
             for position in (0..inner).step_by(self.most) {
@@ -244,14 +254,14 @@ impl<E: Element> Windows<'_, '_, '_, '_, E> {
                     let start = (part * classes + class) * inner + position;
                     start..start + count
                 };
-                let all = self.job.dense();
+                let all = self.spec.dense();
                 let dense = &mut of_dense.0[..if all.is_empty() { 0 } else { classes * count }];
                 for (class, column) in dense.chunks_mut(count).enumerate() {
                     column.copy_from_slice(all.get(place(class)).unwrap_or(&[]));
                 }
                 let wanted = if self.outputs.hessian.is_empty() { 0 } else { classes * count };
                 let hessian = &mut of_hessian.0[..wanted];
-                let window = Window {
+                let range = TileRange {
                     rows: classes,
                     length: count,
                     at: [part * logits_stride + position, part * gradient_stride + position],
@@ -259,11 +269,11 @@ impl<E: Element> Windows<'_, '_, '_, '_, E> {
                     slack: 0,
                 };
                 let shape = Shape::block(1, classes, count);
-                let job = self.job.part(first..first + count, shape, dense);
+                let spec = self.spec.part(first..first + count, shape, dense);
                 let outputs = self.outputs.part(first..first + count, 0..0);
                 let outputs = Outputs { hessian: &mut *hessian, ..outputs };
-                let Self { level, ref mut buffers, ref mut room, .. } = self;
-                sum += run_window(level, job, buffers, window, room, outputs);
+                let Self { level, ref mut buffers, ref mut scratch, .. } = self;
+                sum += run_window(level, spec, buffers, range, scratch, outputs);
                 for (class, column) in hessian.chunks(count).enumerate() {
                     let places = self.outputs.hessian.get_mut(place(class));
                     places.unwrap_or(&mut []).copy_from_slice(column);
@@ -274,13 +284,13 @@ impl<E: Element> Windows<'_, '_, '_, '_, E> {
     }
 }
 
-/// The rows of a window.
+/// The rows of a range.
 fn run_window<E: Element>(
     level: Level,
-    job: Job<'_, E::Float>,
+    spec: SoftmaxSpec<'_, E::Float>,
     buffers: &mut Buffers<'_, E>,
-    window: Window,
-    room: &mut Room<'_, E::Float>,
+    range: TileRange,
+    scratch: &mut Scratch<'_, E::Float>,
     outputs: Outputs<'_, E::Float>,
 ) -> f64 {
     let Outputs { losses, log_sum_exp, predicted, hessian, convention, hessian_floor, not_finite } =
@@ -295,29 +305,29 @@ fn run_window<E: Element>(
         not_finite,
     };
     let floor = outputs.floor();
-    let sum = job.run(level, None, buffers.open(level, window, room), outputs);
-    buffers.uncap_second(level, window, room, (hessian, floor));
-    buffers.close(level, window, room);
+    let sum = spec.run(level, None, buffers.open(level, range, scratch), outputs);
+    buffers.uncap_second(level, range, scratch, (hessian, floor));
+    buffers.close(level, range, scratch);
     sum
 }
 
 #[cfg(feature = "half")]
 impl<E: Element> LogSumExpBatch<'_, E> {
     /// The sum of what is written, of logits that are not what is computed in.
-    pub(crate) fn run_converted(self, level: Level, join: Option<&dyn Join>) -> f64 {
+    pub(crate) fn run_converted(self, level: Level, join: Option<&dyn ForkJoin>) -> f64 {
         let Self { logits, shape, out } = self;
-        let (buffers, job) = (Buffers::Loss(logits), Job::without_targets(shape));
+        let (buffers, spec) = (Buffers::Loss(logits), SoftmaxSpec::without_targets(shape));
         let outputs = Outputs { log_sum_exp: &mut *out, ..Outputs::default() };
-        SoftmaxBatch { buffers, job, outputs }.run_converted(level, join);
+        SoftmaxBatch { buffers, spec, outputs }.run_converted(level, join);
         out.iter().map(|value| value.to_f64()).sum()
     }
 }
 
 // Parts of what a batch has.
 
-impl<F: Float> Job<'_, F> {
+impl<F: Float> SoftmaxSpec<'_, F> {
     /// Some rows, whose dense targets are given.
-    fn part<'p>(&'p self, rows: Range<usize>, shape: Shape, dense: &'p [F]) -> Job<'p, F> {
+    fn part<'p>(&'p self, rows: Range<usize>, shape: Shape, dense: &'p [F]) -> SoftmaxSpec<'p, F> {
         let targets = match self.targets {
             SoftmaxTargets::Index(labels) => {
                 let (labels, _) = labels.split_at(rows.start).1.split_at(rows.len());
@@ -328,7 +338,7 @@ impl<F: Float> Job<'_, F> {
             SoftmaxTargets::Teacher(_, temperature) => SoftmaxTargets::Teacher(dense, temperature),
         };
         let first_row = self.first_row + rows.start;
-        Job { shape, targets, weights: self.weights.part(rows), first_row, ..*self }
+        SoftmaxSpec { shape, targets, weights: self.weights.part(rows), first_row, ..*self }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Buffers in what is computed in: where they are, or in a room as much at a time as that can hold.
+//! Buffers in what is computed in: where they are, or in a scratch buffer as much at a time as that can hold.
 
 use super::buffers::Buffers;
 use super::format::{Element, Float};
@@ -11,18 +11,18 @@ use crate::level::Level;
 /// Rows of cells of the same length, of which the logits and the gradient each have a place:
 /// `[logits, gradient]`.
 #[derive(Clone, Copy)]
-pub(crate) struct Window {
+pub(crate) struct TileRange {
     pub(super) rows: usize,
     pub(super) length: usize,
     /// Where the first row begins.
     pub(super) at: [usize; 2],
     /// From a row to the next.
     pub(super) strides: [usize; 2],
-    /// Cells that follow the last row in the room, of no meaning: what is read in fours runs over.
+    /// Elements that follow the last row in the scratch buffer, of no meaning: what is read in fours runs over.
     pub(super) slack: usize,
 }
 
-impl Window {
+impl TileRange {
     /// Neighbouring cells.
     pub(super) fn of(at: [usize; 2], length: usize) -> Self {
         Self { rows: 1, length, at, strides: [length; 2], slack: 0 }
@@ -49,7 +49,7 @@ impl Window {
 }
 
 /// Where cells are that are not computed with as they are; empty where all are.
-pub(crate) struct Room<'r, F> {
+pub(crate) struct Scratch<'r, F> {
     pub(super) cells: &'r mut [F],
     /// The derivatives of capped logits.
     pub(super) derivatives: &'r mut [F],
@@ -59,32 +59,32 @@ pub(crate) struct Room<'r, F> {
     pub(super) second: bool,
 }
 
-impl<F: Float> Room<'_, F> {
-    /// A room for logits of a format: with a cap, of any; otherwise, of those that are not what is computed
+impl<F: Float> Scratch<'_, F> {
+    /// A scratch buffer for logits of a format: with a cap, of any; otherwise, of those that are not what is computed
     /// in.
     pub(crate) fn with<E: Element<Float = F>, R>(
         (cap, second): (f64, bool),
-        run: impl FnOnce(&mut Room<'_, F>) -> R,
+        run: impl FnOnce(&mut Scratch<'_, F>) -> R,
     ) -> R {
         if cap != 0.0 {
-            let (mut cells, mut derivatives) = (Cells::new(), Cells::new());
-            run(&mut Room { cells: &mut cells.0, derivatives: &mut derivatives.0, cap, second })
+            let (mut cells, mut derivatives) = (TileBuffer::new(), TileBuffer::new());
+            run(&mut Scratch { cells: &mut cells.0, derivatives: &mut derivatives.0, cap, second })
         } else if E::IS_FLOAT {
-            run(&mut Room { cells: &mut [], derivatives: &mut [], cap, second })
+            run(&mut Scratch { cells: &mut [], derivatives: &mut [], cap, second })
         } else {
-            run(&mut Room { cells: &mut Cells::new().0, derivatives: &mut [], cap, second })
+            run(&mut Scratch { cells: &mut TileBuffer::new().0, derivatives: &mut [], cap, second })
         }
     }
 }
 
-/// Room for a tile. Aligned, so that no register of it is in two lines of the cache.
+/// Scratch for a tile. Aligned, so that no register of it is in two lines of the cache.
 #[repr(align(64))]
-pub(super) struct Cells<F>(pub(super) [F; TILE + SLACK]);
+pub(super) struct TileBuffer<F>(pub(super) [F; TILE + SLACK]);
 
-/// Cells that there is room for beside those of a tile.
+/// Elements that there is room for beside those of a tile.
 const SLACK: usize = 16;
 
-impl<F: Float> Cells<F> {
+impl<F: Float> TileBuffer<F> {
     pub(super) fn new() -> Self {
         Self([F::default(); _])
     }
@@ -123,36 +123,36 @@ impl<F: Float> Buffers<'_, F> {
 }
 
 impl<E: Element> Buffers<'_, E> {
-    /// The cells of a window: where they are if they are neighbours, need not be converted and are not
-    /// capped, otherwise in the room, one row after the other. To be [`close`](Self::close)d afterwards.
+    /// The cells of a range: where they are if they are neighbours, need not be converted and are not
+    /// capped, otherwise in the scratch buffer, one row after the other. To be [`close`](Self::close)d afterwards.
     pub(super) fn open<'b>(
         &'b mut self,
         level: Level,
-        window: Window,
-        room: &'b mut Room<'_, E::Float>,
+        range: TileRange,
+        scratch: &'b mut Scratch<'_, E::Float>,
     ) -> RowBuffers<'b, E::Float> {
-        if room.cap == 0.0 && window.is_of_neighbours() && E::IS_FLOAT {
-            return E::direct(self, window.at, window.length);
+        if scratch.cap == 0.0 && range.is_of_neighbours() && E::IS_FLOAT {
+            return E::direct(self, range.at, range.length);
         }
-        let length = window.rows * window.length;
-        let of_loss = matches!(self, Self::Loss(_)) && !(room.cap != 0.0 && room.second);
-        let cells = part_mut(room.cells, 0, length + window.slack);
-        if window.is_of_neighbours() && E::IS_FLOAT {
-            let direct = E::direct(self, window.at, window.length);
+        let length = range.rows * range.length;
+        let of_loss = matches!(self, Self::Loss(_)) && !(scratch.cap != 0.0 && scratch.second);
+        let cells = part_mut(scratch.cells, 0, length + range.slack);
+        if range.is_of_neighbours() && E::IS_FLOAT {
+            let direct = E::direct(self, range.at, range.length);
             Cap {
                 logits: Some(direct.logits()),
                 capped: part_mut(cells, 0, length),
-                derivatives: part_mut(room.derivatives, 0, length),
-                cap: room.cap,
+                derivatives: part_mut(scratch.derivatives, 0, length),
+                cap: scratch.cap,
             }
             .at(level);
             return if of_loss { RowBuffers::loss(cells) } else { RowBuffers::in_place(cells) };
         }
         let cells = match self {
             // Where the gradient goes there is room enough.
-            Self::WideGradient(x, g) if window.is_of_neighbours() => {
-                let g = part_mut(g, window.at[1], window.length);
-                window.widen(level, x, g);
+            Self::WideGradient(x, g) if range.is_of_neighbours() => {
+                let g = part_mut(g, range.at[1], range.length);
+                range.widen(level, x, g);
                 g
             }
             Self::Loss(x)
@@ -160,60 +160,65 @@ impl<E: Element> Buffers<'_, E> {
             | Self::Accumulate(x, _)
             | Self::WideGradient(x, _)
             | Self::WideAccumulate(x, _) => {
-                window.widen(level, x, cells);
+                range.widen(level, x, cells);
                 cells
             }
             Self::InPlace(x) => {
-                window.widen(level, x, cells);
+                range.widen(level, x, cells);
                 cells
             }
         };
-        if room.cap != 0.0 {
-            let (capped, cap) = (part_mut(&mut *cells, 0, length), room.cap);
-            let derivatives = part_mut(room.derivatives, 0, length);
+        if scratch.cap != 0.0 {
+            let (capped, cap) = (part_mut(&mut *cells, 0, length), scratch.cap);
+            let derivatives = part_mut(scratch.derivatives, 0, length);
             Cap { logits: None, capped, derivatives, cap }.at(level);
         }
         if of_loss { RowBuffers::loss(cells) } else { RowBuffers::in_place(cells) }
     }
 
-    /// Second derivatives of a window that was opened, by its logits instead of what the cap has made of them.
+    /// Second derivatives of a range that was opened, by its logits instead of what the cap has made of them.
     pub(super) fn uncap_second(
         &mut self,
         level: Level,
-        window: Window,
-        room: &Room<'_, E::Float>,
+        range: TileRange,
+        scratch: &Scratch<'_, E::Float>,
         (hessian, floor): (&mut [E::Float], f64),
     ) {
-        if room.cap == 0.0 || hessian.is_empty() {
+        if scratch.cap == 0.0 || hessian.is_empty() {
             return;
         }
-        let mut logits = Cells::new();
-        let logits = &mut logits.0[..window.rows * window.length];
-        window.widen(level, self.logits(), logits);
+        let mut logits = TileBuffer::new();
+        let logits = &mut logits.0[..range.rows * range.length];
+        range.widen(level, self.logits(), logits);
         let gradient = match self {
-            Self::WideGradient(_, g) if window.is_of_neighbours() && !E::IS_FLOAT => {
-                part(g, window.at[1], window.length)
+            Self::WideGradient(_, g) if range.is_of_neighbours() && !E::IS_FLOAT => {
+                part(g, range.at[1], range.length)
             }
-            _ => part(room.cells, 0, logits.len()),
+            _ => part(scratch.cells, 0, logits.len()),
         };
-        UncapSecond { hessian, gradient, logits, cap: room.cap, floor }.at(level);
+        UncapSecond { hessian, gradient, logits, cap: scratch.cap, floor }.at(level);
     }
 
-    /// What has become of the cells of a window that was opened goes where it belongs, rounded once.
-    pub(super) fn close(&mut self, level: Level, window: Window, room: &mut Room<'_, E::Float>) {
-        if room.cap == 0.0 && window.is_of_neighbours() && E::IS_FLOAT {
+    /// What has become of the cells of a range that was opened goes where it belongs, rounded once.
+    pub(super) fn close(
+        &mut self,
+        level: Level,
+        range: TileRange,
+        scratch: &mut Scratch<'_, E::Float>,
+    ) {
+        if scratch.cap == 0.0 && range.is_of_neighbours() && E::IS_FLOAT {
             return;
         }
-        let length = window.rows * window.length;
+        let length = range.rows * range.length;
         let uncap = |gradient: &mut [E::Float], derivatives: &[E::Float]| {
             if !derivatives.is_empty() {
                 Uncap { gradient, derivatives, into: None }.at(level);
             }
         };
-        let derivatives = &room.derivatives[..length.min(room.derivatives.len())];
-        let cells = part_mut(room.cells, 0, length);
-        if window.is_of_neighbours() && E::IS_FLOAT {
-            let mut direct = E::direct(self, window.at, window.length);
+        let derivatives = &scratch.derivatives[..length.min(scratch.derivatives.len())];
+        let cells = part_mut(scratch.cells, 0, length);
+        if range.is_of_neighbours() && E::IS_FLOAT {
+            let mut direct = E::direct(self, range.at, range.length);
             if direct.mode() != GradMode::None {
                 let mode = direct.mode();
                 let into = Some((direct.gradient_mut(), mode));
@@ -223,13 +228,13 @@ impl<E: Element> Buffers<'_, E> {
         }
         match self {
             Self::Loss(_) => return,
-            Self::WideGradient(_, g) if window.is_of_neighbours() => {
-                uncap(part_mut(g, window.at[1], window.length), derivatives);
+            Self::WideGradient(_, g) if range.is_of_neighbours() => {
+                uncap(part_mut(g, range.at[1], range.length), derivatives);
                 return;
             }
             _ => uncap(cells, derivatives),
         }
-        let rows = window.places::<1>().zip(cells.chunks_mut(window.length));
+        let rows = range.places::<1>().zip(cells.chunks_mut(range.length));
         match self {
             Self::Loss(_) => {}
             Self::Gradient(_, g) | Self::InPlace(g) => {

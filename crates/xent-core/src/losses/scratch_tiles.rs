@@ -1,9 +1,9 @@
-//! Rows that are longer than a room, tile by tile: of logits that are converted, or capped.
+//! Rows that are longer than a scratch buffer, tile by tile: of logits that are converted, or capped.
 
 use super::buffers::Buffers;
 use super::format::Element;
-use super::window::{Room, Window};
-use crate::kernel::long_row::{Place, RowSource, SettledRow, TileState};
+use super::scratch::{Scratch, TileRange};
+use crate::kernel::long_row::{FinishedRow, RowOutput, RowSource, TileState};
 use crate::kernel::sum::TILE;
 use crate::level::Level;
 
@@ -37,11 +37,11 @@ impl<E: Element> RowSource<E::Float> for Converted<'_, E> {
 
     fn tiles(self, level: Level, to: &mut dyn FnMut(usize, &[E::Float]) -> bool) {
         let mut buffers = Buffers::Loss(self.x);
-        Room::with::<E, _>((self.cap, false), |room| {
+        Scratch::with::<E, _>((self.cap, false), |scratch| {
             for tile in (0..self.length).step_by(TILE) {
                 let length = TILE.min(self.length - tile);
-                let window = classes(length, [tile * self.step; 2], self.step);
-                if !to(tile, buffers.open(level, window, room).logits()) {
+                let range = classes(length, [tile * self.step; 2], self.step);
+                if !to(tile, buffers.open(level, range, scratch).logits()) {
                     return;
                 }
             }
@@ -50,11 +50,11 @@ impl<E: Element> RowSource<E::Float> for Converted<'_, E> {
 }
 
 /// As many classes of a row, with that step from one to the next.
-fn classes(count: usize, at: [usize; 2], step: usize) -> Window {
+fn classes(count: usize, at: [usize; 2], step: usize) -> TileRange {
     if step == 1 {
-        Window::of(at, count)
+        TileRange::of(at, count)
     } else {
-        Window { rows: count, length: 1, at, strides: [step; 2], slack: 0 }
+        TileRange { rows: count, length: 1, at, strides: [step; 2], slack: 0 }
     }
 }
 
@@ -71,22 +71,22 @@ pub(super) struct Classes {
 /// The gradient of classes of a row, and second derivatives if they are wanted, tile by tile.
 pub(super) fn put_classes<E: Element>(
     level: Level,
-    settled: &SettledRow<'_, E::Float>,
+    finished: &FinishedRow<'_, E::Float>,
     buffers: &mut Buffers<'_, E>,
     of: Classes,
     (hessian, cap, floor): (&mut [E::Float], f64, f64),
     state: &mut TileState<'_, E::Float>,
 ) {
-    Room::with::<E, _>((cap, !hessian.is_empty()), |room| {
+    Scratch::with::<E, _>((cap, !hessian.is_empty()), |scratch| {
         for tile in (0..of.count).step_by(TILE) {
             let length = TILE.min(of.count - tile);
-            let window = classes(length, of.at.map(|at| at + tile * of.step), of.step);
+            let range = classes(length, of.at.map(|at| at + tile * of.step), of.step);
             let hessian = hessian.get_mut(tile..tile + length).unwrap_or(&mut []);
-            let cells = buffers.open(level, window, room);
-            let place = Place { buffers: cells, hessian: &mut *hessian };
-            settled.put(level, place, of.first + tile, false, state);
-            buffers.uncap_second(level, window, room, (hessian, floor));
-            buffers.close(level, window, room);
+            let cells = buffers.open(level, range, scratch);
+            let place = RowOutput { buffers: cells, hessian: &mut *hessian };
+            finished.put(level, place, of.first + tile, false, state);
+            buffers.uncap_second(level, range, scratch, (hessian, floor));
+            buffers.close(level, range, scratch);
         }
     });
 }

@@ -1,4 +1,4 @@
-//! Rows that no kernel settles, with all that is known of them: certain teachers, infinite logits under
+//! Rows that no kernel handles, with all that is known of them: certain teachers, infinite logits under
 //! weights, and rows without a part in the batch.
 
 use xent_core::{
@@ -96,13 +96,13 @@ fn the_hessian_of_a_certain_teacher_has_the_weight_of_its_class() {
         let options = SoftmaxOptions { class_weights: &class_weights, ..SoftmaxOptions::default() };
         let mut teacher = numbers(shape.elements(), 2);
         for level in Level::available() {
-            // So much larger than the others that they have no share: a row that a kernel settles.
-            let [certain, settled] = [INF, 1e4].map(|largest| {
+            // So much larger than the others that they have no share: a row that a kernel handles.
+            let [certain, finished] = [INF, 1e4].map(|largest| {
                 teacher[shape.place(1, 1)] = largest;
                 let of = (SoftmaxTargets::Teacher(&teacher, 0.5), options);
                 solve(level, &x, shape, of, RowWeights::default(), Some(Hessian::Exact)).hessian
             });
-            for (&got, &want) in certain.iter().zip(&settled) {
+            for (&got, &want) in certain.iter().zip(&finished) {
                 assert_close(&format!("{level}, {classes}"), got, want.into(), 0.0);
             }
         }

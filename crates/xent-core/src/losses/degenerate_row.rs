@@ -2,7 +2,8 @@
 
 use super::format::Float;
 use super::rows::Outputs;
-use super::softmax::{Job, Plan, SoftmaxTargets, State};
+use super::softmax_spec::{RowParams, SoftmaxSpec, State};
+use super::softmax_targets::SoftmaxTargets;
 use crate::kernel::row_buffers::RowBuffers;
 use crate::kernel::sum::sum_of;
 use crate::level::Level;
@@ -56,7 +57,7 @@ impl Extremes {
 }
 
 /// A row, class by class.
-pub(super) trait OddRow<F> {
+pub(super) trait DegenerateRow<F> {
     fn logit(&self, class: usize) -> f64;
 
     /// Puts the gradient of a class.
@@ -68,7 +69,7 @@ pub(super) trait OddRow<F> {
     }
 }
 
-impl<F: Float> OddRow<F> for RowBuffers<'_, F> {
+impl<F: Float> DegenerateRow<F> for RowBuffers<'_, F> {
     fn logit(&self, class: usize) -> f64 {
         number(self.logits().get(class))
     }
@@ -85,7 +86,7 @@ pub(super) struct Column<'c, R> {
     pub(super) step: usize,
 }
 
-impl<F, R: OddRow<F>> OddRow<F> for Column<'_, R> {
+impl<F, R: DegenerateRow<F>> DegenerateRow<F> for Column<'_, R> {
     fn logit(&self, class: usize) -> f64 {
         self.cells.logit(self.first + class * self.step)
     }
@@ -100,20 +101,20 @@ fn number<F: Float>(logit: Option<&F>) -> f64 {
     logit.map_or(f64::NAN, |logit| logit.to_f64())
 }
 
-impl<F: Float> Job<'_, F> {
-    /// A row that no kernel has settled.
+impl<F: Float> SoftmaxSpec<'_, F> {
+    /// A row that no kernel has finished.
     #[cold]
     #[inline(never)]
-    pub(super) fn unsettled_row(
+    pub(super) fn fallback_row(
         &self,
         row: usize,
-        plan: &Plan,
-        cells: &mut impl OddRow<F>,
+        params: &RowParams,
+        cells: &mut impl DegenerateRow<F>,
         outputs: &mut Outputs<'_, F>,
     ) -> f64 {
-        match plan.state {
-            State::Live => self.odd_row(row, plan, cells, outputs),
-            State::Ignored | State::Empty => self.skipped_row(row, plan, cells, outputs),
+        match params.state {
+            State::Live => self.degenerate_row(row, params, cells, outputs),
+            State::Ignored | State::Empty => self.skipped_row(row, params, cells, outputs),
         }
     }
 
@@ -122,8 +123,8 @@ impl<F: Float> Job<'_, F> {
     fn skipped_row(
         &self,
         row: usize,
-        plan: &Plan,
-        cells: &mut impl OddRow<F>,
+        params: &RowParams,
+        cells: &mut impl DegenerateRow<F>,
         outputs: &mut Outputs<'_, F>,
     ) -> f64 {
         let classes = 0..self.shape.classes;
@@ -137,7 +138,7 @@ impl<F: Float> Job<'_, F> {
         } else {
             x.log_sum_exp()
         };
-        let nan = plan.state == State::Empty && self.options.empty_is_nan;
+        let nan = params.state == State::Empty && self.options.empty_is_nan;
         let value = if nan { f64::NAN } else { 0.0 };
         for class in classes {
             cells.put(class, F::from_f64(value));
@@ -145,7 +146,7 @@ impl<F: Float> Job<'_, F> {
             outputs.put_hessian(&self.shape, row, class, if nan { value } else { none });
         }
         outputs.put_row(row, value, log_sum_exp, x.predicted);
-        if !plan.by_label {
+        if !params.by_label {
             self.count_row(row, x, outputs);
         }
         value
@@ -153,11 +154,11 @@ impl<F: Float> Job<'_, F> {
 
     /// A row whose largest logit is not finite, or the teacher's: in the limit, a single `+inf` has
     /// all of the probability.
-    fn odd_row(
+    fn degenerate_row(
         &self,
         row: usize,
-        plan: &Plan,
-        cells: &mut impl OddRow<F>,
+        params: &RowParams,
+        cells: &mut impl DegenerateRow<F>,
         outputs: &mut Outputs<'_, F>,
     ) -> f64 {
         let classes = 0..self.shape.classes;
@@ -190,7 +191,7 @@ impl<F: Float> Job<'_, F> {
         });
         let q = |class: usize| match teacher_sum {
             Some((max, sum)) => share(class, max) / sum * self.class_weight(class),
-            None => self.odd_weight(row, plan, class),
+            None => self.degenerate_weight(row, params, class),
         };
         let rest = sum_of(classes.clone().filter(is_other).map(q));
         let all = rest + q(x.argmax);
@@ -218,7 +219,7 @@ impl<F: Float> Job<'_, F> {
             loss += log_sum_exp * log_sum_exp;
             extra = log_sum_exp;
         }
-        loss *= plan.factors.loss;
+        loss *= params.factors.loss;
 
         for class in classes {
             // Read before the gradient takes its place.
@@ -235,16 +236,16 @@ impl<F: Float> Job<'_, F> {
                 f64::NAN
             } else if self.is_caffe() {
                 let pull = if is_max { extra } else { 0.0 };
-                p - if q(class) == 0.0 { 0.0 } else { plan.target_scale } + pull
+                p - if q(class) == 0.0 { 0.0 } else { params.target_scale } + pull
             } else if is_max && not_p < p {
                 rest + extra - all * not_p
             } else {
                 all * p - q(class)
             };
-            let g = plan.factors.gradient * g;
+            let g = params.factors.gradient * g;
             // Of the z-loss only the square of a probability has a part in the limit.
             let second = all * p * not_p + 2.0 * self.options.z_loss * p * p;
-            let h = self.curvature(outputs, plan.factors.gradient).of(second);
+            let h = self.curvature(outputs, params.factors.gradient).of(second);
             let h = cells.second(class, g, h);
             outputs.put_hessian(&self.shape, row, class, h);
             cells.put(class, F::from_f64(g));
@@ -275,9 +276,9 @@ impl<F: Float> Job<'_, F> {
         }
     }
 
-    /// Counts a row that a kernel has settled with NaN, and predicts the class of its first NaN.
+    /// Counts a row that a kernel has finished with NaN, and predicts the class of its first NaN.
     pub(super) fn note_nan(&self, row: usize, class: Option<usize>, outputs: &mut Outputs<'_, F>) {
-        if let Some(rows) = outputs.not_finite.filter(|_| !self.plan(row).by_label) {
+        if let Some(rows) = outputs.not_finite.filter(|_| !self.params(row).by_label) {
             rows.add(self.first_row + row);
         }
         outputs.put_predicted(row, class);
@@ -303,10 +304,10 @@ impl<F: Float> Job<'_, F> {
     }
 
     /// `q` of one class in f64: dense targets, smoothing and label.
-    fn odd_weight(&self, row: usize, plan: &Plan, class: usize) -> f64 {
+    fn degenerate_weight(&self, row: usize, params: &RowParams, class: usize) -> f64 {
         let dense = self.dense().get(self.shape.place(row, class));
-        let dense = dense.map_or(0.0, |t| t.to_f64() * plan.target_scale);
-        let of_label = if plan.label == Some(class) { plan.label_weight } else { 0.0 };
-        (dense + self.even()) * self.class_weight(class) + of_label
+        let dense = dense.map_or(0.0, |t| t.to_f64() * params.target_scale);
+        let of_label = if params.label == Some(class) { params.label_weight } else { 0.0 };
+        (dense + self.smoothing_per_class()) * self.class_weight(class) + of_label
     }
 }

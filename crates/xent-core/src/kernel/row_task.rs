@@ -1,0 +1,95 @@
+//! What the kernel of contiguous rows is told of them, and how many it takes together.
+
+use super::block::ROWS;
+use super::coefficients::Terms;
+use super::gradient::Source;
+use super::row_buffers::{GradMode, RowBuffers};
+use super::sum::TILE;
+use crate::level::Level;
+use crate::simd::Compute;
+use crate::simd::{ACCUMULATORS, STRIP};
+
+/// Logits of a group, at most, if it is more than one row: with the gradient they stay in the
+/// first-level cache from pass to pass.
+const ELEMENTS: usize = 4096;
+
+/// Gradients of rows of as many classes are worth computing the exponentials again, to be written
+/// past the caches if the batch is large. The one of the pivot is written on its own, and in a shorter
+/// row would bring too much of it back.
+const STREAM_CLASSES: usize = 256;
+
+/// The most lanes that a register has.
+pub(super) const LANES: usize = 16;
+
+/// Rows of a group.
+pub(crate) fn rows_of_group(classes: usize) -> usize {
+    (ELEMENTS / classes).clamp(1, ROWS)
+}
+
+/// What all rows of a kernel have in common.
+#[derive(Clone, Copy)]
+pub(crate) struct RowTask {
+    pub(crate) level: Level,
+    pub(crate) classes: usize,
+    /// From a row to the next: `[logits, gradient]`.
+    pub(crate) strides: [usize; 2],
+    pub(crate) terms: Terms,
+    /// The unit of distances, for rows with a weight for every class.
+    pub(crate) unit: f64,
+    /// Whether the gradient is large enough to be written past the caches.
+    pub(crate) stream: bool,
+    /// Whether the class of the largest logit is wanted, even where it is not the pivot.
+    pub(crate) largest_class: bool,
+    /// Whether the results of all rows are wanted.
+    pub(crate) takes_rows: bool,
+    /// Whether second derivatives are wanted, by [`RowSupply::put_second`].
+    pub(crate) second: bool,
+    pub(crate) steps: Steps,
+}
+
+/// Which passes are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Steps {
+    /// All of them.
+    All,
+    /// The sums of a row, which are not finished.
+    Sums,
+    /// The gradient, with coefficients that the supply fills in, from the logits; that of the pivot is
+    /// left to others.
+    Gradient,
+}
+
+impl RowTask {
+    /// Some of the passes over the classes of one row, or of rows one after the other, for a caller that
+    /// finishes them.
+    pub(crate) const fn part(level: Level, classes: usize, unit: f64, steps: Steps) -> Self {
+        Self {
+            level,
+            classes,
+            strides: [classes; 2],
+            terms: Terms { gamma: 0.0, z_loss: 0.0 },
+            unit,
+            stream: false,
+            largest_class: false,
+            takes_rows: false,
+            second: false,
+            steps,
+        }
+    }
+
+    /// Where the gradient comes from.
+    #[inline(always)]
+    pub(super) fn source<F: Compute>(&self, buffers: &RowBuffers<'_, F>) -> Source {
+        let writes = buffers.mode() == GradMode::Write;
+        if writes && self.stream && !buffers.is_in_place() && self.classes >= STREAM_CLASSES {
+            Source::LogitsPastCaches
+        } else if writes && self.steps != Steps::Gradient {
+            Source::StoredExps
+        } else {
+            Source::Logits
+        }
+    }
+}
+
+const _: () =
+    assert!(ELEMENTS.is_multiple_of(STRIP) && ELEMENTS <= TILE && 2 * LANES == ACCUMULATORS);

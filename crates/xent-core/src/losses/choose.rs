@@ -1,0 +1,288 @@
+//! Which kernel computes the rows of a chunk of a softmax batch.
+
+use super::chunk::{Chunk, TeacherState};
+use super::format::Float;
+use super::rows::Outputs;
+use super::softmax_spec::{Kind, SoftmaxSpec, State};
+use crate::batch::ForkJoin;
+use crate::dispatch::Kernel;
+use crate::hessian::Curvature;
+use crate::kernel::block::{BlockSums, ROWS, RowBlock};
+use crate::kernel::coefficients::Terms;
+use crate::kernel::columns::Columns;
+use crate::kernel::lane_task::{LaneLayout, LaneTask};
+use crate::kernel::long_row::{LongRowTask, LongRows, RowOutput, TileState};
+use crate::kernel::narrow::{BLOCKS, CLASSES, Narrow};
+use crate::kernel::row_buffers::RowBuffers;
+use crate::kernel::row_targets::{RowTargets, SoftSource, TeacherSums};
+use crate::kernel::row_task::{RowTask, Steps, rows_of_group};
+use crate::kernel::rows::{GroupState, Rows};
+use crate::kernel::sum::TILE;
+use crate::level::Level;
+use crate::shape::Shape;
+use crate::simd::ACCUMULATORS;
+
+/// A gradient of so many elements (16 MiB) is written past the caches, unless its rows are short: it
+/// would not stay there until it is read, and a store through the cache first reads the line that it
+/// overwrites.
+const STREAM_FROM: usize = 1 << 22;
+
+impl<F: Float> SoftmaxSpec<'_, F> {
+    /// The sum of the losses. The one place that chooses how the rows are computed: by their shape and
+    /// what they are compared with alone, so that a row has the same bits alone and in a batch, whatever
+    /// is asked for.
+    pub(super) fn run(
+        self,
+        level: Level,
+        join: Option<&dyn ForkJoin>,
+        buffers: RowBuffers<'_, F>,
+        outputs: Outputs<'_, F>,
+    ) -> f64 {
+        let Shape { classes, .. } = self.shape;
+        if buffers.is_in_place() && !outputs.predicted.is_empty() {
+            self.mark_nans(level, buffers.logits(), outputs.predicted);
+        }
+        if classes <= CLASSES {
+            self.narrow(level, buffers, outputs)
+        } else if self.of_columns {
+            self.columns(level, buffers, outputs)
+        } else if classes <= TILE {
+            self.groups(level, buffers, outputs)
+        } else {
+            self.long_rows(level, join, buffers, outputs)
+        }
+    }
+
+    fn lane_task(&self, level: Level, outputs: &Outputs<'_, F>) -> LaneTask {
+        let Shape { classes, inner, logits_stride, gradient_stride, .. } = self.shape;
+        LaneTask {
+            level,
+            layout: LaneLayout { classes, inner, strides: [logits_stride, gradient_stride] },
+            terms: self.terms(),
+            unit: self.unit(),
+            labels: self.kind() != Kind::Soft,
+            largest_class: !outputs.predicted.is_empty(),
+            takes_rows: outputs.take_rows(),
+            second: (!outputs.hessian.is_empty()).then(|| self.curvature(outputs, 1.0)),
+        }
+    }
+
+    pub(super) fn terms(&self) -> Terms {
+        Terms { gamma: self.options.focal_gamma, z_loss: self.options.z_loss }
+    }
+
+    /// That of a row with this weight. Under a soft cap, the floor comes after the cap's own derivatives.
+    pub(super) fn curvature(&self, outputs: &Outputs<'_, F>, weight: f64) -> Curvature {
+        // Of a temperature, each derivative brings another inverse.
+        let curvature = outputs.convention.softmax(weight * self.unit(), self.shape.classes);
+        if self.cap() == 0.0 { curvature.with_floor(outputs.hessian_floor) } else { curvature }
+    }
+
+    fn narrow(self, level: Level, buffers: RowBuffers<'_, F>, outputs: Outputs<'_, F>) -> f64 {
+        let task = self.lane_task(level, &outputs);
+        let rows = self.shape.row_count();
+        let labels = self.kind() == Kind::Labels && self.shape.inner == 1;
+        let of = if labels { self.shape.classes } else { 0 };
+        let mut supply = Chunk::new(&self, level, outputs);
+        let run = |blocks: &mut [RowBlock<F>]| {
+            macro_rules! kernel {
+                ($of:literal, $fours:literal) => {{
+                    let supply = &mut supply;
+                    Narrow::<F, $of, $fours> { task, buffers, rows, supply, blocks }.at(level)
+                }};
+            }
+            match of {
+                2 => kernel!(2, 1),
+                3 => kernel!(3, 1),
+                10 => kernel!(10, 3),
+                _ => kernel!(0, 8),
+            }
+        };
+        // No more than the rows fill.
+        match rows.div_ceil(ROWS) {
+            0 | 1 => run(&mut [self.block()]),
+            2 => run(&mut [self.block(), self.block()]),
+            _ => run(&mut [(); BLOCKS].map(|()| self.block())),
+        }
+    }
+
+    fn columns(self, level: Level, buffers: RowBuffers<'_, F>, outputs: Outputs<'_, F>) -> f64 {
+        let task = self.lane_task(level, &outputs);
+        let rows = self.shape.row_count();
+        let block = &mut self.block();
+        let mut supply = Chunk::new(&self, level, outputs);
+        Columns { task, buffers, rows, supply: &mut supply, block }.at(level)
+    }
+
+    fn groups(self, level: Level, buffers: RowBuffers<'_, F>, outputs: Outputs<'_, F>) -> f64 {
+        let Shape { classes, logits_stride, gradient_stride, .. } = self.shape;
+        let task = RowTask {
+            level,
+            classes,
+            strides: [logits_stride, gradient_stride],
+            terms: self.terms(),
+            unit: self.unit(),
+            stream: self.elements >= STREAM_FROM,
+            largest_class: !outputs.predicted.is_empty(),
+            takes_rows: outputs.take_rows(),
+            second: !outputs.hessian.is_empty(),
+            steps: Steps::All,
+        };
+        let rows = self.shape.row_count();
+        let (mut block, mut sums) = (self.block(), BlockSums::new());
+        let (block, sums) = (&mut block, &mut sums);
+        let run = |supply: &mut Chunk<'_, '_, F>, folded: &mut [[F; ACCUMULATORS]]| {
+            let state = GroupState { block, sums, folded };
+            Rows { task, buffers, rows, supply, state }.at(level)
+        };
+        let mut supply = Chunk::new(&self, level, outputs);
+        let row = [F::default(); ACCUMULATORS];
+        match self.kind() {
+            Kind::Soft => {
+                supply.in_groups = true;
+                let group = rows.min(rows_of_group(classes));
+                // No more is cleared than is used.
+                let (mut few, mut many);
+                if !supply.are_weights() && group * classes <= 1024 {
+                    few = [F::default(); 1024];
+                    supply.weights = &mut few;
+                } else if !supply.are_weights() {
+                    many = [F::default(); TILE];
+                    supply.weights = &mut many;
+                }
+                let mut changed = [(usize::MAX, F::default()); ROWS];
+                supply.changed = &mut changed;
+                let mut teacher;
+                if self.is_teacher() {
+                    teacher = TeacherState::new();
+                    supply.teacher = Some(&mut teacher);
+                }
+                supply.prepare_weights(group);
+                if group <= 4 {
+                    run(&mut supply, &mut [row; 3 * 4])
+                } else {
+                    run(&mut supply, &mut [row; 3 * ROWS])
+                }
+            }
+            _ if rows_of_group(classes) <= 4 => run(&mut supply, &mut [row; 4]),
+            _ => run(&mut supply, &mut [row; ROWS]),
+        }
+    }
+
+    /// One row after the other.
+    fn long_rows(
+        self,
+        level: Level,
+        join: Option<&dyn ForkJoin>,
+        mut buffers: RowBuffers<'_, F>,
+        mut outputs: Outputs<'_, F>,
+    ) -> f64 {
+        let Shape { classes, logits_stride, gradient_stride, .. } = self.shape;
+        let rows = LongRows { level, join };
+        let stream = self.elements >= STREAM_FROM;
+        self.with_tile_state(|state| {
+            let mut sum = 0.0;
+            for row in 0..self.shape.row_count() {
+                let at = [row * logits_stride, row * gradient_stride];
+                let mut buffers = buffers.part(at, classes);
+                let params = self.params(row);
+                let targets = self.targets_of_row(rows, row, &params, state);
+                let task = self.long_row_task(&params, &outputs);
+                let live = params.state == State::Live;
+                let x = buffers.logits();
+                let finished = targets
+                    .filter(|_| live)
+                    .and_then(|targets| rows.finish(x, targets, &task, state));
+                sum += match finished {
+                    Some(finished) => {
+                        let result = finished.result();
+                        outputs.put_row(row, result.loss, result.log_sum_exp, result.largest_class);
+                        if result.loss.is_nan() || result.log_sum_exp.is_nan() {
+                            let class = buffers.logits().iter().position(|x| x.is_nan());
+                            self.note_nan(row, class, &mut outputs);
+                        }
+                        let hessian = outputs.hessian_of(row, classes);
+                        let place = RowOutput { buffers, hessian };
+                        rows.put(&finished, place, 0, stream, state);
+                        result.loss
+                    }
+                    None => self.fallback_row(row, &params, &mut buffers, &mut outputs),
+                };
+            }
+            sum
+        })
+    }
+
+    /// What a tile is computed with, and scratch for the weights of its classes where it needs some.
+    pub(super) fn with_tile_state<R>(&self, run: impl FnOnce(&mut TileState<'_, F>) -> R) -> R {
+        if self.kind() == Kind::Soft {
+            run(&mut TileState::new(&mut [F::default(); TILE]))
+        } else {
+            run(&mut TileState::new(&mut []))
+        }
+    }
+
+    pub(super) fn long_row_task(
+        &self,
+        params: &super::softmax_spec::RowParams,
+        outputs: &Outputs<'_, F>,
+    ) -> LongRowTask {
+        LongRowTask {
+            terms: self.terms(),
+            factors: params.factors,
+            unit: self.unit(),
+            largest_class: !outputs.predicted.is_empty(),
+            second: !outputs.hessian.is_empty(),
+            curvature: self.curvature(outputs, params.factors.gradient),
+        }
+    }
+
+    /// What a long row is compared with; `None` if that is the softmax of logits of which the largest is
+    /// not finite.
+    pub(super) fn targets_of_row(
+        &self,
+        rows: LongRows<'_>,
+        row: usize,
+        params: &super::softmax_spec::RowParams,
+        state: &mut TileState<'_, F>,
+    ) -> Option<RowTargets<'_, F>> {
+        let classes = self.shape.classes;
+        let weight = params.label_weight;
+        match self.kind() {
+            Kind::Nothing => return Some(RowTargets::Nothing),
+            Kind::Labels => {
+                return Some(match params.label {
+                    Some(class) => RowTargets::Label { class, weight },
+                    None => RowTargets::Nothing,
+                });
+            }
+            Kind::Soft => {}
+        }
+        let inner = self.shape.inner;
+        let first = self.shape.place(row, 0);
+        let end = (first + (classes - 1) * inner + 1).min(self.dense().len());
+        let dense = self.dense().get(first..end).unwrap_or(&[]);
+        let mut teacher = None;
+        if self.is_teacher() {
+            let unit = self.unit();
+            let sums = rows.sums(dense, &RowTargets::Nothing, (unit, false), state)?;
+            teacher = Some(TeacherSums {
+                max: F::from_f64(sums.max),
+                sum: sums.sum(),
+                ln_sum: sums.ln_sum(),
+                unit,
+            });
+        }
+        let scale = F::from_f64(params.target_scale);
+        Some(RowTargets::Soft(SoftSource {
+            dense,
+            step: inner,
+            scale,
+            smoothing_per_class: F::from_f64(self.smoothing_per_class()),
+            class_weights: self.options.class_weights,
+            label: params.label.map(|class| (class, F::from_f64(weight))),
+            own: self.is_caffe().then_some(scale),
+            teacher,
+        }))
+    }
+}

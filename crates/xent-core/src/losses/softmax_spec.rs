@@ -1,0 +1,215 @@
+//! A softmax batch without its buffers, and what its targets and options are for one row.
+
+use super::format::Float;
+use super::rows::RowWeights;
+use super::softmax_targets::{MultiLabel, SoftmaxOptions, SoftmaxTargets, rounded};
+use crate::kernel::block::SharedLabels;
+use crate::kernel::coefficients::Factors;
+use crate::shape::Shape;
+
+/// A batch without what is written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SoftmaxSpec<'a, F> {
+    pub(super) shape: Shape,
+    pub(super) targets: SoftmaxTargets<'a, F>,
+    pub(super) options: SoftmaxOptions<'a, F>,
+    pub(super) weights: RowWeights<'a, F>,
+    /// Of the whole batch, however often it has been split.
+    pub(super) elements: usize,
+    /// Its first row, of the whole batch.
+    pub(super) first_row: usize,
+    /// The labels of the whole batch that are not ignored.
+    pub(super) labels_that_count: usize,
+    /// Whether the class axis of the whole batch is not the last one.
+    pub(super) of_columns: bool,
+}
+
+/// What is to be done with a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    Live,
+    /// It has no part in the batch.
+    Ignored,
+    /// It has no target.
+    Empty,
+}
+
+/// A row's own targets and factors.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RowParams {
+    pub(super) state: State,
+    /// Whether it is its label that is ignored.
+    pub(super) by_label: bool,
+    pub(super) label: Option<usize>,
+    /// The weight of the label.
+    pub(super) label_weight: f64,
+    /// What dense targets are multiplied with.
+    pub(super) target_scale: f64,
+    pub(super) factors: Factors<f64>,
+}
+
+impl<'a, F: Float> SoftmaxSpec<'a, F> {
+    /// For the log-sum-exp alone.
+    pub(super) fn without_targets(shape: Shape) -> Self {
+        Self::new(shape, SoftmaxTargets::Dense(&[]))
+    }
+
+    /// Without options; targets are not checked.
+    pub(super) fn new(shape: Shape, targets: SoftmaxTargets<'a, F>) -> Self {
+        let (options, weights) = (SoftmaxOptions::default(), RowWeights::default());
+        let of_columns = shape.inner != 1;
+        let elements = shape.elements();
+        Self {
+            shape,
+            targets,
+            options,
+            weights,
+            elements,
+            first_row: 0,
+            labels_that_count: 0,
+            of_columns,
+        }
+    }
+}
+
+impl<F: Float> SoftmaxSpec<'_, F> {
+    pub(super) fn class_weight(&self, class: usize) -> f64 {
+        self.options.class_weights.get(class).map_or(1.0, |weight| weight.to_f64())
+    }
+
+    /// What label smoothing gives to every class.
+    pub(super) fn smoothing_per_class(&self) -> f64 {
+        self.options.label_smoothing / self.shape.classes as f64
+    }
+
+    pub(super) fn is_caffe(&self) -> bool {
+        matches!(self.targets, SoftmaxTargets::MultiLabel(_, MultiLabel::Caffe))
+    }
+
+    pub(super) fn dense(&self) -> &[F] {
+        match self.targets {
+            SoftmaxTargets::Index(_) => &[],
+            SoftmaxTargets::Dense(values)
+            | SoftmaxTargets::MultiLabel(values, _)
+            | SoftmaxTargets::Teacher(values, _) => values,
+        }
+    }
+
+    pub(super) fn params(&self, row: usize) -> RowParams {
+        let sample_weight = self.weights.sample_weight(row);
+        let factors = Factors {
+            loss: sample_weight,
+            gradient: sample_weight * self.weights.scale * self.weights.upstream_of(row),
+        };
+        let state = if sample_weight == 0.0 { State::Ignored } else { State::Live };
+        let unsmoothed = 1.0 - self.options.label_smoothing;
+        let (label_weight, target_scale) = (0.0, unsmoothed);
+        let mut params =
+            RowParams { state, by_label: false, label: None, label_weight, target_scale, factors };
+        match self.targets {
+            SoftmaxTargets::Index(labels) => {
+                let label = labels.get(row);
+                if label.is_some() && label == self.options.ignore_index {
+                    params.state = State::Ignored;
+                    params.by_label = true;
+                } else {
+                    params.label = label.and_then(|label| usize::try_from(label).ok());
+                    params.label_weight =
+                        unsmoothed * params.label.map_or(0.0, |class| self.class_weight(class));
+                }
+            }
+            SoftmaxTargets::Dense(_) => {}
+            SoftmaxTargets::MultiLabel(labels, _) => match self.count_labels(labels, row) {
+                0 if params.state == State::Live => params.state = State::Empty,
+                count => params.target_scale = unsmoothed / count as f64,
+            },
+            SoftmaxTargets::Teacher(_, temperature) => {
+                // The loss has a factor of τ², and the logits of 1 / τ.
+                params.factors.loss *= temperature * temperature;
+                params.factors.gradient *= temperature;
+            }
+        }
+        params
+    }
+
+    /// The labels of a row that may have any number of them.
+    fn labels_of<'l>(&self, labels: &'l [F], row: usize) -> impl Iterator<Item = &'l F> {
+        let Shape { classes, inner, .. } = self.shape;
+        let labels = labels.get(self.shape.place(row, 0)..).unwrap_or(&[]);
+        labels.iter().step_by(inner).take(classes)
+    }
+
+    /// How many rows have a label that is not zero.
+    pub(super) fn rows_with_labels(&self, labels: &[F]) -> usize {
+        let Shape { classes, inner, .. } = self.shape;
+        if inner != 1 {
+            return (0..self.shape.row_count()).filter(|&row| self.has_label(labels, row)).count();
+        }
+        let has_label = |row: &&[F]| {
+            // Without a branch for each of a run, which could not be predicted.
+            row.chunks(64).any(|run| run.iter().fold(false, |any, t| any | (*t != F::default())))
+        };
+        labels.chunks_exact(classes).filter(has_label).count()
+    }
+
+    /// How many labels of a row are not zero.
+    fn count_labels(&self, labels: &[F], row: usize) -> usize {
+        let is_label = |label: &&F| **label != F::default();
+        let Shape { classes, inner, .. } = self.shape;
+        if inner == 1 {
+            let labels = labels.get(row * classes..(row + 1) * classes).unwrap_or(&[]);
+            return labels.iter().filter(is_label).count();
+        }
+        self.labels_of(labels, row).filter(is_label).count()
+    }
+
+    /// Whether a row has a label that is not zero.
+    pub(super) fn has_label(&self, labels: &[F], row: usize) -> bool {
+        self.labels_of(labels, row).any(|label| *label != F::default())
+    }
+
+    /// What the rows are compared with.
+    pub(super) fn kind(&self) -> Kind {
+        match self.targets {
+            SoftmaxTargets::Index(_) if self.options.label_smoothing == 0.0 => Kind::Labels,
+            SoftmaxTargets::Dense([]) => Kind::Nothing,
+            _ => Kind::Soft,
+        }
+    }
+
+    /// The soft cap, as exact as the logits are.
+    pub(super) fn cap(&self) -> f64 {
+        rounded::<F>(self.options.soft_cap)
+    }
+
+    /// One over the temperature, as exact as the logits are.
+    pub(super) fn unit(&self) -> f64 {
+        match self.targets {
+            SoftmaxTargets::Teacher(_, temperature) => rounded::<F>(1.0 / temperature),
+            _ => 1.0,
+        }
+    }
+
+    pub(super) fn is_teacher(&self) -> bool {
+        matches!(self.targets, SoftmaxTargets::Teacher(..))
+    }
+
+    /// How the labels of a row share its weight, where a row has any number of them.
+    pub(super) fn shared_labels(&self) -> Option<SharedLabels> {
+        matches!(self.targets, SoftmaxTargets::MultiLabel(..)).then_some(SharedLabels {
+            all: 1.0 - self.options.label_smoothing,
+            empty_is_nan: self.options.empty_is_nan,
+        })
+    }
+}
+
+/// What rows are compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A label: one class has all of the weight.
+    Labels,
+    /// Nothing: only their log-sum-exp is wanted.
+    Nothing,
+    /// A weight for every class.
+    Soft,
+}
