@@ -175,8 +175,12 @@ impl<T: Copy + Default + PartialEq + Add<Output = T> + Sub<Output = T>> ExactSum
     #[must_use]
     pub fn total(self) -> T {
         // Once the sum is infinite, what it lost is not a number.
-        let is_finite = self.sum - self.sum == T::default();
-        if is_finite { self.sum + self.lost } else { self.sum }
+        if self.is_finite() { self.sum + self.lost } else { self.sum }
+    }
+
+    #[allow(clippy::eq_op, reason = "zero for all numbers but infinities and NaN")]
+    fn is_finite(self) -> bool {
+        self.sum - self.sum == T::default()
     }
 
     /// Leaves no more beside the sum than it cannot hold.

@@ -155,7 +155,7 @@ fn an_error_names_the_place_the_value_and_the_remedy() {
     let missing = sigmoid(&[0.0, 0.0, -1.0, 0.0]);
     assert!(missing.contains("row 1, class 0) is -1"), "{missing}");
     assert!(missing.contains("missing") && missing.contains("ignore index"), "{missing}");
-    let weights = SoftmaxCrossEntropy::new().with_class_weights(&[1.0_f32, -2.0]).unwrap_err();
+    let weights = SoftmaxCrossEntropy::new().with_class_weights([1.0_f32, -2.0]).unwrap_err();
     assert!(weights.to_string().contains("class weights: element 1 (class 1) is -2"), "{weights}");
 }
 

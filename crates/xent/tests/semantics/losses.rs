@@ -330,7 +330,7 @@ fn a_mean_over_thousands_of_classes_has_all_its_digits() {
 fn the_gradient_of_a_subnormal_probability_has_all_its_digits() {
     let p = [f32::from_bits(41727), f32::from_bits(1), 1e-38, 0.5];
     let (y, positive) = ([0.3615_f32; 4], [0.0; 4]);
-    let loss = LogisticLoss::new().with_pos_weight(&positive).unwrap();
+    let loss = LogisticLoss::new().with_pos_weight(positive).unwrap();
     for level in Level::available() {
         for (layout, got) in layouts(&loss, level, &p, 4, Given::Dense(&y), 4) {
             for (class, (&p, &g)) in p.iter().zip(&got.grad).enumerate() {

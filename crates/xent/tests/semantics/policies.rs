@@ -23,7 +23,7 @@ fn mean(loss: SoftmaxCrossEntropy<'_>, labels: &[i64], weights: &[f32]) -> f64 {
 fn reductions_and_denominators() {
     let w = [1.0, 3.0];
     let labels = [0, 1, 1, -5];
-    let loss = SoftmaxCrossEntropy::new().with_ignore_index(-5).with_class_weights(&w).unwrap();
+    let loss = SoftmaxCrossEntropy::new().with_ignore_index(-5).with_class_weights(w).unwrap();
     let total = 7.0 * LN_2;
     assert_relative_eq!(
         mean(loss.clone().with_reduction(Reduction::Sum), &labels, &[]),
@@ -187,13 +187,13 @@ fn an_option_that_makes_no_sense_is_refused_when_the_loss_is_built() {
     for (refused, option) in [
         (plain.clone().with_label_smoothing(1.5).err(), "label smoothing"),
         (plain.clone().with_label_smoothing(f64::NAN).err(), "label smoothing"),
-        (plain.clone().with_class_weights(&[1.0, -1.0]).err(), "class weights"),
-        (plain.clone().with_class_weights(&[f32::NAN]).err(), "class weights"),
+        (plain.clone().with_class_weights([1.0, -1.0]).err(), "class weights"),
+        (plain.clone().with_class_weights([f32::NAN]).err(), "class weights"),
         (plain.clone().with_focal_gamma(-1.0).err(), "focal gamma"),
         (smoothed.with_focal_gamma(2.0).err(), "focal gamma"),
         (plain.clone().with_z_loss(f64::INFINITY).err(), "z-loss"),
         (plain.with_soft_cap(0.0).err(), "soft cap"),
-        (sigmoid.clone().with_pos_weight(&[-1.0]).err(), "pos weight"),
+        (sigmoid.clone().with_pos_weight([-1.0]).err(), "pos weight"),
         (sigmoid.with_focal(2.0, Some(1.5)).err(), "focal alpha"),
         (xent::Distillation::<f32>::new(-1.0).err(), "temperature"),
         (
@@ -242,7 +242,7 @@ fn presets_have_the_defaults_of_their_peers() {
         LN_2,
         max_relative = 1e-7
     );
-    let weighted = paddle.clone().with_class_weights(&[1.0, 3.0]).unwrap();
+    let weighted = paddle.clone().with_class_weights([1.0, 3.0]).unwrap();
     assert_relative_eq!(mean(weighted, &labels, &[]), LN_2, max_relative = 1e-7);
     let all = paddle.with_mean_over(MeanOver::NotIgnored);
     assert_relative_eq!(mean(all, &labels, &[]), LN_2, max_relative = 1e-7);
@@ -357,9 +357,9 @@ fn a_sample_weight_of_zero_has_the_mean_of_one_that_is_tiny() {
         }};
     }
     for over in [MeanOver::PyTorch, MeanOver::NotIgnored, MeanOver::AllRows, MeanOver::Weights] {
-        let softmax = SoftmaxCrossEntropy::new().with_class_weights(&w).unwrap();
-        let sigmoid = SigmoidCrossEntropy::new().with_class_weights(&w).unwrap();
-        let likelihood = MultinomialLogistic::new().with_class_weights(&w).unwrap();
+        let softmax = SoftmaxCrossEntropy::new().with_class_weights(w).unwrap();
+        let sigmoid = SigmoidCrossEntropy::new().with_class_weights(w).unwrap();
+        let likelihood = MultinomialLogistic::new().with_class_weights(w).unwrap();
         for [tiny, zero] in [
             means!(softmax.clone(), x, index, over),
             means!(softmax.clone(), x, Targets::dense(&y), over),
@@ -455,7 +455,7 @@ macro_rules! loss_and_grad {
 fn a_mean_over_weights_of_zero_has_the_gradient_of_pytorch() {
     let zeros = [0.0, 1.0];
     for level in Level::available() {
-        let loss = SoftmaxCrossEntropy::new().with_level(level).with_class_weights(&zeros).unwrap();
+        let loss = SoftmaxCrossEntropy::new().with_level(level).with_class_weights(zeros).unwrap();
         let nan = loss.clone().with_nothing_valid(NothingValid::Nan).with_ignore_index(-100);
         let (value, grad) = loss_and_grad!(nan, Targets::index(&[0, 0, -100, 0]), &[]);
         assert!(value.is_nan() && grad[..4].iter().all(|g| g.is_nan()), "{grad:?}");
