@@ -1,25 +1,25 @@
 //! Shapes and inputs.
 
-/// Rows and classes, from digits to words.
+/// Rows and classes, from digits to vocabularies.
 pub const ROWS: &[[usize; 2]] = &[[65_536, 10], [65_536, 64], [4096, 1000], [512, 32_000]];
 
-/// A shape, and inputs for all questions.
+/// A shape, and inputs for all benchmarks.
 #[derive(Debug)]
 pub struct Case {
-    /// How many rows.
+    /// The number of rows.
     pub rows: usize,
-    /// How many classes each of them has.
+    /// The number of classes.
     pub classes: usize,
     /// In -8..8, without a pattern that a branch predictor could learn.
     pub logits: Vec<f32>,
     /// The class of each row.
     pub labels: Vec<u32>,
-    /// Zero or one for each element. (Not every peer takes what is between.)
+    /// Zero or one for each element. (Not every peer accepts values between.)
     pub targets: Vec<f32>,
 }
 
 impl Case {
-    /// The same inputs each time.
+    /// The same inputs every time.
     #[must_use]
     pub fn new([rows, classes]: [usize; 2]) -> Self {
         let hash = |i: usize| (i as u32).wrapping_mul(2_654_435_761) >> 8;
@@ -29,7 +29,7 @@ impl Case {
         Self { rows, classes, logits, labels, targets }
     }
 
-    /// Each row of these elements.
+    /// The rows of these elements.
     pub fn rows_of<'a>(&self, elements: &'a [f32]) -> impl Iterator<Item = &'a [f32]> + use<'a> {
         elements.chunks_exact(self.classes)
     }

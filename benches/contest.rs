@@ -10,26 +10,27 @@ use rayon::ThreadPoolBuilder;
 
 use crate::Case;
 
-/// A line of the table of contestants: makes one of them ready for a case.
+/// A line of the table of contestants: prepares one of them for a case.
 pub type Entry = fn(&Case) -> Contestant<'_>;
 
-/// What came out, as far as a contestant has it. The default is nothing, of one who only moves bytes.
+/// The results of a contestant, as far as it has any. The default is none, for one that only moves
+/// bytes.
 #[derive(Clone, Debug, Default)]
 pub struct Answer {
     /// The sum of all losses.
     pub loss: Option<f64>,
-    /// The gradient of that sum, or whatever else the question is about.
+    /// The gradient of that sum, or another output that the benchmark asks for.
     pub output: Option<Vec<f32>>,
 }
 
 impl Answer {
-    /// Relative error that a loss may have.
+    /// The allowed relative error of a loss.
     const LOSS: f64 = 1e-4;
-    /// The same for an output, and the absolute error of one next to zero.
+    /// The same for an output, and the absolute error allowed near zero.
     const OUTPUT: f32 = 1e-3;
     const ZERO: f32 = 1e-5;
 
-    /// Of a question without a loss.
+    /// For a benchmark without a loss.
     #[must_use]
     pub fn of(output: &[f32]) -> Self {
         Self { loss: None, output: Some(output.to_vec()) }
@@ -61,15 +62,15 @@ enum Wanted {
     Answer,
 }
 
-/// Who answers a question of a case.
+/// A contestant for a case.
 pub struct Contestant<'a> {
     name: &'static str,
     attempt: Box<Attempt<'a>>,
 }
 
 impl<'a> Contestant<'a> {
-    /// `run` is what is timed; it may use a buffer that has a place for each element. `answer` is
-    /// made of what it returned and of that buffer.
+    /// `run` is timed; it may use a buffer with a place for each element. `answer` converts its
+    /// result and that buffer.
     pub fn new<T>(
         name: &'static str,
         mut run: impl FnMut(&mut Vec<f32>) -> T + 'a,
@@ -96,7 +97,7 @@ impl fmt::Debug for Contestant<'_> {
 /// Times all contestants on all shapes.
 ///
 /// # Panics
-/// If one of them does not agree with the first.
+/// If one of them disagrees with the first.
 pub fn compare(
     criterion: &mut Criterion,
     question: &str,
@@ -120,11 +121,11 @@ pub fn compare(
     }
 }
 
-/// What every benchmark's `main` does: one thread, short measurements, criterion's arguments.
+/// The `main` of every benchmark: one thread, short measurements, criterion's arguments.
 pub fn main(bench: impl FnOnce(&mut Criterion)) {
     #[cfg(feature = "peers")]
     crate::peers::keep_to_one_thread();
-    // The pool of which `xent` and others use all threads is this one.
+    // `xent` and others use all threads of this pool.
     ThreadPoolBuilder::new()
         .num_threads(1)
         .use_current_thread()

@@ -1,5 +1,5 @@
-//! What the benchmarks share: a table of contestants, each asked the same question of every shape,
-//! whose answers must agree before anything is timed.
+//! Shared by the benchmarks: a table of contestants. Each computes the same for every shape, and
+//! their results must agree before anything is timed.
 #![forbid(unsafe_code)]
 
 mod case;

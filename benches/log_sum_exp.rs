@@ -1,9 +1,9 @@
-//! How long do the log-sum-exp of each row, and the log-softmax of each element, take?
+//! How long do the log-sum-exp of each row and the log-softmax of each element take?
 //!
-//! xent at the best level of the machine, beside a copy of the logits, the loop that a user would
-//! write, and other crates' forward functions: candle's and rten's log-sum-exp (burn has none; rten
-//! has its parts), candle's, burn's and rten's log-softmax. All on one thread; all must agree with
-//! xent before they are timed.
+//! Compares xent at the best level of the machine with a copy of the logits, a loop as a user would
+//! write it, and other crates' forward functions: candle's and rten's log-sum-exp (burn has none;
+//! rten has its parts), and candle's, burn's and rten's log-softmax. All run on one thread, and
+//! must agree with xent before they are timed.
 //!
 //! ```sh
 //! cargo bench -p xent-benches --bench log_sum_exp --features peers
@@ -44,7 +44,7 @@ fn main() {
     });
 }
 
-/// All rows at once; their losses come along.
+/// All rows at once, together with their losses.
 fn batch(case: &Case) -> Contestant<'_> {
     let level = Level::detect();
     let run = move |to: &mut Vec<f32>| {

@@ -1,9 +1,9 @@
-//! How long do the loss and gradient of sigmoid (binary) cross-entropy with logits take, with a
+//! How long do the loss and gradient of the sigmoid (binary) cross-entropy with logits take, with a
 //! target for each element?
 //!
-//! xent at the best level of the machine, beside `c = a + b` over logits and targets (the least
-//! that memory must do), the loop that a user would write, and candle's and burn's loss with its
-//! backward pass. All on one thread; all must agree with xent before they are timed.
+//! Compares xent at the best level of the machine with `c = a + b` over logits and targets (the
+//! minimum of memory traffic), a loop as a user would write it, and candle's and burn's loss with
+//! its backward pass. All run on one thread, and must agree with xent before they are timed.
 //!
 //! ```sh
 //! cargo bench -p xent-benches --bench sigmoid --features peers
@@ -14,7 +14,7 @@ use xent::{Logits, Reduction, SigmoidCrossEntropy, Targets};
 use xent_benches::peers::{burn, candle};
 use xent_benches::{Answer, Case, Contestant, Entry, compare, main as contest};
 
-/// Images, and what may be on them.
+/// Images, and the objects that may be on them.
 const SHAPES: &[[usize; 2]] = &[[65_536, 80]];
 
 const CONTESTANTS: &[Entry] = &[

@@ -1,9 +1,9 @@
-//! How long do the loss and gradient of softmax cross-entropy take, with a label for each row?
+//! How long do the loss and gradient of the softmax cross-entropy take, with a label for each row?
 //!
-//! xent at the best level of the machine, beside a copy of the logits (the least that memory must
-//! do), the loop that a user would write, and other crates: candle's and burn's loss with its
-//! backward pass, and rten's softmax, which is the forward half alone. All on one thread; all must
-//! agree with xent before they are timed.
+//! Compares xent at the best level of the machine with a copy of the logits (the minimum of memory
+//! traffic), a loop as a user would write it, and other crates: candle's and burn's loss with its
+//! backward pass, and rten's softmax, which is only the forward half. All run on one thread, and
+//! must agree with xent before they are timed.
 //!
 //! ```sh
 //! cargo bench -p xent-benches --bench softmax --features peers

@@ -1,13 +1,13 @@
 #!/bin/sh
 # Keras 3.15.1: CategoricalFocalCrossentropy(from_logits=True).
 #
-# Guess: from_logits=True computes from the logits, without a clip, as CategoricalCrossentropy does: of
-#        logits [0, m] and label 0 the loss is 0.25 m for large m (alpha is 0.25).
-# Seen:  a softmax is taken first and clipped to [1e-7, 1 - 1e-7]: 0.25 m up to m = 16, then 4.0295 for
-#        20, 100, 1000, and with it a gradient of exactly 0 for the rows that are most wrong.
-# xent:  5, 25, 250 (`with_focal_gamma(2.0)`, times 0.25), with a gradient of -0.25 at the label.
+# Expected: with from_logits=True the loss is computed from the logits and not clipped, as in
+#           CategoricalCrossentropy: 0.25 m for logits [0, m], label 0 and large m (alpha is 0.25).
+# Found:    the softmax is taken first and clipped to [1e-7, 1 - 1e-7]. The loss is 0.25 m up to m = 16, then
+#           4.0295 for 20, 100, 1000, with a gradient of exactly 0 for the worst rows.
+# xent:     5, 25, 250 (`with_focal_gamma(2.0)`, times 0.25), with a gradient of -0.25 at the label.
 #
-# Exits 0 while this is so, 1 when it has changed. Installs into a temporary folder (150 MB).
+# Exits 0 while this is true, 1 once it has changed. Installs into a temporary folder (150 MB).
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -1,13 +1,13 @@
 #!/bin/sh
 # onnx 1.23.2, reference evaluator: NegativeLogLikelihoodLoss without weights, mean, ignore_index.
 #
-# Guess: the mean divides by the rows that are not ignored, whatever number marks an ignored row; that
-#        is what the operator's text says, and what onnxruntime and SoftmaxCrossEntropyLoss do.
-# Seen:  so with ignore_index 255 (1.0), but with -1 the mean divides by all rows (0.5), and a batch
-#        with nothing but ignored rows has the mean 0.0 in place of NaN.
-# xent:  1.0 for both (`NegativeLogLikelihood::preset(Preset::Onnx).with_ignore_index(-1)`).
+# Expected: the mean divides by the rows that are not ignored, whatever number marks an ignored row, as the
+#           operator's text says and as onnxruntime and SoftmaxCrossEntropyLoss do.
+# Found:    true for ignore_index 255 (1.0). With -1 the mean divides by all rows (0.5), and a batch of ignored
+#           rows only has the mean 0.0 instead of NaN.
+# xent:     1.0 for both (`NegativeLogLikelihood::preset(Preset::Onnx).with_ignore_index(-1)`).
 #
-# Exits 0 while this is so, 1 when it has changed. Installs into a temporary folder.
+# Exits 0 while this is true, 1 once it has changed. Installs into a temporary folder.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

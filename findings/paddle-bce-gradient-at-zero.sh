@@ -1,13 +1,13 @@
 #!/bin/sh
 # PaddlePaddle 3.3.1: the gradient of paddle.nn.functional.binary_cross_entropy_with_logits at a logit of 0.
 #
-# Guess: sigmoid(x) - y, so 0.5 for target 0 and -0.5 for target 1, at 0 as near it.
-# Seen:  so at 1e-6 and -1e-6; at exactly 0 it is -0.5 and -1.5, one too low, in f32 and f64. A last layer
-#        that starts with zeros has nothing but such logits: its first step raises the negatives.
-#        (With a pos_weight it is right.)
-# xent:  0.5 and -0.5.
+# Expected: sigmoid(x) - y, so 0.5 for target 0 and -0.5 for target 1, at 0 as close to 0.
+# Found:    true at 1e-6 and -1e-6. At exactly 0 it is -0.5 and -1.5, one too low, in f32 and f64. A last layer
+#           initialised with zeros has only such logits, so its first step raises the negatives.
+#           (With a pos_weight it is right.)
+# xent:     0.5 and -0.5.
 #
-# Exits 0 while this is so, 1 when it has changed. Installs into a temporary folder (200 MB).
+# Exits 0 while this is true, 1 once it has changed. Installs into a temporary folder (200 MB).
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -1,14 +1,14 @@
 #!/bin/sh
 # PaddlePaddle 3.3.1: the mean of paddle.nn.functional.cross_entropy with ignored rows.
 #
-# Guess: the mean divides by the rows that are not ignored, as nll_loss and PyTorch do, whatever number
-#        marks an ignored row.
-# Seen:  so for a number from 0 on (255: 0.6931). For a negative one, such as the default -100, it divides
-#        by all rows (0.3466): the more padding, the smaller the loss and its gradient. With weights of the
-#        classes it is right again (0.6931).
-# xent:  `MeanOver` says which; `Preset::Paddle` follows Paddle in each of the cases.
+# Expected: the mean divides by the rows that are not ignored, whatever number marks an ignored row, as in
+#           nll_loss and PyTorch.
+# Found:    true for numbers that are not negative (255: 0.6931). For a negative number, such as the default -100,
+#           it divides by all rows (0.3466): the more padding, the smaller the loss and its gradient. With class
+#           weights it is right again (0.6931).
+# xent:     `MeanOver` chooses the divisor; `Preset::Paddle` follows Paddle in each of these cases.
 #
-# Exits 0 while this is so, 1 when it has changed. Installs into a temporary folder (200 MB).
+# Exits 0 while this is true, 1 once it has changed. Installs into a temporary folder (200 MB).
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

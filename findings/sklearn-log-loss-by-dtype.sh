@@ -1,14 +1,14 @@
 #!/bin/sh
 # scikit-learn 1.9.1: log_loss of the same probabilities as f64, f32 and f16.
 #
-# Guess: [0, 1] and [1, 0] are exact in every format, so that the log loss of label 0 for both rows, one
-#        of them impossible, is one number.
-# Seen:  18.02 (f64), 7.97 (f32), 3.46 (f16): probabilities are clipped at the epsilon of their own
-#        format. A model saved in f32 or f16 looks more than twice as good, for the same predictions.
-# xent:  `MultinomialLogistic` and `LogisticLoss` have one clamp in every format, and `Report` counts what is
-#        at it.
+# Expected: [0, 1] and [1, 0] are exact in every format, so the log loss of label 0 for both rows, one of them
+#           impossible, does not depend on the format.
+# Found:    18.02 (f64), 7.97 (f32), 3.46 (f16): probabilities are clipped at the epsilon of their own format. A
+#           model saved in f32 or f16 looks more than twice as good, for the same predictions.
+# xent:     `MultinomialLogistic` and `LogisticLoss` use the same clamp in every format, and `Report` counts the
+#           clamped probabilities.
 #
-# Exits 0 while this is so, 1 when it has changed. Installs into a temporary folder.
+# Exits 0 while this is true, 1 once it has changed. Installs into a temporary folder.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -1,12 +1,13 @@
 #!/bin/sh
 # TensorFlow 2.21.0: the gradient of tf.nn.weighted_cross_entropy_with_logits at a logit of 0.
 #
-# Guess: with a weight of 1 that of sigmoid_cross_entropy_with_logits: 0.5 for label 0, -0.5 for label 1.
-# Seen:  so at 1e-6 and -1e-6; at exactly 0 it is 1 and 0, and 0 for label 1 whatever the weight: from a last
-#        layer of zeros the positives, which the weight is there for, have no gradient in the first step.
-# xent:  0.5, and -0.5 times the weight (`with_pos_weight`).
+# Expected: with a weight of 1, the gradient of sigmoid_cross_entropy_with_logits: 0.5 for label 0, -0.5 for
+#           label 1.
+# Found:    true at 1e-6 and -1e-6. At exactly 0 it is 1 and 0, and 0 for label 1 whatever the weight: after a last
+#           layer of zeros, the positives that the weight is for have no gradient in the first step.
+# xent:     0.5, and -0.5 times the weight (`with_pos_weight`).
 #
-# Exits 0 while this is so, 1 when it has changed. Installs into a temporary folder (250 MB).
+# Exits 0 while this is true, 1 once it has changed. Installs into a temporary folder (250 MB).
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

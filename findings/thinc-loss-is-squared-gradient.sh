@@ -1,12 +1,12 @@
 #!/bin/sh
-# thinc 9.1.1 (what spaCy trains with): CategoricalCrossentropy.
+# thinc 9.1.1 (used by spaCy): CategoricalCrossentropy.
 #
-# Guess: calling it gives the gradient and the cross-entropy: 0.490 is the mean of -ln 0.75 and -ln 0.5.
-# Seen:  the number is the sum of the squares of the gradient: 0.156. With normalize=False it is four
-#        times as large for two rows, not twice, and a row that is certain and wrong has a loss of 2.
-# xent:  0.490 (`MultinomialLogistic`), and for the certain row 46 (its clamp).
+# Expected: calling it returns the gradient and the cross-entropy: 0.490, the mean of -ln 0.75 and -ln 0.5.
+# Found:    the number is the sum of the squares of the gradient: 0.156. With normalize=False it is four times as
+#           large for two rows, not twice, and a certain but wrong row has a loss of 2.
+# xent:     0.490 (`MultinomialLogistic`), and 46 for the certain row (its clamp).
 #
-# Exits 0 while this is so, 1 when it has changed. Installs into a temporary folder.
+# Exits 0 while this is true, 1 once it has changed. Installs into a temporary folder.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -1,14 +1,14 @@
 #!/bin/sh
 # XGBoost 3.2.0: the metrics mlogloss and logloss of large margins.
 #
-# Guess: XGBoost has the margins, so that its log loss of margins [-60, 0, 0] and label 0 is 60.69, and
-#        one of +17 (label 0) of two classes 17.0.
-# Seen:  both are made of probabilities in f32, clipped at 1e-16: -60 and -200 are both 36.841, and
-#        +17 of label 0 is 36.841 too, for its p is 1 in f32 (-17 of label 1 is right, 17.0). Early
-#        stopping sees a jump from 16 to 37 where there is none.
-# xent:  60.69, 200.69, 17.0.
+# Expected: XGBoost has the margins, so its log loss of margins [-60, 0, 0] and label 0 is 60.69, and that of a
+#           two-class margin of +17 and label 0 is 17.0.
+# Found:    both are computed from probabilities in f32, clipped at 1e-16: -60 and -200 both give 36.841, and so
+#           does +17 with label 0, because its p is 1 in f32 (-17 with label 1 is right, 17.0). Early stopping sees
+#           a jump from 16 to 37 where there is none.
+# xent:     60.69, 200.69, 17.0.
 #
-# Exits 0 while this is so, 1 when it has changed. Installs into a temporary folder.
+# Exits 0 while this is true, 1 once it has changed. Installs into a temporary folder.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -27,7 +27,7 @@ def metric(margins, label):
     if classes > 1:
         settings = {"objective": "multi:softprob", "num_class": classes, "eval_metric": "mlogloss"}
     found = {}
-    # A rate of zero: the margins stay what they are.
+    # A rate of zero leaves the margins unchanged.
     xgboost.train({"eta": 0.0, **settings}, data, 1, [(data, "it")], evals_result=found, verbose_eval=False)
     return round(found["it"][settings["eval_metric"]][0], 3)
 

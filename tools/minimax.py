@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Derive the minimax polynomials behind the exponential and logarithm kernels.
 
-Run it with nothing but Python 3.9+ and mpmath installed::
+It needs only Python 3.9+ and mpmath::
 
     pip install mpmath
     python tools/minimax.py                     # every entry, about 10^6 points each
     python tools/minimax.py EXP_F32 LN_F32      # only the named entries
-    python tools/minimax.py --points 20000      # quicker, coarser simulation
+    python tools/minimax.py --points 20000      # faster, coarser simulation
 
 For every entry of ``TABLE`` the script
 
@@ -255,7 +255,7 @@ def remez(grid, fixed, count):
     sign = [-1 if s < 0 else 1 for s in scale]
 
     last = len(grid.x) - 1
-    # The grid is spaced like the extrema already, so equal steps are a good start.
+    # The grid is spaced like the extrema, so equal steps are a good start.
     reference = [round(last * (k + 0.5) / (count + 1)) for k in range(count + 1)]
     for _ in range(100):
         rows, rhs = [], []
@@ -292,10 +292,10 @@ def exchange(error, size):
         raise ArithmeticError("the error alternates too rarely")
     while len(peaks) > size:
         if len(peaks) == size + 1:
-            # One too many: only an end can go without breaking the alternation.
+            # One too many: only an end can be removed without breaking the alternation.
             del peaks[0 if abs(error[peaks[0]]) < abs(error[peaks[-1]]) else -1]
         else:
-            # Drop the weakest neighbouring pair, or an end and then look again.
+            # Remove the weakest neighbouring pair, or an end and then check again.
             weakest = min(range(len(peaks)), key=lambda k: abs(error[peaks[k]]))
             if weakest in (0, len(peaks) - 1):
                 del peaks[weakest]
@@ -350,7 +350,7 @@ def solve(entry):
 
 class Single:
     """Vectors of f32.  Every operation is computed in f64 and rounded once more
-    on storing; exact for + - * and, but for very rare double rounding, for fma."""
+    on storing; exact for + - * and, except for very rare double rounding, for fma."""
 
     def __init__(self, fused):
         self.fused = fused

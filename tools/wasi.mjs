@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { setFlagsFromString } from 'node:v8';
 
-// Of Node.js 20: later ones have it switched on.
+// Node.js 20 needs this; it is the default in later versions.
 setFlagsFromString('--experimental-wasm-relaxed-simd');
 process.removeAllListeners('warning');
 const { WASI } = await import('node:wasi');
@@ -11,14 +11,14 @@ const args = process.argv.slice(2);
 const wasi = new WASI({ version: 'preview1', args, env: process.env, preopens: { '/': '/' } });
 const module = await WebAssembly.compile(await readFile(args[0]));
 const imports = wasi.getImportObject();
-// Later C libraries for WASI say by these functions that there are no threads (ENOTSUP).
+// Later WASI C libraries report through these functions that there are no threads (ENOTSUP).
 const threads = {
   pthread_attr_init: 0,
   pthread_attr_setstacksize: 0,
   pthread_attr_destroy: 0,
   pthread_create: 58,
 };
-// What else a program was linked without it never calls.
+// Other missing functions are never called.
 imports.env = {};
 for (const { module: from, name } of WebAssembly.Module.imports(module)) {
   if (from === 'env') {

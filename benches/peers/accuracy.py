@@ -20,7 +20,7 @@ U = 2.0**-24
 
 
 def spacing(x):
-    """Between the floats about the size of x."""
+    """The spacing of floats around x."""
     return np.spacing(np.maximum(np.abs(x), 2.0**-126).astype(np.float32)).astype(np.float64)
 
 
@@ -33,7 +33,7 @@ def ulp(got, exact, scale=0.0):
 
 
 class Row:
-    """f64 results of softmax rows, and the distances that bounds allow for."""
+    """f64 results of softmax rows, and the distances that their bounds allow for."""
 
     def __init__(self, x, q, label):
         x = x.astype(np.float64)

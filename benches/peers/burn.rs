@@ -21,7 +21,7 @@ pub fn softmax(case: &Case) -> Contestant<'_> {
     loss_and_grad(case, case.rows, move |x| loss.forward(x, labels.clone()))
 }
 
-/// `BinaryCrossEntropyLoss` of logits, which takes integers as targets, and its backward pass.
+/// `BinaryCrossEntropyLoss` of logits, which takes integer targets, and its backward pass.
 pub fn sigmoid(case: &Case) -> Contestant<'_> {
     let loss = BinaryCrossEntropyLossConfig::new().with_logits(true).init(&DEVICE);
     let targets = matrix::<Tracked>(case, &case.targets).int();

@@ -1,4 +1,5 @@
-//! [candle](https://docs.rs/candle-core): tensors with a backward pass, an operation after another.
+//! [candle](https://docs.rs/candle-core): tensors with a backward pass, one operation after
+//! another.
 
 use candle_core::{Device, Result, Tensor, Var};
 use candle_nn::{loss, ops};

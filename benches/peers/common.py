@@ -1,4 +1,4 @@
-"""What the peers have in common: the cases of `cargo xtask bench`, and how they are timed."""
+"""Shared by the peers: the cases of `cargo xtask bench`, and their timing."""
 
 import argparse
 import json
@@ -8,7 +8,7 @@ import numpy as np
 
 ROWS = [(1048576, 2), (65536, 3), (65536, 10), (65536, 64), (4096, 1000), (512, 32000), (128, 128256), (16, 1000003)]
 ELEMENTS = [(65536, 80), (1048576, 1), (65536, 10), (4096, 1000)]
-# Loss and gradient, all of them. With an option, no more classes than a vocabulary has.
+# Loss and gradient of all of them. With an option, at most as many classes as a vocabulary has.
 CASES = [("softmax/loss_and_grad", *shape) for shape in ROWS]
 CASES += [(f"softmax/{option}", *shape) for option in ("smoothed_weighted", "focal", "dense") for shape in ROWS[:-1]]
 CASES += [(f"sigmoid/{name}", *shape) for name in ("loss_and_grad", "pos_weight", "focal") for shape in ELEMENTS]
@@ -42,7 +42,7 @@ def data(name, rows, classes):
 
 
 def median(run, seconds):
-    """The median time of a call, of five at least, after two that are not counted."""
+    """The median time of at least five calls, after two that do not count."""
     run()
     run()
     times, start = [], time.perf_counter()
@@ -54,7 +54,7 @@ def median(run, seconds):
 
 
 def measure(options, peer, prepare):
-    """Prints a JSON line for each case, like `cargo xtask bench --json`, beside NumPy's copy."""
+    """Prints a JSON line for each case, like `cargo xtask bench --json`, with the time of NumPy's copy."""
     for name, rows, classes in CASES:
         if options.filter not in f"{name} {rows}x{classes}":
             continue

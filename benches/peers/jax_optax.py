@@ -1,7 +1,7 @@
 """JAX's loss and gradient with optax, compiled by XLA: `python benches/peers/jax_optax.py`.
 
-XLA_FLAGS=--xla_cpu_max_isa=AVX2 holds it to AVX2; threads are those the process may run on
-(`taskset`), which this script sets where the system can.
+XLA_FLAGS=--xla_cpu_max_isa=AVX2 restricts it to AVX2. It uses as many threads as the process may run on
+(`taskset`), which this script sets if the system supports that.
 """
 
 import os
@@ -32,7 +32,7 @@ def smoothed_weighted(x, y, w):
 
 
 def focal(x, y, w):
-    """optax has none for softmax: the usual lines."""
+    """optax has no softmax focal loss; this is the usual code."""
     losses = optax.softmax_cross_entropy_with_integer_labels(x, y)
     return ((1 - jnp.exp(-losses)) ** GAMMA * losses).mean()
 
@@ -42,13 +42,13 @@ def sigmoid(x, y, w):
 
 
 def pos_weight(x, y, w):
-    """PyTorch's formula: optax's, with the weight in it, takes longer."""
+    """PyTorch's formula, since optax's with a weight takes longer."""
     softplus = jnp.log1p(jnp.exp(-jnp.abs(x))) + jnp.maximum(-x, 0)
     return ((1 - y) * x + (1 + (w - 1) * y) * softplus).mean()
 
 
 def sigmoid_focal(x, y, w):
-    """The usual lines: `optax.sigmoid_focal_loss` takes more than twice as long."""
+    """The usual code, since `optax.sigmoid_focal_loss` takes more than twice as long."""
     p = jax.nn.sigmoid(x)
     p_t = p * y + (1 - p) * (1 - y)
     return (optax.sigmoid_binary_cross_entropy(x, y) * (1 - p_t) ** GAMMA).mean()

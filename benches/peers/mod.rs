@@ -1,4 +1,4 @@
-//! Other crates' ways to the same answers.
+//! The same computations with other crates.
 
 pub mod burn;
 pub mod candle;
@@ -9,10 +9,10 @@ use std::process::{Command, exit};
 
 use crate::{Answer, Case};
 
-/// What says to candle and to rayon how many threads to start, once for a process.
+/// Tells candle and rayon how many threads to start, once for a process.
 const THREADS: [&str; 2] = ["CANDLE_NUM_THREADS", "RAYON_NUM_THREADS"];
 
-/// Goes on in a process whose environment allows a single thread, and ends with it.
+/// Restarts in a process whose environment allows a single thread, and ends with it.
 pub(crate) fn keep_to_one_thread() {
     if THREADS.iter().all(|name| env::var(name).is_ok_and(|threads| threads == "1")) {
         return;
@@ -26,7 +26,7 @@ pub(crate) fn keep_to_one_thread() {
     exit(status.code().unwrap_or(1));
 }
 
-/// From a mean over so many losses, and its gradient, to the answer about their sum.
+/// Converts a mean over this many losses, and its gradient, to their sum.
 fn answer_of_mean(losses: usize, mean: f32, gradient: Vec<f32>) -> Answer {
     let gradient = gradient.into_iter().map(|g| g * losses as f32).collect();
     Answer { loss: Some(f64::from(mean) * losses as f64), output: Some(gradient) }

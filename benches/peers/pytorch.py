@@ -1,6 +1,6 @@
 """PyTorch's loss and gradient, eager or compiled: `python benches/peers/pytorch.py --mode compile`.
 
-ATEN_CPU_CAPABILITY=avx2 holds it to AVX2.
+ATEN_CPU_CAPABILITY=avx2 restricts it to AVX2.
 """
 
 import torch
@@ -21,7 +21,7 @@ def smoothed_weighted(x, y, w):
 
 
 def focal(x, y, w):
-    """PyTorch has none: the usual lines."""
+    """PyTorch has no softmax focal loss; this is the usual code."""
     log_p = F.log_softmax(x, 1).gather(1, y[:, None])
     return -((1 - log_p.exp()) ** GAMMA * log_p).mean()
 
@@ -35,7 +35,7 @@ def pos_weight(x, y, w):
 
 
 def sigmoid_focal(x, y, w):
-    """The lines of `torchvision.ops.sigmoid_focal_loss`, without an alpha."""
+    """The code of `torchvision.ops.sigmoid_focal_loss`, without alpha."""
     p = torch.sigmoid(x)
     losses = F.binary_cross_entropy_with_logits(x, y, reduction="none")
     p_t = p * y + (1 - p) * (1 - y)

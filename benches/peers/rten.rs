@@ -5,7 +5,7 @@ use rten_vecmath::{ExtendInit, LogSoftmax, MaxNum, Softmax, SumExpSub};
 
 use crate::{Answer, Case, Contestant};
 
-/// `Softmax` of each row: neither a loss nor its gradient, but most of the way.
+/// `Softmax` of each row: neither a loss nor its gradient, but most of the work.
 pub fn softmax(case: &Case) -> Contestant<'_> {
     let run = |to: &mut Vec<f32>| {
         to.clear();

@@ -1,4 +1,4 @@
-/* A Cortex-M4F without an operating system: from reset to main, and to the debugger by semihosting. */
+/* Start-up code for a Cortex-M4F without an operating system, and output to the debugger by semihosting. */
 #include <stddef.h>
 #include <stdint.h>
 
@@ -7,7 +7,7 @@
 int main(void);
 void reset(void);
 
-/* Addresses, by the linker script. */
+/* Addresses from the linker script. */
 extern uint32_t stack_top[], data_in_flash[], data_start[], data_end[], bss_start[], bss_end[];
 
 enum {
@@ -48,7 +48,7 @@ void reset(void)
     const uint32_t *from = data_in_flash;
     uint32_t *to;
 
-    /* Until the floating-point unit is on, every instruction for it is a fault. */
+    /* Until the floating-point unit is on, each of its instructions causes a fault. */
     *cpacr |= UINT32_C(0xF) << 20;
     __asm__ volatile("dsb\n\tisb" ::: "memory");
 
@@ -61,7 +61,7 @@ void reset(void)
     leave(main() == 0 ? APPLICATION_EXIT : RUN_TIME_ERROR);
 }
 
-/* The stack, where to start, and the exceptions of the processor itself; no interrupt is enabled. */
+/* The stack, the entry point and the processor's own exceptions; no interrupt is enabled. */
 typedef void (*handler)(void);
 
 struct vectors {

@@ -1,4 +1,4 @@
-/* A desk: the C library. */
+/* The host, with the C library. */
 #include <stdio.h>
 
 #include "platform.h"

@@ -1,4 +1,4 @@
-/* Losses and gradients, every result as the bits that it has: on all machines the same. */
+/* Prints the bits of losses and gradients, which are the same on all machines. */
 #include <xent.h>
 
 #include "platform.h"
@@ -7,7 +7,7 @@ enum { ROWS = 3, CLASSES = 10, WIDE_CLASSES = 70, MOST = ROWS * WIDE_CLASSES };
 
 static int failures;
 
-/* A number of 32 bits, in hexadecimal. */
+/* A 32-bit number in hexadecimal. */
 static void put_bits(uint32_t bits)
 {
     char text[9];
@@ -29,7 +29,7 @@ static void put_number(size_t number)
     platform_write(text);
 }
 
-/* What a line is about: "softmax gradient[3] ". */
+/* The name at the start of a line: "softmax gradient[3] ". */
 static void put_name(const char *loss, const char *what, size_t index)
 {
     platform_write(loss);
@@ -70,7 +70,7 @@ static void put_f64(const char *loss, const char *what, const double *numbers, s
     }
 }
 
-/* Whether a call did what it should. */
+/* Whether a call succeeded. */
 static int is_well(const char *loss, xent_status status)
 {
     if (status == XENT_STATUS_OK) {
@@ -84,7 +84,7 @@ static int is_well(const char *loss, xent_status status)
     return 0;
 }
 
-/* The next of some numbers from -8 to below 8, none of which is rounded. */
+/* The next of a sequence of exact numbers in [-8, 8). */
 static float next_logit(void)
 {
     static uint32_t state = 1;
@@ -137,7 +137,7 @@ static void labels(void)
     put_softmax("smoothed labels", &loss);
 }
 
-/* Too many classes for a row in each lane. */
+/* Too many classes to put a row in each lane. */
 static void wide_rows(void)
 {
     static const uint32_t labels[ROWS] = {69, 1, 32};
@@ -178,7 +178,7 @@ static void sigmoid(void)
     }
 }
 
-/* The processor has no instructions for these. */
+/* The processor has no instructions for double. */
 static void doubles(void)
 {
     static const int32_t labels[ROWS] = {4, 2, 0};
@@ -211,7 +211,7 @@ static void probabilities(void)
 
 int main(void)
 {
-    /* Where multiplication and addition are rounded one by one, results have other bits. */
+    /* Without fused multiply-add, results have other bits. */
     if (!xent_level_has_fma()) {
         platform_write("no fused multiply-add\n");
         return 1;

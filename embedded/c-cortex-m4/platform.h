@@ -1,8 +1,8 @@
-/* What the program needs of the machine it runs on. */
+/* What the program needs from its machine. */
 #ifndef PLATFORM_H
 #define PLATFORM_H
 
-/* Shows some text. */
+/* Prints text. */
 void platform_write(const char *text);
 
 #endif

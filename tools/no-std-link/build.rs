@@ -1,7 +1,7 @@
-//! The program brings no start code and takes none.
+//! The program has no startup code, its own or the system's.
 fn main() {
     println!("cargo::rustc-link-arg-bins=-nostartfiles");
-    // memcpy, memset and memcmp, which every Rust program asks of its platform.
+    // memcpy, memset and memcmp, which every Rust program needs from its platform.
     println!("cargo::rustc-link-arg-bins=-lc");
     println!("cargo::rerun-if-changed=build.rs");
 }

@@ -1,7 +1,7 @@
-"""The one batch that every peer is given, and the file that its answers go to.
+"""The batch that every peer is given, and the file for its results.
 
-Every number of the batch is a small multiple of a power of two: f32, f64 and decimal notation hold it
-exactly, whatever the package and its version.
+Every number of the batch is a small multiple of a power of two, so it is exact in f32, f64 and decimal
+notation, whatever the package and its version.
 """
 
 import json
@@ -20,7 +20,7 @@ SMOOTHING = 0.125
 # Dense targets: rows that sum to one, and rows that sum to 0.5, 2, 0 and so on.
 DENSE = [[(0, 1, 2, 4, 9)[(r + 2 * c) % 5] / 16 for c in range(CLASSES)] for r in range(ROWS)]
 UNEVEN = [[DENSE[r][c] * (0.5, 2.0, 1.0, 0.0, 1.5, 0.25)[r] for c in range(CLASSES)] for r in range(ROWS)]
-# Targets of sigmoid losses: zero or one, and anything between.
+# Targets of sigmoid losses: zero or one, and any values between.
 BINARY = [[int(bit) for bit in row] for row in "10010 01101 00100 11000 00011 10110".split()]
 SOFT = [[((2 * r + 3 * c) % 5) / 4 for c in range(CLASSES)] for r in range(ROWS)]
 
@@ -48,7 +48,7 @@ def labels(ignored="none", value=None):
 
 
 def plain(value):
-    """Numbers as JSON has them; NaN and infinities as words."""
+    """Numbers for JSON; NaN and infinities as words."""
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, (list, tuple)):
@@ -67,15 +67,15 @@ def flat(value):
 
 
 class Record:
-    """The answers of one peer."""
+    """The results of one peer."""
 
     def __init__(self, name, preset, versions, fmt="f64"):
         self.name, self.preset, self.versions, self.format = name, preset, versions, fmt
         self.cases = []
 
     def case(self, name, loss, value, grad=None, reason=None, **setting):
-        """What the peer printed: the loss, reduced or a row (an element) each, and its gradient by
-        the logits. `setting` says what the loss was given and what a caller of xent has to set beside
+        """Adds what the peer printed: the loss, reduced or for each row (element), and its gradient by
+        the logits. `setting` has the inputs of the loss and the options that a caller of xent sets besides
         the preset; with a `reason` there is no such setting.
         """
         allowed = {
@@ -96,7 +96,7 @@ class Record:
         print(f"{self.name}: {name}: {shown if not isinstance(shown, list) else shown[:2]}")
 
     def other_gradient(self, name, loss, value, grad, reason, **setting):
-        """A loss that can be expressed, and a gradient that is not that of the loss."""
+        """A loss that can be expressed, with a gradient that is not its derivative."""
         self.case(name, loss, value, **setting)
         self.case(f"{name}, gradient", loss, value, grad, reason, **setting)
 
@@ -107,14 +107,14 @@ class Record:
 
 
 def dump(path, head, key, items):
-    """JSON with one line for each case, so that a change shows as the line that it is."""
+    """JSON with one line for each case, so that a changed case is a changed line."""
     lines = json.dumps(head)[:-1] + f', "{key}": [\n'
     lines += ",\n".join(json.dumps(item) for item in items) + "\n]}\n"
     path.write_text(lines)
 
 
 def quiet():
-    """No talk of accelerators and threads on standard error."""
+    """No messages about accelerators and threads on standard error."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
     os.environ.setdefault("JAX_PLATFORMS", "cpu")

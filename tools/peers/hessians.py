@@ -1,4 +1,4 @@
-"""The file that the second derivatives of a booster go to."""
+"""The file for the second derivatives of a booster."""
 
 import common as b
 
@@ -13,7 +13,7 @@ class Hessians:
         self.cases = []
 
     def case(self, name, loss, hessian, gradient=None, sample_weights=False, logits=None, reason=None):
-        """`logits` are there where they are not the batch's."""
+        """`logits` are given if they differ from the batch's."""
         case = {"name": f"{name}, {loss}, sample weights {sample_weights}", "loss": loss}
         case["sample_weights"] = sample_weights
         if logits is not None:

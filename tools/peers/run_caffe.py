@@ -1,13 +1,13 @@
 """Caffe: its loss layers, in f64, compiled from their source.
 
-No package of Caffe can be installed where the others come from, but one has its source:
+There is no package of Caffe to install, but one contains its source:
 
     pip download --no-deps --no-binary :all: brocolli-caffe==9.0.2 && tar xzf brocolli-caffe-9.0.2.tar.gz
     apt-get install g++ protobuf-compiler libprotobuf-dev libboost-system-dev libboost-thread-dev \\
         libgoogle-glog-dev libgflags-dev libopenblas-dev
     python run_caffe.py brocolli-caffe-9.0.2
 
-Of it the files of the loss layers are compiled, with `caffe/layer.cpp`, in a temporary folder (a minute).
+The files of the loss layers are compiled with `caffe/layer.cpp` in a temporary folder (a minute).
 """
 
 import math
@@ -30,7 +30,7 @@ def compiled(source, folder):
     generated = folder / "caffe/proto"
     generated.mkdir(parents=True)
     subprocess.run(["protoc", f"-I{proto.parent}", f"--cpp_out={generated}", proto], check=True)
-    # A file at a time, for a small machine.
+    # One file at a time, for small machines.
     sources = [source / "src/caffe" / f"{name}.cpp" for name in FILES]
     sources += [generated / "caffe.pb.cc", Path(__file__).parent / "caffe/layer.cpp"]
     objects = []

@@ -1,7 +1,7 @@
 """Keras on JAX, in f64. Needs requirements/jax.txt.
 
-Numbers are those of the loss objects, as `fit` and `evaluate` show them; class weights exist in `fit`
-alone, so there it is `fit` that prints the number.
+The numbers come from the loss objects, as `fit` and `evaluate` show them. Only `fit` has class weights,
+so with these `fit` prints the number.
 """
 
 import os
@@ -34,7 +34,7 @@ def answer(loss, y, sample_weight=None):
 
 
 def fitted(loss, y, **weights):
-    """What `fit` prints for one batch of logits that no layer changes."""
+    """The loss that `fit` prints for one batch of logits, which no layer changes."""
     model = keras.Sequential([keras.Input((b.CLASSES,)), keras.layers.Activation("linear")])
     model.compile(optimizer=keras.optimizers.SGD(0.0), loss=loss, run_eagerly=False)
     history = model.fit(np.array(b.LOGITS), np.array(y), batch_size=b.ROWS, verbose=0, shuffle=False, **weights)
@@ -45,7 +45,8 @@ def main():
     record = b.Record("keras", "keras", {"keras": keras.__version__, "jax": jax.__version__}, "f64")
     sparse, dense = keras.losses.SparseCategoricalCrossentropy, keras.losses.CategoricalCrossentropy
     class_weight = dict(enumerate(b.CLASS_WEIGHTS))
-    # Keras adds 1e-7 to the number of rows that are not ignored: in f64 the numbers are as right as in f32.
+    # Keras adds 1e-7 to the number of rows that are not ignored, so in f64 the numbers are only as
+    # exact as in f32.
     shaky = {"format": "f32"}
 
     for ignored, index in (("none", None), ("some", -1), ("some", 255), ("all", -1)):
@@ -61,7 +62,7 @@ def main():
                 **settings,
             )
     one_hot = np.eye(b.CLASSES)[b.LABELS]
-    # `fit` takes either weights of classes or of rows.
+    # `fit` accepts either class weights or sample weights.
     record.case(
         "labels, class weights of fit",
         "softmax",
@@ -102,7 +103,7 @@ def main():
             ignore_index=-1,
             reduction=reduction or "none",
         )
-    # The binary losses are right to 1e-8 only, in f64 too.
+    # The binary losses are exact to 1e-8 only, in f64 too.
     for targets in ("binary", "soft"):
         y = np.array(b.BATCH[targets], np.float64)
         for smoothing in (0.0, b.SMOOTHING):

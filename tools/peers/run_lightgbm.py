@@ -1,7 +1,7 @@
 """LightGBM: second derivatives of one round. Needs requirements/boosting.txt.
 
-A tree of two rows that want steps of different signs has a leaf for each of them, and the model says the
-sum of the second derivatives of each leaf; its value without regularisation is the step -g / h. LightGBM
+A tree of two rows whose steps have different signs has a leaf for each of them. The model contains the
+sum of the second derivatives of each leaf; without regularisation its value is the step -g / h. LightGBM
 keeps g and h in f32.
 """
 

@@ -23,7 +23,7 @@ def main():
         for smoothing in (0.0, b.SMOOTHING):
             for reduction in (None, "sum", "mean"):
                 with_reduction = {"reduction": reduction} if reduction else {}
-                # MLX has no ignored labels and no weights of classes.
+                # MLX has no ignored labels and no class weights.
                 record.case(
                     f"labels, sample weights {sample_weights}, smoothing {smoothing}, {reduction or 'none'}",
                     "softmax",

@@ -1,6 +1,6 @@
 """The operators of ONNX, in its reference evaluator and in onnxruntime, in f32. Needs requirements/onnx.txt.
 
-Each file has the answers of one of the two.
+Each file has the results of one of the two.
 """
 
 import numpy as np
@@ -55,7 +55,7 @@ def record(name, versions, run):
                     with np.errstate(all="ignore"):
                         value = run(model(operator, weighted, **attributes), feeds)
                     shown = f"{ignored} {index}" if index is not None else ignored
-                    # The reference evaluator alone.
+                    # Only the reference evaluator.
                     by_all_rows = name == "onnx" and loss == "nll" and index == -1 and not weighted
                     reason = "the mean divides by all rows, as the label to ignore is negative"
                     answers.case(

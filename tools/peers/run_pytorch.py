@@ -24,7 +24,7 @@ def main():
     record = b.Record("pytorch", "pytorch", {"torch": torch.__version__.split("+")[0]})
     weights = tensor(b.CLASS_WEIGHTS)
 
-    # Labels: every combination of what cross_entropy has.
+    # Labels: every combination that cross_entropy supports.
     for ignored in ("none", "some", "all"):
         for class_weights in (False, True):
             for smoothing in (0.0, b.SMOOTHING):

@@ -59,7 +59,8 @@ def main():
             targets=targets,
             pos_weight=True,
         )
-    # The losses of version 1 sum, and divide by the number of weights that are not zero; computed in f32.
+    # The losses of version 1 compute in f32, sum, and divide by the number of weights that are not
+    # zero.
     for sample_weights in (False, True):
         weights = samples if sample_weights else 1.0
         setting = {"sample_weights": sample_weights, "reduction": "mean", "mean_over": "NotIgnored", "format": "f32"}

@@ -1,7 +1,7 @@
 """XGBoost: second derivatives of one round, in f32. Needs requirements/boosting.txt.
 
-A tree of one row is one leaf, whose model says the sum of its second derivatives; its value without
-regularisation is the step -g / h.
+A tree of one row has a single leaf. The model contains the sum of its second derivatives; without
+regularisation its value is the step -g / h.
 """
 
 import json
@@ -16,7 +16,7 @@ VERSIONS = {"xgboost": xgboost.__version__}
 
 
 def derivatives(objective, logits, label, weight):
-    """Gradient and second derivative of one row, of one output each."""
+    """Gradient and second derivative of one row, for each output."""
     classes = len(logits)
     data = xgboost.DMatrix(np.zeros((1, 1)), label=[label], weight=[weight])
     data.set_base_margin(np.array([logits], np.float32))
@@ -43,7 +43,8 @@ def main():
             for x, y, weight in zip(b.LOGITS, b.BINARY, weights)
         ]
         record.case("binary:logistic", "sigmoid", [h for _, h in rows], [g for g, _ in rows], sample_weights)
-        # At the floor of 1e-16: for one class out of several the weight is inside of it, for one of two outside.
+        # At the floor of 1e-16: for several classes the weight is inside the floor, for two it is
+        # outside.
         far = [[-45.0]] * b.ROWS
         hessian = [derivatives("binary:logistic", x, 0, weight)[1] for x, weight in zip(far, weights)]
         record.case("binary:logistic, floor", "sigmoid", hessian, None, sample_weights, far)

@@ -1,5 +1,5 @@
-//! Measures one loss, as a program does that was built in the same way: prints nanoseconds an element.
-//! `cargo xtask cost` compares the figures of a release and of a debug build.
+//! Times one loss in a program built like this one, and prints nanoseconds an element. `cargo xtask
+//! cost` compares the figures of a release and of a debug build.
 
 use std::time::Instant;
 
@@ -7,7 +7,7 @@ use xent::{Logits, SoftmaxCrossEntropy, Targets};
 
 const ROWS: usize = 4096;
 const CLASSES: usize = 1000;
-/// Calls that are timed; the first one is not.
+/// Timed calls; the first call is not timed.
 const CALLS: usize = 5;
 
 fn main() -> Result<(), xent::Error> {

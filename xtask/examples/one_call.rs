@@ -1,4 +1,4 @@
-//! A program of one call: what `cargo xtask cost` measures, built as a dependent builds it.
+//! A program of one call, which `cargo xtask cost` builds like a dependent and measures.
 
 use std::hint::black_box;
 

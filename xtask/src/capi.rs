@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde::Deserialize;
 
-/// Of the whole workspace.
+/// The version of the whole workspace.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The two libraries of `xent-capi`.
@@ -13,12 +13,12 @@ pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub(crate) struct Libraries {
     pub(crate) archive: PathBuf,
     pub(crate) shared: PathBuf,
-    /// What a program that is linked with the static one is linked with, as options of a C compiler: only the functions
-    /// that are called shall be in it.
+    /// Options of a C compiler for linking a program with the static library, such that only the functions it calls
+    /// end up in it.
     pub(crate) needs: Vec<String>,
 }
 
-/// The system's ways with shared libraries.
+/// How the system handles shared libraries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum System {
     Elf,
@@ -26,19 +26,19 @@ pub(crate) enum System {
 }
 
 impl System {
-    /// That of this machine, if it has one of these.
+    /// Those of this machine, if it is one of these.
     pub(crate) fn here() -> Result<Self, String> {
         if cfg!(target_os = "macos") {
             Ok(Self::Mac)
         } else if cfg!(unix) {
             Ok(Self::Elf)
         } else {
-            Err("this is for Unix: elsewhere take the files of `cargo build --package xent-capi`"
+            Err("this command is for Unix: elsewhere use the files of `cargo build --package xent-capi`"
                 .into())
         }
     }
 
-    /// The names of a shared library: that of its file, that which programs look for, that for a linker.
+    /// The names of a shared library: of its file, for programs, and for a linker.
     pub(crate) fn names(self, version: &str) -> [String; 3] {
         let major = version.split('.').next().unwrap_or_default();
         match self {
@@ -55,7 +55,7 @@ impl System {
         }
     }
 
-    /// The name of a library that is written into programs which are linked with it.
+    /// The name of a library that is written into programs linked with it.
     pub(crate) fn soname(self, version: &str) -> String {
         let [_, name, _] = self.names(version);
         match self {
@@ -65,17 +65,17 @@ impl System {
     }
 }
 
-/// How both libraries are built: without Rust's standard library, of which a static program would have most.
+/// How both libraries are built: without Rust's standard library, which would be most of a static program.
 pub(crate) const OPTIONS: [&str; 5] =
     ["--package=xent-capi", "--profile=c", "--lib", "--no-default-features", "--features=abort"];
 
 /// For small programs: loops are not unrolled.
 const SMALL: [&str; 2] = ["--config", "profile.c.opt-level=\"s\""];
 
-/// Builds both libraries, quick ones or small ones.
+/// Builds both libraries, optimised for speed or for size.
 pub(crate) fn build(small: bool) -> Result<Libraries, String> {
     let system = System::here()?;
-    // The shared one takes memcpy and its like from the system's library.
+    // The shared library uses memcpy and similar functions of the system's library.
     let (option, library, discard) = match system {
         System::Elf => ("soname", "-lc", "-Wl,--gc-sections"),
         System::Mac => ("install_name", "-lSystem", "-Wl,-dead_strip"),
@@ -108,7 +108,7 @@ pub(crate) fn build(small: bool) -> Result<Libraries, String> {
     })
 }
 
-/// What cargo says, message by message.
+/// The messages of cargo, one by one.
 #[derive(Debug, Default)]
 struct Said {
     files: Vec<PathBuf>,

@@ -7,10 +7,11 @@ use std::time::Duration;
 use crate::tools;
 
 pub(crate) const TRIPLE: &str = "thumbv7em-none-eabihf";
-/// What emulates it, which is the name of its package, too.
+/// The emulator, whose package has the same name.
 pub(crate) const QEMU: &str = "qemu-system-arm";
 
-/// What a program prints that ends before patience does; `options` are more of the emulator's.
+/// The output of a program that ends within the time limit; `options` are further options of the
+/// emulator.
 pub(crate) fn run(image: &Path, options: &[&str], patience: Duration) -> Result<String, String> {
     let mut qemu = Command::new(QEMU);
     qemu.args(["-M", "mps2-an386", "-nographic", "-monitor", "none", "-serial", "none"]);

@@ -1,12 +1,12 @@
-//! `cargo xtask digests`: the tests of the contract that results have the same bits everywhere.
+//! `cargo xtask digests`: runs the tests that results have the same bits everywhere.
 
 use std::process::{Command, ExitCode};
 
 use xent_core::Level;
 
-/// What `xent-core`'s test of that name reads, and if told so writes.
+/// The file that `xent-core`'s test of that name reads, and writes if told so.
 const DIGESTS: &str = "crates/xent-core/tests/reproducible/digests.txt";
-/// The variable that tells it where to.
+/// The variable with the path to write to.
 const RECORD: &str = "XENT_RECORD_DIGESTS";
 
 /// Runs the tests, or records the digests.
@@ -14,7 +14,8 @@ pub(crate) fn run(record: bool) -> ExitCode {
     let levels: Vec<_> = Level::available().map(|level| level.to_string()).collect();
     println!("levels of this machine: {}", levels.join(", "));
     let root = crate::root();
-    // Of the whole workspace, for its features: all formats, and nothing is compiled for this alone.
+    // For the whole workspace, so that all formats are on and nothing is compiled again just for
+    // this.
     let mut tests = Command::new(env!("CARGO"));
     tests.current_dir(&root).args(["test", "--release", "--workspace", "--test", "reproducible"]);
     if record {

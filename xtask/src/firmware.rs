@@ -1,5 +1,5 @@
-//! `cargo xtask firmware`: the programs of `embedded/cortex-m4`, run in an emulator, and their results beside
-//! those of this machine.
+//! `cargo xtask firmware`: runs the programs of `embedded/cortex-m4` in an emulator and compares their results with
+//! the host's.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -18,26 +18,26 @@ use crate::foreign::{Foreign, Library};
 use crate::packages::{self, Missing};
 use crate::{cortex_m, npy, tools};
 
-/// What to do about tools that are missing.
+/// Options for missing tools.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
-    /// Installs what is missing: targets by rustup, where it is there, programs by Debian's apt-get, which
-    /// removes nothing for them.
+    /// Installs what is missing: Rust targets with rustup, if it is there, and programs with Debian's apt-get,
+    /// which never removes a package.
     #[arg(long)]
     install: bool,
 }
 
-/// Some ten times as long as it takes.
+/// About ten times its usual time.
 const PATIENCE: Duration = Duration::from_secs(300);
-/// With instructions for a clock, so that what is measured is the same each time.
+/// The clock counts instructions, so that measurements are the same each time.
 const COUNTED: [&str; 2] = ["-icount", "shift=0"];
 
-/// What softmax loss and gradient of a row may take, in bytes of flash and of stack.
+/// Limits for the softmax loss and gradient of a row, in bytes of flash and of stack.
 const FLASH: u64 = 3072;
 const STACK: u64 = 256;
-/// What the evaluation without a gradient may take of flash, with the network and the program around it.
+/// The limit for the evaluation without a gradient, with the network and the program around it, in bytes of flash.
 const EVALUATION_FLASH: u64 = 3072;
-/// Where the functions are that it is made of.
+/// The modules of the functions that it consists of.
 const OF_ROW: [&str; 3] =
     ["xent_core::losses::one_row::", "xent_core::kernel::one_row::", "xent_core::simd::fuse::"];
 
@@ -52,7 +52,7 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     }
 }
 
-/// Losses and gradients of all digits, and what else was said of them.
+/// Losses and gradients of all digits, and the other lines of the output.
 #[derive(Debug, Default)]
 struct Results {
     losses: Vec<f32>,
@@ -65,7 +65,7 @@ struct Results {
 
 fn compare(options: &Options) -> Result<(), String> {
     let level = Level::available().filter(|level| level.has_fma()).last();
-    let level = level.ok_or("this machine does not fuse as the device does: nothing to compare")?;
+    let level = level.ok_or("this machine has no fused multiply-add: nothing to compare")?;
     let missing = || {
         let emulator = Missing::program(QEMU, &[QEMU]);
         emulator.into_iter().chain(Foreign::missing(TRIPLE, Library::Core)).collect()
@@ -109,19 +109,19 @@ fn compare(options: &Options) -> Result<(), String> {
 fn build(foreign: &Foreign) -> Result<PathBuf, String> {
     let target = crate::target_folder("firmware");
     let mut cargo = foreign.cargo("build");
-    // Where cargo is told how to link.
+    // The file that tells cargo how to link.
     cargo.current_dir(crate::root().join("embedded/cortex-m4"));
     tools::succeed(cargo.args(["--release", "--locked", "--target-dir"]).arg(&target))?;
     Ok(target.join(TRIPLE).join("release"))
 }
 
 impl Results {
-    /// From the lines of the device.
+    /// Parses the lines of the device.
     fn parse(said: &str) -> Result<Self, String> {
         let mut results = Self::default();
         for line in said.lines() {
             let words: Vec<_> = line.split_whitespace().collect();
-            let not_said = || format!("not as expected: {line}");
+            let not_said = || format!("unexpected line: {line}");
             match words[..] {
                 ["digit", _, ref bits @ ..] => {
                     let bits = bits.iter().map(|bits| u32::from_str_radix(bits, 16));
@@ -144,11 +144,11 @@ impl Results {
         if (losses, gradients) == (COUNT, COUNT * CLASSES) {
             Ok(results)
         } else {
-            Err(format!("the device spoke of {losses} losses and {gradients} derivatives"))
+            Err(format!("the device printed {losses} losses and {gradients} derivatives"))
         }
     }
 
-    /// From this machine, by the batch.
+    /// Computes them on this machine, as a batch.
     fn here(level: Level) -> Self {
         let logits: Vec<f32> =
             (0..COUNT).flat_map(|digit| digits_net::logits(digits_net::image(digit))).collect();
@@ -169,15 +169,15 @@ impl Results {
     }
 }
 
-/// Asks `xent compare` whether two files have the same numbers.
+/// Runs `xent compare` on two files, which must have the same numbers.
 fn xent_compare([host, device]: &[PathBuf; 2]) -> Result<(), String> {
-    println!("\nxent compare: {} beside {}", device.display(), host.display());
+    println!("\nxent compare: {} with {}", device.display(), host.display());
     let words = ["xent", "compare", "--max-ulp", "0", "--reference"].map(OsString::from);
     let files = [host.into(), "--candidate".into(), device.into()];
     if xent_cli::compare(words.into_iter().chain(files))? {
         Ok(())
     } else {
-        Err("the device's numbers are others".into())
+        Err("the device's numbers differ".into())
     }
 }
 
@@ -229,7 +229,7 @@ fn functions(image: &Path, wanted: impl Fn(&str) -> bool) -> Result<BTreeMap<Str
     Ok(functions)
 }
 
-/// Prints what the parts of the library take, and compares the loss of a row with what it may take.
+/// Prints the size of the parts of the library, and checks the loss of a row against its limits.
 fn sizes(image: &Path, device: &Results) -> Result<(), String> {
     let functions = functions(image, |name| name.contains("xent_core"))?;
     let is_of_row = |name: &str| OF_ROW.iter().any(|module| name.starts_with(module));
@@ -247,7 +247,7 @@ fn sizes(image: &Path, device: &Results) -> Result<(), String> {
          stack (at most {STACK}), {instructions} instructions"
     );
     if flash == 0 || flash > FLASH || stack > STACK {
-        return Err("that is more than it may take".into());
+        return Err("that exceeds a limit".into());
     }
     Ok(())
 }

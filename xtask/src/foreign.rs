@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::packages::Missing;
 
-/// A target whose C library does not come with the compiler of a distribution.
+/// A target whose C library a distribution's compiler does not include.
 const WASI: &str = "wasm32-wasip1";
 const WASI_LIBC: &str = "wasi-libc";
 const WASI_START: &str = "/usr/lib/wasm32-wasi/crt1-command.o";
@@ -17,20 +17,20 @@ pub(crate) enum Library {
     Std,
 }
 
-/// What compiles for a target: a toolchain that comes with its standard library, or a compiler that comes
-/// with the sources, of which the library is built.
+/// A compiler for a target: a toolchain with its standard library, or a compiler with the sources, which the
+/// library is built from.
 #[derive(Clone, Debug)]
 pub(crate) struct Foreign {
     triple: &'static str,
     library: Library,
-    /// The compiler with the sources, if its library has to be built.
+    /// The compiler with the sources, if the library has to be built.
     compiler: Option<PathBuf>,
-    /// The linker of LLVM, which a compiler of a distribution comes without.
+    /// LLVM's linker, which a distribution's compiler does not include.
     lld: Option<PathBuf>,
 }
 
 impl Foreign {
-    /// The packages of Debian that have a compiler and the sources.
+    /// Debian's packages of a compiler and the sources.
     const PACKAGES: [&str; 2] = ["rustc-web", "rust-web-src"];
 
     /// What [`find`](Self::find) does not find.
@@ -41,7 +41,7 @@ impl Foreign {
         Some(Missing { what, packages, target: Some(triple) })
     }
 
-    /// What there is for a target, or how to have it.
+    /// The compiler for a target, or how to get one.
     pub(crate) fn find(triple: &'static str, library: Library) -> Result<Self, String> {
         let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
         let rustc = Path::new(&rustc);
@@ -58,7 +58,7 @@ impl Foreign {
         if triple == WASI && !Path::new(WASI_START).exists() {
             return Err(format!("no C library for {triple}: apt-get install {WASI_LIBC}"));
         }
-        // A distribution's compiler is often the one that has them.
+        // Often it is a distribution's compiler that has them.
         let candidates = [rustc, Path::new("/usr/bin/rustc")];
         let compiler = candidates.into_iter().find(|rustc| {
             print(rustc, &["sysroot"]).is_some_and(|sysroot| {
@@ -83,11 +83,11 @@ impl Foreign {
         Ok(Self { triple, library, compiler: Some(compiler.into()), lld })
     }
 
-    /// `cargo build` or the like for the target, in the workspace's folder.
+    /// `cargo build` or a similar command for the target, in the workspace's folder.
     pub(crate) fn cargo(&self, subcommand: &str) -> Command {
         let mut command = Command::new("cargo");
         command.current_dir(crate::root()).args([subcommand, "--target", self.triple]);
-        // Of the toolchain that runs this program.
+        // These belong to the toolchain that runs this program.
         for variable in ["RUSTC", "RUSTDOC", "RUSTFLAGS"] {
             command.env_remove(variable);
         }
@@ -97,14 +97,14 @@ impl Foreign {
         command
             .arg(match self.library {
                 Library::Core => "-Zbuild-std=core",
-                // Where nothing unwinds, its way to panic is not built by itself.
+                // Where nothing unwinds, its panic strategy is not built by default.
                 Library::Std if self.triple.starts_with("wasm") => "-Zbuild-std=std,panic_abort",
                 Library::Std => "-Zbuild-std",
             })
             .env("RUSTC", compiler)
             .env("RUSTDOC", compiler.with_file_name("rustdoc"))
             .env("RUSTC_BOOTSTRAP", "1");
-        // Targets of Unix are linked by a C compiler, which the caller names.
+        // Unix targets are linked by a C compiler, which the caller names.
         let has_no_system = self.triple.contains("-none-") || self.triple.starts_with("wasm");
         if let Some(lld) = self.lld.as_ref().filter(|_| has_no_system) {
             command.env(self.variable("LINKER"), lld);
@@ -112,11 +112,11 @@ impl Foreign {
         command
     }
 
-    /// What the compiler has to be told, of the libraries that its own do not come with.
+    /// Compiler options for libraries that are not included.
     pub(crate) fn flags(&self) -> &'static str {
         if self.compiler.is_some() && self.triple == WASI {
-            // Where Debian has the C library; older than the standard library, which refers to functions
-            // of threads that it lacks and there are none of.
+            // Debian's place for the C library. It is older than the standard library, which refers to thread
+            // functions that it lacks; no threads are used.
             "-Clink-self-contained=no -Clink-arg=--import-undefined -Clink-arg=/usr/lib/wasm32-wasi/crt1-command.o \
              -L/usr/lib/wasm32-wasi"
         } else {
@@ -124,13 +124,13 @@ impl Foreign {
         }
     }
 
-    /// The name of a variable that tells cargo something of this target.
+    /// The name of a variable that configures cargo for this target.
     pub(crate) fn variable(&self, of: &str) -> String {
         format!("CARGO_TARGET_{}_{of}", self.triple.to_uppercase().replace('-', "_"))
     }
 }
 
-/// The version of a compiler: what comes after `1.`.
+/// The minor version of a compiler: the number after `1.`.
 fn version(rustc: &Path) -> Option<u32> {
     let output = Command::new(rustc).arg("--version").output().ok()?;
     minor(String::from_utf8_lossy(&output.stdout).strip_prefix("rustc ")?)
@@ -140,7 +140,7 @@ fn minor(version: &str) -> Option<u32> {
     version.split('.').nth(1)?.parse().ok()
 }
 
-/// What a compiler says when it is asked to `--print` something.
+/// The output of a compiler's `--print`.
 fn print(rustc: &Path, question: &[&str]) -> Option<String> {
     let output = Command::new(rustc).arg("--print").args(question).output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();

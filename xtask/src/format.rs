@@ -1,4 +1,4 @@
-//! The formats that are checked, and the numbers that say how well.
+//! The formats that are checked, and the oracle numbers that judge them.
 
 use std::ops::Mul;
 
@@ -9,7 +9,7 @@ use xent_reference::ulp::{Format, error_at_f64};
 
 /// A format of logits.
 pub(crate) trait Checked: Element {
-    /// What has the digits to judge it.
+    /// The oracle number with enough digits to judge it.
     type Real: Real;
 
     /// The format itself.
@@ -17,16 +17,16 @@ pub(crate) trait Checked: Element {
     /// The format of [`Element::Float`].
     const COMPUTED: Format;
 
-    /// The number with these bits, the lowest of them.
+    /// The number with these bits, taken from the lowest.
     fn from_bits(bits: u64) -> Self;
 
     /// Its bits.
     fn bits(self) -> u64;
 
-    /// The nearest number of what is computed in.
+    /// The nearest number in the format of the computation.
     fn float(value: f64) -> Self::Float;
 
-    /// The number nearest to the nearest of what is computed in.
+    /// The number of this format nearest to the nearest one in the format of the computation.
     fn nearest(value: f64) -> Self {
         Self::from_float(Self::float(value))
     }
@@ -69,10 +69,10 @@ checked! {
     f16(u16): F16 in F32, judged by f64;
 }
 
-/// The names of all of them, in the order of the tables.
+/// The names of all formats, in the order of the tables.
 pub(crate) const FORMATS: [&str; 4] = [f32::NAME, f64::NAME, bf16::NAME, f16::NAME];
 
-/// A number of the oracle: `f64`, and [`Exact`] to judge an `f64` itself. The functions are those of
+/// A number of the oracle: `f64`, or [`Exact`] to judge `f64` itself. The functions are those of
 /// `xent_reference` and of its module `exact`.
 pub(crate) trait Real:
     Copy + PartialEq + From<f64> + Mul<f64, Output = Self> + Send + Sync
@@ -104,15 +104,15 @@ pub(crate) trait Real:
     fn sigmoid_cross_entropy(x: f64, y: f64) -> (Self, Self);
 }
 
-/// The answer to a row.
+/// The result for a row.
 pub(crate) struct SoftmaxAnswer<R> {
     pub(crate) loss: R,
     pub(crate) grad: Vec<R>,
-    /// The larger of the two numbers whose difference the gradient is.
+    /// The larger of the two terms whose difference is the gradient.
     pub(crate) scale: Vec<f64>,
 }
 
-/// The functions of an oracle that stand in modules of the same names.
+/// The functions of an oracle, which are in modules of the same names.
 macro_rules! functions {
     ($($oracle:ident)::+) => {
         fn sigmoid(x: f64) -> Self {

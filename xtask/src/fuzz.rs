@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz`: the targets of `fuzz`, each for some time, and what they found.
+//! `cargo xtask fuzz`: runs the targets of `fuzz`, each for some time, and reports their findings.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -10,7 +10,7 @@ use clap::Args;
 
 use crate::progress;
 
-/// What to run, and for how long.
+/// The targets to run, and for how long.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
     /// Seconds for each target.
@@ -19,18 +19,18 @@ pub(crate) struct Options {
     /// How many targets run at a time.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     jobs: u16,
-    /// Replays the corpus and some random inputs on the toolchain at hand, without libFuzzer: minutes
-    /// with the build, and neither a nightly toolchain nor cargo-fuzz.
+    /// Replays the corpus and some random inputs with the current toolchain, without libFuzzer,
+    /// nightly or cargo-fuzz: minutes, including the build.
     #[arg(long, conflicts_with_all = ["seconds", "jobs"])]
     quick: bool,
     /// With `--quick`: random inputs for each target.
     #[arg(long, default_value_t = 2000, requires = "quick")]
     inputs: u64,
-    /// The targets; all without any.
+    /// The targets to run; all by default.
     targets: Vec<String>,
 }
 
-/// What libFuzzer says of a run.
+/// The statistics of a libFuzzer run.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Counts {
     executions: u64,
@@ -40,15 +40,15 @@ struct Counts {
     new_units: u64,
 }
 
-/// What a target came to.
+/// The outcome of a target.
 struct Outcome {
     target: String,
     counts: Counts,
-    /// Why it stopped before its time: the input, and the last lines of what it said.
+    /// Why it stopped early: the input, and the last lines of its output.
     finding: Option<(Option<PathBuf>, String)>,
 }
 
-/// Runs what was asked for.
+/// Runs the chosen targets.
 pub(crate) fn run(options: &Options) -> ExitCode {
     let folder = crate::root().join("fuzz");
     let all = match targets(&folder) {
@@ -93,7 +93,7 @@ fn targets(folder: &Path) -> std::io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// What is missing, and how to have it.
+/// What is missing, and how to get it.
 fn tools() -> Result<(), &'static str> {
     let works = |arguments: &[&str]| {
         let status = Command::new("cargo")
@@ -115,10 +115,10 @@ fn tools() -> Result<(), &'static str> {
     Ok(())
 }
 
-/// The nightly one: this program may have been started by another toolchain's cargo.
+/// The nightly cargo: the current program may have been started by another toolchain's.
 fn cargo_fuzz(folder: &Path, subcommand: &str) -> Command {
     let mut command = Command::new("cargo");
-    // The profile of the tests: optimised, with all that the code asserts, and not linked as a whole.
+    // The profile of the tests: optimised, with all assertions, without link-time optimisation.
     command.args(["+nightly", "fuzz", subcommand, "--dev", "--features", "libfuzzer"]);
     command.current_dir(folder);
     for variable in ["CARGO", "RUSTC", "RUSTDOC", "RUSTUP_TOOLCHAIN"] {
@@ -129,7 +129,7 @@ fn cargo_fuzz(folder: &Path, subcommand: &str) -> Command {
 
 fn replay(targets: &[String], inputs: u64) -> ExitCode {
     let status = Command::new("cargo")
-        // As the tests of the whole workspace are built: what is there is used.
+        // With the features of the whole workspace's tests, so that existing builds are used.
         .args(["test", "--release", "--workspace", "--test", "replay", "--", "--exact"])
         .args(targets)
         .env("XENT_FUZZ_INPUTS", inputs.to_string())
@@ -165,8 +165,8 @@ fn fuzz(folder: &Path, targets: &[String], options: &Options) -> Vec<Outcome> {
     outcomes
 }
 
-/// Runs a target over its corpus, and then for so many seconds. What it adds is left out of the corpus
-/// that is checked in.
+/// Runs a target over its corpus, and then for this many seconds. The inputs that it adds stay
+/// outside the checked-in corpus.
 fn one(folder: &Path, target: &str, seconds: u64) -> Outcome {
     let working = folder.join("target/corpus").join(target);
     let checked_in = folder.join("corpus").join(target);
@@ -176,7 +176,7 @@ fn one(folder: &Path, target: &str, seconds: u64) -> Outcome {
             .arg(target)
             .args([&working, &checked_in])
             .args(["--", &time, "-print_final_stats=1", "-timeout=30"])
-            // A batch takes some hundred bytes: short inputs are all alike.
+            // A batch takes about a hundred bytes; shorter inputs are all alike.
             .args(["-max_len=1024", "-len_control=0"])
             .output()
     });
@@ -197,7 +197,7 @@ fn one(folder: &Path, target: &str, seconds: u64) -> Outcome {
     }
 }
 
-/// The numbers of libFuzzer: its statistics at the end, and what the last status line says of coverage.
+/// libFuzzer's numbers: its final statistics, and the coverage from the last status line.
 fn counts(text: &str) -> Counts {
     let statistic = |name: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix("stat::")?.strip_prefix(name));
@@ -218,12 +218,12 @@ fn counts(text: &str) -> Counts {
     }
 }
 
-/// Where the input of a finding is.
+/// The path of the input that caused a finding.
 fn artifact(text: &str) -> Option<&str> {
     text.lines().find_map(|line| line.split_once("Test unit written to ")).map(|(_, path)| path)
 }
 
-/// What a target said when it stopped.
+/// The output of a target when it stopped.
 fn reason(text: &str) -> String {
     let mut lines = text.lines().skip_while(|line| !line.contains("panicked at"));
     let panic: Vec<&str> = lines.by_ref().take(3).collect();

@@ -1,4 +1,12 @@
-//! Checks of the xent workspace.
+//! Checks of the xent workspace, for its contributors: `cargo xtask <command>`.
+//!
+//! `cargo xtask --help` lists the commands, and CONTRIBUTING.md says which one checks what and how long it takes.
+//! Most of them compare with a record or with the oracle `xent-reference`, print a table, and fail if anything is
+//! out of bounds. Building it compiles every loss in every format: minutes from an empty target directory.
+//!
+//! ```sh
+//! cargo xtask verify --quick
+//! ```
 #![forbid(unsafe_code)]
 
 mod bench;
@@ -15,6 +23,7 @@ mod fuzz;
 mod install_c;
 mod mutants;
 mod npy;
+mod package;
 mod packages;
 mod portability;
 mod progress;
@@ -33,72 +42,75 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// Checks the accuracy, the speed and the memory accesses of xent, at every level of this machine.
+/// Checks the accuracy, speed and memory safety of xent, at every level of this machine.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask")]
 enum Command {
-    /// Checks every public function over edge rows, random rows and extreme values.
+    /// Checks every public function on edge cases, random rows and extreme values.
     Verify {
         /// Fewer random rows: seconds instead of minutes.
         #[arg(long)]
         quick: bool,
     },
-    /// Looks for the worst errors: of exp, ln, log1p and sigmoid over every float and
-    /// many an f64, of losses and gradients by directed search; and compares them with those on record.
+    /// Searches for the worst errors, of exp, ln, log1p and sigmoid over every f32 and many f64, and of losses and
+    /// gradients by directed search; and compares them with those on record.
     Ulp(ulp::Options),
-    /// Compares digests of all results, at every level and in every format, with those on record; and
-    /// that arrangements of slices and numbers of threads make no difference.
+    /// Compares digests of all results, at every level and in every format, with those on record; and checks that
+    /// the arrangement of slices and the number of threads make no difference.
     Digests {
-        /// Record them instead: right only where results were meant to change.
+        /// Record new digests instead: only if results were meant to change.
         #[arg(long)]
         record: bool,
     },
-    /// Measures the speed of every loss beside a copy of the same memory, in turns.
+    /// Measures the speed of every loss, in turns with a copy of the same memory.
     Bench(bench::Options),
-    /// Checks what the workspace depends on: licences, duplicates, sources and advisories by deny.toml,
-    /// and that of xent-core by name.
+    /// Checks the workspace's dependencies: licences, duplicates, sources and advisories by deny.toml, and those of
+    /// xent-core by name.
     SupplyChain,
-    /// Runs the tests under AddressSanitizer, with a nightly toolchain or this one; not if neither comes
-    /// with it.
+    /// Packs every public crate; builds and tests programs outside of the workspace from the packages alone, with the
+    /// oldest supported compiler, too; and compares the interface with that of the last version.
+    Package(package::Options),
+    /// Runs the tests under AddressSanitizer, with a nightly toolchain or the current one; skipped if neither
+    /// includes it.
     Sanitize {
-        /// The core's tests of every kernel alone.
+        /// Only the core's tests that run every kernel.
         #[arg(long)]
         quick: bool,
     },
-    /// Runs the tests on other machines, most of them emulated, and compares the digests of all.
+    /// Runs the tests on other machines, most of them emulated, and compares their digests.
     Portability(portability::Options),
-    /// Runs the firmware of embedded/cortex-m4 in an emulator, compares all bits of its results with those
-    /// of this machine, and says what the library takes of flash, stack and time.
+    /// Runs the firmware of embedded/cortex-m4 in an emulator, compares all bits of its results with the host's,
+    /// and reports flash, stack and time.
     Firmware(firmware::Options),
-    /// Runs the fuzz targets, and says what they found.
+    /// Runs the fuzz targets, and reports their findings.
     Fuzz(fuzz::Options),
-    /// Counts the mutants of the core and of xent that the tests kill; needs cargo-mutants.
+    /// Counts how many mutants of the core and of xent the tests kill; needs cargo-mutants.
     Mutants(mutants::Options),
     /// Builds the page of examples/web; serves it, or tests it in a browser.
     Web(web::Options),
-    /// Installs the C interface into a folder: the header, the static and the shared library, and what
-    /// pkg-config wants to know of them.
+    /// Installs the C interface into a folder: the header, the static and the shared library, and the file for
+    /// pkg-config.
     InstallC(install_c::Options),
-    /// Runs a program in C on an emulated Cortex-M4F without an operating system and on this machine, and
-    /// demands the same bits.
+    /// Runs a C program on an emulated Cortex-M4F without an operating system and on the host, and requires the
+    /// same bits.
     CFirmware(c_firmware::Options),
-    /// Builds programs that depend on xent in an empty folder; prints what that takes of time, and how large
-    /// they are; and fails if kernel instances or code grow, or a debug build is slow.
+    /// Builds programs that depend on xent in an empty folder; prints build time and size; fails if kernel
+    /// instances or code grow, or if a debug build is slow.
     Cost(cost::Options),
 }
 
-/// The folder of the workspace, wherever the command is run.
+/// The folder of the workspace, wherever the command runs.
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is in the workspace").into()
 }
 
-/// A folder beneath the one that this program was built in.
+/// A folder in the target folder of this program.
 fn target_folder(name: &str) -> PathBuf {
     let program = std::env::current_exe().expect("this program is a file");
     program.ancestors().nth(2).expect("cargo puts it in a folder of a profile").join(name)
 }
 
-/// Where a program is that is run by its name.
+/// The path of a program that is run by its name.
 fn program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
@@ -111,6 +123,7 @@ fn main() -> ExitCode {
         Command::Digests { record } => return digests::run(record),
         Command::Bench(options) => return bench::run(&options),
         Command::SupplyChain => return supply_chain::run(),
+        Command::Package(options) => return package::run(&options),
         Command::Sanitize { quick } => return sanitize::run(quick),
         Command::Portability(options) => return portability::run(&options),
         Command::Firmware(options) => return firmware::run(&options),
@@ -125,7 +138,7 @@ fn main() -> ExitCode {
     match findings.failures() {
         0 => ExitCode::SUCCESS,
         failures => {
-            eprintln!("{failures} lines are above their bound");
+            eprintln!("{failures} results exceed their bounds");
             ExitCode::FAILURE
         }
     }

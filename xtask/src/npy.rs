@@ -1,4 +1,4 @@
-//! Arrays in files.
+//! Arrays in `.npy` files.
 
 use std::fs::File;
 use std::io::{self, BufWriter};
@@ -15,7 +15,7 @@ pub(crate) fn write<T: AutoSerialize + Serialize>(
     write_as(path, T::default_dtype(), Order::C, shape, numbers)
 }
 
-/// The same, with the bytes of a number and the numbers in another order than this machine's.
+/// The same, with the given byte order and order of the numbers.
 pub(crate) fn write_as<T: Serialize>(
     path: &Path,
     kind: DType,

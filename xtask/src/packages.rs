@@ -1,14 +1,15 @@
-//! Packages of Debian.
+//! Debian packages.
 
+use std::fs::File;
 use std::process::Command;
 
-/// Something that is not there, and the packages that have it.
+/// Something that is missing, and the packages that contain it.
 #[derive(Debug)]
 pub(crate) struct Missing {
-    /// With what to do about it.
+    /// With instructions to get it.
     pub(crate) what: String,
     pub(crate) packages: Vec<&'static str>,
-    /// A target of Rust that rustup may have instead.
+    /// A Rust target that rustup may install instead.
     pub(crate) target: Option<&'static str>,
 }
 
@@ -24,9 +25,11 @@ impl Missing {
     }
 }
 
-/// Whether nothing is missing; with leave to install, after that was done: targets of Rust by rustup, where it
-/// is there, and what is missing then by Debian. The error has a line for each thing that is missing still.
+/// Whether nothing is missing. With leave to install, it first installs Rust targets with rustup, if it is there,
+/// and the rest with apt-get. The error has one line for each thing that is still missing.
 pub(crate) fn provide(missing: impl Fn() -> Vec<Missing>, install: bool) -> Result<(), String> {
+    // Held to the end: apt-get gives up where another one is at work.
+    let _alone = if install { Some(alone()?) } else { None };
     let mut still = missing();
     if install && crate::program(RUSTUP).is_some() {
         let targets: Vec<_> = still.iter().filter_map(|one| one.target).collect();
@@ -36,7 +39,7 @@ pub(crate) fn provide(missing: impl Fn() -> Vec<Missing>, install: bool) -> Resu
         }
     }
     if install && !still.is_empty() {
-        // Lists that are old name old versions, of a compiler for one. Without a network they may do.
+        // Old package lists name old versions, for example of a compiler. Without a network they may still do.
         run(apt(&["update"]));
         run(apt(&install_words(&still)));
         still = missing();
@@ -45,14 +48,20 @@ pub(crate) fn provide(missing: impl Fn() -> Vec<Missing>, install: bool) -> Resu
         return Ok(());
     }
     let what: Vec<_> = still.into_iter().map(|one| one.what).collect();
-    let hint =
-        if install { "" } else { "\n`--install` installs what rustup and Debian have of it" };
+    let hint = if install { "" } else { "\n`--install` installs what rustup and Debian provide" };
     Err(format!("{}{hint}", what.join("\n")))
+}
+
+/// Waits until no other xtask of this target folder installs anything.
+fn alone() -> Result<File, String> {
+    let path = crate::target_folder("install.lock");
+    let lock = File::create(&path).and_then(|file| file.lock().map(|()| file));
+    lock.map_err(|error| format!("{}: {error}", path.display()))
 }
 
 const RUSTUP: &str = "rustup";
 
-/// Whether that succeeds is seen by what is there afterwards.
+/// The later check shows whether this succeeded.
 fn run(mut command: Command) {
     let _ = command.status();
 }
@@ -69,7 +78,7 @@ fn apt(words: &[&str]) -> Command {
     command
 }
 
-/// Packages that could be there only without others of this machine are not installed.
+/// Packages that would require removing others are not installed.
 fn install_words<'a>(missing: &[Missing]) -> Vec<&'a str> {
     let mut words = vec!["install", "--no-install-recommends", "--no-remove"];
     words.extend(missing.iter().flat_map(|one| &one.packages).copied());

@@ -1,4 +1,4 @@
-//! The rows and targets that the functions are tried on.
+//! The rows and targets that the functions are tested on.
 
 use std::f64::consts::{LN_2, TAU};
 
@@ -10,12 +10,12 @@ use crate::format::Checked;
 
 const INF: f64 = f64::INFINITY;
 
-/// Rows of equal length, each with a word for what it is.
+/// Rows of equal length, each with a name for its kind.
 #[derive(Clone, Debug)]
 pub(crate) struct Rows<E> {
     /// Logits in a row.
     pub(crate) classes: usize,
-    /// What each row is.
+    /// The kind of each row.
     pub(crate) kinds: Vec<&'static str>,
     /// The logits, row after row.
     pub(crate) logits: Vec<E>,
@@ -50,7 +50,7 @@ fn normal(rng: &mut StdRng) -> f64 {
     radius * (TAU * rng.random::<f64>()).cos()
 }
 
-/// Rows of normal logits of each scale: more than a block of rows where these are short.
+/// Rows of normal logits of each scale; if rows are short, more than a block of them.
 pub(crate) fn random<E: Checked>(classes: usize, rng: &mut StdRng) -> Rows<E> {
     let mut rows = Rows::new(classes);
     for _ in 0..(256 / classes).clamp(1, 20) {
@@ -59,7 +59,7 @@ pub(crate) fn random<E: Checked>(classes: usize, rng: &mut StdRng) -> Rows<E> {
             ("normal × 1", 1.0),
             ("normal × 3", 3.0),
             ("normal × 20", 20.0),
-            // The largest distances have exponentials about the least number.
+            // The exponentials of the largest distances are about the smallest number.
             ("normal, wide", least_exponent(E::COMPUTED) / 1.5),
         ] {
             rows.push(kind, |_| scale * normal(rng));
@@ -75,8 +75,8 @@ pub(crate) fn of_spread<E: Checked>(classes: usize, spread: f64, rng: &mut StdRn
     rows
 }
 
-/// How far below zero the exponential is the least normal number of a format: 87 for `f32`, 708 for
-/// `f64`.
+/// The distance at which the exponential is the smallest normal number of a format: 87 for `f32`,
+/// 708 for `f64`.
 fn least_exponent(format: Format) -> f64 {
     LN_2 * f64::from(-format.min_exponent)
 }
@@ -84,12 +84,12 @@ fn least_exponent(format: Format) -> f64 {
 /// The largest number of a format.
 fn largest(format: Format) -> f64 {
     let top = 2.0_f64.powi(format.max_exponent);
-    // Its top binade ends where no `f64` may be.
+    // Its top binade ends beyond the largest `f64`.
     top + (top - format.spacing(top))
 }
 
-/// Rows of any bits at all, NaN and infinities left out: few of them have two likely classes, but
-/// the elementwise functions see everything.
+/// Rows of random bits, without NaN and infinities. Few of them have two likely classes, but the
+/// elementwise functions are tested on everything.
 pub(crate) fn any_bits<E: Checked>(classes: usize, rng: &mut StdRng) -> Rows<E> {
     let mut rows = Rows::new(classes);
     rows.push("any bits", |_| {
@@ -103,15 +103,16 @@ pub(crate) fn any_bits<E: Checked>(classes: usize, rng: &mut StdRng) -> Rows<E> 
     rows
 }
 
-/// One row of each kind that needs care: of finite logits, with infinities, and without an answer.
-/// The rows without one are a batch of their own, as a batch's sum can say nothing about the others.
+/// One row of each kind that needs care: with finite logits, with infinities, and without a result.
+/// Rows without a result form a batch of their own, because the sum of their batch says nothing
+/// about the others.
 pub(crate) fn edge<E: Checked>(classes: usize, rng: &mut StdRng) -> [Rows<E>; 3] {
     [finite(classes, rng), infinite(classes, rng), undefined(classes, rng)]
 }
 
 fn finite<E: Checked>(classes: usize, rng: &mut StdRng) -> Rows<E> {
     let mut rows = Rows::new(classes);
-    // A class anywhere, so that vector bodies and tails both see the odd one.
+    // Any class, so that both vector bodies and tails meet the unusual one.
     let one = rng.random_range(0..classes);
     let at_one = |odd: f64, rest: f64| move |class| if class == one { odd } else { rest };
 
@@ -122,7 +123,8 @@ fn finite<E: Checked>(classes: usize, rng: &mut StdRng) -> Rows<E> {
     rows.push("confident", |class| if class == one { 57.5 } else { rng.random_range(-1.0..1.0) });
     let certain = 0.9 * least_exponent(E::COMPUTED);
     rows.push("confident, wide", |class| if class == one { certain } else { 9.0 * normal(rng) });
-    // Distances on both sides of where an exponential is subnormal, and where it is zero.
+    // Distances on both sides of where an exponential becomes subnormal, and of where it becomes
+    // zero.
     let normal_from = -least_exponent(E::COMPUTED);
     let zero_from = normal_from - LN_2 * f64::from(E::COMPUTED.digits);
     rows.push("to the least float", |class| {
@@ -164,26 +166,26 @@ fn undefined<E: Checked>(classes: usize, rng: &mut StdRng) -> Rows<E> {
     rows
 }
 
-/// Normal logits, every third of them masked (and never the first).
+/// Normal logits, every third one masked (but never the first).
 fn masked(mask: f64, rng: &mut StdRng) -> impl FnMut(usize) -> f64 {
     move |class| if class % 3 == 1 { mask } else { normal(rng) }
 }
 
-/// The index of the first largest logit; 0 where there is none.
+/// The index of the first largest logit; 0 if there is none.
 fn argmax<E: Checked>(row: &[E]) -> usize {
     let max = row.iter().map(|x| x.wide()).fold(-INF, f64::max);
     row.iter().position(|x| x.wide() == max).unwrap_or_default()
 }
 
-/// A random label for each row, and the label that each row expects.
+/// A random label for each row, and the most likely label of each row.
 pub(crate) fn labels<E: Checked>(rows: &Rows<E>, rng: &mut StdRng) -> [Vec<u32>; 2] {
     let index = |class: usize| u32::try_from(class).expect("fewer classes than u32 has numbers");
     let random = rows.iter().map(|_| index(rng.random_range(0..rows.classes))).collect();
     [random, rows.iter().map(|row| index(argmax(row))).collect()]
 }
 
-/// Dense targets: distributions, one-hot rows at a random class and at the largest logit, and
-/// a few weights that do not sum to one.
+/// Dense targets: distributions, one-hot rows at a random class and at the largest logit, and some
+/// weights that do not sum to one.
 pub(crate) fn dense<E: Checked>(rows: &Rows<E>, rng: &mut StdRng) -> [Vec<E::Float>; 4] {
     let classes = rows.classes;
     let mut distributions = Vec::with_capacity(rows.logits.len());

@@ -6,7 +6,7 @@ use crate::bounds::{Bound, SAME_LEVELS};
 use crate::format::Checked;
 use crate::table::Findings;
 
-/// Compares two runs of numbers, of whichever format; the sign and payload of a NaN are not promised.
+/// Compares two runs of numbers, in any format; the sign and payload of a NaN may differ.
 pub(crate) fn same_bits(
     bound: Bound,
     level: Level,
@@ -23,7 +23,7 @@ pub(crate) fn same_bits(
     }
 }
 
-/// What the first level with FMA returned, for the others to agree with.
+/// The results of the first level with FMA, which the others must match.
 pub(crate) struct SameLevels {
     bound: Bound,
     first: Option<Vec<f64>>,
@@ -35,7 +35,7 @@ impl SameLevels {
         Self { bound: SAME_LEVELS.of::<E>(), first: None }
     }
 
-    /// Compares the results of one more level, if it has FMA.
+    /// Compares the results of another level, if it has FMA.
     pub(crate) fn compare(
         &mut self,
         level: Level,

@@ -1,17 +1,18 @@
-//! The tests under AddressSanitizer, which sees every read and write outside of what was allocated.
+//! `cargo xtask sanitize`: runs the tests under AddressSanitizer, which detects every read and
+//! write outside allocated memory.
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-/// What the test `guard_pages` is told to do, so that there is something to be found.
+/// Tells the test `guard_pages` to make a known error.
 const KNOWN_ERROR: (&str, &str) = ("XENT_GUARD_TOUCH", "read behind a vector");
 
 /// A toolchain that can compile for the sanitizer.
 struct Toolchain {
     name: &'static str,
-    /// What `cargo` and `rustc` are told first.
+    /// The first argument of `cargo` and `rustc`.
     choice: Option<&'static str>,
-    /// Whether it takes unstable options only if it is asked to.
+    /// Whether it accepts unstable options only on request.
     bootstrap: bool,
     host: String,
 }
@@ -22,7 +23,7 @@ impl Toolchain {
         nightly.or_else(|| Self::of("this toolchain with RUSTC_BOOTSTRAP=1", None, true))
     }
 
-    /// The toolchain, if it is installed and comes with the sanitizer's library.
+    /// The toolchain, if it is installed and includes the sanitizer's library.
     fn of(name: &'static str, choice: Option<&'static str>, bootstrap: bool) -> Option<Self> {
         let asked = |arguments: &[&str]| {
             let output = Command::new("rustc").args(choice).args(arguments).output().ok()?;
@@ -45,14 +46,14 @@ impl Toolchain {
         command
             .args(self.choice)
             .args(["test", "--target", &self.host, "--target-dir"])
-            // Beneath the one for everything else, whose contents it would replace.
+            // Inside the usual folder, whose contents it would otherwise replace.
             .arg(crate::target_folder("sanitize"))
             .current_dir(crate::root())
             .env("RUSTFLAGS", flags)
-            // Memory that is never freed is no error of memory, and to look for it takes rights that a
+            // Leaks are not errors of memory safety, and looking for them takes permissions that a
             // container may not have.
             .env("ASAN_OPTIONS", set("ASAN_OPTIONS", "detect_leaks=0"))
-            // Of the toolchain that runs this program.
+            // These belong to the toolchain that runs this program.
             .env_remove("RUSTC")
             .env_remove("CARGO");
         if self.choice.is_some() {
@@ -65,7 +66,7 @@ impl Toolchain {
     }
 }
 
-/// Of the core alone, the tests that run every kernel at every length.
+/// Only the core's tests that run every kernel at every length.
 const QUICK: &[&str] = &[
     "--package=xent-core",
     "--features=half",
@@ -86,7 +87,7 @@ const ALL: &[&str] = &[
 
 pub(crate) fn run(quick: bool) -> ExitCode {
     let Some(toolchain) = Toolchain::find() else {
-        println!("skipped: no toolchain here comes with AddressSanitizer (rustup install nightly)");
+        println!("skipped: no toolchain here includes AddressSanitizer (rustup install nightly)");
         return ExitCode::SUCCESS;
     };
     println!("AddressSanitizer of {} for {}", toolchain.name, toolchain.host);
@@ -108,7 +109,7 @@ fn check(toolchain: &Toolchain, tests: &[&str]) -> Result<(), String> {
     let build = "the tests could not be built for the sanitizer";
     succeeds(toolchain.test().args(tests).arg("--no-run"), build)?;
 
-    // A sanitizer that finds nothing in a program that is wrong would find nothing anywhere.
+    // A sanitizer that misses a known error would find nothing at all.
     let (name, value) = KNOWN_ERROR;
     let output = toolchain
         .test()
@@ -119,9 +120,9 @@ fn check(toolchain: &Toolchain, tests: &[&str]) -> Result<(), String> {
         .map_err(|error| format!("cargo: {error}"))?;
     let said = String::from_utf8_lossy(&output.stderr);
     if output.status.success() || !said.contains("AddressSanitizer: heap-buffer-overflow") {
-        return Err("the sanitizer does not report a read behind a vector".to_owned());
+        return Err("the sanitizer does not report a read past the end of a vector".to_owned());
     }
-    println!("a read behind a vector is reported, as it has to be");
+    println!("a read past the end of a vector is reported, as it must be");
 
     succeeds(toolchain.test().args(tests), "a test failed under the sanitizer")
 }

@@ -1,20 +1,21 @@
-//! What the workspace depends on: the rules of `deny.toml`, and the list of `xent-core`.
+//! `cargo xtask supply-chain`: checks the workspace's dependencies by the rules of `deny.toml`, and
+//! those of `xent-core` by name.
 
 use std::io::{self, ErrorKind};
 use std::process::{Command, ExitCode, Output};
 
-/// With the instructions of x86, and without.
+/// Targets with the instructions of x86, and without.
 const TARGETS: [&str; 2] = ["x86_64-unknown-linux-gnu", "thumbv7em-none-eabihf"];
 
-/// What became of one check.
+/// The outcome of one check.
 enum Outcome {
     Held,
     Failed,
-    /// It could not be made, for that reason.
+    /// The check was impossible, for this reason.
     Skipped(String),
 }
 
-/// Makes all checks; those that cannot be made here are named, and are no failure.
+/// Runs all checks; those that are impossible here are reported, and are not failures.
 pub(crate) fn run() -> ExitCode {
     let checks = [
         ("licenses bans sources", deny(&["licenses", "bans", "sources"])),
@@ -39,7 +40,7 @@ pub(crate) fn run() -> ExitCode {
 }
 
 fn cargo() -> Command {
-    // The cargo that runs this.
+    // The cargo that runs this program.
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(crate::root());
     cargo
@@ -55,7 +56,7 @@ fn deny(checks: &[&str]) -> io::Result<Outcome> {
     let mut deny = Command::new("cargo-deny");
     let output = match deny.arg("check").args(checks).current_dir(crate::root()).output() {
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            let reason = "cargo-deny is not here: cargo install --locked cargo-deny";
+            let reason = "cargo-deny is missing: cargo install --locked cargo-deny";
             return Ok(Outcome::Skipped(reason.into()));
         }
         output => output?,
@@ -67,13 +68,13 @@ fn deny(checks: &[&str]) -> io::Result<Outcome> {
     let is_judged = text.contains("FAILED");
     if !is_judged && text.contains("failed to fetch advisory database") {
         let reason = text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
-        return Ok(Outcome::Skipped(format!("their database cannot be fetched: {reason}")));
+        return Ok(Outcome::Skipped(format!("the advisory database cannot be fetched: {reason}")));
     }
     print(&output);
     Ok(Outcome::Failed)
 }
 
-/// Lists them with their licences, and leaves the judgement to the test that names them.
+/// Lists them with their licences; the test that names them is the judge.
 fn of_core() -> io::Result<Outcome> {
     for target in TARGETS {
         println!("xent-core with all features for {target}:");
@@ -87,7 +88,7 @@ fn of_core() -> io::Result<Outcome> {
             return Ok(Outcome::Failed);
         }
     }
-    // As the tests of the whole workspace are built: what is there is used.
+    // With the features of the whole workspace's tests, so that existing builds are used.
     let test = "test --locked --quiet --release --workspace --test dependencies";
     let output = cargo().args(test.split(' ')).output()?;
     if output.status.success() {

@@ -1,18 +1,18 @@
-//! What the checks found, and the tables that say so.
+//! The findings of the checks, and their tables.
 
 use xent_core::Level;
 
 use crate::bounds::{Answer, Bound};
 use crate::format::{FORMATS, Real};
 
-/// The worst of all results of one function at one level.
+/// The worst result of one function at one level.
 #[derive(Clone, Debug)]
 pub(crate) struct Finding {
     pub(crate) name: &'static str,
     pub(crate) format: &'static str,
     pub(crate) level: Level,
     pub(crate) tried: u64,
-    /// The error that comes closest to its bound, or exceeds it most.
+    /// The error that is closest to its bound, or exceeds it most.
     pub(crate) error: f64,
     pub(crate) bound: f64,
     pub(crate) place: String,
@@ -41,7 +41,7 @@ impl Finding {
         }
     }
 
-    /// What it is about.
+    /// The function, format and level.
     fn subject(&self) -> (&'static str, &'static str, Level) {
         (self.name, self.format, self.level)
     }
@@ -59,12 +59,12 @@ impl Finding {
     }
 }
 
-/// Whether an error is closer to its bound (or further beyond) than another to its own.
+/// Whether an error is closer to its bound (or further beyond it) than another to its own.
 fn is_worse((error, bound): (f64, f64), (other, other_bound): (f64, f64)) -> bool {
     share_of(error, bound) > share_of(other, other_bound)
 }
 
-/// How much of its bound an error is.
+/// The error as a share of its bound.
 pub(crate) fn share_of(error: f64, bound: f64) -> f64 {
     if error == 0.0 { 0.0 } else { error / bound }
 }
@@ -102,7 +102,7 @@ impl Findings {
         }
     }
 
-    /// Adds what was found elsewhere.
+    /// Adds findings from elsewhere.
     pub(crate) fn add(&mut self, other: Finding) {
         match self.0.iter_mut().find(|finding| finding.subject() == other.subject()) {
             Some(finding) => finding.merge(other),
@@ -121,8 +121,8 @@ impl Findings {
         self.0.iter().filter(|finding| !finding.is_ok()).count()
     }
 
-    /// The findings of each function and format: the functions in the order in which they were
-    /// tried, what must be exact last.
+    /// The findings of each function and format, in the order in which the functions were tried;
+    /// those that must be exact come last.
     fn lines(&self) -> Vec<Vec<&Finding>> {
         let mut names = Vec::new();
         let (exact, bounded): (Vec<_>, Vec<_>) = self.0.iter().partition(|f| f.bound == 0.0);

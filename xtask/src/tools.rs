@@ -1,4 +1,4 @@
-//! Programs of others that are run.
+//! Running other programs.
 
 use std::ffi::OsString;
 use std::io::Read;
@@ -6,18 +6,18 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A program of a name, or of the one in a variable.
+/// The program with this name, or the one that a variable names.
 pub(crate) fn named(variable: &str, usual: &str) -> OsString {
     std::env::var_os(variable).filter(|name| !name.is_empty()).unwrap_or_else(|| usual.into())
 }
 
-/// Runs a command, which shows what is wrong if there is something.
+/// Runs a command, and shows its errors.
 pub(crate) fn succeed(command: &mut Command) -> Result<(), String> {
     let status = command.status().map_err(|error| format!("{}: {error}", name(command)))?;
     if status.success() { Ok(()) } else { Err(format!("{} failed: {status}", line(command))) }
 }
 
-/// What a command writes to its standard output.
+/// The standard output of a command.
 pub(crate) fn output(command: &mut Command) -> Result<String, String> {
     let output = command
         .stderr(Stdio::inherit())
@@ -40,14 +40,14 @@ fn line(command: &Command) -> String {
     std::iter::once(name(command)).chain(words).collect::<Vec<_>>().join(" ")
 }
 
-/// The same of one that may not end by itself.
+/// The same for a command that might not end by itself.
 pub(crate) fn output_within(patience: Duration, command: &mut Command) -> Result<String, String> {
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
         .map_err(|error| format!("{}: {error}", name(command)))?;
-    // It is read meanwhile, or a pipe that is full would stop it.
+    // The output is read while it runs, because a full pipe would block it.
     let pipe = child.stdout.take();
     let reader = thread::spawn(move || {
         let mut bytes = Vec::new();
@@ -58,7 +58,7 @@ pub(crate) fn output_within(patience: Duration, command: &mut Command) -> Result
         match child.try_wait().map_err(|error| format!("{}: {error}", name(command)))? {
             Some(status) => break Some(status),
             None if started.elapsed() > patience => {
-                // If it has ended by now, all the better.
+                // If it has just ended, all the better.
                 let _ = child.kill();
                 let _ = child.wait();
                 break None;
@@ -66,7 +66,7 @@ pub(crate) fn output_within(patience: Duration, command: &mut Command) -> Result
             None => thread::sleep(Duration::from_millis(20)),
         }
     };
-    let bytes = reader.join().map_err(|_| "its output could not be read")?;
+    let bytes = reader.join().map_err(|_| "its output cannot be read")?;
     let text = String::from_utf8_lossy(&bytes.map_err(|error| error.to_string())?).into_owned();
     let why = match status {
         Some(status) if status.success() => return Ok(text),

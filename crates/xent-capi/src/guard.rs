@@ -1,9 +1,9 @@
-//! The edge to C, which no panic may cross.
+//! The boundary to C, which no panic may cross.
 
 use crate::memory;
 use crate::status::{Failure, Status};
 
-/// Runs a call; the place of what is wrong is left in `place`, if that is wanted and known.
+/// Runs a call, and leaves the place of the first bad value in `place`, if it is wanted and known.
 ///
 /// # Safety
 /// `place` is null or valid for a write.
@@ -18,10 +18,11 @@ pub(crate) unsafe fn call(place: *mut usize, run: impl FnOnce() -> Result<(), Fa
     failure.status
 }
 
-/// The failure of a panic, if there is one: none is known, and it would be a defect of xent.
+/// Turns a panic into a failure. No panic is known; one would be a defect of xent.
 #[cfg(feature = "std")]
 fn caught(run: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
-    // What a panic leaves behind is the caller's memory: half written perhaps, but all of it numbers.
+    // After a panic only the caller's memory is left: perhaps half written, but all of it valid
+    // numbers.
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(run))
         .unwrap_or_else(|_| Err(Status::Internal.into()))
 }

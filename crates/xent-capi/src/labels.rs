@@ -1,4 +1,4 @@
-//! Labels in the integer types that C has for them.
+//! Labels in C's integer types.
 
 use core::ffi::c_void;
 
@@ -16,7 +16,7 @@ macro_rules! label_types {
         }
 
         impl LabelRegion {
-            /// The labels of a structure that are there, and how many kinds of them are: each type has a pointer,
+            /// The labels that a structure gives, and how many kinds are given: there is one pointer for each type,
             /// in this order.
             pub(crate) fn given(
                 pointers: [*const c_void; 8],
@@ -50,7 +50,7 @@ macro_rules! label_types {
 }
 label_types!(I8(i8), U8(u8), I16(i16), U16(u16), I32(i32), U32(u32), I64(i64), U64(u64));
 
-/// The pointers of a structure to labels, in the order of [`LabelRegion`].
+/// A structure's pointers to labels, in the order of [`LabelRegion`].
 macro_rules! label_pointers {
     ($loss:expr) => {
         [

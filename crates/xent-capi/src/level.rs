@@ -1,4 +1,4 @@
-//! The level: which instructions are used.
+//! The level of instructions.
 
 use core::ffi::{CStr, c_char};
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -23,8 +23,8 @@ pub extern "C" fn xent_version() -> *const c_char {
     concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast()
 }
 
-/// Uses the instructions of the level of that name ("portable", "avx2", "avx512", ...) from now on, in all
-/// threads; the best level of the machine with NULL, as without a call.
+/// Selects the level with this name ("portable", "avx2", "avx512", ...) from now on, in all threads. NULL selects
+/// the best level of the machine, which is also the default.
 ///
 /// Returns XENT_STATUS_LEVEL, and changes nothing, if this machine has no such level.
 #[unsafe(no_mangle)]
@@ -33,7 +33,7 @@ pub unsafe extern "C" fn xent_choose_level(name: *const c_char) -> Status {
         CHOSEN.store(0, Ordering::Relaxed);
         return Status::Ok;
     }
-    // SAFETY: it is not null, and then the caller says that it is a string that ends with NUL.
+    // SAFETY: it is not null, so the caller promises a string that ends with NUL.
     let name = unsafe { CStr::from_ptr(name) };
     match Level::available().position(|level| level.name().as_bytes() == name.to_bytes()) {
         Some(number) => {
@@ -44,16 +44,16 @@ pub unsafe extern "C" fn xent_choose_level(name: *const c_char) -> Status {
     }
 }
 
-/// Writes the name of the level in use, as snprintf would: cut to size - 1 characters, and NUL behind them.
-/// Returns the length of the name, so that `name` may be NULL where size is 0.
+/// Writes the name of the level in use, like snprintf: at most size - 1 characters, followed by NUL. Returns the
+/// length of the name, so `name` may be NULL if size is 0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn xent_level_name(name: *mut c_char, size: usize) -> usize {
     // SAFETY: as the caller promises.
     unsafe { put_name(level().name(), name, size) }
 }
 
-/// Writes the name of a level of this machine, as xent_level_name does; the plainest has the index 0. Returns 0,
-/// and writes nothing, if there are no more.
+/// Writes the name of a level of this machine, like xent_level_name; index 0 is the simplest level. Returns 0, and
+/// writes nothing, if there is no level with this index.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn xent_available_level(
     index: usize,
@@ -67,8 +67,8 @@ pub unsafe extern "C" fn xent_available_level(
     }
 }
 
-/// Whether the level in use rounds a multiplication and the addition after it once. All levels that do return the
-/// same bits as each other, on every machine; so do all that do not.
+/// Whether the level in use has fused multiply-add, which rounds a product and the following sum once. All levels
+/// that have it return the same bits, on every machine; so do all levels that do not.
 #[unsafe(no_mangle)]
 pub extern "C" fn xent_level_has_fma() -> bool {
     level().has_fma()

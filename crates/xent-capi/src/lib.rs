@@ -1,5 +1,22 @@
-//! The C interface of xent. `include/xent.h`, made of this by cbindgen, is its documentation, and the comments
-//! here are written for its readers.
+//! The C interface of xent: softmax, sigmoid and focal losses with their gradients, and functions of slices, for
+//! programs in C and for languages that call C. Rust programs use the crate `xent` instead.
+//!
+//! The documentation for C is `include/xent.h`, which cbindgen generates from this crate; the comments here are
+//! written for readers of that header. The shortest call:
+//!
+//! ```c
+//! xent_softmax_loss_f32 loss;
+//! xent_softmax_loss_init_f32(&loss, sizeof loss);
+//! loss.rows = 2, loss.classes = 3, loss.logits = logits, loss.labels_i64 = labels, loss.gradient = gradient;
+//! xent_status status = xent_softmax_loss_run_f32(&loss, &value, NULL);
+//! ```
+//!
+//! `examples/loss.c` is a complete program, which the tests compile and run.
+//!
+//! * **How exact, how fast:** results have the bits of the crate `xent` on one thread, so its error bounds and its
+//!   speed apply. A call does not allocate, checks everything before it writes, and keeps nothing.
+//! * **What it costs to build:** `cargo xtask install-c` builds a static and a shared library without Rust's standard
+//!   library and installs them for pkg-config. Without the feature `std` it needs no operating system.
 #![cfg_attr(not(feature = "std"), no_std)]
 #![allow(
     clippy::missing_safety_doc,
@@ -46,13 +63,13 @@ pub use softmax_loss::{
 };
 pub use status::{Status, xent_error_message};
 
-/// A panic is a defect. Where there is no system to tell, a debugger finds it here.
+/// A panic is a defect. Without a system to report it to, it waits here for a debugger.
 #[cfg(not(feature = "std"))]
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     #[cfg(feature = "abort")]
     {
-        // SAFETY: that is how C declares it.
+        // SAFETY: this is C's own declaration of it.
         unsafe extern "C" {
             safe fn abort() -> !;
         }
@@ -64,9 +81,9 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     }
 }
 
-/// Rust's `core` is compiled so that it can unwind, and refers to this, unless the linker leaves out what is not called.
-/// Nothing here unwinds.
-// SAFETY: a name that std alone has, which is not linked here; and it is never called, as a panic ends the program.
+/// Rust's `core` is compiled so that it can unwind, and refers to this symbol unless the linker removes unused
+/// code. Nothing here unwinds.
+// SAFETY: only std defines this name, and it is not linked here; it is never called, as a panic ends the program.
 #[cfg(all(not(feature = "std"), feature = "abort"))]
 #[unsafe(no_mangle)]
 extern "C" fn rust_eh_personality() {}

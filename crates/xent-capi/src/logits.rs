@@ -1,4 +1,4 @@
-//! Logits and their gradient: where they are, and in which format.
+//! The place and the format of logits and their gradient.
 
 use core::ptr;
 
@@ -8,7 +8,7 @@ use xent_core::{Buffers, Element, Shape};
 use crate::memory::{Memory, Region};
 use crate::status::{Failure, Status};
 
-/// Where a structure says that they are.
+/// The fields of a structure for them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pointers<F> {
     pub(crate) logits: *const F,
@@ -17,18 +17,18 @@ pub(crate) struct Pointers<F> {
     pub(crate) gradient_16: *mut u16,
 }
 
-/// Those that belong to a format.
+/// The pointers for a format.
 #[derive(Debug)]
 pub(crate) struct Chosen<E: Element> {
     logits: *const E,
     gradient: *mut E,
-    /// Not rounded to the format.
+    /// The gradient that is not rounded to the format.
     wide: *mut E::Float,
 }
 
-/// A format of logits that C has functions for.
+/// A format of logits that has C functions.
 pub(crate) trait Format: Element {
-    /// The pointers to numbers of it; those to others have to be null.
+    /// The pointers to numbers of this format; pointers of other formats must be null.
     fn choose(pointers: Pointers<Self::Float>) -> Result<Chosen<Self>, Failure>;
 }
 
@@ -62,7 +62,7 @@ macro_rules! of_sixteen_bits {
 }
 of_sixteen_bits!(bf16, f16);
 
-/// The shape of a batch as a structure has it, in which zero stands for the usual.
+/// The shape of a batch as a structure gives it, where zero stands for the default.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Layout {
     pub(crate) rows: usize,
@@ -72,7 +72,7 @@ pub(crate) struct Layout {
     pub(crate) gradient_stride: usize,
 }
 
-/// The memory of logits, and what becomes of the gradient.
+/// The memory of the logits, and the use of the gradient.
 #[derive(Debug)]
 pub(crate) enum TypedBuffers<E: Element> {
     Loss(Region<E>),
@@ -96,7 +96,7 @@ impl<E: Format> TypedBuffers<E> {
         }
         let outer = rows / inner;
         let shape = Shape::columns(outer, classes, inner)?;
-        // It does not overflow: the shape would have.
+        // This does not overflow, or the shape would have.
         let block = classes * inner;
         let is_in_place = !gradient.is_null() && ptr::eq(logits, gradient);
         if logits_stride == 0 {
@@ -108,7 +108,7 @@ impl<E: Format> TypedBuffers<E> {
             return Err(Status::Stride.into());
         }
         let shape = shape.with_strides(logits_stride, gradient_stride)?;
-        // Nothing follows the last row; the products have been checked with the strides.
+        // Nothing follows the last row; the products were checked with the strides.
         let span = |stride| outer.checked_sub(1).map_or(0, |before| before * stride + block);
 
         let logits = Region::needed(logits, span(logits_stride))?;

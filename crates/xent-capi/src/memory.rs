@@ -1,10 +1,10 @@
-//! The caller's memory: what is checked of it before it is read or written.
+//! The caller's memory: checks before it is read or written.
 
 use core::{ptr, slice};
 
 use crate::status::{Failure, Status};
 
-/// So many numbers of the caller's memory, or none.
+/// A number of values in the caller's memory, or none.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Region<T> {
     first: *mut T,
@@ -12,7 +12,7 @@ pub(crate) struct Region<T> {
 }
 
 impl<T> Region<T> {
-    /// A region that is needed.
+    /// A region that is required.
     pub(crate) fn needed(first: *const T, count: usize) -> Result<Self, Failure> {
         if first.is_null() && count != 0 {
             return Err(Status::Null.into());
@@ -20,7 +20,7 @@ impl<T> Region<T> {
         Self::optional(first, count)
     }
 
-    /// A region that is there unless its pointer is null.
+    /// A region that may be absent: then its pointer is null.
     pub(crate) fn optional(first: *const T, count: usize) -> Result<Self, Failure> {
         if first.is_null() || count == 0 {
             return Ok(Self { first: ptr::dangling_mut(), count: 0 });
@@ -36,9 +36,9 @@ impl<T> Region<T> {
         Ok(Self { first: first.cast_mut(), count })
     }
 
-    /// Where it is: its first byte, and the first after it.
+    /// The addresses of its first byte and of the first byte after it.
     pub(crate) fn span(&self) -> Span {
-        // Neither overflows, as was checked.
+        // Neither overflows; `optional` checked that.
         Span { start: self.first.addr(), end: self.first.addr() + self.count * size_of::<T>() }
     }
 
@@ -47,16 +47,15 @@ impl<T> Region<T> {
     }
 
     /// # Safety
-    /// The memory that it was made of is readable, initialised, and not written for as long as the slice lives.
+    /// The memory it was made from is readable, initialised, and not written while the slice lives.
     pub(crate) unsafe fn read<'a>(self) -> &'a [T] {
-        // SAFETY: the pointer is not null and aligned, and the bytes are no more than `isize` has numbers:
-        // `optional` has checked that, and made an empty region dangling. The rest is what the caller promises.
+        // SAFETY: the pointer is not null and aligned, and the bytes are at most `isize::MAX`: `optional` has
+        // checked that, and made an empty region dangling. The caller promises the rest.
         unsafe { slice::from_raw_parts(self.first, self.count) }
     }
 
     /// # Safety
-    /// The memory that it was made of is writable, initialised, and touched by nothing else for as long as the
-    /// slice lives.
+    /// The memory it was made from is writable, initialised, and not accessed otherwise while the slice lives.
     pub(crate) unsafe fn write<'a>(self) -> &'a mut [T] {
         // SAFETY: as in `read`.
         unsafe { slice::from_raw_parts_mut(self.first, self.count) }
@@ -81,7 +80,7 @@ impl Span {
 /// The regions of a call.
 #[derive(Debug)]
 pub(crate) struct Memory {
-    /// Those that are written; empty ones in the places that are left.
+    /// The regions that are written; unused places are empty regions.
     written: [Span; 8],
     read: [Span; 16],
     counts: [usize; 2],
@@ -106,13 +105,13 @@ impl Memory {
         region
     }
 
-    /// Checks that what is written overlaps neither what is read nor what else is written.
+    /// Checks that no written region overlaps a region that is read or another that is written.
     pub(crate) fn check_apart(&self) -> Result<(), Failure> {
         check_apart(&self.written, &self.read)
     }
 }
 
-/// Checks that what is written overlaps neither what is read nor what else is written.
+/// Checks that no written region overlaps a region that is read or another that is written.
 pub(crate) fn check_apart(written: &[Span], read: &[Span]) -> Result<(), Failure> {
     for (index, &output) in written.iter().enumerate() {
         let others = read.iter().chain(&written[index + 1..]);
@@ -123,13 +122,13 @@ pub(crate) fn check_apart(written: &[Span], read: &[Span]) -> Result<(), Failure
     Ok(())
 }
 
-/// No structure of a later version is larger than this: a larger size was never set.
+/// No structure of a later version is larger than this: a larger size was never initialised.
 const LARGEST: usize = 4096;
 
-/// Writes a structure's defaults, and zeroes to the rest of what the caller's version of it has.
+/// Writes a structure's defaults, and zeros to the rest of the caller's version of it.
 ///
 /// # Safety
-/// `into` is null, or so many bytes from there may be written.
+/// `into` is null, or this number of bytes may be written there.
 pub(crate) unsafe fn initialise<T: Copy>(into: *mut T, size: usize, defaults: T) -> Status {
     if into.is_null() {
         return Status::Null;
@@ -140,7 +139,7 @@ pub(crate) unsafe fn initialise<T: Copy>(into: *mut T, size: usize, defaults: T)
     if !(size_of::<T>()..=LARGEST).contains(&size) {
         return Status::Size;
     }
-    // SAFETY: it is not null and aligned, and there are `size` bytes to write, no fewer than a `T` has.
+    // SAFETY: it is not null and aligned, and `size` bytes may be written, at least as many as a `T` has.
     unsafe {
         into.cast::<u8>().write_bytes(0, size);
         into.write(defaults);
@@ -148,11 +147,11 @@ pub(crate) unsafe fn initialise<T: Copy>(into: *mut T, size: usize, defaults: T)
     Status::Ok
 }
 
-/// A structure whose first field is its size, which may be more than this version of it has: then the rest has
-/// to be zero, which is no option that this version would have to know.
+/// Reads a structure whose first field is its size. It may be larger than in this version; then the rest must be
+/// zero, since this version cannot know the options there.
 ///
 /// # Safety
-/// `from` is null, or the structure that it points to was initialised by [`initialise`].
+/// `from` is null, or the structure was initialised by [`initialise`].
 pub(crate) unsafe fn structure<T: Copy>(from: *const T) -> Result<T, Failure> {
     if from.is_null() {
         return Err(Status::Null.into());
@@ -165,7 +164,7 @@ pub(crate) unsafe fn structure<T: Copy>(from: *const T) -> Result<T, Failure> {
     if !(size_of::<T>()..=LARGEST).contains(&size) {
         return Err(Status::Size.into());
     }
-    // SAFETY: `size` bytes are the structure, all of which were initialised, and a `T` has no more of them.
+    // SAFETY: the structure has `size` bytes, all initialised, and a `T` has no more than that.
     let (known, rest) = unsafe {
         let bytes = from.cast::<u8>();
         let rest = slice::from_raw_parts(bytes.add(size_of::<T>()), size - size_of::<T>());
@@ -183,7 +182,7 @@ pub(crate) unsafe fn structure<T: Copy>(from: *const T) -> Result<T, Failure> {
 /// `into` is null or valid for a write.
 pub(crate) unsafe fn put<T>(into: *mut T, value: T) {
     if !into.is_null() {
-        // SAFETY: it is not null, and then the caller says that it is valid; it may have any alignment.
+        // SAFETY: it is not null, so the caller promises that it is valid; its alignment does not matter.
         unsafe { into.write_unaligned(value) };
     }
 }

@@ -1,55 +1,55 @@
-//! The enumerations of C for how a batch is reduced; what they mean is in `xent_core::reduction`.
+//! C's enumerations for reductions; `xent_core::reduction` defines their meaning.
 
 use xent_core::BatchCounts;
 use xent_core::reduction::{self, Division, Policy};
 
 use crate::status::{Failure, Status};
 
-/// How the losses become one, and what the gradient is the gradient of.
+/// How the losses are reduced to one value, which the gradient belongs to.
 #[repr(i32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reduction {
-    /// The sum divided by what mean_over says.
+    /// The sum divided by the divisor that mean_over chooses.
     Mean = 0,
     /// The sum of all losses.
     Sum = 1,
-    /// Not at all: every row (for the sigmoid loss: every element) has the gradient of its own loss.
+    /// No reduction: every row (for the sigmoid loss: every element) has the gradient of its own loss.
     None = 2,
 }
 
-/// What a mean divides the sum of all losses by. A sample weight is in none of them but
-/// XENT_MEAN_OVER_WEIGHTS: a row of weight zero is still a row.
+/// What a mean divides the sum of all losses by. Sample weights count only in XENT_MEAN_OVER_WEIGHTS: in all others
+/// a row of weight zero is still a row.
 #[repr(i32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MeanOver {
-    /// PyTorch's rule for the loss at hand. Softmax with labels: the class weights of the labels that are not
-    /// ignored (their number without class weights); softmax with other targets: all rows; sigmoid: the elements
-    /// that are not ignored.
+    /// PyTorch's rule for the loss. Softmax with labels: the sum of the class weights of the labels not ignored
+    /// (without class weights: their number). Softmax with other targets: all rows. Sigmoid: the elements that are
+    /// not ignored.
     Pytorch = 0,
-    /// The losses that are not ignored, whatever they weigh: rows, of multi-label softmax those that have a
-    /// label; for the sigmoid loss elements.
+    /// The number of losses that are not ignored, whatever their weight. Softmax: rows (multi-label softmax: rows
+    /// with a label). Sigmoid: elements.
     NotIgnored = 1,
     /// All rows.
     AllRows = 2,
-    /// The weights of the labels that are not ignored: class weight times sample weight; for the sigmoid loss
-    /// those of the elements. If they do not add up to more than zero, it is a mean over nothing.
+    /// The sum of class weight times sample weight over the labels (for the sigmoid loss: elements) that are not
+    /// ignored. If it is not positive, it is a mean over nothing.
     Weights = 3,
 }
 
-/// What becomes of a mean over nothing: every label is ignored, or all weights are zero.
+/// The result of a mean over nothing, when every label is ignored or the weights sum to zero.
 #[repr(i32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NothingValid {
     /// A loss of zero and a gradient of zero.
     Zero = 0,
-    /// NaN, as in PyTorch; also for a single row without a target. The gradient is NaN as well where weights
-    /// of zero are divided by, and zero where every label is ignored.
+    /// NaN, as in PyTorch; also for a single row without a target. The gradient is NaN, too, if the divisor is a
+    /// sum of zero weights, but zero if every label is ignored.
     Nan = 1,
     /// XENT_STATUS_NOTHING_VALID; XENT_STATUS_EMPTY for a single row without a target.
     Error = 2,
 }
 
-/// The one of them that has that number: C may have put any number where one belongs.
+/// The variant with this number: C may pass any number for an enumeration.
 pub(crate) fn chosen<T: Copy, const N: usize>(number: i32, all: [T; N]) -> Result<T, Failure> {
     let index = usize::try_from(number).ok();
     index.and_then(|index| all.get(index)).copied().ok_or(Status::Choice.into())
@@ -82,7 +82,7 @@ impl Settings {
         self.policy.nothing_valid
     }
 
-    /// What is done with the sum of a batch, and what its gradient is multiplied with.
+    /// The factors for the sum of a batch and for its gradient.
     pub(crate) fn division(&self, counts: &BatchCounts) -> Result<(Division, f64), Failure> {
         let division = self.policy.division(counts).ok_or(Status::NothingValid)?;
         Ok((division, division.scale(self.scale)))

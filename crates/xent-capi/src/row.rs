@@ -1,4 +1,4 @@
-//! The loss of one row, in little code.
+//! The loss of a single row, in little code.
 
 use core::ptr;
 
@@ -8,11 +8,12 @@ use crate::guard::call;
 use crate::memory::{Region, check_apart, put};
 use crate::status::Status;
 
-/// The softmax cross-entropy of one row of at most 32 logits with the class `label`: *loss, and in `gradient` its
-/// gradient by the logits.
+/// The softmax cross-entropy of one row of at most 32 logits with the class `label`: writes the loss to *loss and
+/// its gradient by the logits to `gradient`.
 ///
-/// For devices with little memory: a program that calls no other loss is smaller by a megabyte. Results are those
-/// of a structure with one row at the level "portable", whatever level was chosen. Nothing may overlap.
+/// For devices with little memory: a program that calls no other loss is smaller by a megabyte. Results are the
+/// same as those of a structure with one row at the level "portable", whatever level is in use. Nothing may
+/// overlap.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn xent_softmax_row_f32(
     logits: *const f32,
@@ -39,7 +40,8 @@ pub unsafe extern "C" fn xent_softmax_row_f64(
 }
 
 /// # Safety
-/// What is not null may be read (`logits`) and written (`gradient`) for so many numbers, and `loss` for one.
+/// Pointers that are not null may be read (`logits`) and written (`gradient`) for this number of values, and `loss`
+/// for one.
 unsafe fn row<F: Float>(
     logits: *const F,
     classes: usize,

@@ -3,7 +3,9 @@
 use core::ptr;
 
 use half::{bf16, f16};
-use xent_core::{Batch, Outputs, RowWeights, SigmoidBatch, SigmoidOptions, SigmoidTargets};
+use xent_core::{
+    Batch, NotFiniteRows, Outputs, RowWeights, SigmoidBatch, SigmoidOptions, SigmoidTargets,
+};
 
 use crate::guard::call;
 use crate::hessian::convention;
@@ -14,42 +16,40 @@ use crate::memory::{Memory, Region, initialise, put, structure};
 use crate::reduction::Settings;
 use crate::status::{Failure, Status};
 
-/// A sigmoid (binary) cross-entropy of independent elements: what it is computed of, how, and where its results go.
-/// Make it with xent_sigmoid_loss_init_f32 or _f64, which leaves no targets, no results wanted, and the defaults
-/// below.
+/// The inputs, options and results of a sigmoid (binary) cross-entropy of independent elements. Initialise it with
+/// xent_sigmoid_loss_init_f32 or _f64, which sets the defaults below, no targets and no results.
 ///
 /// The loss of a logit x of class c with the target y is -w[c] (q[c] y ln s(x) + (1 - y) ln s(-x)), where s is the
 /// logistic function, w the class weight and q the positive weight. The label smoothing e makes y
 /// (1 - e) y + e / 2.
 ///
-/// Losses are within 4 ULP, gradients within 5 (6 if their factor is no power of two).
+/// Losses are within 4 ULP, gradients within 5 (6 if they are scaled by a factor that is not a power of two).
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct SigmoidLoss<F> {
-    /// The size of this structure, as it was given to the initialiser.
+    /// The size of this structure, as passed to the initialiser.
     pub size: usize,
-    /// How many rows there are; default 0.
+    /// The number of rows; default 0.
     pub rows: usize,
-    /// How many elements a row has, each a class of its own: at least one. Where neither classes nor rows have
-    /// weights, one class and many rows are the same.
+    /// The number of elements of a row, each a class of its own: at least one. If neither classes nor rows have
+    /// weights, one class and many rows give the same result.
     pub classes: usize,
-    /// Where the class axis is not the last: the number of rows that lie side by side. Logits are rows / inner blocks
-    /// of classes x inner numbers, as those of images N x C x H x W, of which inner is H x W and rows N x H x W: row
-    /// n x inner + i is at position i of block n. Default 0, as 1: rows one after the other.
+    /// Set this if the class axis is not the last: the number of rows side by side. Logits are then rows / inner
+    /// blocks of classes x inner numbers. For images N x C x H x W, inner is H x W and rows is N x H x W; row n x
+    /// inner + i is at position i of block n. Default 0, which means 1: rows one after the other.
     pub inner: usize,
-    /// How many numbers there are from the start of a row (with inner: of a block) of the logits to the next; default
-    /// 0 for as many as it has, without a gap. What is in a gap is neither read nor written, but no other result may
-    /// be there.
+    /// The distance from the start of a row (with inner: of a block) of the logits to the start of the next, in
+    /// numbers; default 0 for no gap. Gaps are neither read nor written, but no other result may be placed there.
     pub logits_stride: usize,
-    /// The same for the gradient. Where it replaces the logits, it has their stride.
+    /// The same for the gradient. If the gradient replaces the logits, it uses their stride.
     pub gradient_stride: usize,
     /// rows x classes logits, row after row.
     pub logits: *const F,
-    /// The logits of a call with _bf16 or _f16 at its end, as the bits of numbers of that format; then `logits` is NULL.
-    /// All other numbers are floats. NULL (default) for all other calls.
+    /// The logits for the functions ending in _bf16 or _f16, as the bits of numbers of that format; `logits` is
+    /// NULL then. All other numbers are floats. NULL (default) for all other functions.
     pub logits_16: *const u16,
-    /// Targets: 0 or 1 for each of the rows x classes elements, which lie as the logits do, without gaps. Exactly one of
-    /// the kinds of targets is to be given.
+    /// Targets: 0 or 1 for each of the rows x classes elements, in the order of the logits, without gaps. Give
+    /// exactly one kind of targets.
     pub labels_i8: *const i8,
     /// Targets: the same, unsigned.
     pub labels_u8: *const u8,
@@ -67,45 +67,52 @@ pub struct SigmoidLoss<F> {
     pub labels_u64: *const u64,
     /// Targets: rows x classes numbers from 0 to 1.
     pub dense: *const F,
-    /// A weight for the elements of each class, finite and not below zero; NULL (default) for ones.
+    /// A weight for the elements of each class, finite and not negative; NULL (default) for ones.
     pub class_weights: *const F,
-    /// A weight for the positive part of the loss of each class, finite and not below zero; NULL (default) for ones.
+    /// A weight for the positive part of the loss of each class, finite and not negative; NULL (default) for ones.
     pub positive_weights: *const F,
-    /// A weight for each row, which multiplies its losses and gradient; NULL (default) for ones. Any finite
-    /// number. Where it is zero, loss and gradient are zero, whatever the logits are.
+    /// A factor for the losses and the gradient of each row; NULL (default) for ones. Any finite number. If it is
+    /// zero, loss and gradient are zero, whatever the logits are.
     pub sample_weights: *const F,
-    /// Result: the gradient of the reduced loss by the logits, rows x classes; NULL (default) if it is not wanted. It
-    /// may be where the logits are, which it then replaces. With logits_16 it is not rounded to their format.
+    /// Result: the gradient of the reduced loss by the logits, rows x classes; NULL (default) if it is not wanted.
+    /// It may point to the logits and then replaces them. With logits_16 it is not rounded to their format.
     pub gradient: *mut F,
-    /// Result: the same in the format of logits_16, instead of `gradient`. It may be where they are.
+    /// Result: the gradient in the format of logits_16, instead of `gradient`. It may point to logits_16.
     pub gradient_16: *mut u16,
-    /// Result: the loss of each of the rows x classes elements, not reduced, as the logits lie without gaps; NULL
-    /// (default) if they are not wanted.
+    /// Result: the loss of each of the rows x classes elements, not reduced, in the order of the logits without
+    /// gaps; NULL (default) if it is not wanted.
     pub losses: *mut F,
-    /// Result: second derivatives, as the logits lie without gaps; NULL (default) if they are not wanted.
+    /// Result: second derivatives, in the order of the logits without gaps; NULL (default) if they are not wanted.
     pub hessian: *mut F,
-    /// Result: how many rows have an element that is not ignored; NULL (default) if it is not wanted.
+    /// Result: the number of rows with an element that is not ignored; NULL (default) if it is not wanted.
     pub valid_rows: *mut usize,
-    /// Result: how many elements are not ignored; NULL (default) if it is not wanted.
+    /// Result: the number of elements that are not ignored; NULL (default) if it is not wanted.
     pub valid_elements: *mut usize,
+    /// Result: how many rows have an element that is not ignored and whose loss is NaN or infinite (where the gradient
+    /// replaces the logits, NaN alone); NULL (default) if it is not wanted.
+    pub not_finite_rows: *mut usize,
+    /// Result: the first of them, or the number of rows if there is none; NULL (default) if it is not wanted.
+    pub first_not_finite: *mut usize,
     /// Result: what the sum of the losses was divided by, which is 1 without a mean; NULL (default) if it is not wanted.
     /// The mean of several batches is the sum of their losses, each times its denominator, over that of the
     /// denominators.
     pub denominator: *mut f64,
     /// The label smoothing, from 0 (default) to 1.
     pub label_smoothing: f64,
-    /// The focal loss's gamma, not below 0 (default): the loss of an element is multiplied with (1 - p)^gamma, p the
-    /// probability of what its target says.
+    /// The focal loss's gamma, at least 0 (default): the loss of an element is multiplied by (1 - p)^gamma, where p
+    /// is the probability of its target.
     pub focal_gamma: f64,
-    /// What no second derivative is less than, if has_hessian_floor is not 0: those of a focal loss can be negative.
+    /// The smallest second derivative to write, if has_hessian_floor is not 0: those of a focal loss can be
+    /// negative.
     pub hessian_floor: f64,
-    /// The focal loss's alpha, from 0 to 1, if has_focal_alpha is not 0: the loss of an element is multiplied with alpha
-    /// where the target is 1, and with 1 - alpha where it is 0.
+    /// The focal loss's alpha, from 0 to 1, if has_focal_alpha is not 0: the loss of an element is multiplied by
+    /// alpha if the target is 1, and by 1 - alpha if it is 0.
     pub focal_alpha: f64,
-    /// What the gradient (not the loss) is multiplied with beside; default 1. With XENT_REDUCTION_SUM this is a
-    /// reduction of your own.
+    /// An extra factor of the gradient (not of the loss); default 1. With XENT_REDUCTION_SUM you can implement your
+    /// own reduction with it.
     pub scale: f64,
-    /// Elements with this label have no loss and a gradient of zero, if has_ignore_index is not 0. Labels only.
+    /// Elements with this label have a loss and a gradient of zero, if has_ignore_index is not 0.
+    /// Labels only.
     pub ignore_index: i64,
     /// Whether there is a label to ignore: 0 (default) if there is none.
     pub has_ignore_index: i32,
@@ -117,7 +124,7 @@ pub struct SigmoidLoss<F> {
     pub mean_over: i32,
     /// An xent_nothing_valid; default XENT_NOTHING_VALID_ZERO.
     pub nothing_valid: i32,
-    /// An xent_hessian: what `hessian` is; default XENT_HESSIAN_EXACT.
+    /// An xent_hessian, the convention of `hessian`; default XENT_HESSIAN_EXACT.
     pub hessian_convention: i32,
     /// Whether there is a hessian_floor: 0 (default) if there is none.
     pub has_hessian_floor: i32,
@@ -152,6 +159,8 @@ impl<F> SigmoidLoss<F> {
             hessian: ptr::null_mut(),
             valid_rows: ptr::null_mut(),
             valid_elements: ptr::null_mut(),
+            not_finite_rows: ptr::null_mut(),
+            first_not_finite: ptr::null_mut(),
             denominator: ptr::null_mut(),
             label_smoothing: 0.0,
             focal_gamma: 0.0,
@@ -170,7 +179,7 @@ impl<F> SigmoidLoss<F> {
     }
 }
 
-/// Writes the defaults; `size` is sizeof *loss, by which the library knows the version of the header.
+/// Writes the defaults. `size` is sizeof *loss, which tells the library the version of the header.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn xent_sigmoid_loss_init_f32(
     loss: *mut SigmoidLoss<f32>,
@@ -190,10 +199,10 @@ pub unsafe extern "C" fn xent_sigmoid_loss_init_f64(
     unsafe { initialise(loss, size, SigmoidLoss::defaults(size)) }
 }
 
-/// Computes a sigmoid loss, its gradient and whatever else is wanted.
+/// Computes a sigmoid loss, its gradient and the other results that are wanted.
 ///
 /// The reduced loss is written to `value`, which may be NULL, and has to be with XENT_REDUCTION_NONE. If a label is
-/// what is wrong, its element is written to `place`, which may be NULL. All is checked before anything else is
+/// what is wrong, its row is written to `place`, which may be NULL. All is checked before anything else is
 /// written.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn xent_sigmoid_loss_run_f32(
@@ -216,8 +225,8 @@ pub unsafe extern "C" fn xent_sigmoid_loss_run_f64(
     unsafe { call(place, || run::<f64>(loss, value)) }
 }
 
-/// As xent_sigmoid_loss_run_f32, with the logits logits_16 of bfloat16 (the upper half of a float). All is computed in
-/// float; the gradient is rounded once, or not at all where it is in `gradient`.
+/// As xent_sigmoid_loss_run_f32, with bfloat16 logits (the upper half of a float) in logits_16. Everything is
+/// computed in float; the gradient is rounded once, or not at all if it is in `gradient`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn xent_sigmoid_loss_run_bf16(
     loss: *const SigmoidLoss<f32>,
@@ -228,7 +237,7 @@ pub unsafe extern "C" fn xent_sigmoid_loss_run_bf16(
     unsafe { call(place, || run::<bf16>(loss, value)) }
 }
 
-/// As xent_sigmoid_loss_run_bf16, with the logits logits_16 of IEEE binary16 (_Float16).
+/// As xent_sigmoid_loss_run_bf16, with IEEE binary16 (_Float16) logits in logits_16.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn xent_sigmoid_loss_run_f16(
     loss: *const SigmoidLoss<f32>,
@@ -240,7 +249,7 @@ pub unsafe extern "C" fn xent_sigmoid_loss_run_f16(
 }
 
 /// # Safety
-/// The structure was initialised; what it and `value` point to may be read, and if it is a result written.
+/// The structure was initialised; it and the memory it points to, and `value`, may be read, and results written.
 unsafe fn run<E: Format>(
     loss: *const SigmoidLoss<E::Float>,
     value: *mut f64,
@@ -280,9 +289,10 @@ unsafe fn run<E: Format>(
         return Err(Status::Targets.into());
     }
     memory.check_apart()?;
+    let not_finite = NotFiniteRows::new();
 
-    // SAFETY: as the caller promises, all of this may be read or written; and nothing of what is written
-    // overlaps anything else.
+    // SAFETY: as the caller promises, all of this may be read or written; and nothing that is written overlaps
+    // anything else.
     let (buffers, targets, class_weights, positive_weights, sample_weights, outputs) = unsafe {
         let targets = match labels {
             Some(labels) => SigmoidTargets::MultiHot(labels.read()),
@@ -294,6 +304,7 @@ unsafe fn run<E: Format>(
             hessian: hessian.write(),
             convention,
             hessian_floor: (loss.has_hessian_floor != 0).then_some(loss.hessian_floor),
+            not_finite: Some(&not_finite),
             ..Outputs::default()
         };
         let weights = (class_weights.read(), positive_weights.read(), sample_weights.read());
@@ -321,6 +332,8 @@ unsafe fn run<E: Format>(
         division.loss(sum).into_iter().for_each(|loss| put(value, loss));
         put(loss.valid_rows, counts.valid_rows);
         put(loss.valid_elements, counts.valid_losses);
+        put(loss.not_finite_rows, not_finite.count());
+        put(loss.first_not_finite, not_finite.first().unwrap_or(rows));
         put(loss.denominator, division.divisor());
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Functions of one slice.
+//! Functions of a slice.
 
 use core::ptr;
 
@@ -91,7 +91,7 @@ pub unsafe extern "C" fn xent_log_sum_exp_f64(
 type Map<F> = fn(Level, &[F], &mut [F]) -> Result<(), Error>;
 
 /// # Safety
-/// What is not null may be read (`x`) and written (`out`) for so many numbers.
+/// Pointers that are not null may be read (`x`) and written (`out`) for this number of values.
 unsafe fn map<F: Float>(x: *const F, count: usize, out: *mut F, function: Map<F>) -> Status {
     let run = || {
         let (x, out) = (Region::needed(x, count)?, Region::needed(out, count)?);
@@ -105,7 +105,7 @@ unsafe fn map<F: Float>(x: *const F, count: usize, out: *mut F, function: Map<F>
 }
 
 /// # Safety
-/// What is not null may be read (`x`, so many numbers) and written (`out`, one).
+/// Pointers that are not null may be read (`x`, this number of values) and written (`out`, one).
 unsafe fn reduce<F: Float>(
     x: *const F,
     count: usize,
@@ -117,7 +117,7 @@ unsafe fn reduce<F: Float>(
         // SAFETY: as the caller promises.
         let x = unsafe { Region::needed(x, count)?.read() };
         let value = function(level(), x);
-        // SAFETY: as the caller promises; what was read is not needed any more.
+        // SAFETY: as the caller promises; the input is no longer needed.
         unsafe { put(out, value) };
         Ok(())
     };

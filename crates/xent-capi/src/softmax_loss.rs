@@ -5,7 +5,8 @@ use core::ptr;
 use half::{bf16, f16};
 use xent_core::reduction::NothingValid;
 use xent_core::{
-    Batch, Error, MultiLabel, Outputs, RowWeights, SoftmaxBatch, SoftmaxOptions, SoftmaxTargets,
+    Batch, Error, MultiLabel, NotFiniteRows, Outputs, RowWeights, SoftmaxBatch, SoftmaxOptions,
+    SoftmaxTargets,
 };
 
 use crate::guard::call;
@@ -17,40 +18,39 @@ use crate::memory::{Memory, Region, initialise, put, structure};
 use crate::reduction::Settings;
 use crate::status::{Failure, Status};
 
-/// A softmax cross-entropy: what it is computed of, how, and where its results go. Make it with
-/// xent_softmax_loss_init_f32 or _f64, which leaves no targets, no results wanted, and the defaults below.
+/// The inputs, options and results of a softmax cross-entropy. Initialise it with xent_softmax_loss_init_f32 or
+/// _f64, which sets the defaults below, no targets and no results.
 ///
 /// The loss of a row of logits x with the class y is -ln softmax(x)[y]; with weights t for the classes it is the
 /// sum of -t[c] ln softmax(x)[c]. Class weights w and the label smoothing e make it the sum of
 /// -w[c] ((1 - e) t[c] + e / classes) ln softmax(x)[c].
 ///
-/// Losses and gradients are within 4 ULP (5 for a gradient whose factor is no power of two), plus one for each unit
-/// of distance between a logit and its row's maximum.
+/// Losses and gradients are within 4 ULP (5 for a gradient scaled by a factor that is not a power of two), plus one
+/// for each unit of distance between a logit and its row's maximum.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct SoftmaxLoss<F> {
-    /// The size of this structure, as it was given to the initialiser.
+    /// The size of this structure, as passed to the initialiser.
     pub size: usize,
-    /// How many rows there are, each with a loss of its own; default 0.
+    /// The number of rows, each with a loss of its own; default 0.
     pub rows: usize,
-    /// How many classes (logits of a row) there are: at least one.
+    /// The number of classes (logits of a row): at least one.
     pub classes: usize,
-    /// Where the class axis is not the last: the number of rows that lie side by side. Logits are rows / inner blocks
-    /// of classes x inner numbers, as those of images N x C x H x W, of which inner is H x W and rows N x H x W: row
-    /// n x inner + i is at position i of block n. Default 0, as 1: rows one after the other.
+    /// Set this if the class axis is not the last: the number of rows side by side. Logits are then rows / inner
+    /// blocks of classes x inner numbers. For images N x C x H x W, inner is H x W and rows is N x H x W; row n x
+    /// inner + i is at position i of block n. Default 0, which means 1: rows one after the other.
     pub inner: usize,
-    /// How many numbers there are from the start of a row (with inner: of a block) of the logits to the next; default
-    /// 0 for as many as it has, without a gap. What is in a gap is neither read nor written, but no other result may
-    /// be there.
+    /// The distance from the start of a row (with inner: of a block) of the logits to the start of the next, in
+    /// numbers; default 0 for no gap. Gaps are neither read nor written, but no other result may be placed there.
     pub logits_stride: usize,
-    /// The same for the gradient. Where it replaces the logits, it has their stride.
+    /// The same for the gradient. If the gradient replaces the logits, it uses their stride.
     pub gradient_stride: usize,
-    /// rows x classes logits, row after row. A logit of minus infinity is a class that is absent.
+    /// rows x classes logits, row after row. A logit of minus infinity means that the class is absent.
     pub logits: *const F,
-    /// The logits of a call with _bf16 or _f16 at its end, as the bits of numbers of that format; then `logits` is NULL.
-    /// All other numbers are floats. NULL (default) for all other calls.
+    /// The logits for the functions ending in _bf16 or _f16, as the bits of numbers of that format; `logits` is
+    /// NULL then. All other numbers are floats. NULL (default) for all other functions.
     pub logits_16: *const u16,
-    /// Targets: the class of each row. Exactly one of the kinds of targets is to be given.
+    /// Targets: the class of each row. Give exactly one kind of targets.
     pub labels_i8: *const i8,
     /// Targets: the same, unsigned.
     pub labels_u8: *const u8,
@@ -66,51 +66,59 @@ pub struct SoftmaxLoss<F> {
     pub labels_i64: *const i64,
     /// Targets: the same, of 64 bits, unsigned.
     pub labels_u64: *const u64,
-    /// Targets: rows x classes weights, none below zero; those of a row need not sum to one. They lie as the logits do,
-    /// without gaps.
+    /// Targets: rows x classes weights, not negative; those of a row need not sum to one. In the order of the
+    /// logits, without gaps.
     pub dense: *const F,
-    /// Targets: rows x classes labels, zero or positive: multi-label softmax, where those of a row are divided by M,
-    /// the number of those that are not zero. A row without any has no target: see nothing_valid.
+    /// Targets: rows x classes labels, zero or positive, for multi-label softmax: the labels of a row are divided
+    /// by M, the number of labels that are not zero. A row without any has no target: see nothing_valid.
     pub multi_label: *const F,
-    /// A weight for each class, finite and not below zero; NULL (default) for ones.
+    /// A weight for each class, finite and not negative; NULL (default) for ones.
     pub class_weights: *const F,
-    /// A weight for each row, which multiplies its loss and gradient; NULL (default) for ones. Any finite
-    /// number. Where it is zero, loss and gradient are zero, whatever the logits are.
+    /// A factor for the loss and the gradient of each row; NULL (default) for ones. Any finite number. If it is
+    /// zero, loss and gradient are zero, whatever the logits are.
     pub sample_weights: *const F,
-    /// Result: the gradient of the reduced loss by the logits, rows x classes; NULL (default) if it is not wanted. It
-    /// may be where the logits are, which it then replaces. With logits_16 it is not rounded to their format.
+    /// Result: the gradient of the reduced loss by the logits, rows x classes; NULL (default) if it is not wanted.
+    /// It may point to the logits and then replaces them. With logits_16 it is not rounded to their format.
     pub gradient: *mut F,
-    /// Result: the same in the format of logits_16, instead of `gradient`. It may be where they are.
+    /// Result: the gradient in the format of logits_16, instead of `gradient`. It may point to logits_16.
     pub gradient_16: *mut u16,
-    /// Result: the loss of each row, not reduced; NULL (default) if they are not wanted.
+    /// Result: the loss of each row, not reduced; NULL (default) if it is not wanted.
     pub losses: *mut F,
     /// Result: the logarithm of the sum of e^x over each row; NULL (default) if it is not wanted.
     pub log_sum_exp: *mut F,
-    /// Result: the class of the largest logit of each row, the first of equals, or of the first NaN; NULL (default) if it
-    /// is not wanted.
+    /// Result: the class of the largest logit of each row, the first of equals, or of the first NaN; NULL (default)
+    /// if it is not wanted.
     pub predicted: *mut u32,
-    /// Result: second derivatives, rows x classes, as the logits lie without gaps; NULL (default) if they are not wanted.
+    /// Result: second derivatives, rows x classes, in the order of the logits without gaps; NULL (default) if they
+    /// are not wanted.
     pub hessian: *mut F,
-    /// Result: how many rows that are not ignored are predicted right; NULL (default) if it is not wanted. It needs
-    /// labels and `predicted`.
+    /// Result: the number of rows that are not ignored and predicted right; NULL (default) if it is not wanted. It
+    /// needs labels and `predicted`.
     pub correct: *mut usize,
-    /// Result: how many rows are not ignored and have a target; NULL (default) if it is not wanted.
+    /// Result: the number of rows that are not ignored and have a target; NULL (default) if it is not wanted.
     pub valid_rows: *mut usize,
+    /// Result: how many rows that are not ignored have a logit that is NaN or plus infinity, or no finite one; NULL
+    /// (default) if it is not wanted.
+    pub not_finite_rows: *mut usize,
+    /// Result: the first of them, or the number of rows if there is none; NULL (default) if it is not wanted.
+    pub first_not_finite: *mut usize,
     /// Result: what the sum of the losses was divided by, which is 1 without a mean; NULL (default) if it is not wanted.
     /// The mean of several batches is the sum of their losses, each times its denominator, over that of the
     /// denominators.
     pub denominator: *mut f64,
     /// The label smoothing, from 0 (default) to 1.
     pub label_smoothing: f64,
-    /// The focal loss's gamma, not below 0 (default): the loss of a row becomes -(1 - p)^gamma ln p, p the probability of
-    /// its label. Labels without smoothing only. (Its alpha is a weight for each class: class_weights.)
+    /// The focal loss's gamma, at least 0 (default): the loss of a row becomes -(1 - p)^gamma ln p, where p is the
+    /// probability of its label. Only for labels without smoothing. (For alpha, use class_weights.)
     pub focal_gamma: f64,
-    /// What no second derivative is less than, if has_hessian_floor is not 0: those of a focal loss can be negative.
+    /// The smallest second derivative to write, if has_hessian_floor is not 0: those of a focal loss can be
+    /// negative.
     pub hessian_floor: f64,
-    /// What the gradient (not the loss) is multiplied with beside; default 1. With XENT_REDUCTION_SUM this is a
-    /// reduction of your own.
+    /// An extra factor of the gradient (not of the loss); default 1. With XENT_REDUCTION_SUM you can implement your
+    /// own reduction with it.
     pub scale: f64,
-    /// Rows with this label have no loss and a gradient of zero, if has_ignore_index is not 0. Labels only.
+    /// Rows with this label have a loss and a gradient of zero, if has_ignore_index is not 0.
+    /// Labels only.
     pub ignore_index: i64,
     /// Whether there is a label to ignore: 0 (default) if there is none.
     pub has_ignore_index: i32,
@@ -120,7 +128,7 @@ pub struct SoftmaxLoss<F> {
     pub mean_over: i32,
     /// An xent_nothing_valid; default XENT_NOTHING_VALID_ZERO.
     pub nothing_valid: i32,
-    /// An xent_hessian: what `hessian` is; default XENT_HESSIAN_EXACT.
+    /// An xent_hessian, the convention of `hessian`; default XENT_HESSIAN_EXACT.
     pub hessian_convention: i32,
     /// Whether there is a hessian_floor: 0 (default) if there is none.
     pub has_hessian_floor: i32,
@@ -157,6 +165,8 @@ impl<F> SoftmaxLoss<F> {
             hessian: ptr::null_mut(),
             correct: ptr::null_mut(),
             valid_rows: ptr::null_mut(),
+            not_finite_rows: ptr::null_mut(),
+            first_not_finite: ptr::null_mut(),
             denominator: ptr::null_mut(),
             label_smoothing: 0.0,
             focal_gamma: 0.0,
@@ -173,7 +183,7 @@ impl<F> SoftmaxLoss<F> {
     }
 }
 
-/// Writes the defaults; `size` is sizeof *loss, by which the library knows the version of the header.
+/// Writes the defaults. `size` is sizeof *loss, which tells the library the version of the header.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn xent_softmax_loss_init_f32(
     loss: *mut SoftmaxLoss<f32>,
@@ -193,10 +203,10 @@ pub unsafe extern "C" fn xent_softmax_loss_init_f64(
     unsafe { initialise(loss, size, SoftmaxLoss::defaults(size)) }
 }
 
-/// Computes a softmax loss, its gradient and whatever else is wanted.
+/// Computes a softmax loss, its gradient and the other results that are wanted.
 ///
-/// The reduced loss is written to `value`, which may be NULL, and has to be with XENT_REDUCTION_NONE. If a row is
-/// what is wrong, its number is written to `place`, which may be NULL. All is checked before anything else is
+/// Writes the reduced loss to `value`, which may be NULL and must be NULL with XENT_REDUCTION_NONE. If a row is
+/// invalid, its number is written to `place`, which may be NULL. Everything is checked before anything else is
 /// written.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn xent_softmax_loss_run_f32(
@@ -219,8 +229,8 @@ pub unsafe extern "C" fn xent_softmax_loss_run_f64(
     unsafe { call(place, || run::<f64>(loss, value)) }
 }
 
-/// As xent_softmax_loss_run_f32, with the logits logits_16 of bfloat16 (the upper half of a float). All is computed in
-/// float; the gradient is rounded once, or not at all where it is in `gradient`.
+/// As xent_softmax_loss_run_f32, with bfloat16 logits (the upper half of a float) in logits_16. Everything is
+/// computed in float; the gradient is rounded once, or not at all if it is in `gradient`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn xent_softmax_loss_run_bf16(
     loss: *const SoftmaxLoss<f32>,
@@ -231,7 +241,7 @@ pub unsafe extern "C" fn xent_softmax_loss_run_bf16(
     unsafe { call(place, || run::<bf16>(loss, value)) }
 }
 
-/// As xent_softmax_loss_run_bf16, with the logits logits_16 of IEEE binary16 (_Float16).
+/// As xent_softmax_loss_run_bf16, with IEEE binary16 (_Float16) logits in logits_16.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn xent_softmax_loss_run_f16(
     loss: *const SoftmaxLoss<f32>,
@@ -243,7 +253,7 @@ pub unsafe extern "C" fn xent_softmax_loss_run_f16(
 }
 
 /// # Safety
-/// The structure was initialised; what it and `value` point to may be read, and if it is a result written.
+/// The structure was initialised; it and the memory it points to, and `value`, may be read, and results written.
 unsafe fn run<E: Format>(
     loss: *const SoftmaxLoss<E::Float>,
     value: *mut f64,
@@ -289,9 +299,10 @@ unsafe fn run<E: Format>(
         return Err(Status::Correct.into());
     }
     memory.check_apart()?;
+    let not_finite = NotFiniteRows::new();
 
-    // SAFETY: as the caller promises, all of this may be read or written; and nothing of what is written
-    // overlaps anything else.
+    // SAFETY: as the caller promises, all of this may be read or written; and nothing that is written overlaps
+    // anything else.
     let (buffers, targets, class_weights, sample_weights, outputs) = unsafe {
         let targets = match labels {
             Some(labels) => SoftmaxTargets::Index(labels.read()),
@@ -308,6 +319,7 @@ unsafe fn run<E: Format>(
             hessian: hessian.write(),
             convention,
             hessian_floor: (loss.has_hessian_floor != 0).then_some(loss.hessian_floor),
+            not_finite: Some(&not_finite),
             ..Outputs::default()
         };
         (cells.buffers(), targets, class_weights.read(), sample_weights.read(), outputs)
@@ -340,11 +352,13 @@ unsafe fn run<E: Format>(
         SoftmaxTargets::Index(labels) => labels.count_equal(predicted, ignore_index),
         _ => 0,
     };
-    // SAFETY: as the caller promises; the slices are not used any more.
+    // SAFETY: as the caller promises; the slices are no longer used.
     unsafe {
         division.loss(sum).into_iter().for_each(|loss| put(value, loss));
         put(loss.correct, correct);
         put(loss.valid_rows, counts.valid_rows);
+        put(loss.not_finite_rows, not_finite.count());
+        put(loss.first_not_finite, not_finite.first().unwrap_or(rows));
         put(loss.denominator, division.divisor());
     }
     Ok(())

@@ -4,76 +4,75 @@ use core::ffi::{CStr, c_char};
 
 use xent_core::{Error, Values};
 
-/// What a call returns. If it is not XENT_STATUS_OK, nothing has been written (after XENT_STATUS_INTERNAL:
-/// nothing useful).
+/// The result of a call. Unless it is XENT_STATUS_OK, nothing was written (after XENT_STATUS_INTERNAL: nothing
+/// useful).
 #[repr(i32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// All is well: zero.
+    /// Success: zero.
     Ok = 0,
-    /// A pointer that is needed is NULL.
+    /// A required pointer is NULL.
     Null = 1,
     /// A pointer is not a multiple of its type's alignment.
     Alignment = 2,
-    /// The size of the structure is not known: it was not initialised, or has options that this version of
-    /// the library does not know.
+    /// The size of the structure is unknown: it was not initialised, or it has options that this version of the
+    /// library does not know.
     Size = 3,
     /// A row needs at least one class, and for xent_softmax_row at most 32.
     Classes = 4,
     /// Rows times classes are more than memory can hold.
     TooLarge = 5,
-    /// Something that is written overlaps something else: only the gradient may be where the logits are.
+    /// A result overlaps something else: only the gradient may be in the place of the logits.
     Overlap = 6,
     /// Not exactly one kind of targets was given.
     Targets = 7,
-    /// A label is not the number of a class (for the sigmoid loss: not 0 or 1); `place` is its place, which is
-    /// its row (for the sigmoid loss: its element).
+    /// A label is not the number of a class (for the sigmoid loss: not 0 or 1); `place` is its row (for the sigmoid
+    /// loss: its element).
     Label = 8,
-    /// A row, which is `place`, has no target, and nothing_valid says that this is an error.
+    /// The row `place` has no target, and nothing_valid makes this an error.
     Empty = 9,
-    /// A mean is to be taken of nothing, and nothing_valid says that this is an error.
+    /// A mean over nothing, and nothing_valid makes this an error.
     NothingValid = 10,
-    /// A class weight, that of the class `place`, is negative or not finite.
+    /// The class weight of the class `place` is negative or not finite.
     ClassWeights = 11,
-    /// A positive weight, that of the class `place`, is negative or not finite.
+    /// The positive weight of the class `place` is negative or not finite.
     PositiveWeights = 12,
     /// The label smoothing is not from 0 to 1.
     LabelSmoothing = 13,
     /// Only targets that are integers can be ignored.
     IgnoreIndex = 14,
-    /// reduction, mean_over or nothing_valid has a value that is none of its enumeration.
+    /// reduction, mean_over or nothing_valid is not a value of its enumeration.
     Choice = 15,
-    /// One loss was asked for, but XENT_REDUCTION_NONE has many.
+    /// A single loss was asked for, but XENT_REDUCTION_NONE gives many.
     NotReduced = 16,
     /// This machine has no level of that name.
     Level = 17,
     /// A defect of xent.
     Internal = 18,
-    /// Rows are no multiple of inner.
+    /// The number of rows is not a multiple of inner.
     Inner = 19,
-    /// A stride is shorter than a row (with inner: than a block), or that of a gradient in place is not the logits'.
+    /// A stride is shorter than a row (with inner: than a block), or a gradient in place has another stride than
+    /// the logits.
     Stride = 20,
-    /// Pointers of another format than the function's: logits_16 and gradient_16 are for those with _bf16 or _f16 at
-    /// their end, which take no `logits`; and there is one gradient.
+    /// Pointers of the wrong format: logits_16 and gradient_16 are for the functions ending in _bf16 or _f16, which
+    /// take no `logits`; and only one gradient may be given.
     Format = 21,
-    /// The focal loss's gamma is negative or not finite, its alpha not from 0 to 1, or it is asked for with targets or
-    /// options that it is not defined for.
+    /// The focal loss's gamma is negative or not finite, its alpha is not from 0 to 1, or these targets or options
+    /// exclude a focal loss.
     Focal = 22,
-    /// There are no second derivatives of that loss in that convention, or their floor is not finite.
+    /// This loss has no second derivatives in that convention, or their floor is not finite.
     Hessian = 23,
-    /// How many rows are predicted right is known with labels and `predicted` alone.
+    /// The number of rows predicted right needs labels and `predicted`.
     Correct = 24,
-    /// With dense or multi-label targets, or a Hessian, and inner above 1, logits of 16 bits have at most 4096 classes.
-    Columns = 25,
     /// A target of the sigmoid loss, dense[place], is not from 0 to 1.
-    UnitTargets = 26,
+    UnitTargets = 25,
     /// A target of a softmax loss, dense[place] or multi_label[place], is negative or not finite.
-    SoftmaxTargets = 27,
+    SoftmaxTargets = 26,
     /// A sample weight, that of the row `place`, is not finite.
-    SampleWeights = 28,
+    SampleWeights = 27,
 }
 
-/// Why a call is refused, and where the reason is.
+/// The status of a refused call, and the place of the cause.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Failure {
     pub(crate) status: Status,
@@ -100,7 +99,7 @@ impl From<Error> for Failure {
                     Values::SampleWeights => Status::SampleWeights,
                     Values::SigmoidTargets => Status::UnitTargets,
                     Values::SoftmaxTargets | Values::MultiLabels => Status::SoftmaxTargets,
-                    // The other losses are not for C.
+                    // C has no functions for the other losses.
                     _ => Status::Internal,
                 };
                 (status, Some(element))
@@ -111,7 +110,6 @@ impl From<Error> for Failure {
                     "ignore index" => Status::IgnoreIndex,
                     "focal gamma" | "focal alpha" => Status::Focal,
                     "Hessian" | "floor of the Hessian" => Status::Hessian,
-                    "format of the logits" => Status::Columns,
                     _ => Status::Internal,
                 };
                 (status, None)
@@ -119,14 +117,14 @@ impl From<Error> for Failure {
             Error::Length { of: "stride of the logits" | "stride of the gradient", .. } => {
                 (Status::Stride, None)
             }
-            // All other lengths come from rows and classes.
+            // All other lengths follow from rows and classes.
             _ => (Status::Internal, None),
         };
         Self { status, place }
     }
 }
 
-/// What a status means, as a sentence that is never freed; also for numbers that are no status.
+/// The meaning of a status, as a sentence that is never freed; also for numbers that are not a status.
 #[unsafe(no_mangle)]
 pub extern "C" fn xent_error_message(status: i32) -> *const c_char {
     const UNKNOWN: &CStr = c"not a status of this version of xent";
@@ -134,7 +132,7 @@ pub extern "C" fn xent_error_message(status: i32) -> *const c_char {
     message.map_or(UNKNOWN, |(_, message)| message).as_ptr()
 }
 
-const MESSAGES: [(Status, &CStr); 29] = [
+const MESSAGES: [(Status, &CStr); 28] = [
     (Status::Ok, c"all is well"),
     (Status::Null, c"a pointer that is needed is NULL"),
     (Status::Alignment, c"a pointer is not a multiple of its type's alignment"),
@@ -181,10 +179,6 @@ const MESSAGES: [(Status, &CStr); 29] = [
     ),
     (Status::Hessian, c"this loss has no second derivatives of that convention (of a focal loss take the exact ones), or a floor that is finite"),
     (Status::Correct, c"how many rows are right is known with labels and `predicted` alone"),
-    (
-        Status::Columns,
-        c"with dense targets or a Hessian, and inner above 1, logits of 16 bits have at most 4096 classes",
-    ),
     (
         Status::UnitTargets,
         c"targets: expected numbers from 0 to 1; divide a mask of 0 and 255 by 255; for missing targets give labels with an ignore index",

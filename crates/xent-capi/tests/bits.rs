@@ -18,13 +18,13 @@ use xent_capi::{
     xent_softmax_loss_run_f16, xent_softmax_loss_run_f32, xent_softmax_loss_run_f64,
 };
 
-/// In the order of the numbers that C has for them.
+/// In the order of C's numbers for them.
 const REDUCTIONS: [Reduction; 3] = [Reduction::Mean, Reduction::Sum, Reduction::None];
 const MEANS: [MeanOver; 4] =
     [MeanOver::PyTorch, MeanOver::NotIgnored, MeanOver::AllRows, MeanOver::Weights];
 const NOTHING: [NothingValid; 2] = [NothingValid::Zero, NothingValid::Nan];
 
-/// What one call is told beside its numbers.
+/// The options of one call.
 #[derive(Clone, Copy, Debug)]
 struct Case {
     rows: usize,
@@ -56,9 +56,14 @@ impl Case {
     }
 }
 
-/// Whether two losses have the same bits: those of NaN are not specified.
+/// Whether two losses have the same bits, or are both NaN.
 fn same_loss(c: f64, report: Report) -> bool {
-    report.loss.is_none_or(|loss| c.to_bits() == loss.to_bits() || (c.is_nan() && loss.is_nan()))
+    c.to_bits() == report.loss.to_bits() || (c.is_nan() && report.loss.is_nan())
+}
+
+/// Whether the losses of a batch are; without a reduction there is none in C.
+fn same_loss_of(case: &Case, c: f64, report: Report) -> bool {
+    REDUCTIONS[case.reduction] == Reduction::None || same_loss(c, report)
 }
 
 macro_rules! of_format {
@@ -169,7 +174,7 @@ macro_rules! of_format {
                         _ => evaluate!(MultiLabelSoftmax::new(), Targets::dense(&dense)),
                     }
                 };
-                assert!(same_loss(value, report), "{case:?}: {value}, {report:?}");
+                assert!(same_loss_of(&case, value, report), "{case:?}: {value}, {report:?}");
                 assert!(same(&of_c[0], &of_rust[0]), "gradient, {kind}, {case:?}");
                 assert!(same(&of_c[1], &of_rust[1]), "losses, {kind}, {case:?}");
 
@@ -226,7 +231,7 @@ macro_rules! of_format {
                     .sample_weights(samples)
                     .scale(case.scale);
                 let report = loss.evaluate(x, targets, pass).expect("a loss");
-                assert!(same_loss(value, report), "{case:?}: {value}, {report:?}");
+                assert!(same_loss_of(&case, value, report), "{case:?}: {value}, {report:?}");
                 assert!(same(&of_c[0], &of_rust[0]), "gradient, sigmoid, {kind}, {case:?}");
                 assert!(same(&of_c[1], &of_rust[1]), "losses, sigmoid, {kind}, {case:?}");
             }
@@ -250,11 +255,10 @@ of_format!(
     xent_sigmoid_loss_run_f64
 );
 
-/// A function of C for logits of 16 bits.
+/// A C function for 16-bit logits.
 type Sixteen = unsafe extern "C" fn(*const SoftmaxLoss<f32>, *mut f64, *mut usize) -> Status;
 
-/// One random focal loss or one with second derivatives, of columns or rows with gaps of numbers of 16 bits, with all
-/// that is known of its rows.
+/// One random focal loss or one with second derivatives, of 16-bit columns or rows with gaps, with all results.
 fn check_sixteen<E: Element<Float = f32>>(
     level: Level,
     rng: &mut StdRng,
@@ -269,7 +273,13 @@ fn check_sixteen<E: Element<Float = f32>>(
     let length = outer * stride - gap;
     let gamma = if rng.random() { 1.5 } else { 0.0 };
     let has_hessian = gamma == 0.0;
-    let logits: Vec<E> = (0..length).map(|_| E::from_float(rng.random_range(-9.0..9.0))).collect();
+    let mut logits: Vec<E> =
+        (0..length).map(|_| E::from_float(rng.random_range(-9.0..9.0))).collect();
+    // Now and then a logit that is not finite.
+    if rng.random_range(0..4) == 0 {
+        let at = rng.random_range(0..rows);
+        logits[at / inner * stride + at % inner] = E::from_float(f32::NAN);
+    }
     let bits: Vec<u16> = logits.iter().map(|&x| to_bits(x)).collect();
     let labels: Vec<i64> = (0..rows).map(|_| rng.random_range(0..classes as i64)).collect();
 
@@ -278,6 +288,7 @@ fn check_sixteen<E: Element<Float = f32>>(
     let mut predicted = vec![7_u32; rows];
     let (mut value, mut denominator) = (0.0, 0.0);
     let (mut correct, mut valid_rows) = (0, 0);
+    let (mut not_finite, mut first_not_finite) = (0, 0);
     let mut loss = MaybeUninit::<SoftmaxLoss<f32>>::uninit();
     // SAFETY: there is room for the structure, and it is initialised by the call.
     let mut loss = unsafe {
@@ -298,10 +309,14 @@ fn check_sixteen<E: Element<Float = f32>>(
     loss.log_sum_exp = outputs[1].as_mut_ptr();
     loss.hessian = if has_hessian { outputs[2].as_mut_ptr() } else { ptr::null_mut() };
     loss.hessian_convention = 1;
+    // The sum, which that convention is of.
+    loss.reduction = 1;
     loss.predicted = predicted.as_mut_ptr();
     loss.correct = &raw mut correct;
     loss.valid_rows = &raw mut valid_rows;
     loss.denominator = &raw mut denominator;
+    loss.not_finite_rows = &raw mut not_finite;
+    loss.first_not_finite = &raw mut first_not_finite;
     // SAFETY: all pointers are null or those of vectors of the right length.
     let status = unsafe { run(&raw const loss, &raw mut value, ptr::null_mut()) };
     assert_eq!(status, Status::Ok);
@@ -324,6 +339,7 @@ fn check_sixteen<E: Element<Float = f32>>(
         pass = pass.hessian(hessian, Hessian::XgBoost);
     }
     let report = SoftmaxCrossEntropy::new()
+        .with_reduction(Reduction::Sum)
         .with_focal_gamma(gamma)
         .expect("a gamma")
         .with_level(level)
@@ -331,13 +347,18 @@ fn check_sixteen<E: Element<Float = f32>>(
         .expect("a loss");
     assert!(same_loss(value, report));
     assert_eq!(gradient, gradient_of_rust.iter().map(|&g| to_bits(g)).collect::<Vec<_>>());
-    assert_eq!(outputs, of_rust);
+    let bits = |all: &[Vec<f32>; 3]| {
+        all.each_ref().map(|of| of.iter().map(|x| x.to_bits()).collect::<Vec<_>>())
+    };
+    assert_eq!(bits(&outputs), bits(&of_rust));
     assert_eq!(predicted, classes_of_rust);
+    let of_rust = report.not_finite;
+    assert_eq!((not_finite, first_not_finite), (of_rust.rows, of_rust.first.unwrap_or(rows)));
     assert_eq!((Some(correct), valid_rows), (report.correct, report.valid_rows));
     assert_eq!(denominator.to_bits(), report.denominator.to_bits());
 }
 
-/// One test, for there is one level for all threads.
+/// A single test, because all threads share one level.
 #[test]
 fn losses_have_the_bits_of_xent() {
     for level in Level::available() {

@@ -1,4 +1,4 @@
-//! A program in C, compiled against the header and linked with the static and with the shared library.
+//! A C program, compiled against the header and linked with the static and with the shared library.
 #![cfg(unix)]
 
 use std::env;
@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// What Rust's standard library needs of the system, where it is linked into a program in C.
+/// System libraries that Rust's standard library needs in a C program.
 const SYSTEM: &[&str] = if cfg!(target_os = "macos") {
     &["-lSystem", "-lc", "-lm"]
 } else {
@@ -23,7 +23,7 @@ enum Language {
 }
 
 impl Language {
-    /// Its compiler: the one that the variable names, or the system's.
+    /// The C compiler: the one that the variable names, or the system's.
     fn compiler(self) -> OsString {
         let (variable, usual) = match self {
             Self::C => ("CC", "cc"),
@@ -47,7 +47,7 @@ enum Linked {
 }
 
 impl Linked {
-    /// The library that was built with this test, which is beside it.
+    /// The library that was built with this test, in the same folder.
     fn library(self) -> PathBuf {
         let name = match self {
             Self::Static => "libxent_capi.a".to_owned(),
@@ -60,7 +60,7 @@ impl Linked {
     }
 }
 
-/// Compiles a program, and says why not if it cannot be.
+/// Compiles a program, or says why that failed.
 fn compile(
     source: &Path,
     language: Language,
@@ -80,7 +80,7 @@ fn compile(
         .args(options)
         .arg(concat!("-I", env!("CARGO_MANIFEST_DIR"), "/include"))
         .arg(source)
-        // What follows is no source.
+        // The following arguments are not sources.
         .args(["-x", "none"])
         .arg(&library)
         .args(SYSTEM)
@@ -105,7 +105,7 @@ fn said(output: &Output) -> String {
 
 fn run(program: &Path) -> String {
     let output = Command::new(program)
-        // What is never freed is no error here, and to look for it takes rights that a container may not have.
+        // Leaks are no errors here, and looking for them takes permissions that a container may not have.
         .env("ASAN_OPTIONS", "detect_leaks=0")
         .output()
         .expect("a program that starts");
@@ -117,7 +117,7 @@ fn source(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
-/// The checks of tests/c say themselves how many there were.
+/// tests/c prints how many checks it made.
 fn check(language: Language, linked: Linked, options: &[&str]) {
     let program = compile(&source("tests/c/main.c"), language, linked, options)
         .unwrap_or_else(|reason| panic!("{language:?}, {linked:?}: {reason}"));
@@ -126,7 +126,7 @@ fn check(language: Language, linked: Linked, options: &[&str]) {
     assert!(text.contains(" checks, 0 failures"), "{text}");
 }
 
-/// Whether a compiler is there and can do that.
+/// Whether there is a compiler with these options.
 fn can_compile(language: Language, options: &[&str]) -> bool {
     let empty = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("empty-{language:?}.c"));
     std::fs::write(&empty, "int main(void) { return 0; }\n").expect("a file");

@@ -1,16 +1,16 @@
-//! The header is what cbindgen makes of the sources.
+//! The header is what cbindgen generates from the sources.
 
 use std::fs;
 use std::path::Path;
 
-/// With this variable set, the header is written instead.
+/// If this variable is set, the header is written instead.
 const WRITE: &str = "XENT_WRITE_HEADER";
 
 #[test]
 fn the_header_is_up_to_date() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     let config = cbindgen::Config::from_file(folder.join("cbindgen.toml")).expect("cbindgen.toml");
-    // By its root: for a crate by its folder cbindgen asks cargo, which may ask the network.
+    // By its root file: for a folder, cbindgen asks cargo, which may use the network.
     let builder = cbindgen::Builder::new().with_config(config).with_src(folder.join("src/lib.rs"));
     let mut made = Vec::new();
     builder.generate().expect("a header").write(&mut made);

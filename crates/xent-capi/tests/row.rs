@@ -1,4 +1,4 @@
-//! The loss of one row.
+//! The loss of a single row.
 
 use std::ptr::null_mut;
 
@@ -14,7 +14,7 @@ fn it_has_the_bits_of_the_core() {
         let (mut loss, mut gradient) = (0.0_f64, vec![0.0; classes]);
         let mut narrow_loss = 0.0_f32;
         let mut narrow_gradient = vec![0.0; classes];
-        // SAFETY: vectors of so many numbers, and one loss.
+        // SAFETY: vectors of this length, and one loss.
         let done = unsafe {
             let (x, g) = (x.as_ptr(), gradient.as_mut_ptr());
             let wide = xent_softmax_row_f64(x, classes, label, &raw mut loss, g);
@@ -37,7 +37,7 @@ fn what_is_wrong_is_refused_and_nothing_written() {
     let mut gradient = [7.0_f32; 40];
     let mut loss = 7.0_f32;
     let refused = |x: *const f32, classes, label, loss: *mut f32, gradient: *mut f32| {
-        // SAFETY: arrays of more numbers, or null.
+        // SAFETY: longer arrays, or null.
         unsafe { xent_softmax_row_f32(x, classes, label, loss, gradient) }
     };
     let (from, into, at) = (x.as_ptr(), gradient.as_mut_ptr(), &raw mut loss);

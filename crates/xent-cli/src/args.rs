@@ -15,27 +15,26 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-/// What the files of arrays may be, and what a shell is told.
+/// Help on files of arrays and on exit codes.
 const FILES_AND_STATUS: &str = "\
 Files:
-  Arrays are .npy files, or members of .npz and .safetensors files: file.npz:name, or without the name
-  where there is only one. - is standard input, for one array of a command; pipes are read, too (both are
-  copied to a temporary file). Logits are f64, f32, f16 or bf16; targets and weights may be integers or
-  bool as well, and labels floats if they are whole numbers. A loss is computed in f64 if its input is f64,
-  otherwise in f32; its targets (but for labels) and weights become that. NumPy has no bf16: elements of two
-  bytes without a type (V2), as which ml_dtypes saves it, are taken for that. Column-major arrays
-  (fortran_order) may be given wherever row-major ones may. Axes of one element make no difference between
-  the shapes of logits and of what goes with them. Files that are written are .npy files; they get their
-  names when all of them are whole, and replace what was there.
+  Arrays are .npy files, or members of .npz and .safetensors files: file.npz:name, or without the name if
+  there is only one. - is standard input, for one array of a command; pipes work, too (both are copied to
+  a temporary file). Logits are f64, f32, f16 or bf16; targets and weights may also be integers or bool,
+  and labels may be floats that are whole numbers. The loss of an f64 input is computed in f64, of all
+  others in f32; targets (except labels) and weights are converted to that. NumPy has no bf16: two-byte
+  elements without a type (V2), as saved by ml_dtypes, are read as bf16. Column-major arrays
+  (fortran_order) are accepted everywhere. Axes of length one do not matter. Outputs are .npy files; they
+  get their names once all of them are complete, and replace existing files.
 
-Exit status:
-  0    done; of compare: within the tolerance, or none was given
-  1    compare: outside of the tolerance
+Exit codes:
+  0    done; for compare: within the tolerance, or no tolerance given
+  1    compare: outside the tolerance
   2    an argument or a file is wrong, a disk is full, or a file changed while it was read
-  130  interrupted by SIGINT (Ctrl-C), 143 by SIGTERM: nothing was written. A second one ends the
-       program at once; a part of an output may then be left behind, named .xent-*";
+  130  interrupted by SIGINT (Ctrl-C); 143 by SIGTERM: nothing was written. A second signal ends the
+       program at once and may leave part of an output behind, named .xent-*";
 
-/// What a loss is, where libraries differ.
+/// Help on the points in which libraries differ.
 const CONVENTIONS: &str = "\
 Conventions:
   A mean divides by PyTorch's rule unless --mean-over or --preset says otherwise. A sample weight is a
@@ -43,8 +42,10 @@ Conventions:
   the share of right rows that are not ignored, each counted with its sample weight; the largest input is
   the predicted class, the first of equals, and of a row with a NaN the first NaN. Of sigmoid losses and
   logistic, accuracy is that of single elements: an input that is not below 0 (a probability not below
-  0.5) predicts a target that is not below 0.5. Perplexity is e to the mean loss of the rows that are not
-  ignored. Label smoothing gives each class a share of e / C (sigmoid losses and logistic: y becomes
+  0.5) predicts a target that is not below 0.5. Perplexity is e to the mean cross-entropy of the rows that
+  are not ignored, for any reduction. It is left out (null in JSON) where the losses are something else: with
+  weights, label smoothing, --z-loss or dense targets, and of other losses than softmax, nll and
+  multinomial-logistic. Label smoothing gives each class a share of e / C (sigmoid losses and logistic: y becomes
   y (1 - e) + e / 2). multinomial-logistic counts a probability below 1e-20 as 1e-20 (a row has at most
   46.05), and logistic a logarithm below -100 as -100 (an element has at most 100); the report says how
   many there were.
@@ -52,37 +53,37 @@ Conventions:
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Computes a loss of saved logits, and if asked its gradient.
+    /// Computes a loss of saved logits and, on request, its gradient and more.
     #[command(after_help = format!("{CONVENTIONS}\n{FILES_AND_STATUS}"))]
     Eval(Box<EvalArgs>),
-    /// Holds a model's outputs against another's; exits with 1 where they differ more than is tolerated.
+    /// Compares the outputs of a model with a reference; exits with 1 if they differ by more than the tolerance.
     ///
-    /// Without --max-ulp, --max-abs or --max-rel nothing is demanded: the differences are reported.
+    /// Without --max-ulp, --max-abs or --max-rel there is no tolerance: the differences are only reported.
     #[command(after_help = FILES_AND_STATUS)]
     Compare(Box<CompareArgs>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LossName {
-    /// One of many classes: index or dense targets.
+    /// One of many exclusive classes: index or dense targets.
     Softmax,
-    /// Any number of many classes that compete, with the scale factor 1/M: dense targets.
+    /// Any number of competing classes, with the scale factor 1/M: dense targets.
     MultilabelSoftmax,
-    /// A question for each logit: dense or multi-hot targets.
+    /// Independent yes/no classes: dense or multi-hot targets.
     Sigmoid,
-    /// Softmax, turned to the hard rows by `--gamma`: index targets.
+    /// Softmax that emphasises hard rows, by `--gamma`: index targets.
     SoftmaxFocal,
-    /// Sigmoid, turned to the hard elements by `--gamma` and `--alpha`.
+    /// Sigmoid that emphasises hard elements, by `--gamma` and `--alpha`.
     SigmoidFocal,
-    /// Divergence from a teacher, whose logits are the targets.
+    /// Divergence from a teacher: the targets are its logits.
     Distillation,
-    /// The mean over the classes of sigmoid, one loss a row.
+    /// Mean of the sigmoid losses over the classes, one loss a row.
     MultilabelSoftMargin,
     /// Negative log-likelihood of log-probabilities: index targets.
     Nll,
-    /// Logarithmic loss of probabilities, not below 1e-20: index targets.
+    /// Negative logarithm of probabilities, clamped at 1e-20: index targets.
     MultinomialLogistic,
-    /// Binary cross-entropy of probabilities, logarithms not below -100: dense or multi-hot targets.
+    /// Binary cross-entropy of probabilities, logarithms clamped at -100: dense or multi-hot targets.
     Logistic,
 }
 
@@ -95,20 +96,20 @@ pub(crate) enum ReductionName {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum MeanOverName {
-    /// PyTorch's rule for the loss.
+    /// The rule of PyTorch for this loss.
     Pytorch,
-    /// Rows (of sigmoid losses elements) that are not ignored, whatever they weigh.
+    /// Rows (with sigmoid losses: elements) that are not ignored, whatever their weight.
     #[value(alias = "valid-rows")]
     NotIgnored,
     /// All rows.
     AllRows,
-    /// Class weight times sample weight of what is not ignored.
+    /// The sum of class weight times sample weight over everything that is not ignored.
     Weights,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum NothingValidName {
-    /// It is refused.
+    /// An error.
     Error,
     /// Loss and gradient are zero.
     Zero,
@@ -129,115 +130,114 @@ pub(crate) enum HessianName {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum GradientName {
     Exact,
-    /// That of the Caffe Python layer, which ignores the size of the labels.
+    /// The gradient of the Caffe Python layer, which ignores the size of the labels.
     Caffe,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum GradFormat {
-    /// The input's; f32 for integers.
+    /// The format of the input; f32 for integers.
     Input,
-    /// For inputs of 16 bits the gradient before it is rounded to them.
+    /// f32: for 16-bit inputs, the gradient before it is rounded.
     F32,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct EvalArgs {
-    /// Which loss.
+    /// The loss.
     #[arg(long)]
     pub(crate) loss: LossName,
     /// The logits (or probabilities).
     #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
     pub(crate) input: PathBuf,
-    /// Indices (integers, without the class axis), or a number for each input.
+    /// Indices (integers, without the class axis), or one number for each input.
     #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
     pub(crate) targets: PathBuf,
-    /// The axis of the classes; negative from the end [default: the last, where the shapes leave no
-    /// other open].
+    /// The axis of the classes; negative numbers count from the end [default: the last, unless the shapes are
+    /// ambiguous].
     #[arg(long, value_name = "AXIS", allow_negative_numbers = true)]
     pub(crate) class_axis: Option<isize>,
-    /// A weight for each class.
+    /// One weight for each class.
     #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
     pub(crate) class_weights: Option<PathBuf>,
-    /// A weight for each row.
+    /// One weight for each row.
     #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
     pub(crate) sample_weights: Option<PathBuf>,
-    /// A weight for the positive part of each class, or one for all (sigmoid losses, logistic).
+    /// A weight for the positive part of each class, or one for all classes (sigmoid losses, logistic).
     #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
     pub(crate) pos_weight: Option<PathBuf>,
-    /// ε (softmax, multilabel-softmax, sigmoid losses, logistic).
+    /// Label smoothing ε (softmax, multilabel-softmax, sigmoid losses, logistic).
     #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
     pub(crate) label_smoothing: Option<f64>,
-    /// The label of rows that do not count (index targets; sigmoid: of elements, which are 0 and 1 then,
+    /// The label of rows to ignore (index targets), or of elements (sigmoid losses; the other targets are 0 and 1,
     /// integers or floats).
     #[arg(long, value_name = "LABEL", allow_negative_numbers = true)]
     pub(crate) ignore_index: Option<i64>,
-    /// Whose reduction, divisor, ignored label and mean over nothing, where the options for them are not
-    /// given.
+    /// The library whose reduction, divisor, ignored label and rule for a mean over nothing apply, unless their own
+    /// options are given.
     #[arg(long, value_parser = preset())]
     pub(crate) preset: Option<Preset>,
-    /// From the losses of the rows to one value [default: mean].
+    /// How the losses of the rows become one value [default: mean].
     #[arg(long)]
     pub(crate) reduction: Option<ReductionName>,
     /// What a mean divides by [default: pytorch].
     #[arg(long)]
     pub(crate) mean_over: Option<MeanOverName>,
-    /// What becomes of a mean over nothing: every row is ignored, or the weights add up to zero
-    /// [default: zero].
+    /// The result of a mean over nothing, when every row is ignored or the weights sum to zero [default: zero].
     #[arg(long)]
     pub(crate) nothing_valid: Option<NothingValidName>,
-    /// Counts the rows whose label is among their K largest inputs, too (index targets).
+    /// Also counts the rows whose label is among their K largest inputs (index targets).
     #[arg(long, value_name = "K", allow_negative_numbers = true)]
     pub(crate) top_k: Option<NonZero<usize>>,
-    /// γ (focal losses) [default: 2].
+    /// Focal exponent γ (focal losses) [default: 2].
     #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
     pub(crate) gamma: Option<f64>,
-    /// α, the share of the positives (sigmoid-focal).
+    /// Weight α of the positives; the negatives have 1 - α (sigmoid-focal).
     #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
     pub(crate) alpha: Option<f64>,
-    /// τ (distillation) [default: 1].
+    /// Temperature τ (distillation) [default: 1].
     #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
     pub(crate) temperature: Option<f64>,
-    /// λ of an additional λ lse² (softmax losses).
+    /// Factor λ of the penalty λ lse² (softmax losses).
     #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
     pub(crate) z_loss: Option<f64>,
-    /// Logits become cap tanh(x / cap) (softmax losses).
+    /// Soft cap: logits become cap tanh(x / cap) (softmax losses).
     #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
     pub(crate) soft_cap: Option<f64>,
-    /// Writes what the reduction gives: one f64, or a number for each row (or element), f64 if the
-    /// input is and otherwise f32.
+    /// Writes the reduced loss as one f64, or without reduction one number for each row (or element), in f64 if the
+    /// input is f64, otherwise in f32.
     #[arg(long, value_name = "FILE")]
     pub(crate) loss_out: Option<PathBuf>,
-    /// Writes the gradient by the input, in its shape.
+    /// Writes the gradient with respect to the input, in the input's shape.
     #[arg(long, value_name = "FILE")]
     pub(crate) grad_out: Option<PathBuf>,
     /// The format of the gradient.
     #[arg(long, default_value = "input", requires = "grad_out")]
     pub(crate) grad_format: GradFormat,
-    /// Writes the diagonal of the Hessian, in the input's shape: f64 if the input is, otherwise f32.
+    /// Writes the diagonal of the Hessian in the input's shape, in f64 if the input is f64, otherwise in f32.
     #[arg(long, value_name = "FILE")]
     pub(crate) hessian_out: Option<PathBuf>,
-    /// Whose convention of the Hessian.
+    /// The convention of the Hessian.
     #[arg(long, default_value = "exact", requires = "hessian_out")]
     pub(crate) hessian: HessianName,
-    /// The least second derivative that is written. Those of focal losses, of a soft cap and of a z-loss, which
-    /// are exact alone, can be negative.
+    /// The smallest second derivative to write. With focal losses, a soft cap or a z-loss (which support only
+    /// exact) it can be negative otherwise.
     #[arg(long, value_name = "NUMBER", allow_hyphen_values = true, requires = "hessian_out")]
     pub(crate) hessian_floor: Option<f64>,
-    /// Which gradient (multilabel-softmax).
+    /// Which gradient to write (multilabel-softmax).
     #[arg(long)]
     pub(crate) gradient: Option<GradientName>,
     #[command(flatten)]
     pub(crate) machine: MachineArgs,
 }
 
-/// What runs, and how it is told.
+/// Threads, instructions and output.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct MachineArgs {
-    /// Threads; if not given those of `RAYON_NUM_THREADS`, or all of the machine.
+    /// Number of threads [default: `RAYON_NUM_THREADS`, otherwise all of the machine].
     #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
     pub(crate) threads: Option<usize>,
-    /// Which instructions: auto, portable, avx2 or avx512.
+    /// Instructions to use: auto, portable, avx2 or avx512.
     #[arg(long, default_value = "auto")]
     pub(crate) level: String,
     /// Prints one JSON object.
@@ -247,41 +247,41 @@ pub(crate) struct MachineArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct CompareArgs {
-    /// What the outputs should be, floats.
+    /// The reference outputs, floats.
     #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
     pub(crate) reference: PathBuf,
-    /// The outputs to judge, of the same shape; their format may be another.
+    /// The outputs to check, of the same shape; their format may differ.
     #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
     pub(crate) candidate: PathBuf,
     /// Targets, to compute the loss of both.
     #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
     pub(crate) targets: Option<PathBuf>,
-    /// The loss of both, each computed as `eval` does; and what is predicted: by sigmoid losses the inputs
-    /// that are not below 0 (logistic: 0.5), by the others the largest of a row.
+    /// The loss of both, computed as in `eval`. It also decides what is predicted: with sigmoid losses, inputs that
+    /// are not below 0 (logistic: 0.5); with the others, the largest input of a row.
     #[arg(long, default_value = "softmax")]
     pub(crate) loss: LossName,
-    /// The axis of the classes; negative from the end [default: the last, where the shapes leave no
-    /// other open].
+    /// The axis of the classes; negative numbers count from the end [default: the last, unless the shapes are
+    /// ambiguous].
     #[arg(long, value_name = "AXIS", allow_negative_numbers = true)]
     pub(crate) class_axis: Option<isize>,
-    /// The label of rows (sigmoid losses: of elements) that are not compared, such as padding.
+    /// The label of rows (with sigmoid losses: of elements) to leave out, such as padding.
     #[arg(long, value_name = "LABEL", allow_negative_numbers = true, requires = "targets")]
     pub(crate) ignore_index: Option<i64>,
-    /// A weight for each row in its loss; rows of weight zero are not compared.
+    /// One weight for each row in its loss; rows of weight zero are left out.
     #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
     pub(crate) sample_weights: Option<PathBuf>,
-    /// A weight for each class in the loss.
+    /// One weight for each class in the loss.
     #[arg(long, value_name = "FILE", allow_hyphen_values = true, requires = "targets")]
     pub(crate) class_weights: Option<PathBuf>,
-    /// The most that an element may be away: in numbers that lie between, plus one. They are those
-    /// of the format that both have, or of f32, which both become, if the formats differ.
+    /// The largest distance allowed for an element, in ULP: steps from one float to the next. If the formats of the
+    /// two files differ, both are converted to f32 first.
     #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
     pub(crate) max_ulp: Option<u64>,
-    /// The most that an element may be away, absolutely; computed in f64.
+    /// The largest absolute difference allowed for an element, computed in f64.
     #[arg(long, value_name = "DISTANCE", allow_hyphen_values = true)]
     pub(crate) max_abs: Option<f64>,
-    /// The most that an element may be away, as a share of its reference; together with --max-abs, at most
-    /// the sum of both, as in numpy.allclose.
+    /// The largest difference allowed for an element, relative to the reference; with --max-abs, the sum of both is
+    /// allowed, as in numpy.allclose.
     #[arg(long, value_name = "SHARE", allow_hyphen_values = true)]
     pub(crate) max_rel: Option<f64>,
     #[command(flatten)]

@@ -9,7 +9,7 @@ use xent::{
 use crate::args::{EvalArgs, GradientName, LossName};
 use crate::failure::Failure;
 
-/// Weights for the classes, empty where there are none.
+/// Weights of the classes; empty if there are none.
 #[derive(Default)]
 pub(crate) struct ClassWeights<F> {
     pub(crate) classes: Vec<F>,
@@ -32,7 +32,7 @@ impl LossName {
         )
     }
 
-    /// Whether each input, not each row, has a loss.
+    /// Whether each input has a loss, rather than each row.
     pub(crate) fn has_losses_of_elements(self) -> bool {
         self.is_of_elements() && self != Self::MultilabelSoftMargin
     }
@@ -43,7 +43,7 @@ impl LossName {
     }
 }
 
-/// Refuses options that the loss does not have.
+/// Rejects options that the loss does not have.
 pub(crate) fn check_options(args: &EvalArgs) -> Result<(), Failure> {
     use LossName::{
         Distillation as D, MultilabelSoftmax as M, MultinomialLogistic as L, Nll, SigmoidFocal,
@@ -72,7 +72,7 @@ pub(crate) fn check_options(args: &EvalArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Builds the loss; that of a part of the input is the sum of its losses.
+/// Builds the loss; for a part of the input it returns the sum of the losses.
 pub(crate) fn choose<'w, E: Element>(
     args: &EvalArgs,
     ignored: Option<i64>,
@@ -85,7 +85,8 @@ pub(crate) fn choose<'w, E: Element>(
             args.preset.map_or_else($loss::new, $loss::preset)
         };
     }
-    // What a preset says of losses that it does not name, as of those that they are made of.
+    // The rule of a preset for losses that it does not name, taken from the losses that they
+    // consist of.
     macro_rules! as_of {
         ($preset:ident, $loss:expr) => {{
             let mut loss = $loss;
@@ -113,7 +114,7 @@ pub(crate) fn choose<'w, E: Element>(
             }
             if is_part {
                 loss = loss.with_reduction(Reduction::Sum);
-                // A part may have nothing that counts; that a row has no labels is an error of its own.
+                // In a part, every row may be ignored; a row without labels is a different error.
                 if args.loss != LossName::MultilabelSoftmax
                     && loss.policy().nothing_valid == NothingValid::Error
                 {

@@ -1,4 +1,4 @@
-//! `xent compare`: one model's outputs against another's.
+//! `xent compare`: compares the outputs of a model with those of another.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -19,22 +19,22 @@ use crate::printed::print;
 use crate::progress;
 use crate::targets::{TargetFile, TargetKind};
 
-/// Elements that are in memory at a time, if a row is not longer.
+/// Elements in memory at a time, unless a row is longer.
 const PART: usize = 1 << 20;
-/// Rows that are named whose prediction differs.
+/// How many rows with a different prediction are listed.
 const NAMED: usize = 10;
 
-/// The element that is furthest away.
+/// The element with the largest difference.
 #[derive(Clone, Copy, Debug, Serialize)]
 struct Worst {
-    /// Counted from the first of the array.
+    /// Counted from the first element of the array.
     element: usize,
     reference: f64,
     candidate: f64,
     distance: f64,
 }
 
-/// What is compared, and what ULP are counted in.
+/// The formats that are compared, and the format that ULP are counted in.
 #[derive(Clone, Copy, Debug, Serialize)]
 struct Formats {
     reference: Format,
@@ -42,7 +42,7 @@ struct Formats {
     ulp: Format,
 }
 
-/// How far away an element may be.
+/// The difference that is allowed for an element.
 #[derive(Clone, Copy, Debug)]
 struct Tolerance {
     ulp: Option<u64>,
@@ -59,26 +59,26 @@ struct Comparison {
     #[serde(flatten)]
     class_axis: ClassAxis,
     formats: Formats,
-    /// Elements that are neither ignored nor of weight zero; what follows is of them alone.
+    /// Elements that are neither ignored nor of weight zero; all fields below are about these.
     compared: usize,
-    /// As f64, which holds every format.
+    /// As f64, which can hold every format.
     same_bits: bool,
     worst_ulp: Option<Worst>,
     worst_abs: Option<Worst>,
     worst_rel: Option<Worst>,
-    /// Elements that are further away than is tolerated, and their share; null without a tolerance.
+    /// Elements outside the tolerance, and their share; null without a tolerance.
     over: Option<usize>,
     over_share: Option<f64>,
     reference_loss: Option<f64>,
     candidate_loss: Option<f64>,
-    /// Rows whose prediction is another one.
+    /// Rows with a different prediction.
     changed_rows: usize,
     first_changed_rows: Vec<usize>,
     /// Null without a tolerance.
     within: Option<bool>,
 }
 
-/// Compares; false if the tolerance is exceeded.
+/// Compares; false if an element is outside the tolerance.
 pub(crate) fn run(args: &CompareArgs) -> Result<bool, Failure> {
     level(&args.machine.level)?;
     threads(&args.machine)?;
@@ -134,7 +134,7 @@ impl Tolerance {
         for (option, most) in [("--max-abs", args.max_abs), ("--max-rel", args.max_rel)] {
             if most.is_some_and(|most| most.is_nan() || most < 0.0) {
                 return Err(Failure::argument(format!(
-                    "{option}: expected a number, not below zero"
+                    "{option}: expected a number that is not negative"
                 )));
             }
         }
@@ -145,10 +145,11 @@ impl Tolerance {
         self.ulp.is_some() || self.abs.is_some() || self.rel.is_some()
     }
 
-    /// Whether an element is near enough to its reference.
+    /// Whether an element is close enough to its reference.
     fn holds(self, ulp: f64, abs: f64, reference: f64) -> bool {
         let near = |most: u64| ulp <= most as f64;
-        // Everything else is infinitely far from an infinite reference, of which there is no share.
+        // Everything except itself is infinitely far from an infinite reference, so a share of it
+        // says nothing.
         let of_reference = |share: f64| {
             if reference.is_finite() { share * reference.abs() } else { 0.0 }
         };
@@ -160,14 +161,14 @@ impl Tolerance {
     }
 }
 
-/// Which elements are compared.
+/// Decides which elements are compared.
 struct Counted<'a> {
-    /// Targets to ignore some by their label, and that.
+    /// The targets, if their label decides which rows to ignore, and that label.
     by_label: Option<(TargetFile<'a, f64>, i64)>,
-    /// Weights of rows, if there are any.
+    /// The weights of the rows, if there are any.
     weights: &'a [f64],
     of_elements: bool,
-    /// Of a part: a place for each row, or for each element.
+    /// For the current part: one entry for each row, or for each element.
     rows: Vec<bool>,
     elements: Vec<bool>,
 }
@@ -191,7 +192,7 @@ impl<'a> Counted<'a> {
         Ok(Self { by_label, weights, of_elements, rows: Vec::new(), elements: Vec::new() })
     }
 
-    /// Looks at the next rows.
+    /// Examines the next rows.
     fn next(&mut self, first: usize, rows: usize, classes: usize) -> Result<(), Failure> {
         self.rows.clear();
         let weight = |row: usize| self.weights.get(first + row);
@@ -219,9 +220,10 @@ impl Formats {
         Self { reference, candidate, ulp }
     }
 
-    /// Steps from one float to the other; what is not finite is infinitely far from everything else.
+    /// The number of steps from one float to the other; infinite if one of them is not finite and
+    /// they differ.
     fn ulp(self, a: f64, b: f64) -> f64 {
-        // Only floats of different formats have to become what they are not.
+        // Only floats of different formats need to be converted.
         let held = |x: f64| if self.ulp == Format::F32 { f64::from(x as f32) } else { x };
         let (a, b) = (held(a), held(b));
         if a == b || (a.is_nan() && b.is_nan()) {
@@ -233,7 +235,7 @@ impl Formats {
         }
     }
 
-    /// Numbers in order: neighbouring floats are neighbours, and both zeros are one.
+    /// Maps floats to integers in order: neighbours differ by one, and both zeros are equal.
     fn ordinal(self, x: f64) -> i64 {
         let bits = match self.ulp {
             Format::F16 => f16::from_f64(x.abs()).to_bits().into(),
@@ -244,7 +246,7 @@ impl Formats {
         if x.is_sign_negative() { -bits } else { bits }
     }
 
-    /// With the digits that tell it from every other number of both.
+    /// With enough digits to tell it from every other number of both formats.
     fn show(self, x: f64) -> String {
         if [self.reference, self.candidate].contains(&Format::F64) {
             format!("{x:e}")
@@ -262,7 +264,7 @@ fn absolute(a: f64, b: f64) -> f64 {
     if distance.is_nan() { f64::INFINITY } else { distance }
 }
 
-/// As a share of the reference.
+/// Relative to the reference.
 fn relative(distance: f64, reference: f64) -> f64 {
     if distance == 0.0 { 0.0 } else { distance / reference.abs() }
 }
@@ -290,7 +292,7 @@ impl Comparison {
         }
     }
 
-    /// Goes over all elements.
+    /// Compares all elements.
     fn look(
         &mut self,
         reference: &mut Array,
@@ -324,7 +326,7 @@ impl Comparison {
         Ok(())
     }
 
-    /// How many elements are further away than is tolerated.
+    /// Counts the elements outside the tolerance.
     fn elements_of(
         &mut self,
         a: &[f64],
@@ -368,7 +370,7 @@ impl Comparison {
         loss: LossName,
     ) {
         let Layout { classes, inner, .. } = *layout;
-        // Without rows a block is empty.
+        // A block without rows is empty.
         let size = (classes * inner).max(1);
         let blocks = a.chunks(size).zip(b.chunks(size));
         for (block, (a, b)) in blocks.enumerate() {
@@ -378,7 +380,7 @@ impl Comparison {
                     continue;
                 }
                 let changed = if loss.is_of_elements() {
-                    // A NaN is neither.
+                    // A NaN is on neither side.
                     let least = threshold(loss);
                     let side = |x: f64| x.partial_cmp(&least).map(std::cmp::Ordering::is_ge);
                     let first = block * classes * inner;

@@ -26,16 +26,16 @@ pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
     evaluate(args)?.print(args.machine.json)
 }
 
-/// Everything of one evaluation that stays the same from part to part.
+/// Everything that stays the same from part to part.
 struct Evaluation<'a, N: Input> {
     args: &'a EvalArgs,
     layout: Layout,
     loss: Box<dyn Loss<N> + 'a>,
-    /// The label that is ignored.
+    /// The label to ignore.
     ignored: Option<i64>,
     /// Empty if there are none.
     sample_weights: Vec<N::Float>,
-    /// What the gradient of a part is multiplied with.
+    /// The factor of the gradient of a part.
     scale: f64,
 }
 
@@ -48,11 +48,11 @@ pub(crate) struct Arrays {
     pub(crate) pos_weight: Option<Array>,
 }
 
-/// Computes the loss and writes what was asked for.
+/// Computes the loss and writes the outputs that were asked for.
 pub(crate) fn evaluate(args: &EvalArgs) -> Result<Summary, Failure> {
     check_options(args)?;
     check_paths(args)?;
-    // What is wrong with the options is found before a file is read.
+    // Wrong options are found before a file is read.
     choose::<f32>(args, args.ignore_index, &ClassWeights::default(), Level::Portable, false)?;
     let open = |path: &Option<PathBuf>| path.as_ref().map(|path| Array::open(path)).transpose();
     let mut arrays = Arrays {
@@ -65,7 +65,7 @@ pub(crate) fn evaluate(args: &EvalArgs) -> Result<Summary, Failure> {
     evaluate_arrays(args, &mut arrays)
 }
 
-/// [`evaluate`] of arrays that are open; they may be read again afterwards.
+/// [`evaluate`] for arrays that are already open; they can be read again afterwards.
 pub(crate) fn evaluate_arrays(args: &EvalArgs, arrays: &mut Arrays) -> Result<Summary, Failure> {
     match arrays.input.format() {
         Format::F16 => evaluate_in::<f16>(args, arrays),
@@ -80,7 +80,7 @@ pub(crate) fn evaluate_arrays(args: &EvalArgs, arrays: &mut Arrays) -> Result<Su
     }
 }
 
-/// [`evaluate_arrays`] of inputs of one format.
+/// [`evaluate_arrays`] for inputs of one format.
 fn evaluate_in<N: Input>(args: &EvalArgs, arrays: &mut Arrays) -> Result<Summary, Failure> {
     let level = level(&args.machine.level)?;
     let threads = threads(&args.machine)?;
@@ -96,7 +96,7 @@ fn evaluate_in<N: Input>(args: &EvalArgs, arrays: &mut Arrays) -> Result<Summary
     if args.top_k.is_some() && (kind != TargetKind::Index || args.loss.is_of_elements()) {
         return Err(Failure::argument("--top-k: expected targets that are labels"));
     }
-    // Columns of classes are a layout that losses have: nothing has to be turned around.
+    // Losses accept a class axis that is not the last, so a column-major array need not be transposed.
     let is_for_rows = kind == TargetKind::Index;
     if input.is_column_major()
         && (is_for_rows || targets.is_column_major())
@@ -188,7 +188,7 @@ fn check_hessian(args: &EvalArgs, policy: Policy) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Outputs may not be what is read, nor each other.
+/// An output must not be one of the inputs, nor another output.
 fn check_paths(args: &EvalArgs) -> Result<(), Failure> {
     let inputs = [
         Some(&args.input),
@@ -198,7 +198,7 @@ fn check_paths(args: &EvalArgs) -> Result<(), Failure> {
         args.pos_weight.as_ref(),
     ];
     check_inputs(inputs.into_iter().flatten())?;
-    // What is not there yet is in its folder.
+    // A file that does not exist yet is identified by its folder.
     let whole = |path: &Path| {
         let folder = || Some(folder_of(path).canonicalize().ok()?.join(path.file_name()?));
         path.canonicalize().ok().or_else(folder).unwrap_or_else(|| path.to_owned())
@@ -219,14 +219,14 @@ fn check_paths(args: &EvalArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Why an input of integers is refused.
+/// Why integer inputs are refused.
 pub(crate) fn integers(input: &Array) -> Failure {
-    let reason = "expected floats, found integers: quantised ones are numbers only with their scale (and \
-                  zero point), so make floats of them first";
+    let reason = "expected floats, found integers: if they are quantised, convert them to floats first, \
+                  with their scale and zero point";
     Failure::file(input.path(), reason)
 }
 
-/// What can be read once may be given once.
+/// A pipe can be read only once, so it may be given only once.
 pub(crate) fn check_inputs<'a>(
     inputs: impl IntoIterator<Item = &'a PathBuf>,
 ) -> Result<(), Failure> {
@@ -237,7 +237,7 @@ pub(crate) fn check_inputs<'a>(
             || file.metadata().is_ok_and(|there| !there.is_file() && !there.is_dir());
         if is_stream && seen.contains(&file) {
             let reason =
-                "it can be read once, and is given for two arrays: save one of them to a file";
+                "it can be read only once, but is given for two arrays: save one of them to a file";
             return Err(Failure::file(input, reason));
         }
         seen.push(file);
@@ -245,13 +245,13 @@ pub(crate) fn check_inputs<'a>(
     Ok(())
 }
 
-/// The label that is ignored: by a preset where targets are labels.
+/// The label to ignore; a preset's label applies only if the targets are labels.
 fn ignored_label(args: &EvalArgs, kind: TargetKind) -> Option<i64> {
     let of_preset = || args.preset.filter(|_| kind == TargetKind::Index)?.ignore_index();
     args.ignore_index.or_else(of_preset)
 }
 
-/// Says of an error of the options which file it is about.
+/// Adds the file to an error about options.
 fn of_weights(args: &EvalArgs, error: Error) -> Failure {
     let file = match error {
         Error::Input(InputError::Value { of: Values::ClassWeights, .. }) => &args.class_weights,
@@ -264,7 +264,7 @@ fn of_weights(args: &EvalArgs, error: Error) -> Failure {
     }
 }
 
-/// What the parts add up to.
+/// The sums over all parts.
 #[derive(Default)]
 struct Total {
     loss: f64,
@@ -282,17 +282,17 @@ impl<N: Input> Evaluation<'_, N> {
         self.sample_weights.get(first..first + rows).unwrap_or(&[])
     }
 
-    /// Says of an error which file it is about, counting rows from the first of all.
+    /// Adds the file to an error, and counts its row from the first row of the array.
     fn blame(&self, error: Error, first: usize) -> Failure {
         use InputError::{Empty, Label, Value};
         let Error::Input(input) = error else { return error.into() };
         match input {
             Label { row, label, classes } => {
                 let input = Label { row: first + row, label, classes };
-                // Those that others ignore.
+                // The labels that other libraries ignore.
                 let hint = match (self.ignored, label) {
                     (None, 255 | ..0) => {
-                        format!(": if it is a label to be ignored, give --ignore-index {label}")
+                        format!(": to ignore it, give --ignore-index {label}")
                     }
                     _ => String::new(),
                 };
@@ -319,7 +319,7 @@ impl<N: Input> Evaluation<'_, N> {
         }
     }
 
-    /// What a mean may divide by: a pass over the targets alone, unless their shape says it.
+    /// The divisor of a mean: it takes a pass over the targets, unless their shape is enough.
     fn counts(&self, targets: &mut TargetFile<'_, N::Float>) -> Result<BatchCounts, Failure> {
         let Layout { classes, inner, .. } = self.layout;
         let integers = matches!(targets.kind(), TargetKind::Index | TargetKind::MultiHot);
@@ -340,7 +340,7 @@ impl<N: Input> Evaluation<'_, N> {
                 ..BatchCounts::default()
             });
         }
-        // Without rows, none: their classes may be more than memory holds.
+        // Without rows nothing is read: the classes of one might exceed memory.
         let most = self.layout.part::<N>().min(self.layout.outer);
         let anything = vec![N::default(); most * classes * inner];
         let numbers_of_row = if targets.kind() == TargetKind::Index { 1 } else { classes };
@@ -451,7 +451,7 @@ fn output<T: Number>(
     path.map(|path| Output::create(path, shape, column_major)).transpose()
 }
 
-/// The arguments of the evaluation of one of two inputs that are compared.
+/// The arguments for the loss of one of two inputs that are compared.
 pub(crate) fn plain_args(compare: &CompareArgs, input: &Path) -> EvalArgs {
     EvalArgs {
         loss: compare.loss,

@@ -1,4 +1,4 @@
-//! Why the program stops: one line that names the file, if it is one's fault, and an exit status.
+//! Why the program stops: one line that names the file, if a file is the cause, and an exit code.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::interrupt::Interrupted;
 
-/// What a shell is told where something was wrong with the arguments or the files.
+/// The exit code for wrong arguments or files.
 const REFUSED: u8 = 2;
 
 #[derive(Debug, Error)]
@@ -25,14 +25,14 @@ pub(crate) enum Failure {
     Interrupted(#[from] Interrupted),
 }
 
-/// A file as a reader of the message knows it.
+/// A file, named as the reader of the message knows it.
 fn shown(path: &Path) -> String {
     if path == Path::new("-") { "standard input".into() } else { path.display().to_string() }
 }
 
 impl Failure {
     pub(crate) fn file(path: &Path, reason: impl ToString) -> Self {
-        // One line, whatever a library has to say.
+        // One line, however long the message of a library is.
         let reason = reason.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
         Self::File { path: path.to_owned(), reason }
     }
@@ -45,9 +45,9 @@ impl Failure {
         Self::Argument(reason.into())
     }
 
-    /// Says it on stderr, and gives the status to exit with.
+    /// Prints the reason on stderr, and returns the exit code.
     pub(crate) fn report(&self) -> ExitCode {
-        // Where stderr is closed, too, the status is all that can be said.
+        // If stderr is closed, the exit code is all that can be reported.
         let _ = writeln!(io::stderr(), "xent: {self}");
         ExitCode::from(match self {
             Self::Interrupted(interrupted) => interrupted.status(),

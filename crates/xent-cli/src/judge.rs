@@ -1,4 +1,4 @@
-//! Whether what is predicted is right.
+//! Whether predictions are right.
 
 use xent::{Element, Error, Labels, Logits, Targets, predict};
 
@@ -6,16 +6,15 @@ use crate::args::LossName;
 use crate::layout::Layout;
 use crate::number::{Input, Number};
 
-/// From where on a target or a probability is one.
+/// A target or a probability counts as one from here on.
 const HALF: f64 = 0.5;
 
-/// The input from which on an element of that loss is predicted to be one.
+/// An element of that loss is predicted as one if its input is not below this.
 pub(crate) fn threshold(loss: LossName) -> f64 {
     if loss == LossName::Logistic { HALF } else { 0.0 }
 }
 
-/// The class that a row's numbers predict: that of the largest, the first of equals; the first NaN, if there
-/// is one.
+/// The predicted class of a row: the largest input, the first of equals; the first NaN, if there is one.
 pub(crate) fn argmax(row: impl Iterator<Item = f64>) -> usize {
     let mut largest = (0, f64::NEG_INFINITY);
     for (class, x) in row.enumerate() {
@@ -29,7 +28,7 @@ pub(crate) fn argmax(row: impl Iterator<Item = f64>) -> usize {
     largest.0
 }
 
-/// Predictions that count, each with the weight of its row.
+/// Counted predictions, each with the weight of its row.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Share {
     right: f64,
@@ -42,24 +41,24 @@ impl Share {
         self.all += weight;
     }
 
-    /// The share of the right ones, if there are any.
+    /// The share of right predictions, if there are any.
     pub(crate) fn of_all(self) -> Option<f64> {
         (self.all > 0.0).then(|| self.right / self.all)
     }
 }
 
-/// What part by part adds up.
+/// Sums over the parts.
 #[derive(Debug)]
 pub(crate) struct Judge<'a> {
     layout: &'a Layout,
     loss: LossName,
     ignored: Option<i64>,
     top_k: Option<usize>,
-    /// Rows of which the label is predicted.
+    /// Rows whose label is predicted.
     pub(crate) rows: Share,
-    /// Rows of which the label is among the `top_k`.
+    /// Rows whose label is among the `top_k` largest inputs.
     pub(crate) top: Share,
-    /// Elements that are predicted to be what they are.
+    /// Elements that are predicted right.
     pub(crate) elements: Share,
     predicted: Vec<u32>,
     among: Vec<bool>,
@@ -77,7 +76,7 @@ impl<'a> Judge<'a> {
         Self { layout, loss, ignored, top_k, rows, top, elements, predicted, among }
     }
 
-    /// Looks at some rows, of which these are the inputs in memory; without weights, each has one.
+    /// Examines some rows, given their inputs in memory order; without weights, each row counts as one.
     pub(crate) fn look<N: Input>(
         &mut self,
         inputs: &[N],
@@ -142,7 +141,7 @@ impl<'a> Judge<'a> {
         for (element, input) in inputs.iter().enumerate() {
             if let Some(is_one) = is_one(element) {
                 let input = input.to_f64();
-                // A NaN predicts nothing.
+                // A NaN predicts neither.
                 let is_right = !input.is_nan() && (input >= least) == is_one;
                 self.elements.add(is_right, weight(self.layout.row_of(element)));
             }

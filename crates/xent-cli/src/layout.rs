@@ -1,4 +1,4 @@
-//! Where the rows and the classes of an array are.
+//! The rows and classes of an array.
 
 use std::io::{self, Write};
 
@@ -10,27 +10,26 @@ use crate::array::Array;
 use crate::failure::Failure;
 use crate::number::Input;
 
-/// Bytes of inputs that are in memory at a time, in what they are computed in and if a row is not
-/// longer.
+/// Bytes of inputs in memory at a time, in the format of the computation, unless a row is longer.
 const PART: usize = 1 << 24;
-/// Numbers of a column-major array that are taken for columns of classes, all at a time; one of more is
-/// turned around part by part.
+/// The most numbers of a column-major array that are computed in place, all at once; a larger array is transposed
+/// part by part.
 const COLUMNS: usize = 1 << 24;
 
-/// Classes up to which columns of sixteen bits have everything that rows have.
+/// Up to this number of classes, columns of 16-bit formats support everything that rows do.
 const WHOLE_COLUMNS: usize = 1 << 12;
 
-/// Where the rows of an array are.
+/// The place of the rows in an array.
 #[derive(Clone, Debug)]
 pub(crate) struct Layout {
-    /// As the file has it.
+    /// As in the file.
     pub(crate) shape: Vec<usize>,
     pub(crate) outer: usize,
     pub(crate) classes: usize,
     pub(crate) inner: usize,
-    /// As the file has it; the number of axes for one input a row without such an axis.
+    /// As in the file. If there is one input a row without such an axis, this is the number of axes.
     pub(crate) class_axis: usize,
-    /// Whether the axes are in the other order in memory.
+    /// Whether the axes are reversed in memory.
     pub(crate) is_transposed: bool,
 }
 
@@ -52,8 +51,7 @@ impl Layout {
         Ok(Self { shape, outer, classes, inner, class_axis, is_transposed: false })
     }
 
-    /// Takes the axes in the other order, which leaves the rows in the same one: at most one axis of rows is
-    /// longer than one element.
+    /// Reverses the axes. The rows keep their order, because at most one axis of rows has more than one element.
     pub(crate) fn transpose(&mut self) {
         if self.class_axis < self.shape.len() {
             std::mem::swap(&mut self.outer, &mut self.inner);
@@ -61,8 +59,8 @@ impl Layout {
         self.is_transposed = !self.is_transposed;
     }
 
-    /// Whether [`transpose`](Self::transpose) may be called, and all of it be in memory, with inputs of these
-    /// numbers.
+    /// Whether [`transpose`](Self::transpose) may be called for inputs of this type, and the whole array held in
+    /// memory.
     pub(crate) fn may_be_transposed<N>(&self) -> bool {
         let rows = self.rows_shape();
         let long = rows.iter().filter(|length| **length > 1).count();
@@ -75,19 +73,19 @@ impl Layout {
         self.outer * self.inner
     }
 
-    /// The row of an element, in memory's order.
+    /// The row of an element, in memory order.
     pub(crate) fn row_of(&self, element: usize) -> usize {
         element / (self.classes * self.inner) * self.inner + element % self.inner
     }
 
-    /// Where an element is in the file's array, in row-major order; counted from the first of a part that
-    /// begins with a row.
+    /// The place of an element in the file's array, in row-major order, counted from the first element of a part
+    /// that starts with a row.
     pub(crate) fn place(&self, first_row: usize, element: usize) -> usize {
         let element = first_row * self.classes + element;
         if !self.is_transposed {
             return element;
         }
-        // Two axes, in the other order.
+        // Two axes, reversed.
         let count = self.rows() * self.classes;
         let second = self.shape.iter().rev().copied().find(|length| *length > 1).unwrap_or(1);
         let first = count / second.max(1);
@@ -105,7 +103,7 @@ impl Layout {
         (inputs / (self.classes * self.inner).max(1)).clamp(1, self.outer.max(1))
     }
 
-    /// The blocks of each part, in turn.
+    /// The block ranges of all parts, in order.
     pub(crate) fn parts<N: Input>(&self) -> impl Iterator<Item = usize> + use<N> {
         let (outer, part) = (self.outer, self.part::<N>());
         (0..outer).step_by(part).map(move |first| part.min(outer - first))
@@ -120,20 +118,20 @@ impl Layout {
     }
 }
 
-/// The class axis, and what is to be said of it.
+/// The class axis, and how it was chosen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct ClassAxis {
-    /// None for one input a row without such an axis.
+    /// None if there is one input a row without such an axis.
     #[serde(rename = "class_axis")]
     pub(crate) axis: Option<usize>,
-    /// Others that the shapes would fit as well, where none was asked for.
+    /// Other axes that the shapes would fit, if none was asked for.
     #[serde(rename = "other_class_axes")]
     pub(crate) others: Vec<usize>,
 }
 
 impl ClassAxis {
-    /// The axis that was asked for, or the last one if the targets, where there are any, fit that and it is
-    /// not left open by their shapes.
+    /// The axis that was asked for. Otherwise the last one, if the targets (where there are any) fit it and their
+    /// shapes are not ambiguous.
     pub(crate) fn of(
         input: &Array,
         asked: Option<isize>,
@@ -149,7 +147,7 @@ impl ClassAxis {
         if let Some(asked) = asked {
             let axis = if asked < 0 { asked + axes } else { asked };
             if !(0..axes).contains(&axis) {
-                return fail(format!("the class axis {asked} is none of shape {shape:?}"));
+                return fail(format!("shape {shape:?} has no class axis {asked}"));
             }
             return Ok(Self { axis: Some(axis.unsigned_abs()), others: Vec::new() });
         }
@@ -162,7 +160,7 @@ impl ClassAxis {
             Some(targets) if !is_for_each_input(targets, shape, *axis) => {
                 same_but_for_ones(&without(shape, *axis), targets.shape())
             }
-            // Targets of the input's shape fit any axis. That of a matrix is the last one.
+            // Targets of the input's shape fit any axis. For a matrix it is the last.
             _ => is_cube && !loss.is_of_elements() && long(axis),
         };
         let others: Vec<usize> = (0..last).filter(fits).collect();
@@ -172,7 +170,7 @@ impl ClassAxis {
         };
         let fits_last = fits(&last);
         if others.is_empty() || (fits_last && !is_cube) {
-            // What does not fit is told when the targets are looked at.
+            // Targets that do not fit are reported when they are examined.
             return Ok(Self { axis: Some(last), others });
         }
         let list = |axes: &[usize]| {
@@ -185,13 +183,13 @@ impl ClassAxis {
             targets.path(),
             if fits_last {
                 format!(
-                    "its shape {of:?} fits more than one class axis of the input's {shape:?}: give {}",
+                    "its shape {of:?} fits several class axes of the input's {shape:?}: give {}",
                     list(&all)
                 )
             } else {
                 format!(
-                    "expected labels of shape {rows:?}, as the input's {shape:?} has its classes on the last \
-                     axis, found {of:?}, which fits {}",
+                    "expected labels of shape {rows:?}, since the classes of the input's {shape:?} are on the \
+                     last axis; found {of:?}, which fits {}",
                     list(&all)
                 )
             },
@@ -200,23 +198,23 @@ impl ClassAxis {
 }
 
 impl ClassAxis {
-    /// Says on stderr which axis was taken, if the shapes left a choice.
+    /// Reports on stderr which axis was chosen, if the shapes left a choice.
     pub(crate) fn tell(&self) {
         let Self { axis, others } = self;
         if let Some(axis) = axis
             && !others.is_empty()
         {
-            // Where stderr is closed, it is the same result.
+            // If stderr is closed, the result is still the same.
             let _ = writeln!(
                 io::stderr(),
-                "xent: note: classes are along axis {axis}, the last; the shapes would fit {others:?}, \
-                 too: --class-axis chooses"
+                "xent: note: the classes are taken along axis {axis}, the last; the shapes fit {others:?}, \
+                 too: choose with --class-axis"
             );
         }
     }
 }
 
-/// Whether targets have a number for each input, rather than one for each row.
+/// Whether the targets have one number for each input, rather than one for each row.
 pub(crate) fn is_for_each_input(targets: &Array, shape: &[usize], class_axis: usize) -> bool {
     let rows = without(shape, class_axis);
     targets.shape() == shape
@@ -233,7 +231,7 @@ pub(crate) fn without(shape: &[usize], axis: usize) -> Vec<usize> {
     shape
 }
 
-/// Whether two shapes differ at most in axes of one element, which change no place of any other.
+/// Whether two shapes differ only in axes of length one, which do not change the place of any element.
 pub(crate) fn same_but_for_ones(a: &[usize], b: &[usize]) -> bool {
     let long = |length: &&usize| **length != 1;
     a.iter().filter(long).eq(b.iter().filter(long))

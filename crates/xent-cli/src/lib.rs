@@ -1,8 +1,29 @@
-//! The program `xent`: what a model's saved outputs are worth.
+//! The program `xent`: evaluates and compares saved outputs of a model.
 //!
-//! `xent eval` computes a loss of logits in a `.npy`, `.npz` or `.safetensors` file, and if asked its gradient,
-//! the losses of the rows and the Hessian; `xent compare` holds one model's outputs against another's.
-//! Arrays are read and written in parts, so that they need not fit in memory.
+//! It is for people who have a model's outputs in files and want their loss, accuracy or gradient, or want to know
+//! whether two devices agree.
+//!
+//! ```text
+//! xent eval --loss softmax --input logits.npy --targets labels.npy --grad-out grad.npy
+//! xent compare --reference desktop.npy --candidate device.npy --max-abs 1e-3
+//! ```
+//!
+//! * `xent eval` computes a loss of logits in a `.npy`, `.npz` or `.safetensors` file and, on request, its gradient,
+//!   the losses of the rows and the Hessian.
+//! * `xent compare` compares the outputs of one model with those of another, in ULP, absolutely, or relative to the
+//!   reference.
+//!
+//! Arrays are read and written in parts, so they may be larger than memory. Results have the accuracy and the bits of
+//! the crate `xent`: f64 logits are computed in f64, all others in f32. A computation runs on all threads, and is
+//! usually limited by reading the file. `xent eval --help` lists every option.
+//!
+//! The library exists so that tests and fuzzers can run the program without starting a process:
+//!
+//! ```
+//! let words = "xent eval --loss softmax --input none.npy --targets none.npy";
+//! let error = xent_cli::evaluate(words.split(' ').map(Into::into)).unwrap_err();
+//! assert!(error.starts_with("none.npy: "));
+//! ```
 #![forbid(unsafe_code)]
 
 mod args;
@@ -30,8 +51,8 @@ use clap::Parser;
 use args::{Cli, Command};
 use failure::Failure;
 
-/// Runs the program with these arguments, the first of which is its name; where they are no command, it
-/// says so and exits.
+/// Runs the program with these arguments, the first of which is its name. If they are not a valid command, it
+/// prints why and exits.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     interrupt::install();
     let done = match Cli::parse_from(arguments).command {
@@ -45,8 +66,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// [`run`] of `xent eval` without a word printed, for programs that run it many times: the reason, where
-/// it was refused.
+/// [`run`] for `xent eval`, without printing, for programs that run it many times. An error says why the input was
+/// refused.
 #[doc(hidden)]
 pub fn evaluate(arguments: impl IntoIterator<Item = OsString>) -> Result<(), String> {
     let done = match parse(arguments)? {
@@ -56,8 +77,8 @@ pub fn evaluate(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Str
     done.map_err(|failure| failure.to_string())
 }
 
-/// [`run`] of `xent compare` for a program that is more than that: whether all is within the tolerance, or why
-/// it was refused.
+/// [`run`] for `xent compare`, for programs that do more: whether everything is within the tolerance, or why the
+/// input was refused.
 #[doc(hidden)]
 pub fn compare(arguments: impl IntoIterator<Item = OsString>) -> Result<bool, String> {
     let done = match parse(arguments)? {

@@ -1,4 +1,4 @@
-//! The instructions and the threads to compute with.
+//! The level of instructions and the number of threads.
 
 use xent::Level;
 
@@ -13,17 +13,16 @@ pub(crate) fn level(name: &str) -> Result<Level, Failure> {
     Level::by_name(name).ok_or_else(|| {
         let names: Vec<_> = Level::available().map(Level::name).collect();
         let names = names.join(", ");
-        Failure::argument(format!("no level {name} here: expected auto, {names}"))
+        Failure::argument(format!("level {name} is not available here: expected auto, {names}"))
     })
 }
 
-/// Sets the number of threads, and says how many there are.
+/// Sets the number of threads, and returns how many there are.
 pub(crate) fn threads(machine: &MachineArgs) -> Result<usize, Failure> {
     if machine.threads == Some(0) {
         return Err(Failure::argument("--threads: expected at least one"));
     }
-    // Zero is as many as RAYON_NUM_THREADS says, or the machine has. A pool that is there already is as
-    // good.
+    // Zero means RAYON_NUM_THREADS, or all of the machine. If there is a pool already, it is used.
     let count = machine.threads.unwrap_or(0);
     let _ = rayon::ThreadPoolBuilder::new().num_threads(count).build_global();
     Ok(rayon::current_num_threads())

@@ -1,4 +1,4 @@
-//! The program `xent`; its library has all of it.
+//! The program `xent`; all of it is in the library.
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! The formats of numbers, and the way from one to another.
+//! The formats of numbers, and conversions between them.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -8,14 +8,14 @@ use npyz::FixedSizeBytes;
 use serde::{Serialize, Serializer};
 use xent::Element;
 
-/// What the numbers of an array are.
+/// The type of an array's numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
     F16,
     Bf16,
     F32,
     F64,
-    /// Of whatever size, or bool.
+    /// Of any size, or bool.
     Integer,
 }
 
@@ -37,15 +37,14 @@ impl Serialize for Format {
     }
 }
 
-/// A float that numbers are read as, that is computed with, and that is written.
+/// A float that is read, computed with and written.
 ///
-/// A number of the same format stays as it is, bit for bit. A wider one rounds to the nearest, and
-/// to the even one of two that are as near.
+/// A number of the same format keeps its bits. A wider one is rounded to nearest, ties to even.
 pub(crate) trait Number: Element {
-    /// The type as a `.npy` file names it.
+    /// The type's name in a `.npy` file.
     const DESCR: &'static str;
 
-    /// What `npyz` writes for it.
+    /// The type that `npyz` writes for it.
     type Stored: npyz::Serialize;
 
     fn stored(self) -> Self::Stored;
@@ -57,7 +56,7 @@ pub(crate) trait Number: Element {
     fn from_integer(number: i64) -> Self;
 }
 
-/// A number whose losses are numbers, too.
+/// A number with a loss.
 pub(crate) trait Input: Number<Float: Number> {}
 impl<N: Number<Float: Number>> Input for N {}
 
@@ -125,10 +124,11 @@ number! {
     from_integer(i64): |number| Self::from_f32(odd_of_integer(number));
 }
 
-/// The number if it is an f32, otherwise the odd one of its two neighbours.
+/// The number if it is an f32, otherwise its neighbour with an odd last bit.
 ///
-/// `half` rounds what is wider than f32 twice, or cuts it: a number close to a tie of the 16-bit
-/// format becomes the tie, and goes the wrong way. An odd f32 is no tie, and is on the right side.
+/// `half` rounds numbers wider than f32 twice, or truncates them: a number close to a tie of the
+/// 16-bit format would become the tie, and go the wrong way. An odd f32 is never a tie, and lies on
+/// the right side of it.
 fn odd(nearest: f32, beyond: Ordering) -> f32 {
     let bits = nearest.to_bits();
     match beyond {
@@ -155,7 +155,8 @@ fn odd_of_integer(number: i64) -> f32 {
 mod tests {
     use super::*;
 
-    /// Both sides of every tie of a 16-bit format, which is between the bits `below` and the next.
+    /// Both sides of every tie of a 16-bit format, which lies between the bits `below` and the
+    /// next.
     fn ties_of<T: Number>(infinity: u16, to_f64: fn(u16) -> f64, bits: fn(T) -> u16) {
         for below in 0..infinity {
             let above = below + 1;

@@ -1,4 +1,4 @@
-//! Arrays that are written part by part, and are there only when all of them are whole.
+//! Arrays that are written in parts and appear only when all of them are complete.
 
 use std::fs::File;
 use std::io::BufWriter;
@@ -11,26 +11,26 @@ use crate::failure::Failure;
 use crate::interrupt;
 use crate::number::Number;
 
-/// A `.npy` file that does not have its name yet; dropped before it is finished, it is gone.
+/// A `.npy` file that does not have its name yet; it is deleted if it is dropped before it is finished.
 pub(crate) struct Output<T: Number> {
     path: PathBuf,
-    /// Numbers that are computed here before they are written.
+    /// Numbers that are collected here before they are written.
     part: Vec<T>,
     writer: NpyWriter<T::Stored, BufWriter<File>>,
-    /// That of the writer.
+    /// The writer's own buffer.
     file: File,
     temporary: TempPath,
 }
 
-/// A whole file that does not have its name yet; dropped, it is gone.
+/// A complete file that does not have its name yet; it is deleted if it is dropped.
 pub(crate) struct Finished {
     path: PathBuf,
     temporary: TempPath,
 }
 
 impl<T: Number> Output<T> {
-    /// Begins a file of that shape beside where it will be. If it is column-major, the numbers are written in
-    /// that order, too.
+    /// Starts a file of that shape in the folder where it will be. If it is column-major, the numbers are written
+    /// in that order, too.
     pub(crate) fn create(
         path: &Path,
         shape: &[usize],
@@ -51,7 +51,7 @@ impl<T: Number> Output<T> {
         Ok(Self { path: path.to_owned(), part: Vec::new(), writer, file, temporary })
     }
 
-    /// The place of the next numbers, to be filled and then [written](Self::write).
+    /// Space for the next numbers, to be filled and then [written](Self::write).
     pub(crate) fn part(&mut self, count: usize) -> &mut [T] {
         self.part.resize(count, T::default());
         &mut self.part
@@ -64,7 +64,7 @@ impl<T: Number> Output<T> {
             .map_err(Failure::io(&self.path))
     }
 
-    /// Brings all of it to the disk: a full one may not be known before.
+    /// Syncs the file to the disk: a full disk might not be noticed earlier.
     pub(crate) fn finish(self) -> Result<Finished, Failure> {
         self.writer.finish().map_err(Failure::io(&self.path))?;
         self.file.sync_all().map_err(Failure::io(&self.path))?;
@@ -72,7 +72,7 @@ impl<T: Number> Output<T> {
     }
 }
 
-/// Gives all files their names, or none of them as far as that can be known before.
+/// Gives all files their names, or none, as far as errors can be known in advance.
 pub(crate) fn name_all(finished: Vec<Finished>) -> Result<(), Failure> {
     for output in &finished {
         check_place(&output.path)?;
@@ -92,7 +92,7 @@ pub(crate) fn name_all(finished: Vec<Finished>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Refuses what cannot become a file, or should not: a file that is there is replaced.
+/// Rejects paths that cannot or should not become a file. An existing file is replaced.
 pub(crate) fn check_place(path: &Path) -> Result<(), Failure> {
     let folder = folder_of(path);
     if !folder.is_dir() {
@@ -105,7 +105,7 @@ pub(crate) fn check_place(path: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Where a file of that path is, or will be.
+/// The place of a file of that path, existing or not.
 pub(crate) fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -113,7 +113,7 @@ pub(crate) fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// A file that others may read as far as they may read what is made here.
+/// Creates a file with the permissions that other new files get here.
 fn temporary_file(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]

@@ -1,11 +1,11 @@
-//! How far a pass over a file is.
+//! The progress of a pass over a file.
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Inputs that take a second or so, with a file's worth of them to be read.
+/// Inputs that take about a second, including reading them from a file.
 const WORTH_WAITING: usize = 1 << 25;
 
-/// A bar on stderr, if that is a terminal and there is anything to wait for.
+/// A bar on stderr, if that is a terminal and there is enough to wait for.
 pub(crate) fn bar(what: &'static str, inputs: usize) -> ProgressBar {
     if inputs < WORTH_WAITING {
         return ProgressBar::hidden();

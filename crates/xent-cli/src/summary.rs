@@ -1,4 +1,4 @@
-//! What an evaluation comes to, for a reader or for a program.
+//! The result of an evaluation, as text or JSON.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use crate::printed::print;
 /// The result of `xent eval`.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Summary {
-    /// Null with reduction none.
+    /// Null with `--reduction none`.
     pub(crate) loss: Option<f64>,
     pub(crate) rows: usize,
     pub(crate) valid_rows: usize,
@@ -19,19 +19,19 @@ pub(crate) struct Summary {
     #[serde(flatten)]
     pub(crate) class_axis: ClassAxis,
     pub(crate) format: &'static str,
-    /// The share of the valid rows whose largest input is that of their label, with sample weights.
+    /// The share of valid rows whose largest input is that of their label, with sample weights.
     pub(crate) accuracy: Option<f64>,
     pub(crate) top_k: Option<usize>,
-    /// The share of those whose label is among their `top_k` largest inputs.
+    /// The share of valid rows whose label is among the `top_k` largest inputs.
     pub(crate) top_k_accuracy: Option<f64>,
-    /// Of sigmoid losses and of probabilities, the share of elements on the right side of the threshold.
+    /// With sigmoid losses and probabilities, the share of elements on the right side of the threshold.
     pub(crate) binary_accuracy: Option<f64>,
-    /// Valid rows with an input that is NaN or inf, or without one that is finite.
+    /// Valid rows with an input that is NaN or +inf, or without a finite one.
     pub(crate) not_finite_rows: usize,
     pub(crate) first_not_finite_row: Option<usize>,
-    /// Probabilities so small, or so near to one, that the loss took others for them.
+    /// Probabilities so close to zero or one that the loss clamped them.
     pub(crate) clamped: usize,
-    /// e to the mean cross-entropy of the valid rows.
+    /// e to the mean cross-entropy of the valid rows; none where the losses are something else, as with weights.
     pub(crate) perplexity: Option<f64>,
     pub(crate) level: String,
     pub(crate) threads: usize,
@@ -41,7 +41,7 @@ pub(crate) struct Summary {
 impl Summary {
     pub(crate) fn print(&self, json: bool) -> Result<(), Failure> {
         if json {
-            // A float that JSON has no number for is null.
+            // A float that JSON cannot represent is null.
             return print(&format!("{}\n", serde_json::to_string(self).unwrap_or_default()));
         }
         self.class_axis.tell();

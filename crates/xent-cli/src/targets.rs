@@ -1,4 +1,4 @@
-//! The targets, part by part.
+//! The targets, read in parts.
 
 use xent::Targets;
 
@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::layout::{Layout, is_for_each_input, same_but_for_ones};
 use crate::number::{Format, Number};
 
-/// A file of targets, of one of the kinds that losses have.
+/// A file of targets.
 pub(crate) struct TargetFile<'a, F> {
     array: &'a mut Array,
     kind: TargetKind,
@@ -16,7 +16,7 @@ pub(crate) struct TargetFile<'a, F> {
     integers: Vec<i64>,
 }
 
-/// What they are.
+/// The kind of targets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TargetKind {
     Index,
@@ -26,8 +26,8 @@ pub(crate) enum TargetKind {
 }
 
 impl TargetKind {
-    /// A number for each input if the targets have the input's shape, a label for each row if they have
-    /// that of the rows. Axes of one element make no difference.
+    /// One number for each input if the targets have the input's shape, one label for each row if they have the
+    /// shape of the rows. Axes of length one do not matter.
     pub(crate) fn of(
         targets: &Array,
         layout: &Layout,
@@ -39,14 +39,14 @@ impl TargetKind {
         let (shape, rows) = (&layout.shape, layout.rows_shape());
         let found = targets.shape();
         if loss.is_of_elements() && same_but_for_ones(found, shape) {
-            // What is ignored is no number between zero and one.
+            // An ignored value is not a number between zero and one.
             return Ok(if integers || ignores { Self::MultiHot } else { Self::Dense });
         }
         if loss.is_of_elements() || loss == LossName::Distillation {
             return if !same_but_for_ones(found, shape) {
                 fail(format!("expected a number for each input, shape {shape:?}, found {found:?}"))
             } else if integers {
-                fail("expected a teacher's logits, floats, found integers".into())
+                fail("expected floats, the logits of a teacher, found integers".into())
             } else {
                 Ok(Self::Teacher)
             };
@@ -66,14 +66,14 @@ impl TargetKind {
 }
 
 impl TargetKind {
-    /// Refuses a label to be ignored where there are none.
+    /// Rejects an ignored label where there are no labels.
     pub(crate) fn check_ignored(self) -> Result<(), Failure> {
         if matches!(self, Self::Index | Self::MultiHot) {
             return Ok(());
         }
         Err(Failure::argument(
-            "--ignore-index: the targets are a number for each input, so no row has a label to be ignored \
-             by: give such rows a sample weight of zero",
+            "--ignore-index needs labels, but the targets have one number for each input: give rows to ignore \
+             a sample weight of zero",
         ))
     }
 }
@@ -83,7 +83,7 @@ impl<'a, F: Number> TargetFile<'a, F> {
         Self { array, kind, floats: Vec::new(), integers: Vec::new() }
     }
 
-    /// Goes back to the first row.
+    /// Returns to the first row.
     pub(crate) fn rewind(&mut self) -> Result<(), Failure> {
         self.array.rewind()
     }

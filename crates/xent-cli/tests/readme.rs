@@ -1,7 +1,7 @@
-//! The commands of README.md, in order and as they stand, in a folder that has nothing but what they make; and
-//! the figures that it shows. What takes another tool, a device or a browser is run by a check of its own, and
-//! held here to the paths that it names.
-// Where no other program can be started, there is no command.
+//! Runs the commands of README.md in order, exactly as printed, in a folder that holds only what they create, and
+//! compares the figures that README shows. Commands that need another tool, a device or a browser are run by other
+//! checks; here only the paths in them are checked.
+// Without processes there are no commands.
 #![cfg(unix)]
 
 use std::fs;
@@ -12,12 +12,12 @@ use tempfile::TempDir;
 
 /// Commands that are not run here.
 const ELSEWHERE: [&str; 9] = [
-    // Of somebody else's package.
+    // This is for the reader's own package.
     "cargo add --path ../xent/crates/xent",
-    // What runs this; what is tested is what is installed.
+    // This runs the test itself; the program under test is the one installed.
     "cargo test --release --workspace",
     "cargo install --path crates/xent-cli",
-    // Checks with tests of their own, which need a compiler of C, an emulator or a browser.
+    // These checks have tests of their own, and need a C compiler, an emulator or a browser.
     "cargo xtask ",
     "cargo build --release --package xent-capi",
     "cc -Icrates/xent-capi/include ",
@@ -25,10 +25,10 @@ const ELSEWHERE: [&str; 9] = [
     "cc -static -s crates/xent-capi/",
     "export PKG_CONFIG_PATH=",
 ];
-/// What makes the files that the program is run with.
+/// Creates the files that the program is run with.
 const EXAMPLE: &str = "cargo run --release --example digits";
 
-/// A command, and what it is said to print.
+/// A command, and the output that README shows for it.
 #[derive(Debug, PartialEq)]
 struct Shown {
     command: String,
@@ -39,8 +39,8 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the workspace")
 }
 
-/// The commands of all blocks of a shell; the block without a language that follows at once is what the last
-/// one prints.
+/// The commands of all `sh` blocks. A block without a language that follows immediately shows the output of the
+/// last command.
 fn commands(readme: &str) -> Vec<Shown> {
     let mut shown: Vec<Shown> = Vec::new();
     let mut lines = readme.lines().peekable();
@@ -83,11 +83,11 @@ fn commands_are_found_with_what_they_print() {
     assert_eq!(commands(readme), [shown("a b", None), shown("c d", Some("out")), shown("e", None)]);
 }
 
-/// The digits and their logits, in the folder `target` of that one.
+/// Writes the digits and their logits to `target` in that folder.
 fn run_the_example(folder: &Path) {
     let mut build = Command::new(env!("CARGO"));
     build.current_dir(root()).args(["build", "--locked", "--example", "digits"]);
-    // As this test was built: in an empty clone it is the release that the command says.
+    // In the profile of this test: in an empty clone, the release profile of the command.
     if !cfg!(debug_assertions) {
         build.arg("--release");
     }
@@ -99,7 +99,7 @@ fn run_the_example(folder: &Path) {
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
 }
 
-/// Runs the command as it stands, where `xent` is the program.
+/// Runs the command as printed, where `xent` is the program.
 fn run(folder: &Path, command: &str) -> Output {
     let programs = Path::new(env!("CARGO_BIN_EXE_xent")).parent().expect("a folder");
     let others = std::env::var("PATH").unwrap_or_default();
@@ -108,7 +108,7 @@ fn run(folder: &Path, command: &str) -> Output {
     shell.env("PATH", format!("{}:{others}", programs.display())).output().expect("a shell")
 }
 
-/// Compares all but times, threads and levels, which are the machine's.
+/// Compares everything except times, threads and levels, which depend on the machine.
 fn compare(command: &str, shown: &str, printed: &str) {
     let of_machine = |line: &&str| !line.starts_with("level ");
     let [shown, printed] =
@@ -116,7 +116,7 @@ fn compare(command: &str, shown: &str, printed: &str) {
     assert_eq!(printed, shown, "{command}");
 }
 
-/// What a command names of the repository has to be there.
+/// Paths in the repository that a command names must exist.
 fn names_what_is_there(command: &str) {
     for word in command.split_whitespace() {
         let path = word.trim_start_matches("-I");
@@ -131,7 +131,7 @@ fn every_command_runs_as_it_stands_and_prints_what_is_shown() {
     let readme = fs::read_to_string(root().join("README.md")).expect("README.md");
     let folder = TempDir::new().expect("a folder");
     fs::create_dir(folder.path().join("target")).expect("a folder");
-    // Other bits are those of a machine without fused multiply-add.
+    // Machines without fused multiply-add have other bits.
     let has_same_bits = xent::Level::detect().has_fma();
     let (mut of_program, mut compared) = (0, 0);
     for Shown { command, output } in commands(&readme) {
@@ -148,7 +148,7 @@ fn every_command_runs_as_it_stands_and_prints_what_is_shown() {
             }
         } else {
             let is_known = ELSEWHERE.iter().any(|start| command.starts_with(start));
-            assert!(is_known, "a command that nothing runs: {command}");
+            assert!(is_known, "no check runs this command: {command}");
             names_what_is_there(&command);
         }
     }

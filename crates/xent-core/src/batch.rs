@@ -1,46 +1,81 @@
-//! Batches: problems that can be cut in two, solved separately and added up.
+//! Batches: problems that can be split in two, solved separately and added up.
 
+use core::ops::Range;
+
+use crate::error::Error;
 use crate::level::Level;
 
-/// Elements that a chunk of the tree holds at most (one row, if a row has more).
+/// The most elements in a chunk of the tree (one row, if a row has more).
 pub(crate) const CHUNK: usize = 1 << 15;
 
-/// Who solves two halves of a problem: one after the other, or on two threads.
+/// Runs the two halves of a problem: one after the other, or on two threads.
 pub trait ForkJoin: Sync {
-    /// Runs both, each once, and returns when both are done.
+    /// Runs each of them once, and returns when both are done.
     fn join(&self, first: &mut (dyn FnMut() + Send), second: &mut (dyn FnMut() + Send));
+}
+
+/// Both on the thread that calls.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct InTurn;
+
+impl ForkJoin for InTurn {
+    fn join(&self, first: &mut (dyn FnMut() + Send), second: &mut (dyn FnMut() + Send)) {
+        first();
+        second();
+    }
+}
+
+/// The sum of what is counted in pieces of a range, which threads may take; the error of the first piece that
+/// has one, whoever found it.
+pub(crate) fn count_in_pieces(
+    join: &dyn ForkJoin,
+    range: Range<usize>,
+    piece: usize,
+    count: &(dyn Fn(Range<usize>) -> Result<usize, Error> + Sync),
+) -> Result<usize, Error> {
+    let pieces = range.len().div_ceil(piece);
+    if pieces <= 1 {
+        return count(range);
+    }
+    let middle = range.start + pieces / 2 * piece;
+    let (mut first, mut second) = (Ok(0), Ok(0));
+    // The beginning last, so that it is in the caches when the loss begins.
+    join.join(&mut || second = count_in_pieces(join, middle..range.end, piece, count), &mut || {
+        first = count_in_pieces(join, range.start..middle, piece, count)
+    });
+    Ok(first? + second?)
 }
 
 /// A problem over independent rows.
 ///
-/// A batch is halved until a half has few enough elements, whatever runs it: the tree depends on
-/// the batch's shape alone. That is why a run on one thread and a run on many add the same numbers
-/// in the same order, and return the same bits.
+/// A batch is halved until each half has few enough elements, whatever runs it: the tree depends only on the
+/// batch's shape. So a run on one thread and a run on many add the same numbers in the same order, and return the
+/// same bits.
 pub trait Batch: Sized + Send {
-    /// How many parts it can be cut into: its rows, elements or blocks.
+    /// The number of parts it can be split into: its rows, elements or blocks.
     fn parts(&self) -> usize;
 
-    /// How many of its parts a chunk of the tree holds at most; at least one.
+    /// The most parts in a chunk of the tree; at least one.
     fn parts_per_chunk(&self) -> usize;
 
-    /// The first `part` parts, and the others.
+    /// Splits off the first `part` parts.
     fn split_at(self, part: usize) -> (Self, Self);
 
     /// Solves the whole batch with one kernel call: the sum of the losses of its rows.
     fn run_chunk(self, level: Level) -> f64;
 
-    /// Into how many pieces of about a chunk's work a chunk can be cut, for
+    /// The number of pieces, each about as much work as a chunk, that a chunk can be split into for
     /// [`run_chunk_in_pieces`](Self::run_chunk_in_pieces): more than one only if it is a single long row.
     fn pieces_per_chunk(&self) -> usize {
         1
     }
 
-    /// [`run_chunk`](Self::run_chunk), cut inside its row: the same bits.
+    /// [`run_chunk`](Self::run_chunk), split within its row: the same bits.
     fn run_chunk_in_pieces(self, level: Level, _: &dyn ForkJoin) -> f64 {
         self.run_chunk(level)
     }
 
-    /// The two halves to solve separately.
+    /// The two halves, to be solved separately.
     ///
     /// # Errors
     /// The batch itself, if it is a chunk.

@@ -2,10 +2,10 @@
 //! `#[target_feature]`.
 //!
 //! A kernel is a struct that holds its arguments; `run` is its body, generic over the level's
-//! vectors. `run` and all that it calls is `#[inline(always)]`, so that the whole kernel is
-//! compiled inside the entry that enables the instructions. The entries stand in the module of the
-//! kernel ([`entries`]), not here: the compiler puts generic functions of one module into one unit of
-//! code generation, and compiles units at the same time.
+//! vectors. `run` and everything it calls is `#[inline(always)]`, so that the whole kernel is
+//! compiled inside the entry that enables the instructions. The entries are in the module of the
+//! kernel ([`entries`]), not here: the compiler makes one codegen unit from the generic functions
+//! of a module, and compiles units in parallel.
 
 use crate::level::Level;
 use crate::simd::Simd;
@@ -68,10 +68,11 @@ macro_rules! entries {
                     feature = "avx2"
                 ))]
                 Level::Avx2(token) => {
-                    // SAFETY: the entry is safe but for the features that it is compiled with: AVX2,
-                    // FMA and F16C. The field of `Avx2` is private to `level.rs`, where `Avx2::detect`
-                    // alone makes one, after the processor has been found to have all three and the
-                    // system to save their registers. So `token` is the proof that they work.
+                    // SAFETY: the only requirement of the entry is that the features it is compiled
+                    // with work: AVX2, FMA and F16C. The field of `Avx2` is private to `level.rs`,
+                    // where only `Avx2::detect` makes one, after it has found that the processor
+                    // has all three and the system saves their registers. So `token` proves that
+                    // they work.
                     unsafe { avx2_entry(self, token) }
                 }
                 #[cfg(all(
@@ -80,17 +81,17 @@ macro_rules! entries {
                     feature = "avx512"
                 ))]
                 Level::Avx512(token) => {
-                    // SAFETY: the entry is safe but for the features that it is compiled with: AVX-512
-                    // F, VL, DQ and BW, and AVX2, FMA and F16C, which the first of them brings along.
-                    // The field of `Avx512` is private to `level.rs`, where `Avx512::detect` alone
-                    // makes one, after all seven have been found to work. So `token` is the proof that
-                    // they do.
+                    // SAFETY: the only requirement of the entry is that the features it is compiled
+                    // with work: AVX-512 F, VL, DQ and BW, and AVX2, FMA and F16C, which the first
+                    // of them implies. The field of `Avx512` is private to `level.rs`, where only
+                    // `Avx512::detect` makes one, after it has found that all seven work. So
+                    // `token` proves that they do.
                     unsafe { avx512_entry(self, token) }
                 }
-                // All of the module is compiled with these instructions.
+                // The whole module is compiled with these instructions.
                 #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
                 Level::RelaxedSimd(token) => self.run(token),
-                // A level whose feature is off: nobody has its token.
+                // A level whose feature is off: its token does not exist.
                 #[allow(unreachable_patterns, reason = "all levels may be on")]
                 _ => portable_entry(self),
             }

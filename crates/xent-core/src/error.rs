@@ -1,8 +1,8 @@
-//! What can be wrong with the input.
+//! Errors in the input.
 
 use core::fmt;
 
-/// Why a call was refused. Nothing has been written when one is returned.
+/// Why a call was refused. When an error is returned, nothing has been written.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Error {
@@ -10,70 +10,70 @@ pub enum Error {
     ZeroClasses,
     /// `rows × classes` does not fit in `usize`.
     TooLarge {
-        /// Rows asked for.
+        /// The number of rows.
         rows: usize,
-        /// Classes asked for.
+        /// The number of classes.
         classes: usize,
     },
     /// A slice does not have the length that the others imply.
     Length {
-        /// Which slice: `"gradient"`, `"targets"`, …
+        /// The slice: `"gradient"`, `"targets"`, …
         of: &'static str,
-        /// Elements it should have.
+        /// The expected number of elements.
         expected: usize,
-        /// Elements it has.
+        /// The number of elements found.
         found: usize,
     },
     /// The logits are not a whole number of rows.
     Ragged {
-        /// Elements there are.
+        /// The number of elements.
         found: usize,
-        /// Elements that a row has.
+        /// The number of elements of a row.
         classes: usize,
     },
     /// A label is not the index of a class.
     Label {
-        /// The row it belongs to.
+        /// Its row.
         row: usize,
         /// The label as given.
         label: i128,
-        /// How many classes there are; labels run from zero to one less.
+        /// The number of classes; labels are below it.
         classes: usize,
     },
-    /// An option has a value that it cannot have, or does not go with the others.
+    /// An option has an invalid value, or does not go with the others.
     Option {
-        /// Which option: `"label smoothing"`, `"focal gamma"`, …
+        /// The option: `"label smoothing"`, `"focal gamma"`, …
         option: &'static str,
         /// Why it is refused.
         reason: &'static str,
     },
-    /// A row has nothing to compare with, and that was to be an error.
+    /// A row has no target, and that was to be an error.
     Empty {
         /// The first such row.
         row: usize,
     },
-    /// A number is not in the range that it has to be in.
+    /// A number is outside its range.
     Value {
-        /// What it is one of.
+        /// The slice that it belongs to.
         of: Values,
-        /// Which element of them, counted from the first.
+        /// Its index there.
         element: usize,
-        /// The row it belongs to, if it belongs to one.
+        /// Its row, if it belongs to one.
         row: Option<usize>,
-        /// The class it belongs to, if it belongs to one.
+        /// Its class, if it belongs to one.
         class: Option<usize>,
-        /// What it is.
+        /// The number.
         value: f64,
     },
 }
 
-/// Numbers that have to be in a range.
+/// Slices of numbers with a range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Values {
     /// Targets of a sigmoid or logistic loss, or of a multi-label soft margin: from 0 to 1.
     SigmoidTargets,
-    /// Dense targets of a softmax: finite and not negative.
+    /// Dense targets of a softmax loss: finite and not negative.
     SoftmaxTargets,
     /// Labels of a multi-label softmax: finite and not negative.
     MultiLabels,
@@ -85,12 +85,12 @@ pub enum Values {
     PosWeights,
     /// Weights of rows: finite.
     SampleWeights,
-    /// Probabilities that count: from 0 to 1.
+    /// Probabilities that are not ignored: from 0 to 1.
     Probabilities,
 }
 
 impl Values {
-    /// In words, and what is expected of them.
+    /// Their name, and the expected range.
     fn words(self) -> (&'static str, &'static str) {
         const UNIT: &str = "a number from 0 to 1";
         const WEIGHT: &str = "a finite number, not below zero";
@@ -106,7 +106,7 @@ impl Values {
         }
     }
 
-    /// What to do about a value that is refused.
+    /// What to do about an invalid value.
     fn remedy(self, value: f64) -> &'static str {
         const MISSING: &str = "a negative number is often a missing target: give integers, and it as \
                                the ignore index, or give the row a sample weight of 0 and a valid target";
@@ -173,7 +173,7 @@ impl fmt::Display for Error {
 
 impl core::error::Error for Error {}
 
-/// Compares a slice's length with what it should be.
+/// Compares a slice's length with the expected one.
 pub(crate) fn check_length(of: &'static str, expected: usize, found: usize) -> Result<(), Error> {
     if found == expected { Ok(()) } else { Err(Error::Length { of, expected, found }) }
 }

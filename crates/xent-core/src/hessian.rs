@@ -1,27 +1,27 @@
-//! The diagonals of the Hessian that boosting libraries expect.
+//! The diagonals of the Hessian that boosting libraries use.
 
-/// How the second derivatives of a softmax or sigmoid loss by its logits are defined, for
-/// probabilities `p`, the weight `v` of the row (or element) and `C` classes.
+/// The convention for the second derivatives of a softmax or sigmoid loss by its logits. `p` are probabilities, `v`
+/// is the weight of the row (or element) and `C` the number of classes.
 ///
-/// Those of the focal loss, of a soft cap and of the z-loss are exact, and some are negative: boosting wants
-/// a floor for them ([`Outputs::hessian_floor`](crate::Outputs::hessian_floor)). The conventions of libraries
-/// are defined for the plain losses alone.
+/// The focal loss, the soft cap and the z-loss only have exact second derivatives, and some are negative; boosting
+/// needs a floor for them ([`Outputs::hessian_floor`](crate::Outputs::hessian_floor)). The conventions of libraries
+/// are only defined for the plain losses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Hessian {
     /// The derivative of the gradient: `v p (1 - p)` for a label without options (scikit-learn).
     #[default]
     Exact,
-    /// `max(2 v p (1 - p), 1e-16)` for softmax (`multi:softprob`), `v max(p (1 - p), 1e-16)` for sigmoid
-    /// (`binary:logistic`), as XGBoost has them. It computes `p` in f32, in which `1 - p` is zero from logits
-    /// of 17 on; here the formula has all its digits.
+    /// XGBoost: `max(2 v p (1 - p), 1e-16)` for softmax (`multi:softprob`), `v max(p (1 - p), 1e-16)` for sigmoid
+    /// (`binary:logistic`). XGBoost computes `p` in f32, where `1 - p` is zero for logits from 17 on; here the
+    /// formula keeps all its digits.
     XgBoost,
     /// `C / (C - 1) v p (1 - p)` for softmax, `v p (1 - p)` for sigmoid (LightGBM).
     LightGbm,
 }
 
 impl Hessian {
-    /// What the second derivatives of a row of softmax are multiplied with, and the least value.
+    /// The factor of the second derivatives of a softmax row, and their smallest value.
     pub(crate) fn softmax(self, weight: f64, classes: usize) -> Curvature {
         match self {
             Self::Exact => Curvature { factor: weight, floor: f64::NEG_INFINITY },
@@ -34,7 +34,7 @@ impl Hessian {
         }
     }
 
-    /// The least `p (1 - p)` of an element.
+    /// The smallest `p (1 - p)` of an element.
     pub(crate) fn least_of_element(self) -> f64 {
         match self {
             Self::XgBoost => FLOOR,
@@ -50,7 +50,7 @@ const FLOOR: f64 = 1e-16;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Curvature {
     pub(crate) factor: f64,
-    /// The least value; `-inf` for none.
+    /// The smallest value; `-inf` for none.
     pub(crate) floor: f64,
 }
 
@@ -60,7 +60,7 @@ impl Curvature {
         Self { floor: if self.floor < least { least } else { self.floor }, ..self }
     }
 
-    /// A second derivative, from what the factor multiplies.
+    /// A second derivative, from its value without the factor.
     pub(crate) fn of(self, second: f64) -> f64 {
         self.at_least(self.factor * second)
     }

@@ -31,8 +31,8 @@ pub enum Labels<'a> {
     I64(&'a [i64]),
 }
 
-/// Evaluates an expression of the slice of labels, whatever its type: `each_type!(labels, |slice| ...)`, or
-/// `each_type!(labels, |slice: I| ...)` where the expression needs the name of the type.
+/// Evaluates an expression for the slice of labels, whatever its type: `each_type!(labels, |slice| ...)`, or
+/// `each_type!(labels, |slice: I| ...)` if the expression needs the name of the type.
 macro_rules! each_type {
     ($labels:expr, |$slice:ident $(: $integer:ident)?| $body:expr) => {
         $crate::labels::each_type!(
@@ -88,7 +88,7 @@ from_slices!(
 
 #[allow(trivial_numeric_casts, reason = "one of the types is what the others are cast to")]
 impl Labels<'_> {
-    /// How many labels there are.
+    /// The number of labels.
     #[must_use]
     pub fn len(&self) -> usize {
         each_type!(self, |labels| labels.len())
@@ -100,8 +100,7 @@ impl Labels<'_> {
         each_type!(self, |labels| labels.get(row).and_then(|&label| i64::try_from(label).ok()))
     }
 
-    /// How many labels are the class that stands at their place among these, but for the label to
-    /// ignore.
+    /// The number of labels that equal the class at the same index here, except the ignored label.
     #[must_use]
     pub fn count_equal(&self, classes: &[u32], ignore: Option<i64>) -> usize {
         each_type!(self, |labels: I| {
@@ -115,8 +114,8 @@ impl Labels<'_> {
         })
     }
 
-    /// A byte for each of the labels from `first` on, which are 0, 1 or the label to ignore:
-    /// bit 0 is set for 1, bit 1 for the label to ignore.
+    /// A byte for each of the labels from `first` on, which are 0, 1 or the ignored label: bit 0 is set for 1, bit
+    /// 1 for the ignored label.
     #[inline(always)]
     pub(crate) fn bytes(&self, first: usize, ignore: Option<i64>, into: &mut [u8]) {
         each_type!(self, |labels: I| {
@@ -136,9 +135,8 @@ impl Labels<'_> {
         })
     }
 
-    /// Sets the bytes of the labels of some lists to one; list `i` is `offsets[i]..offsets[i + 1]`.
-    /// The byte of its label `c` is `base + i * stride + c * step` (wrapped around), or the last if
-    /// there is no such byte.
+    /// Sets the bytes for the labels of some lists to one; list `i` is `offsets[i]..offsets[i + 1]`. The byte of
+    /// its label `c` is `base + i * stride + c * step` (wrapping), or the last byte if there is no such byte.
     pub(crate) fn mark(
         &self,
         offsets: &[usize],
@@ -149,8 +147,8 @@ impl Labels<'_> {
         let Some(last) = into.len().checked_sub(1) else { return };
         each_type!(self, |labels| for list in offsets.windows(2) {
             let (mut at, end) = (list[0], list[1]);
-            // Four at a time, and without a branch for each: lists differ in length, so that it
-            // would often be predicted wrong.
+            // Four at a time, without a branch for each: lists differ in length, so a branch would often be
+            // mispredicted.
             while {
                 let rest = labels.get(at..).unwrap_or(&[]);
                 let four = rest.first_chunk::<4>().copied().unwrap_or_else(|| {
@@ -158,7 +156,7 @@ impl Labels<'_> {
                 });
                 for (k, label) in four.into_iter().enumerate() {
                     let byte = base.wrapping_add((label as usize).wrapping_mul(step));
-                    // All bits, for a label of the next list.
+                    // All bits set, for a label of the next list.
                     let past = usize::from(at + k >= end).wrapping_neg();
                     into[(byte | past).min(last)] = 1;
                 }
@@ -174,7 +172,7 @@ impl Labels<'_> {
         each_type!(self, |labels: I| labels.get(range).is_some_and(<[I]>::is_sorted))
     }
 
-    /// Of labels that ascend those in a range of classes: where they are.
+    /// The range of ascending labels that belong to a range of classes.
     pub(crate) fn within(
         &self,
         range: core::ops::Range<usize>,
@@ -189,14 +187,14 @@ impl Labels<'_> {
         })
     }
 
-    /// How many of the labels in a range are not the one to ignore.
+    /// The number of labels in a range, except the ignored label.
     pub(crate) fn count_others(&self, range: core::ops::Range<usize>, ignore: i64) -> usize {
         each_type!(self, |labels: I| {
             let labels = labels.get(range).unwrap_or(&[]);
             let Some(ignore) = I::try_from(ignore).ok() else {
                 return labels.len();
             };
-            // Counted in the labels' own type, as many as fit a register.
+            // Counted in the type of the labels, as many as fit a register.
             labels
                 .chunks(127)
                 .map(|labels| {

@@ -1,15 +1,14 @@
-//! Which instructions the kernels may use.
+//! The instructions that the kernels may use.
 
 use core::fmt;
 
-/// A set of instructions that the kernels are compiled for, known to work on this machine.
+/// A set of instructions that the kernels are compiled for and that work on this machine.
 ///
-/// A `Level` other than [`Portable`](Level::Portable) carries a token that only detection can
-/// make, so a value of this type is the proof that its instructions exist. Choose it once and
-/// pass it along: it is `Copy`, and as cheap as a byte.
+/// Every `Level` except [`Portable`](Level::Portable) carries a token that only detection can make, so its value
+/// proves that its instructions exist. Choose it once and pass it on: it is `Copy`, and as cheap as a byte.
 ///
-/// Levels with fused multiply-add ([`has_fma`](Self::has_fma)) return the same bits as each
-/// other, for every function of this crate.
+/// All levels with fused multiply-add ([`has_fma`](Self::has_fma)) return the same bits, for every function of this
+/// crate.
 ///
 /// ```
 /// use xent_core::Level;
@@ -21,8 +20,8 @@ use core::fmt;
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Level {
-    /// The instructions that the target guarantees, through the crate `wide`: SSE2 on x86-64, NEON on
-    /// 64-bit Arm, simd128 in WebAssembly that is compiled with it, the floating-point unit elsewhere.
+    /// The instructions that the target guarantees, through the crate `wide`: SSE2 on x86-64, NEON on 64-bit Arm,
+    /// simd128 in WebAssembly compiled with it, and the floating-point unit elsewhere.
     Portable,
     /// x86 with AVX2, FMA and F16C: 256-bit registers. With the feature `avx2`, which is on by default.
     #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
@@ -36,8 +35,8 @@ pub enum Level {
     RelaxedSimd(RelaxedSimd),
 }
 
-/// Whether the portable level rounds a multiplication and the addition after it once: where `wide` has an
-/// instruction for both, and on Cortex-M with a floating-point unit (`simd/fuse.rs`).
+/// Whether the portable level has fused multiply-add: where `wide` has an instruction for it, and on Cortex-M with
+/// a floating-point unit (`simd/fuse.rs`).
 const PORTABLE_HAS_FMA: bool = cfg!(any(
     all(target_feature = "sse2", target_feature = "fma"),
     all(target_arch = "aarch64", target_feature = "neon"),
@@ -54,20 +53,20 @@ const PORTABLE_HAS_FMA: bool = cfg!(any(
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Avx2(());
 
-/// Proof that this machine has AVX-512 F, VL, DQ and BW, and what the compiler takes AVX-512 F to bring
-/// along (AVX2, FMA and F16C), and that the system saves their registers.
+/// Proof that this machine has AVX-512 F, VL, DQ and BW, and the features that AVX-512 F implies for the compiler
+/// (AVX2, FMA and F16C), and that the system saves their registers.
 #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Avx512(());
 
-/// Proof that this engine's relaxed multiplication and addition is fused, which it may be or not.
+/// Proof that this engine fuses its relaxed multiply-add, which is optional.
 #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct RelaxedSimd(());
 
 #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
 impl RelaxedSimd {
-    /// Multiplies and adds where one rounding and two differ; an engine's choice is always the same.
+    /// Multiplies and adds numbers for which one rounding and two differ; an engine always makes the same choice.
     fn detect() -> Option<Self> {
         use core::arch::wasm32::{
             f32x4_extract_lane, f32x4_relaxed_madd, f32x4_splat, f64x2_extract_lane,
@@ -75,7 +74,7 @@ impl RelaxedSimd {
         };
         use core::hint::black_box;
 
-        // (1 + ε)² - 1 - 2ε is ε² at once, and nothing after the square has been rounded.
+        // (1 + ε)² - 1 - 2ε is ε² if it is fused, and zero if the square is rounded first.
         let x = 1.0 + f32::EPSILON;
         let (square, less) = (f32x4_splat(black_box(x)), f32x4_splat(-1.0 - 2.0 * f32::EPSILON));
         let f32s = f32x4_extract_lane::<0>(f32x4_relaxed_madd(square, square, less)) != 0.0;
@@ -99,17 +98,16 @@ mod detection {
     cpufeatures::new!(has_avx2, "avx2", "fma");
     cpufeatures::new!(has_avx512, "avx2", "fma", "avx512f", "avx512vl", "avx512dq", "avx512bw");
 
-    /// Whether the processor has F16C, which `cpufeatures` does not ask for; of the registers that AVX has.
-    /// It is asked once: on a virtual machine that takes microseconds.
+    /// Whether the processor has F16C, which `cpufeatures` cannot detect; it uses the registers of AVX. The answer
+    /// is cached: on a virtual machine asking takes microseconds.
     fn has_f16c() -> bool {
         const UNKNOWN: u8 = 2;
         static KNOWN: AtomicU8 = AtomicU8::new(UNKNOWN);
         let mut known = KNOWN.load(Ordering::Relaxed);
         if known == UNKNOWN {
             #[allow(unused_unsafe, reason = "safe in later versions of the standard library")]
-            // SAFETY: this module is compiled for targets with SSE2 alone. Every processor with SSE2 has
-            // the instruction `cpuid`, which every mode may execute, and answers for leaf 1. It
-            // touches no memory.
+            // SAFETY: this module is only compiled for targets with SSE2. Every processor with SSE2 has the
+            // instruction `cpuid`, which is allowed in every mode and supports leaf 1. It accesses no memory.
             let ecx = unsafe { __cpuid(1) }.ecx;
             known = ((ecx >> 29) & 1) as u8;
             KNOWN.store(known, Ordering::Relaxed);
@@ -131,7 +129,7 @@ mod detection {
 }
 
 impl Level {
-    /// The best level of this machine. The processor is asked once and the answer kept.
+    /// The best level of this machine. The processor is asked once, and the answer is cached.
     #[must_use]
     pub fn detect() -> Self {
         #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
@@ -150,7 +148,7 @@ impl Level {
         Self::Portable
     }
 
-    /// Every level of this machine, the plainest first. Tests run through all of them.
+    /// Every level of this machine, the simplest first. Tests run through all of them.
     pub fn available() -> impl Iterator<Item = Self> {
         [
             Some(Self::Portable),
@@ -165,7 +163,7 @@ impl Level {
         .flatten()
     }
 
-    /// The level of that [`name`](Self::name), if this machine has it.
+    /// The level with this [`name`](Self::name), if this machine has it.
     #[must_use]
     pub fn by_name(name: &str) -> Option<Self> {
         Self::available().find(|level| level.name() == name)
@@ -185,9 +183,9 @@ impl Level {
         }
     }
 
-    /// Whether a multiplication and the addition after it are rounded once.
+    /// Whether the level has fused multiply-add, which rounds a product and the following sum once.
     ///
-    /// All levels that say `true` return the same bits; one that says `false` has wider bounds.
+    /// All levels that return `true` return the same bits; the others have wider bounds.
     #[must_use]
     pub const fn has_fma(self) -> bool {
         match self {

@@ -1,4 +1,4 @@
-//! From the losses of the rows to one value: what a mean divides by, and what becomes of a mean over nothing.
+//! Reductions: from the losses of the rows to one value, the divisor of a mean, and a mean over nothing.
 //!
 //! ```
 //! use xent_core::reduction::{MeanOver, NothingValid, Policy, Reduction};
@@ -19,81 +19,78 @@ use core::ops::AddAssign;
 
 use crate::losses::BatchCounts;
 
-/// How the losses of a batch become one value, and what its gradient is the gradient of.
+/// How the losses of a batch become one value, which the gradient belongs to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Reduction {
-    /// No value: every row (for sigmoid: every element) keeps its loss, and its gradient is the
-    /// gradient of that.
+    /// No reduction: every row (for sigmoid losses: every element) keeps its loss and has its own gradient.
     None,
     /// The sum of all losses.
     Sum,
-    /// The sum divided by what [`MeanOver`] says.
+    /// The sum divided by the divisor of [`MeanOver`].
     #[default]
     Mean,
 }
 
-/// What a mean divides the sum of all losses by. A sample weight is in none of them but
-/// [`Weights`](Self::Weights): a row of weight zero is still a row.
+/// What a mean divides the sum of all losses by. Sample weights count only in [`Weights`](Self::Weights): in all
+/// others a row of weight zero is still a row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum MeanOver {
-    /// PyTorch's rule for the loss at hand. Softmax and likelihood losses of labels: the class weights of
-    /// the labels that are not ignored (their number without class weights); other softmax losses: all
-    /// rows; sigmoid losses: the elements that are not ignored; multi-label soft margin: the rows that
-    /// have such an element.
+    /// PyTorch's rule for the loss. Softmax and likelihood losses of labels: the sum of the class weights of the
+    /// labels not ignored (without class weights: their number). Other softmax losses: all rows. Sigmoid losses:
+    /// the elements not ignored. Multi-label soft margin: the rows with such an element.
     ///
-    /// With class weights the same labels have another mean as indices than one-hot, as in PyTorch: the
-    /// sum is divided by their class weights there, and by the rows here.
+    /// With class weights, the same labels have different means as indices and as one-hot targets, as in PyTorch:
+    /// the divisor is the sum of their class weights for indices, and the number of rows for one-hot targets.
     #[default]
     PyTorch,
-    /// The losses that are not ignored, whatever they weigh (Keras; Caffe's `VALID`): rows, which of
-    /// multi-label softmax have a label; for sigmoid losses elements.
+    /// The number of losses that are not ignored, whatever their weight (Keras; Caffe's `VALID`): rows (multi-label
+    /// softmax: rows with a label), or elements for sigmoid losses.
     NotIgnored,
     /// All rows (Caffe's `FULL` and `BATCH_SIZE`).
     AllRows,
-    /// The weights of what is not ignored, class weight times sample weight: of rows; for sigmoid
-    /// losses of elements. If their sum is not positive, it is a mean over nothing.
+    /// The sum of class weight times sample weight over the rows (for sigmoid losses: elements) that are not
+    /// ignored. If it is not positive, it is a mean over nothing.
     Weights,
 }
 
-/// What becomes of a mean over nothing: every label is ignored, or the weights that it divides by add up to
-/// zero (or, as some are negative, to less).
+/// The result of a mean over nothing: every label is ignored, or the weights in the divisor sum to zero (or less,
+/// if some are negative).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum NothingValid {
-    /// It is refused before anything is written, whatever the reduction if every label is ignored; a single
-    /// row of multi-label softmax without a label is, too.
+    /// An error, before anything is written. If every label is ignored this applies to every reduction, and to a
+    /// single multi-label softmax row without a label.
     Error,
-    /// A loss of zero and a gradient of zero, so that a run of training survives.
+    /// A loss of zero and a gradient of zero, so that training continues.
     #[default]
     Zero,
-    /// NaN, as in PyTorch. The gradient is NaN as well where weights of zero are divided by, and zero where
-    /// every label is ignored. A single row of multi-label softmax without a label is NaN, too.
+    /// NaN, as in PyTorch. The gradient is NaN, too, if the divisor is a sum of zero weights, but zero if every
+    /// label is ignored. A single multi-label softmax row without a label is NaN, too.
     Nan,
 }
 
 /// How a batch is reduced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Policy {
-    /// How the losses become one.
+    /// How the losses become one value.
     pub reduction: Reduction,
-    /// What a mean divides by.
+    /// The divisor of a mean.
     pub mean_over: MeanOver,
-    /// What becomes of a mean over nothing.
+    /// The result of a mean over nothing.
     pub nothing_valid: NothingValid,
 }
 
-/// What is done with the sum of the losses of one batch.
+/// The factors for the sum of a batch's losses and for its gradient.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Division {
     policy: Policy,
-    /// What a mean divides by, whatever the reduction.
+    /// The divisor of a mean, whatever the reduction.
     of_mean: f64,
     nothing_counts: bool,
 }
 
 impl Policy {
-    /// What is done with a batch with these counts; `None` if it is refused, for
-    /// [`NothingValid::Error`].
+    /// The division for a batch with these counts; `None` if it is refused, for [`NothingValid::Error`].
     #[must_use]
     pub fn division(self, counts: &BatchCounts) -> Option<Division> {
         let of_mean = self.mean_over.divisor(counts);
@@ -108,7 +105,7 @@ impl Policy {
 }
 
 impl MeanOver {
-    /// What a mean divides by.
+    /// The divisor of a mean.
     #[must_use]
     pub fn divisor(self, counts: &BatchCounts) -> f64 {
         match self {
@@ -126,7 +123,7 @@ impl Division {
         self.nothing_counts || self.of_mean.is_nan() || self.of_mean <= 0.0
     }
 
-    /// What the sum of the losses is divided by: one without a mean.
+    /// The divisor of the sum of the losses: one without a mean.
     #[must_use]
     pub fn divisor(&self) -> f64 {
         match self.policy.reduction {
@@ -135,19 +132,19 @@ impl Division {
         }
     }
 
-    /// What the gradient is multiplied with, where the gradient of what follows by the loss is `upstream`.
+    /// The factor of the gradient, if `upstream` is the upstream gradient ∂L/∂loss.
     #[must_use]
     pub fn scale(&self, upstream: f64) -> f64 {
         match self.policy.reduction {
             Reduction::None | Reduction::Sum => upstream,
             Reduction::Mean if !self.is_of_nothing() => upstream / self.of_mean,
-            // Zero divided by zero; rows that are ignored have no part in it.
+            // Zero divided by zero, but only for rows that are not ignored.
             Reduction::Mean if self.policy.nothing_valid == NothingValid::Nan => f64::NAN,
             Reduction::Mean => 0.0,
         }
     }
 
-    /// The reduced loss, of the sum of all; `None` with [`Reduction::None`].
+    /// The reduced loss, from the sum of all losses; `None` with [`Reduction::None`].
     #[must_use]
     pub fn loss(&self, sum: f64) -> Option<f64> {
         match self.policy.reduction {
@@ -159,14 +156,14 @@ impl Division {
         }
     }
 
-    /// The mean that [`MeanOver`] gives, whatever the reduction; `None` if it has nothing to divide by.
+    /// The mean by [`MeanOver`], whatever the reduction; `None` for a mean over nothing.
     #[must_use]
     pub fn mean(&self, sum: f64) -> Option<f64> {
         (!self.is_of_nothing()).then(|| sum / self.of_mean)
     }
 }
 
-/// Of two parts of a batch.
+/// For two parts of a batch.
 impl AddAssign for BatchCounts {
     fn add_assign(&mut self, other: Self) {
         self.rows += other.rows;

@@ -1,13 +1,12 @@
-//! Where the rows and classes of a batch are in memory.
+//! The layout of a batch's rows and classes in memory.
 
 use crate::error::{Error, Values, check_length};
 
-/// The shape of a batch: how many rows of how many classes, and where they are.
+/// The shape of a batch: the numbers of rows and classes, and their layout.
 ///
-/// Rows one after the other, each at its stride; or, for a class axis that is not the last one,
-/// `outer` blocks of `classes × inner` elements, in which a class is contiguous and a row is not:
-/// the layout of an image batch `(N, C, H, W)` with `inner = H × W`. Row `n · inner + d` of a batch
-/// is the position `d` of block `n`.
+/// Either rows one after the other, with a stride; or, for a class axis that is not the last, `outer` blocks of
+/// `classes × inner` elements, in which a class is contiguous and a row is not. That is the layout of an image
+/// batch `(N, C, H, W)` with `inner = H × W`: row `n · inner + d` of the batch is position `d` of block `n`.
 ///
 /// ```
 /// use xent_core::Shape;
@@ -30,16 +29,15 @@ impl Shape {
     /// Rows of `classes` elements, one after the other.
     ///
     /// # Errors
-    /// [`Error::ZeroClasses`]; [`Error::TooLarge`] if there would be more elements than `usize` has
-    /// numbers.
+    /// [`Error::ZeroClasses`]; [`Error::TooLarge`] if the number of elements does not fit in `usize`.
     pub fn rows(rows: usize, classes: usize) -> Result<Self, Error> {
         Self::columns(rows, classes, 1)
     }
 
-    /// As many rows of `classes` elements as `elements` are.
+    /// The rows of `classes` elements that this number of elements makes.
     ///
     /// # Errors
-    /// [`Error::ZeroClasses`]; [`Error::Ragged`] if the last row would not be whole.
+    /// [`Error::ZeroClasses`]; [`Error::Ragged`] if the last row would be incomplete.
     pub fn rows_of(elements: usize, classes: usize) -> Result<Self, Error> {
         if classes == 0 {
             return Err(Error::ZeroClasses);
@@ -64,9 +62,8 @@ impl Shape {
         Ok(Self { outer, classes, inner, logits_stride: stride, gradient_stride: stride })
     }
 
-    /// With so many elements from the start of a row (of a block) to the next, in the logits and in
-    /// the gradient; what is between is neither read nor written. The last row may end where its elements do,
-    /// or be as long as the stride.
+    /// Sets the distances from the start of a row (of a block) to the next, in the logits and in the gradient; gaps
+    /// are neither read nor written. The last row may end with its elements, or be as long as the stride.
     ///
     /// # Errors
     /// [`Error::Length`] if a stride is shorter than a row; [`Error::TooLarge`].
@@ -86,10 +83,10 @@ impl Shape {
         Ok(self)
     }
 
-    /// Some of the classes of the same rows, and how far behind the first element they begin.
+    /// The same rows with only some of the classes, and the offset of their first element.
     ///
     /// # Errors
-    /// [`Error::ZeroClasses`]; [`Error::Length`] if there are not as many.
+    /// [`Error::ZeroClasses`]; [`Error::Length`] if there are fewer classes.
     pub fn narrow(self, classes: core::ops::Range<usize>) -> Result<(Self, usize), Error> {
         if classes.is_empty() {
             return Err(Error::ZeroClasses);
@@ -102,7 +99,7 @@ impl Shape {
         Ok((Self { classes: classes.len(), ..self }, first))
     }
 
-    /// Every so many rows (blocks), from the first on.
+    /// Every `step`-th row (block), starting with the first.
     ///
     /// # Errors
     /// [`Error::Option`] if the step is zero; [`Error::TooLarge`].
@@ -133,14 +130,13 @@ impl Shape {
         self.outer * self.inner
     }
 
-    /// The number of logits, what is between the rows not counted.
+    /// The number of logits, without gaps.
     #[must_use]
     pub fn elements(&self) -> usize {
         self.row_count() * self.classes
     }
 
-    /// The length of a slice of logits without what follows those of the last row, which may be as long as the
-    /// stride.
+    /// The length of a slice of logits without any gap after the last row, which may be included.
     ///
     /// # Errors
     /// [`Error::Length`].
@@ -148,7 +144,7 @@ impl Shape {
         self.check_span("logits", self.logits_stride, logits)
     }
 
-    /// The same of a slice with that stride.
+    /// The same for a slice with that stride.
     pub(crate) fn check_span(
         &self,
         of: &'static str,
@@ -170,41 +166,44 @@ impl Shape {
         }
     }
 
-    /// Where a row (a block) begins; the end, after the last.
+    /// The start of a row (a block); for the last index, the end.
     pub(crate) fn offset(&self, part: usize, stride: usize) -> usize {
         if part < self.outer { part * stride } else { self.span(stride) }
     }
 
-    /// The first so many blocks.
+    /// The first `blocks` blocks.
     pub(crate) fn with_outer(self, outer: usize) -> Self {
         Self { outer, ..self }
     }
 
-    /// How many rows (blocks) have at most so many elements together; at least one.
+    /// The number of rows (blocks) that fit into this number of elements; at least one.
     pub(crate) fn blocks_per_leaf(&self, chunk: usize) -> usize {
         (chunk / (self.classes * self.inner).max(1)).max(1)
     }
 
-    /// Into how many pieces of a chunk's size a row can be cut; one if it is not contiguous.
+    /// The number of chunk-sized pieces that a row can be split into; one if it is not contiguous.
     pub(crate) fn pieces_of_row(&self, chunk: usize) -> usize {
         if self.inner == 1 { (self.classes / chunk).max(1) } else { 1 }
     }
 
-    /// Where the logit of a class of a row is among the logits.
+    /// The index of the logit of a class of a row.
     #[must_use]
     pub fn logit_place(&self, row: usize, class: usize) -> usize {
         row / self.inner * self.logits_stride + class * self.inner + row % self.inner
     }
 
-    /// What is wrong with an element of an array of the logits' shape without a stride.
+    /// The error for an element of an array with the shape of the logits and no stride.
     pub(crate) fn value_error(&self, of: Values, element: usize, value: f64) -> Error {
-        let length = self.classes * self.inner;
-        let (block, at) = (element / length, element % length);
-        let row = Some(block * self.inner + at % self.inner);
-        Error::Value { of, element, row, class: Some(at / self.inner), value }
+        let class = element / self.inner % self.classes;
+        Error::Value { of, element, row: Some(self.row_of(element)), class: Some(class), value }
     }
 
-    /// Where a class of a row is in an array of the logits' shape without a stride.
+    /// The row of an element of an array of the logits' shape without a stride.
+    pub(crate) fn row_of(&self, element: usize) -> usize {
+        element / (self.classes * self.inner) * self.inner + element % self.inner
+    }
+
+    /// The index of a class of a row in an array with the shape of the logits and no stride.
     #[must_use]
     pub fn place(&self, row: usize, class: usize) -> usize {
         let (outer, position) = (row / self.inner, row % self.inner);

@@ -1,4 +1,4 @@
-//! Functions of one slice.
+//! Functions of a slice.
 
 use crate::dispatch::{Kernel, entries};
 use crate::error::{Error, Values, check_length};
@@ -77,7 +77,7 @@ elementwise! {
     /// ```
     log1p = math::ln::log1p;
 
-    /// `out = 1 / (1 + e^-x)`, within 4 ULP, also where it is tiny.
+    /// `out = 1 / (1 + e^-x)`, within 4 ULP, also for tiny results.
     ///
     /// ```
     /// let mut out = [0.0; 2];
@@ -88,8 +88,8 @@ elementwise! {
     sigmoid = math::sigmoid::sigmoid;
 }
 
-/// The logit of a probability, `ln(p / (1 - p))`: what [`sigmoid`] is the inverse of. Of 0 it is `-inf`, of 1
-/// `inf`, and of what is not in [0, 1] NaN. Both logarithms are within 1 ULP.
+/// The logit of a probability, `ln(p / (1 - p))`: the inverse of [`sigmoid`]. It is `-inf` at 0, `inf` at 1, and
+/// NaN outside [0, 1]. Both logarithms are within 1 ULP.
 ///
 /// ```
 /// assert_eq!(xent_core::logit(0.5), 0.0);
@@ -108,7 +108,7 @@ pub fn logit(probability: f64) -> f64 {
     ln(probability) - ln(1.0 - probability)
 }
 
-/// The same numbers in what they are computed in: exactly, at the speed of the level's instructions.
+/// Converts numbers to the format of the computation: exactly, with the level's instructions.
 ///
 /// # Errors
 /// [`Error::Length`] if `out` is not as long as `x`.
@@ -118,8 +118,8 @@ pub fn widen<E: Element>(level: Level, x: &[E], out: &mut [E::Float]) -> Result<
     Ok(())
 }
 
-/// The nearest numbers of a format: of two equally near the even one. What is too large becomes infinite,
-/// and NaN stays NaN.
+/// Converts numbers to a format, to nearest, ties to even. Numbers that are too large become infinite, and NaN
+/// stays NaN.
 ///
 /// # Errors
 /// [`Error::Length`] if `out` is not as long as `x`.
@@ -129,7 +129,7 @@ pub fn narrow<E: Element>(level: Level, x: &[E::Float], out: &mut [E]) -> Result
     Ok(())
 }
 
-/// Labels that are stored as floats: whole numbers, as integers.
+/// Converts labels stored as floats, which must be whole numbers, to integers.
 ///
 /// ```
 /// use xent_core::labels_from_floats;
@@ -143,8 +143,8 @@ pub fn narrow<E: Element>(level: Level, x: &[E::Float], out: &mut [E]) -> Result
 /// ```
 ///
 /// # Errors
-/// [`Error::Length`] if there are not as many labels; [`Error::Value`] if a number is not whole, or is so large
-/// that its neighbours are not either (from 2^53 on). Then no label is written.
+/// [`Error::Length`] if `out` is not as long; [`Error::Value`] if a number is not whole, or so large that its
+/// neighbours are not distinct integers (from 2^53 on). Then no label is written.
 pub fn labels_from_floats<F: Float>(values: &[F], labels: &mut [i64]) -> Result<(), Error> {
     check_length("labels", values.len(), labels.len())?;
     let whole = |value: &F| {
@@ -162,7 +162,7 @@ pub fn labels_from_floats<F: Float>(values: &[F], labels: &mut [i64]) -> Result<
     Ok(())
 }
 
-/// The largest element; NaN if there is one, `-inf` for an empty slice.
+/// The largest element; NaN if there is a NaN, `-inf` for an empty slice.
 ///
 /// ```
 /// assert_eq!(xent_core::max(xent_core::Level::detect(), &[1.0, 3.0, 2.0]), 3.0);
@@ -187,9 +187,9 @@ pub fn max<F: Float>(level: Level, x: &[F]) -> F {
     Max(x).at(level)
 }
 
-/// `ln Σ e^x` of one row, without overflow; `-inf` for an empty slice, NaN if there is one.
+/// `ln Σ e^x` of one row, without overflow; `-inf` for an empty slice, NaN if there is a NaN.
 ///
-/// Its error is relative to the larger of `|max x|` and `ln Σ e^(x - max x)`, whose sum it is.
+/// Its error is relative to the larger of `|max x|` and `ln Σ e^(x - max x)`, the two terms that it is the sum of.
 ///
 /// ```
 /// let lse = xent_core::log_sum_exp(xent_core::Level::detect(), &[1000.0, 1000.0]);
@@ -235,7 +235,7 @@ fn sums_of<F: Float>(level: Level, x: &[F]) -> Option<RowSums> {
     rows.sums(x, &RowTargets::Nothing, (1.0, false), &mut TileState::new(&mut []))
 }
 
-/// The logarithm of the softmax of one row, `x - ln Σ e^x`; accurate where it is tiny, too.
+/// The logarithm of the softmax of one row, `x - ln Σ e^x`; accurate also where it is tiny.
 ///
 /// ```
 /// let mut s = [0.0; 2];
@@ -278,7 +278,7 @@ impl<F: Float> Kernel for LogSoftmax<'_, F> {
     entries!();
 }
 
-/// A row whose largest logit is not finite, from the values of an impossible and of a certain class.
+/// A row whose largest logit is not finite, given the values of an impossible and of a certain class.
 #[cold]
 fn infinite_row<F: Float>(x: &[F], out: &mut [F], [impossible, certain]: [f64; 2]) {
     let infinite = x.iter().filter(|x| **x == F::INFINITY).count();

@@ -1,9 +1,9 @@
-//! What the elementary functions are made of, for each format that is computed in.
+//! The constants of the elementary functions, for each format of a computation.
 //!
 //! The polynomials are minimax fits (E. Y. Remez, 1934) whose coefficients were rounded one by one
 //! to the format; `tools/minimax.py` derives them and prints their errors.
 
-/// Constants of the elementary functions. Polynomials have their lowest order first.
+/// Constants of the elementary functions. Polynomials start with the lowest order.
 pub(crate) trait Tables: Sized + 'static {
     /// `(e^t - 1) / t` on `|t| <= ln 2 / 2`.
     const EXP: &'static [Self];
@@ -16,30 +16,30 @@ pub(crate) trait Tables: Sized + 'static {
 
     /// `log2 e`.
     const LOG2_E: Self;
-    /// `ln 2` in two parts; the products of the first with the exponents of the format are exact.
+    /// `ln 2` in two parts; products of the first part with the format's exponents are exact.
     const LN_2: [Self; 2];
 
-    /// 1.5 times two to the power of the fraction's bits: the float whose unit in the last place is
-    /// one, with room for negative numbers.
+    /// 1.5 times two to the number of fraction bits: a float whose last place is one, with room for
+    /// negative numbers.
     const ROUNDER: f64;
     /// The exponent's bias.
     const BIAS: f64;
-    /// How far scaled exponentials are moved away from the subnormal numbers: their exponents go below
-    /// that of the least float.
+    /// Exponentials are scaled by two to this power, out of the subnormal range, so their exponents
+    /// reach below that of the smallest float.
     const SCALE_EXPONENT: f64;
     /// `2^SCALE_EXPONENT`.
     const SCALE: f64;
     /// `2^-SCALE_EXPONENT`.
     const UNSCALE: f64 = 1.0 / Self::SCALE;
-    /// Below, the scaled exponent field is zero, and so is the result. It rounds to
-    /// `n = -BIAS - SCALE_EXPONENT`.
+    /// Below this, the scaled exponent field is zero, and so is the result. It rounds to `n = -BIAS
+    /// - SCALE_EXPONENT`.
     const LOWEST: f64;
 
-    /// The least normal number.
+    /// The smallest normal number.
     const LEAST_NORMAL: f64;
-    /// By which exponent a subnormal number is made normal, and two to its power.
+    /// The exponent that makes a subnormal number normal, and two to its power.
     const SUBNORMAL: [f64; 2];
-    /// From which number on one is lost when it is added to one.
+    /// From this number on, adding one has no effect.
     const HALF_EPSILON: f64;
 }
 

@@ -1,4 +1,5 @@
-//! The tree by which batches are cut, which is part of the bits of a sum; and the cuts themselves.
+//! How batches are split: the tree affects the bits of a sum, and the parts must add up to the
+//! whole.
 
 use xent_core::{
     Batch, Buffers, Labels, Level, LikelihoodBatch, LikelihoodInput, LogSumExpBatch, MultiLabel,
@@ -113,20 +114,20 @@ fn halves_are_whole_leaves() {
 
 const ROWS: usize = 5;
 
-/// Numbers of no particular pattern.
+/// Numbers without a pattern.
 fn numbers(count: usize, seed: u32) -> Vec<f32> {
     let spread = |i: u32| i.wrapping_add(seed).wrapping_mul(2_654_435_761) >> 8;
     (0..count as u32).map(|i| spread(i) as f32 / 4e6 - 2.0).collect()
 }
 
-/// What a batch has given: its sum, losses, gradient and Hessian.
+/// The results of a batch: its sum, losses, gradient and Hessian.
 type Given = (f64, Vec<u32>, Vec<u32>, Vec<u32>);
 
 fn bits(x: &[f32]) -> Vec<u32> {
     x.iter().map(|x| x.to_bits()).collect()
 }
 
-/// Where results go.
+/// The places for the results.
 struct Room {
     losses: Vec<f32>,
     gradient: Vec<f32>,
@@ -147,7 +148,7 @@ impl Room {
     }
 }
 
-/// A batch cut anywhere gives what it gives as a whole; `run` hands it over.
+/// A batch that is split anywhere has the same results as the whole; `run` passes it on.
 fn holds_wherever_it_is_cut(what: &str, run: impl Fn(Option<usize>) -> Given) {
     let whole = run(None);
     for cut in 0..=ROWS {

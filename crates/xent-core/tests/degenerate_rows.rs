@@ -1,5 +1,5 @@
-//! Rows that no kernel handles, with all that is known of them: certain teachers, infinite logits under
-//! weights, and rows without a part in the batch.
+//! Rows that no kernel computes, with all their results: certain teachers, infinite logits with
+//! weights, and ignored rows.
 
 use xent_core::{
     Batch, Buffers, Hessian, Labels, Level, MultiLabel, Outputs, RowWeights, Shape, SoftmaxBatch,
@@ -12,7 +12,7 @@ use xent_reference::{distillation, soft_cap};
 const INF: f32 = f32::INFINITY;
 const NAN: f32 = f32::NAN;
 
-/// Numbers of no particular pattern, from -2 to 2.
+/// Numbers without a pattern, from -2 to 2.
 fn numbers(count: usize, seed: u32) -> Vec<f32> {
     let spread = |i: u32| i.wrapping_add(seed).wrapping_mul(2_654_435_761) >> 8;
     (0..count as u32).map(|i| spread(i) as f32 / 4_194_304.0 - 2.0).collect()
@@ -22,7 +22,7 @@ fn positive(count: usize, seed: u32) -> Vec<f32> {
     numbers(count, seed).iter().map(|x| x.abs() + 0.125).collect()
 }
 
-/// All that a batch gives.
+/// All results of a batch.
 struct Given {
     sum: f64,
     losses: Vec<f32>,
@@ -66,7 +66,7 @@ fn solve(
     given
 }
 
-/// Equal, both NaN, or close next to what they are made of.
+/// Equal, both NaN, or close relative to their terms.
 #[track_caller]
 fn assert_close(what: &str, got: f32, want: f64, size: f64) {
     let got = f64::from(got);
@@ -96,7 +96,8 @@ fn the_hessian_of_a_certain_teacher_has_the_weight_of_its_class() {
         let options = SoftmaxOptions { class_weights: &class_weights, ..SoftmaxOptions::default() };
         let mut teacher = numbers(shape.elements(), 2);
         for level in Level::available() {
-            // So much larger than the others that they have no share: a row that a kernel handles.
+            // So much larger than the others that they have no probability, in a row that a kernel
+            // computes.
             let [certain, finished] = [INF, 1e4].map(|largest| {
                 teacher[shape.place(1, 1)] = largest;
                 let of = (SoftmaxTargets::Teacher(&teacher, 0.5), options);
@@ -147,7 +148,7 @@ fn a_certain_teacher_is_a_label_at_any_temperature() {
                 }
                 let sum: f64 = got.losses.iter().map(|&loss| f64::from(loss)).sum();
                 assert!((got.sum - sum).abs() <= 1e-6 * sum.abs(), "{what}");
-                // The row before is one of the kernel.
+                // A kernel computes the row before.
                 if classes > 3 {
                     continue;
                 }
@@ -185,7 +186,7 @@ fn a_certain_row_has_the_limits_under_weights() {
                 let got = solve(level, &x, shape, given, weights, hessian);
                 for (row, &sample) in samples.iter().enumerate() {
                     let factor = 3.0 * f64::from(sample);
-                    // Not a product of two f32, which QEMU 7.2 has wrong for s390x (`mdeb`).
+                    // Not a product of two f32, which QEMU 7.2 computes wrongly for s390x (`mdeb`).
                     let q = row_of(&q, shape, row);
                     let of = |class: usize| q[class] * wide_weights[class];
                     let want = if row == 1 { 0.0 } else { f64::INFINITY };
@@ -201,7 +202,7 @@ fn a_certain_row_has_the_limits_under_weights() {
                         }
                     }
                 }
-                // The gradient of the Caffe layer has a share of one for each label.
+                // The gradient of the Caffe layer has the same share for each label.
                 let caffe = SoftmaxTargets::MultiLabel(&q, MultiLabel::Caffe);
                 let got = solve(level, &x, shape, (caffe, Default::default()), weights, hessian);
                 for (row, &sample) in samples.iter().enumerate() {

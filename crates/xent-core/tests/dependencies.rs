@@ -1,17 +1,18 @@
-//! What is compiled into a program with `xent-core`, by name: nothing is added unnoticed.
-// Where no other program can be started, cargo cannot be asked.
+//! Checks by name what is compiled into a program with `xent-core`, so that no dependency is added
+//! unnoticed.
+// Without processes, cargo cannot be asked.
 #![cfg(not(target_family = "wasm"))]
 
 use std::collections::BTreeSet;
 use std::process::Command;
 
-/// What `xent-core` names, and what that needs.
+/// The dependencies of `xent-core`, and theirs.
 const ALWAYS: [&str; 2] = ["wide", "bytemuck"];
 /// The same, on x86 alone.
 const X86: [&str; 2] = ["cpufeatures", "safe_arch"];
 /// The same, with the feature `half` alone.
 const HALF: [&str; 3] = ["half", "cfg-if", "zerocopy"];
-/// What runs when zerocopy is built; nothing of it is in a program.
+/// Crates that run when zerocopy is built; no program contains them.
 const BUILDS_ZEROCOPY: [&str; 5] =
     ["zerocopy-derive", "proc-macro2", "quote", "syn", "unicode-ident"];
 
@@ -24,9 +25,9 @@ const TARGETS: [(&str, bool); 6] = [
     ("wasm32-unknown-unknown", false),
 ];
 
-/// The names that cargo finds, down to that depth.
+/// The names that cargo lists, up to that depth.
 fn found(target: &str, options: &[&str]) -> BTreeSet<String> {
-    // Where all of them are there already, as after a build, this needs no network.
+    // If all of them are there, as after a build, this needs no network.
     let tree =
         "tree --locked --package xent-core --edges normal --prefix none --format {p} --target";
     let output = Command::new(env!("CARGO"))
@@ -34,7 +35,7 @@ fn found(target: &str, options: &[&str]) -> BTreeSet<String> {
         .args(tree.split(' '))
         .arg(target)
         .args(options)
-        // What this test is compiled with, a sanitizer say, may not be there for the targets.
+        // Flags of this test, such as a sanitizer's, may not exist for the targets.
         .env_remove("RUSTFLAGS")
         .output()
         .expect("cargo runs");

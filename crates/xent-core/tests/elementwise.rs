@@ -1,4 +1,4 @@
-//! The sigmoid cross-entropy and the slice functions keep their promises at every level.
+//! The sigmoid cross-entropy and the functions of slices keep their bounds at every level.
 
 use approx::assert_relative_eq;
 use proptest::prelude::*;
@@ -118,7 +118,7 @@ proptest! {
                 let (loss, grad) = xent_reference::sigmoid::cross_entropy(x, y, 1.0);
                 let error = error_f32(losses[i], loss);
                 prop_assert!(error <= 4.0, "{level}: loss of {x}, {y} is {error} ULP off");
-                // The two terms of a soft target's gradient may cancel: at the size of the larger.
+                // The two terms of a soft target's gradient may cancel, so the error is relative to the larger.
                 let positive = xent_reference::sigmoid::sigmoid(x);
                 let negative = xent_reference::sigmoid::sigmoid(-x);
                 let scale = ((1.0 - y) * positive).max(y * negative);
@@ -199,7 +199,7 @@ proptest! {
                 all.push(out);
             }
             all.push(vec![xent_core::max(level, &x), xent_core::log_sum_exp(level, &x)]);
-            // The sign and payload of a NaN are not promised.
+            // The sign and payload of a NaN may differ.
             let bits = |x: f32| if x.is_nan() { f32::NAN.to_bits() } else { x.to_bits() };
             all.concat().into_iter().map(bits).collect::<Vec<_>>()
         };
@@ -223,7 +223,7 @@ fn logit_is_the_inverse_of_sigmoid() {
     for i in 1..1000 {
         let p = f64::from(i) / 1000.0;
         let of_p = xent_core::logit(p);
-        // As odds, which std's logarithm sees in another way.
+        // As odds, for which std's logarithm takes another path.
         let expected = (p / (1.0 - p)).ln();
         assert!(
             (of_p - expected).abs() <= 4.0 * f64::EPSILON * expected.abs().max(1.0),

@@ -1,4 +1,4 @@
-//! Formats of sixteen bits: conversions, and losses that have the bits of their f32.
+//! 16-bit formats: conversions, and losses with the bits of the same numbers in f32.
 
 use half::{bf16, f16};
 use xent_core::{
@@ -68,15 +68,15 @@ fn every_f16_round_trips() {
     every_pattern_round_trips::<f16>();
 }
 
-/// Every number half-way between two neighbours, and the floats next to it: by the order of the numbers
-/// alone, without a formula for rounding.
+/// Every number half-way between two neighbours, and the floats next to it, using only the order of
+/// the numbers, without a formula for rounding.
 fn rounds_to_nearest_even<E: Sixteen>(infinity: u16) {
     let mut floats = Vec::new();
     let mut wanted = Vec::new();
     for bits in 0..infinity {
         let (below, above) = (E::of(bits), E::of(bits + 1));
         let low = f64::from(below.to_float());
-        // What would follow the largest number, were there one.
+        // The successor of the largest number, if there were one.
         let high = if bits + 1 == infinity {
             2.0 * low - f64::from(E::of(bits - 1).to_float())
         } else {
@@ -145,11 +145,11 @@ fn slices_of_different_lengths_are_refused() {
     let level = Level::detect();
     assert!(widen(level, &[bf16::ONE; 3], &mut [0.0; 2]).is_err());
     assert!(narrow(level, &[1.0; 3], &mut [f16::ONE; 4]).is_err());
-    // Nothing at all is fine.
+    // Empty slices are fine.
     widen::<bf16>(level, &[], &mut []).unwrap();
 }
 
-/// Numbers that a format holds, some of them large, from a simple generator.
+/// Numbers that a format represents exactly, some of them large, from a simple generator.
 fn numbers<E: Sixteen>(count: usize, seed: u32, scale: f32) -> Vec<E> {
     let mut state = seed | 1;
     (0..count)
@@ -170,7 +170,7 @@ fn same(a: f64, b: f64) -> bool {
     (a.is_nan() && b.is_nan()) || a == b || (a - b).abs() <= 1e-8 * a.abs().max(b.abs())
 }
 
-/// What a batch gives beside its sum.
+/// The results of a batch besides its sum.
 #[derive(PartialEq)]
 struct Given {
     losses: Vec<u32>,
@@ -192,13 +192,13 @@ impl Given {
 }
 
 fn bits(values: &[f32]) -> Vec<u32> {
-    // NaN has no bits of its own.
+    // All NaNs count as the same.
     values.iter().map(|v| if v.is_nan() { f32::NAN.to_bits() } else { v.to_bits() }).collect()
 }
 
 /// A loss of a shape.
 trait Loss {
-    /// Its sum, and what else it gives.
+    /// Its sum, and its other results.
     fn run<E: Element<Float = f32>>(&self, level: Level, buffers: Buffers<'_, E>) -> (f64, Given);
 }
 
@@ -265,7 +265,8 @@ impl Loss for Sigmoid<'_> {
     }
 }
 
-/// Holds a loss of sixteen bits to that of the same numbers in f32, with every kind of buffer.
+/// Compares a loss of 16-bit logits with that of the same numbers in f32, with every kind of
+/// buffer.
 fn hold<E: Sixteen>(loss: &impl Loss, x: &[E], what: &str) {
     for level in Level::available() {
         let what = |of: &str| format!("{what} of {}, {of}, {level}", E::NAME);
@@ -319,7 +320,7 @@ fn rows_of(classes: usize) -> usize {
     (600 / classes).clamp(2, 70)
 }
 
-/// Everything that rows may be compared with, and every option.
+/// All kinds of targets, and every option.
 fn softmax_of<E: Sixteen>(shape: Shape, x: &[E], what: &str) {
     let (rows, elements, classes) = (shape.row_count(), shape.elements(), shape.classes());
     let labels: Vec<i32> = (0..rows).map(|row| (row * 7 % classes) as i32).collect();
@@ -377,7 +378,7 @@ fn softmax_of_rows<E: Sixteen>() {
     for classes in CLASSES {
         let rows = rows_of(classes);
         let mut x = numbers::<E>(rows * classes, classes as u32, 12.0);
-        // Rows that no kernel handles.
+        // Rows that no kernel computes.
         x[0] = E::from_float(f32::NAN);
         x[classes] = E::from_float(f32::INFINITY);
         x[2 * classes - 1] = E::from_float(f32::NEG_INFINITY);
@@ -537,7 +538,7 @@ fn a_row_in_parts_has_the_bits_of_the_whole() {
 
 #[test]
 fn counts_and_small_terms_survive_in_the_sum() {
-    // 70,000 rows of a loss of ln 2 each, and one of 1e-4: f16 ends at 65,504, and has three digits.
+    // 70,000 rows with a loss of ln 2, and one with 1e-4: f16 ends at 65,504, and has three digits.
     let rows = 70_001;
     let mut x = vec![f16::ZERO; 2 * rows];
     x[0] = f16::from_f32(9.25);

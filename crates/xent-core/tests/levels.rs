@@ -1,4 +1,4 @@
-//! The levels that a machine has are those whose instructions the standard library finds.
+//! A machine has exactly the levels whose instructions the standard library detects.
 
 use xent_core::Level;
 
@@ -21,7 +21,8 @@ fn names() -> Vec<&'static str> {
 
 #[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
 fn names() -> Vec<&'static str> {
-    // A module is compiled with these instructions, or without; the engines that it is tested in fuse.
+    // A module is compiled with these instructions or without; the engines that it is tested in
+    // fuse.
     if cfg!(all(target_arch = "wasm32", target_feature = "relaxed-simd")) {
         vec!["portable", "relaxed-simd"]
     } else {

@@ -1,4 +1,4 @@
-//! The loss of one row by itself has the bits of the batch.
+//! The loss of a single row has the bits of the batch.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -22,13 +22,13 @@ fn of_batch<F: Float>(level: Level, x: &[F], label: usize) -> (F, Vec<F>) {
     (loss[0], gradient)
 }
 
-/// The portable level, and those that fuse as it does.
+/// The portable level, and all levels with the same rounding.
 fn levels() -> impl Iterator<Item = Level> {
     let fuses = Level::Portable.has_fma();
     Level::available().filter(move |level| *level == Level::Portable || fuses && level.has_fma())
 }
 
-/// Bits, where every NaN is the same.
+/// Bits, with the same for every NaN.
 fn bits<F: Float + Into<f64>>(x: F) -> u64 {
     if x.partial_cmp(&x).is_none() { u64::MAX } else { x.into().to_bits() }
 }
@@ -73,7 +73,7 @@ fn rows_with_special_numbers_have_the_bits_of_the_batch() {
     }
 }
 
-/// A logit: mostly of some spread, now and then any number at all.
+/// A logit: mostly within some range, now and then any number at all.
 fn logit() -> impl Strategy<Value = f64> {
     prop_oneof![6 => -10.0..10.0, 2 => -400.0..400.0, 1 => any::<f64>(), 1 => Just(-1e30)]
 }

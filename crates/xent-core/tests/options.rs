@@ -1,4 +1,5 @@
-//! Which options are taken and which are refused: at their limits, past them, and together.
+//! Which options are accepted and which are rejected: at their limits, past them, and in
+//! combination.
 
 use xent_core::{
     Buffers, Error, Hessian, Labels, LikelihoodBatch, LikelihoodInput, LogSumExpBatch, MultiLabel,
@@ -33,7 +34,7 @@ fn sigmoid(
     SigmoidBatch::with_options(Buffers::Loss(&X), shape(), targets, options)
 }
 
-/// The option that is refused.
+/// The option that is rejected.
 fn option<T>(result: Result<T, Error>) -> Option<&'static str> {
     match result {
         Err(Error::Option { option, .. }) => Some(option),
@@ -41,7 +42,7 @@ fn option<T>(result: Result<T, Error>) -> Option<&'static str> {
     }
 }
 
-/// What the number is one of that is refused, and where it is.
+/// The kind of number that is rejected, and its place.
 fn number<T>(result: Result<T, Error>) -> Option<(Values, usize)> {
     match result {
         Err(Error::Value { of, element, .. }) => Some((of, element)),
@@ -49,7 +50,7 @@ fn number<T>(result: Result<T, Error>) -> Option<(Values, usize)> {
     }
 }
 
-/// Of what the length is wrong: `(of, expected, found)`.
+/// The slice with the wrong length: `(of, expected, found)`.
 fn length<T>(result: Result<T, Error>) -> Option<(&'static str, usize, usize)> {
     match result {
         Err(Error::Length { of, expected, found }) => Some((of, expected, found)),
@@ -272,7 +273,8 @@ fn numbers_of_a_sigmoid_have_their_limits() {
     assert_eq!(of(ignoring), Some("ignore index"));
     assert!(sigmoid(SigmoidTargets::MultiHot(Labels::I8(&[0, 1, -1, 1, 0, 0])), ignoring).is_ok());
     let refused = sigmoid(SigmoidTargets::MultiHot(Labels::I8(&[0, 1, -1, 1, 0, 0])), plain);
-    assert!(matches!(refused, Err(Error::Label { row: 2, label: -1, classes: 2 })));
+    // Three classes a row.
+    assert!(matches!(refused, Err(Error::Label { row: 0, label: -1, classes: 2 })));
     for (options, of) in [
         (SigmoidOptions { class_weights: &[1.0; 4], ..plain }, "class weights"),
         (SigmoidOptions { pos_weight: &[1.0; 4], ..plain }, "pos weight"),
@@ -306,7 +308,7 @@ fn probabilities_are_from_zero_to_one() {
         SigmoidBatch::with_options(Buffers::Loss(p), shape, SigmoidTargets::Dense(&y), options)
             .map(|_| ())
     };
-    // What is between the rows is not read.
+    // Gaps between the rows are not read.
     assert_eq!(of(&[0.0, 1.0, 0.5, f32::NAN, 0.5, 0.0, 1.0]), Ok(()));
     for value in [-0.25_f32, 1.25, f32::NAN, f32::INFINITY] {
         let found = of(&[0.0, 1.0, 0.5, 9.0, 0.5, value, 1.0]);
@@ -316,7 +318,7 @@ fn probabilities_are_from_zero_to_one() {
     let of =
         |p: &[f32], input| LikelihoodBatch::new(Buffers::Loss(p), shape, labels, input).map(|_| ());
     for value in [-0.25_f32, 1.25, f32::NAN, f32::INFINITY] {
-        // Only what a label picks is asked for.
+        // Only the inputs of labels are checked.
         let p = [value, value, 1.0, 9.0, value, 0.0, value];
         assert_eq!(of(&p, LikelihoodInput::Probabilities), Ok(()));
         let p = [0.0, 0.0, 0.5, 9.0, 0.0, value, 0.0];
@@ -361,4 +363,21 @@ fn labels_and_buffers_know_whether_they_are_empty() {
     assert_eq!((Buffers::Loss(&X).len(), Buffers::InPlace(&mut [0.0_f32; 4]).len()), (6, 4));
     let labels = Labels::U64(&[3, u64::MAX]);
     assert_eq!([labels.get(0), labels.get(1), labels.get(2)], [Some(3), None, None]);
+}
+
+#[test]
+fn a_soft_cap_that_the_format_of_the_logits_does_not_have_is_refused() {
+    fn refused<F: xent_core::Float>(soft_cap: f64) -> bool {
+        SoftmaxOptions::<F> { soft_cap, ..SoftmaxOptions::default() }.check().is_err()
+    }
+    for cap in [1e-127, 1e39, f64::INFINITY, f64::NAN, -1.0, -1e-200] {
+        assert!(refused::<f32>(cap), "{cap:e}");
+    }
+    for cap in [f64::INFINITY, f64::NAN, -1.0] {
+        assert!(refused::<f64>(cap), "{cap:e}");
+    }
+    for cap in [0.0, 1e-30, 30.0, 1e38] {
+        assert!(!refused::<f32>(cap) && !refused::<f64>(cap), "{cap:e}");
+    }
+    assert!(!refused::<f64>(1e-127) && !refused::<f64>(1e39));
 }

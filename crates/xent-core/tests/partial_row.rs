@@ -1,4 +1,4 @@
-//! A row in parts has the bits of the row at once.
+//! A row in parts has the bits of the whole row.
 
 use proptest::prelude::*;
 use xent_core::{
@@ -10,13 +10,13 @@ use xent_reference::ulp::{error_at_f32, error_f32};
 
 const TILE: usize = PartialRow::TILE;
 
-/// Logits that are spread, reproducible and of no particular pattern.
+/// Logits over a wide range, reproducible and without a pattern.
 fn logits(count: usize, seed: u32) -> Vec<f32> {
     let spread = |i: u32| i.wrapping_add(seed).wrapping_mul(2_654_435_761) >> 8;
     (0..count as u32).map(|i| spread(i) as f32 / 4e5 - 20.0).collect()
 }
 
-/// What the gradient is to do with what is there.
+/// What the gradient does with the values there.
 #[derive(Clone, Copy, Debug)]
 enum Mode {
     Write,
@@ -35,7 +35,7 @@ fn buffers<'a>(mode: Mode, x: &'a [f32], gradient: &'a mut [f32]) -> Buffers<'a>
     }
 }
 
-/// All NaN are one.
+/// All NaNs count as the same.
 fn bits(x: f32) -> u32 {
     if x.is_nan() { u32::MAX } else { x.to_bits() }
 }
@@ -57,7 +57,7 @@ fn whole(level: Level, mode: Mode, x: &[f32], label: usize) -> (f32, u32, Vec<u3
     bits_of(loss, log_sum_exp[0].into(), &gradient)
 }
 
-/// The same in parts that begin at these tiles, merged from the left or from the right.
+/// The same in parts that start at these tiles, merged from the left or from the right.
 fn in_parts(
     level: Level,
     mode: Mode,

@@ -1,4 +1,4 @@
-//! What else is asked for changes no bit of a sigmoid loss and its gradient.
+//! Outputs never change a bit of a sigmoid loss and its gradient.
 
 use proptest::prelude::*;
 use xent_core::{
@@ -71,7 +71,7 @@ fn units(seed: u64, count: usize) -> Vec<f64> {
     std::iter::repeat_with(next).take(count).collect()
 }
 
-/// The bits of a number; all NaN have the same.
+/// The bits of a number; all NaNs have the same.
 fn bits<T: Into<f64> + Copy>(values: &[T]) -> Vec<u64> {
     let of = |value: f64| if value.is_nan() { u64::MAX } else { value.to_bits() };
     values.iter().map(|&value| of(value.into())).collect()
@@ -85,7 +85,7 @@ enum Gradient {
     InPlace,
 }
 
-/// The sum, the losses, the gradient and the Hessian of a batch, as bits; what was not asked for is empty.
+/// The sum, the losses, the gradient and the Hessian of a batch, as bits; empty if not asked for.
 type Answer = [Vec<u64>; 4];
 
 fn run<E: Element + Into<f64>>(
@@ -195,7 +195,7 @@ fn run<E: Element + Into<f64>>(
     [bits(&[sum]), bits(&places), gradient, bits(&second)]
 }
 
-/// The answers of a case at every level, whatever is asked for.
+/// The results of a case at every level, with all combinations of outputs.
 fn hold<E: Element + Into<f64>>(case: &Case) -> Result<(), TestCaseError> {
     let has_hessian = case.focal.is_none_or(|(gamma, alpha)| gamma == 0.0 && alpha.is_none())
         && !case.probabilities;

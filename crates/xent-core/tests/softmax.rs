@@ -1,4 +1,4 @@
-//! The softmax cross-entropy keeps its promises at every level of the machine.
+//! The softmax cross-entropy keeps its bounds at every level of the machine.
 
 use proptest::prelude::*;
 use xent_core::{
@@ -32,7 +32,7 @@ fn mean_distance_of_others(x: &[f32]) -> f64 {
     softmax::mean_distance_of_others(&x.iter().map(|&x| x.into()).collect::<Vec<_>>())
 }
 
-/// Four ULP and one for each unit of distance; the table of the crate's promises.
+/// Four ULP and one for each unit of distance, as the documentation promises.
 fn check(level: Level, x: &[f32], q: &[f64], got: &(f32, Vec<f32>)) -> Result<(), String> {
     let answer = exact(x, q);
     let others = mean_distance_of_others(x);
@@ -92,7 +92,7 @@ fn a_confident_row_keeps_its_relative_accuracy() {
     }
 }
 
-/// The row's loss and gradient are these, whatever the length of the row around it.
+/// The row has this loss and gradient, however long the row around it is.
 fn limit(x: &[f32], y: usize, loss: f32, gradient: &[f32]) {
     let same = |a: f32, b: f32| a == b || (a.is_nan() && b.is_nan());
     for padding in [0, 1, 60, 200, 5000] {
@@ -272,7 +272,7 @@ fn bits(x: &[f32]) -> Vec<u32> {
     x.iter().map(|x| x.to_bits()).collect()
 }
 
-/// Logits from flat to spread, with some of the values that trip kernels.
+/// Logits over small and wide ranges, with some values that are difficult for kernels.
 fn logits() -> impl Strategy<Value = Vec<f32>> {
     let value = prop_oneof![
         12 => -1.0_f32..1.0,
@@ -354,7 +354,8 @@ proptest! {
 
 #[test]
 fn a_gradient_too_large_for_the_caches_has_the_bits_of_one_in_place() {
-    // From 2^22 elements on it is written past them; at an odd place, so that rows begin anywhere.
+    // From 2^22 elements on the gradient is written past the caches; at an odd offset, so that rows
+    // start anywhere.
     for (rows, classes) in [(16_000, 263), (900, 4999), (840, 5000)] {
         let spread = |i: u64| (i * 7919 % 10_007) as f32 / 500.0;
         let x: Vec<f32> = (0..(rows * classes) as u64).map(spread).collect();
@@ -407,7 +408,7 @@ fn rows_of_few_classes_leave_what_is_between_them_alone() {
 
 #[test]
 fn long_batches_of_few_classes_have_the_bits_of_each_row_alone() {
-    // Enough for several blocks, a part of one, and rows that nothing follows.
+    // Enough for several blocks, a partial one, and rows at the very end.
     let rows = 211;
     let odd =
         [(5, f32::NAN), (64, f32::INFINITY), (65, f32::NAN), (113, f32::NAN), (200, f32::NAN)];
@@ -449,7 +450,7 @@ fn long_batches_of_few_classes_have_the_bits_of_each_row_alone() {
 
 #[test]
 fn an_odd_row_with_a_teacher_takes_time_in_proportion_to_its_classes() {
-    // Squared, these would be 10^11 exponentials.
+    // Quadratic time would mean 10^11 exponentials.
     let classes = 300_000;
     let mut x = vec![0.5_f32; classes];
     x[7] = f32::NAN;

@@ -1,4 +1,4 @@
-//! What else is asked for changes no bit of a softmax loss and its gradient.
+//! Outputs never change a bit of a softmax loss and its gradient.
 
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -23,7 +23,7 @@ impl Units {
     }
 }
 
-/// The nearest number that is computed with.
+/// The nearest number in the format of the computation.
 fn float<E: Element>(value: f64) -> E::Float {
     let high = value as f32;
     let low = (value - f64::from(high)) as f32;
@@ -39,7 +39,7 @@ fn number<E: Element>(value: E) -> f64 {
     value.to_float().into()
 }
 
-/// The bits of numbers; all NaN have the same.
+/// The bits of numbers; all NaNs have the same.
 fn bits<E: Element>(values: &[E]) -> Vec<u64> {
     let of = |value: f64| if value.is_nan() { u64::MAX } else { value.to_bits() };
     values.iter().map(|&value| of(number(value))).collect()
@@ -70,7 +70,7 @@ impl Kind {
     }
 }
 
-/// A batch that owns what it is made of.
+/// A batch that owns its inputs.
 #[derive(Clone, Debug)]
 struct Owned<E: Element> {
     /// Blocks of rows, classes, rows of a block.
@@ -90,7 +90,7 @@ struct Owned<E: Element> {
     convention: Hessian,
 }
 
-/// Which are wanted: losses, log-sum-exp, predicted classes, Hessian.
+/// The wanted outputs: losses, log-sum-exp, predicted classes, Hessian.
 type Asked = [bool; 4];
 
 const NOTHING: Asked = [false; 4];
@@ -110,10 +110,10 @@ impl Gradient {
         [Self::None, Self::Write, Self::InPlace, Self::Add, Self::Wide, Self::WideAdd];
 }
 
-/// What is in the place of each gradient before.
+/// The values in the places of the gradient before.
 const BEFORE: f64 = 0.25;
 
-/// What a batch has given; what was not asked for is empty.
+/// The results of a batch; empty if not asked for.
 #[derive(Clone, Debug)]
 struct Answer<E: Element> {
     sum: f64,
@@ -135,7 +135,7 @@ impl<E: Element> Answer<E> {
         [bits(&self.gradient), bits(&self.wide)].concat()
     }
 
-    /// In the order of what is asked for.
+    /// In the order of the outputs.
     fn beside(&self) -> [Vec<u64>; 4] {
         let predicted = self.predicted.iter().map(|&class| u64::from(class)).collect();
         [bits(&self.losses), bits(&self.log_sum_exp), predicted, bits(&self.hessian)]
@@ -195,13 +195,13 @@ impl<E: Element> Owned<E> {
         [true, true, true, self.has_hessian()]
     }
 
-    /// Every choice of what is asked for.
+    /// All combinations of outputs.
     fn choices(&self) -> impl Iterator<Item = Asked> {
         let count = if self.has_hessian() { 16 } else { 8 };
         (0..count).map(|bits| [0, 1, 2, 3].map(|bit| bits >> bit & 1 == 1))
     }
 
-    /// A place without a stride in a slice with one.
+    /// The index in a slice with a stride, from one without.
     fn strided(&self, place: usize, stride: usize) -> usize {
         let block = self.dims[1] * self.dims[2];
         place / block * stride + place % block
@@ -297,7 +297,7 @@ impl<E: Element> Owned<E> {
         }
     }
 
-    /// The gradients without what is between the blocks, which is as it was.
+    /// The gradients without the gaps between the blocks, which must be unchanged.
     fn without_gaps<T: Element>(
         &self,
         g: &[T],
@@ -312,7 +312,7 @@ impl<E: Element> Owned<E> {
         g.iter().enumerate().filter(|(place, _)| place % stride < block).map(|(_, &g)| g).collect()
     }
 
-    /// Whether nothing that is asked for changes a bit of anything else, at any level.
+    /// Whether no output changes a bit of anything else, at any level.
     fn hold(&self) -> Result<(), String> {
         let mut with_fma = None;
         for level in Level::available() {
@@ -388,9 +388,9 @@ struct Case {
     dims: [usize; 3],
     gaps: [usize; 2],
     kind: Kind,
-    /// Logits are so far from zero.
+    /// The largest absolute value of logits.
     spread: f64,
-    /// Rows with logits that are not finite, classes that are absent.
+    /// Whether some rows have logits that are not finite, and some classes are absent.
     odd: bool,
     masked: bool,
     class_weights: bool,
@@ -407,7 +407,7 @@ struct Case {
     seed: u64,
 }
 
-/// Many rows of few classes, few of many.
+/// Many rows of few classes, few rows of many.
 fn dims() -> impl Strategy<Value = [usize; 3]> {
     let classes = prop_oneof![
         4 => 1..131_usize,
@@ -438,7 +438,7 @@ fn case() -> impl Strategy<Value = Case> {
         let (dims, gaps, kind, convention) = of;
         let (spread, scale, smoothing, focal, z_loss, cap) = numbers;
         let [odd, masked, class_weights, sample_weights, upstream, ignores, empty_is_nan] = flags;
-        // Not all options are for all targets.
+        // Not all options are valid for all targets.
         let index = kind.is_index();
         let teacher = matches!(kind, Kind::Teacher(_));
         let caffe = kind == Kind::Multi(MultiLabel::Caffe);
@@ -467,7 +467,7 @@ fn case() -> impl Strategy<Value = Case> {
     })
 }
 
-/// Logits, in places without a stride; of which some rows are not finite.
+/// Logits, indexed without a stride; some rows are not finite.
 fn logits(units: &mut Units, case: &Case) -> Vec<f64> {
     let [outer, classes, inner] = case.dims;
     let shape = Shape::columns(outer, classes, inner).expect("small");
@@ -504,7 +504,7 @@ impl Case {
         let rows = outer * inner;
         let strides = self.gaps.map(|gap| block + gap);
         let values = logits(&mut units, self);
-        // What is between the rows is not read.
+        // Gaps between the rows are not read.
         let mut x = vec![logit::<E>(f64::NAN); (outer - 1) * strides[0] + block];
         for (part, values) in values.chunks(block).enumerate() {
             for (place, &value) in x[part * strides[0]..].iter_mut().zip(values) {
@@ -520,7 +520,7 @@ impl Case {
         let dense: Vec<f64> = match self.kind {
             Kind::Teacher(_) => {
                 let mut teacher = logits(&mut units, self);
-                // Some classes have what the student has.
+                // For some classes the teacher's logits equal the student's.
                 for (teacher, &x) in teacher.iter_mut().zip(&values) {
                     if units.next() < 0.2 {
                         *teacher = x;
@@ -622,8 +622,7 @@ const SHAPES: [[usize; 3]; 15] = [
     [1, 300, 20],
 ];
 
-/// Logits of no particular pattern, at most `width` from zero; labels; and targets, of which about a
-/// third is not zero.
+/// Logits without a pattern, at most `width` from zero; labels; and targets, about a third of which are not zero.
 fn batch<E: Element>(dims: [usize; 3], width: f64, kind: Kind) -> Owned<E> {
     let [outer, classes, inner] = dims;
     let mut units = Units(classes as u64);
@@ -647,7 +646,7 @@ fn batch<E: Element>(dims: [usize; 3], width: f64, kind: Kind) -> Owned<E> {
 }
 
 impl<E: Element> Owned<E> {
-    /// What an answer to everything has of a row: loss, log-sum-exp, predicted class, Hessian, gradient.
+    /// The results for a row, with all outputs: loss, log-sum-exp, predicted class, Hessian, gradient.
     fn of_row(&self, answer: &Answer<E>, row: usize) -> Vec<u64> {
         let shape = self.shape();
         let [losses, log_sum_exp, predicted, hessian] = answer.beside();
@@ -660,8 +659,8 @@ impl<E: Element> Owned<E> {
     }
 }
 
-/// A batch and one that only differs in some rows: those have no loss and no gradient, and the rest of
-/// what is known of their logits; the other rows are the same.
+/// Compares a batch with one that differs in some rows only: those must have no loss and no gradient, and the other
+/// results of their logits; all other rows must be the same.
 fn rows_are_skipped<E: Element>(whole: &Owned<E>, some: &Owned<E>, skipped: &[usize]) {
     some.check();
     let classes = some.dims[1];
@@ -729,7 +728,7 @@ fn rows_without_labels_leave_the_others_as_they_are() {
             let mut some = whole.clone();
             for &row in &skipped {
                 for class in 0..dims[1] {
-                    // A zero of either sign is no label.
+                    // A zero of either sign is not a label.
                     let zero = if class % 2 == 0 { 0.0 } else { -0.0 };
                     some.dense[shape.place(row, class)] = zero;
                 }
@@ -773,7 +772,7 @@ fn confident_rows_have_exact_second_derivatives<E: Element>(tolerance: f64) {
         let [outer, classes, inner] = dims;
         let shape = Shape::columns(outer, classes, inner).expect("small");
         for distance in [20.0, 50.0, 80.0] {
-            // Differences are exact in any format of these.
+            // Differences of these are exact in any format.
             let mut x = vec![0.0; shape.elements()];
             let mut labels = Vec::new();
             for row in 0..shape.row_count() {
@@ -872,7 +871,7 @@ fn a_row_of_any_batch_has_the_bits_that_it_has_alone() {
     }
 }
 
-/// Logits that differ and are the same under a cap.
+/// Logits that differ and become equal under a cap.
 fn predicted_classes_are_of_the_logits<E: Element>() {
     for dims in SHAPES {
         let [outer, classes, inner] = dims;
@@ -921,12 +920,12 @@ fn predicted_classes_are_those_before_a_cap_bf16() {
     predicted_classes_are_of_the_logits::<half::bf16>();
 }
 
-/// With some classes that both do not have. Of a row of several tiles, each with distances of its own,
-/// there may be a rounding left.
+/// Some classes are absent in both. In a row of several tiles, each with its own maximum, a rounding error may
+/// remain.
 fn students_that_equal_their_teachers_lose_nothing<E: Element>(rounding: f64) {
     for classes in [5, 40, 200, 5000] {
         for [outer, inner] in [[1, 1], [3, 1], [35, 1], [1, 35]] {
-            // Converted columns of so many classes are refused with a teacher.
+            // Converted columns of that many classes do not support a teacher.
             if classes == 5000 && inner != 1 {
                 continue;
             }
@@ -971,7 +970,7 @@ fn a_student_that_equals_its_teacher_loses_nothing_bf16() {
     students_that_equal_their_teachers_lose_nothing::<half::bf16>(1e-6);
 }
 
-/// The gradient of so many logits is written past the caches, unless it is in place.
+/// The gradient of that many logits is written past the caches, unless it is in place.
 #[test]
 fn no_output_changes_a_bit_of_a_large_batch() {
     for (dims, kind) in [([14_000, 300, 1], Kind::Index64), ([1030, 4100, 1], Kind::Dense)] {

@@ -1,4 +1,4 @@
-//! The tables of unsafe code in ARCHITECTURE.md are true, and there is no other in the workspace.
+//! Checks that the tables of unsafe code in ARCHITECTURE.md are true, and that there is no other in the workspace.
 
 use std::collections::BTreeMap;
 use std::fs::{read_dir, read_to_string};
@@ -9,7 +9,7 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 /// The crates with unsafe code, each with a table.
 const WITH_UNSAFE_CODE: [&str; 2] = ["xent-core", "xent-capi"];
 
-/// What the table of a crate has in its column of counts.
+/// The counts in a crate's table.
 fn counts_of_table(text: &str, of: &str) -> BTreeMap<String, usize> {
     let head = format!("| file of `crates/{of}` |");
     let table = text.split(&head).nth(1).expect("a table of unsafe code");
@@ -21,8 +21,8 @@ fn counts_of_table(text: &str, of: &str) -> BTreeMap<String, usize> {
     cells.collect()
 }
 
-/// How many `unsafe` there are, in macros too; and how many of them are neither blocks, nor attributes, nor
-/// declare what is elsewhere, which is a block of declarations.
+/// The number of `unsafe`, including those in macros; and how many of them are neither blocks nor attributes nor
+/// foreign declarations (which count as a block).
 fn count(tokens: TokenStream) -> [usize; 2] {
     let (mut all, mut others) = (0, 0);
     let mut tokens = tokens.into_iter().peekable();
@@ -32,11 +32,12 @@ fn count(tokens: TokenStream) -> [usize; 2] {
                 let block = match tokens.peek() {
                     Some(TokenTree::Group(group)) => match group.delimiter() {
                         Delimiter::Brace => true,
-                        // An attribute; that of a name for C does nothing that a block could argue.
+                        // An attribute. The one that sets a symbol's name does nothing that a SAFETY comment could
+                        // argue about.
                         Delimiter::Parenthesis => group.stream().to_string() != "no_mangle",
                         _ => false,
                     },
-                    // Declarations, not a function that C may call.
+                    // Foreign declarations, not a function for C.
                     Some(TokenTree::Ident(word)) if word == "extern" => {
                         let braces = |token: &TokenTree| matches!(token, TokenTree::Group(_));
                         tokens.clone().nth(2).as_ref().is_some_and(braces)
@@ -109,7 +110,7 @@ fn the_tables_of_unsafe_code_are_true() {
         for file in sources(&root) {
             let [found, others] = count_in(&file);
             let name = file.strip_prefix(&root).expect("a file of the crate").display().to_string();
-            // Functions that C calls cannot be safe, nor can be their names.
+            // Functions for C cannot be safe, nor can the attributes with their names.
             assert!(
                 others == 0 || of == "xent-capi",
                 "{name}: only blocks are unsafe, no functions, traits or impls"

@@ -1,4 +1,4 @@
-//! The factors of rows and elements, together: what each of them multiplies.
+//! The factors of rows and elements in combination: what each of them multiplies.
 
 use xent_core::{
     Batch, BatchCounts, Buffers, Error, Hessian, Labels, Level, LikelihoodBatch, LikelihoodInput,
@@ -7,7 +7,7 @@ use xent_core::{
 };
 use xent_reference::{focal, hessian, probabilities, sigmoid, softmax};
 
-/// Numbers of no particular pattern, from -2 to 2.
+/// Numbers without a pattern, from -2 to 2.
 fn numbers(count: usize, seed: u32) -> Vec<f32> {
     let spread = |i: u32| i.wrapping_add(seed).wrapping_mul(2_654_435_761) >> 8;
     (0..count as u32).map(|i| spread(i) as f32 / 4_194_304.0 - 2.0).collect()
@@ -17,7 +17,7 @@ fn positive(count: usize, seed: u32) -> Vec<f32> {
     numbers(count, seed).iter().map(|x| x.abs()).collect()
 }
 
-/// Close, next to the size of what it is made of. Whether it is so to the last ULP is for other tests.
+/// Close, relative to the size of its terms. Other tests check the last ULP.
 #[track_caller]
 fn assert_close(what: &str, got: f32, want: f64, size: f64) {
     let error = (f64::from(got) - want).abs();
@@ -90,7 +90,7 @@ fn all_factors_of_a_sigmoid_loss_multiply() {
                             want_sum += share * loss;
                             assert_close(&what, gradient[at], factor * slope, factor.abs() * w);
                             if gamma == 0.0 {
-                                // The floor is under all weights.
+                                // All weights multiply the floor, too.
                                 let all = factor * w * ((1.0 - y) + q * y);
                                 let h = hessian::xgboost_logistic(x[at].into(), all);
                                 assert_close(&what, second[at], h, 0.0);
@@ -202,7 +202,7 @@ fn all_factors_of_a_likelihood_multiply() {
                     (0..classes).map(|class| p[shape.place(row, class)].into()).collect();
                 let w = label.map_or(0.0, |label| class_weights[label].into());
                 let v = f64::from(samples[row]);
-                // A row of weight zero has a part in all sums but that of the weights.
+                // A row of weight zero counts in all sums except those of weights.
                 if label.is_some() {
                     wanted.valid_rows += 1;
                     wanted.valid_losses += 1;
@@ -314,7 +314,7 @@ fn factors_of_other_lengths_are_refused() {
     }
 }
 
-/// What is changed of a row of ones; its log-sum-exp; the first two of its softmax, and of the logarithm.
+/// The changes to a row of ones; its log-sum-exp; the first two numbers of its softmax, and of its log-softmax.
 type DegenerateRow<'a> = (&'a [(usize, f32)], f32, [f32; 2], [f32; 2]);
 
 #[test]

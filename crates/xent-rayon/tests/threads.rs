@@ -1,4 +1,4 @@
-//! The number of threads changes nothing.
+//! The number of threads does not change the result.
 
 use half::{bf16, f16};
 use xent_core::{
@@ -6,7 +6,7 @@ use xent_core::{
     SigmoidBatch, SoftmaxBatch, SoftmaxOptions, SoftmaxTargets,
 };
 
-/// Logits that are spread, reproducible and of no particular pattern.
+/// Logits over a wide range, reproducible and without a pattern.
 fn logits(count: usize) -> Vec<f32> {
     (0..count as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 8) as f32 / 1e6 - 8.0).collect()
 }

@@ -1,8 +1,8 @@
-"""Writes exact.txt: what tests/exact.rs compares the module `exact` with, from mpmath.
+"""Writes exact.txt, which tests/exact.rs compares the module `exact` with, using mpmath.
 
 Usage: python3 exact.py [factor] > exact.txt, with factor times as many points.
 
-A line is a function, its arguments, and its answers. An argument is the bits of an f64; an answer
+A line has a function, its arguments and its results. An argument is the bits of an f64; a result
 is hi:lo:power, (hi + lo)*2^power with the bits of two f64.
 """
 
@@ -12,7 +12,7 @@ import sys
 
 import mpmath as mp
 
-# Enough for e^-1600 to be a small part of 1.
+# Enough digits for e^-1600 to register next to 1.
 mp.mp.prec = 3000
 FACTOR = int(sys.argv[1]) if len(sys.argv) > 1 else 1
 
@@ -31,7 +31,7 @@ def answer(v):
 
 
 def ln_1p(u):
-    # The precision is enough for all but the tiniest.
+    # The precision suffices for all but the smallest.
     return mp.log(1 + u) if abs(u) > mp.mpf(2) ** -200 else u - u * u / 2 + u * u * u / 3
 
 
@@ -94,7 +94,7 @@ def rows():
             dense = [random.uniform(0, 2) for _ in range(classes)]
             for q in (one_hot, dense):
                 row(x, q)
-    # Certain of its class, which a target of nothing but that class leaves a tiny loss.
+    # Certain of its class; if the target is that class only, the loss is tiny.
     row([57.5, 0.0, -1.25], [1.0, 0.0, 0.0])
     row([600.0, -150.0, -151.5], [1.0, 0.0, 0.0])
 

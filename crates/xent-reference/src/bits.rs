@@ -1,4 +1,4 @@
-//! Powers of two: where a number stands between them, and moving it by one.
+//! Powers of two: the exponent of a number, and scaling by a power.
 
 /// ⌊log₂|x|⌋, for subnormal numbers too. Zero gives -1075, below every number; infinity and NaN
 /// give 1024, above every number.
@@ -22,8 +22,8 @@ pub(crate) fn power_of_two(exponent: i32) -> f64 {
     })
 }
 
-/// x·2^by for |by| ≤ 2044. Rounded only where the result is too small or too large for x's digits,
-/// and once if x is in 1..2.
+/// x·2^by for |by| ≤ 2044. Rounded only if the result is too small or too large for x's digits, and
+/// then once if x is in 1..2.
 pub(crate) fn scaled(x: f64, by: i32) -> f64 {
     let half = by / 2;
     x * power_of_two(half) * power_of_two(by - half)

@@ -1,4 +1,5 @@
-//! Distillation: how far a row's softmax is from a teacher's, both softened by a temperature.
+//! Distillation: the divergence of a row's softmax from a teacher's, both softened by a
+//! temperature.
 //!
 //! Source: G. Hinton, O. Vinyals, J. Dean, "Distilling the Knowledge in a Neural Network", 2015
 //! (arXiv:1503.02531).
@@ -8,43 +9,44 @@ use crate::softmax::{RowAnswer, undefined};
 use crate::sum::sum;
 use crate::times;
 
-/// The distillation loss of one row of logits `x` against the logits of a `teacher`, both of C
-/// numbers, at the temperature τ > 0. With p = softmax(x/τ) and q = softmax(teacher/τ):
+/// The distillation loss of one row of logits `x` against the logits of a `teacher`, both of length
+/// C, at the temperature τ > 0. With p = softmax(x/τ) and q = softmax(teacher/τ):
 ///
 /// ```text
 /// loss = τ²·KL(q ‖ p) = τ²·Σ_c q_c·(ln q_c - ln p_c)
 /// gradient_c = τ·(p_c - q_c)
 /// ```
 ///
-/// the gradient by `x`; the teacher is fixed. The factor τ² keeps the size of the gradient as the
-/// temperature changes (Hinton et al., section 2). Without it: PyTorch's `kl_div` of the two
-/// log-softmax.
+/// with the gradient by `x`; the teacher is constant. The factor τ² keeps the size of the gradient
+/// as the temperature changes (Hinton et al., section 2). Without it, this is PyTorch's `kl_div` of
+/// the two log-softmaxes.
 ///
 /// # When student and teacher nearly agree
 ///
-/// The terms of the sum above have both signs, and leave nothing of themselves. As p and q both
-/// sum to one, with `u_c = ln(p_c/q_c)` it is also
+/// The terms of the sum above have both signs and cancel. As p and q both sum to one, with `u_c =
+/// ln(p_c/q_c)` the loss is also
 ///
 /// ```text
 /// KL = Σ_c (p_c - q_c - q_c·u_c) = Σ_c q_c·(e^u_c - 1 - u_c)
 /// ```
 ///
-/// whose terms are non-negative; e^u - 1 - u is its power series for small u. And p - q is
-/// q·expm1(u). For k the teacher's first maximum and `b_c = [(x_c - teacher_c) - (x_k -
+/// with non-negative terms; for small u, e^u - 1 - u is computed as its power series. And p - q is
+/// q·expm1(u). If k is the teacher's first maximum and `b_c = [(x_c - teacher_c) - (x_k -
 /// teacher_k)]/τ`,
 ///
 /// ```text
 /// u_c = b_c - ln Σ_j q_j·e^b_j = b_c - ln1p(Σ_j q_j·expm1(b_j))
 /// ```
 ///
-/// never sees what the two rows have in common. (Where the sum is large, rows that differ, u is the
-/// difference of the log-softmax.) So the loss has full relative accuracy where the differences
-/// of the logits are exact, and the gradient that of u.
+/// does not depend on what the two rows share. (If the sum is large, because the rows differ, u is
+/// the difference of the log-softmaxes.) So the loss has full relative accuracy if the differences
+/// of the logits are exact, and the gradient is as accurate as u.
 ///
-/// [`scale`](RowAnswer::scale) is `τ·max(p_c, q_c)`. [`mean_distance`](RowAnswer::mean_distance)
-/// is that of x/τ by p plus that of teacher/τ by q. [`max`](RowAnswer::max) is the largest `x`.
+/// [`scale`](RowAnswer::scale) is `τ·max(p_c, q_c)`. [`mean_distance`](RowAnswer::mean_distance) is
+/// the mean distance of x/τ by p plus that of teacher/τ by q. [`max`](RowAnswer::max) is the
+/// largest `x`.
 ///
-/// # What is not finite
+/// # Non-finite input
 ///
 /// | row | loss | gradient |
 /// |---|---|---|
@@ -58,7 +60,7 @@ use crate::times;
 /// | finite masks such as -1e30 | as for -∞, but the loss of a masked `x_c` is finite | as for -∞ |
 ///
 /// # Panics
-/// When `x` and `teacher` differ in length, or the temperature is not positive and finite.
+/// If `x` and `teacher` differ in length, or the temperature is not positive and finite.
 ///
 /// ```
 /// use xent_reference::distillation::divergence;
@@ -106,12 +108,12 @@ fn difference(p: f64, q: f64, u: f64) -> f64 {
 
 /// e^u - 1 - u = u²/2! + u³/3! + …, for |u| ≤ 1.
 fn exp_beyond_linear(u: f64) -> f64 {
-    // The first term left out is below 2^-53 of the first one.
+    // The first omitted term is below 2^-53 of the first one.
     let series = (3..=20).rev().fold(1.0, |rest, n| 1.0 + u / f64::from(n) * rest);
     0.5 * u * u * series
 }
 
-/// `u_c = ln(p_c/q_c)`; what it is where `q_c = 0` does not matter.
+/// `u_c = ln(p_c/q_c)`; its value does not matter where `q_c = 0`.
 fn log_ratios(
     x: &[f64],
     teacher: &[f64],
@@ -124,8 +126,8 @@ fn log_ratios(
     let Some(k) = master.distance.iter().position(|&d| d == 0.0) else { return plain() };
     let gaps: Vec<f64> =
         (0..x.len()).map(|c| ((x[c] - teacher[c]) - (x[k] - teacher[k])) / temperature).collect();
-    // Σ q_j·expm1(b_j): for a large b_j, or one that is not finite, by q_j·e^b_j, which is
-    // q_k·e^((x_j - x_k)/τ).
+    // Σ q_j·expm1(b_j). If b_j is large or not finite, the exponential is q_j·e^b_j = q_k·e^((x_j -
+    // x_k)/τ).
     let terms: Vec<f64> = (0..x.len())
         .map(|c| {
             if gaps[c].abs() <= 1.0 {
@@ -203,11 +205,12 @@ mod tests {
     fn answers_match_high_precision_arithmetic() {
         let answer = divergence(&[-1.0, 2.0, 0.0, -20.0], &[3.0, 1.0, -0.5, -40.0], 1.0);
         assert_close(answer.loss, 2.319_506_193_070_358_645_396_733, 1e-15);
-        // A student that is 2^-20 off its teacher: Σ q·(ln q - ln p) would have three digits.
+        // A student that is 2^-20 off its teacher: Σ q·(ln q - ln p) would be right to three digits
+        // only.
         let answer = divergence(&[1.0, 0.0], &[1.0 + 2.0_f64.powi(-20), 0.0], 2.0);
         assert_close(answer.loss, 1.068_673_072_517_306_915_788_223e-13, 1e-15);
         assert_close(answer.grad[0], -2.241_169_914_998_832_619_104_699e-7, 1e-15);
-        // Both all but certain.
+        // Both almost certain.
         let answer = divergence(&[57.0, 0.0], &[60.0, 0.0], 1.0);
         assert_close(answer.loss, 1.408_531_771_916_450_835_416_326e-25, 1e-14);
         assert_close(answer.grad[0], -1.671_227_094_797_346_445_570_987e-25, 1e-14);
@@ -246,7 +249,7 @@ mod tests {
     #[test]
     fn not_finite_masked_classes() {
         let (x, teacher) = ([0.5, 2.0, -1.0], [1.0, -INF, 0.0]);
-        // Nothing but the share of p that the masked class takes: -ln(1 - p) for the others.
+        // Only the share of p that the masked class takes: -ln(1 - p) for the others.
         let answer = divergence(&x, &teacher, 1.0);
         let p = softmax(&x);
         let kept = divergence(&[0.5, -1.0], &[1.0, 0.0], 1.0).loss;

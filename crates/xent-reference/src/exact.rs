@@ -1,15 +1,15 @@
-//! The oracle in about 104 binary digits, to judge an `f64`.
+//! The oracle with about 104 binary digits, to judge an `f64`.
 //!
-//! The other modules answer in `f64`, to about 1e-15: enough to tell how good an `f32` is, and no
-//! better than an `f64` kernel itself. Here the same formulas are computed with [`Exact`] numbers,
-//! for the losses that have such kernels. The input is an `f64` and is taken as it is.
+//! The other modules compute in `f64`, to about 1e-15: enough to judge an `f32`, but no better than
+//! an `f64` kernel itself. Here the same formulas are computed with [`Exact`] numbers, for the
+//! losses that have such kernels. The input is an `f64`, taken as exact.
 //!
 //! | answers | relative error |
 //! |---|---|
 //! | [`exp`], [`ln`], [`ln_1p`], [`sigmoid::sigmoid`], [`sigmoid::softplus`] | below 1e-28 |
 //! | [`softmax`], for rows of 2²⁰ classes | below 1e-25 |
 //!
-//! A loss or a gradient whose terms differ in sign has that error in units of the larger term.
+//! If the terms of a loss or a gradient differ in sign, this error is relative to the larger term.
 //! Nothing overflows, and nothing becomes subnormal: [`Exact::to_f64`] rounds once, at the end.
 //!
 //! ```
@@ -28,10 +28,11 @@ pub use number::Exact;
 
 use number::LN_2;
 
-/// e^x, 0 at -∞ and +∞ at +∞. From |x| = 2¹⁶ on it is 0 or +∞ as well.
+/// e^x, 0 at -∞ and +∞ at +∞. From |x| = 2¹⁶ on it is also 0 or +∞.
 ///
-/// With the whole number k nearest to x/ln 2, it is 2^k times the Taylor series of the remainder.
-/// The relative error is below 1e-28 wherever the answer is an `f64`, and 1e-27 at the very ends.
+/// If k is the integer nearest to x/ln 2, the result is 2^k times the Taylor series of the
+/// remainder. The relative error is below 1e-28 if the result is in the range of `f64`, and 1e-27
+/// at the limits.
 ///
 /// ```
 /// use xent_reference::exact::exp;
@@ -61,7 +62,7 @@ pub fn exp(x: impl Into<Exact>) -> Exact {
 /// The natural logarithm: -∞ at 0, NaN below.
 ///
 /// With x = 2^k·m for m in √½..√2, it is k·ln 2 + 2·atanh((m - 1)/(m + 1)). Around x = 1 the first
-/// is 0, and m - 1 is exact, so that the answer keeps its relative accuracy.
+/// term is 0 and m - 1 is exact, so the result keeps its relative accuracy.
 ///
 /// ```
 /// use xent_reference::exact::ln;
@@ -86,7 +87,7 @@ pub fn ln(x: impl Into<Exact>) -> Exact {
     LN_2 * f64::from(k) + twice_atanh((m - 1.0) / (m + 1.0))
 }
 
-/// ln(1 + x): -∞ at -1, NaN below. With full relative accuracy where x is tiny.
+/// ln(1 + x): -∞ at -1, NaN below. It keeps full relative accuracy if x is tiny.
 ///
 /// For |x| < ¼ it is 2·atanh(x/(2 + x)), otherwise [`ln`] of the sum.
 ///

@@ -1,4 +1,4 @@
-//! The focal loss: cross-entropy that fades for what is answered well already.
+//! The focal loss: a cross-entropy that gives less weight to well-classified examples.
 //!
 //! Source: T.-Y. Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017.
 //!
@@ -9,21 +9,22 @@ use crate::sigmoid::{self, sigmoid as sigma};
 use crate::softmax::{RowAnswer, undefined};
 use crate::times;
 
-/// The focal loss of the softmax of one row of C logits `x` labelled `y`, times `weight` (of the
-/// class, the row or both). With p = softmax(x) and `r = 1 - p_y`:
+/// The focal loss of the softmax of one row of C logits `x` with the label `y`, times `weight` (of
+/// the class, the row or both). With p = softmax(x) and `r = 1 - p_y`:
 ///
 /// ```text
 /// loss = -w·r^γ·ln p_y
 /// gradient_c = w·F·(p_c - [c = y]),  F = r^γ·(1 + γ·p_y·(-ln p_y)/r)
 /// ```
 ///
-/// r is the sum of the other classes' p, and never `1 - p_y`; so it is in the gradient, which at y
-/// is -w·F·r. Everything is a product or a sum of numbers of one sign: full relative accuracy,
-/// less what the power costs (γ times the relative error of r). As r → 0, `(-ln p_y)/r` → 1.
+/// r is computed as the sum of the other classes' p, never as `1 - p_y`; also in the gradient,
+/// which at y is -w·F·r. Everything is a product or a sum of numbers of one sign, so it has full
+/// relative accuracy, except for the error of the power (γ times the relative error of r). As r →
+/// 0, `(-ln p_y)/r` → 1.
 ///
 /// [`scale`](RowAnswer::scale) is `|w|·F·max(p_c, [c = y])`.
 ///
-/// # What is not finite
+/// # Non-finite input
 ///
 /// | row | loss | gradient |
 /// |---|---|---|
@@ -33,10 +34,10 @@ use crate::times;
 /// | one +∞, it is the target | 0 | all 0 |
 /// | one +∞, not the target | +∞ | w at the +∞, -w at the target, 0 elsewhere |
 ///
-/// The loss counts 0·∞ as 0: a row without weight costs nothing.
+/// The loss counts 0·∞ as 0: a row with weight zero costs nothing.
 ///
 /// # Panics
-/// When `y` is not below C, or γ is negative or not finite.
+/// If `y` is not below C, or γ is negative or not finite.
 ///
 /// ```
 /// use xent_reference::focal::softmax;
@@ -55,7 +56,7 @@ pub fn softmax(x: &[f64], y: usize, gamma: f64, weight: f64) -> RowAnswer {
     let wrong = row.complements()[y];
     let surprise = row.surprise(y);
     let fade = wrong.powf(gamma);
-    // (-ln p)/(1-p): as both vanish it tends to 1.
+    // (-ln p)/(1-p), which tends to 1 as both vanish.
     let slope = if wrong == 0.0 { 1.0 } else { times(p[y], surprise) / wrong };
     let factor = weight * fade * (1.0 + gamma * slope);
     let indicator = |c: usize| f64::from(c == y);
@@ -80,22 +81,21 @@ pub fn softmax(x: &[f64], y: usize, gamma: f64, weight: f64) -> RowAnswer {
 /// loss = α_t·(1-p_t)^γ·[(1-y)·softplus(x) + y·softplus(-x)]
 /// ```
 ///
-/// as optax's `sigmoid_focal_loss` has it, and the paper for hard targets. `m = 1 - p_t` is
-/// computed as
-/// (1-y)·σ(x) + y·σ(-x), in which nothing cancels. Its derivative is (1-2y)·σ(x)·σ(-x), and with
+/// as in optax's `sigmoid_focal_loss`, and in the paper for hard targets. `m = 1 - p_t` is computed
+/// as (1-y)·σ(x) + y·σ(-x), where nothing cancels. Its derivative is (1-2y)·σ(x)·σ(-x), and with
 /// the cross-entropy ℓ and its derivative ℓ',
 ///
 /// ```text
 /// gradient = α_t·m^γ·(ℓ' + γ·ℓ·m'/m)
 /// ```
 ///
-/// where m'/m is σ(-x) for y = 0 and -σ(x) for y = 1. For those two both terms have one sign; for
-/// a `y` between they may cancel, as the exact ones do.
+/// where m'/m is σ(-x) for y = 0 and -σ(x) for y = 1. For these two, both terms have the same sign;
+/// for other `y` they may cancel, and so do the exact terms.
 ///
 /// At ±∞ both are the limits. A NaN in `x`, `y` or `alpha` makes both NaN.
 ///
 /// # Panics
-/// When γ is negative or not finite.
+/// If γ is negative or not finite.
 ///
 /// ```
 /// use xent_reference::focal::sigmoid;
@@ -112,7 +112,7 @@ pub fn sigmoid(x: f64, y: f64, gamma: f64, alpha: Option<f64>) -> (f64, f64) {
     }
     let (right, left) = (sigma(x), sigma(-x));
     let wrong = (1.0 - y) * right + y * left;
-    // m'/m; a hard target has it without the division, and so also where m is 0.
+    // m'/m. For a hard target it is computed without the division, so it also works if m is 0.
     let relative_slope = if y == 0.0 {
         left
     } else if y == 1.0 {
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn a_confident_row_keeps_its_loss_and_its_gradient() {
-        // r = e^-60/(1 + e^-60): both r^γ·r and -(1+γ)·r^γ·r to within 1e-26.
+        // r = e^-60/(1 + e^-60): both are r^γ·r and -(1+γ)·r^γ·r to within 1e-26.
         for gamma in GAMMAS {
             let answer = softmax(&[60.0, 0.0], 0, gamma, 1.0);
             let power = (-60.0 * (1.0 + gamma)).exp();
@@ -259,7 +259,7 @@ mod tests {
             assert_eq!(sigmoid(-INF, 1.0, gamma, Some(0.25)), (INF, -0.25));
             let (loss, gradient) = sigmoid(INF, 0.5, gamma, None);
             let limit = 0.5 * 0.5_f64.powf(gamma);
-            // Powers are not the same everywhere.
+            // Powers differ from machine to machine.
             assert!(loss == INF && (gradient - limit).abs() <= 4.0 * f64::EPSILON * limit);
             assert!(sigmoid(f64::NAN, 1.0, gamma, None).1.is_nan());
         }

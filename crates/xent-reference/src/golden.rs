@@ -1,8 +1,8 @@
-//! What other people's implementations answered: cases to compare a loss with.
+//! Results of other implementations: cases to compare a loss with.
 //!
 //! With the feature `golden`. The files and their format are in the directory `golden` of this
-//! crate. Every field of a case is a field here, and one that is not is refused; so a test that
-//! takes a [`Case`] and its [`Options`] apart without `..` has missed nothing of it.
+//! crate. Every field of a case is a field here, and unknown fields are refused. So a test that
+//! destructures a [`Case`] and its [`Options`] without `..` covers all of it.
 
 use serde::Deserialize;
 
@@ -63,28 +63,29 @@ impl File {
     }
 }
 
-/// One question, and what a peer answered.
+/// One question, and the answer of a peer.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(try_from = "Raw")]
 pub struct Case {
     /// The name of the case, unique in its file.
     pub id: String,
-    /// Who answered.
+    /// The peer that answered.
     pub peer: String,
-    /// Which loss.
+    /// The loss.
     pub loss: Loss,
     /// N.
     pub rows: usize,
     /// C.
     pub classes: usize,
-    /// N·C numbers, row by row: logits, or what the loss says. `f32` holds them exactly.
+    /// N·C numbers, row by row: logits, or probabilities if the loss takes these. They are exact in
+    /// `f32`.
     pub input: Vec<f64>,
-    /// What the rows are compared with.
+    /// The targets.
     pub targets: Targets,
-    /// What is set.
+    /// The options that are set.
     pub options: Options,
-    /// One number; with [`Reduction::None`] one a row, or for the element-wise losses (sigmoid,
-    /// sigmoid focal and logistic) N·C.
+    /// One number. With [`Reduction::None`] one number a row, or N·C for the element-wise losses
+    /// (sigmoid, sigmoid focal and logistic).
     pub value: Vec<f64>,
     /// The derivative of the *sum* of `value` by each input. N·C numbers.
     pub grad: Vec<f64>,
@@ -100,7 +101,7 @@ pub struct Case {
     pub hessian_lightgbm: Option<Vec<f64>>,
 }
 
-/// A loss that a case asks for.
+/// A loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Loss {
@@ -137,13 +138,13 @@ pub enum Loss {
     SoftMargin,
 }
 
-/// What the rows of a case are compared with.
+/// The targets of a case.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(tag = "kind", content = "values", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Targets {
-    /// A class a row, or the index to ignore. N numbers.
+    /// One class a row, or the ignored index. N numbers.
     Index(Vec<i64>),
-    /// A number an element. N·C numbers.
+    /// One number an element. N·C numbers.
     Dense(Vec<f64>),
     /// The logits of a teacher. N·C numbers.
     TeacherLogits(Vec<f64>),
@@ -153,7 +154,7 @@ impl Targets {
     /// The class indices.
     ///
     /// # Panics
-    /// When they are of another kind.
+    /// If the targets are of another kind.
     #[track_caller]
     pub fn index(&self) -> &[i64] {
         match self {
@@ -165,7 +166,7 @@ impl Targets {
     /// The target vectors, row by row.
     ///
     /// # Panics
-    /// When they are of another kind.
+    /// If the targets are of another kind.
     #[track_caller]
     pub fn dense(&self) -> &[f64] {
         match self {
@@ -177,7 +178,7 @@ impl Targets {
     /// The teacher's logits, row by row.
     ///
     /// # Panics
-    /// When they are of another kind.
+    /// If the targets are of another kind.
     #[track_caller]
     pub fn teacher_logits(&self) -> &[f64] {
         match self {
@@ -194,7 +195,7 @@ impl Targets {
     }
 }
 
-/// What a case sets; `None` is off.
+/// The options of a case; `None` is off.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Options {
@@ -216,13 +217,13 @@ pub struct Options {
     pub z_loss: Option<f64>,
     /// The cap of the logits.
     pub soft_cap: Option<f64>,
-    /// The label of rows that do not count.
+    /// The label of ignored rows.
     pub ignore_index: Option<i64>,
     /// How the losses become the value.
     pub reduction: Reduction,
 }
 
-/// How losses become one.
+/// How losses become one value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Reduction {

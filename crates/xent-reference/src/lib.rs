@@ -1,30 +1,14 @@
-//! The oracle: cross-entropy losses and their gradients in scalar `f64`, written from the
-//! textbook formulas, to judge code that is faster.
+//! The oracle: cross-entropy losses and their gradients in scalar `f64`, written from the textbook formulas, to judge
+//! faster code. Use it to test a loss of your own.
 //!
-//! It shares no code with what it judges, depends on nothing by default, and prefers the obvious to the
-//! quick. Where a formula as it stands would cancel, it is computed in the form that does not,
-//! and the documentation says which; sums are compensated. The result is good to about 1e-15 of
-//! *its own* size, also for a row so confident that its loss is 1e-25.
+//! * **How:** it shares no code with the code it judges, and prefers the obvious formula to the fast one. Where a
+//!   formula would cancel, the form that does not is used, and documented; sums are compensated.
+//! * **How exact:** the relative error of a result is about 1e-15, even for a row so confident that its loss is 1e-25.
+//!   [`exact`] has twice the digits, to judge an `f64`.
+//! * **How fast:** it is not: one row at a time, in scalar code.
+//! * **What it costs to build:** it has no dependencies, except with the feature `golden` (serde).
 //!
-//! | module | answers |
-//! |---|---|
-//! | [`softmax`] | log-sum-exp, softmax, log-softmax, and the cross-entropy of a row against any target vector |
-//! | [`sigmoid`] | sigmoid, softplus, and the binary cross-entropy of one logit |
-//! | [`targets`] | the target vector of an index, a vector or many labels: weights and label smoothing |
-//! | [`multilabel`] | rows with any number of labels: the softmax with 1/M, and the soft margin |
-//! | [`focal`] | the focal loss, of a softmax and of a sigmoid |
-//! | [`distillation`] | the divergence from a teacher's softmax, at a temperature |
-//! | [`z_loss`] | cross-entropy with a penalty on the log-sum-exp |
-//! | [`soft_cap`] | cross-entropy of logits squeezed by a tanh |
-//! | [`probabilities`] | losses of what is a probability, or its logarithm, already |
-//! | [`hessian`] | the diagonal of the second derivative, in the conventions of boosting |
-//! | [`exact`] | softmax, sigmoid and their cross-entropies in twice the digits, to judge an `f64` |
-//! | [`ulp`] | how far an `f32`, `f64`, `bf16` or `f16` is from the exact answer, in units of the last place |
-//! | [`sum`] | the compensated sums the rest is made of |
-//! | `golden` | with the feature `golden`: what other people's implementations answered |
-//! | `peers` | with the feature `golden`: what other libraries printed for one batch |
-//!
-//! # Judging a result
+//! # Example
 //!
 //! ```
 //! use xent_reference::{softmax::cross_entropy, targets::one_hot, ulp::error_f32};
@@ -32,26 +16,46 @@
 //! let logits = [16.0_f32, 0.0, -1.0];
 //! let exact = cross_entropy(&logits.map(f64::from), &one_hot(3, 0, 1.0));
 //!
-//! // The formula of the textbook, as it stands, in f32 ...
+//! // The textbook formula in f32 loses everything ...
 //! let plain = logits.map(f32::exp).iter().sum::<f32>().ln() - logits[0];
 //! assert_eq!(plain, 0.0);
 //! assert!(error_f32(plain, exact.loss) > 1e6);
 //!
-//! // ... and with the certain class left out of the sum.
+//! // ... but not if the certain class is left out of the sum.
 //! let others: f32 = logits[1..].iter().map(|x| (x - logits[0]).exp()).sum();
 //! assert!(error_f32(others.ln_1p(), exact.loss) < 2.0);
 //! ```
 //!
-//! # Beyond one row
+//! # Modules
 //!
-//! A reduction, a class weight, an ignored row or a temperature is a sum, a factor or a skipped
-//! call around these functions, and is left to the caller: a loss over a batch is as long here as
-//! its definition. The tests compare the crate with the answers of PyTorch, optax and others that
-//! way.
+//! | module | contents |
+//! |---|---|
+//! | [`softmax`] | log-sum-exp, softmax, log-softmax, and the cross-entropy of a row against any target vector |
+//! | [`sigmoid`] | sigmoid, softplus, and the binary cross-entropy of a logit |
+//! | [`targets`] | target vectors from an index, a vector or many labels, with weights and label smoothing |
+//! | [`multilabel`] | rows with any number of labels: the softmax with 1/M, and the soft margin |
+//! | [`focal`] | the focal loss, of a softmax and of a sigmoid |
+//! | [`distillation`] | the divergence from a teacher's softmax, at a temperature |
+//! | [`z_loss`] | cross-entropy with a penalty on the log-sum-exp |
+//! | [`soft_cap`] | cross-entropy of logits limited by a tanh |
+//! | [`probabilities`] | losses of probabilities or log-probabilities |
+//! | [`hessian`] | the diagonal of the second derivative, in the conventions of boosting libraries |
+//! | [`exact`] | softmax, sigmoid and their cross-entropies with twice the digits |
+//! | [`ulp`] | the error of an `f32`, `f64`, `bf16` or `f16` in units in the last place |
+//! | [`sum`] | the compensated sums that the others use |
+//! | `golden` | with the feature `golden`: results of other implementations |
+//! | `peers` | with the feature `golden`: results of other libraries for one batch |
 //!
-//! NaN, infinities and masked classes are part of the definition; each module has the table.
-
+//! # Batches
+//!
+//! Reductions, class weights, ignored rows and temperatures are sums, factors or skipped calls around these functions,
+//! and left to the caller: code for a batch is as long as its definition. The tests compare the crate with PyTorch,
+//! optax and others in this way.
+//!
+//! NaN, infinities and masked classes are part of the definitions; each module has a table.
 #![forbid(unsafe_code)]
+// docs.rs says of each item which feature brings it.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod bits;
 pub mod distillation;
@@ -73,7 +77,7 @@ pub mod targets;
 pub mod ulp;
 pub mod z_loss;
 
-/// a·b with 0·∞ = 0: a class that has no part in a sum adds nothing, however far it is.
+/// a·b with 0·∞ = 0: a class with weight zero adds nothing to a sum, however far away it is.
 fn times(a: f64, b: f64) -> f64 {
     let zero_by_infinity = (a == 0.0 && b.is_infinite()) || (a.is_infinite() && b == 0.0);
     if zero_by_infinity { 0.0 } else { a * b }
@@ -110,3 +114,8 @@ mod test {
         assert!(values.iter().all(|v| v.is_nan()), "{values:?}");
     }
 }
+
+/// The examples of the package's first page are tested with those of the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

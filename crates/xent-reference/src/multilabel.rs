@@ -1,7 +1,7 @@
 //! Losses of a row with any number of labels.
 //!
-//! Two ways to put the question: how the softmax's one unit of probability is shared among the
-//! labels ([`softmax()`]), or C independent questions of yes or no ([`soft_margin`]).
+//! There are two views: the labels share the softmax's probability of one ([`softmax()`]), or each
+//! class is an independent yes/no question ([`soft_margin`]).
 
 use crate::sigmoid;
 use crate::softmax::{self, RowAnswer};
@@ -9,8 +9,9 @@ use crate::sum::sum;
 use crate::targets;
 use crate::times;
 
-/// The multi-label softmax loss of one row of logits `x` with labels `y`, both of C numbers, with
-/// the scale factor 1/M, M being how many labels are not zero. p = softmax(x), s = ln p:
+/// The multi-label softmax loss of one row of logits `x` with labels `y`, both of length C, with
+/// the scale factor 1/M, where M is the number of labels that are not zero. p = softmax(x), s = ln
+/// p:
 ///
 /// ```text
 /// loss = (1/M)·Σ_c y_c·(-s_c)
@@ -18,16 +19,16 @@ use crate::times;
 /// ```
 ///
 /// The loss of D. Mahajan et al., "Exploring the Limits of Weakly Supervised Pretraining", ECCV
-/// 2018: a target of 1/k for each of the k labels. Labels are 0 and 1, or any
-/// non-negative real numbers that balance the classes. The gradient is that of the loss, also for
-/// those; [`caffe_gradient`] is not.
+/// 2018: a target of 1/k for each of the k labels. Labels are 0 and 1, or any non-negative real
+/// numbers, for example to balance the classes. The gradient is exact in both cases;
+/// [`caffe_gradient`] is not.
 ///
-/// It is [`softmax::cross_entropy`] against [`targets::multilabel`], whose accuracy and table of
-/// what is not finite hold. For M = 0 the target is all 0: loss 0, gradient 0, unless the row has
-/// no softmax (a NaN, two +∞, everything masked), which is NaN with or without labels.
+/// It is [`softmax::cross_entropy`] against [`targets::multilabel`], with the same accuracy and the
+/// same table of non-finite input. For M = 0 the target is all 0, so loss and gradient are 0; a row
+/// without a softmax (a NaN, two +∞, everything masked) has NaN, with or without labels.
 ///
 /// # Panics
-/// When `x` and `y` differ in length.
+/// If `x` and `y` differ in length.
 ///
 /// ```
 /// use xent_reference::multilabel::softmax;
@@ -39,19 +40,19 @@ pub fn softmax(x: &[f64], y: &[f64]) -> RowAnswer {
     softmax::cross_entropy(x, &targets::multilabel(y))
 }
 
-/// The gradient that the multi-label softmax layer of the Caffe Python layers passes back. With
-/// M, p as for [`softmax()`]:
+/// The gradient that the multi-label softmax layer of the Caffe Python layers returns. With M, p as
+/// for [`softmax()`]:
 ///
 /// ```text
 /// gradient_c = p_c - [y_c ≠ 0]/M
 /// ```
 ///
 /// It ignores the size of the labels. For labels 0 and 1 it is the gradient of [`softmax()`]; for
-/// others it is the derivative of no loss that layer computes, and is here to be compatible. For
-/// M = 0 it is all 0, and NaN for a row without a softmax.
+/// others it is not the derivative of any loss, and is here for compatibility. For M = 0 it is all
+/// 0, and NaN for a row without a softmax.
 ///
 /// # Panics
-/// When `x` and `y` differ in length.
+/// If `x` and `y` differ in length.
 ///
 /// ```
 /// use xent_reference::multilabel::{caffe_gradient, softmax};
@@ -65,21 +66,21 @@ pub fn caffe_gradient(x: &[f64], y: &[f64]) -> Vec<f64> {
     softmax(x, &labelled).grad
 }
 
-/// The multi-label soft margin loss of one row of logits `x` with targets `y` in 0..=1, both of C
-/// numbers, and weights w for the classes (all 1 when `None`): (loss, its derivative by each
-/// logit).
+/// The multi-label soft margin loss of one row of logits `x` with targets `y` in 0..=1, both of
+/// length C, and weights w for the classes (all 1 if `None`): (loss, its derivative by each logit).
 ///
 /// ```text
 /// loss = (1/C)·Σ_c w_c·[(1-y_c)·softplus(x_c) + y_c·softplus(-x_c)]
 /// gradient_c = (w_c/C)·[(1-y_c)·σ(x_c) - y_c·σ(-x_c)]
 /// ```
 ///
-/// PyTorch's `multilabel_soft_margin_loss`: the mean over the classes of the sigmoid loss, one
+/// PyTorch's `multilabel_soft_margin_loss`: the mean of the sigmoid loss over the classes, one
 /// number a row. The classes are independent: a NaN makes the loss NaN but only its own gradient,
-/// and ±∞ gives the limit, as in [`sigmoid::cross_entropy`]. A row of no classes has a loss of NaN.
+/// and ±∞ gives the limit, as in [`sigmoid::cross_entropy`]. A row without classes has a loss of
+/// NaN.
 ///
 /// # Panics
-/// When `x`, `y` and the weights differ in length.
+/// If `x`, `y` and the weights differ in length.
 ///
 /// ```
 /// use xent_reference::multilabel::soft_margin;

@@ -1,14 +1,14 @@
-//! What other libraries printed for one batch: cases to hold presets and second derivatives to.
+//! Results that other libraries printed for one batch: cases for presets and second derivatives.
 //!
-//! With the feature `golden`. The files are in the directory `peers` of this crate; `tools/peers` makes them.
-//! A field that is not known here is refused, so that no part of a case is passed over.
+//! With the feature `golden`. The files are in the directory `peers` of this crate; `tools/peers` generates them.
+//! Unknown fields are refused, so that no part of a case is missed.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-/// What all peers were given: rows of classes.
+/// The batch that all peers were given, as rows of classes.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Batch {
@@ -16,7 +16,7 @@ pub struct Batch {
     pub logits: Vec<Vec<f64>>,
     /// The label of each row.
     pub labels: Vec<i64>,
-    /// The rows that are ignored where [`Ignored::Some`] are.
+    /// The rows ignored with [`Ignored::Some`].
     pub ignored_rows: Vec<usize>,
     /// A weight for each class.
     pub class_weights: Vec<f64>,
@@ -24,7 +24,7 @@ pub struct Batch {
     pub sample_weights: Vec<f64>,
     /// A weight for the positive part of each class.
     pub pos_weight: Vec<f64>,
-    /// The label smoothing, where there is some.
+    /// The label smoothing of the cases that have some.
     pub smoothing: f64,
     /// Dense targets that sum to one.
     pub dense: Vec<Vec<f64>>,
@@ -32,27 +32,27 @@ pub struct Batch {
     pub uneven: Vec<Vec<f64>>,
     /// Zeros and ones.
     pub binary: Vec<Vec<f64>>,
-    /// Numbers between.
+    /// Numbers from 0 to 1.
     pub soft: Vec<Vec<f64>>,
 }
 
-/// What one peer printed.
+/// The results of one peer.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct File {
     /// Its name.
     pub peer: String,
-    /// The name of the preset that is held to it.
+    /// The name of the preset that is compared with it.
     pub preset: String,
     /// The versions of the packages.
     pub versions: BTreeMap<String, String>,
-    /// What it computed in.
+    /// The format that it computed in.
     pub format: Format,
     /// The cases.
     pub cases: Vec<Case>,
 }
 
-/// What a peer computed in.
+/// The format that a peer computed in.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
@@ -62,21 +62,21 @@ pub enum Format {
     F64,
 }
 
-/// What a peer was asked, and what it printed.
+/// A question, and the result that the peer printed.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Case {
-    /// The name, once in a file.
+    /// The name, unique in its file.
     pub name: String,
     /// The loss.
     pub loss: Loss,
-    /// What the logits are compared with.
+    /// The targets.
     #[serde(default)]
     pub targets: Kind,
     /// Which rows are ignored.
     #[serde(default)]
     pub ignored: Ignored,
-    /// The label of ignored rows; if there is none, the preset's own.
+    /// The label of ignored rows; the preset's own if there is none.
     pub ignore_index: Option<i64>,
     /// Weights for the classes.
     #[serde(default)]
@@ -94,19 +94,19 @@ pub struct Case {
     pub gamma: Option<f64>,
     /// The focal alpha.
     pub alpha: Option<f64>,
-    /// How the losses are reduced, where it is not as the preset says.
+    /// The reduction, if it is not the preset's.
     pub reduction: Option<Reduction>,
-    /// What a mean divides by, where it is not as the preset says.
+    /// The divisor of a mean, if it is not the preset's.
     pub mean_over: Option<MeanOver>,
-    /// What the numbers were computed in, where it is not the file's.
+    /// The format of the computation, if it is not the file's.
     pub format: Option<Format>,
     /// The loss.
     pub value: Value,
-    /// Its gradient (that of the sum, if the loss is not reduced).
+    /// Its gradient (of the sum, if the loss is not reduced).
     pub grad: Option<Vec<Number>>,
-    /// Whether the preset, with the options above, gives these numbers.
+    /// Whether the preset can express these numbers with the options above.
     pub expressible: bool,
-    /// Why it does not.
+    /// Why it cannot.
     pub reason: Option<String>,
 }
 
@@ -145,7 +145,7 @@ pub enum Ignored {
     /// None of them.
     #[default]
     None,
-    /// Those that the batch names.
+    /// The rows that the batch names.
     Some,
     /// All of them.
     All,
@@ -155,7 +155,7 @@ pub enum Ignored {
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(untagged)]
 pub enum ClassWeights {
-    /// Whether those of the batch are given.
+    /// Whether the weights of the batch are given.
     Given(bool),
     /// They are all zero.
     Zero(ZeroWeights),
@@ -171,11 +171,11 @@ impl Default for ClassWeights {
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum ZeroWeights {
-    /// They are zero.
+    /// All zero.
     Zero,
 }
 
-/// How losses become one number.
+/// How losses become one value.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs, reason = "they are the reductions of the library")]
@@ -199,7 +199,7 @@ pub enum MeanOver {
 pub enum Number {
     /// A finite one.
     Finite(f64),
-    /// Another one.
+    /// A number that is not finite.
     Word(Word),
 }
 
@@ -221,13 +221,13 @@ impl Number {
     }
 }
 
-/// A loss as a peer printed it.
+/// A loss, as a peer printed it.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(untagged)]
 pub enum Value {
     /// One number.
     Reduced(Number),
-    /// A number for each row, or element.
+    /// One number for each row, or for each element.
     Each(Vec<Number>),
 }
 
@@ -241,18 +241,18 @@ impl Value {
     }
 }
 
-/// Second derivatives that one booster printed: of the batch's softmax loss by labels, or of the sigmoid loss
-/// of its first column by the first column of binary targets.
+/// Second derivatives that a booster printed, for the batch's softmax loss by labels or for the sigmoid loss of its
+/// first column.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HessianFile {
     /// Its name.
     pub peer: String,
-    /// Whose convention that is.
+    /// The convention.
     pub convention: Convention,
     /// The versions of the packages.
     pub versions: BTreeMap<String, String>,
-    /// What it computed in.
+    /// The format that it computed in.
     pub format: Format,
     /// The cases.
     pub cases: Vec<HessianCase>,
@@ -267,7 +267,7 @@ pub enum Convention {
     LightGbm,
 }
 
-/// What a booster was asked, and what it printed.
+/// A question, and the result that the booster printed.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HessianCase {
@@ -277,7 +277,7 @@ pub struct HessianCase {
     pub loss: Loss,
     /// Whether rows have weights.
     pub sample_weights: bool,
-    /// Logits in place of the batch's.
+    /// Logits that replace the batch's.
     pub logits: Option<Vec<f64>>,
     /// The second derivatives.
     pub hessian: Vec<f64>,
@@ -290,8 +290,8 @@ pub struct HessianCase {
 }
 
 impl Format {
-    /// How near an answer has to be: relative to what the peer printed, and for the rounding errors of a
-    /// peer that subtracts numbers as large as the batch's logits from each other.
+    /// The allowed difference: relative to the printed number, plus the rounding errors of a peer that subtracts
+    /// numbers as large as the batch's logits.
     pub fn allowed(self, printed: f64) -> f64 {
         const LARGEST_LOGIT: f64 = 4.0;
         let (relative, epsilon) = match self {
@@ -301,7 +301,7 @@ impl Format {
         relative * printed.abs() + LARGEST_LOGIT * epsilon / 2.0
     }
 
-    /// The first number that is not what the peer printed, in words.
+    /// Describes the first number that differs from the peer's.
     pub fn first_difference(self, answer: &[f64], printed: &[f64]) -> Option<String> {
         if answer.len() != printed.len() {
             return Some(format!("{} numbers, the peer has {}", answer.len(), printed.len()));
@@ -322,13 +322,13 @@ impl Format {
 /// The numbers of a case, row after row.
 #[derive(Clone, Debug)]
 pub struct Input {
-    /// Logits; or, for losses of probabilities, what those make of them.
+    /// Logits, or for losses of probabilities the probabilities that follow from them.
     pub input: Vec<f64>,
-    /// Inputs a row.
+    /// Inputs of a row.
     pub classes: usize,
-    /// Labels, those of ignored rows replaced.
+    /// Labels; those of ignored rows are replaced.
     pub labels: Vec<i64>,
-    /// Dense targets; empty where there are labels.
+    /// Dense targets; empty if there are labels.
     pub numbers: Vec<f64>,
     /// A weight for each class, or nothing.
     pub class_weights: Vec<f64>,
@@ -344,7 +344,7 @@ pub fn first_column(rows: &[Vec<f64>]) -> Vec<f64> {
 }
 
 impl Case {
-    /// What the loss is to be given.
+    /// The input of the loss.
     pub fn input(&self, batch: &Batch) -> Input {
         let column = self.targets == Kind::BinaryColumn;
         let logits = if column { first_column(&batch.logits) } else { batch.logits.concat() };
@@ -383,7 +383,7 @@ impl Case {
 }
 
 impl Loss {
-    /// What the loss takes, of logits: those, or probabilities, or their logarithms.
+    /// The input that the loss takes, from logits: the logits, probabilities, or their logarithms.
     fn input(self, logits: &[f64], classes: usize) -> Vec<f64> {
         let softmax = |make: fn(f64, f64) -> f64| {
             let rows = logits.chunks(classes).flat_map(|row| {
@@ -434,12 +434,12 @@ fn read<T: DeserializeOwned>(name: &str, text: &str) -> T {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{name}.json: {error}"))
 }
 
-/// What all peers were given.
+/// The batch that all peers were given.
 pub fn batch() -> Batch {
     read("batch", include_str!("../peers/batch.json"))
 }
 
-/// What each peer printed.
+/// The results of each peer.
 pub fn files() -> Vec<File> {
     LOSSES.iter().map(|(name, text)| read(name, text)).collect()
 }

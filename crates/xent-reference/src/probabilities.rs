@@ -1,21 +1,21 @@
-//! Losses of numbers that are probabilities, or their logarithms, already: no activation inside.
+//! Losses of probabilities or of their logarithms: no activation inside.
 //!
-//! From logits, the losses of [`softmax`](crate::softmax) and [`sigmoid`](crate::sigmoid) are the
-//! better choice: a probability near 1 has lost what its loss is made of.
+//! If you have logits, prefer the losses of [`softmax`](crate::softmax) and
+//! [`sigmoid`](crate::sigmoid): a probability near 1 has lost the digits that its loss depends on.
 
 use crate::times;
 
-/// The least probability whose logarithm [`multinomial_logistic`] takes.
+/// The smallest probability whose logarithm [`multinomial_logistic`] takes.
 pub const MULTINOMIAL_FLOOR: f64 = 1e-20;
 
-/// The least logarithm of a probability that [`logistic`] counts.
+/// The smallest logarithm of a probability that [`logistic`] counts.
 pub const LOGARITHM_FLOOR: f64 = -100.0;
 
-/// The least p(1-p) that the gradient of [`logistic`] divides by: 1e-12 in single precision, which
-/// is what PyTorch divides by in double precision too.
+/// The smallest p(1-p) that the gradient of [`logistic`] divides by: 1e-12 in single precision,
+/// which PyTorch uses in double precision too.
 pub const LOGISTIC_FLOOR: f64 = 1e-12_f32 as f64;
 
-/// The multinomial logistic loss of one row of C probabilities `p` labelled `y`: (loss, its
+/// The multinomial logistic loss of one row of C probabilities `p` with the label `y`: (loss, its
 /// derivative by each probability).
 ///
 /// ```text
@@ -23,12 +23,12 @@ pub const LOGISTIC_FLOOR: f64 = 1e-12_f32 as f64;
 /// gradient_c = -[c = y]/max(p_y, 1e-20)
 /// ```
 ///
-/// Caffe's `MultinomialLogisticLoss` layer. The gradient is that of `-ln p_y`, and stays there below
+/// Caffe's `MultinomialLogisticLoss` layer. The gradient is that of `-ln p_y`, and constant below
 /// the floor. A NaN `p_y` makes the loss and its gradient NaN; the other probabilities do not
-/// enter.
+/// matter.
 ///
 /// # Panics
-/// When `y` is not below C.
+/// If `y` is not below C.
 ///
 /// ```
 /// use xent_reference::probabilities::multinomial_logistic;
@@ -41,24 +41,24 @@ pub fn multinomial_logistic(p: &[f64], y: usize) -> (f64, Vec<f64>) {
     let floored = floored(p[y], MULTINOMIAL_FLOOR);
     let mut grad = vec![0.0; p.len()];
     grad[y] = -1.0 / floored;
-    // Subtracted from zero: a certain class has 0, not -0.
+    // Subtracted from zero, so that a certain class has 0, not -0.
     (0.0 - floored.ln(), grad)
 }
 
-/// The negative log-likelihood of one row of C log-probabilities labelled `y`, times the `weight`
-/// of its class: (loss, its derivative by each log-probability).
+/// The negative log-likelihood of one row of C log-probabilities with the label `y`, times the
+/// `weight` of its class: (loss, its derivative by each log-probability).
 ///
 /// ```text
 /// loss = -w_y·lp_y
 /// gradient_c = -w_y·[c = y]
 /// ```
 ///
-/// PyTorch's `nll_loss`, ONNX's `NegativeLogLikelihoodLoss`. What a mean divides by, there the sum
-/// of the `w_y`, is left to the caller. A log-probability of -∞ costs +∞, or nothing without
-/// weight; a NaN at `y` makes the loss NaN, and the gradient does not depend on it.
+/// PyTorch's `nll_loss`, ONNX's `NegativeLogLikelihoodLoss`. The caller computes the divisor of a
+/// mean, which in these is the sum of the `w_y`. A log-probability of -∞ costs +∞, or nothing if
+/// the weight is zero; a NaN at `y` makes the loss NaN, and the gradient does not depend on it.
 ///
 /// # Panics
-/// When `y` is not below C.
+/// If `y` is not below C.
 ///
 /// ```
 /// use xent_reference::probabilities::negative_log_likelihood;
@@ -81,14 +81,14 @@ pub fn negative_log_likelihood(log_p: &[f64], y: usize, weight: f64) -> (f64, Ve
 /// gradient = (p - y)/max(p·(1-p), 1e-12)
 /// ```
 ///
-/// PyTorch's `binary_cross_entropy`, floors and all; its 1e-12 is that of single precision,
-/// [`LOGISTIC_FLOOR`]. Above the floors the gradient is that of the loss; below, p = 0 or 1, it is
-/// large and finite. A NaN anywhere makes both NaN.
+/// PyTorch's `binary_cross_entropy`, including the floors; its 1e-12 is the single-precision floor,
+/// [`LOGISTIC_FLOOR`]. Above the floors the gradient is exact; at p = 0 or 1 it is large and
+/// finite. A NaN anywhere makes both NaN.
 ///
 /// The loss has non-negative terms and full relative accuracy for the `p` given.
 ///
 /// # Panics
-/// When `p` is outside 0..=1.
+/// If `p` is outside 0..=1.
 ///
 /// ```
 /// use xent_reference::probabilities::logistic;

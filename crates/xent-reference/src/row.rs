@@ -1,13 +1,13 @@
-//! What every softmax loss needs of a row: its maximum, the distances from it, and sums of
-//! exponentials that leave the maximum out.
+//! The parts of a row that every softmax loss needs: its maximum, the distances from it, and sums
+//! of exponentials that leave the maximum out.
 
 use crate::sum::{sum, sums_of_the_others};
 
-/// A row that has a softmax: one maximum or several equal finite ones, and no NaN.
+/// A row with a softmax: one maximum or several equal finite ones, and no NaN.
 pub(crate) struct Row {
     /// `m = max x`, possibly +∞ and never -∞. Not divided by the temperature.
     pub(crate) max: f64,
-    /// `d_c = (m - x_c)/τ ≥ 0`; where `x_c = m` it is 0, for m = +∞ too.
+    /// `d_c = (m - x_c)/τ ≥ 0`; 0 where `x_c = m`, also for m = +∞.
     pub(crate) distance: Vec<f64>,
     /// `e^-d_c`, in 0..=1.
     pub(crate) exp: Vec<f64>,
@@ -15,7 +15,7 @@ pub(crate) struct Row {
     others: f64,
 }
 
-/// What a row without a softmax lacks it for.
+/// Why a row has no softmax.
 pub(crate) enum Undefined {
     Nan,
     TwoInfinities,
@@ -61,7 +61,7 @@ impl Row {
     pub(crate) fn complements(&self) -> Vec<f64> {
         let others = sums_of_the_others(&self.exp);
         let exp = self.exp.iter().zip(others);
-        // At p = 0 it is 1 exactly, which the others' computed sum may miss by a bit.
+        // At p = 0 it is exactly 1, but the others' computed sum may be off by a bit.
         exp.map(|(&e, o)| if e == 0.0 { 1.0 } else { o / self.total() }).collect()
     }
 
@@ -72,7 +72,7 @@ impl Row {
     }
 }
 
-/// Where the (first) maximum of a row stands, if the row has a softmax.
+/// The index of the (first) maximum of a row, if the row has a softmax.
 pub(crate) fn first_maximum(x: &[f64]) -> Result<usize, Undefined> {
     if x.iter().any(|v| v.is_nan()) {
         return Err(Undefined::Nan);
@@ -87,10 +87,9 @@ pub(crate) fn first_maximum(x: &[f64]) -> Result<usize, Undefined> {
 
 /// (max - v)/τ and e^-((max - v)/τ).
 ///
-/// The rounding error of the difference, which may be as large as half a unit of `max`, would be
-/// a *relative* error of the exponential. It is recovered exactly (D. Knuth, TAOCP vol. 2,
-/// section 4.2.2, theorem B), and so is the remainder of the division; both are put back as
-/// e^-(d+δ) = e^-d·(1-δ).
+/// The rounding error of the difference may be half a unit of `max`, and becomes a *relative* error
+/// of the exponential. So it is computed exactly (D. Knuth, TAOCP vol. 2, section 4.2.2, theorem
+/// B), together with the remainder of the division, and applied as e^-(d+δ) = e^-d·(1-δ).
 fn distance_and_exp(max: f64, v: f64, temperature: f64) -> (f64, f64) {
     if v == max {
         return (0.0, 1.0);
@@ -116,8 +115,8 @@ mod tests {
 
     #[test]
     fn the_rounding_of_a_distance_does_not_reach_the_exponential() {
-        // 50-digit arithmetic on these two doubles. Their difference is not a double, and the
-        // exponential of what it rounds to is 5.7e-15 off.
+        // From 50-digit arithmetic on these two doubles. Their difference is not a double, and the
+        // exponential of the rounded difference is 5.7e-15 off.
         let want = 5.724_557_235_467_643_796_055_583e-56;
         let (d, e) = distance_and_exp(127.3, 0.1, 1.0);
         assert_close(e, want, 2.3e-16);
@@ -126,7 +125,7 @@ mod tests {
 
     #[test]
     fn nor_does_the_rounding_of_a_division() {
-        // e^-(1000/3), 50-digit arithmetic.
+        // e^-(1000/3), from 50-digit arithmetic.
         let want = 1.718_591_656_056_231_540_366_265_707e-145;
         let (d, e) = distance_and_exp(1000.0, 0.0, 3.0);
         assert_close(e, want, 4.4e-16);

@@ -1,4 +1,4 @@
-//! The sigmoid and the losses built on it, one element at a time.
+//! The sigmoid and its losses, one element at a time.
 //!
 //! Every function takes the limit at ±∞ and returns NaN for NaN.
 
@@ -6,7 +6,7 @@ use crate::times;
 
 /// σ(x) = 1/(1 + e^-x), with full relative accuracy on both sides: 0 at -∞, 1 at +∞.
 ///
-/// Left of zero it is e^x/(1 + e^x), so that no exponential ever overflows.
+/// For negative x it is e^x/(1 + e^x), so that no exponential overflows.
 pub fn sigmoid(x: f64) -> f64 {
     if x < 0.0 {
         let e = x.exp();
@@ -39,12 +39,12 @@ pub fn softplus(x: f64) -> f64 {
 /// gradient = (1-y)·σ(x) - y·q·σ(-x)
 /// ```
 ///
-/// and this is how it is computed: the terms of the loss are non-negative for every x. (For
-/// q = 1 the gradient is σ(x) - y, which loses its digits for a confident logit.)
+/// and is computed this way: the terms of the loss are non-negative for every x. (For q = 1 the
+/// gradient is σ(x) - y, which would lose its digits for a confident logit.)
 ///
 /// At ±∞ both are the limits, with 0·∞ = 0: at +∞ the loss is 0 for y = 1 and +∞ for y < 1, the
 /// gradient 1 - y; at -∞ the loss is 0 for y·q = 0 and +∞ otherwise, the gradient -y·q. A NaN
-/// anywhere makes both NaN. A `y` outside 0..=1 is taken as the formula says, but its loss may
+/// anywhere makes both NaN. For a `y` outside 0..=1 the formula still applies, but its terms may
 /// cancel.
 ///
 /// ```
@@ -71,8 +71,8 @@ pub fn cross_entropy(x: f64, y: f64, pos_weight: f64) -> (f64, f64) {
 /// gradient = w·[(1-y)·σ(x) - y·q·σ(-x)]
 /// ```
 ///
-/// as `weight` in PyTorch's `binary_cross_entropy_with_logits`. With 0·∞ = 0: an element without
-/// weight costs nothing, however wrong; a NaN still makes both NaN.
+/// as `weight` in PyTorch's `binary_cross_entropy_with_logits`. With 0·∞ = 0: an element with
+/// weight zero costs nothing, however wrong; a NaN still makes both NaN.
 ///
 /// ```
 /// use xent_reference::sigmoid::{cross_entropy, weighted_cross_entropy};

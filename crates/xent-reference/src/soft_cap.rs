@@ -5,8 +5,8 @@
 
 use crate::softmax::{self, RowAnswer};
 
-/// The softmax cross-entropy, against a target `q`, of one row of logits `x` squeezed into -c..c,
-/// for a cap c > 0:
+/// The softmax cross-entropy, against a target `q`, of one row of logits `x` limited to -c..c, for
+/// a cap c > 0:
 ///
 /// ```text
 /// x'_j = c·tanh(x_j/c)
@@ -14,22 +14,22 @@ use crate::softmax::{self, RowAnswer};
 /// gradient_j = [∂loss/∂x'_j]·(1 - (x'_j/c)²) = [∂loss/∂x'_j]·sech²(x_j/c)
 /// ```
 ///
-/// 1 - tanh² is computed as sech²(u) = 4e/(1+e)² with e = e^-2|u|, and so has all its digits where
-/// tanh has rounded to 1. [`cross_entropy`](softmax::cross_entropy) says what the rest is good to,
-/// for x' as rounded: a rounding of x' costs an exponential a relative error of c·2⁻⁵³.
+/// 1 - tanh² is computed as sech²(u) = 4e/(1+e)² with e = e^-2|u|, so it keeps all its digits where
+/// tanh has rounded to 1. [`cross_entropy`](softmax::cross_entropy) states the accuracy of the
+/// rest, for x' as rounded: the rounding of x' adds a relative error of c·2⁻⁵³ to an exponential.
 ///
-/// [`scale`](RowAnswer::scale) is that of x' times sech²; [`mean_distance`](RowAnswer::mean_distance)
-/// and [`max`](RowAnswer::max) are those of x'.
+/// [`scale`](RowAnswer::scale) is the scale of x' times sech²;
+/// [`mean_distance`](RowAnswer::mean_distance) and [`max`](RowAnswer::max) are those of x'.
 ///
-/// # What is not finite
+/// # Non-finite input
 ///
-/// The cap is for finite logits. -∞ stays -∞, a class that is absent, as everywhere else; and +∞
-/// stays +∞, a class that is certain. (Gemma and the Liger kernels, which cap before they mask, give
-/// the limit ±c to both.) A finite mask such as -1e30 does not survive: its class keeps e^-c. A NaN
-/// in `x` or `q` makes everything NaN.
+/// The cap applies to finite logits. -∞ stays -∞, an absent class, as everywhere else; +∞ stays +∞,
+/// a certain class. (Gemma and the Liger kernels, which cap before they mask, give both the limit
+/// ±c.) A finite mask such as -1e30 has no effect: its class keeps e^-c. A NaN in `x` or `q` makes
+/// everything NaN.
 ///
 /// # Panics
-/// When `x` and `q` differ in length, or the cap is not positive and finite.
+/// If `x` and `q` differ in length, or the cap is not positive and finite.
 ///
 /// ```
 /// use xent_reference::{soft_cap::{cap, cross_entropy}, softmax, targets::one_hot};
@@ -49,10 +49,10 @@ pub fn cross_entropy(x: &[f64], q: &[f64], cap: f64) -> RowAnswer {
     answer
 }
 
-/// x' = c·tanh(x/c): nearly x for small |x|, and never beyond ±c. ±∞ stays what it is.
+/// x' = c·tanh(x/c): nearly x for small |x|, and never beyond ±c. ±∞ stays ±∞.
 ///
 /// # Panics
-/// When the cap is not positive and finite.
+/// If the cap is not positive and finite.
 ///
 /// ```
 /// use xent_reference::soft_cap::cap;
@@ -69,7 +69,7 @@ pub fn cap(x: f64, cap: f64) -> f64 {
 /// capped.
 ///
 /// # Panics
-/// When the cap is not positive and finite.
+/// If the cap is not positive and finite.
 ///
 /// ```
 /// use xent_reference::soft_cap::slope;
@@ -86,7 +86,7 @@ pub fn slope(x: f64, cap: f64) -> f64 {
     if u.is_infinite() {
         return 0.0;
     }
-    // What the division rounded away would be a relative error of e.
+    // The rounding error of the division would become a relative error of e.
     let lost = (-u).mul_add(cap, x.abs()) / cap;
     let e = (-2.0 * u).exp();
     let e = e - 2.0 * e * lost;

@@ -1,7 +1,7 @@
 //! Softmax and its cross-entropy, one row at a time.
 //!
-//! A row is a slice x of C logits. With m = max x, and k the first index where it stands, every
-//! function here is built of numbers that are sums of non-negative terms:
+//! A row is a slice x of C logits. With m = max x and its first index k, every function here
+//! consists of sums of non-negative terms:
 //!
 //! ```text
 //! d_c = m - x_c, the distance
@@ -9,10 +9,10 @@
 //! ln Σ e^x_c = m + ln1p(R)
 //! ```
 //!
-//! so that nothing cancels, and a row that is all but certain keeps its digits: there ln1p(R) is
-//! tiny, while ln(1 + R) would be 0.
+//! so nothing cancels, and an almost certain row keeps its digits: ln1p(R) is tiny there, while
+//! ln(1 + R) would be 0.
 //!
-//! # What is not finite
+//! # Non-finite input
 //!
 //! | row | [`log_sum_exp`] | [`softmax`] | [`log_softmax`] |
 //! |---|---|---|---|
@@ -22,9 +22,10 @@
 //! | some -∞ | as if the class were absent | 0 there | -∞ there |
 //! | all -∞, or no classes | -∞ | all NaN | all NaN |
 //!
-//! NaN goes before the rest. [`cross_entropy`] has a table of its own.
+//! NaN takes precedence. [`cross_entropy`] has a table of its own.
 //!
-//! Logits may be anything `f32` holds; beyond half of `f64::MAX` a distance overflows to +∞.
+//! Logits may be anything that `f32` can hold; beyond half of `f64::MAX` a distance overflows to
+//! +∞.
 
 use crate::row::{Row, Undefined};
 use crate::sum::{Neumaier, sum, sums_of_the_others};
@@ -32,8 +33,9 @@ use crate::times;
 
 /// `ln Σ_c e^x_c` of one row of any length, as `m + ln1p(R)`.
 ///
-/// Within a few units of the last place of the larger of |m| and ln1p(R). When those two cancel,
-/// as in a row of log-probabilities, the answer is near 0 and no more accurate than that.
+/// Its error is a few units in the last place of the larger of |m| and ln1p(R). If those two
+/// cancel, as in a row of log-probabilities, the result is near 0 and its relative accuracy is
+/// lower.
 ///
 /// ```
 /// use xent_reference::softmax::log_sum_exp;
@@ -64,7 +66,7 @@ pub fn softmax(x: &[f64]) -> Vec<f64> {
 }
 
 /// `s_c = x_c - ln Σ_j e^x_j = -(d_c + ln1p(R))`, as long as `x`. Each `s_c` has its own full
-/// relative accuracy: at the maximum it is `-ln1p(R)`, however certain the row.
+/// relative accuracy: at the maximum it is `-ln1p(R)`, however certain the row is.
 ///
 /// ```
 /// use xent_reference::softmax::log_softmax;
@@ -74,42 +76,42 @@ pub fn softmax(x: &[f64]) -> Vec<f64> {
 /// ```
 pub fn log_softmax(x: &[f64]) -> Vec<f64> {
     match Row::new(x) {
-        // Subtracted from zero rather than negated: a certain class has 0, not -0.
+        // Subtracted from zero rather than negated, so that a certain class has 0, not -0.
         Ok(row) => (0..x.len()).map(|c| 0.0 - row.surprise(c)).collect(),
         Err(_) => vec![f64::NAN; x.len()],
     }
 }
 
-/// The answer of [`cross_entropy`] for one row, with what a bound on another program's error is
-/// made of. The other losses of a row answer with it too; where they say nothing else, a field
-/// means there what it means here.
+/// The result of [`cross_entropy`] for one row, with the quantities that an error bound for another
+/// program needs. The other losses of a row return it too; unless they say otherwise, the fields
+/// mean the same there.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RowAnswer {
     /// `Σ_c q_c·(-s_c)`.
     pub loss: f64,
-    /// The derivative of the loss by each logit, `Q·p_c - q_c`. C numbers.
+    /// The derivative of the loss by each logit, `Q·p_c - q_c`. Length C.
     pub grad: Vec<f64>,
-    /// The larger of `|Q·p_c|` and `|q_c|`: the numbers whose difference [`grad`](Self::grad) is. C
-    /// numbers.
+    /// The larger of `|Q·p_c|` and `|q_c|`: the two terms that [`grad`](Self::grad) is the
+    /// difference of. Length C.
     pub scale: Vec<f64>,
-    /// `Σ_c p_c·(m - x_c)`, with 0·∞ = 0: how far from the maximum, on average, the exponentials
-    /// that make up the sum are. Rounding `m - x_c` costs an exponential a relative error in
-    /// proportion to it, so this is what it costs the sum of them.
+    /// `Σ_c p_c·(m - x_c)`, with 0·∞ = 0: the mean distance of the logits from the maximum,
+    /// weighted by the softmax. Rounding `m - x_c` gives an exponential a relative error in
+    /// proportion to it, so this is the effect on their sum.
     pub mean_distance: f64,
-    /// m, the largest logit; NaN if a logit is NaN, -∞ for no classes.
+    /// m, the largest logit; NaN if a logit is NaN, -∞ without classes.
     pub max: f64,
 }
 
-/// The softmax cross-entropy of one row of logits `x` against a target `q`, both of C numbers,
-/// and its gradient. With `Q = Σ q_c`, p = softmax(x) and s = log-softmax(x):
+/// The softmax cross-entropy of one row of logits `x` against a target `q`, both of length C, and
+/// its gradient. With `Q = Σ q_c`, p = softmax(x) and s = log-softmax(x):
 ///
 /// ```text
 /// loss = Σ_c q_c·(-s_c) = Q·ln1p(R) + Σ_c q_c·d_c
 /// gradient_c = Q·p_c - q_c
 /// ```
 ///
-/// `q` is any finite non-negative vector and need not sum to one: class weights, label smoothing
-/// and sample weights are already in it (see [`targets`](crate::targets)).
+/// `q` is any finite non-negative vector and need not sum to one: it already includes class
+/// weights, label smoothing and sample weights (see [`targets`](crate::targets)).
 ///
 /// The terms of the loss are non-negative. The gradient is computed as
 ///
@@ -117,13 +119,13 @@ pub struct RowAnswer {
 /// gradient_c = p_c·Σ_{j≠c} q_j - q_c·Σ_{j≠c} p_j
 /// ```
 ///
-/// which is the same, `Q·p_c - q_c·Σ_j p_j`, less the `p_c·q_c` that both products hold. The sums
-/// leave c out by adding what is before and after it. A one-hot target has one product equal to
-/// zero in each class, and so full relative accuracy; otherwise what is left is the difference of
-/// two accurate numbers, neither larger than [`scale`](RowAnswer::scale). (A negative `q_c` is
-/// taken as the formula says, without these promises.)
+/// which equals `Q·p_c - q_c·Σ_j p_j` without the term `p_c·q_c` that both products contain. The
+/// sums leave c out by adding the terms before and after it. For a one-hot target one of the
+/// products is zero in each class, so the gradient has full relative accuracy; otherwise it is the
+/// difference of two accurate numbers, neither larger than [`scale`](RowAnswer::scale). (For a
+/// negative `q_c` the formula still applies, without these promises.)
 ///
-/// # What is not finite
+/// # Non-finite input
 ///
 /// | row | loss | gradient |
 /// |---|---|---|
@@ -140,7 +142,7 @@ pub struct RowAnswer {
 /// [`mean_distance`](RowAnswer::mean_distance).
 ///
 /// # Panics
-/// When `x` and `q` differ in length.
+/// If `x` and `q` differ in length.
 ///
 /// ```
 /// use xent_reference::{softmax::cross_entropy, targets::one_hot};
@@ -165,7 +167,7 @@ pub fn cross_entropy(x: &[f64], q: &[f64]) -> RowAnswer {
 
     let grad = (0..x.len())
         .map(|c| match row.exp[c] {
-            // Exactly: the others' p sum to one, which their computed sum may miss by a bit.
+            // Set exactly: the others' p sum to one, but their computed sum may be off by a bit.
             0.0 => 0.0 - q[c],
             e => (e * q_others[c] - q[c] * exp_others[c]) / total,
         })
@@ -176,7 +178,7 @@ pub fn cross_entropy(x: &[f64], q: &[f64]) -> RowAnswer {
     RowAnswer { loss: loss.value(), grad, scale, mean_distance, max: row.max }
 }
 
-/// The answer of a row that has none.
+/// The result for a row without a softmax.
 pub(crate) fn undefined(x: &[f64]) -> RowAnswer {
     let nan = || vec![f64::NAN; x.len()];
     let max = |a: f64, b: f64| if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) };
@@ -189,11 +191,12 @@ pub(crate) fn undefined(x: &[f64]) -> RowAnswer {
     }
 }
 
-/// The mean of `max x - x_c` over all classes but the (first) largest, weighted with `e^(x_c - max x)`.
+/// The mean of `max x - x_c` over all classes except the (first) largest, weighted by `e^(x_c - max
+/// x)`.
 ///
-/// What an accuracy bound needs where the sum of *the others* is what counts, as in
-/// `ln Σ e^(x_c - max x) = log1p(others)`: a unit of distance lets the argument of an exponential,
-/// and so the exponential, be one unit further off.
+/// Accuracy bounds need it where the sum of *the others* matters, as in `ln Σ e^(x_c - max x) =
+/// log1p(others)`: each unit of distance adds one unit of error to the argument of an exponential,
+/// and so to the exponential.
 ///
 /// ```
 /// use xent_reference::softmax::mean_distance_of_others;
@@ -247,7 +250,7 @@ mod tests {
 
     #[test]
     fn a_confident_row_keeps_a_loss_of_1e_25() {
-        // 60-digit arithmetic. Here ln Σ e^x - x_0 computed as it stands is 0.
+        // From 60-digit arithmetic. ln Σ e^x - x_0, computed naively, is 0 here.
         let x = [57.5, 0.0, -1.25];
         let answer = cross_entropy(&x, &one_hot(3, 0, 1.0));
         assert_close(answer.loss, 1.372_393_651_559_019_421_409_858_6e-25, 1e-15);
@@ -259,7 +262,7 @@ mod tests {
 
     #[test]
     fn a_confident_dense_target_keeps_its_gradient() {
-        // Q·p_1 - q_1 with Q = q_0 + q_1: one product of 1e-26 less another of 1e-40.
+        // Q·p_1 - q_1 with Q = q_0 + q_1: one product of 1e-26 minus another of 1e-40.
         let answer = cross_entropy(&[60.0, 0.0], &[1.0, 1e-40]);
         assert_close(answer.grad[1], (-60.0_f64).exp(), 1e-13);
         assert_close(answer.grad[0], -(-60.0_f64).exp(), 1e-13);
@@ -330,7 +333,7 @@ mod tests {
         assert_eq!(softmax(&[-top, -top]), [0.5, 0.5]);
     }
 
-    // The table of what is not finite, row by row.
+    // The table of non-finite input, row by row.
 
     #[test]
     fn not_finite_any_nan_makes_the_row_nan() {
@@ -417,7 +420,7 @@ mod tests {
             let target = cross_entropy(&[1.0, mask, 0.5], &one_hot(3, 1, 1.0));
             assert_eq!(target.loss, 1.0 - mask);
             assert_eq!(target.grad[1], -1.0);
-            // A row of nothing but masks is uniform, as its logits are equal.
+            // A row of masks only is uniform, as its logits are equal.
             assert_eq!(softmax(&[mask, mask]), [0.5, 0.5]);
         }
     }

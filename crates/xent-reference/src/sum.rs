@@ -3,10 +3,10 @@
 //! Source: A. Neumaier, "Rundungsfehleranalyse einiger Verfahren zur Summation endlicher Summen",
 //! ZAMM 54 (1974), the "improved Kahan-Babuška algorithm".
 
-/// A running sum that carries the rounding errors of its additions in a second number.
+/// A running sum that keeps the rounding errors of its additions in a second number.
 ///
-/// For n terms the error is about one rounding of the result plus `n·2⁻¹⁰⁶·Σ|x_i|`. Terms that are
-/// NaN or infinite give what a plain sum gives.
+/// For n terms the error is about one rounding of the result plus `n·2⁻¹⁰⁶·Σ|x_i|`. NaN and
+/// infinite terms give the same result as a plain sum.
 ///
 /// ```
 /// use xent_reference::sum::Neumaier;
@@ -32,9 +32,9 @@ impl Neumaier {
         self.sum = sum;
     }
 
-    /// The sum so far, 0 for no terms.
+    /// The sum so far, 0 without terms.
     pub fn value(self) -> f64 {
-        // Around an infinity the lost part is inf - inf: it has nothing to say.
+        // Around an infinity the lost part is inf - inf, which means nothing.
         if self.sum.is_finite() { self.sum + self.lost } else { self.sum }
     }
 
@@ -65,11 +65,11 @@ pub fn sum(terms: impl IntoIterator<Item = f64>) -> f64 {
     terms.into_iter().collect::<Neumaier>().value()
 }
 
-/// For each index c the sum of all the *other* terms, `Σ_{i≠c} x_i`. As long as `terms`.
+/// For each index c the sum of all *other* terms, `Σ_{i≠c} x_i`. As long as `terms`.
 ///
-/// Each is the sum of what stands before c and of what stands after it. Nothing is subtracted,
-/// so for non-negative terms every answer is accurate to its last bits, where `total - x_c` would
-/// lose them all when one term outweighs the rest.
+/// Each is the sum of the terms before c and the terms after it. Nothing is subtracted, so for
+/// non-negative terms every result is accurate to its last bits, where `total - x_c` would lose
+/// them all if one term dominates.
 ///
 /// ```
 /// use xent_reference::sum::sums_of_the_others;
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn a_long_sum_keeps_its_last_bits() {
-        // 1 + 2^20 halves of an ulp: plain addition drops every one of them.
+        // 1 + 2^20 halves of an ulp: plain addition loses every one of them.
         let tiny = f64::EPSILON / 2.0;
         let terms = core::iter::once(1.0).chain(core::iter::repeat_n(tiny, 1 << 20));
         assert_eq!(sum(terms.clone()), 1.0 + tiny * f64::from(1 << 20));

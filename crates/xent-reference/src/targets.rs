@@ -1,13 +1,13 @@
-//! Target vectors: what is *left* of labels, class weights and smoothing before they meet a row.
+//! Target vectors that already contain class weights and label smoothing.
 //!
 //! [`softmax::cross_entropy`](crate::softmax::cross_entropy) takes any non-negative vector q, one
-//! number a class. These functions make it of a class index, of a vector of probabilities, or of
-//! the labels of a row that may have many.
+//! number a class. These functions make it from a class index, from a vector of probabilities, or
+//! from the labels of a multi-label row.
 
-/// The target of one row labelled `y`: `weight` at `y`, 0 elsewhere. As long as `classes`.
+/// The target of one row with the label `y`: `weight` at `y`, 0 elsewhere. As long as `classes`.
 ///
 /// # Panics
-/// When `y` is not below `classes`.
+/// If `y` is not below `classes`.
 ///
 /// ```
 /// assert_eq!(xent_reference::targets::one_hot(3, 1, 2.5), [0.0, 2.5, 0.0]);
@@ -19,21 +19,21 @@ pub fn one_hot(classes: usize, y: usize, weight: f64) -> Vec<f64> {
     q
 }
 
-/// The smoothed target of one row labelled `y`, with weights w for the classes (all 1 when
+/// The smoothed target of one row with the label `y` and weights w for the classes (all 1 if
 /// `None`):
 ///
 /// ```text
 /// q_c = (1 - ε)·w_y·[c = y] + (ε/C)·w_c
 /// ```
 ///
-/// so that `Σ q_c(-s_c) = (1-ε)·w_y(-s_y) + (ε/C)·Σ w_c(-s_c)` for s = log-softmax, which is the
-/// definition of PyTorch's `cross_entropy` with `weight` and `label_smoothing`. What a mean
-/// divides by is not this function's business: there it is the sum of the `w_y` alone.
+/// so that `Σ q_c(-s_c) = (1-ε)·w_y(-s_y) + (ε/C)·Σ w_c(-s_c)` for s = log-softmax, as PyTorch
+/// defines `cross_entropy` with `weight` and `label_smoothing`. This function does not compute the
+/// divisor of a mean, which is the sum of the `w_y` in PyTorch.
 ///
-/// `class_weights` has `classes` numbers, and so has the answer.
+/// `class_weights` and the result have `classes` numbers.
 ///
 /// # Panics
-/// When `y` is not below `classes`, or there are not as many weights as classes.
+/// If `y` is not below `classes`, or the number of weights is not the number of classes.
 ///
 /// ```
 /// use xent_reference::targets::smoothed;
@@ -51,20 +51,20 @@ pub fn smoothed(classes: usize, y: usize, epsilon: f64, class_weights: Option<&[
     q
 }
 
-/// The smoothed target of one row that has a target vector `t` already, with weights w for the
-/// classes (all 1 when `None`):
+/// The smoothed target of one row with a target vector `t` and weights w for the classes (all 1 if
+/// `None`):
 ///
 /// ```text
 /// q_c = w_c·[(1 - ε)·t_c + ε/C]
 /// ```
 ///
-/// PyTorch's definition of `cross_entropy` for targets that are probabilities. `t` need not sum
-/// to one. For a one-hot `t` it is [`smoothed`].
+/// PyTorch's definition of `cross_entropy` for probabilities as targets. `t` need not sum to one.
+/// For a one-hot `t` it is [`smoothed`].
 ///
-/// `class_weights` is as long as `t`, and so is the answer.
+/// `class_weights` and the result are as long as `t`.
 ///
 /// # Panics
-/// When there are not as many weights as classes.
+/// If the number of weights is not the number of classes.
 ///
 /// ```
 /// use xent_reference::targets::smoothed_dense;
@@ -80,11 +80,11 @@ pub fn smoothed_dense(t: &[f64], epsilon: f64, class_weights: Option<&[f64]>) ->
     smooth.enumerate().map(|(c, t)| class_weights.map_or(1.0, |weights| weights[c]) * t).collect()
 }
 
-/// The target of one row with any number of labels, `q_c = y_c/M`, where M is how many of the `y`
-/// are not zero: the scale factor of the multi-label softmax. As long as `y`.
+/// The target of one row with any number of labels, `q_c = y_c/M`, where M is the number of `y`
+/// that are not zero: the scale factor of the multi-label softmax. As long as `y`.
 ///
-/// A label may be 1 or any real number, such as a weight that balances the classes; M counts it
-/// all the same. Without a label, M = 0, the target is all 0.
+/// A label may be 1 or any real number, such as a weight that balances the classes; M counts it as
+/// one in any case. Without a label, M = 0 and the target is all 0.
 ///
 /// ```
 /// assert_eq!(xent_reference::targets::multilabel(&[0.0, 1.0, 3.0]), [0.0, 0.5, 1.5]);

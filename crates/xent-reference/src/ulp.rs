@@ -1,8 +1,8 @@
-//! The distance between a floating-point number and the exact answer, in units of the last place.
+//! The error of a floating-point number in units in the last place.
 //!
-//! The exact answer is an `f64`, or an [`Exact`] where an `f64` is judged, and is *not* rounded to
-//! the format first: a correctly rounded result is at most 0.5 away, and a result is never
-//! forgiven the half unit that rounding the oracle would hide.
+//! The exact answer is an `f64`, or an [`Exact`] to judge an `f64`, and is *not* rounded to the
+//! format first. So a correctly rounded result has an error of up to 0.5, and no error can hide in
+//! the rounding of the oracle.
 //!
 //! | result | functions |
 //! |---|---|
@@ -24,12 +24,11 @@ use crate::exact::Exact;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Format {
-    /// What Rust calls it.
+    /// Rust's name for it.
     pub name: &'static str,
-    /// Digits of the significand, the one before the point included. At most 53.
+    /// Digits of the significand, including the one before the point. At most 53.
     pub digits: i32,
-    /// Exponent of the smallest normal number: below it the spacing no longer shrinks. At least
-    /// -1022.
+    /// Exponent of the smallest normal number, below which the spacing is constant. At least -1022.
     pub min_exponent: i32,
     /// Exponent of the top binade. At most 1023.
     pub max_exponent: i32,
@@ -49,7 +48,7 @@ impl Format {
     /// 2^(e+1-digits) for 2^e ≤ |exact| < 2^(e+1).
     ///
     /// At least the spacing of zero and of the subnormal numbers; at most that of the top binade,
-    /// which also serves everything beyond the largest number, infinity included. NaN gives NaN.
+    /// which also applies beyond the largest number and to infinity. NaN gives NaN.
     ///
     /// ```
     /// use xent_reference::ulp::Format;
@@ -64,8 +63,8 @@ impl Format {
     /// |got - exact| in units of the [`spacing`](Self::spacing) at the larger of |exact| and
     /// |scale|. `got` is a number of the format.
     ///
-    /// For an answer that is a difference: `scale` is then the larger of the two numbers
-    /// subtracted, whose own rounding no formula can undo. A NaN `scale` counts as no scale.
+    /// For a result that is a difference: `scale` is the larger of the two numbers subtracted,
+    /// whose own rounding no formula can undo. A NaN `scale` has no effect.
     ///
     /// | got | exact | error |
     /// |---|---|---|
@@ -76,7 +75,7 @@ impl Format {
     /// | ±∞ | anything else | ∞ |
     /// | finite | ±∞ | ∞ |
     ///
-    /// A result in `f64` deserves an answer that is more exact than an `f64`: [`error_at_f64`].
+    /// To judge an `f64`, use a more exact answer: [`error_at_f64`].
     ///
     /// ```
     /// use xent_reference::ulp::Format;
@@ -90,7 +89,7 @@ impl Format {
         let rounded =
             if exact.abs() >= self.limit() { f64::INFINITY.copysign(exact) } else { exact };
         error_unless_finite(got, rounded)
-            // `f64::max` returns the number when the other is NaN.
+            // `f64::max` returns the number if the other is NaN.
             .unwrap_or_else(|| (got - exact).abs() / self.spacing(exact.abs().max(scale.abs())))
     }
 
@@ -100,14 +99,14 @@ impl Format {
     }
 
     /// Halfway between the largest number and 2^(max+1), where the tie goes to even, which is
-    /// infinity. For `f64` it is no `f64`, and no other is between it and infinity.
+    /// infinity. For `f64` this is not an `f64`, and no `f64` lies between it and infinity.
     fn limit(self) -> f64 {
         power_of_two(self.max_exponent) * (2.0 - power_of_two(-self.digits))
     }
 }
 
-/// The error of a result where no difference tells it; `rounded` is infinite if the exact answer
-/// rounds to infinity.
+/// The error of a result that is not finite; `rounded` is infinite if the exact answer rounds to
+/// infinity.
 fn error_unless_finite(got: f64, rounded: f64) -> Option<f64> {
     let matches = if got.is_nan() || rounded.is_nan() {
         got.is_nan() && rounded.is_nan()
@@ -181,7 +180,7 @@ pub fn error_f64(got: f64, exact: Exact) -> f64 {
 /// ```
 pub fn error_at_f64(got: f64, exact: Exact, scale: f64) -> f64 {
     error_unless_finite(got, exact.to_f64()).unwrap_or_else(|| {
-        // As in `Format::error_at`, a NaN is no scale.
+        // As in `Format::error_at`, a NaN has no effect.
         let binade = exact.exponent().max(exponent(scale.abs().max(0.0)));
         (exact - got).abs().scaled(-Format::F64.unit(binade)).to_f64()
     })
@@ -197,7 +196,7 @@ mod tests {
         for e in -149..=127 {
             let here = 2.0_f64.powi(e) as f32;
             let step = f64::from(here.next_up()) - f64::from(here);
-            // The step past the last binade is to infinity; measure it downwards there.
+            // The step beyond the last binade leads to infinity; measure downwards there.
             assert_eq!(spacing_f32(f64::from(here)), step, "2^{e}");
             assert_eq!(spacing_f32(-f64::from(here)), step, "-2^{e}");
             let last_below = 2.0_f64.powi(e).next_down();
@@ -275,7 +274,7 @@ mod tests {
         assert_eq!(error_at_f32(1.0, f64::INFINITY, 1.0), f64::INFINITY);
     }
 
-    /// The numbers of a format of 16 bits from 0 to the largest, in order; and infinity.
+    /// The numbers of a 16-bit format from 0 to the largest, in order; and infinity.
     fn numbers_of_16_bits(format: Format) -> Vec<f64> {
         let fraction = 1 << (format.digits - 1);
         let number = |bits: i32| {
@@ -334,7 +333,7 @@ mod tests {
         let third = Exact::ONE / 3.0;
         assert_close(error_f64(1.0 / 3.0, third), 1.0 / 3.0, 1e-14);
         assert_close(error_f64((1.0_f64 / 3.0).next_up(), third), 2.0 / 3.0, 1e-14);
-        // Just below 1 the unit is half of that above, however close.
+        // Just below 1 the unit is half of that above, however close the number is.
         assert_eq!(error_f64(1.0_f64.next_up(), Exact::ONE), 1.0);
         assert_close(error_f64(1.0_f64.next_up(), Exact::ONE - 1e-30), 2.0, 1e-13);
     }

@@ -16,12 +16,12 @@ use crate::times;
 /// gradient_c = Q·p_c - q_c + 2λ·lse·p_c
 /// ```
 ///
-/// A weight of the class is in `q` and does not reach the second term. lse is as accurate as
-/// [`log_sum_exp`](softmax::log_sum_exp), which is to say absolutely where it is nearly 0. The two
-/// parts of the gradient are accurate each by itself; for λ·lse < 0 they may cancel, being what
-/// they are. [`scale`](RowAnswer::scale) is the largest of all three terms.
+/// Class weights are in `q` and do not affect the second term. lse is as accurate as
+/// [`log_sum_exp`](softmax::log_sum_exp), that is, in absolute terms where it is nearly 0. Each of
+/// the two parts of the gradient is accurate; for λ·lse < 0 they may cancel.
+/// [`scale`](RowAnswer::scale) is the largest of all three terms.
 ///
-/// # What is not finite
+/// # Non-finite input
 ///
 /// As in [`softmax::cross_entropy`], and for λ > 0:
 ///
@@ -33,7 +33,7 @@ use crate::times;
 /// λ = 0 is the cross-entropy, for every row.
 ///
 /// # Panics
-/// When `x` and `q` differ in length.
+/// If `x` and `q` differ in length.
 ///
 /// ```
 /// use xent_reference::{targets::one_hot, z_loss::cross_entropy};
@@ -97,7 +97,7 @@ mod tests {
         let tiny = (-57.5_f64).exp();
         let answer = cross_entropy(&[0.0, -57.5], &[1.0, 0.0], 0.5);
         assert_close(answer.loss, tiny, 1e-15);
-        // -(1 - p) + lse·p, which cancels exactly but for e^-115.
+        // -(1 - p) + lse·p, which cancels exactly except for e^-115.
         assert!(answer.grad[0].abs() <= 2.0 * f64::EPSILON * tiny);
         assert_close(answer.grad[1], tiny, 1e-15);
     }

@@ -1,14 +1,14 @@
-//! The module `exact` against arithmetic of 900 digits, and the `f64` oracle against it.
+//! Compares the module `exact` with arithmetic of 900 digits, and the `f64` oracle with `exact`.
 
 use proptest::prelude::*;
 use xent_reference::exact::{self, Exact};
 use xent_reference::ulp::{error_at_f64, error_f64};
 use xent_reference::{sigmoid, softmax};
 
-/// Written by `golden/exact.py`, where the format is described.
+/// Written by `golden/exact.py`, which describes the format.
 const GOLDEN: &str = include_str!("../golden/exact.txt");
 
-/// The answers of this crate to a line of the golden file.
+/// This crate's results for a line of the golden file.
 fn answers(function: &str, x: &[f64]) -> Vec<Exact> {
     match function {
         "exp" => vec![exact::exp(x[0])],
@@ -32,7 +32,7 @@ fn answers(function: &str, x: &[f64]) -> Vec<Exact> {
     }
 }
 
-/// The relative error of each answer of a line of the golden file.
+/// The relative error of each result of a line of the golden file.
 fn errors(line: &str) -> Vec<f64> {
     let [function, arguments, answers_wanted] = line.split(' ').collect::<Vec<_>>()[..] else {
         panic!("not three fields: {line}")
@@ -65,8 +65,8 @@ fn every_answer_agrees_with_arithmetic_of_900_digits() {
     }
 }
 
-/// One to 39 logits, close together or as far apart as leaves every exponential normal, and as many
-/// targets, about half of them zero.
+/// One to 39 logits, close together or as far apart as possible with normal exponentials, and as
+/// many targets, about half of them zero.
 fn row() -> impl Strategy<Value = (Vec<f64>, Vec<f64>)> {
     let target = prop_oneof![Just(0.0), 0.0..3.0_f64];
     let cells = prop::collection::vec((-1.0..1.0_f64, target), 1..40);

@@ -1,4 +1,4 @@
-//! What must hold for every row, whatever its logits.
+//! Identities that hold for every row.
 
 use proptest::prelude::*;
 use xent_reference::sigmoid;
@@ -77,7 +77,7 @@ proptest! {
 
     #[test]
     fn two_classes_are_one_sigmoid(a in logit(), b in logit()) {
-        // The probability of the first of two classes is that of their difference.
+        // The probability of the first of two classes is the sigmoid of their difference.
         for y in [0, 1] {
             let two = cross_entropy(&[a, b], &one_hot(2, y, 1.0));
             let (loss, gradient) = sigmoid::cross_entropy(a - b, 1.0 - y as f64, 1.0);

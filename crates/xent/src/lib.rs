@@ -164,6 +164,8 @@ assert!((epoch.loss - 0.501265).abs() < 1e-6);
 //! | Hessians of scikit-learn, XGBoost and LightGBM | 10 | their formulas |
 #![cfg_attr(not(any(feature = "rayon", feature = "ndarray", feature = "ndarray-0-16")), no_std)]
 #![forbid(unsafe_code)]
+// docs.rs says of each item which feature brings it.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(feature = "alloc")]
 extern crate alloc;
@@ -198,3 +200,8 @@ pub use xent_core::{
     BatchCounts, Element, Error as InputError, Float, Hessian, Labels, Level, Shape, Values,
     labels_from_floats,
 };
+
+/// The examples of the package's first page are tested with those of the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,10 +1,10 @@
-//! Lines for the other end of the debugger.
+//! Lines of text for the other end of the debugger.
 
 use core::fmt::{self, Write};
 
 use cortex_m_semihosting::hio;
 
-/// A line before it is sent: each message stops the processor.
+/// A line before it is sent, since each message stops the processor.
 struct Line {
     bytes: [u8; 256],
     length: usize,
@@ -20,7 +20,7 @@ impl Write for Line {
     }
 }
 
-/// Sends a line. What does not fit is cut off, and what cannot be sent is lost: there is nobody to tell.
+/// Sends a line. Excess text is cut off, and errors are ignored: there is nobody to tell.
 pub(crate) fn print(text: fmt::Arguments<'_>) {
     let mut line = Line { bytes: [0; 256], length: 0 };
     let _ = line.write_fmt(text);

@@ -1,5 +1,6 @@
-//! Recognises digits on a Cortex-M4F, and says what the network's logits are worth: the loss and the
-//! gradient of each, as bits, for the machine at the other end of the debugger to compare with its own.
+//! Recognises digits on a Cortex-M4F and computes the loss and gradient of each from the network's
+//! logits. Their bits go to the machine at the other end of the debugger, which compares them with
+//! its own.
 //!
 //! No operating system and no heap. `cargo xtask firmware` builds, runs and checks it.
 #![no_std]
@@ -51,7 +52,7 @@ fn digits() -> Result<(), Error> {
         line::print(format_args!("digit {digit} {}", line::Bits(loss, &gradient)));
         digest.add(loss, &gradient);
         sum += f64::from(loss);
-        // No other logit is larger than that of the label: its gradient is the only negative one.
+        // Right if no other logit is larger than the label's.
         right += usize::from(logits.iter().all(|&x| x <= logits[label]));
     }
     let mean = sum / COUNT as f64;
@@ -62,7 +63,7 @@ fn digits() -> Result<(), Error> {
     Ok(())
 }
 
-/// What a row and a batch cost, in stack and instructions.
+/// The cost of a row and of a batch, in stack and instructions.
 fn measure() -> Result<(), Error> {
     let mut meter = Meter::new();
     let mut logits = [0.0; ROWS * CLASSES];

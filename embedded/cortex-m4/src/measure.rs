@@ -1,4 +1,4 @@
-//! What a call costs: instructions by the system's timer, stack by the paint that it scratches.
+//! The cost of a call: instructions by the system timer, stack by painting it and looking which paint is gone.
 
 use cortex_m::Peripherals;
 use cortex_m::peripheral::SYST;
@@ -7,26 +7,26 @@ use xent_core::Error;
 
 use crate::line;
 
-/// What stack is painted with.
+/// The pattern that stack is painted with.
 const PAINT: u32 = 0xa5a5_a5a5;
-/// Words that are painted: far less than there is memory, far more than a call takes.
+/// Painted words: far less than the memory, far more than a call takes.
 const PAINTED: usize = 16 * 1024;
-/// Words between the stack of who paints and the paint, for what painting and looking take themselves.
+/// Words between the painter's own stack and the paint, for the functions that paint and look.
 const GAP: usize = 16;
-/// The emulated processor's instructions for each tick of its timer: with `-icount shift=0` an instruction
-/// takes a nanosecond, and the timer runs at 25 MHz.
+/// Instructions of the emulated processor for each tick of its timer: with `-icount shift=0` an instruction takes a
+/// nanosecond, and the timer runs at 25 MHz.
 const INSTRUCTIONS_OF_TICK: u32 = 40;
-/// Calls that are timed, as a tick is long.
+/// Timed calls, since a tick is long.
 const CALLS: u32 = 64;
 
-/// A timer that runs.
+/// A running timer.
 pub(crate) struct Meter {
     timer: SYST,
 }
 
 impl Meter {
     /// # Panics
-    /// If there is another.
+    /// If there is another one.
     pub(crate) fn new() -> Self {
         let mut timer = Peripherals::take().expect("nobody else takes them").SYST;
         timer.set_clock_source(SystClkSource::Core);
@@ -36,7 +36,7 @@ impl Meter {
         Self { timer }
     }
 
-    /// Prints what a call costs that does something for so many rows.
+    /// Prints the cost of a call that processes this many rows.
     pub(crate) fn report(
         &mut self,
         name: &str,
@@ -55,15 +55,15 @@ impl Meter {
     }
 }
 
-/// The bytes of stack that a call takes (or, if that is more, of the gap above the paint).
+/// The bytes of stack that a call takes (or the gap above the paint, if that is more).
 #[inline(never)]
 fn stack_of(call: &mut impl FnMut() -> Result<(), Error>) -> Result<usize, Error> {
     let top = cortex_m::register::msp::read() as *mut u32;
     for word in GAP..PAINTED {
-        // SAFETY: the stack grows downwards from the end of RAM, which has a hundred times as much memory
-        // as is painted, and statics are at its other end. Below the stack pointer, which `top` is, memory
-        // is nobody's: interrupts are off, and what this loop may call fits into the gap. A stack pointer
-        // is a multiple of four.
+        // SAFETY: the stack grows downwards from the end of RAM, which has a hundred times as much memory as is
+        // painted; statics are at its other end. No one uses the memory below the stack pointer, which is `top`:
+        // interrupts are off, and anything that this loop calls fits into the gap. A stack pointer is a multiple of
+        // four.
         unsafe { top.sub(word).write_volatile(PAINT) };
     }
     call()?;

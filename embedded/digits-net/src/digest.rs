@@ -1,6 +1,6 @@
-//! A number that stands for many.
+//! One number that represents many.
 
-/// A digest of floats by their bits, in their order: FNV-1a (G. Fowler, L. C. Noll and K.-P. Vo), of 64 bits.
+/// A digest of floats by their bits, in order: 64-bit FNV-1a (G. Fowler, L. C. Noll and K.-P. Vo).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Digest(u64);
 
@@ -11,13 +11,13 @@ impl Default for Digest {
 }
 
 impl Digest {
-    /// Takes in what is known of a digit: its loss, then its gradient.
+    /// Adds the results of a digit: its loss, then its gradient.
     pub fn add(&mut self, loss: f32, gradient: &[f32]) {
         self.add_one(loss);
         gradient.iter().for_each(|&g| self.add_one(g));
     }
 
-    /// Every NaN is the same.
+    /// All NaNs count as the same.
     fn add_one(&mut self, number: f32) {
         let bits = if number.is_nan() { f32::NAN.to_bits() } else { number.to_bits() };
         for byte in bits.to_le_bytes() {
@@ -25,7 +25,7 @@ impl Digest {
         }
     }
 
-    /// The digest of all that was taken in.
+    /// The digest of everything that was added.
     #[must_use]
     pub fn value(self) -> u64 {
         self.0

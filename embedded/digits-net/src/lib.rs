@@ -1,7 +1,7 @@
-//! A small network for handwritten digits (64-32-10, ReLU), and the digits that it has not been trained on.
+//! A small network for handwritten digits (64-32-10, ReLU), and digits that it was not trained on.
 //!
-//! Without `std` and without memory of its own, so that a device and the machine that checks it run the same.
-//! Sums are taken in a fixed order and never fused: the logits have the same bits everywhere.
+//! Without `std` or allocation, so that a device and the machine that checks it run the same code. Sums are taken
+//! in a fixed order and never fused, so the logits have the same bits everywhere.
 //!
 //! ```
 //! use digits_net::{image, label, logits, COUNT};
@@ -22,16 +22,16 @@ pub use digest::Digest;
 
 /// Pixels of an image, row after row.
 pub const PIXELS: usize = 64;
-/// What a digit may be.
+/// The possible digits.
 pub const CLASSES: usize = 10;
-/// How many digits there are.
+/// The number of digits in the data.
 pub const COUNT: usize = 360;
 
 const HIDDEN: usize = 32;
 
-/// The numbers of a `.npy` file, whose header is known to be right.
+/// The numbers of a `.npy` file with a known good header.
 const fn data<const BYTES: usize>(file: &[u8]) -> &[u8; BYTES] {
-    // Version 1.0: after the length of the header, in two bytes, the header.
+    // Version 1.0: two bytes for the length of the header, then the header.
     let (_, numbers) = file.split_at(10 + file[8] as usize + 256 * file[9] as usize);
     match numbers.first_chunk() {
         Some(numbers) if numbers.len() == BYTES => numbers,
@@ -48,26 +48,26 @@ static LABELS: &[u8; COUNT] = data(include_bytes!("../data/labels.npy"));
 /// The pixels of a digit, from 0 to 16.
 ///
 /// # Panics
-/// If there are not so many digits.
+/// If there is no such digit.
 #[must_use]
 pub fn image(digit: usize) -> &'static [u8; PIXELS] {
     &IMAGES.as_chunks().0[digit]
 }
 
-/// What a digit is.
+/// The label of a digit.
 ///
 /// # Panics
-/// If there are not so many digits.
+/// If there is no such digit.
 #[must_use]
 pub fn label(digit: usize) -> usize {
     LABELS[digit].into()
 }
 
-/// What the network says of an image: a logit for each class.
+/// The network's output for an image: a logit for each class.
 #[must_use]
 pub fn logits(image: &[u8; PIXELS]) -> [f32; CLASSES] {
     let hidden: [f32; HIDDEN] = layer(FIRST, image.iter().map(|&pixel| f32::from(pixel) / 16.0));
-    // Not `max`, which has no fixed answer for two zeros.
+    // Not `max`, whose result for two zeros is not specified.
     layer(SECOND, hidden.iter().map(|&x| if x > 0.0 { x } else { 0.0 }))
 }
 

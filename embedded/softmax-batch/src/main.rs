@@ -1,5 +1,5 @@
-//! A program for a Cortex-M4F with every option, every kind of targets and every output of a softmax loss,
-//! each chosen at run time. `cargo xtask cost` links it, and says what it takes of the flash; it is not run.
+//! A program for a Cortex-M4F with every option, every kind of targets and every output of a softmax loss, all
+//! chosen at run time. `cargo xtask cost` links it and reports its flash; it is never run.
 #![no_std]
 #![no_main]
 
@@ -15,8 +15,8 @@ const ROWS: usize = 4;
 const CLASSES: usize = 8;
 const ELEMENTS: usize = ROWS * CLASSES;
 
-/// Where the linker begins to look for what is used.
-// SAFETY: a name that no other function has: no library of a system is linked.
+/// The symbol where the linker starts.
+// SAFETY: no other function has this name: no system library is linked.
 #[unsafe(no_mangle)]
 extern "C" fn _start() -> ! {
     loop {
@@ -73,7 +73,7 @@ fn run() -> Result<f64, Error> {
         hessian_floor: black_box(Some(0.0)),
         not_finite: Some(&not_finite),
     };
-    // The class axis is the last one, or is not.
+    // The class axis is the last one, or not.
     let shape =
         if black_box(true) { Shape::rows(ROWS, CLASSES) } else { Shape::columns(1, CLASSES, ROWS) };
     let sum = SoftmaxBatch::with_options(buffers, shape?, targets, options)?

@@ -1,4 +1,4 @@
-// From the fields to the numbers, whenever a field changes.
+// Computes and shows the numbers whenever a field changes.
 
 import * as read from './read.js';
 import * as view from './view.js';
@@ -16,7 +16,7 @@ const HINTS = {
   sigmoid: ['Target classes', 'Any number of them, counted from 0, or none; or press classes.'],
 };
 
-/** Runs something, and shows what was wrong with the input. */
+/** Runs a function, and shows errors in the input. */
 function attempt(show, run) {
   try {
     run();
@@ -37,7 +37,7 @@ function update(xent) {
   attempt(view.refuse, () => {
     const logits = read.logits(logitsField.value);
     const smoothing = read.smoothing(smoothingField.value);
-    // Without a target there are probabilities, whose classes can be pressed.
+    // Without a target there are only probabilities, whose classes can be clicked.
     const isOpen = loss === 'softmax' && targetField.value.trim() === '';
     const targets = new Set(isOpen ? [] : read.targets(loss, targetField.value));
     const computed = xent.compute(loss, logits, isOpen ? [0] : [...targets], smoothing);
@@ -57,7 +57,7 @@ function update(xent) {
   });
 }
 
-/** The class that was pressed is the target, or one more or less of them. */
+/** Makes the clicked class the target, or adds it to the targets, or removes it. */
 function press(index) {
   if (form.elements.loss.value === 'softmax') {
     targetField.value = index;
@@ -70,10 +70,10 @@ function press(index) {
   targetField.value = [...targets].sort((a, b) => a - b).join(', ');
 }
 
-/** The file whose row is in the field of the logits, if there is one. */
+/** The file whose row is in the logits field, if there is one. */
 let chosen;
 
-/** A row of the file becomes what is typed. The target was another row's. */
+/** Puts a row of the file into the field, and removes the target, which belonged to another row. */
 function take(xent, index) {
   const { name, rows, row } = chosen;
   const numbers = row(index);
@@ -84,14 +84,14 @@ function take(xent, index) {
   note.textContent = `${name}: ${count}${rows > 1 ? `, row ${index} of ${rows.toLocaleString('en')} (0 to ${rows - 1})` : ''}`;
 }
 
-/** No file any more. */
+/** Forgets the file. */
 function forget() {
   chosen = undefined;
   note.textContent = '';
   rowLine.hidden = true;
 }
 
-/** A file's first row becomes what is typed. Of several files at a time the last is taken. */
+/** Puts a file's first row into the field. If several files are being read, the last one wins. */
 let turn = 0;
 async function open(xent, file) {
   turn += 1;
@@ -126,7 +126,7 @@ async function open(xent, file) {
   }
 }
 
-/** Another row of the file. */
+/** Shows another row of the file. */
 function choose(xent) {
   try {
     take(xent, read.row(rowField.value, chosen.rows));
@@ -135,12 +135,12 @@ function choose(xent) {
     if (!(error instanceof Refused)) {
       throw error;
     }
-    // Numbers of a row that is not the one that is named would mislead.
+    // Numbers that belong to another row than the one named would mislead.
     view.refuse(error);
   }
 }
 
-/** A number of a file, as it would be typed: f32 by its fewest digits, unless there is none so large. */
+/** A number of a file, as it would be typed: as f32 with the fewest digits, unless it is too large for f32. */
 function digits(xent, number) {
   const value = Math.fround(number);
   return Number.isFinite(number) && !Number.isFinite(value) ? String(number) : xent.format(value);
@@ -169,7 +169,7 @@ function listen(xent) {
     if (file) {
       open(xent, file);
     }
-    // The same file may be chosen again, after it has changed.
+    // The same file may be chosen again after it has changed.
     target.value = '';
   });
   document.getElementById('classes').addEventListener('click', ({ target }) => {

@@ -1,25 +1,25 @@
-// From what is typed, and from files, to numbers.
+// Turns typed text and files into numbers.
 
 import { Refused } from './xent.js';
 
 const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 const INFINITE = /^[+-]?(inf|infinity|∞)$/i;
-/** Few enough digits that the module's integers have it. */
+/** Few enough digits for the module's integers. */
 const CLASS = /^[+-]?\d{1,9}$/;
 
-/** A comma between digits, once: half of the world's decimal point. */
+/** One comma between digits, which is the decimal point in many countries. */
 const DECIMAL_COMMA = /^[+-]?\d+,\d+(e[+-]?\d+)?$/i;
 
 /**
- * A number that may be written with a decimal comma, if all that commas have digits around them for may be: `0,5`, or
- * `0,5; 1,25`. Where one group of numbers has more commas than one (`2,1,0`) or a point (`0.5,1`), commas separate.
+ * Finds a number that may have a decimal comma, as in `0,5` or `0,5; 1,25`. If a group of numbers has more than one
+ * comma (`2,1,0`) or a point (`0.5,1`), commas are separators and nothing is ambiguous.
  */
 function decimalComma(text) {
   const groups = text.replaceAll('−', '-').split(/[\s;[\]()]+/).filter((group) => /\d,[\d+-]/.test(group));
   return groups.every((group) => DECIMAL_COMMA.test(group)) ? groups[0] : undefined;
 }
 
-/** What to do about it. */
+/** Says how to write it without ambiguity. */
 function aboutComma(group) {
   const [whole, digits] = group.split(',');
   return `${quoted(group)} may be one number or two: write ${whole}.${digits} for one, ${whole}, ${digits} `
@@ -28,7 +28,7 @@ function aboutComma(group) {
 
 /** Words between commas, semicolons, spaces, lines or brackets. */
 function words(text) {
-  // Some programs write a minus sign that is not the hyphen.
+  // Some programs write a minus sign that is not a hyphen.
   return text.replaceAll('−', '-').split(/[\s,;[\]()]+/).filter((word) => word !== '');
 }
 
@@ -36,7 +36,7 @@ function quoted(word) {
   return `“${word.length > 20 ? `${word.slice(0, 20)}…` : word}”`;
 }
 
-/** What is wrong with a number that is written down, if anything is. */
+/** The error in a typed number, if there is one. */
 function flaw(word) {
   if (INFINITE.test(word)) {
     return undefined;
@@ -47,13 +47,13 @@ function flaw(word) {
   return Number.isFinite(Math.fround(Number(word))) ? undefined : 'is larger than any f32';
 }
 
-/** Where the first such is among others, and what it is. */
+/** The first error in a list of numbers, with its place. */
 function firstFlaw(found) {
   const at = found.findIndex((word) => flaw(word) !== undefined);
   return at === -1 ? undefined : `${quoted(found[at])} (class ${at}) ${flaw(found[at])}`;
 }
 
-/** The f32 nearest to a number without a flaw. */
+/** The f32 nearest to a valid number. */
 function single(word) {
   if (INFINITE.test(word)) {
     return word.startsWith('-') ? -Infinity : Infinity;
@@ -61,7 +61,7 @@ function single(word) {
   return Math.fround(Number(word));
 }
 
-/** The logits of the field. */
+/** The logits in the field. */
 export function logits(text) {
   const group = decimalComma(text);
   if (group !== undefined) {
@@ -78,7 +78,7 @@ export function logits(text) {
   return Float32Array.from(found, single);
 }
 
-/** The classes of the target: one, or for the sigmoid loss any number of them. */
+/** The target classes: one, or any number for the sigmoid loss. */
 export function targets(loss, text) {
   const found = words(text);
   const wrong = found.find((word) => !CLASS.test(word));
@@ -93,7 +93,7 @@ export function targets(loss, text) {
   return [...new Set(found.map(Number))];
 }
 
-/** How much a label is smoothed; whether it may be, the module says. */
+/** The label smoothing; the module checks its range. */
 export function smoothing(text) {
   const word = text.trim();
   if (!NUMBER.test(word)) {
@@ -102,12 +102,12 @@ export function smoothing(text) {
   return Number(word);
 }
 
-/** A file larger than this is not looked at. */
+/** Larger files are not read. */
 const LARGEST = 64 << 20;
 
 /**
- * How many rows a file has, and a function that reads one of them, counted from 0. Numbers may be f64, or still words;
- * what is wrong with a row is said when it is read.
+ * The number of rows in a file, and a function that reads one of them, counted from 0. Numbers may be f64, or still
+ * words; errors in a row are reported when it is read.
  */
 export async function file(chosen) {
   const said = (error) => {
@@ -141,7 +141,7 @@ async function contents(chosen) {
   return chosen.name.toLowerCase().endsWith('.json') ? json(text) : csv(text);
 }
 
-/** Where a row is wrong, if the file has several. */
+/** The place of an error, if the file has several rows. */
 function inRow(index, rows) {
   return rows > 1 ? `row ${index}: ` : '';
 }
@@ -150,7 +150,7 @@ function inRow(index, rows) {
 function csv(text) {
   const lines = text.split(/\r?\n/).map(words).filter((line) => line.length > 0);
   if (lines.length === 0) {
-    throw new Error('there is no number in it');
+    throw new Error('it contains no number');
   }
   const rows = lines.every((line) => line.length === 1) ? [lines.flat()] : lines;
   const row = (index) => {
@@ -160,7 +160,7 @@ function csv(text) {
     }
     return rows[index];
   };
-  // The first line may be names.
+  // The first line may hold names.
   row(0);
   const group = decimalComma(text);
   if (group !== undefined) {
@@ -194,30 +194,30 @@ function json(text) {
   return { rows: rows.length, row };
 }
 
-/** What to do about numbers that are no f32 or f64. */
+/** What to do about numbers that are not f32 or f64. */
 function aboutNumbers(descr) {
   if (descr === undefined) {
-    return 'its numbers are of no known format; expected f32 or f64';
+    return 'its number format is unknown; expected f32 or f64';
   }
   const kind = /^[<>|=]([iu])(\d)$/.exec(descr);
   if (kind && kind[2] === '1') {
-    return `its numbers are ${descr}, 8-bit integers, as quantised logits are: what they stand for is `
-      + "(q - zero_point) * scale; save that, as in np.save('x.npy', (q.astype('f4') - zero_point) * scale)";
+    return `its numbers are ${descr}, 8-bit integers, as quantised logits are: save them as floats, `
+      + "as in np.save('x.npy', (q.astype('f4') - zero_point) * scale)";
   }
   if (kind) {
-    return `its numbers are ${descr}, integers; expected f32 or f64. Labels belong into the field of the target; `
-      + "quantised logits are saved as (q.astype('f4') - zero_point) * scale";
+    return `its numbers are ${descr}, integers; expected f32 or f64. Labels belong in the target field; `
+      + "save quantised logits as (q.astype('f4') - zero_point) * scale";
   }
   return `its numbers are ${descr}; expected f32 or f64: save x.astype('f4')`;
 }
 
-/** NumPy's format, of f32 or f64, in either order of bytes and of axes. */
+/** NumPy's format, with f32 or f64 in either byte order and either memory order. */
 function npy(buffer) {
   const view = new DataView(buffer);
   const bytes = new Uint8Array(buffer);
   const magic = [0x93, ...'NUMPY'].map((c) => (typeof c === 'string' ? c.charCodeAt(0) : c));
   if (bytes.length < 12 || magic.some((byte, at) => bytes[at] !== byte)) {
-    throw new Error('it is not a file of NumPy');
+    throw new Error('it is not a NumPy file');
   }
   const [start, length] = bytes[6] === 1
     ? [10, view.getUint16(8, true)]
@@ -236,10 +236,10 @@ function npy(buffer) {
   const [rows, classes] = shape.length === 2 ? shape : [1, shape[0] ?? 1];
   const data = start + length;
   if (rows * classes === 0) {
-    throw new Error('there is no number in it');
+    throw new Error('it contains no number');
   }
   if (data + rows * classes * size > bytes.length) {
-    throw new Error('it ends before its numbers do');
+    throw new Error('it ends before its last number');
   }
   const little = descr[0] !== '>';
   const [first, step] = fortran ? [size, rows * size] : [classes * size, size];

@@ -1,17 +1,17 @@
 // What the page shows.
 
-/** So many classes have a line; of more, the likeliest. */
+/** The most classes with a line each; of more, the likeliest are shown. */
 const SHOWN = 50;
 const FIELDS = ['logits', 'file', 'row', 'target', 'smoothing'];
 const NONE = '–';
 
 const element = (id) => document.getElementById(id);
-/** A bar of what is no number has no length. */
+/** The bar of a NaN has no length. */
 const percent = (share) => `${Number.isNaN(share) ? 0 : 100 * share}%`;
 
 /**
- * The numbers of a row. `target` has the share of each class that the loss compares with; without one there are no loss
- * and no gradient. `why` says what a number that is not finite comes from.
+ * Shows the numbers of a row. `target` has the target share of each class; without it there are no loss and gradient.
+ * `why` explains numbers that are not finite.
  */
 export function show({ logits, loss, logSumExp, probabilities, gradient, format, target, isTarget, why }) {
   clearErrors();
@@ -48,7 +48,7 @@ export function show({ logits, loss, logSumExp, probabilities, gradient, format,
   element('classes').hidden = false;
 }
 
-/** No numbers, and by the field that is wrong why. */
+/** Shows no numbers, and an error next to the wrong field. */
 export function refuse({ field, message }) {
   clearErrors();
   element('loss').value = NONE;
@@ -58,7 +58,7 @@ export function refuse({ field, message }) {
   complain(field, message);
 }
 
-/** Why, by a field, and nothing else. */
+/** Shows only this error, next to the field. */
 export function complain(field, message) {
   element(`${field}-error`).textContent = message;
   element(field).setAttribute('aria-invalid', 'true');

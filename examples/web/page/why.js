@@ -1,29 +1,29 @@
-// Why a number is not finite.
+// Explains why a number is not finite.
 
 const count = (logits, value) => logits.reduce((sum, logit) => sum + (logit === value ? 1 : 0), 0);
 
-/** Of the probabilities; empty if nothing is odd. */
+/** The reason for the probabilities; empty if all are finite. */
 export function probabilities(loss, logits) {
   if (loss !== 'softmax') {
     return '';
   }
   if (logits.every((logit) => logit === -Infinity)) {
-    return 'NaN, since no class has a finite logit: all are absent (-inf), and there is nothing to share out.';
+    return 'NaN, because no class has a finite logit: all classes are absent (-inf).';
   }
   if (count(logits, Infinity) > 1) {
-    return 'NaN, since several classes have the logit inf: which of them has all of the probability is undefined.';
+    return 'NaN, because several classes have the logit inf, so their probabilities are undefined.';
   }
   return '';
 }
 
-/** Of the loss, too. `targets` is the set of the classes of the target. */
+/** The same including the loss. `targets` is the set of target classes. */
 export function loss(name, logits, targets, smoothing) {
   const undefinedRow = probabilities(name, logits);
   if (undefinedRow !== '') {
     return undefinedRow;
   }
   const at = logits.findIndex((logit, index) => {
-    // A class costs infinitely much where its probability is 0 and the target's share of it is not.
+    // A class costs infinitely much if its probability is 0 and its target share is not.
     const costs = targets.has(index) || smoothing > 0;
     if (name === 'softmax') {
       const isAbsent = logit === -Infinity || (logit !== Infinity && count(logits, Infinity) === 1);
@@ -36,6 +36,6 @@ export function loss(name, logits, targets, smoothing) {
     return '';
   }
   return name === 'softmax'
-    ? `inf, since the target has a share of class ${at}, whose probability is 0.`
-    : `inf, since class ${at} has the logit ${logits[at] > 0 ? 'inf' : '-inf'}, and its target says otherwise.`;
+    ? `inf, because the target includes class ${at}, whose probability is 0.`
+    : `inf, because class ${at} has the logit ${logits[at] > 0 ? 'inf' : '-inf'}, but its target differs.`;
 }

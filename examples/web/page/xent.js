@@ -1,6 +1,6 @@
-// The module: numbers and memory become arrays, text and exceptions.
+// Wraps the module: its numbers and memory become arrays, text and exceptions.
 
-/** An input that cannot be computed: which field it is in, and why. */
+/** An invalid input: its field, and the reason. */
 export class Refused extends Error {
   constructor(field, message) {
     super(message);
@@ -8,7 +8,7 @@ export class Refused extends Error {
   }
 }
 
-/** What the outcomes of the module are about. */
+/** The fields that the error codes of the module refer to. */
 const FIELDS = [undefined, 'logits', 'target', 'smoothing'];
 
 export class Xent {
@@ -24,7 +24,7 @@ export class Xent {
   constructor(exports) {
     this.#exports = exports;
     this.capacity = exports.xent_capacity();
-    // The memory never grows, so that these stay what they are.
+    // The memory never grows, so these views stay valid.
     const { buffer } = exports.memory;
     this.#logits = new Float32Array(buffer, exports.xent_logits(), this.capacity);
     this.#targets = new Int32Array(buffer, exports.xent_targets(), this.capacity);
@@ -58,7 +58,7 @@ export class Xent {
     };
   }
 
-  /** The fewest digits that are this f32 and no other. */
+  /** The fewest digits that identify this f32. */
   format(value) {
     this.#exports.xent_format(value);
     return this.#text();

@@ -1,13 +1,12 @@
-//! What the page calls.
+//! The functions that the page calls.
 //!
-//! There is no unsafe block. `unsafe` are the attributes that give a function the name by which the page
-//! finds it: two functions of one name would be one to the linker. All names here begin with `xent_`, and
+//! There is no unsafe block. The only `unsafe` are the attributes that give a function the name by which the page
+//! finds it: the linker would take two functions of one name for the same. All names here begin with `xent_`, and
 //! nothing else in this program is exported under a name of its own.
 //!
-//! The page writes into the buffers, by the pointers that it is given, while no function of this module
-//! runs: there is one thread, and what runs here never calls the page. No reference to what is in a cell
-//! outlives the function that borrowed it, and the pointers come from the cells themselves, so that a borrow
-//! does not end them.
+//! The page writes into the buffers, through the pointers it is given, only while no function of this module runs:
+//! there is one thread, and this module never calls the page. No reference into a cell outlives the function that
+//! borrowed it, and the pointers come from the cells themselves, so a borrow does not invalidate them.
 #![expect(unsafe_code, reason = "the attributes of what is exported; see above")]
 
 use atomic_refcell::AtomicRefCell;
@@ -16,7 +15,7 @@ use xent_core::{Error, Level};
 use crate::row::Row;
 use crate::text::Text;
 
-/// How many logits there may be.
+/// The maximum number of logits.
 const CAPACITY: usize = 1 << 16;
 
 static LOGITS: AtomicRefCell<[f32; CAPACITY]> = AtomicRefCell::new([0.0; CAPACITY]);
@@ -26,41 +25,41 @@ static GRADIENT: AtomicRefCell<[f32; CAPACITY]> = AtomicRefCell::new([0.0; CAPAC
 static LOSS: AtomicRefCell<f32> = AtomicRefCell::new(0.0);
 static TEXT: AtomicRefCell<Text> = AtomicRefCell::new(Text::EMPTY);
 
-/// The instructions that the level `portable` is made of here.
+/// The instructions behind the level `portable` here.
 const INSTRUCTIONS: &str =
     if cfg!(target_feature = "simd128") { "simd128" } else { "no vector instructions" };
 
-/// How many logits and targets there is room for.
+/// The capacity for logits and targets.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn xent_capacity() -> usize {
     CAPACITY
 }
 
-/// Where logits are written to.
+/// The buffer for the logits.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn xent_logits() -> *mut f32 {
     LOGITS.as_ptr().cast()
 }
 
-/// Where the classes of the target are written to.
+/// The buffer for the target's classes.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn xent_targets() -> *mut i32 {
     TARGETS.as_ptr().cast()
 }
 
-/// Where probabilities are read.
+/// The buffer of the probabilities.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn xent_probabilities() -> *const f32 {
     PROBABILITIES.as_ptr().cast()
 }
 
-/// Where the gradient is read.
+/// The buffer of the gradient.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn xent_gradient() -> *const f32 {
     GRADIENT.as_ptr().cast()
 }
 
-/// Where the text is read that a function has the length of.
+/// The buffer of the text, for functions that return its length.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn xent_text() -> *const u8 {
     TEXT.borrow().as_bytes().as_ptr()
@@ -72,14 +71,14 @@ pub(crate) extern "C" fn xent_text_length() -> usize {
     TEXT.borrow().as_bytes().len()
 }
 
-/// Computes the softmax loss of so many logits and the first target. The outcome is 0, or says that a
-/// message is the text and what it is about: 1 the logits, 2 the target, 3 the label smoothing.
+/// Computes the softmax loss of this many logits with the first target. Returns 0, or if the text is an error
+/// message, what it is about: 1 the logits, 2 the target, 3 the label smoothing.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn xent_softmax(logits: usize, label_smoothing: f64) -> u32 {
     with_row(logits, |row| row.softmax(&TARGETS.borrow()[..1], label_smoothing))
 }
 
-/// The same of the sigmoid loss with so many targets.
+/// The same for the sigmoid loss with this many targets.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn xent_sigmoid(logits: usize, targets: usize, label_smoothing: f64) -> u32 {
     let targets = targets.min(CAPACITY);
@@ -92,19 +91,19 @@ pub(crate) extern "C" fn xent_loss() -> f32 {
     *LOSS.borrow()
 }
 
-/// The log-sum-exp of so many logits.
+/// The log-sum-exp of this many logits.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn xent_log_sum_exp(logits: usize) -> f32 {
     xent_core::log_sum_exp(Level::detect(), &LOGITS.borrow()[..logits.min(CAPACITY)])
 }
 
-/// Makes the text the fewest digits that are this number and no other.
+/// Writes the number to the text, with the fewest digits that identify it.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn xent_format(value: f32) {
     TEXT.borrow_mut().set(format_args!("{value:?}"));
 }
 
-/// Makes the text the name of the level, and of the instructions that it is made of.
+/// Writes the name of the level to the text, and its instructions.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn xent_level() {
     TEXT.borrow_mut().set(format_args!("{} ({INSTRUCTIONS})", Level::detect()));
@@ -127,11 +126,11 @@ fn with_row(logits: usize, loss: impl FnOnce(Row<'_>) -> Result<f32, Error>) -> 
     }
 }
 
-/// Makes the text the message of an error, and says what it is about.
+/// Writes an error message to the text, and returns what it is about.
 fn refused(error: Error) -> u32 {
     let mut text = TEXT.borrow_mut();
     match error {
-        // There is one row, and the page counts as its reader does.
+        // There is only one row, and the page counts as its reader does.
         Error::Label { label, classes, .. } => {
             text.set(format_args!("there is no class {label}: the last is {}", classes - 1));
             2

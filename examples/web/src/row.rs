@@ -5,7 +5,7 @@ use xent_core::{
     SoftmaxBatch, SoftmaxOptions, SoftmaxTargets,
 };
 
-/// One row of logits, and as much room for what is computed of each.
+/// One row of logits, with space for its results.
 pub(crate) struct Row<'a> {
     pub(crate) level: Level,
     pub(crate) logits: &'a [f32],
@@ -14,7 +14,7 @@ pub(crate) struct Row<'a> {
 }
 
 impl Row<'_> {
-    /// The cross-entropy of the softmax with the one right class.
+    /// The softmax cross-entropy with one right class.
     pub(crate) fn softmax(self, label: &[i32], label_smoothing: f64) -> Result<f32, Error> {
         let Row { level, logits, probabilities, gradient } = self;
         let batch = SoftmaxBatch::with_options(
@@ -28,7 +28,7 @@ impl Row<'_> {
         Ok(loss as f32)
     }
 
-    /// The sum of the classes' own cross-entropies: any of them may be right.
+    /// The sum of the cross-entropies of all classes, any of which may be right.
     pub(crate) fn sigmoid(self, positives: &[i32], label_smoothing: f64) -> Result<f32, Error> {
         let Row { level, logits, probabilities, gradient } = self;
         let offsets = [0, positives.len()];

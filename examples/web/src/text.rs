@@ -5,7 +5,7 @@ use core::fmt;
 /// Longer than any number and any message.
 const BYTES: usize = 256;
 
-/// What a page reads as UTF-8.
+/// Text that the page reads as UTF-8.
 pub(crate) struct Text {
     bytes: [u8; BYTES],
     length: usize,
@@ -14,10 +14,10 @@ pub(crate) struct Text {
 impl Text {
     pub(crate) const EMPTY: Self = Self { bytes: [0; BYTES], length: 0 };
 
-    /// Replaces it; what is too long is cut.
+    /// Replaces the text; excess is cut off.
     pub(crate) fn set(&mut self, text: fmt::Arguments<'_>) {
         self.length = 0;
-        // What does not fit is left out, a piece at a time, so that no character is cut.
+        // A piece that does not fit is left out as a whole, so that no character is cut.
         let _ = fmt::write(self, text);
     }
 

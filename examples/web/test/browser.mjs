@@ -1,8 +1,8 @@
-// The page as people have it before them: what they find by its name, do with it and see.
+// The page as people use it: finding things by their names, acting on them and looking at them.
 
 import { chromium } from 'playwright-core';
 
-/** Like a notebook's window. */
+/** The size of a notebook's window. */
 export const DESK = { width: 1280, height: 900 };
 export const PHONE = { width: 360, height: 740 };
 
@@ -11,14 +11,14 @@ const ARGUMENTS = [
   '--disable-component-update', '--disable-sync',
 ];
 
-/** Milliseconds for a browser to start, and for whatever is waited for in it: a busy machine is slow. */
+/** Time limit in milliseconds for starting a browser and for waiting in it: a busy machine is slow. */
 const PATIENCE = 180_000;
 
 export async function launch(executablePath) {
   return chromium.launch({ executablePath, args: ARGUMENTS, timeout: PATIENCE });
 }
 
-/** Goes there; again if no answer comes, as a busy machine may lose one. */
+/** Goes to the address, and tries again if there is no answer, which a busy machine may lose. */
 async function visit(page, address, attempts = 3) {
   try {
     await page.goto(address, { timeout: PATIENCE / attempts });
@@ -30,7 +30,7 @@ async function visit(page, address, attempts = 3) {
   }
 }
 
-/** A page, and what goes wrong in it or leaves this machine. */
+/** A page, and the errors and outside requests in it. */
 export async function open(browser, address, options = {}) {
   const context = await browser.newContext({ viewport: DESK, ...options });
   context.setDefaultTimeout(PATIENCE);
@@ -52,7 +52,7 @@ export async function open(browser, address, options = {}) {
   return { context, page, wrong };
 }
 
-/** Fields by their names, as a screen reader has them. */
+/** Fields by their names, as for a screen reader. */
 export const field = {
   loss: (page, name) => page.getByRole('radio', { name }),
   logits: (page) => page.getByLabel('Logits', { exact: true }),
@@ -74,7 +74,7 @@ export async function enter(page, { loss, logits, targets, smoothing }) {
   }
 }
 
-/** What can be seen: numbers as they are drawn, bars by their pixels on the whole page. Null for what is not there. */
+/** The visible state: numbers as drawn, bars in pixels of the whole page; null for missing parts. */
 export async function read(page) {
   return page.evaluate(() => {
     const isSeen = (element) => element.checkVisibility({ opacityProperty: true, visibilityProperty: true })
@@ -114,7 +114,7 @@ export async function read(page) {
   });
 }
 
-/** Returns when what was entered is drawn: with the fonts at hand, the second frame has begun. */
+/** Returns once the input is drawn: the fonts are loaded, and the second frame has begun. */
 export async function drawn(page) {
   await page.evaluate(async () => {
     await document.fonts.ready;
@@ -122,7 +122,7 @@ export async function drawn(page) {
   });
 }
 
-/** The colours of a screenshot along lines to the right, each from a place and of so many pixels. */
+/** The colours of a screenshot along horizontal lines, each given by its start and length in pixels. */
 export async function lines(page, png, of) {
   return page.evaluate(async ([base64, all]) => {
     const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));

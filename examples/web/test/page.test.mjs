@@ -1,5 +1,6 @@
-// Uses the page in a browser: node page.test.mjs ADDRESS FOLDER BROWSER, as `cargo xtask web --test` does.
-// The folder has the files to choose and `cases.json`; screenshots are put there.
+// Tests the page in a browser: node page.test.mjs ADDRESS FOLDER BROWSER, as `cargo xtask web
+// --test` runs it. The folder holds the files to choose and `cases.json`; screenshots are written
+// there.
 
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
@@ -10,7 +11,7 @@ import { DESK, PHONE, drawn, enter, field, launch, lines, open, read } from './b
 
 const [address, folder, executable] = process.argv.slice(2);
 const cases = JSON.parse(await readFile(path.join(folder, 'cases.json'), 'utf8'));
-/** The page shows no more lines. */
+/** The most lines that the page shows. */
 const SHOWN = 50;
 
 let browser;
@@ -19,7 +20,7 @@ before(async () => {
 });
 after(() => browser?.close());
 
-/** Runs with a page of its own, in which nothing may go wrong. */
+/** Runs a test with its own page, which must have no errors. */
 function onPage(name, run, options) {
   test(name, { timeout: 900_000 }, async (t) => {
     const { context, page, wrong } = await open(browser, address, options);
@@ -31,12 +32,12 @@ function onPage(name, run, options) {
 
 const value = (text) => Number(text.replace('inf', 'Infinity'));
 
-/** How much of a class the loss compares with. */
+/** The target share of a class. */
 function share(isTarget, count, { loss, smoothing }) {
   return (isTarget ? 1 - smoothing : 0) + smoothing / (loss === 'softmax' ? count : 2);
 }
 
-/** The numbers digit by digit, the bars to a pixel. */
+/** Compares numbers digit by digit, and bars to a pixel. */
 function compare(seen, one) {
   const { loss, shown, targets } = one;
   assert.equal(seen.level, 'portable (simd128)');
@@ -176,14 +177,14 @@ onPage('a file that cannot be read is refused with a reason, and what was typed 
   };
   const array = (descr, shape) => header(`{'descr': '${descr}', 'fortran_order': False, 'shape': ${shape}, }\n`);
   const files = [
-    ['words.npy', Buffer.from('1, 2, 3, 4, 5, 6'), 'it is not a file of NumPy'],
-    ['integers.npy', array('<i8', '(2,)'), "its numbers are <i8, integers; expected f32 or f64. Labels belong into the field of the target; "
-      + "quantised logits are saved as (q.astype('f4') - zero_point) * scale"],
+    ['words.npy', Buffer.from('1, 2, 3, 4, 5, 6'), 'it is not a NumPy file'],
+    ['integers.npy', array('<i8', '(2,)'), "its numbers are <i8, integers; expected f32 or f64. Labels belong in the target field; "
+      + "save quantised logits as (q.astype('f4') - zero_point) * scale"],
     ['cube.npy', array('<f4', '(1, 1, 1)'), 'it has 3 axes; expected a row, or rows of classes'],
-    ['cut.npy', array('<f4', '(2,)'), 'it ends before its numbers do'],
-    ['none.npy', array('<f4', '(0,)'), 'there is no number in it'],
+    ['cut.npy', array('<f4', '(2,)'), 'it ends before its last number'],
+    ['none.npy', array('<f4', '(0,)'), 'it contains no number'],
     ['words.csv', Buffer.from('class,logit\n0,1\n'), 'row 0: “class” (class 0) is not a number'],
-    ['empty.csv', Buffer.from('\n'), 'there is no number in it'],
+    ['empty.csv', Buffer.from('\n'), 'it contains no number'],
     ['bytes.csv', Buffer.from([0xff, 0xfe, 0xfd]), 'it is not text'],
     ['broken.json', Buffer.from('[1, 2'), 'it is not JSON'],
     ['object.json', Buffer.from('{"a": 1}'), 'expected an array of numbers, or an array of such rows'],
@@ -232,10 +233,10 @@ onPage('every row of a file can be chosen, and its target is its own', async (pa
 onPage('a loss that is not finite has a reason', async (page) => {
   await enter(page, { logits: '-inf, -inf', targets: '0' });
   assert.equal((await read(page)).loss, 'NaN');
-  await page.getByText('NaN, since no class has a finite logit').waitFor();
+  await page.getByText('NaN, because no class has a finite logit').waitFor();
   await enter(page, { logits: '-inf, 1' });
   assert.equal((await read(page)).loss, 'inf');
-  await page.getByText('inf, since the target has a share of class 0').waitFor();
+  await page.getByText('inf, because the target includes class 0').waitFor();
   await enter(page, TYPED);
   assert.ok(!(await page.locator('#why').isVisible()));
 });
@@ -286,8 +287,8 @@ onPage('everything can be done by keys', async (page) => {
 });
 
 /**
- * What the pixels across the middle of a track have to be, from its left on: the bar's colour or that of the track.
- * None beside where something begins or ends, or a line is drawn: a pixel there may belong to either side.
+ * The expected pixels across the middle of a track, from its left: the colour of the bar or of the track. None next to
+ * an edge or a line, where a pixel may belong to either side.
  */
 function across({ track }, [start, end], bar, background, others) {
   const edges = [track.left, track.left + track.width, start, end, ...others];
@@ -343,7 +344,7 @@ describe('it is drawn as it should be', () => {
         const end = p.track.left + value(p.text) * p.track.width;
         const mark = p.track.left + share(isTarget, seen.rows.length, row) * p.track.width;
         const pixels = across(p, [p.track.left, end], painted.bar, painted.track, [mark - 1, mark, mark + 1]);
-        // Of two pixels, wherever they are rounded to, one has the middle.
+        // Wherever two pixels are rounded to, one of them contains the middle.
         pixels[Math.floor(mark) - Math.floor(p.track.left)] = painted.mark;
         want(`probability ${index}`, p, pixels);
         const middle = g.track.left + g.track.width / 2;
@@ -359,7 +360,7 @@ describe('it is drawn as it should be', () => {
           }
         }
       }
-      // Every number is whole, and on the screen when it is scrolled to.
+      // Every number is complete, and visible when scrolled to.
       const cut = await page.evaluate(() => [...document.querySelectorAll('.number, .logit, dd')]
         .filter((element) => element.scrollWidth > element.clientWidth + 1)
         .map((element) => element.innerText));

@@ -1,4 +1,5 @@
-// What the page makes of text and files, and what it says of numbers that are not finite: node read.test.mjs
+// Tests how the page reads text and files, and its explanations for numbers that are not finite:
+// node read.test.mjs
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
@@ -71,8 +72,8 @@ describe('integers are refused with what to do', () => {
   for (const [descr, data] of [['|i1', new Int8Array(2)], ['|u1', new Uint8Array(2)]]) {
     test(descr, async () => {
       await assert.rejects(read.file(npy(descr, 'C', '(2,)', data)), {
-        message: `x.npy: its numbers are ${descr}, 8-bit integers, as quantised logits are: what they stand for is `
-          + "(q - zero_point) * scale; save that, as in np.save('x.npy', (q.astype('f4') - zero_point) * scale).",
+        message: `x.npy: its numbers are ${descr}, 8-bit integers, as quantised logits are: save them as floats, `
+          + "as in np.save('x.npy', (q.astype('f4') - zero_point) * scale).",
       });
     });
   }
@@ -87,16 +88,16 @@ describe('integers are refused with what to do', () => {
 describe('what is not finite has a reason', () => {
   const [inf, of] = [Infinity, (...targets) => new Set(targets)];
   const cases = [
-    ['softmax', [-inf, -inf], of(0), 0, /^NaN, since no class has a finite logit/],
-    ['softmax', [inf, 1, inf], of(0), 0, /^NaN, since several classes have the logit inf/],
-    ['softmax', [-inf, 1], of(0), 0, /^inf, since the target has a share of class 0/],
-    ['softmax', [-inf, 1], of(1), 0.1, /^inf, since the target has a share of class 0/],
-    ['softmax', [inf, 1], of(1), 0, /^inf, since the target has a share of class 1/],
+    ['softmax', [-inf, -inf], of(0), 0, /^NaN, because no class has a finite logit/],
+    ['softmax', [inf, 1, inf], of(0), 0, /^NaN, because several classes have the logit inf/],
+    ['softmax', [-inf, 1], of(0), 0, /^inf, because the target includes class 0/],
+    ['softmax', [-inf, 1], of(1), 0.1, /^inf, because the target includes class 0/],
+    ['softmax', [inf, 1], of(1), 0, /^inf, because the target includes class 1/],
     ['softmax', [-inf, 1], of(1), 0, /^$/],
     ['softmax', [inf, 1], of(0), 0, /^$/],
-    ['sigmoid', [-inf, 1], of(0), 0, /^inf, since class 0 has the logit -inf/],
+    ['sigmoid', [-inf, 1], of(0), 0, /^inf, because class 0 has the logit -inf/],
     ['sigmoid', [-inf, -inf], of(), 0, /^$/],
-    ['sigmoid', [1, inf], of(), 0, /^inf, since class 1 has the logit inf/],
+    ['sigmoid', [1, inf], of(), 0, /^inf, because class 1 has the logit inf/],
   ];
   for (const [loss, logits, targets, smoothing, expected] of cases) {
     test(`${loss} of ${logits}, target ${[...targets]}, smoothing ${smoothing}`, () => {

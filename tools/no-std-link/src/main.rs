@@ -1,5 +1,5 @@
-//! A program without `std`, without `alloc` and without a global allocator that uses every public
-//! function of `xent-core`. It is linked, not run: that it links is the test.
+//! A program without `std`, `alloc` or a global allocator that uses every public function of `xent-core`. It is
+//! linked, not run: linking it is the test.
 #![no_std]
 #![no_main]
 
@@ -10,7 +10,7 @@ use xent_core::{
     Batch, Buffers, Element, Error, Float, Level, SigmoidBatch, SoftmaxBatch, SoftmaxTargets,
 };
 
-/// Kept by the linker, and with it all that it calls.
+/// The linker keeps this function, and everything that it calls.
 #[used]
 static KEEP: (
     fn(&mut [f32], &mut [f32]) -> Result<f64, Error>,
@@ -47,7 +47,7 @@ fn panic(_: &PanicInfo<'_>) -> ! {
     loop {}
 }
 
-/// The standard library's `core` is compiled so that it can unwind, and refers to this; nothing here unwinds.
-// SAFETY: a name that std alone has, which is not linked here; and it is never called, as panics end the program.
+/// Rust's `core` is compiled so that it can unwind, and refers to this symbol; nothing here unwinds.
+// SAFETY: only std defines this name, and it is not linked here; it is never called, as panics end the program.
 #[unsafe(no_mangle)]
 extern "C" fn rust_eh_personality() {}

@@ -1,10 +1,10 @@
-//! What is measured: a question, asked of a shape.
+//! The cases to measure: a computation and a shape.
 
 use std::fmt;
 
 use xent_core::Shape;
 
-/// What is computed.
+/// The computation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Question {
     SoftmaxLoss,
@@ -24,7 +24,7 @@ use Question::{
     SoftmaxLoss, SoftmaxWith,
 };
 
-/// An option of a softmax loss, another kind of targets, or one more output.
+/// An option of a softmax loss, another kind of targets, or an additional output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SoftmaxOption {
     /// A tenth of the labels are -100.
@@ -92,7 +92,7 @@ impl SoftmaxOption {
 /// An option of a sigmoid loss, or another kind of targets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SigmoidOption {
-    /// A byte for each target.
+    /// One byte for each target.
     MultiHot,
     /// Lists of the classes of each row.
     Positives,
@@ -152,7 +152,7 @@ impl Question {
         )
     }
 
-    /// Whether the scripts in `benches/peers` answer it.
+    /// Whether the scripts in `benches/peers` have it.
     const fn has_peers(self) -> bool {
         match self {
             SoftmaxGradient | SigmoidGradient => true,
@@ -182,26 +182,26 @@ const ROWS: [[usize; 2]; 8] = [
     [128, 128_256],
     [16, 1_000_003],
 ];
-/// Batches in which a call may cost more than its elements.
+/// Batches so small that the overhead of a call may show.
 const SMALL: [[usize; 2]; 2] = [[64, 10], [1, 1000]];
 /// Labels of images, one logit for each row, and two shapes of the softmax losses.
 const ELEMENTS: [[usize; 2]; 4] = [[65_536, 80], [1_048_576, 1], [65_536, 10], [4096, 1000]];
 /// Segmentation of images.
 const IMAGES: [usize; 3] = [8, 21, 256 * 256];
 
-/// The most classes that the peers are asked about with an option.
+/// The largest number of classes for which the peers are measured with an option.
 const MOST_CLASSES_OF_PEERS: usize = 128_256;
 
-/// How many times fewer rows a quick run measures.
+/// The factor by which a quick run has fewer rows.
 const QUICK: usize = 16;
 
-/// A question and the shape that it is asked of.
+/// A computation and its shape.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Case {
     pub(crate) question: Question,
     pub(crate) shape: Shape,
     pub(crate) outer: usize,
-    /// Of the class axis, where it is not the last one.
+    /// Rows side by side, if the class axis is not the last.
     pub(crate) inner: usize,
 }
 
@@ -228,13 +228,13 @@ impl Case {
         small.chain(rows).chain(elements).chain([Self::new(Columns, IMAGES)])
     }
 
-    /// The same question of a sixteenth of the rows; of a small batch, the same.
+    /// The same case with a sixteenth of the rows; a small batch is unchanged.
     pub(crate) fn quick(self) -> Self {
         if self.is_small() {
             return self;
         }
         let (classes, outer) = (self.shape.classes(), self.outer);
-        // Of images there are few, but each is large.
+        // There are few images, but each is large.
         let (outer, inner) = match self.inner {
             1 => ((outer / QUICK).max(1), 1),
             inner => (outer, inner / QUICK),
@@ -251,12 +251,12 @@ impl Case {
         SMALL.contains(&[self.outer, self.shape.classes()])
     }
 
-    /// Whether the loop that a user would write is measured too.
+    /// Whether a loop as a user would write it is measured too.
     pub(crate) fn has_scalar_loop(&self) -> bool {
         self.question == SoftmaxGradient && [self.outer, self.shape.classes()] == SMALL[0]
     }
 
-    /// Whether the limit is a loop of three streams, `c = a + b`, and not a copy.
+    /// Whether the baseline is a loop over three streams, `c = a + b`, rather than a copy.
     pub(crate) fn has_three_streams(&self) -> bool {
         self.question.is_sigmoid()
     }
@@ -268,7 +268,7 @@ impl Case {
         self.question.has_peers() && !self.is_small() && !too_long
     }
 
-    /// The rows (or pixels) of a shape and its classes.
+    /// The rows (or pixels) of a shape, and its classes.
     pub(crate) fn size(&self) -> String {
         let Self { outer, shape, inner, .. } = self;
         let classes = shape.classes();

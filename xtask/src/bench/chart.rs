@@ -1,4 +1,4 @@
-//! Both sides as a picture.
+//! A chart of xent and the peers.
 
 use std::error::Error;
 use std::path::Path;
@@ -14,17 +14,17 @@ const OF_PEERS: [RGBColor; PEERS.len()] =
     [RGBColor(220, 110, 60), RGBColor(240, 170, 90), RGBColor(110, 170, 110)];
 
 const WIDTH: u32 = 1100;
-/// Of the names of the bars.
+/// Height of the bars' names.
 const LEGEND: u32 = 44;
-/// Of the bars of a case.
+/// Height of a case's bars.
 const PANEL: u32 = 250;
 /// Panels side by side.
 const COLUMNS: usize = 2;
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
-/// Writes a panel for each case, with bars for each shape on a logarithmic scale that all panels share,
-/// and the copy as a line across them.
+/// Writes a panel for each case, with bars for each shape on a logarithmic scale that all panels
+/// share, and the copy as a line across them.
 pub(crate) fn draw(path: &Path, comparisons: &[Comparison]) -> Result<(), Box<dyn Error>> {
     let all =
         comparisons.iter().flat_map(|c| [Some(c.copy), Some(c.xent)].into_iter().chain(c.peers));
@@ -47,7 +47,7 @@ pub(crate) fn draw(path: &Path, comparisons: &[Comparison]) -> Result<(), Box<dy
     Ok(())
 }
 
-/// Neighbours of one case, together.
+/// Groups neighbours of the same case.
 fn by_case(comparisons: &[Comparison]) -> Vec<&[Comparison]> {
     comparisons.chunk_by(|a, b| a.case == b.case).collect()
 }

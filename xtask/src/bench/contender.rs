@@ -1,4 +1,4 @@
-//! Who answers a case: `xent`, `xent-core`, a copy, and the loop that a user would write.
+//! The contenders of a case: `xent`, `xent-core`, a copy, and a loop as a user would write it.
 
 use std::hint::black_box;
 
@@ -8,8 +8,8 @@ use xent::{
     SigmoidCrossEntropy, SoftmaxCrossEntropy, Targets,
 };
 use xent_core::{
-    Batch, Buffers, Element, Level, MultiLabel, Outputs, SigmoidBatch, SoftmaxBatch,
-    SoftmaxOptions, SoftmaxTargets,
+    Batch, Buffers, Element, Level, MultiLabel, Outputs, SigmoidBatch, SigmoidOptions,
+    SigmoidTargets, SoftmaxBatch, SoftmaxOptions, SoftmaxTargets,
 };
 
 use super::case::{Case, Question, SigmoidOption, SoftmaxOption};
@@ -27,7 +27,7 @@ const Z_LOSS: f64 = 1e-4;
 const CAP: f64 = 30.0;
 const TEMPERATURE: f64 = 2.0;
 
-/// One of xent's losses, built once as in a program that trains.
+/// One of xent's losses, built once as in a training program.
 enum Loss<'w, F> {
     Softmax(SoftmaxCrossEntropy<'w, F>),
     MultiLabel(MultiLabelSoftmax<'w, F>),
@@ -121,7 +121,7 @@ fn targets_of<E: Element>(question: Question, inputs: &Inputs<E>) -> Targets<'_,
     }
 }
 
-/// The case through `xent`, which is what people call, with all the checks of its input.
+/// The case through the public crate `xent`, with all checks of its input.
 pub(crate) fn xent<E: Measured>(case: Case, inputs: &Inputs<E>, level: Level) -> Contender<'_, E> {
     let Case { question, shape, outer, inner } = case;
     let (elements, rows, classes) = (shape.elements(), shape.row_count(), shape.classes());
@@ -161,7 +161,7 @@ pub(crate) fn xent<E: Measured>(case: Case, inputs: &Inputs<E>, level: Level) ->
     })
 }
 
-/// A case without an option through `xent-core`, with all the checks of its input.
+/// A case without an option through `xent-core`, with all checks of its input.
 pub(crate) fn core<E: Measured>(
     case: Case,
     inputs: &Inputs<E>,
@@ -195,15 +195,20 @@ pub(crate) fn core<E: Measured>(
     })
 }
 
-/// What is checked of a case before anything is written: a batch is built, and not run.
+/// Only the checks of a case: a batch is built, and not run.
 pub(crate) fn checks<E: Measured>(case: Case, inputs: &Inputs<E>) -> Contender<'_, E> {
     let Case { question, shape, .. } = case;
     let elements = shape.elements();
     let (logits, targets) = (&inputs.logits[..elements], &inputs.targets[..elements]);
     Box::new(move |results| {
         let buffers = Buffers::Gradient(logits, &mut results.gradient[..elements]);
+        // Those of the pool that all contenders run in.
+        let join = &xent_rayon::Threads;
         if question.is_sigmoid() {
-            black_box(SigmoidBatch::new(buffers, targets).is_ok());
+            let targets = SigmoidTargets::Dense(targets);
+            let options = SigmoidOptions::default();
+            let batch = SigmoidBatch::checked_on(join, buffers, shape, targets, options);
+            black_box(batch.is_ok());
             return;
         }
         let targets = match question {
@@ -213,7 +218,7 @@ pub(crate) fn checks<E: Measured>(case: Case, inputs: &Inputs<E>) -> Contender<'
             _ => SoftmaxTargets::Dense(targets),
         };
         let options = SoftmaxOptions::default();
-        black_box(SoftmaxBatch::with_options(buffers, shape, targets, options).is_ok());
+        black_box(SoftmaxBatch::checked_on(join, buffers, shape, targets, options).is_ok());
     })
 }
 
@@ -224,7 +229,7 @@ fn solve(batch: impl Batch, level: Level, threads: usize) -> f64 {
     }
 }
 
-/// The least that the memory must do for a loss and its gradient.
+/// The minimum of memory traffic for a loss and its gradient.
 pub(crate) fn limit<E: Measured>(
     case: Case,
     inputs: &Inputs<E>,
@@ -306,7 +311,7 @@ mod tests {
 
     const SHAPE: [usize; 3] = [64, 10, 1];
 
-    /// What a contender writes over what the plain loss and gradient left.
+    /// The results of a contender, written over those of the plain loss and gradient.
     fn results<'w>(
         workspace: &'w mut Workspace<f32>,
         case: Case,
@@ -326,7 +331,7 @@ mod tests {
     #[test]
     fn every_option_makes_a_difference() {
         let softmax = SoftmaxOption::ALL.map(SoftmaxWith);
-        // Lists stand for bytes too, which say the same.
+        // Lists and bytes describe the same targets.
         let sigmoid = SigmoidOption::ALL.map(SigmoidWith);
         let sigmoid = sigmoid.into_iter().filter(|&q| q != SigmoidWith(SigmoidOption::MultiHot));
         let mut all: Vec<(Question, Results<f32>)> = Vec::new();

@@ -1,4 +1,4 @@
-//! Times taken in turns.
+//! Times of contenders that take turns.
 
 use std::time::{Duration, Instant};
 
@@ -11,33 +11,32 @@ use crate::format::Checked;
 /// How long to measure.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Effort {
-    /// For each case.
+    /// The time for each case.
     budget: Duration,
-    /// Rounds at least, whatever they take.
+    /// The minimum of rounds, however long they take.
     rounds: usize,
 }
 
 impl Effort {
-    /// To see that everything runs, and about how long it takes.
+    /// Enough to see that everything runs, and roughly how fast.
     pub(crate) const QUICK: Self = Self { budget: Duration::from_millis(40), rounds: 3 };
     pub(crate) const SHORT: Self = Self { budget: Duration::from_millis(250), rounds: 5 };
     pub(crate) const FULL: Self = Self { budget: Duration::from_millis(1500), rounds: 15 };
 
-    /// Whether that many rounds since then are not yet enough.
+    /// Whether more rounds are needed, after that many since then.
     fn goes_on(self, rounds: usize, start: Instant) -> bool {
         rounds < self.rounds || start.elapsed() < self.budget
     }
 }
 
-/// A turn takes this long at least, so that reading the clock does not count: a call that takes less is
-/// repeated.
+/// The minimum time of a turn, so that reading the clock does not matter: shorter calls are repeated.
 const TURN: Duration = Duration::from_micros(50);
 
-/// What is measured.
+/// A call to measure.
 pub(crate) type Contender<'a, E> = Box<dyn Fn(&mut Results<E>) + 'a>;
 
-/// The median time of a call of each contender, in seconds. They take turns, so that a slow moment of the
-/// machine strikes all of them.
+/// The median time of a call of each contender, in seconds. They take turns, so that a slow moment of the machine
+/// affects all of them.
 pub(crate) fn medians<E: Checked, const N: usize>(
     effort: Effort,
     results: &mut Results<E>,
@@ -66,7 +65,7 @@ fn turn<E: Checked>(
     start.elapsed()
 }
 
-/// How many calls fill a turn. The first call, which finds nothing in the caches, does not count.
+/// The number of calls that fill a turn. The first call, with cold caches, does not count.
 fn calls_a_turn<E: Checked>(contender: &Contender<'_, E>, results: &mut Results<E>) -> u32 {
     contender(results);
     let mut calls = 1;
@@ -76,19 +75,19 @@ fn calls_a_turn<E: Checked>(contender: &Contender<'_, E>, results: &mut Results<
     calls
 }
 
-/// The middle one; of an even number, the later of two.
+/// The median; of an even number, the later of the two in the middle.
 fn median(times: &mut [f64]) -> f64 {
     let middle = times.len() / 2;
     *times.select_nth_unstable_by(middle, f64::total_cmp).1
 }
 
-/// A format of logits, and what is done with it that is not a loss of xent.
+/// A format of logits, and the loops in it that are not losses of xent.
 pub(crate) trait Measured: Checked {
-    /// What the gradient of a mean is multiplied with, so that it is not below the normal numbers of the
-    /// format: the loss scale of training in sixteen bits.
+    /// A factor for the gradient of a mean, so that it is not subnormal in this format: the loss scale of 16-bit
+    /// training.
     const LOSS_SCALE: f64;
 
-    /// Takes no time to speak of: a loop of three streams.
+    /// A loop over three streams, whose arithmetic takes no noticeable time.
     fn with(self, other: Self::Float) -> Self;
 
     /// The standard library's.
@@ -122,7 +121,7 @@ macro_rules! measured {
 measured! {
     f32 as f32, scaled by 1.0: |a, b| a + b;
     f64 as f64, scaled by 1.0: |a, b| a + b;
-    // A conversion would take longer than the memory.
+    // A conversion would take longer than the memory accesses.
     bf16 as f32, scaled by 1.0: |a: Self, b: f32| Self::from_bits(a.to_bits() ^ b.to_bits() as u16);
     f16 as f32, scaled by 65536.0: |a: Self, b: f32| Self::from_bits(a.to_bits() ^ b.to_bits() as u16);
 }
@@ -143,8 +142,8 @@ impl Threads {
         self.count
     }
 
-    /// Measures on one of these threads: `xent` then uses them and no others, and entering the pool is not
-    /// part of any call.
+    /// Measures on one of these threads: `xent` then uses exactly these threads, and entering the pool is not part
+    /// of a call.
     pub(crate) fn enter<R: Send>(&self, measure: impl FnOnce() -> R + Send) -> R {
         self.pool.install(measure)
     }
@@ -169,7 +168,7 @@ mod tests {
         });
         let effort = Effort { budget: Duration::ZERO, rounds: 4 };
         let [short_time, long_time] = medians(effort, &mut results, [&short, &long]);
-        // One that does not count, one to see how long it takes, and four rounds.
+        // One that does not count, one to time it, and four rounds.
         assert_eq!(long_calls.get(), 6);
         assert!(long_time >= 0.005, "{long_time}");
         assert!(short_calls.get() > 100, "{short_calls:?}");

@@ -1,7 +1,7 @@
-//! `cargo xtask bench`: every case, what it is compared with, and a copy of the same bytes, measured in turns.
+//! `cargo xtask bench`: measures every case in turns with a baseline and a copy of the same bytes.
 //!
-//! Cases without an option are measured through `xent` and through `xent-core`; loss and gradient with one
-//! option through `xent`, in turns with the same without it.
+//! Cases without an option are measured through `xent` and through `xent-core`. Loss and gradient with one option
+//! are measured through `xent`, in turns with the same case without it.
 
 mod case;
 mod chart;
@@ -30,8 +30,8 @@ use crate::progress;
 /// What to measure, and how.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
-    /// A sixteenth of the rows (except in small batches) and a few repetitions: a quarter of a minute for
-    /// all cases of a format. With the peers, whole shapes and fewer repetitions.
+    /// A sixteenth of the rows (except in small batches) and a few repetitions: a quarter of a minute for all cases
+    /// of a format. With the peers: full shapes and fewer repetitions.
     #[arg(long)]
     quick: bool,
     /// One JSON object a line instead of a table.
@@ -40,28 +40,28 @@ pub(crate) struct Options {
     /// A Markdown table.
     #[arg(long)]
     markdown: bool,
-    /// Markdown tables with a row for each case and a column for each shape, printed at the end: times
-    /// through `xent`, and in brackets over the plain loss and gradient.
+    /// Prints Markdown tables at the end, with a row for each case and a column for each shape: times through
+    /// `xent`, and in brackets the ratio to the plain loss and gradient.
     #[arg(long, conflicts_with_all = ["json", "markdown"])]
     overview: bool,
     /// How many threads share the work; several numbers are measured one after the other.
     #[arg(long, value_delimiter = ',', default_value = "1", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Vec<u16>,
-    /// The instructions to use, by the name of the level; several are measured one after the other.
-    /// Without it, the best of this machine.
+    /// Names of levels of instructions; several are measured one after the other [default: the best of this
+    /// machine].
     #[arg(long, value_delimiter = ',', value_parser = level)]
     level: Vec<Level>,
     /// The formats of the logits; several are measured one after the other.
     #[arg(long, value_delimiter = ',', default_value = "f32", conflicts_with = "peers")]
     format: Vec<Format>,
-    /// Only cases whose name and whole shape, as in "softmax/loss 65536x10", contain this text.
+    /// Only cases whose name and full shape, as in "softmax/loss 65536x10", contain this text.
     #[arg(long)]
     filter: Option<String>,
-    /// Also measures PyTorch, torch.compile and JAX, by the scripts in `benches/peers` and a Python
-    /// that has them; prints a Markdown table of the cases that both sides have.
+    /// Also measures PyTorch, torch.compile and JAX with this Python, by the scripts in `benches/peers`; prints a
+    /// Markdown table of the cases that both sides have.
     #[arg(long, value_name = "PYTHON", conflicts_with_all = ["json", "markdown", "overview"])]
     peers: Option<PathBuf>,
-    /// With the peers: also draws them, as SVG.
+    /// With the peers: also draws a chart of them, as SVG.
     #[arg(long, value_name = "FILE", requires = "peers")]
     chart: Option<PathBuf>,
 }
@@ -82,7 +82,7 @@ fn level(name: &str) -> Result<Level, String> {
     })
 }
 
-/// Measures what was asked for and prints it.
+/// Measures the chosen cases and prints the results.
 pub(crate) fn run(options: &Options) -> ExitCode {
     let wanted = |case: &Case| match &options.filter {
         Some(text) => case.to_string().contains(text),
@@ -107,7 +107,7 @@ pub(crate) fn run(options: &Options) -> ExitCode {
 
     if let Some(python) = &options.peers {
         let mut cases: Vec<Case> = cases.into_iter().filter(Case::has_peers).collect();
-        // The shapes of a case together, in the order in which the cases were first.
+        // The shapes of each case together, in the order of their first appearance.
         let place = |case: &Case| Case::all().position(|other| other.question == case.question);
         cases.sort_by_cached_key(place);
         return against_peers(options, python, &cases, levels[0]);
@@ -137,7 +137,7 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// What is measured of a format.
+/// Measures one format.
 struct Measurement {
     cases: Vec<Case>,
     levels: Vec<Level>,
@@ -243,7 +243,7 @@ fn against_peers(options: &Options, python: &Path, cases: &[Case], level: Level)
                         ran[place] = true;
                     }
                     Err(why) => {
-                        // One that never ran is not there; another fails in this case alone.
+                        // A peer that never ran is missing; another one failed in this case only.
                         given_up[place] = !ran[place];
                         let from = if given_up[place] { "from" } else { "of" };
                         let on = if given_up[place] { " on" } else { "" };

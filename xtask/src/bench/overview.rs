@@ -1,11 +1,11 @@
-//! A table that a page has room for: a row for each case, a column for each shape.
+//! A compact table: a row for each case, a column for each shape.
 
 use std::fmt::Write;
 
 use super::report::{Api, Line};
 
-/// Times through `xent` in Markdown, and in brackets over the plain loss and gradient: a table for each
-/// family of losses, for each format, level and number of threads.
+/// Times through `xent` in Markdown, and in brackets the ratio to the plain loss and gradient: one
+/// table for each family of losses, format, level and number of threads.
 pub(crate) fn overview(lines: &[Line]) -> String {
     let ours = || lines.iter().filter(|line| line.api == Api::Xent);
     let mut text = String::new();
@@ -25,11 +25,11 @@ fn setting(line: &Line) -> String {
     format!("{dtype}, {level}, {threads} thread{plural}")
 }
 
-/// Those that have the same shapes.
+/// Cases with the same shapes.
 fn family(line: &Line) -> &'static str {
     match line.case.split_once('/') {
         Some((family, _)) => family,
-        // The log-sum-exp of the rows of softmax.
+        // The log-sum-exp belongs to the rows of softmax.
         None => "softmax",
     }
 }
@@ -59,7 +59,7 @@ fn cell(line: &Line) -> String {
     }
 }
 
-/// Each once, in the order in which they come first.
+/// Each once, in the order of their first appearance.
 fn distinct<T: PartialEq>(all: impl Iterator<Item = T>) -> Vec<T> {
     let mut seen = Vec::new();
     for one in all {

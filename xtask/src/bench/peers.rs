@@ -1,4 +1,4 @@
-//! The peers' side: scripts that measure the same cases and print them as JSON lines.
+//! The peers: scripts that measure the same cases and print them as JSON lines.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,7 +8,7 @@ use xent_core::Level;
 
 use super::case::Case;
 
-/// A script, and how it is to run.
+/// A script, and how to run it.
 #[derive(Debug)]
 pub(crate) struct Peer {
     pub(crate) name: &'static str,
@@ -22,7 +22,7 @@ pub(crate) const PEERS: [Peer; 3] = [
     Peer { name: "JAX", script: "jax_optax.py", mode: "jit" },
 ];
 
-/// What a script prints of a case, as far as it is needed here.
+/// The fields of a script's output that are needed here.
 #[derive(Debug, Deserialize)]
 struct Line {
     ns_per_element: f64,
@@ -34,12 +34,12 @@ pub(crate) struct Python<'a> {
     pub(crate) program: &'a Path,
     pub(crate) threads: usize,
     pub(crate) level: Level,
-    /// For each case.
+    /// The time for each case.
     pub(crate) seconds: f64,
 }
 
 impl Python<'_> {
-    /// Nanoseconds an element; or why there are none.
+    /// Nanoseconds an element, or the reason why there are none.
     pub(crate) fn ask(&self, peer: &Peer, case: &Case) -> Result<f64, String> {
         let folder = crate::root().join("benches/peers");
         let threads = self.threads.to_string();
@@ -80,7 +80,7 @@ pub(crate) struct Comparison {
 }
 
 impl Comparison {
-    /// How many times longer the fastest peer takes.
+    /// The time of the fastest peer divided by that of `xent`.
     fn lead(&self) -> Option<f64> {
         let best = self.peers.into_iter().flatten().min_by(f64::total_cmp)?;
         Some(best / self.xent)

@@ -1,4 +1,4 @@
-//! What is printed.
+//! The printed results.
 
 use serde::Serialize;
 use xent_core::{Element, Level};
@@ -11,17 +11,17 @@ pub(crate) enum Style {
     Text,
     Markdown,
     Json,
-    /// All at once, when everything is measured.
+    /// All at once, at the end.
     Overview,
 }
 
-/// What a case was measured through.
+/// The crate that a case was measured through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Api {
-    /// The crate that people call.
+    /// The public crate.
     Xent,
-    /// `xent-core`, without what `xent` adds.
+    /// `xent-core`, without the overhead of `xent`.
     Core,
 }
 
@@ -38,15 +38,15 @@ impl Api {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Times {
     pub(crate) ours: f64,
-    /// A copy, or the loop of three streams for the sigmoid losses.
+    /// A copy, or the loop over three streams for the sigmoid losses.
     pub(crate) copy: f64,
-    /// The same shape without the option, for a case that has one.
+    /// For a case with an option: the same shape without it.
     pub(crate) plain: Option<f64>,
-    /// The same case through the core, for one through `xent`.
+    /// For a case through `xent`: the same case through the core.
     pub(crate) core: Option<f64>,
-    /// The loop that a user would write, for a small batch.
+    /// For a small batch: a loop as a user would write it.
     pub(crate) scalar: Option<f64>,
-    /// The checks of the input alone, where each number is checked.
+    /// Only the checks of the input, for cases where each number is checked.
     pub(crate) checks: Option<f64>,
 }
 
@@ -61,7 +61,7 @@ pub(crate) struct Line {
     pub(crate) level: &'static str,
     pub(crate) threads: usize,
     pub(crate) ns_per_element: f64,
-    /// Of the copy, or of the loop of three streams for the sigmoid losses.
+    /// Of the copy, or of the loop over three streams for the sigmoid losses.
     pub(crate) copy_ns_per_element: f64,
     ratio_to_copy: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -70,7 +70,7 @@ pub(crate) struct Line {
     ratio_to_core: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     scalar_ns_per_element: Option<f64>,
-    /// What share of the time the checks of the input take.
+    /// The share of the time that the checks of the input take.
     #[serde(skip_serializing_if = "Option::is_none")]
     share_of_checks: Option<f64>,
     #[serde(skip)]
@@ -129,8 +129,8 @@ impl Line {
         )
     }
 
-    /// Over the plain loss, over the core, the scalar loop, and the share of checks; empty where there is
-    /// none.
+    /// The ratios to the plain loss and to the core, the scalar loop, and the share of checks; empty if not
+    /// measured.
     fn where_measured(&self) -> [String; 4] {
         let number = |value: Option<f64>, digits| {
             value.map_or(String::new(), |value| format!("{value:.digits$}"))
@@ -144,7 +144,7 @@ impl Line {
     }
 }
 
-/// Prints lines as they come.
+/// Prints each line as soon as it is there.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Report {
     style: Style,

@@ -13,7 +13,7 @@ pub(crate) struct Workspace<E: Element> {
     pub(crate) results: Results<E>,
 }
 
-/// What the losses read. All but the logits and the weights is of the case at hand.
+/// The inputs of the losses. All except logits and weights belong to the current case.
 pub(crate) struct Inputs<E: Element> {
     pub(crate) logits: Vec<E>,
     /// In [0, 1]; zero or one for the multi-label softmax; logits for distillation.
@@ -23,17 +23,17 @@ pub(crate) struct Inputs<E: Element> {
     pub(crate) some_ignored: Vec<i32>,
     /// Zero or one.
     pub(crate) multi_hot: Vec<u8>,
-    /// The ones of `multi_hot`: where the classes of each row begin and end, and the classes.
+    /// The positions of the ones in `multi_hot`: the range of each row, and the classes.
     pub(crate) offsets: Vec<usize>,
     pub(crate) positives: Vec<u32>,
     pub(crate) class_weights: Vec<E::Float>,
     pub(crate) sample_weights: Vec<E::Float>,
 }
 
-/// What the losses write.
+/// The outputs of the losses.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Results<E: Element> {
-    /// Of the logits, or a second lot of logits to be replaced.
+    /// As large as the logits, or a second set of logits to be overwritten.
     pub(crate) gradient: Vec<E>,
     pub(crate) hessian: Vec<E::Float>,
     /// A number for each row.
@@ -58,8 +58,8 @@ impl<E: Checked> Workspace<E> {
             _ => 0,
         });
         let mut rng = StdRng::seed_from_u64(0);
-        // Twelve uniform numbers have a variance of one; a million of them, again and again, are
-        // random enough to keep a branch predictor from learning.
+        // A sum of twelve uniform numbers has a variance of one; repeating a million of them is
+        // random enough to keep a branch predictor from learning them.
         let normal: Vec<E> = (0..1_000_003.min(elements))
             .map(|_| E::nearest((0..12).map(|_| rng.random::<f64>()).sum::<f64>() - 6.0))
             .collect();
@@ -88,7 +88,7 @@ impl<E: Checked> Workspace<E> {
         }
     }
 
-    /// Makes everything ready for a case.
+    /// Prepares the workspace for a case.
     pub(crate) fn prepare(&mut self, case: &Case) {
         self.inputs.prepare(case);
         self.results.gradient.copy_from_slice(&self.inputs.logits);

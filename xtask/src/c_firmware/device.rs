@@ -15,7 +15,7 @@ const PROCESSOR: [&str; 4] =
 
 /// What is missing to build for the device and to emulate it.
 pub(crate) fn missing() -> Vec<Missing> {
-    // The last is of this machine, for what the device is compared with.
+    // The last one is for the host, whose results the device is compared with.
     let cc = tools::named("CC", "cc");
     let programs = [
         Missing::program(CC, &["gcc-arm-none-eabi"]),
@@ -49,20 +49,21 @@ pub(crate) fn build(folder: &Path) -> Result<PathBuf, String> {
     Ok(image)
 }
 
-/// Prints how much memory the image takes, if there is a tool that knows.
+/// Prints how much memory the image takes, if there is a tool that can tell.
 pub(crate) fn size(image: &Path) -> Result<(), String> {
     const SIZE: &str = "arm-none-eabi-size";
     if crate::program(SIZE).is_none() {
-        println!("(its size: no {SIZE})");
+        println!("(size unknown: no {SIZE})");
         return Ok(());
     }
     let said = tools::output(Command::new(SIZE).arg(image))?;
-    let (flash, ram) = memory(&said).ok_or_else(|| format!("{SIZE} is not understood:\n{said}"))?;
-    println!("{flash} bytes of flash, {ram} of RAM beside the stack");
+    let (flash, ram) =
+        memory(&said).ok_or_else(|| format!("cannot read the output of {SIZE}:\n{said}"))?;
+    println!("{flash} bytes of flash, {ram} of RAM besides the stack");
     Ok(())
 }
 
-/// Flash and RAM, of the table that binutils print: text, data and bss, under their names.
+/// Flash and RAM, from the table that binutils print: text, data and bss, below their names.
 fn memory(said: &str) -> Option<(u64, u64)> {
     let numbers = said.lines().nth(1)?.split_whitespace().map_while(|word| word.parse().ok());
     let [text, data, bss] = numbers.take(3).collect::<Vec<u64>>().try_into().ok()?;

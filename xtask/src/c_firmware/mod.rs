@@ -1,5 +1,5 @@
-//! `cargo xtask c-firmware`: the program of `embedded/c-cortex-m4` on an emulated device and on this
-//! machine, whose results have to have the same bits.
+//! `cargo xtask c-firmware`: runs the program of `embedded/c-cortex-m4` on an emulated device and on the host, and
+//! requires the same bits.
 
 mod device;
 
@@ -12,20 +12,20 @@ use clap::Args;
 
 use crate::{capi, cortex_m, packages, tools};
 
-/// What to do without a compiler or an emulator.
+/// Options for a missing compiler or emulator.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
-    /// Installs what is missing: targets by rustup, where it is there, programs by Debian's apt-get, which
-    /// removes nothing for them.
+    /// Installs what is missing: Rust targets with rustup, if it is there, and programs with Debian's apt-get,
+    /// which never removes a package.
     #[arg(long)]
     install: bool,
 }
 
-/// What every part of the program is compiled with.
+/// Compiler options for every part of the program.
 const STRICT: [&str; 4] = ["-std=c99", "-Wall", "-Wextra", "-Werror"];
-/// Some hundred times as long as it takes: a program that takes longer is lost.
+/// About a hundred times its usual time; if it takes longer, it hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// What the program prints on a machine that has other bits.
+/// The program prints this on a machine with other bits.
 const NO_FMA: &str = "no fused multiply-add";
 
 /// Builds both programs, runs them and compares what they print.
@@ -48,14 +48,14 @@ fn compare() -> Result<(), String> {
     let here = tools::output_within(PATIENCE, &mut Command::new(&host)).map_err(explain)?;
     let there = cortex_m::run(&image, &[], PATIENCE)?;
     let lines = same_lines(&here, &there)?;
-    println!("{lines} lines, every bit the same on the device and here");
+    println!("{lines} lines, every bit the same on the device and on the host");
     device::size(&image)
 }
 
-/// What went wrong on this machine.
+/// Explains a failure on this machine.
 fn explain(error: String) -> String {
     if error.ends_with(NO_FMA) {
-        format!("this machine has {NO_FMA}: its results have not the bits of a Cortex-M4F's")
+        format!("this machine has {NO_FMA}, so its results do not have the bits of a Cortex-M4F")
     } else {
         error
     }
@@ -80,7 +80,7 @@ fn build(folder: &Path) -> Result<PathBuf, String> {
     Ok(program)
 }
 
-/// How many lines there are, if all are the same.
+/// The number of lines, if all are the same.
 fn same_lines(here: &str, there: &str) -> Result<usize, String> {
     let (mut ours, mut theirs) = (here.lines(), there.lines());
     let mut count = 0;

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use crate::tools;
 
-/// The program whose build is measured, and the one that measures its loss.
+/// The program whose build is measured, and the one that times its loss.
 pub(super) const ONE_CALL: &str = "one-call";
 pub(super) const MANY_CALLS: &str = "many-calls";
 const SOURCES: [(&str, &str); 2] = [
@@ -23,10 +23,10 @@ const SOURCES: [(&str, &str); 2] = [
 /// README's two lines.
 const OVERRIDE: &str = "[profile.dev.package.xent-core]\nopt-level = 3\n";
 
-/// Symbols that say which kernel they are of.
+/// Mangling that tells which kernel a symbol belongs to.
 pub(super) const MANGLING: &str = "-Csymbol-mangling-version=v0";
 
-/// What a dependent's build must not take from the shell of whoever measures it.
+/// Variables of the user's shell that must not affect the build.
 const NOT_OF_A_DEPENDENT: [&str; 7] = [
     "CARGO_BUILD_RUSTFLAGS",
     "CARGO_BUILD_TARGET",
@@ -37,7 +37,7 @@ const NOT_OF_A_DEPENDENT: [&str; 7] = [
     "RUSTFLAGS",
 ];
 
-/// The features of a package, with what each of them brings along.
+/// The features of a package, with the features that each enables.
 pub(super) type Features = BTreeMap<String, Vec<String>>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,12 +48,12 @@ pub(super) enum Profile {
     DebugOverride,
 }
 
-/// Which features of `xent` a program asks for.
+/// The features of `xent` that a program asks for.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Wanted {
     Default,
     NoDefault,
-    /// Those by default but for these.
+    /// The default ones without these.
     Without(&'static [&'static str]),
 }
 
@@ -71,14 +71,14 @@ pub(super) struct Time {
     pub(super) wall: f64,
 }
 
-/// What cargo made.
+/// The files that cargo built.
 #[derive(Debug)]
 pub(super) struct Built {
     pub(super) program: PathBuf,
-    /// The rlibs of this workspace that are in it.
+    /// The rlibs of this workspace among them.
     pub(super) libraries: Vec<PathBuf>,
     pub(super) time: Time,
-    /// What `rustc -V` says.
+    /// The output of `rustc -V`.
     pub(super) compiler: String,
 }
 
@@ -86,7 +86,7 @@ impl Dependent {
     /// How the package depends on `xent`, or why it cannot.
     fn dependency(self, xent: &Features) -> Result<String, String> {
         let path = crate::root().join("crates/xent");
-        // A string of TOML is one of JSON.
+        // A JSON string is also a TOML string.
         let mut line = format!("xent = {{ path = {:?}", path.display().to_string());
         match self.wanted {
             Wanted::Default => {}
@@ -105,7 +105,7 @@ impl Dependent {
         Ok(line + " }")
     }
 
-    /// The manifest of the package, or why there is no such program: `xent` has these features.
+    /// The manifest of the package, or why there is no such program, given the features of `xent`.
     pub(super) fn manifest(self, xent: &Features) -> Result<String, String> {
         let profile = if self.profile == Profile::DebugOverride { OVERRIDE } else { "" };
         Ok(format!(
@@ -115,7 +115,7 @@ impl Dependent {
         ))
     }
 
-    /// Builds one of the programs of the package in that folder.
+    /// Builds one of the package's programs in that folder.
     pub(super) fn build(self, folder: &Path, program: &str) -> Result<Built, String> {
         let mut cargo = Command::new("cargo");
         cargo.current_dir(folder);
@@ -142,7 +142,7 @@ pub(super) fn write(folder: &Path, manifest: &str) -> Result<(), String> {
     };
     put("Cargo.toml", manifest)?;
     SOURCES.iter().try_for_each(|(name, text)| put(name, text))?;
-    // The same versions of all else as here; cargo drops what is not needed.
+    // The same versions of all other crates as here; cargo drops those that are not needed.
     let lock = crate::root().join("Cargo.lock");
     fs::copy(&lock, folder.join("Cargo.lock"))
         .map(drop)
@@ -170,7 +170,7 @@ pub(super) fn features() -> Result<Features, String> {
     Ok(xent.ok_or("cargo metadata does not know the package xent")?.features)
 }
 
-/// Runs `cargo build` for a program, and says what it made and took.
+/// Runs `cargo build` for a program, and returns the files and the time.
 pub(super) fn build(mut cargo: Command, program: &str) -> Result<Built, String> {
     cargo.arg("--message-format=json-render-diagnostics");
     let compiler = compiler(&cargo)?;
@@ -187,7 +187,7 @@ pub(super) fn build(mut cargo: Command, program: &str) -> Result<Built, String> 
     })
 }
 
-/// A message of cargo that says what it made.
+/// A message of cargo about a file that it built.
 #[derive(Deserialize)]
 struct Artifact {
     target: Target,
@@ -201,7 +201,7 @@ struct Target {
 }
 
 impl Artifact {
-    /// The rlib, if it is one that may have kernels.
+    /// The rlib, if it may contain kernels.
     fn libraries(&self) -> impl Iterator<Item = PathBuf> {
         let name = self.target.name.replace('-', "_");
         let ours = ["xent", "xent_core", "xent_rayon"].contains(&name.as_str());
@@ -210,7 +210,7 @@ impl Artifact {
     }
 }
 
-/// The compiler that a command of cargo uses, as it calls itself.
+/// The version of the compiler that a command of cargo uses.
 fn compiler(cargo: &Command) -> Result<String, String> {
     let told = cargo.get_envs().find(|(name, _)| *name == "RUSTC").map(|(_, value)| value);
     let name = match told {
@@ -221,7 +221,8 @@ fn compiler(cargo: &Command) -> Result<String, String> {
     Ok(tools::output(Command::new(name).arg("-V"))?.trim().into())
 }
 
-/// Runs a command in a shell, which knows what its children took; what it wrote, without that.
+/// Runs a command in a shell, which reports the time of its children; returns its output
+/// separately.
 fn timed(command: &Command) -> Result<(String, Time), String> {
     let mut shell = Command::new("sh");
     shell.args(["-c", "\"$@\"; status=$?; times; exit $status", "sh"]);
@@ -251,7 +252,7 @@ fn timed(command: &Command) -> Result<(String, Time), String> {
     Ok((said, Time { cpu, wall }))
 }
 
-/// The sum of what a shell says as `1m2.500s 0m0.250s`.
+/// The sum of times in the form `1m2.500s 0m0.250s`.
 fn seconds(times: &str) -> Option<f64> {
     let one = |time: &str| {
         let (minutes, seconds) = time.strip_suffix('s')?.split_once('m')?;

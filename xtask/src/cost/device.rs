@@ -15,7 +15,8 @@ pub(super) fn missing() -> Option<Missing> {
     Foreign::missing(TRIPLE, Library::Core)
 }
 
-/// Builds it in an empty folder; with the library `core`, where that does not come with the compiler.
+/// Builds it in an empty folder, together with the library `core` if the compiler does not include
+/// that.
 pub(super) fn build(target: &Path) -> Result<Built, String> {
     let mut cargo = Foreign::find(TRIPLE, Library::Core)?.cargo("build");
     cargo.current_dir(crate::root().join("embedded").join(PROGRAM));

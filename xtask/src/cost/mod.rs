@@ -1,5 +1,4 @@
-//! `cargo xtask cost`: what a program pays that depends on `xent`, in time to build it, in size, and in the
-//! speed of its debug build.
+//! `cargo xtask cost`: the costs of depending on `xent`: build time, program size, and the speed of a debug build.
 
 mod dependent;
 mod device;
@@ -18,33 +17,33 @@ use dependent::{Dependent, Profile, Wanted};
 use record::Record;
 use workshop::Workshop;
 
-/// What to build, and what to do with the figures.
+/// What to build, and what to do with the results.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
-    /// Only the program as an example of this workspace, with the kernels that are compiled already:
-    /// seconds instead of many minutes.
+    /// Only the program as an example of this workspace, whose kernels are already compiled: seconds instead of
+    /// many minutes.
     #[arg(long)]
     quick: bool,
-    /// Only programs whose name contains this; may be given several times.
+    /// Only programs whose name contains this text; may be repeated.
     #[arg(long, value_name = "TEXT", conflicts_with = "quick")]
     filter: Vec<String>,
-    /// Records what is found and writes the tables of docs/cost.md, instead of comparing with them.
+    /// Records the results and writes the tables of docs/cost.md, instead of comparing with them.
     #[arg(long)]
     record: bool,
-    /// Installs what is missing: targets by rustup, where it is there, programs by Debian's apt-get, which
-    /// removes nothing for them.
+    /// Installs what is missing: Rust targets with rustup, if it is there, and programs with Debian's apt-get,
+    /// which never removes a package.
     #[arg(long)]
     install: bool,
 }
 
-/// A program that is measured.
+/// A program to measure.
 #[derive(Clone, Copy, Debug)]
 enum Program {
-    /// A package of its own, which depends on `xent`.
+    /// A package of its own that depends on `xent`.
     Dependent(Dependent),
     /// `SoftmaxBatch` with all options, on a device.
     Device,
-    /// The example in C, with the static library.
+    /// The C example, with the static library.
     C,
     /// An example of this workspace.
     Workspace,
@@ -112,7 +111,7 @@ fn measure(options: &Options) -> Result<Vec<String>, String> {
     let missing = || chosen.iter().flat_map(|(_, program)| program.missing()).collect();
     packages::provide(missing, options.install)?;
     let host = host()?;
-    // What takes minutes comes after what may be wrong.
+    // Quick checks come before the steps that take minutes.
     let known = if options.record { Record::read().ok() } else { Some(Record::read()?) };
 
     let workshop = Workshop::new()?;
@@ -154,14 +153,14 @@ fn measure(options: &Options) -> Result<Vec<String>, String> {
     Ok(complaints)
 }
 
-/// What programs are built for by default.
+/// The target that programs are built for by default.
 fn host() -> Result<String, String> {
     let rustc = tools::named("RUSTC", "rustc");
     Ok(tools::output(Command::new(rustc).args(["--print", "host-tuple"]))?.trim().into())
 }
 
 impl Program {
-    /// What is not there to build or to read it.
+    /// What is missing to build a program or to read it.
     fn missing(self) -> Vec<Missing> {
         let strip = || Missing::program("strip", &["binutils"]);
         let missing = match self {

@@ -1,4 +1,5 @@
-//! The record of what a dependent pays: `docs/cost.json`, and the tables in `docs/cost.md` made of it.
+//! The record of a dependent's costs: `docs/cost.json`, and the tables in `docs/cost.md` made from
+//! it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,19 +11,19 @@ use serde::{Deserialize, Serialize};
 use super::symbols::Family;
 use crate::table::grouped;
 
-/// How much larger than on record something may be, in percent.
+/// The allowed growth over the record, in percent.
 const GROWTH: u64 = 5;
 
 const BEGIN: &str = "<!-- what follows is written by `cargo xtask cost --record` -->\n";
 const END: &str = "<!-- end of the tables -->\n";
 
-/// What is known of a program.
+/// The figures of a program.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Row {
     pub(super) name: String,
-    /// What `rustc -V` says.
+    /// The output of `rustc -V`.
     pub(super) compiler: String,
-    /// What its build took, in seconds.
+    /// The time of its build, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) cpu: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -34,20 +35,20 @@ pub(super) struct Row {
     pub(super) stripped: Option<u64>,
     /// Bytes of code.
     pub(super) text: u64,
-    /// On a device: with constants and what variables begin with.
+    /// On a device: code, constants and initial values of variables.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) flash: Option<u64>,
-    /// Kernels' entries that were compiled in another crate than the core.
+    /// Kernel entries that were compiled outside the core.
     #[serde(default)]
     pub(super) elsewhere: u64,
-    /// How long its loss takes, over that of the release build.
+    /// The time of its loss, relative to the release build.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) slowdown: Option<f64>,
     pub(super) families: BTreeMap<String, Family>,
 }
 
 impl Row {
-    /// Kernels' entries by level.
+    /// Kernel entries by level.
     pub(super) fn instances(&self) -> BTreeMap<&str, u64> {
         let mut levels = BTreeMap::new();
         for (level, count) in self.families.values().flat_map(|family| &family.instances) {
@@ -60,17 +61,17 @@ impl Row {
 /// What is on record.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Record {
-    /// What the programs were built for, but for the device's.
+    /// The target of the programs, except the device's.
     host: String,
     rows: Vec<Row>,
 }
 
-/// What a comparison comes to.
+/// The result of a comparison.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Verdict {
-    /// What has grown.
+    /// Figures that have grown.
     pub(super) complaints: Vec<String>,
-    /// What could not be compared.
+    /// Figures that could not be compared.
     pub(super) notes: Vec<String>,
 }
 
@@ -79,7 +80,7 @@ impl Record {
         Self { host, rows }
     }
 
-    /// With rows that were measured again, instead of those of the same names.
+    /// Replaces the rows of programs that were measured again.
     pub(super) fn with(mut self, rows: Vec<Row>) -> Self {
         for row in rows {
             match self.rows.iter_mut().find(|known| known.name == row.name) {
@@ -119,7 +120,7 @@ impl Record {
         Ok(())
     }
 
-    /// Compares what was found on a machine with what is on record.
+    /// Compares the results of a machine with the record.
     pub(super) fn compare(&self, found: &[Row], host: &str) -> Verdict {
         let mut verdict = Verdict::default();
         if !self.is_of(host) {
@@ -155,7 +156,7 @@ impl Record {
 }
 
 impl Verdict {
-    /// Compares a program with itself on record.
+    /// Compares a program with its record.
     fn add(&mut self, row: &Row, known: &Row) {
         let name = &row.name;
         let before = known.instances();
@@ -184,7 +185,7 @@ impl Verdict {
         }
     }
 
-    /// Complains of what has grown too much.
+    /// Complains about a figure that has grown too much.
     fn demand(&mut self, what: &str, now: u64, before: u64) -> bool {
         let grew = now * 100 > before * (100 + GROWTH);
         if grew {
@@ -196,14 +197,14 @@ impl Verdict {
     }
 }
 
-/// A table, whose first column has names and whose others have numbers.
+/// A table whose first column has names and whose others have numbers.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Table {
     head: Vec<String>,
     rows: Vec<Vec<String>>,
 }
 
-/// Nothing was measured.
+/// Not measured.
 const NONE: &str = "–";
 
 /// The tables of programs, of their code by family, and of instances by family, if there are any.
@@ -278,7 +279,7 @@ fn instances(rows: &[Row]) -> Table {
     Table { head: std::iter::once(title).chain(levels).collect(), rows }
 }
 
-/// Families of any of the programs, those of kernels first.
+/// The families of all programs, kernels first.
 fn families(rows: &[Row]) -> Vec<&str> {
     let all: BTreeSet<_> = rows.iter().flat_map(|row| row.families.keys()).collect();
     let (mut kernels, others): (Vec<&str>, Vec<&str>) =
@@ -315,7 +316,7 @@ fn in_docs(name: &str) -> PathBuf {
     crate::root().join("docs").join(name)
 }
 
-/// The page, and where the tables are.
+/// The page, and the place of its tables.
 fn page() -> Result<(String, Range<usize>), String> {
     let path = in_docs("cost.md");
     let page = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;

@@ -1,17 +1,17 @@
-//! How fast the loss of a program is, by how the program was built.
+//! The speed of a program's loss, depending on how the program was built.
 
 use std::path::PathBuf;
 use std::process::Command;
 
 use crate::{progress, tools};
 
-/// The programs take turns, so that what else the machine does slows all of them down.
+/// The programs take turns, so that other load on the machine slows all of them down.
 const ROUNDS: usize = 9;
-/// How many times slower than the release build the debug build with README's override may be.
+/// The allowed slowdown of the debug build with README's override over the release build.
 pub(super) const LIMIT: f64 = 1.3;
 
-/// Nanoseconds an element of a program's loss, and how many times that of the first program it is; both
-/// medians, on one thread.
+/// Nanoseconds an element of a program's loss, and its ratio to the first program; both medians, on
+/// one thread.
 pub(super) fn measure(programs: &[PathBuf]) -> Result<Vec<(f64, f64)>, String> {
     let bar = progress::bar("speed", (ROUNDS * programs.len()) as u64);
     let mut rounds = Vec::new();
@@ -32,7 +32,8 @@ fn nanoseconds(program: &PathBuf) -> Result<f64, String> {
     said.trim().parse().map_err(|_| format!("{} says {said:?}", program.display()))
 }
 
-/// Of each program: the median of its time, and of its time over that of the first in the same round.
+/// For each program: the median of its time, and of its ratio to the first program in the same
+/// round.
 fn medians(rounds: &[Vec<f64>]) -> Vec<(f64, f64)> {
     let count = rounds.first().map_or(0, Vec::len);
     let times = |i: usize| median(rounds.iter().map(|round| round[i]));

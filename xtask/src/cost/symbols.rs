@@ -1,5 +1,5 @@
-//! What a program is made of: the functions of its symbols, by the module of their kernel, and which of
-//! them are a kernel's entry at a level.
+//! The functions in a program by the module of their kernel, from its symbols, and which of them are a kernel's
+//! entry at a level.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -9,14 +9,14 @@ use object::read::archive::ArchiveFile;
 use object::{Object, ObjectSection, ObjectSymbol, SectionKind, SymbolKind};
 use serde::{Deserialize, Serialize};
 
-/// The functions of the core that are of no kernel and no loss.
+/// The functions of the core that belong to no kernel and no loss.
 const CORE: &str = "xent-core, other";
-/// Those of `xent`, and of what runs batches on threads.
+/// Those of `xent`, and of the crate that runs batches on threads.
 const FACE: &str = "xent";
-/// All other code: the standard library, rayon, and what has no name.
+/// All other code: the standard library, rayon, and code without a symbol.
 const OTHERS: &str = "other crates";
 
-/// A function, as its symbol says.
+/// A function, according to its symbol.
 #[derive(Debug, PartialEq, Eq)]
 struct Function {
     family: String,
@@ -24,11 +24,11 @@ struct Function {
     level: Option<String>,
 }
 
-/// Says what a symbol is the name of. All that is known of the dispatch is here.
+/// Parses a symbol. All knowledge about the dispatch is here.
 ///
-/// An entry is a function `avx2_entry`, `portable_entry` and so on of the core, generic over the kernel.
-/// (One called `entry` is of the dispatch that had all entries in one place; its two are told apart by their
-/// order, which only mangling v0 has.)
+/// An entry is a function `avx2_entry`, `portable_entry` and so on of the core, generic over the kernel. (One
+/// called `entry` comes from a dispatch with all entries in one place; only mangling v0 tells its two apart, by
+/// their order.)
 fn classify(mangled: &str) -> Function {
     let name = format!("{:#}", rustc_demangle::demangle(mangled));
     let krate = name.trim_start_matches(['<', '&', '*', '(']).split("::").next();
@@ -50,7 +50,7 @@ fn classify(mangled: &str) -> Function {
     Function { family, level }
 }
 
-/// The first module of a kernel or a loss that a name mentions.
+/// The first module of a kernel or a loss in a name.
 fn kernel_module(name: &str) -> Option<String> {
     let modules = ["kernel", "losses"].into_iter().filter_map(|folder| {
         let path = format!("xent_core::{folder}::");
@@ -71,7 +71,7 @@ fn without_generics(name: &str) -> Option<&str> {
     let mut depth = 0;
     for at in (0..bytes.len()).rev() {
         match bytes[at] {
-            // Of the type of a function.
+            // From the type of a function.
             b'>' if at > 0 && bytes[at - 1] == b'-' => {}
             b'>' => depth += 1,
             b'<' => depth -= 1,
@@ -89,25 +89,25 @@ fn without_generics(name: &str) -> Option<&str> {
 pub(super) struct Family {
     /// Bytes of code in the program.
     pub(super) text: u64,
-    /// Entries that were compiled, by level: in the libraries, too.
+    /// Compiled entries by level, including those in the libraries.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) instances: BTreeMap<String, u64>,
 }
 
-/// The parts of a program.
+/// The contents of a program.
 #[derive(Debug, Default)]
 pub(super) struct Anatomy {
     /// Bytes of all code.
     pub(super) text: u64,
-    /// Bytes of code, constants and what variables begin with.
+    /// Bytes of code, constants and initial values of variables.
     pub(super) flash: u64,
     pub(super) families: BTreeMap<String, Family>,
-    /// Entries that were compiled in another crate than the core.
+    /// Entries that were compiled outside the core.
     pub(super) elsewhere: u64,
 }
 
 impl Anatomy {
-    /// Reads a program, which has its symbols still, and the libraries that it was linked with.
+    /// Reads a program with symbols, and the libraries that it was linked with.
     pub(super) fn read(program: &Path, libraries: &[PathBuf]) -> Result<Self, String> {
         let mut anatomy = Self::default();
         let bytes = read(program)?;
@@ -176,7 +176,7 @@ fn entries(file: &object::File<'_>) -> BTreeSet<String> {
     names.filter(|name| classify(name).level.is_some()).map(str::to_owned).collect()
 }
 
-/// A symbol without what LLVM adds where it shares a function between its units.
+/// A symbol without the suffix that LLVM adds when it shares a function between its units.
 fn name_of_source(symbol: &str) -> &str {
     symbol.split(".llvm.").next().unwrap_or(symbol)
 }
@@ -188,7 +188,7 @@ fn entries_of_library(library: &Path) -> Result<BTreeSet<String>, String> {
     let mut found = BTreeSet::new();
     for member in archive.members() {
         let member = member.map_err(unreadable)?;
-        // What the compiler knows of the crate is in there, too.
+        // Archives also contain the compiler's metadata about the crate.
         if member.name().ends_with(b".o") {
             let data = member.data(&bytes[..]).map_err(unreadable)?;
             found.extend(entries(&object::File::parse(data).map_err(unreadable)?));
@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn an_entry_has_a_level_and_the_family_of_its_kernel() {
-        // A name that is not mangled is taken as it is.
+        // A name that is not mangled stays unchanged.
         for (name, want) in [
             (
                 "xent_core::kernel::softmax::avx512_entry::<xent_core::kernel::softmax::Rows<f32>>",

@@ -1,4 +1,4 @@
-//! Where the programs are built, and what is known of each afterwards.
+//! The place where the programs are built, and the results for each.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,14 +24,14 @@ pub(super) struct Workshop {
 
 impl Workshop {
     pub(super) fn new() -> Result<Self, String> {
-        // Builds take more room than a system's folder of temporary files may have.
+        // Builds take more space than the system's temporary folder may have.
         let above = crate::target_folder("cost");
         let failed = |error| format!("{}: {error}", above.display());
         fs::create_dir_all(&above).map_err(failed)?;
         let folder =
             tempfile::Builder::new().prefix("empty-").tempdir_in(&above).map_err(failed)?;
         let interrupted = Arc::default();
-        // Ctrl-C ends the program that is run; this one goes on for as long as it takes to clean up.
+        // Ctrl-C ends the running program; this one continues until it has cleaned up.
         signal_hook::flag::register(SIGINT, Arc::clone(&interrupted))
             .map_err(|error| error.to_string())?;
         Ok(Self { folder, features: dependent::features()?, interrupted })
@@ -45,7 +45,7 @@ impl Workshop {
         self.folder.path().join(name)
     }
 
-    /// Where a program is kept that measures its loss.
+    /// Where a program that times its loss is kept.
     fn many_calls(&self, name: &str) -> PathBuf {
         self.path(&format!("{} of {name}", dependent::MANY_CALLS))
     }
@@ -81,7 +81,7 @@ impl Workshop {
             Program::Workspace => {
                 let built = workspace()?;
                 let anatomy = Anatomy::read(&built.program, &built.libraries)?;
-                // Most of it was there already.
+                // Most of it existed already.
                 Some(Row { cpu: None, wall: None, ..with_instances(row(name, &built, anatomy)?)? })
             }
         };
@@ -132,7 +132,7 @@ fn remove(folder: &Path) -> Result<(), String> {
     fs::remove_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))
 }
 
-/// What is known of every program.
+/// The results for every program.
 fn row(name: &str, built: &Built, anatomy: Anatomy) -> Result<Row, String> {
     let rounded = |seconds: f64| Some((seconds * 10.0).round() / 10.0);
     Ok(Row {
@@ -148,7 +148,7 @@ fn row(name: &str, built: &Built, anatomy: Anatomy) -> Result<Row, String> {
     })
 }
 
-/// A row that must have kernels' entries: without any, a growth of them would go unnoticed.
+/// A row that must contain kernel entries: without any, their growth would go unnoticed.
 fn with_instances(row: Row) -> Result<Row, String> {
     if row.instances().is_empty() {
         return Err(format!(
@@ -164,14 +164,14 @@ fn size(file: &Path) -> Result<u64, String> {
     Ok(metadata.len())
 }
 
-/// How large a program is without its symbols.
+/// The size of a program without its symbols.
 fn stripped(program: &Path) -> Result<u64, String> {
     let copy = program.with_extension("stripped");
     tools::succeed(Command::new("strip").arg("-o").arg(&copy).arg(program))?;
     size(&copy)
 }
 
-/// The example in C, as README links it.
+/// The C example, linked as README says.
 fn c(name: &str, folder: &Path) -> Result<Row, String> {
     let library = capi::build(false)?;
     let of_crate = crate::root().join("crates/xent-capi");
@@ -192,10 +192,11 @@ fn c(name: &str, folder: &Path) -> Result<Row, String> {
     })
 }
 
-/// The same program, built where this one was: the kernels are those that are linked here.
+/// The same program, built with this one: it contains the kernels linked here.
 fn workspace() -> Result<Built, String> {
     let mut cargo = Command::new("cargo");
-    cargo.current_dir(crate::root()).args(["build", "--release", "--package", "xtask"]);
+    // As the tests of the whole workspace are built: what is there is used.
+    cargo.current_dir(crate::root()).args(["build", "--release", "--workspace"]);
     cargo.args(["--example", "one_call", "--target-dir"]).arg(crate::target_folder(""));
     dependent::build(cargo, "one_call")
 }

@@ -1,4 +1,4 @@
-//! What was installed, used as a program in C uses it.
+//! Uses the installed libraries like a C program does.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,9 +11,9 @@ use crate::tools;
 const PKG_CONFIG: (&str, &str) = ("PKG_CONFIG", "pkg-config");
 const CC: (&str, &str) = ("CC", "cc");
 const STRIP: (&str, &str) = ("STRIP", "strip");
-/// What the example prints first.
+/// The first line that the example prints.
 const LOSS: &str = "loss 0.251264";
-/// Bytes of the example that is linked as a whole, without its symbols, by libraries that are quick, and that are small.
+/// The largest size of the statically linked example, without symbols: with fast libraries, and with small ones.
 const LARGEST: [u64; 2] = [2_000_000, 1_500_000];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub(super) fn missing() -> Vec<Missing> {
     programs.into_iter().flatten().collect()
 }
 
-/// The command lines of those who use it.
+/// The command lines for users.
 pub(crate) fn how_to_compile(prefix: &Path) -> String {
     let prefix = prefix.display();
     let whole = if cfg!(target_os = "macos") {
@@ -51,7 +51,7 @@ pub(crate) fn how_to_compile(prefix: &Path) -> String {
     )
 }
 
-/// Compiles the example with either library, and compares what the programs print.
+/// Compiles the example with each library, and compares the outputs.
 pub(crate) fn check(prefix: &Path, small: bool) -> Result<(), String> {
     let version = tools::output(pkg_config(prefix).args(["--modversion", "xent"]))?;
     if version.trim() != VERSION {
@@ -75,7 +75,7 @@ pub(crate) fn check(prefix: &Path, small: bool) -> Result<(), String> {
     Ok(())
 }
 
-/// How large a program is without its symbols.
+/// The size of a program without its symbols.
 fn stripped(program: &Path) -> Result<u64, String> {
     let copy = program.with_extension("stripped");
     tools::succeed(Command::new(tools::named(STRIP.0, STRIP.1)).arg("-o").arg(&copy).arg(program))?;
@@ -93,7 +93,7 @@ fn pkg_config(prefix: &Path) -> Command {
     command
 }
 
-/// What the example prints.
+/// The output of the example.
 fn say(prefix: &Path, linked: Linked) -> Result<String, String> {
     let folder = crate::target_folder("c-check");
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
@@ -124,7 +124,7 @@ fn compile(prefix: &Path, linked: Linked, program: &Path) -> Result<(), String> 
             let lib = prefix.join("lib");
             command.args(["-Xlinker", "-rpath", "-Xlinker"]).arg(lib);
         }
-        // There are no programs without the system's shared library there.
+        // These systems have no programs without the system's shared library.
         Linked::Static if cfg!(target_os = "macos") => {
             for option in options.iter_mut().filter(|option| *option == "-lxent") {
                 *option = prefix.join("lib/libxent.a").display().to_string();
@@ -141,7 +141,7 @@ fn example() -> PathBuf {
     crate::root().join("crates/xent-capi/examples/loss.c")
 }
 
-/// The words of what pkg-config says, in which a backslash makes a space part of a word.
+/// The words of pkg-config's output; a backslash makes a space part of a word.
 fn words(said: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut characters = said.trim().chars();

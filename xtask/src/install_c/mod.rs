@@ -1,4 +1,4 @@
-//! `cargo xtask install-c`: the C interface where programs in C look for libraries.
+//! `cargo xtask install-c`: installs the C interface where C programs look for libraries.
 
 mod check;
 mod prefix;
@@ -16,17 +16,17 @@ use prefix::{Content, Prefix};
 /// Where to install the C interface.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
-    /// The folder whose `include` and `lib` get the files; made if it is not there.
+    /// The folder whose `include` and `lib` receive the files; created if needed.
     #[arg(long, value_name = "DIR")]
     prefix: PathBuf,
-    /// Builds for small programs instead of quick ones: a static example of less than 1.5 MB, whose losses take twice as
-    /// long, and without AVX2 ten times.
+    /// Builds for size instead of speed: a static example of less than 1.5 MB, whose losses take twice as long, and
+    /// without AVX2 ten times as long.
     #[arg(long)]
     small: bool,
-    /// Compiles the example by pkg-config with what was installed, shared and static, and runs it.
+    /// Then compiles the example with pkg-config, with the shared and the static library, and runs it.
     #[arg(long)]
     check: bool,
-    /// Installs what the check needs and is missing, by Debian's apt-get.
+    /// Installs what the check needs and is missing, with Debian's apt-get.
     #[arg(long, requires = "check")]
     install: bool,
 }
@@ -35,7 +35,7 @@ const HEADER: &str = "include/xent.h";
 const ARCHIVE: &str = "lib/libxent.a";
 const DESCRIPTION: &str = "lib/pkgconfig/xent.pc";
 
-/// Installs the C interface, and checks it if that was asked for.
+/// Installs the C interface, and checks it if asked to.
 pub(crate) fn run(options: &Options) -> ExitCode {
     match install(options) {
         Ok(()) => ExitCode::SUCCESS,
@@ -51,7 +51,7 @@ fn install(options: &Options) -> Result<(), String> {
     let places = [HEADER, ARCHIVE, DESCRIPTION].map(PathBuf::from);
     let libraries = names.iter().map(|name| Path::new("lib").join(name));
     let places: Vec<_> = places.into_iter().chain(libraries).collect();
-    // What takes minutes comes after what may be wrong.
+    // Quick checks come before the steps that take minutes.
     let prefix = Prefix::new(&options.prefix, &places)?;
     if options.check {
         packages::provide(check::missing, options.install)?;
@@ -65,7 +65,7 @@ fn install(options: &Options) -> Result<(), String> {
     if options.check { check::check(prefix.folder(), options.small) } else { Ok(()) }
 }
 
-/// What goes where.
+/// The destination of each file.
 fn contents(
     built: &Libraries,
     [file, soname, linked]: &[String; 3],
@@ -83,7 +83,7 @@ fn contents(
     ])
 }
 
-/// What pkg-config reads. It says where the file is, so the folder may be moved.
+/// The file for pkg-config. Paths are relative to it, so the folder may be moved.
 fn description(needs: &[String]) -> String {
     let private: String = needs.iter().map(|need| format!(" {need}")).collect();
     format!(
@@ -93,12 +93,10 @@ fn description(needs: &[String]) -> String {
          \n\
          Name: xent\n\
          Description: Cross-entropy losses with their gradients\n\
-         URL: {}\n\
          Version: {VERSION}\n\
          Cflags: -I${{includedir}}\n\
          Libs: -L${{libdir}} -lxent\n\
          Libs.private:{private}\n",
-        env!("CARGO_PKG_REPOSITORY"),
     )
 }
 
@@ -113,7 +111,6 @@ mod tests {
         assert_eq!(lines[0], "prefix=${pcfiledir}/../..");
         let version = format!("Version: {VERSION}");
         for line in [
-            "URL: https://github.com/xent-rs/xent",
             version.as_str(),
             "Cflags: -I${includedir}",
             "Libs: -L${libdir} -lxent",

@@ -1,27 +1,27 @@
-//! A folder that files are installed in: each is whole before any has its name.
+//! A folder for installed files: each is complete before any has its name.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A folder, and what is known of it: that the files can be put there.
+/// A folder in which the files can be placed; that was checked.
 #[derive(Debug)]
 pub(crate) struct Prefix {
     folder: PathBuf,
 }
 
-/// What is put somewhere.
+/// Something to install.
 #[derive(Debug)]
 pub(crate) enum Content {
     File(Vec<u8>),
-    /// What may be executed, as shared libraries are on some systems.
+    /// An executable file; on some systems, shared libraries are executable.
     Program(Vec<u8>),
-    /// A link to a name beside it.
+    /// A link to a name in the same folder.
     Link(PathBuf),
 }
 
 impl Prefix {
-    /// A folder to put files in at these places, or why that cannot be.
+    /// A folder for files at these places, or why that is impossible.
     pub(crate) fn new(folder: &Path, places: &[PathBuf]) -> Result<Self, String> {
         let folder = std::path::absolute(folder)
             .map_err(|error| format!("{}: {error}", folder.display()))?;
@@ -30,11 +30,11 @@ impl Prefix {
             if place.is_dir() && !place.is_symlink() {
                 return Err(format!("{} is a folder", place.display()));
             }
-            // Of the folders above it those that are missing can be made in the last that is there.
+            // Missing parent folders can be created in the last one that exists.
             let above = place.ancestors().skip(1).find(|above| above.symlink_metadata().is_ok());
             let above = above.unwrap_or(Path::new("/"));
             if !above.is_dir() {
-                return Err(format!("{} is no folder", above.display()));
+                return Err(format!("{} is not a folder", above.display()));
             }
             let probe = temporary(&above.join("xent"));
             fs::File::create_new(&probe)
@@ -48,7 +48,7 @@ impl Prefix {
         &self.folder
     }
 
-    /// Puts all of it where it belongs, and says where that is.
+    /// Installs everything, and returns the paths.
     pub(crate) fn install(
         &self,
         contents: Vec<(PathBuf, Content)>,
@@ -71,13 +71,13 @@ impl Prefix {
     }
 }
 
-/// A name beside a file that no other run of this program uses.
+/// A name in the same folder that no other run of this program uses.
 fn temporary(place: &Path) -> PathBuf {
     let name = place.file_name().unwrap_or_default().display().to_string();
     place.with_file_name(format!(".{name}.{}.new", std::process::id()))
 }
 
-/// What does not have its name yet, and is removed if it never gets it.
+/// A file that does not have its name yet; it is removed if it never gets it.
 struct Staged {
     temporary: PathBuf,
     place: PathBuf,
@@ -85,7 +85,7 @@ struct Staged {
 
 impl Drop for Staged {
     fn drop(&mut self) {
-        // If it has its name, there is nothing to remove.
+        // Once it has its name, there is nothing to remove.
         let _ = fs::remove_file(&self.temporary);
     }
 }
@@ -103,7 +103,7 @@ impl Content {
     }
 }
 
-/// For those who may read it.
+/// Readable for everyone that the umask allows.
 #[cfg(unix)]
 fn make_executable(place: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
@@ -119,7 +119,7 @@ fn link(to: &Path, place: &Path) -> io::Result<()> {
     std::os::unix::fs::symlink(to, place)
 }
 
-// Where this is not Unix the command has refused before.
+// On other systems the command stopped earlier.
 #[cfg(not(unix))]
 fn make_executable(_: &Path) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
@@ -134,7 +134,7 @@ fn link(_: &Path, _: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    /// A folder of a test, empty.
+    /// An empty folder for a test.
     fn folder(name: &str) -> PathBuf {
         let folder = crate::target_folder("install-c-tests").join(name);
         let _ = fs::remove_dir_all(&folder);
@@ -172,7 +172,7 @@ mod tests {
         let folder = folder("refused");
         fs::write(folder.join("lib"), "a file").expect("a file");
         fs::create_dir_all(folder.join("include/xent.h")).expect("a folder");
-        for (place, why) in [("lib/libxent.a", "no folder"), ("include/xent.h", "is a folder")] {
+        for (place, why) in [("lib/libxent.a", "not a folder"), ("include/xent.h", "is a folder")] {
             let error = Prefix::new(&folder, &[place.into()]).expect_err("an error");
             assert!(error.contains(why), "{error}");
         }

@@ -12,8 +12,8 @@ use serde_json::Value;
 use super::list::Mutant;
 use super::weave::weave;
 
-/// The mutant that is on, from the environment, for the copy of `xent-core`. It is read before `main`: a
-/// branch of a kernel is to be a load and a comparison.
+/// Code for the copy of `xent-core` that reads the number of the active mutant from the environment. It runs before
+/// `main`, so that a branch in a kernel is only a load and a comparison.
 const MODULE: &str = r#"
 #[doc(hidden)]
 pub mod mutant {
@@ -33,10 +33,10 @@ pub mod mutant {
         ON.store(id.unwrap_or(u32::MAX), Relaxed);
     }
 
-    // SAFETY: what that section holds are pointers to functions of C, which are called once, before `main` and
-    // before there is a second thread; that they are called with arguments which `read` does not take is no harm
-    // where the caller cleans them up, as it does on these systems. `read` needs nothing that `main` prepares: on
-    // them std finds the environment without it, and a panic cannot leave a function of C.
+    // SAFETY: the section holds pointers to C functions, which are called once, before `main` and before there is a
+    // second thread. They are called with arguments that `read` does not take; that is harmless where the caller
+    // cleans them up, as on these systems. `read` needs nothing that `main` prepares: std finds the environment
+    // without it here, and a panic cannot leave a C function.
     #[used]
     #[cfg_attr(target_os = "macos", unsafe(link_section = "__DATA,__mod_init_func"))]
     #[cfg_attr(not(target_os = "macos"), unsafe(link_section = ".init_array"))]
@@ -44,10 +44,10 @@ pub mod mutant {
 }
 "#;
 
-/// Where that goes.
+/// The file for it.
 const CORE: &str = "crates/xent-core/src/lib.rs";
 
-/// What is asked of cargo, whether it builds or checks.
+/// Options for cargo, whether it builds or checks.
 const ARGUMENTS: [&str; 10] = [
     "--profile=mutants",
     "--message-format=json",
@@ -61,7 +61,7 @@ const ARGUMENTS: [&str; 10] = [
     "--locked",
 ];
 
-/// Tests of the sources, of which the copy has others, and not all; no mutant changes what they look at.
+/// Tests of the source text, which differs in the copy; no mutant changes what they examine.
 const OF_SOURCES: [&str; 2] = ["dependencies", "unsafe_count"];
 
 /// Mutants that cannot be judged, and why.
@@ -69,11 +69,11 @@ const OF_SOURCES: [&str; 2] = ["dependencies", "unsafe_count"];
 pub(crate) enum Refused {
     /// They do not compile.
     Unviable,
-    /// They would have to be compiled alone: constants, and what borrows or infers otherwise as a branch.
+    /// They would have to be compiled alone: in constants, or where a branch changes borrowing or inference.
     NotWoven,
 }
 
-/// A program of tests, and how long it takes without a mutant.
+/// A test program, and how long it takes without a mutant.
 pub(crate) struct Tests {
     program: PathBuf,
     directory: PathBuf,
@@ -81,14 +81,14 @@ pub(crate) struct Tests {
 }
 
 impl Tests {
-    /// Whether all pass with a mutant on; `None` if that takes too long.
+    /// Whether all tests pass with a mutant active; `None` if that takes too long.
     pub(crate) fn pass(&self, id: Option<usize>, limit: Duration) -> Result<Option<bool>, String> {
         let mut command = Command::new(&self.program);
         command
             .current_dir(&self.directory)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            // The same cases for all, and no search for a smaller one.
+            // The same cases for all mutants, and no shrinking.
             .env("PROPTEST_RNG_SEED", "1")
             .env("PROPTEST_MAX_SHRINK_ITERS", "0")
             .env("PROPTEST_DISABLE_FAILURE_PERSISTENCE", "true")
@@ -117,7 +117,7 @@ pub(crate) struct Copy {
 }
 
 impl Copy {
-    /// Of the workspace there, brought up to date, but for what is to be woven anyway.
+    /// Updates the copy, except for the files that will be woven anyway.
     pub(crate) fn of(
         root: &Path,
         copy: PathBuf,
@@ -150,7 +150,7 @@ impl Copy {
         names.try_for_each(|name| self.refresh(&path.join(name), but))
     }
 
-    /// Weaves mutants in, and takes those out that do not compile, until all do.
+    /// Weaves mutants in, and removes those that do not compile, until everything compiles.
     pub(crate) fn weave(
         &self,
         mutants: &[(usize, &Mutant)],
@@ -161,7 +161,7 @@ impl Copy {
             for &(id, mutant) in mutants.iter().filter(|(id, _)| !refused.contains_key(id)) {
                 files.entry(&mutant.file).or_default().push((id, mutant));
             }
-            // Where there was one before, and is none now.
+            // A place that had a mutant before, and has none now.
             for (_, mutant) in mutants {
                 files.entry(&mutant.file).or_default();
             }
@@ -185,7 +185,7 @@ impl Copy {
             let messages = self.cargo(&["check"])?;
             let errors = messages.iter().filter_map(|m| Error::of(m, &texts));
             for error in errors {
-                // All mutants of the place, if the place itself is the trouble.
+                // All mutants of the place, if the place itself is the cause.
                 let place = mutants.iter().find(|(id, _)| *id == error.id).map(|(_, m)| m);
                 for &(id, mutant) in mutants {
                     let here = place.is_some_and(|place| {
@@ -208,7 +208,7 @@ impl Copy {
         }
     }
 
-    /// Builds the tests; the quickest first.
+    /// Builds the tests, ordered from the fastest to the slowest.
     pub(crate) fn tests(&self) -> Result<Vec<Tests>, String> {
         let messages = self.cargo(&["test", "--no-run"])?;
         let mut tests = Vec::new();
@@ -261,10 +261,10 @@ fn write_if_new(path: &Path, content: &[u8]) -> std::io::Result<()> {
     fs::write(path, content)
 }
 
-/// What the compiler says against a mutant.
+/// The compiler's message against a mutant.
 struct Error {
     id: usize,
-    /// It is not about the replacement, but about what is around it.
+    /// The message is not about the replacement, but about its surroundings.
     of_site: bool,
     why: Refused,
 }
@@ -283,7 +283,7 @@ impl Error {
         const SITE: &str = "/*mutant::site(";
         let before = &text[..range.start];
         let inside = &text[range.clone()];
-        // Of a match with too few arms, the first that is gone.
+        // In a match with missing arms, the first one that was removed.
         let (at, of_site) = if code == "E0004" {
             let gone = range.start + text[range.start..].find("if !")?;
             (gone + text[gone..].find(CALL)?, false)
@@ -298,7 +298,7 @@ impl Error {
             }
         };
         let digits = text[at..].split(['(', ')']).nth(1)?;
-        // In constants, and what cannot be inferred or borrowed in a branch.
+        // In constants, and where a branch cannot be inferred or borrowed.
         let woven_only = ["E0015", "E0282", "E0283", "E0284", "E0373", "E0381", "E0382", "E0499"];
         let borrowed = code.starts_with("E05") || code.starts_with("E07");
         let not_woven = of_site || borrowed || woven_only.contains(&code);

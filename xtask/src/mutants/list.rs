@@ -12,7 +12,7 @@ pub(crate) struct Mutant {
     pub(crate) file: String,
     pub(crate) genre: String,
     pub(crate) replacement: String,
-    /// Line and column, from one.
+    /// Line and column, counted from one.
     pub(crate) start: (usize, usize),
 }
 

@@ -1,8 +1,8 @@
-//! How many of the mutants that cargo-mutants makes the tests kill.
+//! `cargo xtask mutants`: how many mutants of cargo-mutants the tests kill.
 //!
-//! To build the core once for each of them would take hours: all its kernels are compiled for each level
-//! and format. Instead the mutants are woven into a copy of the sources as branches ([`weave`]), hundreds
-//! of them in one build, and the tests run once for each with that branch on.
+//! Building the core once for each mutant would take hours, since all its kernels are compiled for each level and
+//! format. Instead the mutants are woven into a copy of the sources as branches ([`weave`]), hundreds in one build,
+//! and the tests run once for each with its branch on.
 
 mod build;
 mod list;
@@ -16,10 +16,10 @@ use std::time::{Duration, Instant};
 use build::{Copy, Refused, Tests};
 use list::Mutant;
 
-/// The least share of the kernels' mutants that must be killed.
+/// The smallest acceptable share of killed mutants of the core.
 const LEAST: f64 = 0.9;
 
-/// What `--quick` takes of all.
+/// The sample size of `--quick`.
 const QUICK: usize = 100;
 
 #[derive(Debug, clap::Args)]
@@ -27,23 +27,23 @@ pub(crate) struct Options {
     /// A hundred mutants spread over all files: minutes instead of hours.
     #[arg(long, conflicts_with_all = ["sample", "shard"])]
     quick: bool,
-    /// So many mutants, spread evenly over all files.
+    /// This many mutants, spread evenly over all files.
     #[arg(long, value_name = "N")]
     sample: Option<usize>,
-    /// Every n-th mutant from the k-th on.
+    /// Every N-th mutant, starting with the K-th.
     #[arg(long, value_name = "K/N", value_parser = shard)]
     shard: Option<(usize, usize)>,
     /// The most mutants in one build.
     #[arg(long, value_name = "N", default_value_t = 400)]
     batch: usize,
-    /// Where to write what became of each mutant.
+    /// Write the outcome of each mutant to this file.
     #[arg(long, value_name = "FILE")]
     outcomes: Option<PathBuf>,
-    /// Try only those again that were missed, or took too long, when that file of outcomes was written
-    /// with the same choice of mutants: after tests have been added, there is no more to be built.
+    /// Only try mutants again that were missed, or took too long, according to this file of outcomes, which must
+    /// have been written for the same choice of mutants. Use it after adding tests.
     #[arg(long, value_name = "FILE")]
     retry: Option<PathBuf>,
-    /// Mutants whose name has one of these parts, such as a file; all if there are none.
+    /// Only mutants whose name contains one of these texts, such as a file; all by default.
     #[arg(value_name = "NAME")]
     names: Vec<String>,
 }
@@ -53,7 +53,7 @@ fn shard(text: &str) -> Result<(usize, usize), String> {
     parts.filter(|(k, n)| k < n).ok_or("such as 0/8 or 7/8".into())
 }
 
-/// What became of a mutant.
+/// The outcome of a mutant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Outcome {
     Killed,
@@ -98,7 +98,7 @@ fn judge_all(options: &Options) -> Result<bool, String> {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or(root.join("target"), Into::into);
     let known = options.retry.as_deref().map_or(Ok(BTreeMap::new()), known)?;
     let mut outcomes = Vec::new();
-    // The numbers are those of all, so that a batch has its own.
+    // The numbers count over all batches, so each batch has its own.
     let numbered: Vec<(usize, &Mutant)> = mutants.iter().enumerate().collect();
     for batch in numbered.chunks(options.batch.max(1)) {
         let copy = Copy::of(&root, target.join("mutants-copy"), batch)?;
@@ -118,7 +118,7 @@ fn judge_all(options: &Options) -> Result<bool, String> {
     Ok(share >= LEAST)
 }
 
-/// What became of mutants before.
+/// Earlier outcomes of mutants.
 fn known(path: &Path) -> Result<BTreeMap<String, Outcome>, String> {
     let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
     let of = |line: &str| {
@@ -129,7 +129,7 @@ fn known(path: &Path) -> Result<BTreeMap<String, Outcome>, String> {
     Ok(text.lines().filter_map(of).collect())
 }
 
-/// The mutants that are asked for.
+/// The selected mutants.
 fn choose(mut mutants: Vec<Mutant>, options: &Options) -> Vec<Mutant> {
     let names = &options.names;
     mutants.retain(|m| names.is_empty() || names.iter().any(|name| m.name.contains(name)));
@@ -144,7 +144,7 @@ fn choose(mut mutants: Vec<Mutant>, options: &Options) -> Vec<Mutant> {
     mutants
 }
 
-/// What becomes of mutants that are built together.
+/// The outcomes of mutants that are built together.
 fn judge<'a>(
     copy: &Copy,
     mutants: &[(usize, &'a Mutant)],
@@ -189,7 +189,7 @@ fn outcome(tests: &[Tests], id: usize) -> Result<Outcome, String> {
     Ok(Outcome::Missed)
 }
 
-/// How many of those that can be are killed.
+/// The share that is killed, of those that can be.
 fn share(counts: &BTreeMap<Outcome, usize>) -> f64 {
     let of = |outcome| counts.get(&outcome).copied().unwrap_or_default() as f64;
     let killed = of(Outcome::Killed) + of(Outcome::TimedOut);

@@ -1,4 +1,4 @@
-//! Many mutants in one source: each is a branch that is taken when it is the one that is on.
+//! Many mutants in one source file: each is a branch that is taken when its mutant is active.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,16 +10,17 @@ use syn::{BinOp, Expr};
 
 use super::list::Mutant;
 
-/// The source with the mutants, and those that have no place in it: in constants, or in conditions that
-/// bind.
+/// The source with the mutants, and those that cannot be woven: in constants, or in conditions with
+/// a `let`.
 pub(crate) struct Woven {
     pub(crate) text: String,
     pub(crate) left_out: BTreeSet<usize>,
 }
 
-/// Weaves mutants into the source of a file; `on` is the path of the function that tells which is on.
+/// Weaves mutants into the source of a file; `on` is the path of the function that tells which one
+/// is active.
 ///
-/// An operator is exchanged together with its operands: what binds how tightly stays as it was.
+/// An operator is replaced together with its operands, so precedence does not change.
 pub(crate) fn weave(source: &str, mutants: &[(usize, &Mutant)], on: &str) -> Result<Woven, String> {
     let file = syn::parse_file(source).map_err(|error| error.to_string())?;
     let mut sites = BTreeMap::<_, Vec<_>>::new();
@@ -34,7 +35,7 @@ pub(crate) fn weave(source: &str, mutants: &[(usize, &Mutant)], on: &str) -> Res
     Ok(Woven { text: render(source, &edits, 0..source.len(), None), left_out })
 }
 
-/// A range of the source, and what takes its place.
+/// A range of the source, and its replacement.
 struct Edit {
     range: Range<usize>,
     parts: Vec<Part>,
@@ -42,11 +43,11 @@ struct Edit {
 
 enum Part {
     Text(String),
-    /// A range of the source with the edits inside of it.
+    /// A range of the source with the edits inside it.
     Source(Range<usize>),
 }
 
-/// A range of the source with all edits inside of it but the one whose part it is.
+/// A range of the source with all edits inside it except the one it is a part of.
 fn render(source: &str, edits: &[Edit], range: Range<usize>, but: Option<usize>) -> String {
     let mut text = String::new();
     let mut at = range.start;
@@ -75,7 +76,7 @@ type Site<'a> = Vec<(usize, &'a Mutant)>;
 struct Finder<'a> {
     source: &'a str,
     on: &'a str,
-    /// Those not found yet, by the kind and the line and column of what is replaced.
+    /// Those not found yet, by kind, line and column of the replaced code.
     sites: BTreeMap<(&'a str, (usize, usize)), Site<'a>>,
     edits: Vec<Edit>,
 }
@@ -126,7 +127,7 @@ impl<'a> Finder<'a> {
         let op = &self.source[range(expr.op)];
         let head = |rest: &str| Part::Text(format!("(match/*{}*/ {rest}", marker(site)));
         let parts = if let BinOp::And(_) | BinOp::Or(_) = expr.op {
-            // One mutant at most: the other of the two, so that the other value decides.
+            // At most one mutant: the other operator of the two, so the other value decides.
             let (id, _) = site[0];
             let decides = if let BinOp::And(_) = expr.op { "!=" } else { "==" };
             let test = format!(") {{ __l => if __l {decides} {} {{ ", self.on(id));

@@ -4,15 +4,15 @@
 #[derive(Debug)]
 pub(crate) struct Machine {
     pub(crate) name: &'static str,
-    /// What is compiled for; none for what this program is, whose tests are shared by several machines.
+    /// The target; none for the target of this program, whose tests several machines share.
     pub(crate) triple: Option<&'static str>,
     pub(crate) linker: Option<&'static str>,
     pub(crate) flags: &'static str,
     /// What runs a program of that target, in the workspace's folder.
     pub(crate) runner: &'static [&'static str],
-    /// Programs and files without which that cannot be done, and the packages of Debian that have them.
+    /// Programs and files that this needs, with their Debian packages.
     pub(crate) needs: &'static [(&'static str, &'static [&'static str])],
-    /// The levels that it must have, the plainest first; none where the processor is anyone's.
+    /// The levels that it must have, the simplest first; empty if the processor may be any.
     pub(crate) levels: Option<&'static [&'static str]>,
     /// Tests that are left out, and why.
     pub(crate) without: &'static [(&'static str, &'static str)],
@@ -20,7 +20,7 @@ pub(crate) struct Machine {
     pub(crate) quick: bool,
 }
 
-/// Of this program's own target.
+/// This program's own target.
 const NATIVE: Machine = Machine {
     name: "native",
     triple: None,
@@ -35,7 +35,7 @@ const NATIVE: Machine = Machine {
 
 const PORTABLE: Option<&[&str]> = Some(&["portable"]);
 
-/// All of them; those of x86-64 where this is one.
+/// All machines; those of x86-64 only if this is one.
 pub(crate) const MACHINES: &[Machine] = &[
     NATIVE,
     #[cfg(target_arch = "x86_64")]
@@ -62,7 +62,7 @@ pub(crate) const MACHINES: &[Machine] = &[
         levels: Some(&["portable", "avx2"]),
         // As of version 7.2.
         without: &[("guard_pages", "qemu's masked loads touch what is masked")],
-        // Minutes, for levels that most machines have themselves.
+        // It would take minutes, for levels that most machines have themselves.
         quick: false,
         ..NATIVE
     },

@@ -1,5 +1,4 @@
-//! `cargo xtask portability`: the tests on other machines, most of them emulated, and whether all have
-//! the same digests.
+//! `cargo xtask portability`: runs the tests on other machines, most of them emulated, and compares their digests.
 
 mod machines;
 mod suite;
@@ -19,14 +18,14 @@ use suite::{BatchCounts, Suite, Tests};
 /// Where to run the tests.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
-    /// Installs what is missing: targets by rustup, where it is there, programs by Debian's apt-get, which
-    /// removes nothing for them.
+    /// Installs what is missing: Rust targets with rustup, if it is there, and programs with Debian's apt-get,
+    /// which never removes a package.
     #[arg(long)]
     install: bool,
-    /// The tests of the core's results alone, on fewer machines; those that cannot be had are skipped.
+    /// Only the tests of the core's results, on fewer machines; unavailable machines are skipped.
     #[arg(long)]
     quick: bool,
-    /// The machines; all without any, or with --quick a few.
+    /// The machines; all by default, or a few with --quick.
     #[arg(value_name = "TARGET", value_parser = name)]
     targets: Vec<String>,
 }
@@ -42,14 +41,14 @@ fn name(name: &str) -> Result<String, String> {
     }
 }
 
-/// What became of a machine.
+/// The outcome of a machine.
 enum Outcome {
     Ran(BatchCounts),
     Skipped(String),
     Failed(String),
 }
 
-/// Runs the tests, one machine after the other, while those of the next are built.
+/// Runs the tests on one machine after the other, while those of the next are built.
 pub(crate) fn run(options: &Options) -> ExitCode {
     let is_chosen = |machine: &&Machine| match options.targets.as_slice() {
         [] => !options.quick || machine.quick,
@@ -63,7 +62,7 @@ pub(crate) fn run(options: &Options) -> ExitCode {
             for machine in MACHINES.iter().filter(is_chosen) {
                 let tests = prepare(machine, options.install).map_err(Outcome::Skipped);
                 let tests = tests.and_then(|()| suite.build(machine).map_err(Outcome::Failed));
-                // Received to the end.
+                // The receiver reads to the end.
                 let _ = sender.send((machine, tests));
             }
         });
@@ -79,7 +78,7 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// What is missing for a machine; with leave to install, what is missing still.
+/// What is missing for a machine; with leave to install, what is still missing afterwards.
 fn prepare(machine: &Machine, install: bool) -> Result<(), String> {
     let missing = || {
         let needs = machine.needs.iter().filter(|(need, _)| !is_here(need));
@@ -119,7 +118,7 @@ fn table(outcomes: &[(&Machine, Outcome)]) -> String {
     std::iter::once(row(head)).chain(rows).collect()
 }
 
-/// What is not as it has to be; to lack a machine is a failure where all were asked for.
+/// What is wrong; a missing machine is a failure if all were asked for.
 fn failures(outcomes: &[(&Machine, Outcome)], may_skip: bool) -> Vec<String> {
     let mut failures = Vec::new();
     for (machine, outcome) in outcomes {

@@ -1,4 +1,4 @@
-//! The tests of a machine: built, run and counted.
+//! The tests of a machine: building, running and counting them.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -10,34 +10,34 @@ use serde::Deserialize;
 use super::machines::Machine;
 use crate::foreign::{Foreign, Library};
 
-/// Which tests.
+/// Which tests to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Suite {
-    /// All of `xent-core`, `xent-reference` and `xent`, but for those in the documentation.
+    /// All tests of `xent-core`, `xent-reference` and `xent`, except those in the documentation.
     All,
     /// The digests of all results of the core.
     Results,
 }
 
 const PACKAGES: [&str; 3] = ["xent-core", "xent-reference", "xent"];
-/// The test that prints the digests, with them.
+/// The test that prints the digests.
 const DIGESTS: &str = "reproducible";
 
 /// An executable with tests.
 pub(crate) struct Tests {
     name: String,
     path: PathBuf,
-    /// Where its package is.
+    /// The folder of its package.
     folder: PathBuf,
 }
 
-/// What the tests of a machine came to.
+/// The results of a machine's tests.
 #[derive(Debug, Default)]
 pub(crate) struct BatchCounts {
     pub(crate) passed: u64,
     failed: u64,
     ignored: u64,
-    /// The kind of the levels, the digest, and their names.
+    /// The kind of the levels, the digest, and the names of the levels.
     digests: Vec<(String, String, Vec<String>)>,
     pub(crate) failures: Vec<String>,
 }
@@ -47,7 +47,7 @@ impl BatchCounts {
         self.passed + self.failed + self.ignored
     }
 
-    /// Of the levels that fuse, or of the others.
+    /// The digest of the levels that fuse, or of the others.
     pub(crate) fn digest(&self, kind: &str) -> Option<&str> {
         self.digests.iter().find(|(of, ..)| of == kind).map(|(_, digest, _)| digest.as_str())
     }
@@ -60,12 +60,12 @@ impl BatchCounts {
         levels
     }
 
-    /// Of tests that said this.
+    /// From the output of tests.
     pub(crate) fn of(name: &str, said: &str, succeeded: bool) -> Self {
         let mut tally = Self::default();
         let mut is_complete = false;
         for line in said.lines() {
-            // The name of the test may be in front.
+            // The name of the test may precede it.
             if let Some((_, digest)) = line.split_once("digests ") {
                 let words: Vec<_> = digest.split(' ').collect();
                 if let [kind, digest, levels] = words[..] {
@@ -116,7 +116,7 @@ impl Suite {
     pub(crate) fn build(self, machine: &Machine) -> Result<Vec<Tests>, String> {
         let mut command = match machine.triple {
             Some(triple) => compile(machine, &Foreign::find(triple, Library::Std)?),
-            // The features that the tests of the whole workspace have: what is built already is used.
+            // The features of the whole workspace's tests, so that existing builds are used.
             None => {
                 let mut command = Command::new("cargo");
                 command.current_dir(crate::root()).args(["test", "--release", "--workspace"]);
@@ -147,14 +147,14 @@ impl Suite {
     }
 }
 
-/// Runs tests, some at a time: each ends with its longest on one thread.
+/// Runs some tests at a time: each has a long one at its end that uses one thread.
 pub(crate) fn run(machine: &Machine, tests: &[Tests]) -> Result<BatchCounts, String> {
     let each: Result<Vec<_>, _> = tests.par_iter().map(|tests| tests.run(machine)).collect();
     Ok(each?.into_iter().fold(BatchCounts::default(), BatchCounts::merged))
 }
 
 impl Tests {
-    /// What they come to: nothing if they are left out.
+    /// Their results; none if they are left out.
     fn run(&self, machine: &Machine) -> Result<BatchCounts, String> {
         let Self { name, path, folder } = self;
         let ended = |how: &str| println!("{:24} {name:32} {how}", machine.name);
@@ -179,7 +179,7 @@ impl Tests {
 
 fn compile(machine: &Machine, foreign: &Foreign) -> Command {
     let mut command = foreign.cargo("test");
-    // One for all: what runs on this machine is compiled once.
+    // One folder for all: whatever runs on this machine is compiled once.
     command.arg("--target-dir").arg(crate::target_folder("portability"));
     if let Some(linker) = machine.linker {
         command.env(foreign.variable("LINKER"), linker);
@@ -189,7 +189,7 @@ fn compile(machine: &Machine, foreign: &Foreign) -> Command {
     command
 }
 
-/// What runs a program: its words, those that are files of the workspace with their folder.
+/// The words of the command that runs a program; files of the workspace get their folder.
 fn runner(machine: &Machine) -> Vec<String> {
     let word = |word: &&str| {
         let path = crate::root().join(word);
@@ -202,7 +202,7 @@ fn runner(machine: &Machine) -> Vec<String> {
     machine.runner.iter().map(word).collect()
 }
 
-/// A program of a machine.
+/// A program for a machine.
 fn on(machine: &Machine, path: &Path) -> Command {
     let runner = runner(machine);
     match runner.split_first() {
@@ -215,7 +215,7 @@ fn on(machine: &Machine, path: &Path) -> Command {
     }
 }
 
-/// What cargo says of something that it has built.
+/// A message of cargo about something that it built.
 #[derive(Deserialize)]
 struct Message {
     #[serde(default)]
@@ -238,7 +238,7 @@ struct Profile {
     test: bool,
 }
 
-/// The tests of which a message of cargo speaks, if they are of one of the packages.
+/// The tests that a message of cargo is about, if they belong to one of the packages.
 fn tests(message: &str) -> Option<Tests> {
     let message: Message = serde_json::from_str(message).ok()?;
     let path = message.executable.filter(|_| message.profile.test)?;

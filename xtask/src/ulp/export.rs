@@ -6,7 +6,7 @@ use std::path::Path;
 use super::search;
 use crate::npy::write;
 
-/// Writes what the search reaches as arrays in a folder, and says what.
+/// Writes the rows that the search reaches as arrays to a folder, and lists them.
 pub(super) fn run(folder: &Path) -> io::Result<()> {
     std::fs::create_dir_all(folder)?;
     for (loss, classes, given) in search::given() {

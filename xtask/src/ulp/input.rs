@@ -1,4 +1,4 @@
-//! The inputs of a search: rows in few words.
+//! The inputs of a search: rows in compact form.
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -7,17 +7,18 @@ use serde::{Deserialize, Serialize};
 use crate::format::Checked;
 use crate::rows::{self, Rows};
 
-/// A row and its targets, in few words: they are made of seeds, but for logits that are written out.
+/// A row and its targets in compact form: generated from seeds, except for logits that are written
+/// out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Input {
     pub(super) classes: usize,
-    /// The logits, of a normal distribution.
+    /// The logits, from a normal distribution.
     pub(super) row: u64,
-    /// Its deviation.
+    /// Its standard deviation.
     pub(super) spread: f64,
     /// Labels and weights.
     pub(super) targets: u64,
-    /// Logits that are others, by their bits.
+    /// Replaced logits, by their bits.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) logits: Vec<(usize, u64)>,
 }
@@ -52,7 +53,7 @@ impl Input {
         self.logits.push((class, x.bits()));
     }
 
-    /// Another one, not far away.
+    /// Another input nearby.
     pub(super) fn changed<E: Checked>(&self, x: &[E], rng: &mut StdRng) -> Self {
         let mut input = self.clone();
         let class = rng.random_range(0..self.classes);
@@ -65,7 +66,7 @@ impl Input {
                 input.set(class, E::from_bits(moved));
             }
             4 => input.set(class, E::nearest(self.spread * rng.random_range(-3.0..3.0))),
-            // Not far below another one.
+            // A number slightly below another.
             5 => {
                 let other = x[rng.random_range(0..self.classes)].wide();
                 input.set(class, E::nearest(other - self.spread * rng.random::<f64>().powi(4)));
@@ -75,7 +76,7 @@ impl Input {
             8 => input.spread *= rng.random_range(0.9..1.1),
             _ => input.set(class, E::nearest(x[class].wide() * rng.random_range(0.5..1.5))),
         }
-        // What is not finite has its answer by cases.
+        // Non-finite results are computed case by case.
         if input.logits.iter().all(|&(_, bits)| E::from_bits(bits).wide().is_finite()) {
             input
         } else {

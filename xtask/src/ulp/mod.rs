@@ -1,5 +1,5 @@
-//! `cargo xtask ulp`: the accuracy contract. All floats, a search for the worst rows, and a record of
-//! what was found, which is the table of `docs/accuracy.md`.
+//! `cargo xtask ulp`: the error bounds. It tries all floats, searches for the worst rows, and keeps a record of the
+//! results, shown in the table of `docs/accuracy.md`.
 
 mod export;
 mod input;
@@ -17,25 +17,24 @@ use input::Input;
 use record::Record;
 use worst::Worst;
 
-/// What of it is run, and what becomes of it.
+/// What to run, and what to do with the results.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// Every 257th float, fewer f64 and the beginning of the search: seconds instead of minutes.
     #[arg(long)]
     quick: bool,
-    /// Record what is found and write the table of docs/accuracy.md, instead of comparing with it.
+    /// Record the results and write the table of docs/accuracy.md, instead of comparing with it.
     #[arg(long, conflicts_with = "quick")]
     table: bool,
-    /// Write the rows that the quick search reaches to this folder, for benches/peers/accuracy.py, and do
-    /// nothing else.
+    /// Only write the rows that the quick search reaches to this folder, for benches/peers/accuracy.py.
     #[arg(long, value_name = "FOLDER", conflicts_with_all = ["quick", "table"])]
     export: Option<PathBuf>,
-    /// Functions by their names in the table, and what is searched along with them; all if there are none.
+    /// Functions by their names in the table, and those that are searched along with them; all by default.
     #[arg(value_name = "FUNCTION")]
     functions: Vec<String>,
 }
 
-/// Functions that are chosen: all, or some by name.
+/// The chosen functions: all, or some by name.
 pub(crate) struct Chosen<'a>(&'a [String]);
 
 impl Chosen<'_> {
@@ -44,7 +43,7 @@ impl Chosen<'_> {
     }
 }
 
-/// Sweeps and searches; prints the worst, and records it or compares it with the record.
+/// Tries all floats and searches; prints the worst, and records it or compares it with the record.
 pub(crate) fn run(options: &Options) -> ExitCode {
     if let Some(folder) = &options.export {
         return match export::run(folder) {
@@ -85,13 +84,13 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     };
     let complaints = recorded.unwrap_or_else(|error| vec![error]);
     if failures > 0 {
-        eprintln!("{failures} lines are above their bound");
+        eprintln!("{failures} results exceed their bounds");
     }
     for complaint in &complaints {
         eprintln!("{complaint}");
     }
     if complaints.is_empty() && !options.table {
-        println!("the record is kept: every worst case is as bad as it was, and nothing is worse");
+        println!("the record holds: every worst case is unchanged, and nothing is worse");
     }
     if failures == 0 && complaints.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -1,4 +1,4 @@
-//! The record of the worst results: `docs/accuracy.json`, and the table in `docs/accuracy.md` made of it.
+//! The record of the worst results: `docs/accuracy.json`, and the table in `docs/accuracy.md` made from it.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -11,7 +11,7 @@ use super::search::judged_again;
 use super::worst::{Case, Worst};
 use crate::table::grouped;
 
-/// How far an error may be from that on record: the oracle's own functions may round otherwise.
+/// The allowed difference from the recorded error: the oracle's own functions may round differently elsewhere.
 const SAME: f64 = 1e-3;
 
 const BEGIN: &str = "<!-- what follows is written by `cargo xtask ulp --table` -->\n";
@@ -23,7 +23,7 @@ const END: &str = "<!-- end of the table -->\n";
 pub(super) struct Record(Worst);
 
 impl Record {
-    /// With what was found now, instead of what was known of the same functions.
+    /// Replaces the recorded results of the functions that were tried now.
     pub(super) fn with(mut self, found: Worst) -> Self {
         for case in found.0 {
             match self.0.0.iter_mut().find(|known| known.is_of(&case)) {
@@ -54,8 +54,8 @@ impl Record {
         Ok(())
     }
 
-    /// Whether the worst cases on record are what they were, nothing that was found is worse, and the
-    /// table says so: whatever of it is not true.
+    /// Lists what is wrong: worst cases on record that have changed, worse results than on record, and a table that
+    /// does not match.
     pub(super) fn complaints(&self, found: &Worst) -> Vec<String> {
         let mut complaints: Vec<String> = self.0.0.iter().filter_map(changed).collect();
         for case in &found.0 {
@@ -72,7 +72,9 @@ impl Record {
         }
         match page() {
             Ok((page, at)) if page[at.clone()] == self.to_markdown() => {}
-            Ok(_) => complaints.push("the table of docs/accuracy.md is not of its record".into()),
+            Ok(_) => {
+                complaints.push("the table of docs/accuracy.md does not match the record".into())
+            }
             Err(error) => complaints.push(error),
         }
         if !complaints.is_empty() {
@@ -106,7 +108,7 @@ impl Record {
     }
 }
 
-/// Judges a case on record again, at every level that it is of.
+/// Judges a recorded case again, at every level that it applies to.
 fn changed(case: &Case) -> Option<String> {
     let findings = judged_again(&case.function, &case.format, &case.input).into_all();
     let levels = Level::available().filter(|level| level.has_fma() == case.fma);
@@ -114,7 +116,7 @@ fn changed(case: &Case) -> Option<String> {
         let finding = findings.iter().find(|f| f.name == case.function && f.level == level);
         let name = case.name();
         match finding {
-            None => Some(format!("{name} at {level}: nothing computes it any more")),
+            None => Some(format!("{name} at {level}: no check computes it any more")),
             Some(f) if differ(f.error, case.error) || differ(f.bound, case.bound) => Some(format!(
                 "{name} at {level}: {:.3} of at most {:.3}, on record is {:.3} of {:.3}",
                 f.error, f.bound, case.error, case.bound
@@ -132,7 +134,7 @@ fn in_docs(name: &str) -> PathBuf {
     crate::root().join("docs").join(name)
 }
 
-/// The page, and where the table is.
+/// The page, and the place of its table.
 fn page() -> Result<(String, std::ops::Range<usize>), String> {
     let path = in_docs("accuracy.md");
     let page = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;

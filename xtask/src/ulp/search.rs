@@ -1,7 +1,7 @@
 //! The directed search for rows whose results come closest to their bounds, or exceed them.
 //!
-//! A climb begins at a random row and changes one thing at a time: a logit by some units in its last
-//! place, a logit by much, the targets, the spread of the row. What makes the results no better is kept.
+//! A climb starts from a random row and changes one thing at a time: one logit by a few ULP, one logit by a lot,
+//! the targets, or the spread of the row. A change is kept unless the result gets better.
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -17,14 +17,14 @@ use crate::rows::{self, Rows};
 use crate::table::{Findings, share_of};
 use crate::verify::{self, Batch, Check};
 
-/// Steps of a climb, if the classes are few.
+/// Steps of a climb, if there are few classes.
 const STEPS: u64 = 400;
-/// A quick search is the first of so many.
+/// A quick search runs one of this many climbs.
 const QUICK: u64 = 100;
 
-/// What is searched of one format: a check, and those of its results that climbs are for.
+/// A search in one format: a check, and the results whose errors the climbs maximise.
 struct Subject<E> {
-    /// Its own, for the seeds of its climbs.
+    /// The seed of its climbs.
     number: u64,
     check: Check<E>,
     goals: &'static [&'static str],
@@ -90,7 +90,7 @@ struct Climb<'a, E> {
 }
 
 impl<E: Checked> Climb<'_, E> {
-    /// Tells of each input from which the climb goes on.
+    /// Decides for each input whether the climb continues from it.
     fn run(&self, mut reached: impl FnMut(&Input, &Rows<E>)) -> Worst {
         let mut rng = StdRng::seed_from_u64(self.seed);
         let mut worst = Worst::default();
@@ -110,7 +110,7 @@ impl<E: Checked> Climb<'_, E> {
         worst
     }
 
-    /// How much of its bound the result is that the climb is for.
+    /// The result that is maximised, as a share of its bound.
     fn height(&self, input: &Input, rows: Rows<E>, worst: &mut Worst) -> f64 {
         let findings = judged_row(self.subject.check, input, rows).into_all();
         let of_goal = findings
@@ -124,16 +124,15 @@ impl<E: Checked> Climb<'_, E> {
     }
 }
 
-/// The climbs for some goals. Given are what a class costs, beside that of `f32`, and the largest number of
-/// classes.
+/// The climbs for some goals, given the cost of a class relative to `f32` and the largest number of classes.
 fn climbs<E: Checked>(
     subjects: &[Subject<E>],
     (cost, largest): (u64, usize),
     quick: bool,
 ) -> Vec<Climb<'_, E>> {
-    /// Classes of `f32` that a goal's climbs have together.
+    /// Classes of `f32` in all climbs of a goal together.
     const BUDGET: u64 = 1 << 22;
-    /// What an input costs beside its classes.
+    /// The cost of an input besides its classes.
     const OVERHEAD: u64 = 24;
     let with_fma = Level::available().any(Level::has_fma);
     let without = Level::available().any(|level| !level.has_fma());
@@ -153,7 +152,7 @@ fn climbs<E: Checked>(
             for (index, &goal) in subject.goals.iter().enumerate() {
                 for &has_fma in &kinds {
                     for restart in 0..count {
-                        // A climb of its own for each place in the list, the same on every machine.
+                        // The climb for each place in the list, the same on every machine.
                         let place = [subject.number, index as u64, u64::from(has_fma), restart];
                         let seed = place.iter().fold(classes as u64, |seed, n| seed * 10_007 + n);
                         climbs.push(Climb { subject, goal, has_fma, classes, steps, seed });
@@ -187,7 +186,7 @@ fn search_subjects<E: Checked>(
     worst
 }
 
-/// Searches all formats of what is chosen.
+/// Searches all chosen functions in all formats.
 pub(super) fn run(quick: bool, chosen: &Chosen<'_>) -> Worst {
     fn searched<E: Checked>(
         subjects: impl IntoIterator<Item = Subject<E>>,
@@ -211,7 +210,7 @@ pub(super) fn run(quick: bool, chosen: &Chosen<'_>) -> Worst {
     .fold(Worst::default(), Worst::merged)
 }
 
-/// Logits of equal length and their targets, by row: what peers are given.
+/// Logits of equal length and their targets, row by row, for the peers.
 #[derive(Default)]
 pub(super) struct Given {
     pub(super) logits: Vec<f32>,
@@ -221,7 +220,7 @@ pub(super) struct Given {
     pub(super) targets: Vec<f32>,
 }
 
-/// What the quick search of `f32` reaches, by loss and number of classes: the softmax cross-entropy with
+/// The inputs that the quick search of `f32` reaches, by loss and number of classes: the softmax cross-entropy with
 /// labels, with dense targets, and the sigmoid cross-entropy.
 pub(super) fn given() -> Vec<(&'static str, usize, Given)> {
     const MOST: usize = 1 << 22;
@@ -239,7 +238,7 @@ pub(super) fn given() -> Vec<(&'static str, usize, Given)> {
             if given.logits.len() >= MOST {
                 return;
             }
-            // As the checks make them.
+            // Generated the same way as for the checks.
             let mut rng = StdRng::seed_from_u64(input.targets);
             match loss {
                 "softmax index" => {
@@ -263,7 +262,7 @@ pub(super) fn given() -> Vec<(&'static str, usize, Given)> {
     all
 }
 
-/// The results of an input that are of that name, judged again: at every level.
+/// The results of an input with this name, judged again at every level.
 pub(super) fn judged_again(name: &str, format: &str, input: &Input) -> Findings {
     fn of_losses<E: Checked>(name: &str, input: &Input) -> Option<Findings> {
         let subjects = losses::<E>();

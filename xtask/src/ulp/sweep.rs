@@ -1,4 +1,4 @@
-//! The elementwise functions of every float, and of many an `f64`; the conversions of every number.
+//! The elementwise functions of every `f32` and of many `f64`; the conversions of every number.
 
 use std::ops::RangeInclusive;
 
@@ -16,9 +16,9 @@ use crate::table::{Finding, Findings};
 
 /// Numbers that one task compares at every level.
 const CHUNK: u64 = 1 << 16;
-/// The step of a quick run: a prime, so that all low bits come up.
+/// The step of a quick run: a prime, so that all low bits occur.
 const QUICK_STEP: u64 = 257;
-/// How many `f64` are tried of a range; fewer in a quick run.
+/// How many `f64` are tried in a range; fewer in a quick run.
 const SAMPLES: u64 = 1 << 22;
 const QUICK_SAMPLES: u64 = 1 << 15;
 
@@ -34,12 +34,12 @@ struct Series {
 }
 
 impl Series {
-    /// What is tried of the floats: all of them, or one in so many. Of `f64`, so many of all, and so
+    /// The numbers to try: all `f32`, or every n-th; for `f64` a number of samples over all, and as
     /// many again in each range of the center.
     fn of<F: Checked>(center: &[Range], quick: bool) -> Vec<Self> {
         let is_f64 = F::STORED == Format::F64;
         let step = |range: &Range| match (is_f64, quick) {
-            // Odd, so that all low bits come up.
+            // Odd, so that all low bits occur.
             (true, true) => ((range.end() - range.start()) / QUICK_SAMPLES) | 1,
             (true, false) => ((range.end() - range.start()) / SAMPLES) | 1,
             (false, true) => QUICK_STEP,
@@ -52,7 +52,7 @@ impl Series {
             all.extend(center.iter().map(series));
         }
         if is_f64 && !quick {
-            // What a quick run tries, too: it may find nothing worse.
+            // A quick run tries these as well, since it may find nothing worse.
             all.extend(Self::of::<F>(center, true));
             return all;
         }
@@ -62,8 +62,8 @@ impl Series {
         all
     }
 
-    /// The numbers with the least and the largest significands, and with those in the middle: one of
-    /// each for each exponent and sign.
+    /// The numbers with the smallest, the largest and the middle significands: one of each for each
+    /// exponent and sign.
     fn edges<F: Checked>() -> [Self; 8] {
         let step = 1_u64 << (F::STORED.digits - 1);
         let middle = step / 2;
@@ -74,7 +74,7 @@ impl Series {
         })
     }
 
-    /// The same numbers, so many at a time.
+    /// The same numbers in portions.
     fn chunks(self) -> impl Iterator<Item = Self> {
         let Self { first, last, step } = self;
         let count = (last - first) / step;
@@ -91,7 +91,7 @@ impl Series {
     }
 }
 
-/// The last bit pattern; each is that of a number, or of a NaN.
+/// The last bit pattern; each one is a number or a NaN.
 fn last<E: Checked>() -> u64 {
     u64::MAX >> (64 - 8 * size_of::<E>())
 }
@@ -102,7 +102,7 @@ fn named<E: Checked>(x: E) -> String {
     format!("{x:e} ({:#0width$x})", x.bits())
 }
 
-/// The bits of a number that was [`named`].
+/// The bits of a number from [`named`].
 pub(super) fn bits_of(name: &str) -> Option<u64> {
     let (_, digits) = name.split_once("(0x")?;
     u64::from_str_radix(digits.strip_suffix(')')?, 16).ok()
@@ -116,16 +116,17 @@ pub(crate) struct Elementwise<F: Checked> {
     function: OfSlice<F>,
     exact: fn(f64) -> F::Real,
     bound: Bound,
-    /// Where the exact value is subnormal, if that is judged apart.
+    /// Where the exact value is subnormal, if that is judged separately.
     subnormal: Option<Bound>,
-    /// Bit patterns of the inputs where most happens, for a format of which not all can be tried.
+    /// Ranges of inputs where most errors occur, for formats of which only some numbers can be
+    /// tried.
     center: Vec<Range>,
 }
 
 /// The elementwise functions.
 pub(crate) fn functions<F: Float + Checked>() -> [Elementwise<F>; 4] {
     let range = |from: f64, to: f64| F::float(from).bits()..=F::float(to).bits();
-    // A little further than the logarithm of the largest number, and of the least.
+    // Slightly beyond the logarithms of the largest and the smallest number.
     let far = 1.1 * std::f64::consts::LN_2 * f64::from(F::STORED.max_exponent);
     [
         Elementwise {
@@ -133,7 +134,7 @@ pub(crate) fn functions<F: Float + Checked>() -> [Elementwise<F>; 4] {
             exact: F::Real::exp,
             bound: EXP.of::<F>(),
             subnormal: Some(EXP_SUBNORMAL.of::<F>()),
-            // The last is where it is subnormal.
+            // In the last range the result is subnormal.
             center: vec![range(1e-3, far), range(-1e-3, -far), range(-0.9 * far, -far)],
         },
         Elementwise {
@@ -248,8 +249,8 @@ fn decoded(format: Format, bits: u64) -> f64 {
     sign * magnitude
 }
 
-/// The number of a format that is nearest to that of an `f32`, of two equally near the even one: the
-/// nearest multiple of the spacing there. All of it is exact in `f64`.
+/// The number of a format nearest to an `f32`, ties to even: the nearest multiple of the spacing
+/// there. Everything is exact in `f64`.
 fn nearest(format: Format, x: f64) -> f64 {
     let spacing = format.spacing(x);
     let rounded = (x / spacing).round_ties_even() * spacing;
@@ -257,7 +258,7 @@ fn nearest(format: Format, x: f64) -> f64 {
     if overflows { f64::INFINITY.copysign(x) } else { rounded }
 }
 
-/// All numbers of a format of sixteen bits to `f32`, and all floats (or a part of them) to it.
+/// Converts all numbers of a 16-bit format to `f32`, and all `f32` (or a part of them) to it.
 fn conversions<E: Checked + Element<Float = f32>>(quick: bool) -> Findings {
     let numbers: Vec<f64> = (0..1 << 16).map(|bits| decoded(E::STORED, bits)).collect();
     let all = Series { first: 0, last: (1 << 16) - 1, step: 1 };
@@ -285,7 +286,7 @@ fn conversions<E: Checked + Element<Float = f32>>(quick: bool) -> Findings {
     widened.merged(narrowed)
 }
 
-/// Sweeps all functions that are chosen, in all formats.
+/// Tries all chosen functions in all formats.
 pub(super) fn run(quick: bool, chosen: &Chosen<'_>) -> Findings {
     fn sweeps<F: Float + Checked>(quick: bool, chosen: &Chosen<'_>) -> Findings {
         let functions = functions::<F>().into_iter();
@@ -345,7 +346,7 @@ mod tests {
         let [all] = Series::of::<f32>(&exp.center, false)[..] else { panic!("one series") };
         assert_eq!(all, Series { first: 0, last: u32::MAX.into(), step: 1 });
         let [exp, ..] = functions::<f64>();
-        // All, each range of the center and eight edges; and those of a quick run.
+        // All numbers, each range of the center and eight edges; and those of a quick run.
         for (quick, count) in [(true, 4 + 8), (false, 4 + (4 + 8))] {
             let series = Series::of::<f64>(&exp.center, quick);
             assert_eq!(series.len(), count);

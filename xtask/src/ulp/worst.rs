@@ -1,4 +1,4 @@
-//! The worst results, with the inputs that they are of.
+//! The worst results, with their inputs.
 
 use serde::{Deserialize, Serialize};
 use xent_core::Level;
@@ -6,8 +6,8 @@ use xent_core::Level;
 use super::input::Input;
 use crate::table::{Finding, share_of};
 
-/// What came closest to the bound of one function in one format, at the levels with fused multiply-add
-/// or at those without.
+/// The result closest to the bound of one function in one format, at the levels with fused
+/// multiply-add or at those without.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Case {
     pub(super) function: String,
@@ -16,13 +16,13 @@ pub(super) struct Case {
     /// How many results were judged.
     pub(super) tried: u64,
     pub(super) error: f64,
-    /// What the error may be there.
+    /// The bound for it.
     pub(super) bound: f64,
     pub(super) input: Input,
 }
 
 impl Case {
-    /// What it is about: function, format, and whether the levels have FMA.
+    /// Its name: function, format, and whether the levels have FMA.
     pub(super) fn subject(&self) -> (&str, &str, bool) {
         (&self.function, &self.format, self.fma)
     }
@@ -51,8 +51,8 @@ impl Case {
 pub(super) struct Worst(pub(super) Vec<Case>);
 
 impl Worst {
-    /// Adds the worst result of an input, or of many of which this is the worst. What must be exact is
-    /// no matter of degree, and not kept.
+    /// Adds the worst result of an input, or the worst of many. Results that must be exact are not
+    /// kept: they are right or wrong.
     pub(super) fn add(&mut self, finding: Finding, input: impl FnOnce() -> Input) {
         let subject = (finding.name, finding.format, finding.level.has_fma());
         let share = share_of(finding.error, finding.bound);

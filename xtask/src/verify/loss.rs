@@ -1,4 +1,4 @@
-//! What every loss must do, whichever it is.
+//! Checks that apply to every loss.
 
 use xent_core::{Buffers, Element, Level};
 use xent_reference::sum::sum;
@@ -11,7 +11,7 @@ use crate::table::Findings;
 /// Runs a batch at a level, writes the loss of every row, and returns their sum.
 type Run<'a, E> = dyn Fn(Level, Buffers<'_, E>, &mut [<E as Element>::Float]) -> f64 + 'a;
 
-/// A loss of a batch: how to run it, and what it should return.
+/// A loss of a batch: how to run it, and the expected results.
 pub(super) struct Loss<'a, E: Checked> {
     /// The logits.
     pub(super) logits: &'a [E],
@@ -25,22 +25,22 @@ pub(super) struct Loss<'a, E: Checked> {
     pub(super) gradient_bound: Bound,
     /// The gradient by every logit, times the batch's scale.
     pub(super) gradients: Vec<Answer<E::Real>>,
-    /// The bound on the sum of a row's gradient, if that is zero.
+    /// The bound on the sum of a row's gradient, if that is zero in theory.
     pub(super) zero_sum: Option<Bound>,
-    /// Names the logit of that index.
+    /// Names the logit at an index.
     pub(super) place: &'a dyn Fn(usize) -> String,
 }
 
-/// What one call returned.
+/// The results of one call.
 struct Output {
     sum: f64,
     losses: Vec<f64>,
-    /// Empty where only the loss was asked for.
+    /// Empty if only the loss was asked for.
     gradient: Vec<f64>,
 }
 
 impl<E: Checked> Loss<'_, E> {
-    /// Judges the loss at every level: the losses of the rows, their sum, the gradient, and that
+    /// Judges the loss at every level: the losses of the rows, their sum and the gradient, and that
     /// buffers and levels make no difference.
     pub(super) fn check(&self, findings: &mut Findings) {
         let mut levels = SameLevels::of::<E>();
@@ -53,10 +53,10 @@ impl<E: Checked> Loss<'_, E> {
         }
     }
 
-    /// Gradient out of place, in place, out of place and not yet rounded to the format of the logits;
-    /// loss only.
+    /// Gradient out of place, in place, out of place and not yet rounded to the format of the
+    /// logits; loss only.
     fn solve(&self, level: Level) -> [Output; 4] {
-        // A value that no result has, to notice one that is never written.
+        // A value that no result has, to notice results that are not written.
         let never = f64::NEG_INFINITY;
         let run = |buffers: Buffers<'_, E>| {
             let mut losses = vec![E::float(never); self.losses.len()];
@@ -92,7 +92,7 @@ impl<E: Checked> Loss<'_, E> {
 
         if let Some(bound) = self.zero_sum.map(Bound::stored::<E>) {
             for (row, gradient) in got.gradient.chunks_exact(per_row).enumerate() {
-                // With infinite logits some of it is settled by cases, all of it exact.
+                // Rows with infinite logits have exact results, case by case.
                 if gradient.iter().all(|g| g.is_finite()) {
                     let error = bound.error_of_sum(gradient);
                     findings.of(bound, level).record(error, bound.at(level), || place(row));
@@ -134,7 +134,7 @@ impl<E: Checked> Loss<'_, E> {
             });
             let losses: [&[f64]; 2] = [&beside.losses, &other.losses];
             same_bits(bound, level, losses, findings, |i| self.result(i));
-            // Nothing where only the loss was asked for.
+            // Empty if only the loss was asked for.
             let gradients: [&[f64]; 2] = [&beside.gradient, &other.gradient];
             same_bits(bound, level, gradients, findings, |i| self.result(self.losses.len() + i));
         }
@@ -159,7 +159,7 @@ mod tests {
 
     use super::*;
 
-    /// Half the square of each logit, or not quite.
+    /// Half the square of each logit, with a small error.
     fn squares<E: Checked>(flaw: fn(&mut Buffers<'_, E>, &mut [E::Float])) -> Findings {
         let numbers = [1.0, -2.0, 3.0];
         let logits = numbers.map(E::nearest);
@@ -175,7 +175,7 @@ mod tests {
                     Buffers::WideGradient(_, gradient) => {
                         gradient.copy_from_slice(&numbers.map(E::float));
                     }
-                    // In place the gradient is there already.
+                    // In place the gradient is already there.
                     _ => {}
                 }
                 flaw(&mut buffers, losses);
@@ -228,7 +228,7 @@ mod tests {
     fn a_gradient_that_is_rounded_twice_is_noticed() {
         let findings = squares::<bf16>(|buffers, _| {
             if let Buffers::WideGradient(_, gradient) = buffers {
-                // More than half a unit of bf16.
+                // More than half an ULP of bf16.
                 gradient[0] = 1.005;
             }
         });

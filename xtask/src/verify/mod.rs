@@ -1,4 +1,4 @@
-//! `cargo xtask verify`: every public function at every level against the reference.
+//! `cargo xtask verify`: compares every public function at every level with the reference.
 
 mod loss;
 pub(crate) mod sigmoid;
@@ -18,15 +18,15 @@ use crate::rows::{self, Rows};
 use crate::table::Findings;
 use crate::ulp::sweep;
 
-/// A check of everything that one function, or one loss, does with a batch of rows.
+/// All checks of a function, or of a loss, on a batch of rows.
 pub(crate) type Check<E> = fn(&Batch<E>, &mut StdRng, &mut Findings);
 
-/// Class counts around the ends of tiles, and those of vocabularies; the slowest first.
+/// Numbers of classes around the ends of tiles, and sizes of vocabularies; the slowest first.
 const LARGE: [usize; 9] = [128_256, 32_000, 8193, 8192, 8191, 4097, 4096, 4095, 1000];
-/// Up to here every class count is tried: past four of the widest registers, twice.
+/// Every number of classes up to here is tried: past four of the widest registers, twice.
 const EVERY_UP_TO: usize = 129;
 
-/// Rows, and what their bounds depend on.
+/// Rows, and the quantities that their bounds depend on.
 pub(crate) struct Batch<E> {
     rows: Rows<E>,
     wide: Vec<Vec<f64>>,
@@ -44,20 +44,20 @@ impl<E: Checked> Batch<E> {
     }
 }
 
-/// What is tried of one format.
+/// The plan for one format.
 #[derive(Clone, Copy, Debug)]
 struct Scope {
     run: fn(Plan) -> Findings,
-    /// The time that a class takes, as a multiple of the shortest.
+    /// The time of a class, relative to the fastest format.
     cost: u64,
-    /// How often each of [`LARGE`] is tried, from the second number down.
+    /// How often each of [`LARGE`] is tried, from the second number on.
     large: (u64, usize),
-    /// How often each class count up to [`EVERY_UP_TO`] is tried.
+    /// How often each number of classes up to [`EVERY_UP_TO`] is tried.
     small: u64,
 }
 
-/// The slowest first. The oracle of `f64` takes dozens of times as long as the other one; what has
-/// sixteen bits has the kernels of `f32`, and needs fewer random rows.
+/// The slowest first. The `f64` oracle takes dozens of times as long as the other; the 16-bit
+/// formats use the kernels of `f32`, and need fewer random rows.
 const QUICK: [Scope; 4] = [
     Scope { run: Plan::of_float::<f64>, cost: 40, large: (1, 4097), small: 1 },
     Scope { run: Plan::of_float::<f32>, cost: 1, large: (3, LARGE[0]), small: 6 },
@@ -71,7 +71,7 @@ const FULL: [Scope; 4] = [
     Scope { large: (4, LARGE[0]), small: 100, ..QUICK[3] },
 ];
 
-/// One class count of a format, tried once.
+/// One try of a number of classes in a format.
 #[derive(Clone, Copy, Debug)]
 struct Plan {
     scope: Scope,
@@ -90,7 +90,7 @@ impl Plan {
         })
     }
 
-    /// All that is checked. A new loss is a word here and in [`of_sixteen`](Self::of_sixteen), and a
+    /// All checks. A new loss is a word here and in [`of_sixteen`](Self::of_sixteen), and a
     /// function that describes it to [`loss`].
     fn of_float<F: Float + Checked>(self) -> Findings {
         self.run(&[elementwise::<F>, slices::check, softmax::index, softmax::dense, sigmoid::check])
@@ -109,7 +109,7 @@ impl Plan {
         }
         let mut findings = Findings::default();
         for rows in batches {
-            // A sum, a mean over the rows, and a gradient made larger.
+            // A sum, a mean over the rows, and an enlarged gradient.
             let scale = match self.repetition % 3 {
                 0 => 1.0,
                 1 => 1.0 / rows.kinds.len() as f64,

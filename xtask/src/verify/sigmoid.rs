@@ -11,7 +11,7 @@ use crate::bounds::{Answer, SIGMOID_GRADIENT, SIGMOID_LOSS};
 use crate::format::{Checked, Real};
 use crate::table::Findings;
 
-/// With targets of any value in [0, 1], with small ones, and with those of 0 and 1 alone.
+/// With any targets in [0, 1], with small ones, and with 0 and 1 only.
 pub(crate) fn check<E: Checked>(batch: &Batch<E>, rng: &mut StdRng, findings: &mut Findings) {
     let soft: Vec<f64> = batch.rows.logits.iter().map(|_| rng.random()).collect();
     for of in [|y| y, |y: f64| y.powi(8), f64::round] {

@@ -23,11 +23,11 @@ fn check_row<F: Float + Checked>(batch: &Batch<F>, row: usize, x: &[F], findings
     let exact_max = [Answer::new(F::Real::from(max))];
 
     let log_softmax = F::Real::log_softmax(wide);
-    // ln Σ e^(x - max x) is what the logarithm of the largest class's softmax lacks to zero.
+    // ln Σ e^(x - max x) is minus the log-softmax of the largest class.
     let ln_sum = -log_softmax.iter().map(|s| s.to_f64()).fold(f64::NEG_INFINITY, f64::max);
     let scale = if max.is_finite() { max.abs().max(ln_sum) } else { 0.0 };
     let value = F::Real::log_sum_exp(wide);
-    // Not of a relative error but of an absolute one: it is no smaller where the result is.
+    // This is an absolute error, so it does not shrink with the result.
     let distance = if scale == 0.0 { 0.0 } else { distances.mean / scale.min(1.0) };
     let exact_log_sum_exp = [Answer { value, scale, distance }];
 
@@ -40,7 +40,7 @@ fn check_row<F: Float + Checked>(batch: &Batch<F>, row: usize, x: &[F], findings
 
     let mut levels = SameLevels::of::<F>();
     for level in Level::available() {
-        // Values that no result has, to notice one that is never written.
+        // Values that no result has, to notice results that are not written.
         let mut probabilities = vec![F::float(f64::NEG_INFINITY); x.len()];
         let mut logarithms = vec![F::float(f64::INFINITY); x.len()];
         xent_core::softmax(level, x, &mut probabilities).expect("equal lengths");

@@ -14,7 +14,7 @@ use crate::format::{Checked, Real};
 use crate::rows;
 use crate::table::Findings;
 
-/// With an index per row.
+/// With one label per row.
 pub(crate) fn index<E: Checked>(batch: &Batch<E>, rng: &mut StdRng, findings: &mut Findings) {
     let classes = batch.rows.classes;
     for labels in rows::labels(&batch.rows, rng) {
@@ -26,7 +26,7 @@ pub(crate) fn index<E: Checked>(batch: &Batch<E>, rng: &mut StdRng, findings: &m
     }
 }
 
-/// With a weight per class.
+/// With one weight per class.
 pub(crate) fn dense<E: Checked>(batch: &Batch<E>, rng: &mut StdRng, findings: &mut Findings) {
     let classes = batch.rows.classes;
     for q in rows::dense(&batch.rows, rng) {
@@ -37,16 +37,16 @@ pub(crate) fn dense<E: Checked>(batch: &Batch<E>, rng: &mut StdRng, findings: &m
     }
 }
 
-/// The scale that the gradient is judged at.
+/// The scale of the gradient's error.
 #[derive(Clone, Copy)]
 enum Scale {
-    /// Its own.
+    /// Relative to the result.
     Own,
-    /// The larger of the two terms whose difference it is.
+    /// Relative to the larger of the two terms that are subtracted.
     Terms,
 }
 
-/// Any loss of this form: `weights` are the targets of a row as the reference has them.
+/// Any loss of this form: `weights` are the targets of a row as the reference takes them.
 fn check<E: Checked>(
     batch: &Batch<E>,
     targets: SoftmaxTargets<'_, E::Float>,

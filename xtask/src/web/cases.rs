@@ -1,4 +1,4 @@
-//! What is entered into the page, and what it has to show then: computed here, at the level without fused
+//! The inputs of the page's test and the results it must show: computed here, at the level without fused
 //! multiply-add, which has the bits of the module.
 
 use std::fs;
@@ -16,12 +16,12 @@ use xent_core::{
 
 use crate::npy;
 
-/// What is entered, and what is shown for it.
+/// An input, and the text that is shown for it.
 #[derive(Serialize)]
 struct Case {
     name: String,
     loss: &'static str,
-    /// A file to choose, or else what is typed.
+    /// A file to choose; without one, text is typed.
     file: Option<&'static str>,
     logits: String,
     targets: String,
@@ -29,7 +29,7 @@ struct Case {
     shown: Shown,
 }
 
-/// Numbers, by their fewest digits.
+/// Numbers with the fewest digits that identify them.
 #[derive(Serialize)]
 struct Shown {
     loss: String,
@@ -42,8 +42,8 @@ struct Shown {
 /// Writes the files and the cases into a folder.
 pub(super) fn write(folder: &Path) -> io::Result<()> {
     let Some(level) = Level::available().find(|level| !level.has_fma()) else {
-        let reason = "this machine has no level without fused multiply-add, as the module has: its \
-                      numbers are others";
+        let reason = "this machine has no level without fused multiply-add, so its numbers differ \
+                      from the module's";
         return Err(io::Error::other(reason));
     };
     let mut cases = typed(level)?;
@@ -84,7 +84,7 @@ fn typed(level: Level) -> io::Result<Vec<Case>> {
     Ok(cases)
 }
 
-/// A row in every kind of file, and of the rows of a file the first.
+/// A row in every kind of file; of files with several rows the first.
 fn files(level: Level, folder: &Path) -> io::Result<Vec<Case>> {
     const LOGITS: &str = "1.5 -0.75 0.1 3.0000001 -2.5e-3 12";
     let row: Vec<f32> = numbers(LOGITS)?;
@@ -167,7 +167,7 @@ fn shown(
     } else {
         let options = SigmoidOptions { label_smoothing, ..SigmoidOptions::default() };
         xent_core::sigmoid(level, x, &mut probabilities)?;
-        // Not as the module gives them.
+        // Different from the module's.
         let dense: Vec<_> =
             (0..x.len() as u32).map(|class| f32::from(targets.contains(&class))).collect();
         let targets = SigmoidTargets::Dense(&dense);

@@ -1,4 +1,4 @@
-//! `cargo xtask web`: the page of `examples/web` and its module, served or tested in a browser.
+//! `cargo xtask web`: builds the page of `examples/web` and its module, and serves it or tests it in a browser.
 
 mod cases;
 mod needs;
@@ -24,19 +24,19 @@ pub(crate) struct Options {
     /// With `--serve`: the port.
     #[arg(long, default_value_t = 8000, requires = "serve")]
     port: u16,
-    /// Uses the page in a headless Chromium as people would, and compares the numbers that it shows with
-    /// those of this program; screenshots are left in `target/web-test`.
+    /// Uses the page in a headless Chromium like a person would, and compares the numbers it shows with those of
+    /// this program; leaves screenshots in `target/web-test`.
     #[arg(long)]
     test: bool,
-    /// Installs what is missing: targets by rustup, where it is there, programs by Debian's apt-get, which
-    /// removes nothing for them.
+    /// Installs what is missing: Rust targets with rustup, if it is there, and programs with Debian's apt-get,
+    /// which never removes a package.
     #[arg(long)]
     install: bool,
 }
 
 const TRIPLE: &str = "wasm32-unknown-unknown";
 
-/// Does what was asked for.
+/// Runs the command.
 pub(crate) fn run(options: &Options) -> ExitCode {
     let here = packages::provide(|| needs::missing(options.test), options.install);
     let done = here.and_then(|()| build()).and_then(|page| {
@@ -61,12 +61,12 @@ fn source() -> PathBuf {
     crate::root().join("examples/web")
 }
 
-/// Builds the module and puts it where the page is.
+/// Builds the module and puts it next to the page.
 fn build() -> Result<PathBuf, String> {
     let target = crate::target_folder("web-build");
     let status = Foreign::find(TRIPLE, Library::Core)?
         .cargo("build")
-        // Where cargo is told which instructions there are.
+        // The file that tells cargo which instructions to use.
         .current_dir(source())
         .args(["--release", "--locked", "--target-dir"])
         .arg(&target)
@@ -82,7 +82,7 @@ fn build() -> Result<PathBuf, String> {
     Ok(page)
 }
 
-/// Puts the page and its module into a folder of their own.
+/// Puts the page and its module into their own folder.
 fn gather(module: &Path, folder: &Path) -> io::Result<u64> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -102,7 +102,7 @@ fn serve(page: &Path, port: u16) -> Result<(), String> {
     Ok(())
 }
 
-/// Compares what the page shows in a browser with what this program computes.
+/// Compares the page in a browser with the results of this program.
 fn test(page: &Path) -> Result<(), String> {
     let browser = needs::browser()?;
     let folder = source().join("test");
@@ -114,7 +114,7 @@ fn test(page: &Path) -> Result<(), String> {
     let server = Server::start(page, 0)?;
     let address = server.address();
     std::thread::spawn(move || server.run());
-    // What needs no browser comes first.
+    // The tests without a browser come first.
     let read = Command::new("node")
         .current_dir(&folder)
         .args(["--test-reporter=spec", "read.test.mjs"])
@@ -136,7 +136,7 @@ fn test(page: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// Installs what drives the browser, unless it is there.
+/// Installs the library that drives the browser, unless it is there.
 fn driver(folder: &Path) -> Result<(), String> {
     let npm = |arguments: &[&str]| {
         let mut npm = Command::new("npm");

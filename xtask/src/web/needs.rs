@@ -1,4 +1,4 @@
-//! What has to be on this machine.
+//! The programs that this machine needs.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -7,9 +7,9 @@ use super::TRIPLE;
 use crate::foreign::{Foreign, Library};
 use crate::packages::Missing;
 
-/// The names of Chromium and of what is made of it.
+/// The names of Chromium and of browsers based on it.
 const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "chrome"];
-/// The oldest version of Node.js that the test is written for.
+/// The oldest version of Node.js that the test supports.
 const NODE: u32 = 20;
 
 /// The browser to test with.
@@ -29,20 +29,20 @@ pub(super) fn missing(test: bool) -> Vec<Missing> {
     module.into_iter().chain(programs.into_iter().flatten()).collect()
 }
 
-/// What Node.js says of its version; nothing if there is none.
+/// The version of Node.js from its output; none if there is none.
 fn node() -> String {
     let output = Command::new("node").arg("--version").output();
     let said = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
     said.unwrap_or_default()
 }
 
-/// What is missing of the programs that test the page: a browser, Node.js of that version and npm.
+/// Which of the programs that test the page are missing: a browser, Node.js of that version and npm.
 fn programs(no_browser: Option<String>, node: &str, has_npm: bool) -> Vec<Missing> {
     let major = node.strip_prefix('v').and_then(|version| version.split('.').next()?.parse().ok());
     let no_node = match major {
         None::<u32> => Some("no node: apt-get install nodejs".into()),
         Some(major) if major < NODE => Some(format!(
-            "node is {node}, and the test wants {NODE} or later, which Debian has from its version 13 on"
+            "node is {node}, but the test needs {NODE} or later (in Debian from version 13 on)"
         )),
         Some(_) => None,
     };

@@ -1,4 +1,4 @@
-//! A server of one folder's files, for this machine.
+//! A server for the files of one folder, for this machine only.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -12,7 +12,7 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Listens on a port of this machine alone; on any with 0.
+    /// Listens on a port of this machine; on any free port with 0.
     pub(super) fn start(folder: &Path, port: u16) -> Result<Self, String> {
         let http = tiny_http::Server::http(("127.0.0.1", port))
             .map_err(|error| format!("port {port}: {error}"))?;
@@ -23,10 +23,10 @@ impl Server {
         format!("http://{}/", self.http.server_addr())
     }
 
-    /// Answers for as long as the program runs.
+    /// Serves as long as the program runs.
     pub(super) fn run(&self) {
         for request in self.http.incoming_requests() {
-            // A browser that has gone does not want its answer.
+            // If the browser has gone, its answer is not needed.
             let _ = self.answer(request);
         }
     }
@@ -37,7 +37,7 @@ impl Server {
             "" => "index.html",
             name => name,
         };
-        // The folder has no folders in it, and nothing outside of it has such a name.
+        // The folder has no subfolders, and no such name leads outside it.
         let content = content(name).filter(|_| !name.contains(['/', '\\']));
         match content.and_then(|content| Some((content, fs::read(self.folder.join(name)).ok()?))) {
             Some((content, bytes)) => {
@@ -49,7 +49,7 @@ impl Server {
     }
 }
 
-/// What a file is, by the end of its name; browsers insist on it for modules.
+/// The type of a file, by its extension; browsers require it for modules.
 fn content(name: &str) -> Option<&'static str> {
     Some(match name.rsplit_once('.')?.1 {
         "html" => "text/html; charset=utf-8",

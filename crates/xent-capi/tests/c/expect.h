@@ -1,4 +1,4 @@
-/* What the checks have in common. */
+/* What all checks share. */
 #ifndef EXPECT_H
 #define EXPECT_H
 
@@ -20,7 +20,7 @@ static unsigned long checks, failures;
         }                                                                         \
     } while (0)
 
-/* Sets *label to the label at a place, of whatever type the labels of a loss are, and returns 1 if there are some. */
+/* Sets *label to the label at a place, whatever the type of a loss's labels, and returns 1 if the loss has labels. */
 #define FIND_LABEL(loss, at, label)      \
     do {                                 \
         LABEL_OF(i8, loss, at, label)    \
@@ -38,7 +38,7 @@ static unsigned long checks, failures;
         return 1;                                            \
     }
 
-/* Gives a loss labels of memory `m`, of the eight types in turn. */
+/* Gives a loss the labels of memory `m`, in each of the eight types in turn. */
 #define GIVE_LABELS(loss, m)                                              \
     do {                                                                  \
         static unsigned turn;                                             \
@@ -53,7 +53,7 @@ static unsigned long checks, failures;
         (loss).labels_u64 = turn % 8 == 7 ? (m).u64 : NULL;               \
     } while (0)
 
-/* Whether a result is that of the formula: NaN where that is NaN. */
+/* Whether a result matches the formula, including NaN. */
 static int is_near(double found, double expected, double tolerance)
 {
     if (isnan(expected)) {
@@ -62,7 +62,7 @@ static int is_near(double found, double expected, double tolerance)
     return fabs(found - expected) <= tolerance * (1.0 + fabs(expected));
 }
 
-/* The next of some numbers from 0 to below 1, the same on every machine. */
+/* The next of a sequence of numbers in [0, 1), the same on every machine. */
 static double next_number(void)
 {
     static uint32_t state = 1;

@@ -1,11 +1,11 @@
 /*
- * The checks of one format, for which this is included: REAL is its type, F(name) the name for it, and TOLERANCE is
- * relative. The formulas are the plain ones, in double with the exp and log of libm.
+ * The checks of one format. Before this file is included, REAL is its type, F(name) its name, and TOLERANCE is
+ * relative. The formulas are the textbook's, in double with the exp and log of libm.
  */
 
 enum { F(MOST) = 64 * 40 };
 
-/* Memory for a batch, with a number on either side of each result that must stay as it is. */
+/* Memory for a batch, with a number on either side of each result that must not change. */
 typedef struct F(memory) {
     REAL logits[F(MOST)], dense[F(MOST)];
     REAL class_weights[64], positive_weights[64], sample_weights[64];
@@ -26,7 +26,7 @@ typedef struct F(memory) {
 
 static F(memory) F(m);
 
-/* What nothing that was computed here is. */
+/* A value that no computation here returns. */
 static const REAL F(UNTOUCHED) = (REAL)-12345.0;
 
 static void F(fill)(size_t rows, size_t classes, size_t labels_below)
@@ -61,7 +61,7 @@ static void F(leave_untouched)(void)
     }
 }
 
-/* Whether nothing has been written to a result from its number `first` on. */
+/* Whether nothing was written to a result from its index `first` on. */
 static int F(is_untouched)(const REAL *result, size_t first)
 {
     size_t i;
@@ -73,7 +73,7 @@ static int F(is_untouched)(const REAL *result, size_t first)
     return 1;
 }
 
-/* Sums over the rows that a mean may divide by, and the other counts. */
+/* The possible divisors of a mean, summed over the rows, and the other counts. */
 typedef struct F(sums) {
     double losses, label_weights, valid_losses, valid_rows, rows, weights;
     size_t correct;
@@ -92,7 +92,7 @@ static double F(divisor)(const F(sums) *sums, int32_t reduction, int32_t mean_ov
     return reduction == XENT_REDUCTION_MEAN ? divisor : 1.0;
 }
 
-/* What the sums make of the gradient and the other derivatives; the mean of nothing is zero, as its gradient is. */
+/* The factor of the gradient and the other derivatives; a mean over nothing is zero, and so is its gradient. */
 static double F(finish)(const F(sums) *sums, double divisor, size_t elements)
 {
     int nothing = sums->valid_losses == 0.0 || divisor <= 0.0;
@@ -104,7 +104,7 @@ static double F(finish)(const F(sums) *sums, double divisor, size_t elements)
     return nothing ? 0.0 : sums->losses / divisor;
 }
 
-/* Where the class of a row is, in blocks of inner rows that begin `stride` numbers after each other. */
+/* The place of a class of a row, in blocks of inner rows that start `stride` numbers apart. */
 static size_t F(place)(size_t row, size_t c, size_t inner, size_t stride)
 {
     inner = inner ? inner : 1;
@@ -123,7 +123,7 @@ static int F(sigmoid_label)(const F(xent_sigmoid_loss) *l, size_t at, int64_t *l
     return 0;
 }
 
-/* What a class of a row has for its target; `valid` becomes 0 if the row has none. */
+/* The target of a class of a row; `valid` becomes 0 if the row has no target. */
 static double F(target)(const F(xent_softmax_loss) *l, size_t row, size_t c, int *valid)
 {
     double target = 0.0, number = 0.0;
@@ -145,7 +145,7 @@ static double F(target)(const F(xent_softmax_loss) *l, size_t row, size_t c, int
     return target * (l->class_weights ? (double)l->class_weights[c] : 1.0);
 }
 
-/* A second derivative by its convention, of which two have a factor. */
+/* A second derivative in its convention; two of them have a factor. */
 static double F(second)(int32_t convention, double weight, double p, double rest, double xgboost, double lightgbm)
 {
     double h = weight * p * rest;
@@ -155,7 +155,7 @@ static double F(second)(int32_t convention, double weight, double p, double rest
     return convention == XENT_HESSIAN_LIGHTGBM ? lightgbm * h : h;
 }
 
-/* All that is expected lies without gaps, as classes x inner numbers a block. */
+/* All expected values are stored without gaps, classes x inner numbers a block. */
 static double F(expected_softmax)(const F(xent_softmax_loss) *l, F(sums) *sums)
 {
     F(sums) zero = {0, 0, 0, 0, 0, 0, 0};
@@ -267,7 +267,7 @@ static double F(expected_sigmoid)(const F(xent_sigmoid_loss) *l, F(sums) *sums)
     return F(finish)(sums, divisor, l->rows * l->classes);
 }
 
-/* The layouts of a batch in turn: without gaps, with gaps, with the class axis not the last, with both. */
+/* The layouts of a batch in turn: plain, with gaps, with the class axis not the last, with both. */
 typedef struct F(layout) {
     size_t inner, logits_stride, gradient_stride;
 } F(layout);
@@ -289,7 +289,7 @@ static F(layout) F(next_layout)(size_t rows, size_t classes)
     return layout;
 }
 
-/* Whether the gradient is there, and nothing in its gaps or around it. */
+/* Whether the gradient was written, and nothing in its gaps or around it. */
 static void F(expect_gradient)(size_t rows, size_t classes, F(layout) layout)
 {
     size_t row, c, i, block = classes * (layout.inner ? layout.inner : 1);
@@ -318,7 +318,7 @@ static void F(expect_near)(const REAL *found, const double *expected, size_t cou
     EXPECT(wrong == 0 && found[0] == F(UNTOUCHED) && F(is_untouched)(found, count + 1));
 }
 
-/* Whether the gradient that took the place of the logits has the bits of the other. */
+/* Whether the gradient in place of the logits has the same bits. */
 static int F(is_same_in_place)(size_t rows, size_t classes, F(layout) layout)
 {
     size_t row, c, block = classes * (layout.inner ? layout.inner : 1);
@@ -336,7 +336,7 @@ static int F(is_same_in_place)(size_t rows, size_t classes, F(layout) layout)
     return 1;
 }
 
-/* A softmax loss with its options in the bits of `options`: of labels (kind 0), dense (1) or multi-label (2). */
+/* A softmax loss of labels (kind 0), dense (1) or multi-label (2) targets. The bits of `options` select its options. */
 static void F(check_softmax)(size_t rows, size_t classes, int kind, unsigned options)
 {
     F(xent_softmax_loss) l;
@@ -374,7 +374,7 @@ static void F(check_softmax)(size_t rows, size_t classes, int kind, unsigned opt
     l.losses = F(m).losses + 1;
     l.log_sum_exp = F(m).log_sum_exp + 1;
     l.predicted = F(m).predicted;
-    /* Of a weight below zero it would be below the floor of its convention. */
+    /* With a negative weight it would be below the floor of its convention. */
     l.hessian = l.focal_gamma == 0.0 && !l.sample_weights ? F(m).hessian + 1 : NULL;
     l.correct = kind == 0 ? &correct : NULL;
     l.valid_rows = &valid;
@@ -447,7 +447,7 @@ static void F(check_sigmoid)(size_t rows, size_t classes, int kind, unsigned opt
 
     l.gradient = F(m).gradient + 1;
     l.losses = F(m).losses + 1;
-    /* Of a weight below zero it would be below the floor of its convention. */
+    /* With a negative weight it would be below the floor of its convention. */
     l.hessian = l.focal_gamma == 0.0 && !l.sample_weights ? F(m).hessian + 1 : NULL;
     l.valid_rows = &valid_rows;
     l.valid_elements = &valid;
@@ -475,6 +475,50 @@ static void F(check_sigmoid)(size_t rows, size_t classes, int kind, unsigned opt
     l.gradient_stride = 0;
     EXPECT(F(xent_sigmoid_loss_run)(&l, NULL, NULL) == XENT_STATUS_OK);
     EXPECT(F(is_same_in_place)(rows, classes, layout));
+}
+
+/* Rows that are not finite are counted, and the first of them is named. */
+static void F(check_not_finite)(void)
+{
+    F(xent_softmax_loss) l;
+    F(xent_sigmoid_loss) s;
+    size_t count = 77, first = 77;
+    F(fill)(6, 3, 2);
+    F(xent_softmax_loss_init)(&l, sizeof l);
+    EXPECT(l.not_finite_rows == NULL && l.first_not_finite == NULL);
+    l.rows = 6;
+    l.classes = 3;
+    l.logits = F(m).logits;
+    l.labels_i32 = F(m).labels;
+    l.not_finite_rows = &count;
+    l.first_not_finite = &first;
+    EXPECT(F(xent_softmax_loss_run)(&l, NULL, NULL) == XENT_STATUS_OK && count == 0 && first == 6);
+    /* Row 1 has a masked class, rows 2, 4 and 5 have no softmax; that of row 2 is ignored. */
+    F(m).logits[3] = -(REAL)INFINITY;
+    F(m).logits[7] = (REAL)NAN;
+    F(m).logits[12] = F(m).logits[13] = F(m).logits[14] = -(REAL)INFINITY;
+    F(m).logits[17] = (REAL)INFINITY;
+    F(m).labels[2] = -100;
+    l.has_ignore_index = 1;
+    l.ignore_index = -100;
+    EXPECT(F(xent_softmax_loss_run)(&l, NULL, NULL) == XENT_STATUS_OK && count == 2 && first == 4);
+    l.first_not_finite = NULL;
+    F(m).labels[2] = 0;
+    EXPECT(F(xent_softmax_loss_run)(&l, NULL, NULL) == XENT_STATUS_OK && count == 3 && first == 4);
+
+    /* Of elements, those without a loss: of row 1 and 4 what is masked is not a target. */
+    F(xent_sigmoid_loss_init)(&s, sizeof s);
+    EXPECT(s.not_finite_rows == NULL && s.first_not_finite == NULL);
+    s.rows = 6;
+    s.classes = 3;
+    s.logits = F(m).logits;
+    s.labels_u16 = F(m).u16;
+    F(m).u16[3] = F(m).u16[12] = F(m).u16[13] = F(m).u16[14] = F(m).u16[17] = 0;
+    s.not_finite_rows = &count;
+    s.first_not_finite = &first;
+    EXPECT(F(xent_sigmoid_loss_run)(&s, NULL, NULL) == XENT_STATUS_OK && count == 2 && first == 2);
+    F(m).u16[13] = 1;
+    EXPECT(F(xent_sigmoid_loss_run)(&s, NULL, NULL) == XENT_STATUS_OK && count == 3 && first == 2);
 }
 
 /* What is done where there is nothing to take a mean of. */
@@ -508,13 +552,13 @@ static void F(check_nothing)(void)
     EXPECT(F(xent_softmax_loss_run)(&l, &value, &place) == XENT_STATUS_EMPTY);
     EXPECT(place == 0 && value == 1.0 && F(is_untouched)(F(m).gradient, 0));
 
-    /* No rows at all need no memory. */
+    /* Zero rows need no memory. */
     F(xent_softmax_loss_init)(&l, sizeof l);
     l.classes = 3;
     EXPECT(F(xent_softmax_loss_run)(&l, &value, NULL) == XENT_STATUS_OK && value == 0.0);
 }
 
-/* A call that has to be refused, without a trace. */
+/* A call that must be refused without writing anything. */
 static void F(expect_refused)(const F(xent_softmax_loss) *l, xent_status status, size_t at)
 {
     double value = -1.0;
@@ -527,7 +571,7 @@ static void F(expect_refused)(const F(xent_softmax_loss) *l, xent_status status,
 
 static void F(check_refused_softmax)(void)
 {
-    /* Of a later version of the header: an option behind those that are known. */
+    /* From a later version of the header: an option after the known ones. */
     struct { F(xent_softmax_loss) known; int64_t option; } later;
     F(xent_softmax_loss) good, l;
     REAL bad_weights[3] = {1, (REAL)-1.0, 1};
@@ -581,7 +625,7 @@ static void F(check_refused_softmax)(void)
     l.hessian_convention = XENT_HESSIAN_LIGHTGBM; F(expect_refused)(&l, XENT_STATUS_HESSIAN, 77);
     l = good; l.hessian = F(m).gradient + 11; F(expect_refused)(&l, XENT_STATUS_OVERLAP, 77);
     l = good; l.log_sum_exp = F(m).losses; F(expect_refused)(&l, XENT_STATUS_OVERLAP, 77);
-    /* Values are checked before anything is written, whichever they are. */
+    /* All values are checked before anything is written. */
     l = good; l.labels_i32 = NULL; l.dense = F(m).dense; F(m).dense[7] = (REAL)-0.5;
     F(expect_refused)(&l, XENT_STATUS_SOFTMAX_TARGETS, 7);
     F(m).dense[7] = (REAL)NAN; F(expect_refused)(&l, XENT_STATUS_SOFTMAX_TARGETS, 7);
@@ -683,7 +727,7 @@ static void F(check_refused_sigmoid)(void)
     l.dense = NULL;
     l.labels_u32 = F(m).unsigned_labels;
     F(m).unsigned_labels[10] = 2;
-    EXPECT(F(xent_sigmoid_loss_run)(&l, &value, &place) == XENT_STATUS_LABEL && place == 10);
+    EXPECT(F(xent_sigmoid_loss_run)(&l, &value, &place) == XENT_STATUS_LABEL && place == 10 / 3);
     EXPECT(value == -1.0 && F(is_untouched)(F(m).gradient, 0) && F(is_untouched)(F(m).losses, 0));
     EXPECT(F(xent_sigmoid_loss_run)(NULL, &value, NULL) == XENT_STATUS_NULL);
 }
@@ -746,6 +790,7 @@ static void F(check_format)(void)
         }
         F(check_slices)(shapes[shape][1]);
     }
+    F(check_not_finite)();
     F(check_nothing)();
     F(check_refused_softmax)();
     F(check_refused_sigmoid)();

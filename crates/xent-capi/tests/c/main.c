@@ -1,4 +1,4 @@
-/* The C interface, used from C: values, errors, and what is left alone. Also compiled as C++. */
+/* The C interface, used from C: values, errors, and memory that must not change. Also compiled as C++. */
 #include "expect.h"
 
 #define REAL float

@@ -1,6 +1,6 @@
 /*
- * Logits of 16 bits: their results are those of the same numbers as floats, and a gradient of 16 bits is the nearest
- * to that. The conversions are of this file: by frexp, not by bits, from and to any format with so many digits.
+ * 16-bit logits: the results are those of the same numbers as floats, and a 16-bit gradient is the nearest number
+ * to the float's. The conversions here work by frexp, not on bits, for any format with the given number of digits.
  */
 
 typedef struct sixteen {
@@ -23,9 +23,9 @@ static uint16_t to_sixteen(const sixteen *format, double x)
     frexp(x, &exponent);
     exponent = exponent - 1 < format->least || x == 0.0 ? format->least : exponent - 1;
     unit = ldexp(1.0, exponent - fraction_bits);
-    /* Even steps win ties, as in the default mode of rounding. */
+    /* Ties go to the even number, as in the default rounding mode. */
     steps = nearbyint(fabs(x) / unit);
-    /* Carries into the exponent by itself; below the least normal number there is no implied digit. */
+    /* A carry goes into the exponent by itself; subnormal numbers have no implied digit. */
     return (uint16_t)(sign
         + (uint16_t)((uint32_t)(exponent + format->bias - 1) << fraction_bits)
         + (uint16_t)steps);
@@ -42,7 +42,7 @@ static double from_sixteen(const sixteen *format, uint16_t bits)
 
 enum { SIXTEEN_MOST = 24 * 40 };
 
-/* Rows of 24, whose class axis may not be the last, with gaps. */
+/* 24 rows with gaps, also with a class axis that is not the last. */
 static void check_sixteen_format(const sixteen *format, size_t classes, size_t inner)
 {
     static uint16_t logits[SIXTEEN_MOST], gradient[SIXTEEN_MOST];
@@ -95,7 +95,7 @@ static void check_sixteen_format(const sixteen *format, size_t classes, size_t i
         EXPECT((loss ? format->sigmoid(&s, &other, NULL) : format->softmax(&l, &other, NULL))
                == XENT_STATUS_OK);
         EXPECT(memcmp(&value, &other, sizeof value) == 0 && memcmp(wide, expected, sizeof wide) == 0);
-        /* Only one of them is to be had. */
+        /* Only one of them may be given. */
         l.gradient_16 = s.gradient_16 = gradient;
         EXPECT((loss ? format->sigmoid(&s, NULL, NULL) : format->softmax(&l, NULL, NULL))
                == XENT_STATUS_FORMAT);
@@ -115,7 +115,7 @@ static void check_sixteen_format(const sixteen *format, size_t classes, size_t i
         gradient[i] = logits[i];
     }
     EXPECT(format->softmax(&l, &other, NULL) == XENT_STATUS_OK);
-    /* What is between the rows is as it was. */
+    /* The gaps between the rows are unchanged. */
     for (i = classes * inner; i < most; i += stride) {
         EXPECT(logits[i] == gradient[i]);
     }

@@ -1,24 +1,24 @@
-//! Column-major arrays, turned around on the way in.
+//! Column-major arrays, transposed while they are read.
 //!
-//! In such a file the first axis is the quickest: it is a run of `first` numbers for each place on the
-//! other axes. A slab of the array, so many indices of the first axis with everything on the others, is a
-//! piece of each run. Its numbers are put where they are in row-major order, which goes slab by slab.
+//! In such a file the first axis varies fastest: for each place on the other axes there is a run of `first`
+//! numbers. A slab of the array is a range of indices of the first axis, with everything on the others; it consists
+//! of a piece of each run. Its numbers are put into row-major order, which proceeds slab by slab.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
 use super::window::Window;
 use crate::interrupt;
 
-/// Bytes of a slab, if its runs are long enough,
+/// Bytes of a slab, if its runs are long enough;
 const SLAB: usize = 1 << 24;
-/// numbers of a run that are worth a read of their own,
+/// the shortest run, in numbers, that is worth a read of its own;
 const RUN: usize = 1 << 8;
-/// and bytes of a slab that is made longer for them.
+/// and the bytes of a slab that is enlarged for such runs.
 const LONGEST_SLAB: usize = 1 << 28;
 
-/// The bytes of a column-major array in row-major order.
+/// Reads the bytes of a column-major array in row-major order.
 pub(super) struct ColumnMajor {
-    /// Where the first number is.
+    /// The place of the first number in the file.
     begin: u64,
     /// Bytes of a number.
     size: usize,
@@ -26,13 +26,13 @@ pub(super) struct ColumnMajor {
     /// How many indices of the first axis have been read.
     done: usize,
     slab: Vec<u8>,
-    /// Bytes of the slab that have been given away.
+    /// Bytes of the slab that have been handed out.
     given: usize,
     run: Vec<u8>,
 }
 
 impl ColumnMajor {
-    /// An array of at least two axes, none of them empty.
+    /// For an array of at least two axes, none of them empty.
     pub(super) fn new(begin: u64, size: usize, shape: &[usize]) -> Self {
         let (shape, slab, run) = (shape.to_vec(), Vec::new(), Vec::new());
         Self { begin, size, shape, done: 0, slab, given: 0, run }
@@ -73,7 +73,7 @@ impl ColumnMajor {
         let count = (SLAB / wide).max(least).clamp(1, first).min(first - done);
         self.slab.resize(count * wide, 0);
         self.run.resize(count * size, 0);
-        // The distance in row-major order from one index of each of the other axes to the next.
+        // The distance, in row-major order, from an index of each other axis to the next.
         let mut steps = vec![1; others.len()];
         for axis in (1..others.len()).rev() {
             steps[axis - 1] = steps[axis] * others[axis];
@@ -98,7 +98,7 @@ impl ColumnMajor {
             for (to, from) in places.zip(self.run.chunks_exact(size)) {
                 to[..size].copy_from_slice(from);
             }
-            // The next run is that of the next index of the quickest of the other axes, the first.
+            // The next run belongs to the next index of the fastest of the other axes, the first.
             for (axis, step) in steps.iter().enumerate() {
                 index[axis] += 1;
                 place += step;
@@ -121,8 +121,7 @@ mod tests {
 
     use super::*;
 
-    /// The array of that shape whose numbers are their places in row-major order, as a column-major
-    /// file has it.
+    /// A column-major file of the array of that shape whose numbers are their places in row-major order.
     fn file(shape: &[usize], size: usize) -> Vec<u8> {
         let count: usize = shape.iter().product();
         let mut bytes = Vec::new();
@@ -148,7 +147,7 @@ mod tests {
             (&[3, 2, 4], 2),
             (&[1, 5, 1, 3], 8),
             (&[7, 1, 2, 3], 4),
-            // More than a slab.
+            // Longer than a slab.
             (&[700, 8192], 4),
             (&[600, 2, 4096, 2], 4),
         ] {

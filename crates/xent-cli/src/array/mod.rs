@@ -1,4 +1,4 @@
-//! Arrays in `.npy`, `.npz` and `.safetensors` files, from a pipe or from standard input, read part by part.
+//! Arrays in `.npy`, `.npz` and `.safetensors` files, from a pipe or from standard input, read in parts.
 
 mod column_major;
 mod npy;
@@ -24,29 +24,29 @@ use place::Place;
 pub(crate) use place::{file_of, is_not_for_output, is_standard_input};
 use window::Window;
 
-/// Numbers that are turned around and converted at a time.
+/// Numbers that are reordered and converted at a time.
 const CHUNK: usize = 1 << 12;
 
-/// An array whose header has been read. Its numbers come in row-major order.
+/// An array whose header has been read. Its numbers arrive in row-major order.
 pub(crate) struct Array {
     path: PathBuf,
     header: Header,
-    /// Numbers that are not read yet.
+    /// How many numbers have not been read yet.
     left: usize,
     source: Window,
-    /// Where the first number is.
+    /// The place of the first number in the file.
     begin: u64,
-    /// What turns it around, if it is column-major.
+    /// The reader that transposes it, if it is column-major.
     turned: Option<ColumnMajor>,
-    /// The file as it was before the header was read.
+    /// The state of the file before its header was read.
     state: State,
 }
 
-/// What tells that a file has been written to.
+/// Shows whether a file has been written to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct State {
     length: u64,
-    /// Not every system has it.
+    /// Not every system has one.
     modified: Option<SystemTime>,
 }
 
@@ -57,16 +57,16 @@ impl State {
     }
 }
 
-/// What a file says of its numbers, of which there are as many as the shape has.
+/// What a header says about its numbers; their count follows from the shape.
 struct Header {
     shape: Vec<usize>,
     element: Element,
     big_endian: bool,
-    /// Whether that makes a difference: it has two axes of more than one element.
+    /// Whether the order matters: at least two axes have more than one element.
     column_major: bool,
 }
 
-/// One number in a file.
+/// The type of a number in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Element {
     F16,
@@ -89,10 +89,10 @@ enum Integer {
     I64,
 }
 
-/// What a file whose numbers are something else is told.
+/// The expected types, for an error about another type.
 const READABLE: &str = "expected f64, f32, f16, bf16, bool, or integers of 8 to 64 bits";
 
-/// What an array is in.
+/// The kind of file that holds an array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Npy,
@@ -101,7 +101,7 @@ enum Kind {
 }
 
 impl Kind {
-    /// As the name of the file says, or its first bytes where it says nothing.
+    /// By the name of the file, or by its first bytes if the name does not say.
     fn of(place: Place<'_>, first: &[u8]) -> Self {
         match place.file.extension().and_then(|name| name.to_str()) {
             Some("npy") => Self::Npy,
@@ -114,7 +114,7 @@ impl Kind {
     }
 }
 
-/// Bytes by which a kind of file is known.
+/// The first bytes that identify a kind of file.
 const KNOWN_BY: u64 = 16;
 
 fn first_bytes(source: &mut Window) -> io::Result<Vec<u8>> {
@@ -124,24 +124,24 @@ fn first_bytes(source: &mut Window) -> io::Result<Vec<u8>> {
     Ok(first)
 }
 
-/// A length of eight bytes, and the brace that its header begins with.
+/// A length in eight bytes, then the brace that starts the header.
 fn looks_like_tensors(first: &[u8]) -> bool {
     first.get(8) == Some(&b'{')
 }
 
-/// What a file that is none of an array may be, and what to do about it.
+/// What a file without an array might be, and what to do about it.
 fn what_it_is(first: &[u8]) -> &'static str {
     match first {
         [] => "it is empty",
         [b'P', b'K', ..] => {
-            "a zip archive, as numpy.savez and torch.save write; a .npz file has that ending"
+            "a zip archive, as numpy.savez and torch.save write; a .npz file needs that ending"
         }
         [0x80, 2..=5, ..] => {
             "a pickle, as Python and older versions of PyTorch write: save the array with numpy.save"
         }
         [0x89, b'H', b'D', b'F', ..] => "an HDF5 file: save the array with numpy.save",
         [0x1f, 0x8b, ..] => "it is compressed with gzip: unpack it first",
-        _ if looks_like_tensors(first) => "a .safetensors file, which has that ending",
+        _ if looks_like_tensors(first) => "a .safetensors file, which needs that ending",
         _ if first.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace()) => {
             "it is text: save the array with numpy.save"
         }
@@ -150,10 +150,10 @@ fn what_it_is(first: &[u8]) -> &'static str {
 }
 
 impl Array {
-    /// Reads the header, and checks that the file has as much data as it says.
+    /// Reads the header, and checks that the file holds as much data as it says.
     pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
         let opened = Self::open_whole(path);
-        // That stops the copy of a pipe, too.
+        // This interrupts the copy of a pipe, too.
         interrupt::check()?;
         opened
     }
@@ -178,7 +178,7 @@ impl Array {
         .map_err(fail)?;
         if kind == Kind::Npy && place.member.is_some() {
             let file = place.file.display();
-            return Err(fail(format!("a .npy file has one array, without a name: {file}")));
+            return Err(fail(format!("a .npy file holds one array, without a name: give {file}")));
         }
         let left = elements(&header.shape).map_err(fail)?;
         let begin = source.stream_position().map_err(Failure::io(path))?;
@@ -188,19 +188,19 @@ impl Array {
         Ok(array)
     }
 
-    /// What turns it around, if that is to be done.
+    /// The reader that transposes it, if it must be transposed.
     fn turn(&self) -> Option<ColumnMajor> {
         let size = self.header.element.size();
         self.is_column_major().then(|| ColumnMajor::new(self.begin, size, &self.header.shape))
     }
 
-    /// Whether its first axis is the quickest, and it has two of more than one element.
+    /// Whether its first axis varies fastest, and at least two axes have more than one element.
     pub(crate) fn is_column_major(&self) -> bool {
         self.header.column_major && !self.header.shape.contains(&0)
     }
 
-    /// Takes a column-major array for what it is in memory: a row-major one whose axes are in the other
-    /// order; and back, before it is [rewound](Self::rewind).
+    /// Takes a column-major array as it lies in memory: as a row-major array with its axes reversed. Undo this
+    /// before it is [rewound](Self::rewind).
     pub(crate) fn transpose(&mut self) {
         self.header.shape.reverse();
         self.header.column_major = !self.header.column_major;
@@ -217,7 +217,7 @@ impl Array {
         Ok(())
     }
 
-    /// Numbers that were read, unless the file is not the one any more whose header was read.
+    /// Hands on numbers that were read, unless the file has changed since its header was read.
     fn read(&self, numbers: io::Result<()>) -> Result<(), Failure> {
         interrupt::check()?;
         if numbers.is_err() || self.left == 0 {
@@ -229,7 +229,7 @@ impl Array {
         numbers.map_err(Failure::io(&self.path))
     }
 
-    /// As it was asked for, with the name of the array if it was.
+    /// The path as it was given, with the name of the array if there was one.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
@@ -248,7 +248,7 @@ impl Array {
         }
     }
 
-    /// The next numbers, as floats of whichever format; integers are converted.
+    /// The next numbers, as floats of the given format; integers are converted.
     pub(crate) fn floats<T: Number>(
         &mut self,
         count: usize,
@@ -269,7 +269,7 @@ impl Array {
         self.read(numbers)
     }
 
-    /// The next numbers, each of which has to be a whole one; `of` says what has one of them.
+    /// The next numbers, which must all be whole; `of` names what has one of them.
     pub(crate) fn integers(
         &mut self,
         count: usize,
@@ -306,7 +306,7 @@ impl Array {
                 self.take(count, into, |bytes| {
                     let number = $integer::from_le_bytes(bytes);
                     let label = i64::try_from(number)
-                        .map_err(|_| io::Error::other(format!("{number} is too large a label")))?;
+                        .map_err(|_| io::Error::other(format!("label {number} is too large")))?;
                     Ok(from(label))
                 })
             };
@@ -314,7 +314,7 @@ impl Array {
         match integer {
             Integer::Bool => self.take(count, into, |[byte]| match byte {
                 0 | 1 => Ok(from(byte.into())),
-                _ => Err(io::Error::other(format!("{byte} is no bool"))),
+                _ => Err(io::Error::other(format!("expected a bool, 0 or 1, found {byte}"))),
             }),
             Integer::U8 => take!(u8),
             Integer::U16 => take!(u16),
@@ -327,7 +327,7 @@ impl Array {
         }
     }
 
-    /// The next numbers, each made of its bytes from the least significant on.
+    /// The next numbers, each from its bytes in little-endian order.
     fn take<const N: usize, T>(
         &mut self,
         count: usize,
@@ -340,7 +340,7 @@ impl Array {
         into.reserve(count);
         let mut chunk = [[0; N]; CHUNK];
         while into.len() < count {
-            // Of one row there may be many.
+            // A single row may have many.
             interrupt::check().map_err(io::Error::other)?;
             let chunk = &mut chunk[..CHUNK.min(count - into.len())];
             let bytes = chunk.as_flattened_mut();
@@ -371,7 +371,7 @@ impl Element {
     }
 }
 
-/// What is to be read: a file, or a copy of what comes from a pipe.
+/// Opens what is to be read: a file, or a copy of what comes from a pipe.
 fn source(place: Place<'_>) -> io::Result<Window> {
     if place.is_standard_input() {
         let input = io::stdin();
@@ -402,7 +402,7 @@ fn is_pipe(_: &Metadata) -> bool {
     false
 }
 
-/// How many numbers there are; not even where there are none may the other axes be too long.
+/// The count of numbers. Even if it is zero, the other axes must not be too long.
 fn elements(shape: &[usize]) -> Result<usize, String> {
     shape
         .iter()
@@ -412,7 +412,7 @@ fn elements(shape: &[usize]) -> Result<usize, String> {
         .ok_or_else(|| format!("a shape too large for this machine: {shape:?}"))
 }
 
-/// All numbers of a small array that must have so many, or where that may be one that is meant for all.
+/// All numbers of a small array, which must have that count, or a single one if it may stand for all.
 pub(crate) fn read_all<T: Number>(
     array: &mut Array,
     of: &str,
@@ -430,12 +430,12 @@ pub(crate) fn read_all<T: Number>(
     Ok(all)
 }
 
-/// Names that are listed where none was chosen.
+/// The most names that are listed if none was chosen.
 const NAMED: usize = 10;
-/// Characters of a name that are shown.
+/// The most characters shown of a name.
 const SHOWN: usize = 80;
 
-/// Some of the names, quoted, as they may have anything in them.
+/// Some of the names, quoted, as they may contain anything.
 fn list(mut names: Vec<String>) -> String {
     names.sort();
     let shown = names.iter().take(NAMED).map(|name| match name.char_indices().nth(SHOWN) {

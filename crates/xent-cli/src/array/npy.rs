@@ -8,16 +8,16 @@ use py_literal::Value;
 use super::window::Window;
 use super::{Element, Header, Integer, READABLE, elements, first_bytes, what_it_is};
 
-/// What every file begins with.
+/// The first bytes of every file.
 const MAGIC: &[u8] = b"\x93NUMPY";
-/// Bytes of the longest header that is read: that of the first version of the format can be no longer.
+/// Bytes of the longest header that is read: the longest that version 1 of the format allows.
 const LONGEST_HEADER: u64 = u16::MAX as u64;
-/// Brackets within brackets: those of a structured type, which is refused by name, are four.
+/// The deepest nesting of brackets: structured types, which are refused by name, have four levels.
 const DEEPEST: usize = 4;
-/// Characters of a header that are shown.
+/// The most characters shown of a header.
 const SHOWN: usize = 60;
 
-/// Reads it, up to the first number.
+/// Reads the header, up to the first number.
 pub(super) fn header(source: &mut Window) -> Result<Header, String> {
     let text = text(source)?;
     let value = std::str::from_utf8(&text).ok().and_then(|text| text.trim_end().parse().ok());
@@ -37,11 +37,11 @@ pub(super) fn header(source: &mut Window) -> Result<Header, String> {
     let (Some(shape), Some(descr)) = (shape, entry("descr")) else {
         return Err(broken(&text));
     };
-    // A product that overflows is none that the crate notices.
+    // The crate does not notice a product that overflows.
     let count = elements(&shape)? as u64;
     source.rewind().map_err(|error| error.to_string())?;
     let header = NpyHeader::from_reader(&mut *source).map_err(|_| match descr {
-        // NumPy has types that the crate has no name for.
+        // NumPy has types that the crate cannot name.
         Value::String(descr) => of_type(&format!("'{descr}'")),
         _ => broken(&text),
     })?;
@@ -68,15 +68,15 @@ fn axis(axis: &Value) -> Option<usize> {
     }
 }
 
-/// Why numbers of that type are refused.
+/// Why numbers of this type are refused.
 fn of_type(descr: &str) -> String {
-    // As ml_dtypes saves its types of eight bits.
+    // ml_dtypes saves its 8-bit types like this.
     let eight = ["f1", "V1"].iter().any(|name| descr.trim_matches('\'').ends_with(name));
     let hint = if eight { "; of float8 save x.astype(numpy.float32)" } else { "" };
     format!("numbers of type {descr}: {READABLE}{hint}")
 }
 
-/// Why a header that is no dictionary of Python is refused.
+/// Why a header that is not a Python dictionary is refused.
 fn broken(text: &[u8]) -> String {
     let text: String = String::from_utf8_lossy(text).chars().take(SHOWN).collect();
     format!(
@@ -86,7 +86,7 @@ fn broken(text: &[u8]) -> String {
     )
 }
 
-/// The text of the header. Refuses what parsing would take too long for, or too much memory.
+/// The text of the header. Refuses headers that would take the parser too long or too much memory.
 fn text(source: &mut Window) -> Result<Vec<u8>, String> {
     let not_one = |reason: String| format!("not a .npy file: {reason}");
     let first = first_bytes(source).map_err(|error| error.to_string())?;
@@ -96,14 +96,14 @@ fn text(source: &mut Window) -> Result<Vec<u8>, String> {
     let (begin, size) = match first[MAGIC.len()..] {
         [1, _, a, b, ..] => (10, u16::from_le_bytes([a, b]).into()),
         [2 | 3, _, a, b, c, d, ..] => (12, u64::from(u32::from_le_bytes([a, b, c, d]))),
-        [1..=3, ..] | [] => return Err(not_one("it ends in its header".into())),
+        [1..=3, ..] | [] => return Err(not_one("it ends within its header".into())),
         [version, ..] => {
             return Err(not_one(format!("version {version} of the format: expected 1 to 3")));
         }
     };
     let behind = source.length().saturating_sub(begin);
     if size > behind {
-        return Err(not_one(format!("a header of {size} bytes, and {behind} in the file")));
+        return Err(not_one(format!("a header of {size} bytes, but only {behind} in the file")));
     }
     if size > LONGEST_HEADER {
         return Err(format!("a header of {size} bytes: expected at most {LONGEST_HEADER}"));
@@ -111,7 +111,7 @@ fn text(source: &mut Window) -> Result<Vec<u8>, String> {
     let mut text = vec![0; size as usize];
     source.seek(SeekFrom::Start(begin)).map_err(|error| error.to_string())?;
     source.read_exact(&mut text).map_err(|error| error.to_string())?;
-    // Each more would double the time that the parser needs.
+    // Each further level would double the parser's time.
     let mut depth = 0_usize;
     for byte in &text {
         match byte {
@@ -120,20 +120,20 @@ fn text(source: &mut Window) -> Result<Vec<u8>, String> {
             _ => {}
         }
         if depth > DEEPEST {
-            return Err(not_one(format!("more than {DEEPEST} brackets within each other")));
+            return Err(not_one(format!("brackets nested more than {DEEPEST} deep")));
         }
     }
     Ok(text)
 }
 
-/// What the numbers are, and whether the most significant byte is the first.
+/// The type of the numbers, and whether they are big-endian.
 fn element(dtype: &DType) -> Option<(Element, bool)> {
     let DType::Plain(plain) = dtype else { return None };
     let element = match (plain.type_char(), plain.size_field()) {
         (TypeChar::Float, 2) => Element::F16,
         (TypeChar::Float, 4) => Element::F32,
         (TypeChar::Float, 8) => Element::F64,
-        // Two bytes without a type: NumPy's word for the bf16 of ml_dtypes, in both byte orders.
+        // Two bytes without a type: how NumPy saves the bf16 of ml_dtypes, in both byte orders.
         (TypeChar::RawData, 2) => Element::Bf16,
         (TypeChar::Bool, 1) => Element::Integer(Integer::Bool),
         (TypeChar::Uint, 1) => Element::Integer(Integer::U8),

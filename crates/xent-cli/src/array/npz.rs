@@ -8,10 +8,11 @@ use zip::{CompressionMethod, ZipArchive};
 use super::list;
 use super::window::{Window, copy};
 
-/// What the archives of PyTorch have beside their tensors.
+/// A member that archives of PyTorch have besides their tensors.
 const OF_PYTORCH: &str = "data.pkl";
 
-/// The `.npy` file of that name, or the only one. Its bytes are held to the archive's checksum.
+/// The `.npy` file of that name, or the only one. Its bytes are checked against the archive's
+/// checksum.
 pub(super) fn member(file: File, name: Option<&str>) -> Result<Window, String> {
     let not_one = |reason: &dyn ToString| format!("not a .npz file: {}", reason.to_string());
     let mut archive = ZipArchive::new(BufReader::new(file)).map_err(|error| not_one(&error))?;
@@ -47,9 +48,9 @@ pub(super) fn member(file: File, name: Option<&str>) -> Result<Window, String> {
     match compression {
         CompressionMethod::Deflated => Window::copy(&mut entry).map_err(|error| broken(&error)),
         CompressionMethod::Stored => {
-            // At its end the reader compares the checksum.
+            // The reader compares the checksum at the end.
             let length = copy(&mut entry, &mut io::sink()).map_err(|error| broken(&error))?;
-            let begin = entry.data_start().ok_or_else(|| broken(&"its data are nowhere"))?;
+            let begin = entry.data_start().ok_or_else(|| broken(&"its data cannot be found"))?;
             drop(entry);
             let file = archive.into_inner().into_inner();
             Window::new(file, begin, length).map_err(|error| broken(&error))

@@ -1,15 +1,15 @@
-//! Where an array is: a file, or one of the arrays in it, or standard input.
+//! The place of an array: a file, a member of a file, or standard input.
 
 use std::path::Path;
 
-/// Standard input, as it is given for a file.
+/// Standard input, given as a file.
 const STANDARD_INPUT: &str = "-";
-/// Of files that hold arrays by name.
+/// Extensions of files that hold arrays by name.
 const WITH_MEMBERS: [&str; 2] = [".safetensors", ".npz"];
-/// Of files that are none of `.npy`, whatever is written to them.
+/// Extensions of files that are not `.npy` files, whatever is written to them.
 const NOT_WRITTEN: [&str; 4] = ["safetensors", "npz", "pt", "pth"];
 
-/// A file, and which of its arrays.
+/// A file, and the name of an array in it.
 #[derive(Clone, Copy)]
 pub(super) struct Place<'a> {
     pub(super) file: &'a Path,
@@ -17,7 +17,7 @@ pub(super) struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
-    /// Takes `file.npz:name` apart, unless a file has all of it as its name.
+    /// Splits `file.npz:name`, unless a file has this whole name.
     pub(super) fn of(path: &'a Path) -> Self {
         let whole = Self { file: path, member: None };
         let Some(text) = path.to_str().filter(|_| !path.exists()) else { return whole };
@@ -30,7 +30,7 @@ impl<'a> Place<'a> {
                 Self { file: Path::new(file), member: Some(member) }
             })
         };
-        // Folders and names may have colons, too: a file that is there is what was meant.
+        // Folders and names may contain colons, too: an existing file is what was meant.
         let is_there = |place: &Self| place.file.metadata().is_ok_and(|file| !file.is_dir());
         let has_members = |place: &Self| {
             WITH_MEMBERS.iter().any(|name| place.file.to_string_lossy().ends_with(name))
@@ -43,24 +43,24 @@ impl<'a> Place<'a> {
     }
 }
 
-/// The file that an array is in.
+/// The file that holds the array.
 pub(crate) fn file_of(path: &Path) -> &Path {
     Place::of(path).file
 }
 
-/// Whether an array is read from standard input.
+/// Whether the array is read from standard input.
 pub(crate) fn is_standard_input(path: &Path) -> bool {
     Place::of(path).is_standard_input()
 }
 
-/// Why what is written there could not be read as the `.npy` file that it is.
+/// Why a `.npy` file that is written there could not be read again.
 pub(crate) fn is_not_for_output(path: &Path) -> Option<&'static str> {
     let place = Place::of(path);
     let extension = place.file.extension().and_then(|name| name.to_str());
     if place.is_standard_input() {
-        Some("outputs are files: - is standard input alone")
+        Some("expected a file: - is only an input")
     } else if place.member.is_some() || extension.is_some_and(|name| NOT_WRITTEN.contains(&name)) {
-        Some("what is written is a .npy file")
+        Some("the output is a .npy file: choose another name")
     } else {
         None
     }

@@ -8,12 +8,12 @@ use safetensors::tensor::Metadata;
 use super::window::Window;
 use super::{Element, Header, Integer, READABLE, list};
 
-/// The most that the crate reads of a header, too.
+/// The longest header that is read, which is also the crate's limit.
 const LONGEST_HEADER: u64 = 100_000_000;
-/// The length of the header, before it.
+/// Bytes of the header's length, which precedes it.
 const PREFIX: u64 = 8;
 
-/// Reads it, up to the first number of the tensor.
+/// Reads the header, up to the first number of the tensor.
 pub(super) fn header(source: &mut Window, name: Option<&str>) -> Result<Header, String> {
     let (metadata, begin) = metadata(source)?;
     let names = metadata.offset_keys();
@@ -35,8 +35,8 @@ pub(super) fn header(source: &mut Window, name: Option<&str>) -> Result<Header, 
     Ok(Header { shape: tensor.shape.clone(), element, big_endian: false, column_major: false })
 }
 
-/// The tensors, each as long as its shape says and one behind the other up to the end of the file;
-/// and where the first begins.
+/// The tensors, each as long as its shape says and one after the other to the end of the file; and
+/// the place of the first.
 fn metadata(source: &mut Window) -> Result<(Metadata, u64), String> {
     let not_one = |reason: String| format!("not a .safetensors file: {reason}");
     let mut prefix = [0; PREFIX as usize];
@@ -44,14 +44,15 @@ fn metadata(source: &mut Window) -> Result<(Metadata, u64), String> {
     let size = u64::from_le_bytes(prefix);
     let behind = source.length().saturating_sub(PREFIX);
     if size > behind {
-        return Err(not_one(format!("a header of {size} bytes, and {behind} in the file")));
+        return Err(not_one(format!("a header of {size} bytes, but only {behind} in the file")));
     }
     if size > LONGEST_HEADER {
         return Err(format!("a header of {size} bytes: expected at most {LONGEST_HEADER}"));
     }
     let mut header = vec![0; size as usize];
     source.read_exact(&mut header).map_err(|error| error.to_string())?;
-    // What the crate reads a header from is the whole file; this checks the same but for its end.
+    // The crate reads a header only from a whole file; this checks the same, except for the file's
+    // end.
     let metadata: Metadata =
         serde_json::from_slice(&header).map_err(|error| not_one(error.to_string()))?;
     let (expected, found) = (metadata.data_len() as u64, behind - size);

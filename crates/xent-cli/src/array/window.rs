@@ -1,19 +1,19 @@
-//! The part of a file that an array is in, and copies of what cannot be read twice.
+//! The part of a file that holds an array, and copies of data that cannot be read twice.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 
 use crate::interrupt;
 
-/// Bytes that are read at a time.
+/// Bytes read at a time.
 const BUFFER: usize = 1 << 20;
 
-/// So many bytes of a file, from a place on, as if they were a file of their own.
+/// A range of bytes of a file, accessed like a file of its own.
 pub(super) struct Window {
     file: BufReader<File>,
     begin: u64,
     length: u64,
-    /// Counted from the beginning of the window.
+    /// Counted from the start of the window.
     at: u64,
 }
 
@@ -24,15 +24,15 @@ impl Window {
         Ok(Self { file, begin, length, at: 0 })
     }
 
-    /// All of what is read from there, in a file without a name: what comes from a pipe cannot be read
-    /// twice, and what is compressed not from the middle.
+    /// Copies everything to a file without a name: a pipe cannot be read twice, and compressed data
+    /// cannot be read from the middle.
     pub(super) fn copy(mut from: impl Read) -> io::Result<Self> {
         let mut file = tempfile::tempfile().map_err(of_copy)?;
         let length = copy(&mut from, &mut file)?;
         Self::new(file, 0, length)
     }
 
-    /// How many bytes there are.
+    /// The number of bytes.
     pub(super) fn length(&self) -> u64 {
         self.length
     }
@@ -45,7 +45,7 @@ impl Window {
         self.file.into_inner()
     }
 
-    /// Reads from a place on without a buffer, for a few bytes here and a few there.
+    /// Reads at a position without a buffer, for single short reads.
     pub(super) fn read_at(&mut self, place: u64, bytes: &mut [u8]) -> io::Result<()> {
         self.seek(SeekFrom::Start(place))?;
         let end = place.checked_add(bytes.len() as u64);
@@ -81,7 +81,7 @@ impl Seek for Window {
     }
 }
 
-/// Copies all of it, unless the program is to stop; how many bytes that were.
+/// Copies everything, unless the program is to stop; returns the number of bytes.
 pub(super) fn copy(from: &mut impl Read, to: &mut impl Write) -> io::Result<u64> {
     let mut buffer = vec![0; BUFFER];
     let mut length = 0;
@@ -99,7 +99,7 @@ pub(super) fn copy(from: &mut impl Read, to: &mut impl Write) -> io::Result<u64>
     }
 }
 
-/// That it is not the file which was read that is at fault.
+/// An error of the copy, not of the file that was read.
 fn of_copy(error: io::Error) -> io::Error {
     let folder = std::env::temp_dir();
     io::Error::other(format!("its copy in {}: {error}", folder.display()))

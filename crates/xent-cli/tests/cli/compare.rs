@@ -1,10 +1,10 @@
-//! `xent compare`: inside and outside of a tolerance.
+//! `xent compare`, inside and outside a tolerance.
 
 use half::{bf16, f16};
 
 use crate::folder::Folder;
 
-/// A reference, and a candidate one step away in one element.
+/// A reference, and a candidate that is one step away in one element.
 fn outputs() -> Folder {
     let folder = Folder::new();
     let reference = [2.0_f32, 1.0, 0.0, 0.5, 0.25, 0.5];
@@ -33,7 +33,7 @@ fn the_worst_element_is_named() {
     assert_eq!(report["worst_ulp"]["element"], 3);
     assert_eq!(report["worst_ulp"]["distance"], 1.0);
     assert_eq!(report["worst_abs"]["distance"], f64::from(f32::EPSILON) / 4.0);
-    // The tie of the second row is broken otherwise.
+    // The tie of the second row is broken differently.
     assert_eq!(report["changed_rows"], 1);
     assert_eq!(report["first_changed_rows"][0], 1);
     let (a, b) = (&report["reference_loss"], &report["candidate_loss"]);
@@ -51,7 +51,7 @@ fn outside_the_tolerance_the_status_is_one() {
     }
 }
 
-/// The worst distances of one element: in ULP and absolutely.
+/// The largest distances of one element: in ULP and absolute.
 fn worst(folder: &Folder, reference: &str, candidate: &str) -> [f64; 2] {
     let files = format!("--reference {reference} --candidate {candidate}");
     let report = folder.json(&format!("compare {files} --max-abs inf"));
@@ -75,7 +75,7 @@ fn two_files_of_one_format_are_compared_in_it() {
         save("a.npy", [one, 0]);
         save("b.npy", [one + 3, 0]);
         assert_eq!(worst(&folder, "a.npy", "b.npy"), [3.0, 3.0 * step], "{descr}");
-        // The least numbers above and below zero.
+        // The smallest numbers above and below zero.
         save("a.npy", [1, 0]);
         save("b.npy", [0x8001, 0]);
         assert_eq!(worst(&folder, "a.npy", "b.npy")[0], 2.0, "{descr}");
@@ -102,7 +102,7 @@ fn files_of_two_formats_are_compared_in_f32_and_their_distance_in_f64() {
         assert_eq!(report["same_bits"], false);
         report["worst_ulp"]["distance"].clone()
     };
-    // What rounds to the same f32 is no step away, even if that is infinite.
+    // Numbers that round to the same f32 are zero steps apart, even if it is infinite.
     assert_eq!((run("a.npy"), run("b.npy")), (0.0.into(), 1.0.into()));
     folder.save("wide.npy", &[1, 2], &[0.1, 0.0]);
     folder.save("a.npy", &[1, 2], &[0.1_f32, 0.0]);

@@ -1,4 +1,4 @@
-//! Accuracy, perplexity, divisors, presets and tolerances, by formulas that are written here.
+//! Accuracy, perplexity, divisors, presets and tolerances, checked by formulas written here.
 
 use approx::assert_relative_eq;
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ fn loss(folder: &Folder, options: &str) -> f64 {
     number(&folder.json(&format!("eval --loss {options}")), "loss")
 }
 
-/// ln Σ e^x - x of the label.
+/// ln Σ e^x minus the logit of the label.
 fn cross_entropy(row: &[f64], label: usize) -> f64 {
     row.iter().map(|x| x.exp()).sum::<f64>().ln() - row[label]
 }
@@ -54,6 +54,29 @@ fn perplexity_is_e_to_the_mean_for_every_reduction() {
 }
 
 #[test]
+fn perplexity_is_null_where_the_losses_are_not_cross_entropies_of_labels() {
+    let folder = Folder::new();
+    folder.save("x.npy", &[2, 3], &[2.0, 1.0, 0.0, 0.0, 3.0, 0.0]);
+    folder.save("y.npy", &[2], &[0_u8, 1]);
+    folder.save("t.npy", &[2, 3], &[1.0, 0.0, 0.0, 0.0, 1.0, 0.0]);
+    folder.save("w.npy", &[3], &[1.0, 2.0, 1.0]);
+    folder.save("v.npy", &[2], &[1.0, 2.0]);
+    for options in [
+        "softmax --targets y.npy --class-weights w.npy",
+        "softmax --targets y.npy --sample-weights v.npy",
+        "softmax --targets y.npy --label-smoothing 0.1",
+        "softmax --targets y.npy --z-loss 0.1",
+        "softmax --targets t.npy",
+        "softmax-focal --targets y.npy",
+        "sigmoid --targets t.npy",
+    ] {
+        let report = folder.json(&format!("eval --input x.npy --loss {options}"));
+        assert!(report["perplexity"].is_null(), "{options}: {report}");
+    }
+    assert!(folder.run("eval --help").stdout.contains("left out (null in JSON)"));
+}
+
+#[test]
 fn a_sample_weight_of_zero_stays_in_the_divisor() {
     let folder = Folder::new();
     folder.save("x.npy", &[2, 1], &[2.0_f32, 0.0]);
@@ -85,7 +108,7 @@ fn the_label_among_the_k_largest_is_counted() {
         &[4.0, 3.0, 2.0, 1.0, 1.0, 1.0, 0.0, 2.0, 0.0, f64::NAN, 9.0, 1.0],
     );
     folder.save("y.npy", &[3], &[2_u8, 1, 2]);
-    // The places of the labels in order, from zero: 2; 2, as the first of equals is before it; 1.
+    // The ranks of the labels, from zero: 2; 2, because the first of equals precedes it; 1.
     for (k, right) in [(1, 0.0), (2, 1.0), (3, 3.0), (4, 3.0), (9, 3.0)] {
         let eval = "eval --loss softmax --input x.npy --targets y.npy";
         let report = folder.json(&format!("{eval} --top-k {k}"));
@@ -185,7 +208,7 @@ fn a_part_in_which_all_is_ignored_is_no_mean_over_nothing() {
     assert_relative_eq!(loss(&folder, eval), 50_f64.ln(), max_relative = 1e-6);
 }
 
-/// Three rows of two classes, the last one ignored by some; with class weights 1 and 3.
+/// Three rows of two classes, the last one ignored in some cases; class weights 1 and 3.
 #[test]
 fn a_preset_has_the_divisor_of_its_library() {
     let folder = Folder::new();
@@ -200,7 +223,7 @@ fn a_preset_has_the_divisor_of_its_library() {
         ("keras", [0, 1, -1], "--ignore-index -1", (l[0] + l[1]) / 2.0),
         ("onnx", [0, 1, -1], "--ignore-index -1", (l[0] + l[1]) / 2.0),
         ("caffe", [0, 1, -1], "--ignore-index -1", (l[0] + l[1]) / 2.0),
-        // As printed by paddle 3.3: a negative label is divided by all the same.
+        // Printed by paddle 3.3: a negative label counts in the divisor all the same.
         ("paddle", [0, 1, -100], "", (l[0] + l[1]) / 3.0),
         ("candle", [0, 1, 0], "", (l[0] + l[1] + l[2]) / 3.0),
         ("burn", [0, 1, 0], "", (l[0] + l[1] + l[2]) / 3.0),
@@ -267,7 +290,7 @@ fn tolerances_are_those_of_allclose() {
     }
     let text = folder.run(&format!("{COMPARE} --max-rel 0.001")).stdout;
     assert!(text.contains("too far     3 elements (75.0000 %)"), "{text}");
-    // ULP are demanded besides.
+    // A tolerance in ULP applies as well.
     assert_eq!(folder.run(&format!("{COMPARE} --max-abs 2 --max-ulp 1")).status, Some(1));
 }
 
@@ -300,7 +323,8 @@ fn without_a_tolerance_nothing_is_demanded() {
 
 #[test]
 fn sigmoid_losses_predict_by_sign() {
-    // The largest of each row stays where it is; a sign changes in the first and the last one.
+    // The largest element of each row stays the same; a sign changes in the first row and in the
+    // last.
     let a = [3.0_f32, 0.5, 2.0, -1.0, 1.0, 0.0];
     let b = [3.0_f32, -0.5, 2.5, -2.0, 1.0, -0.0];
     let folder = pair(&a, &b, &[3, 2]);
@@ -339,7 +363,7 @@ fn padding_is_not_compared() {
     }
     let report = folder.json(&format!("{COMPARE} --sample-weights v.npy --max-ulp 0"));
     assert_eq!(report["within"], true);
-    // Of sigmoid losses single elements.
+    // With sigmoid losses, single elements.
     folder.save("y.npy", &[3, 2], &[1_i64, 0, -1, -1, 1, 0]);
     let options = "--loss sigmoid --targets y.npy --ignore-index -1 --max-ulp 0";
     let report = folder.json(&format!("{COMPARE} {options}"));

@@ -1,10 +1,10 @@
-//! `xent eval`: its numbers, its files, and what it refuses.
+//! `xent eval`: its numbers, its files, and the input that it refuses.
 
 use crate::folder::Folder;
 use approx::assert_relative_eq;
 use npyz::{AutoSerialize, Deserialize};
 
-/// The held-out digits of the example, as its network left them, and as f64.
+/// The held-out digits of the example, with the logits of its network, and the same as f64.
 fn digits() -> Folder {
     let folder = Folder::new();
     for name in ["digits-logits.npy", "digits-labels.npy"] {
@@ -25,7 +25,7 @@ fn digits() -> Folder {
     folder
 }
 
-/// What PyTorch 2.15 answers in f64 for the same file: the value, and the sum of the absolute
+/// The results of PyTorch 2.15 in f64 for the same file: the value, and the sum of the absolute
 /// gradient by the logits.
 #[test]
 fn the_digits_have_the_numbers_of_pytorch() {
@@ -108,7 +108,7 @@ fn the_report_says_what_a_program_needs() {
     assert!(unreduced["loss"].is_null());
 }
 
-/// Two rows of three classes, as numbers of one format.
+/// Two rows of three classes, in one format.
 fn small_of<T: AutoSerialize + Copy + From<f32>>() -> Folder {
     let folder = Folder::new();
     let save = |name: &str, numbers: [f32; 6]| folder.save(name, &[2, 3], &numbers.map(T::from));
@@ -129,7 +129,7 @@ fn loss(folder: &Folder, options: &str) -> f64 {
     folder.json(&format!("eval --loss {options}"))["loss"].as_f64().expect("a number")
 }
 
-/// ln Σ e^x of the first and of the second row.
+/// ln Σ e^x of the first and the second row.
 const LSE: [f64; 2] = [2.407_605_964_444_380_5, 3.065_883_903_757_429];
 
 #[test]
@@ -288,7 +288,7 @@ fn one_logit_a_row_needs_no_class_axis() {
     assert_relative_eq!(value, std::f64::consts::LN_2, max_relative = 1e-6);
 }
 
-/// As many rows of fifty classes, evaluated by the program and at once.
+/// Rows of fifty classes, evaluated by the program in parts and by the library at once.
 fn holds_for_parts<E>(rows: u64)
 where
     E: xent::Float + AutoSerialize + Deserialize,
@@ -363,7 +363,7 @@ fn what_does_not_go_together_is_refused() {
         ("--loss distillation --temperature 0", ["temperature", "positive"]),
         ("--loss softmax-focal --hessian-out h.npy --hessian xgboost", ["Hessian", "plain"]),
     ] {
-        // The same path twice is only seen as such once it is there.
+        // Two spellings of a path are recognised as the same only if the file exists.
         if options.contains("another") {
             folder.save("g.npy", &[1], &[0.0_f32]);
         }

@@ -1,5 +1,5 @@
-//! What goes wrong around the program: full disks, files that cannot be read or that change, signals,
-//! readers that have left. Whatever it is, an output is there as a whole or not at all.
+//! Faults around the program: full disks, files that are unreadable or change, signals, closed
+//! pipes. In each case an output is complete or absent.
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
@@ -12,20 +12,20 @@ use crate::folder::{Folder, Outcome};
 
 const CLASSES: u64 = 1000;
 
-/// One thread and no instructions: as slow as it gets.
+/// One thread and no SIMD: as slow as possible.
 const SLOWLY: &str =
     "eval --loss softmax --threads 1 --level portable --input x.npy --targets y.npy";
 
-/// Makes a `.npy` file of zeros that take no room on the disk.
+/// Creates a `.npy` file of zeros that takes no space on the disk.
 fn save_zeros(folder: &Folder, name: &str, descr: &str, shape: &[u64], bytes: u64) {
     folder.save_bytes(name, descr, shape, &[]);
     let file = File::options().write(true).open(folder.path(name)).expect("a file");
     file.set_len(file.metadata().expect("its length").len() + bytes).expect("a hole");
-    // Long ago, so that any change is seen where clocks are coarse.
+    // Long ago, so that a change shows even if clocks are coarse.
     file.set_modified(SystemTime::UNIX_EPOCH).expect("a time");
 }
 
-/// So many rows of zeros, their labels, and an empty folder.
+/// Rows of zeros, their labels, and an empty folder.
 fn zeros(rows: u64) -> Folder {
     let folder = Folder::new();
     save_zeros(&folder, "x.npy", "<f4", &[rows, CLASSES], 4 * rows * CLASSES);
@@ -34,7 +34,7 @@ fn zeros(rows: u64) -> Folder {
     folder
 }
 
-/// One row of so many thousand classes.
+/// One row of this many thousand classes.
 fn long_row(thousands: u64) -> Folder {
     let folder = zeros(1);
     let classes = thousands * 1000;
@@ -50,7 +50,7 @@ fn small() -> Folder {
     folder
 }
 
-/// The file in that folder that has no name yet: the program has begun to write.
+/// The unnamed file in that folder: the program has started to write.
 fn part(folder: &Folder, within: &str) -> Option<PathBuf> {
     let entries = fs::read_dir(folder.path(within)).expect("a folder");
     let mut files = entries.map(|entry| entry.expect("an entry").path());
@@ -58,8 +58,8 @@ fn part(folder: &Folder, within: &str) -> Option<PathBuf> {
         .find(|file| file.file_name().is_some_and(|name| name.to_string_lossy().contains(".xent-")))
 }
 
-/// Runs the program, and does something to it when there is a part of an output in the folder
-/// `out`; with more and more numbers, until that was not too late to matter.
+/// Runs the program, and acts on it once the folder `out` holds a part of an output; repeats with
+/// more numbers until that was not too late.
 fn in_the_middle(
     input: impl Fn(u64) -> Folder,
     options: &str,
@@ -79,10 +79,10 @@ fn in_the_middle(
             return (folder, outcome);
         }
     }
-    panic!("the program was always quicker, or did not notice");
+    panic!("the program was always faster, or did not notice");
 }
 
-/// The files of `out`.
+/// The files in `out`.
 fn outputs(folder: &Folder) -> Vec<String> {
     let entries = fs::read_dir(folder.path("out")).expect("a folder");
     let name = |entry: std::io::Result<fs::DirEntry>| entry.expect("an entry").file_name();
@@ -142,7 +142,7 @@ fn a_copy_of_standard_input_that_does_not_fit_is_told_with_its_place() {
     outcome.is_refused(&["standard input: its copy in ", "none: No such file"]);
 }
 
-/// It hangs in what it prints, which nobody reads.
+/// It blocks while printing, because nobody reads.
 #[test]
 fn a_second_signal_ends_it_at_once() {
     for _ in 0..20 {
@@ -170,7 +170,7 @@ fn a_second_signal_ends_it_at_once() {
             thread::sleep(Duration::from_millis(10));
         }
         let outcome = Outcome::of(child.wait_with_output().expect("its output"));
-        // The command has the last end of the pipe to write to.
+        // The command holds the last write end of the pipe.
         drop(reader);
         filled.join().expect("a pipe without a reader");
         if outcome.status != Some(0) {
@@ -229,7 +229,7 @@ fn what_cannot_be_read_is_refused() {
         ("x.npy/y.npy", "Not a directory"),
     ];
     if cfg!(target_os = "linux") {
-        // A file whose first bytes are an error to read.
+        // Reading the first bytes of this file is an error.
         inputs.push(("/proc/self/mem", "Input/output error"));
     }
     for (input, reason) in inputs {
@@ -240,12 +240,12 @@ fn what_cannot_be_read_is_refused() {
     }
 }
 
-/// Runs it as somebody whom modes forbid to read that file, if that can be done here.
+/// Runs the program as a user who may not read that file, if possible here.
 fn as_nobody(folder: &Folder, secret: &str, arguments: &str) -> Option<Outcome> {
     if File::open(folder.path(secret)).is_err() {
         return Some(folder.run(arguments));
     }
-    // Nothing is forbidden to root.
+    // Root may do everything.
     fs::set_permissions(folder.path("."), fs::Permissions::from_mode(0o755)).expect("a mode");
     let run = |program: &str, arguments: &str| {
         let mut nobody = folder.other("setpriv");
@@ -254,7 +254,7 @@ fn as_nobody(folder: &Folder, secret: &str, arguments: &str) -> Option<Outcome> 
     };
     let able = run(env!("CARGO_BIN_EXE_xent"), "--version").is_some_and(|it| it.status.success());
     if !able {
-        eprintln!("not tested: modes of files mean nothing to root, who cannot be nobody here");
+        eprintln!("not tested: root ignores file modes, and cannot become another user here");
         return None;
     }
     run(env!("CARGO_BIN_EXE_xent"), arguments).map(Outcome::of)
@@ -291,7 +291,7 @@ fn what_cannot_become_a_file_is_refused_before_anything_is_read() {
             ("x.npy/g.npy", "there is no folder x.npy"),
             ("g.npy", "expected a file, found a folder or a device"),
             ("out/", "expected a file, found a folder or a device"),
-            // A program that root runs could replace it.
+            // A program that runs as root could replace it.
             ("/dev/null", "expected a file, found a folder or a device"),
             ("./x.npy", "the output is an input"),
             ("out/../y.npy", "the output is an input"),
@@ -305,12 +305,12 @@ fn what_cannot_become_a_file_is_refused_before_anything_is_read() {
     }
 }
 
-/// The outputs of so many rows, written under a limit of the shell.
+/// The outputs of these rows, written under a file size limit of the shell.
 fn limited(rows: u64, options: &str) {
     let folder = zeros(rows);
     fs::write(folder.path("g.npy"), "before").expect("a file");
     let mut shell = folder.other("sh");
-    // At most 64 KiB, or 128: shells do not agree on what a block is.
+    // At most 64 or 128 KiB: shells have different block sizes.
     shell.args(["-c", r#"ulimit -f 128 && exec "$0" "$@""#, env!("CARGO_BIN_EXE_xent")]);
     shell.args(SLOWLY.split_whitespace()).args(options.split_whitespace());
     let outcome = Outcome::of(shell.output().expect("a shell"));
@@ -321,10 +321,10 @@ fn limited(rows: u64, options: &str) {
 
 #[test]
 fn an_output_above_the_limit_leaves_nothing_behind() {
-    // Found when it is flushed at the end, and long before.
+    // Noticed when it is flushed at the end, or long before.
     for rows in [50, 2000] {
         limited(rows, "--grad-out g.npy");
-        // The losses would fit, and nothing is wrong with them.
+        // The losses alone would fit, and nothing is wrong with them.
         limited(rows, "--grad-out g.npy --loss-out l.npy");
         limited(rows, "--grad-out g.npy --reduction none --loss-out l.npy");
     }
@@ -346,9 +346,7 @@ fn a_full_disk_leaves_nothing_behind() {
     let Some(unshare) =
         [&["unshare", "-m"][..], &["unshare", "-rm"]].into_iter().find(|way| able(way))
     else {
-        eprintln!(
-            "not tested: no disk can be mounted here; the limit of the shell is tested alone"
-        );
+        eprintln!("not tested: no disk can be mounted here; only the limit of the shell is tested");
         return;
     };
     for rows in [50, 2000] {
@@ -375,7 +373,7 @@ fn all_outputs_get_their_names_or_none() {
     assert_eq!(outputs(&folder), ["l.npy"]);
 }
 
-/// Nobody can name two files at once.
+/// Two files cannot be renamed in one step.
 #[test]
 fn outputs_that_have_their_names_when_another_fails_are_listed() {
     let options = "--grad-out g.npy --loss-out out/l.npy";

@@ -12,10 +12,10 @@ use tempfile::TempDir;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-/// A folder that is gone at the end.
+/// A folder that is deleted at the end.
 pub(crate) struct Folder(TempDir);
 
-/// What a run of the program came to.
+/// The result of a run of the program.
 pub(crate) struct Outcome {
     pub(crate) status: Option<i32>,
     pub(crate) stdout: String,
@@ -32,12 +32,12 @@ impl Outcome {
         }
     }
 
-    /// Expects it to be refused with one line that has all of these words.
+    /// Expects a refusal in one line with all of these words.
     pub(crate) fn is_refused(&self, words: &[&str]) {
         self.is_ended(2, words);
     }
 
-    /// Expects this status, and one line that has all of these words.
+    /// Expects this exit code, and one line with all of these words.
     pub(crate) fn is_ended(&self, status: i32, words: &[&str]) {
         assert_eq!(self.status, Some(status), "{}{}", self.stdout, self.stderr);
         assert_eq!(self.stderr.lines().count(), 1, "{}", self.stderr);
@@ -67,7 +67,7 @@ impl Folder {
         writer.finish().expect("as many as the shape says");
     }
 
-    /// A `.npy` file byte by byte: what a program may write that is not this one.
+    /// A `.npy` file byte by byte, as other programs may write it.
     pub(crate) fn save_bytes(&self, name: &str, descr: &str, shape: &[u64], numbers: &[u8]) {
         let lengths: String = shape.iter().map(|length| format!("{length},")).collect();
         let header =
@@ -77,7 +77,7 @@ impl Folder {
         std::fs::write(self.path(name), file).expect("a file");
     }
 
-    /// A column-major `.npy` file of an array that is given in row-major order.
+    /// A column-major `.npy` file of an array given in row-major order.
     pub(crate) fn save_columns<T: AutoSerialize + Copy>(
         &self,
         name: &str,
@@ -111,7 +111,7 @@ impl Folder {
         writer.finish().expect("as many as the shape says");
     }
 
-    /// A `.npz` file of `.npy` files that are there; they are deleted.
+    /// A `.npz` file of existing `.npy` files, which are deleted.
     pub(crate) fn save_npz(&self, name: &str, arrays: &[&str], method: CompressionMethod) {
         let mut archive = ZipWriter::new(File::create(self.path(name)).expect("a file"));
         let options = SimpleFileOptions::default().compression_method(method);
@@ -168,26 +168,26 @@ impl Folder {
         Outcome::of(self.program(arguments).output().expect("the program runs"))
     }
 
-    /// Runs the program in the folder, with that on its standard input.
+    /// Runs the program in the folder, with these bytes on its standard input.
     pub(crate) fn run_with(&self, input: &[u8], arguments: &str) -> Outcome {
         let mut program = self.program(arguments);
         let program = program.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = program.spawn().expect("the program runs");
         let mut stdin = child.stdin.take().expect("its input");
-        // A program that refuses it may not read all of it.
+        // A program that refuses the input may not read all of it.
         let _ = stdin.write_all(input);
         drop(stdin);
         Outcome::of(child.wait_with_output().expect("its output"))
     }
 
-    /// Runs it, and reads the JSON object that it prints.
+    /// Runs the program, and reads the JSON object that it prints.
     pub(crate) fn json(&self, arguments: &str) -> serde_json::Value {
         let outcome = self.run(&format!("{arguments} --json"));
         assert_eq!(outcome.status, Some(0), "{}", outcome.stderr);
         serde_json::from_str(&outcome.stdout).expect("one JSON object")
     }
 
-    /// Runs it, and expects it to be refused with one line that has all of these words.
+    /// Runs the program, and expects a refusal in one line with all of these words.
     pub(crate) fn refused(&self, arguments: &str, words: &[&str]) {
         let before = self.files();
         self.run(arguments).is_refused(words);

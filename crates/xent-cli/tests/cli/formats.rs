@@ -1,14 +1,14 @@
-//! The formats of numbers in `.npy` files.
+//! The number formats of `.npy` files.
 
 use half::{bf16, f16};
 
 use crate::folder::Folder;
 
-/// Two rows of three classes, which no format but f64 holds exactly; one is small enough to be
+/// Two rows of three classes, which only f64 represents exactly; one is so small that it is
 /// subnormal in f16.
 const X: [f64; 6] = [2.1, 1.3, 3e-7, -0.7, 3.3, -1.9];
 
-/// The bytes of all, and in the other order.
+/// The bytes of all numbers, and in the other byte order.
 macro_rules! bytes {
     ($numbers:expr) => {{
         let numbers = $numbers;
@@ -148,7 +148,7 @@ fn outputs_of_different_formats_are_compared() {
 fn a_shape_that_no_machine_holds_is_refused() {
     let folder = Folder::new();
     folder.save("y.npy", &[1], &[0_u8]);
-    // With a zero behind them, the product of the others overflowed in a debug build.
+    // An overflow in the product of the other axes must be seen even before a zero.
     for shape in [[1 << 40, 0, 1 << 40], [1 << 40, 1 << 40, 0], [1 << 40, 1 << 40, 2]] {
         folder.save_bytes("x.npy", "<f4", &shape, &[]);
         let words = ["x.npy", "too large for this machine"];
@@ -156,7 +156,7 @@ fn a_shape_that_no_machine_holds_is_refused() {
     }
 }
 
-/// As many classes were asked for of the allocator, for rows that are not there.
+/// An allocation of that many classes must not be tried for rows that do not exist.
 #[test]
 fn no_rows_of_very_many_classes_need_no_memory() {
     let folder = Folder::new();
@@ -166,12 +166,12 @@ fn no_rows_of_very_many_classes_need_no_memory() {
     assert_eq!((report["loss"].as_f64(), report["rows"].as_u64()), (Some(0.0), Some(0)));
 }
 
-/// A `.npy` file of the second version with this header, or a part of it.
+/// A `.npy` file of version 2 with this header, or a part of it.
 fn with_header(length: u32, header: &str) -> Vec<u8> {
     [b"\x93NUMPY\x02\x00", &length.to_le_bytes()[..], header.as_bytes()].concat()
 }
 
-/// Each bracket doubled the time that the parser took: forty took hours.
+/// Each bracket doubles the parser's time: forty would take hours.
 #[test]
 fn a_header_of_nested_brackets_is_refused_at_once() {
     let folder = Folder::new();
@@ -184,13 +184,13 @@ fn a_header_of_nested_brackets_is_refused_at_once() {
     }
 }
 
-/// As much memory was asked for, up to 4 GiB, before the file was read.
+/// That much memory, up to 4 GiB, must not be allocated before the file is read.
 #[test]
 fn a_header_longer_than_its_file_is_refused() {
     let folder = Folder::new();
     folder.save("y.npy", &[1], &[0_u8]);
     std::fs::write(folder.path("x.npy"), with_header(u32::MAX, "{")).expect("a file");
-    let words = ["x.npy", "a header of 4294967295 bytes, and 1 in the file"];
+    let words = ["x.npy", "a header of 4294967295 bytes, but only 1 in the file"];
     folder.refused("eval --loss softmax --input x.npy --targets y.npy", &words);
     std::fs::write(folder.path("x.npy"), with_header(1 << 17, &" ".repeat(1 << 17)))
         .expect("a file");
@@ -212,8 +212,8 @@ fn numbers_of_other_types_are_refused() {
         folder.refused(&format!("{eval} --input x.npy --targets y.npy"), &words);
     }
     for (descr, label, word) in [
-        ("<u8", &u64::MAX.to_le_bytes()[..], "too large a label"),
-        ("|b1", &[2], "2 is no bool"),
+        ("<u8", &u64::MAX.to_le_bytes()[..], "is too large"),
+        ("|b1", &[2], "expected a bool, 0 or 1, found 2"),
         ("<f2", &[0, 0x3e], "row 0 has 1.5: expected a whole number"),
         ("<V2", &[0xc0, 0x3f], "row 0 has 1.5: expected a whole number"),
         ("<V2", &[0xc0, 0x7f], "row 0 has NaN: expected a whole number"),

@@ -1,4 +1,4 @@
-//! Forms of input: memory orders, axes of one element, archives, pipes, and labels in any type.
+//! Forms of input: memory orders, axes of length one, archives, pipes, and labels of any type.
 
 use approx::assert_relative_eq;
 use npyz::{AutoSerialize, Deserialize};
@@ -12,7 +12,7 @@ fn loss(folder: &Folder, options: &str) -> f64 {
     folder.json(&format!("eval --loss {options}"))["loss"].as_f64().expect("a number")
 }
 
-/// The losses of rows of three, by their formula.
+/// The losses of rows of three classes, by their formula.
 fn cross_entropies(labels: [usize; 4]) -> Vec<f64> {
     X.chunks(3)
         .zip(labels)
@@ -55,7 +55,7 @@ where
     }
 }
 
-/// An array's shape, and its numbers in row-major order whichever it has.
+/// An array's shape, and its numbers in row-major order, whichever order the file has.
 fn row_major(folder: &Folder, name: &str) -> (Vec<u64>, Vec<f32>) {
     let bytes = std::fs::read(folder.path(name)).expect("a file");
     let file = npyz::NpyFile::new(&bytes[..]).expect("a header");
@@ -118,7 +118,7 @@ fn column_major_arrays_longer_than_a_part_are_read() {
 fn column_major_sixteen_bits_of_many_classes_have_all_targets() {
     let folder = Folder::new();
     let (rows, classes) = (3_u64, 5000_u64);
-    // As bf16, the bytes of 0.5 and 1.0 in turns.
+    // As bf16, alternating bytes of 0.5 and 1.0.
     let half = |i: u64| if i.is_multiple_of(3) { [0x80, 0x3f] } else { [0, 0x3f] };
     let numbers: Vec<u8> = (0..rows * classes).flat_map(half).collect();
     let columns: Vec<u8> = (0..classes)
@@ -328,7 +328,7 @@ fn an_archive_whose_checksum_is_wrong_is_refused() {
         save_pair(&folder);
         folder.save_npz("x.npz", &["x.npy"], method);
         let mut bytes = std::fs::read(folder.path("x.npz")).expect("a file");
-        // The member's last bytes are before the central directory; the very last has bits of no meaning.
+        // The last bytes of the member precede the central directory; the very last contains unused bits.
         let directory = bytes.windows(4).position(|four| four == b"PK\x01\x02").expect("one");
         bytes[directory - 5] ^= 0x10;
         std::fs::write(folder.path("x.npz"), &bytes).expect("a file");
@@ -379,7 +379,7 @@ fn standard_input_is_read_once_in_any_format() {
     assert_eq!(report["candidate_loss"].as_f64(), Some(expected));
     folder.refused(
         "eval --loss softmax --input x.npy --targets y.npy --grad-out -",
-        &["-", "outputs are files"],
+        &["-", "only an input"],
     );
 }
 

@@ -1,4 +1,4 @@
-//! The program `xent`, run as its user runs it.
+//! The program `xent`, run as users run it.
 
 mod compare;
 mod conventions;

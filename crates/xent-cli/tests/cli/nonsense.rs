@@ -1,5 +1,4 @@
-//! Nonsense, which is refused: values out of range, integers as logits, options that have no meaning, axes
-//! that the shapes leave open.
+//! Nonsense is refused: values out of range, integers as logits, meaningless options, ambiguous axes.
 
 use crate::folder::Folder;
 
@@ -159,7 +158,7 @@ fn a_class_axis_that_the_shapes_leave_open_has_to_be_given() {
         "compare --reference x.npy --candidate x.npy --targets y.npy",
         &["y.npy", "--class-axis 1", "--class-axis 3"],
     );
-    // As exp and sum over the axis say.
+    // The losses along this axis, by exp and sum.
     for (axis, step) in [(1, 4), (3, 1)] {
         let mut sum = 0.0;
         let labels = [0, 1, 1, 0, 1, 0, 0, 1];
@@ -189,7 +188,7 @@ fn the_class_axis_that_was_taken_is_said_where_another_would_fit() {
     folder.save("b.npy", &[2], &[1.0_f32, 0.0]);
     let report = folder.json("eval --loss sigmoid --input b.npy --targets y.npy");
     assert!(report["class_axis"].is_null());
-    // One-hot images have the shape of their logits, whatever the axis.
+    // One-hot images have the shape of their logits, whichever axis is the class axis.
     folder.save("x.npy", &[1, 3, 2, 2], &[0.5_f32; 12]);
     folder.save("t.npy", &[1, 3, 2, 2], &[0.25_f32; 12]);
     let report = folder.json("eval --loss softmax --input x.npy --targets t.npy");

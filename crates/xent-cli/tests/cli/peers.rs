@@ -1,4 +1,4 @@
-//! `eval --preset`, against what other libraries printed for one batch.
+//! `eval --preset`, compared with the results of other libraries for one batch.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -8,7 +8,7 @@ use xent_reference::peers::{self, Case, Kind, Loss, MeanOver, Reduction};
 
 use crate::folder::Folder;
 
-/// The options that a case stands for; its numbers are saved in the folder.
+/// The options of a case; their arrays are saved in the folder.
 fn options(folder: &Folder, case: &Case) -> String {
     let input = case.input(&peers::batch());
     let (rows, classes) = (input.labels.len() as u64, input.classes as u64);
@@ -68,7 +68,7 @@ fn eval_with_a_preset_gives_what_its_peer_printed() {
     let folder = Folder::new();
     let (mut presets, mut wrong, mut cases) = (BTreeSet::new(), Vec::new(), 0);
     for file in peers::files() {
-        // That the others cannot be expressed is tested in `xent`.
+        // `xent` tests that the others cannot be expressed.
         for case in file.cases.iter().filter(|case| case.expressible) {
             let options = options(&folder, case);
             let preset = &file.preset;

@@ -1,4 +1,4 @@
-//! What a loss is computed in, and what is written.
+//! The formats of the computation and of the outputs.
 
 use approx::assert_relative_eq;
 use half::{bf16, f16};
@@ -33,14 +33,14 @@ fn targets() -> Folder {
     folder
 }
 
-/// What an evaluation writes: the losses and the gradient.
+/// The outputs of an evaluation: the losses and the gradient.
 fn written(folder: &Folder, options: &str) -> [Vec<u8>; 2] {
     let outputs = "--reduction none --loss-out l.npy --grad-out g.npy";
     folder.json(&format!("eval --loss {options} {outputs}"));
     ["l.npy", "g.npy"].map(|name| std::fs::read(folder.path(name)).expect("a file"))
 }
 
-/// The Hessian that it writes.
+/// The Hessian that an evaluation writes.
 fn hessian(folder: &Folder, input: &str) -> Vec<u8> {
     let loss = "eval --loss softmax --targets y.npy";
     folder.json(&format!("{loss} --input {input} --hessian-out h.npy"));
@@ -50,7 +50,7 @@ fn hessian(folder: &Folder, input: &str) -> Vec<u8> {
 #[test]
 fn an_f64_input_is_computed_in_f64() {
     let folder = Folder::new();
-    // An f32 has no e^-700, and calls the second row a tie.
+    // e^-700 is zero in f32, which would make the second row a tie.
     let (far, near) = ((-700.0_f64).exp(), 1e-12);
     folder.save("x.npy", &[2, 2], &[700.0, 0.0, near, 0.0]);
     folder.save("y.npy", &[2], &[0_u8, 0]);
@@ -94,7 +94,7 @@ fn targets_and_weights_of_an_f64_input_are_f64() {
     assert_relative_eq!(found, expected.loss, max_relative = 1e-15);
 }
 
-/// Holds a format of sixteen bits, by its type in a file, to the f32 that its numbers are.
+/// Compares a 16-bit format, by its type in a file, with f32 inputs of the same values.
 fn holds_for<T: Deserialize>(
     descr: &str,
     from_f32: fn(f32) -> u16,

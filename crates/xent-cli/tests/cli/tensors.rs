@@ -24,7 +24,7 @@ fn refused(folder: &Folder, input: &str, words: &[&str]) {
     );
 }
 
-/// The logits as `x.npy`, the labels as `y.npy`, and both in `m.safetensors` with a third.
+/// The logits as `x.npy`, the labels as `y.npy`, and both in `m.safetensors` with a third tensor.
 fn both() -> Folder {
     let folder = Folder::new();
     folder.save("x.npy", &[2, 3], &X);
@@ -213,7 +213,8 @@ fn bad_files_are_one_line_that_names_them() {
 fn headers_that_do_not_fit_together_are_refused() {
     let folder = both();
     for (header, word) in [
-        // Four bytes for five; a hole; one over the other; from behind; too large for any machine.
+        // Four bytes instead of five; a gap; an overlap; in reverse order; too large for any
+        // machine.
         (r#"{"x":{"dtype":"U8","shape":[5],"data_offsets":[0,4]}}"#, "shape"),
         (r#"{"x":{"dtype":"U8","shape":[3],"data_offsets":[1,4]}}"#, "offset"),
         (

@@ -1,4 +1,4 @@
-//! Messages that say what was found and what to do, and help that names what it means.
+//! Messages say what was found and what to do; help explains its terms.
 
 use zip::CompressionMethod;
 
@@ -29,7 +29,7 @@ fn a_negative_number_is_a_value_and_refused_for_a_reason() {
     for option in ["--max-abs", "--max-rel"] {
         folder.refused(
             &format!("compare --reference x.npy --candidate x.npy {option} -1"),
-            &[option, "not below zero"],
+            &[option, "not negative"],
         );
     }
 }
@@ -166,17 +166,17 @@ fn help_names_files_clamps_and_conventions() {
     assert!(compare.contains("numpy.allclose"));
 }
 
-/// Whether a bar is drawn on a terminal; `None` where there is no program that is one.
+/// Whether a bar is drawn on a terminal; `None` if no program here can emulate one.
 #[cfg(target_os = "linux")]
 fn draws_a_bar(folder: &Folder, arguments: &str) -> Option<bool> {
     let command = format!("{} {arguments}", env!("CARGO_BIN_EXE_xent"));
     let output = folder.other("script").args(["-qec", &command, "/dev/null"]).output().ok()?;
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
-    // It is drawn over itself, with an estimate of what is left.
+    // The bar redraws itself, with an estimate of the time left.
     Some(String::from_utf8_lossy(&output.stdout).contains('%'))
 }
 
-/// Zeros that take no room on the disk.
+/// Zeros that take no space on the disk.
 #[cfg(target_os = "linux")]
 fn save_zeros(folder: &Folder, name: &str, descr: &str, shape: &[u64], size: u64) {
     folder.save_bytes(name, descr, shape, &[]);
@@ -189,14 +189,14 @@ fn save_zeros(folder: &Folder, name: &str, descr: &str, shape: &[u64], size: u64
 #[test]
 fn progress_is_shown_by_work_not_by_rows() {
     let folder = Folder::new();
-    // Many rows that take no time, and few that take some.
+    // Many rows that take no time, and a few that take some.
     for (rows, classes, worth_it) in [(1 << 17, 2, false), (1 << 10, 1 << 16, true)] {
         save_zeros(&folder, "x.npy", "<f2", &[rows, classes], 2);
         save_zeros(&folder, "y.npy", "|u1", &[rows], 1);
         let eval = "eval --loss softmax --input x.npy --targets y.npy";
         match draws_a_bar(&folder, eval) {
             Some(drawn) => assert_eq!(drawn, worth_it, "{rows} rows of {classes} classes"),
-            None => eprintln!("not tested: there is no `script` to be a terminal"),
+            None => eprintln!("not tested: no program `script` to emulate a terminal"),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! A block of rows: what differs from row to row, what a kernel finds, and the arithmetic that a row needs
-//! once, for all rows of the block side by side.
+//! A block of rows: the values that differ from row to row, a kernel's results, and the arithmetic that a row needs
+//! once, done for all rows of the block in parallel.
 
 use super::coefficients::{
     Coefficients, Factors, LabelSums, Number, SoftSums, Terms, label_coefficients,
@@ -16,34 +16,33 @@ pub(crate) const ROWS: usize = 32;
 /// Numbers of the rows of a block.
 pub(crate) type OfRows<F> = [F; ROWS];
 
-/// What differs from row to row, and what becomes of it.
+/// The values that differ from row to row, and the results.
 pub(crate) struct RowBlock<F> {
-    /// The class of the label, as a number; of no class if negative.
+    /// The class number of the label; negative if it is not a class.
     pub(crate) labels: OfRows<F>,
     /// The weight of the label.
     pub(crate) label_weights: OfRows<F>,
-    /// What dense targets are multiplied with.
+    /// The factor of dense targets.
     pub(crate) target_scales: OfRows<F>,
     pub(crate) loss_factors: OfRows<F>,
     pub(crate) gradient_factors: [f64; ROWS],
-    /// The same, rounded.
+    /// The factor of the gradient, rounded.
     pub(crate) gradient_factors_rounded: OfRows<F>,
-    /// One for a row with a loss; zero for one whose gradient is zero whatever its logits.
+    /// One for a row with a loss; zero for a row whose gradient is zero whatever its logits.
     pub(crate) live: OfRows<F>,
-    /// Whether all of them are.
+    /// Whether all rows are live.
     pub(crate) all_live: bool,
-    /// Zero for a row that no kernel handles, whatever its logits; one for the others.
+    /// Zero for a row that no kernel computes, whatever its logits; one for the others.
     pub(crate) regular: OfRows<F>,
-    /// The largest of the logits of a teacher; and what their exponentials add up to without it, with what
-    /// the sum lost.
+    /// The largest of a teacher's logits; and the sum of their exponentials without it, with its rounding error.
     pub(crate) teacher_max: OfRows<F>,
     pub(crate) teacher_others: [OfRows<F>; 2],
 
-    /// One where the largest logit is finite, and the row regular; the kernel leaves the logits of the
-    /// other rows as they are.
+    /// One if the largest logit is finite and the row regular; the kernel leaves the logits of other rows
+    /// unchanged.
     pub(crate) finite: OfRows<F>,
     pub(crate) max: OfRows<F>,
-    /// The first class with that logit, as a number.
+    /// The number of the first class with that logit.
     pub(crate) largest_class: OfRows<F>,
     pub(crate) loss: OfRows<F>,
     pub(crate) log_sum_exp: OfRows<F>,
@@ -51,7 +50,7 @@ pub(crate) struct RowBlock<F> {
     pub(crate) sum: OfRows<F>,
     /// `Σ q_c`.
     pub(crate) all_weights: OfRows<F>,
-    /// `gradient_c = probability e_c - weight q_c`, but for the pivot, whose gradient is given.
+    /// `gradient_c = probability e_c - weight q_c`, except for the pivot, whose derivative is given.
     pub(crate) probability: OfRows<F>,
     pub(crate) weight: OfRows<F>,
     pub(crate) pivot_gradient: OfRows<F>,
@@ -86,23 +85,23 @@ impl<F: Compute> RowBlock<F> {
         }
     }
 
-    /// Whether the kernel has finished all of the first rows.
+    /// Whether the kernel has computed all of the first rows.
     #[inline(always)]
     pub(crate) fn all_finite(&self, rows: usize) -> bool {
         let one = F::from_count(1);
-        // Without an early exit: a few comparisons of registers.
+        // Without an early exit: it is only a few comparisons of registers.
         self.finite.iter().take(rows).fold(true, |all, &finite| all & (finite == one))
     }
 
-    /// Whether some of the first rows have NaN: among their logits, or for their loss.
+    /// Whether one of the first rows has NaN: among its logits, or as its loss.
     #[inline(always)]
     pub(crate) fn some_nan(&self, rows: usize) -> bool {
         let pairs = self.sum.iter().zip(&self.loss).take(rows);
         pairs.fold(false, |some, (sum, loss)| some | sum.is_nan() | loss.is_nan())
     }
 
-    /// The coefficients of rows that are compared with labels: from their largest logit, how far the
-    /// label's is below it, its exponential, and the sum of the others.
+    /// The coefficients of rows with labels: from their largest logit, the distance of the label's logit below it,
+    /// its exponential, and the sum of the others.
     #[inline(always)]
     pub(crate) fn finish_labels<V: Vector<Scalar = F>>(
         &self,
@@ -122,7 +121,7 @@ impl<F: Compute> RowBlock<F> {
         label_coefficients(token, sums, terms, factors)
     }
 
-    /// Keeps the results of a register of rows.
+    /// Stores the results of a register of rows.
     #[inline(always)]
     pub(crate) fn put<V: Vector<Scalar = F>>(&mut self, at: usize, coefficients: &Coefficients<V>) {
         coefficients.loss.store(from_mut(&mut self.loss, at));
@@ -131,14 +130,14 @@ impl<F: Compute> RowBlock<F> {
     }
 }
 
-/// What the rows of a block add up to, with what each sum lost.
+/// The sums of a block's rows, each with its rounding error.
 pub(crate) struct BlockSums<F> {
     pub(crate) others: [OfRows<F>; 2],
     pub(crate) pivot_weight: OfRows<F>,
     pub(crate) weights: [OfRows<F>; 2],
     pub(crate) gradient_pivot_weight: OfRows<F>,
     pub(crate) gradient_weights: [OfRows<F>; 2],
-    /// Two finite logits may be further apart than the largest float: half of the distances.
+    /// Two finite logits may be further apart than the largest float, so these are half distances.
     pub(crate) half_distances: [OfRows<F>; 2],
 }
 
@@ -156,13 +155,13 @@ impl<F: Compute> BlockSums<F> {
     }
 }
 
-/// A sum with what it lost, times a power of two.
+/// A sum with its rounding error, times a power of two.
 #[inline(always)]
 fn in_full<F: Compute>([high, low]: &[OfRows<F>; 2], factor: f64) -> [f64; ROWS] {
     let mut all = [0.0; ROWS];
     for ((all, high), low) in all.iter_mut().zip(high).zip(low) {
         let (high, low) = (high.to_f64(), low.to_f64());
-        // Once the sum is infinite, what it lost is not a number.
+        // Once the sum is infinite, its rounding error is NaN.
         *all = if high.is_finite() { high + low } else { high } * factor;
     }
     all
@@ -184,17 +183,17 @@ fn narrow<F: Compute>(numbers: &[f64; ROWS], factor: f64, into: &mut OfRows<F>) 
     }
 }
 
-/// The arithmetic that rows with a weight for every class need once. What a difference is made of has no
-/// digits to spare: it is done in f64.
+/// The arithmetic that rows with a weight for every class need once. It is done in f64, because the terms of a
+/// difference must not lose digits.
 pub(crate) struct FinishSoft<'a, F> {
     pub(crate) block: &'a mut RowBlock<F>,
     pub(crate) sums: &'a BlockSums<F>,
     /// The unit of distances.
     pub(crate) unit: f64,
     pub(crate) z_loss: f64,
-    /// Whether the gradient is made of other weights than the loss.
+    /// Whether the gradient uses other weights than the loss.
     pub(crate) own_gradient_weights: bool,
-    /// Whether the weights were made of a teacher's logits.
+    /// Whether the weights come from a teacher's logits.
     pub(crate) has_teacher: bool,
 }
 
@@ -260,17 +259,16 @@ impl<F: Compute> Kernel for FinishSoft<'_, F> {
     entries!();
 }
 
-/// Who brings the rows of a kernel block by block, and takes what is known of them.
+/// Supplies a kernel with rows, block by block, and takes their results.
 pub(crate) trait RowSupply<F: Compute> {
-    /// Fills in the blocks of the rows from `first` on, and makes their targets ready.
+    /// Fills in the blocks of the rows from `first` on, and prepares their targets.
     fn fill(&mut self, blocks: &mut [RowBlock<F>], first: usize, rows: usize);
 
-    /// What the rows that have been filled in last are compared with.
+    /// The targets of the rows that were filled in last.
     fn targets(&self) -> BlockTargets<'_, F>;
 
-    /// Takes the results of these rows, if all are wanted or one of them is not
-    /// [`finite`](RowBlock::finite): then its gradient has not been written, and its loss is to be filled
-    /// in.
+    /// Takes the results of these rows, if all are wanted or one row is not [`finite`](RowBlock::finite): then its
+    /// gradient has not been written, and its loss must be filled in.
     fn finish(
         &mut self,
         blocks: &mut [RowBlock<F>],
@@ -279,13 +277,13 @@ pub(crate) trait RowSupply<F: Compute> {
         buffers: &mut RowBuffers<'_, F>,
     );
 
-    /// The place of second derivatives, where the logits are without a stride.
+    /// The place of second derivatives, in the order of the logits without a stride.
     fn hessian(&mut self) -> &mut [F] {
         &mut []
     }
 
-    /// Puts the second derivatives of rows that have been finished; the exponentials are in the place of the
-    /// gradient if they are `stored`.
+    /// Writes the second derivatives of computed rows; with `stored`, the exponentials are in the place of the
+    /// gradient.
     fn put_second(
         &mut self,
         _finished: (&RowBlock<F>, &BlockSums<F>),
@@ -297,48 +295,48 @@ pub(crate) trait RowSupply<F: Compute> {
     }
 }
 
-/// What the rows of a block are compared with.
+/// The targets of the rows of a block.
 #[derive(Clone, Copy)]
 pub(crate) enum BlockTargets<'a, F> {
     /// The label of each row; the pivot.
     Labels,
-    /// Nothing: the class of the largest logit is the pivot.
+    /// None: the class of the largest logit is the pivot.
     Nothing,
     /// A weight for every class; the class of the largest logit is the pivot.
     Soft(SoftTargets<'a, F>),
-    /// What such weights are to be made of.
+    /// The sources of such weights.
     Raw(RawTargets<'a, F>),
 }
 
-/// Weights for all classes of some rows. As a kernel needs them: with a stride of zero all rows have the
+/// Weights of all classes for some rows, in the form that kernels need. With a stride of zero, all rows have the
 /// same.
 #[derive(Clone, Copy)]
 pub(crate) struct SoftTargets<'a, F> {
     /// `q_c`.
     pub(crate) weights: &'a [F],
     pub(crate) stride: usize,
-    /// Logits of a teacher, which the weights were made of; none if empty.
+    /// Logits of a teacher that the weights come from; empty if there are none.
     pub(crate) teacher: &'a [F],
     pub(crate) teacher_stride: usize,
-    /// What the gradient has in place of any weight but zero, if that is something else: the
+    /// For another gradient: its target for every weight that is not zero, the
     /// [`target_scales`](RowBlock::target_scales).
     pub(crate) own_gradient: bool,
 }
 
-/// What the weights of all classes are made of, for all rows of a kernel.
+/// The sources of the weights of all classes, for all rows of a kernel.
 #[derive(Clone, Copy)]
 pub(crate) struct RawTargets<'a, F> {
-    /// Dense targets or the logits of a teacher, where the logits are; none if empty.
+    /// Dense targets or the logits of a teacher, in the order of the logits; empty if there are none.
     pub(crate) dense: &'a [F],
-    /// What each class has beside them.
+    /// The additional weight of each class.
     pub(crate) smoothing_per_class: F,
     /// A factor for each class; ones if empty.
     pub(crate) class_weights: &'a [F],
-    /// Whether the label has its weight beside all of that.
+    /// Whether the label has an additional weight.
     pub(crate) labels: bool,
     /// Whether the targets are the logits of a teacher.
     pub(crate) is_teacher: bool,
-    /// Whether dense targets are divided by the number of those of a row that are not zero.
+    /// Whether dense targets are divided by the number of those in the row that are not zero.
     pub(crate) multi_label: Option<SharedLabels>,
     /// As [`SoftTargets::own_gradient`].
     pub(crate) own_gradient: bool,
@@ -347,14 +345,14 @@ pub(crate) struct RawTargets<'a, F> {
 /// How the labels of a row share its weight.
 #[derive(Clone, Copy)]
 pub(crate) struct SharedLabels {
-    /// What they share.
+    /// The weight that they share.
     pub(crate) all: f64,
     /// Whether a row without a label is NaN instead of zero.
     pub(crate) empty_is_nan: bool,
 }
 
 impl<F: Compute> RowBlock<F> {
-    /// Fills in the scales of the targets of rows from the number of labels that each has.
+    /// Fills in the target scales of rows, from the number of labels of each.
     #[inline(always)]
     pub(crate) fn share_labels(&mut self, at: usize, counts: &[F], labels: SharedLabels) {
         let mut some_empty = false;
@@ -367,7 +365,7 @@ impl<F: Compute> RowBlock<F> {
         }
     }
 
-    /// Rows without a label have no loss, or NaN for it.
+    /// Rows without a label have no loss, or NaN as their loss.
     #[cold]
     #[inline(never)]
     fn without_labels(&mut self, at: usize, counts: &[F], labels: SharedLabels) {

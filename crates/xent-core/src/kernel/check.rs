@@ -1,11 +1,11 @@
-//! Whether numbers are in the range that they have to be in, at the width of a level.
+//! Range checks of numbers, at the width of a level.
 
 use crate::dispatch::{Kernel, entries};
 use crate::kernel::element_targets::{HOT, IGNORED};
 use crate::simd::Compute;
 use crate::simd::{ACCUMULATORS, Lanes, Simd, Vector, from};
 
-/// Whether all numbers are within `[low, high]`; NaN is not.
+/// Whether all numbers are within `[low, high]`; a NaN is not.
 pub(crate) struct Within<'a, F> {
     pub(crate) values: &'a [F],
     pub(crate) low: F,
@@ -19,7 +19,7 @@ impl<F: Compute> Kernel for Within<'_, F> {
     fn run<S: Simd>(self, simd: S) -> bool {
         let zero = F::Of::<S>::of(simd, 0.0);
         let range = [self.low, self.high].map(|bound| F::Of::<S>::splat(simd, bound));
-        // Flags over all numbers are quicker than an early return.
+        // A flag over all numbers is faster than an early return.
         let mut outside = zero.accumulators();
         let (whole, rest) = self.values.as_chunks::<ACCUMULATORS>();
         for values in whole {
@@ -34,7 +34,7 @@ impl<F: Compute> Kernel for Within<'_, F> {
     entries!();
 }
 
-/// Flags the accumulators of numbers that are outside of a range.
+/// Flags the accumulators of numbers that are outside a range.
 #[inline(always)]
 fn flag<V: Lanes>(
     token: V::Token,
@@ -44,26 +44,26 @@ fn flag<V: Lanes>(
 ) {
     let one = V::of(token, 1.0);
     for (register, flag) in flags.as_mut().iter_mut().enumerate() {
-        // Beyond the last one, what is within.
+        // Missing numbers are in the range.
         let x = V::load(token, from(values, register * V::LANES), low);
-        // NaN is brought into the range, and equals nothing.
+        // `max` and `min` move a NaN into the range, and it equals nothing.
         *flag = V::select(x.max(low).min(high).equal(x), *flag, one);
     }
 }
 
-/// How many probabilities are at the clamp of a logistic loss where it is asked for: below `least` where there is
-/// some of the target, one where there is some of its opposite. `None` if one of them is no probability.
+/// The number of probabilities that a logistic loss clamps: those below `least` if their target is above zero, and
+/// those equal to one if it is below one. `None` if one of them is not a probability.
 pub(crate) struct CountClamped<'a, F, T> {
     pub(crate) probabilities: &'a [F],
     pub(crate) targets: &'a [T],
     pub(crate) least: F,
-    /// Whether every target has some of both, as those that are smoothed.
+    /// Whether every target is strictly between zero and one, as smoothed ones are.
     pub(crate) smoothed: bool,
 }
 
-/// What a probability is compared with.
+/// The target of a probability.
 pub(crate) trait Target: Copy {
-    /// Whether there is some of the target, and of its opposite; neither, of an element that is ignored.
+    /// Whether the target is above zero, and whether it is below one; neither for an ignored element.
     fn sides(self, smoothed: bool) -> [bool; 2];
 }
 

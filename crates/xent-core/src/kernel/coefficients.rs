@@ -1,8 +1,8 @@
 //! From the sums of a row to its loss and the coefficients of its gradient.
 //!
-//! Written once over [`Number`]: an f64 for a row of its own, a register for a row in each lane. Rows with
-//! a label, whose class is the pivot, and rows with a weight for every class, whose pivot is the class of
-//! the largest logit, have a function each.
+//! Written once over [`Number`]: an f64 for a single row, a register for a row in each lane. There is one function
+//! for rows with a label, whose class is the pivot, and one for rows with a weight for every class, whose pivot is
+//! the class of the largest logit.
 
 use core::ops::{Add, Div, Mul, Sub};
 
@@ -94,7 +94,7 @@ impl<V: Vector> Number for V {
     fn ln_1p(token: V::Token, u: Self) -> Self {
         let one = V::of(token, 1.0);
         let above = one.less(u);
-        // Of two classes, never.
+        // With two classes, never.
         if V::any(above) {
             return V::select(above, ln_normal(token, one + u), log1p_unit(token, one.min(u)));
         }
@@ -121,13 +121,13 @@ impl<V: Vector> Number for V {
 /// The factors of a row.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Factors<R> {
-    /// Multiplies the loss.
+    /// Of the loss.
     pub(crate) loss: R,
-    /// Multiplies the gradient.
+    /// Of the gradient.
     pub(crate) gradient: R,
 }
 
-/// What a loss has beyond the cross-entropy.
+/// The options of a loss beyond the cross-entropy.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terms {
     /// Focusing parameter `γ` (T. Lin et al., "Focal loss for dense object detection", 2017).
@@ -144,20 +144,20 @@ pub(crate) struct Coefficients<R> {
     /// `S`, in the unit of the exponentials.
     pub(crate) sum: R,
     pub(crate) probability: R,
-    /// What `probability` is made of: without the factor of the gradient and `S`.
+    /// `probability` without the factor of the gradient and the division by `S`.
     pub(crate) mass: R,
     pub(crate) weight: R,
-    /// The gradient of the pivot.
+    /// The derivative by the pivot's logit.
     pub(crate) pivot: R,
 }
 
-/// `w d`, where no weight means nothing even at an infinite distance.
+/// `w d`, which is zero for a weight of zero even at an infinite distance.
 #[inline(always)]
 pub(crate) fn weighted<R: Number>(token: R::Token, weight: R, distance: R) -> R {
     R::where_zero(token, weight, R::number(token, 0.0), weight * distance)
 }
 
-/// Adds `λ lse²` to the loss; its derivative by `lse`.
+/// Adds `λ lse²` to the loss; returns its derivative by `lse`.
 #[inline(always)]
 fn add_z_loss<R: Number>(token: R::Token, z_loss: f64, log_sum_exp: R, loss: &mut R) -> R {
     if z_loss == 0.0 {
@@ -167,7 +167,7 @@ fn add_z_loss<R: Number>(token: R::Token, z_loss: f64, log_sum_exp: R, loss: &mu
     R::number(token, 2.0 * z_loss) * log_sum_exp
 }
 
-/// What a row with a label adds up to, relative to its largest logit `m`. The label is the pivot.
+/// The sums of a row with a label, relative to its largest logit `m`. The label is the pivot.
 #[derive(Clone, Copy)]
 pub(crate) struct LabelSums<R> {
     /// `m`.
@@ -210,7 +210,7 @@ pub(crate) fn label_coefficients<R: Number>(
         // `-ln p / (1 - p)` is one for a certain row.
         let ratio = R::where_zero(token, missing, one, surprise / missing);
         weight = power * (one + number(terms.gamma) * weighted(token, target, ratio));
-        // Nothing is left of an infinite surprise, but NaN is NaN, as its gradient is.
+        // A factor of zero removes an infinite loss, but NaN stays NaN, as in the gradient.
         let none = zero * missing;
         loss = R::where_zero(token, power, none, power * surprise);
         loss = R::where_zero(token, label_weight, none, label_weight * loss);
@@ -220,8 +220,8 @@ pub(crate) fn label_coefficients<R: Number>(
     let mass = weight * label_weight + extra;
     let probability = factors.gradient * mass / sum;
     let weight = factors.gradient * weight;
-    // Without the cancellation of `P p_y - q_y`: so a row's gradient sums to zero but for the roundings of
-    // its products.
+    // Without the cancellation of `P p_y - q_y`, so a row's gradient sums to zero up to the rounding of its
+    // products.
     let kept = factors.gradient * extra - others * probability;
     let pivot = if terms.z_loss == 0.0 {
         kept
@@ -240,8 +240,8 @@ pub(crate) fn label_coefficients<R: Number>(
     }
 }
 
-/// What the second derivatives of a row are made of, but for its factors: `spread p_c (1 - p_c) + square p_c^2`,
-/// and for the label of a focal loss a value of its own.
+/// The coefficients of a row's second derivatives, without its factors: `spread p_c (1 - p_c) + square p_c^2`, and
+/// a separate value for the label of a focal loss.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SecondTerms<R> {
     pub(crate) spread: R,
@@ -249,7 +249,7 @@ pub(crate) struct SecondTerms<R> {
     pub(crate) label: Option<R>,
 }
 
-/// Those of a row whose targets weigh `all` together.
+/// The coefficients of a row whose targets sum to `all`.
 ///
 /// A loss `φ(s)` of the surprise `s = -ln p_y` has `φ' p_c (1 - p_c) + φ'' (p_c - [c = y])^2`, since `s` has the
 /// derivatives `p_c - [c = y]` and `p_c (1 - p_c)`. For the focal loss `φ = u^γ s` with `u = 1 - p_y`, whose
@@ -260,8 +260,8 @@ pub(crate) struct SecondTerms<R> {
 /// φ'' = γ p_y u^(γ - 1) (2 + (γ p_y - 1) s / u)
 /// ```
 ///
-/// and `λ lse^2` adds `2 λ (lse p_c (1 - p_c) + p_c^2)`. The label's exponential and the sum of the others, in
-/// one unit, are asked for by the focal loss alone.
+/// and `λ lse^2` adds `2 λ (lse p_c (1 - p_c) + p_c^2)`. Only the focal loss needs the label's exponential and the
+/// sum of the others, in one unit.
 #[inline(always)]
 pub(crate) fn second_terms<R: Number>(
     token: R::Token,
@@ -281,7 +281,7 @@ pub(crate) fn second_terms<R: Number>(
     if terms.gamma != 0.0 {
         let sum = label_exp + others;
         let (p, u) = (label_exp / sum, others / sum);
-        // Of an impossible label nothing depends on its surprise.
+        // If the label is impossible, nothing depends on its surprise.
         let odds = R::where_zero(token, label_exp, one, others / label_exp);
         let ratio = R::where_zero(token, u, one, R::ln_1p(token, odds) / u);
         let power = R::power(token, u, terms.gamma);
@@ -300,8 +300,8 @@ pub(crate) fn second_terms<R: Number>(
     second
 }
 
-/// What a row with a weight `q_c` for every class adds up to, relative to its largest logit `m`, whose
-/// class `k` is the pivot. Exponentials are in units of one.
+/// The sums of a row with a weight `q_c` for every class, relative to its largest logit `m`, whose class `k` is the
+/// pivot. Exponentials are in units of one.
 #[derive(Clone, Copy)]
 pub(crate) struct SoftSums<R> {
     /// `m`, in units.
@@ -312,10 +312,10 @@ pub(crate) struct SoftSums<R> {
     pub(crate) pivot_weight: R,
     /// `Σ q_c` over the others.
     pub(crate) weights: R,
-    /// The same two of the weights that the gradient is made of.
+    /// The same two for the weights of the gradient.
     pub(crate) gradient_pivot_weight: R,
     pub(crate) gradient_weights: R,
-    /// `Σ q_c (m - x_c)`; where targets have logits of their own, less what the distances are among those.
+    /// `Σ q_c (m - x_c)`; if targets have their own logits, minus the distances among those.
     pub(crate) distances: R,
     /// `ln S` of the targets' own logits.
     pub(crate) target_ln_sum: R,
@@ -341,7 +341,7 @@ pub(crate) fn soft_coefficients<R: Number>(
     let mass = (sums.gradient_weights + sums.gradient_pivot_weight) + extra;
     let weight = factors.gradient;
     let probability = weight * mass / sum;
-    // Of the pivot: `P p_k - q_k`, or without cancellation where `p_k` is nearly one.
+    // For the pivot: `P p_k - q_k`, or a form without cancellation if `p_k` is nearly one.
     let plain = probability - weight * sums.gradient_pivot_weight;
     let kept = weight * sums.gradient_weights + weight * extra - others * probability;
     let pivot = R::where_less(one, others, plain, kept);

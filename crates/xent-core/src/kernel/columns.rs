@@ -1,5 +1,5 @@
-//! The kernel of rows whose class axis is not the last one, and that have more classes than registers are
-//! at hand for: neighbours in memory are rows, and each step goes over the classes where they are.
+//! The kernel of rows whose class axis is not the last, with too many classes for the registers: neighbours in
+//! memory are rows, and each step loops over the classes in memory.
 
 use super::block::{BlockSums, BlockTargets, FinishSoft, ROWS, RawTargets, RowBlock, RowSupply};
 use super::grid::{GridPlane, GridSecond, Line};
@@ -68,8 +68,8 @@ impl<F: Compute> Columns<'_, '_, F> {
         let of_nothing = matches!(targets, BlockTargets::Nothing);
         let wants_class =
             is_soft || of_nothing || self.task.largest_class || self.task.second.is_some();
-        // Of one register each step, and what is finished of a block as often as it has registers: its rows
-        // are far apart, and of each only a line of the cache is at hand.
+        // Each step handles one register, and the arithmetic of a block is repeated for each of its registers,
+        // because its rows are far apart and only one cache line of each is at hand.
         for at in (0..rows).step_by(V::LANES) {
             let of_line = (rows - at).min(V::LANES);
             let line = |start: usize| Line { start, step: layout.inner, rows: of_line };
@@ -138,14 +138,14 @@ impl<F: Compute> Columns<'_, '_, F> {
     }
 }
 
-/// The weights of a register of columns, made where they are asked for.
+/// The weights of a register of columns, computed when they are needed.
 struct GridTargets<'a, V: Vector> {
     raw: RawTargets<'a, V::Scalar>,
     line: Line,
     rows: GridRows<V>,
 }
 
-/// What the weights of a register of rows depend on.
+/// The parameters of the weights of a register of rows.
 #[derive(Clone, Copy)]
 struct GridRows<V> {
     label: V,
@@ -171,7 +171,7 @@ impl<V: Vector> GridTargets<'_, V> {
         V::load(token, self.line.of(self.raw.dense, class), V::of(token, 0.0))
     }
 
-    /// What is known of the rows before their classes.
+    /// The values of the rows that are known before their classes are read.
     #[inline(always)]
     fn prepare(
         &mut self,

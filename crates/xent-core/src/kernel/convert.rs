@@ -1,4 +1,4 @@
-//! Slices of sixteen bits, to f32 and back.
+//! Slices of 16-bit numbers, to f32 and back.
 
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
@@ -7,7 +7,7 @@ use crate::dispatch::{Kernel, entries};
 use crate::kernel::sum::TILE;
 use crate::simd::{ACCUMULATORS, Convert, Lanes, Simd, Vector, from, from_mut};
 
-/// A format of sixteen bits.
+/// A 16-bit format.
 pub(crate) trait Sixteen: Sized {
     fn bits(slice: &[Self]) -> &[u16];
 
@@ -46,7 +46,7 @@ macro_rules! sixteen_bit {
 sixteen_bit!(bf16: from_bf16, to_bf16);
 sixteen_bit!(f16: from_f16, to_f16);
 
-/// The same numbers; as many as there are both of them and places.
+/// Converts as many numbers as there are both numbers and places.
 pub(crate) struct Widen<'a, E> {
     pub(crate) from: &'a [E],
     pub(crate) into: &'a mut [f32],
@@ -76,8 +76,8 @@ impl<E: Sixteen> Kernel for Widen<'_, E> {
     entries!();
 }
 
-/// Asks for memory further on: while some numbers are computed, the next are fetched. The accumulators of
-/// sixteen bits are a line of the cache.
+/// Prefetches memory further on: while some numbers are computed, the next are fetched. The 16-bit accumulators are
+/// one cache line.
 #[inline(always)]
 fn prefetch<S: Simd>(simd: S, here: &[u16; ACCUMULATORS]) {
     S::F32::prefetch(simd, here, TILE);
@@ -93,7 +93,7 @@ fn widen<S: Simd, E: Sixteen>(simd: S, from: &[u16; ACCUMULATORS], into: &mut [f
     }
 }
 
-/// The nearest numbers; as many as there are both of them and places.
+/// Rounds as many numbers as there are both numbers and places.
 pub(crate) struct Round<'a, E> {
     pub(crate) from: &'a [f32],
     pub(crate) into: &'a mut [E],

@@ -1,24 +1,23 @@
-//! What the elements of a strip are compared with, gathered from what is given for elements, classes and
-//! rows.
+//! The targets and factors of a strip's elements, gathered from those of elements, classes and rows.
 
 use super::element_targets::{HOT, IGNORED};
 use super::elements::Inputs;
 use crate::simd::Compute;
 use crate::simd::{STRIP, from};
 
-/// The most that a run of equal factors is written in at once.
+/// The longest run of equal factors that is written at once.
 const RUN: usize = 16;
 
-/// Factors of elements, by their numbers. The elements are lines of `classes × inner`.
+/// Factors of elements, by their index. The elements form lines of `classes × inner`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Factors<'a, F> {
-    /// No factors: ones.
+    /// No factors: all ones.
     Ones,
-    /// Element `e` has number `e / line * length + e % length`.
+    /// Element `e` has factor `e / line * length + e % length`.
     Pieces { values: &'a [F], length: usize, line: usize },
-    /// Element `e` has number `e / length % count`.
+    /// Element `e` has factor `e / length % count`.
     Runs { values: &'a [F], length: usize, count: usize },
-    /// Element `e` has number `e % period`; a strip more follows the last of them.
+    /// Element `e` has factor `e % period`; another strip follows the last of them.
     Cycle { values: &'a [F], period: usize },
 }
 
@@ -45,7 +44,7 @@ impl<'a, F: Compute> Factors<'a, F> {
         Self::Pieces { values, length: inner, line: classes * inner }
     }
 
-    /// A factor for each class. Where lines are short `scratch` takes a strip of them.
+    /// A factor for each class. If lines are short, `scratch` takes a strip of them.
     pub(crate) fn of_classes(
         values: &'a [F],
         [classes, inner]: [usize; 2],
@@ -72,7 +71,12 @@ impl<'a, F: Compute> Factors<'a, F> {
 
     /// The factors of `count` elements from `first` on, at most a strip; `None` for ones.
     #[inline(always)]
-    fn of<'s>(&self, first: usize, count: usize, scratch: &'s mut Scratch<F>) -> Option<&'s [F]>
+    fn of<'s>(
+        &self,
+        first: usize,
+        count: usize,
+        scratch: &'s mut FactorScratch<F>,
+    ) -> Option<&'s [F]>
     where
         'a: 's,
     {
@@ -105,7 +109,7 @@ impl<'a, F: Compute> Factors<'a, F> {
                 while done < count {
                     let value = values.get(number).copied().unwrap_or_default();
                     let end = count.min(done + left);
-                    // Over the end of the run, where the next one begins.
+                    // Past the end of the run, where the next one starts.
                     while done < end {
                         scratch.0[done..done + RUN].copy_from_slice(&[value; RUN]);
                         done += RUN;
@@ -121,7 +125,7 @@ impl<'a, F: Compute> Factors<'a, F> {
     }
 }
 
-/// Scratch for a cycle of factors, and a strip more.
+/// Space for a cycle of factors, and another strip.
 #[derive(Debug)]
 pub(crate) struct CycleScratch<F>([F; 2 * STRIP]);
 
@@ -131,11 +135,11 @@ impl<F: Compute> CycleScratch<F> {
     }
 }
 
-/// Scratch for the factors of a strip, and for the end of the last run.
+/// Space for the factors of a strip, and for the end of the last run.
 #[derive(Debug)]
-struct Scratch<F>([F; STRIP + RUN]);
+struct FactorScratch<F>([F; STRIP + RUN]);
 
-impl<F: Compute> Scratch<F> {
+impl<F: Compute> FactorScratch<F> {
     fn new() -> Self {
         Self([F::default(); _])
     }
@@ -150,7 +154,7 @@ pub(crate) enum ElementTargets<'a, F> {
     Bytes(&'a [u8]),
 }
 
-/// What the elements of a tile are compared with.
+/// The targets and factors of the elements of a tile.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TileInputs<'a, F> {
     pub(crate) targets: ElementTargets<'a, F>,
@@ -158,7 +162,7 @@ pub(crate) struct TileInputs<'a, F> {
     pub(crate) smoothing: f64,
     /// Whether some elements may be ignored.
     pub(crate) ignores: bool,
-    /// The number of the first element of the tile.
+    /// The index of the first element of the tile.
     pub(crate) first: usize,
     pub(crate) factors: AllFactors<'a, F>,
 }
@@ -184,34 +188,34 @@ impl<F> AllFactors<'_, F> {
     }
 }
 
-/// Scratch for what the elements of a strip are compared with.
+/// Space for the inputs of a strip.
 #[derive(Debug)]
 pub(crate) struct StripScratch<F> {
-    ones: Scratch<F>,
-    targets: Scratch<F>,
-    of_class: Scratch<F>,
-    of_row: Scratch<F>,
-    weights: Scratch<F>,
-    positive: Scratch<F>,
-    upstream: Scratch<F>,
+    ones: FactorScratch<F>,
+    targets: FactorScratch<F>,
+    of_class: FactorScratch<F>,
+    of_row: FactorScratch<F>,
+    weights: FactorScratch<F>,
+    positive: FactorScratch<F>,
+    upstream: FactorScratch<F>,
 }
 
 impl<F: Compute> StripScratch<F> {
     pub(crate) fn new() -> Self {
         Self {
-            ones: Scratch([F::from_count(1); _]),
-            targets: Scratch::new(),
-            of_class: Scratch::new(),
-            of_row: Scratch::new(),
-            weights: Scratch::new(),
-            positive: Scratch::new(),
-            upstream: Scratch::new(),
+            ones: FactorScratch([F::from_count(1); _]),
+            targets: FactorScratch::new(),
+            of_class: FactorScratch::new(),
+            of_row: FactorScratch::new(),
+            weights: FactorScratch::new(),
+            positive: FactorScratch::new(),
+            upstream: FactorScratch::new(),
         }
     }
 }
 
 impl<F: Compute> TileInputs<'_, F> {
-    /// Those of `count` elements from `at` on in the tile, at most a strip.
+    /// The inputs of `count` elements from `at` on in the tile, at most a strip.
     #[inline(always)]
     pub(crate) fn of<'s>(
         &'s self,
@@ -232,7 +236,7 @@ impl<F: Compute> TileInputs<'_, F> {
         }
     }
 
-    /// Their targets alone.
+    /// Only their targets.
     #[inline(always)]
     pub(crate) fn targets<'s>(
         &'s self,
@@ -244,7 +248,12 @@ impl<F: Compute> TileInputs<'_, F> {
     }
 
     #[inline(always)]
-    fn targets_in<'s>(&'s self, at: usize, count: usize, scratch: &'s mut Scratch<F>) -> &'s [F] {
+    fn targets_in<'s>(
+        &'s self,
+        at: usize,
+        count: usize,
+        scratch: &'s mut FactorScratch<F>,
+    ) -> &'s [F] {
         let (unsmoothed, smoothing_per_class) = (1.0 - self.smoothing, 0.5 * self.smoothing);
         let smoothed = |y: f64| F::from_f64(y * unsmoothed + smoothing_per_class);
         let scratch = &mut scratch.0[..count];
@@ -268,14 +277,14 @@ impl<F: Compute> TileInputs<'_, F> {
         scratch
     }
 
-    /// The product of the factors of the loss; zero for what is ignored.
+    /// The product of the factors of the loss; zero for ignored elements.
     #[inline(always)]
     fn weights<'s>(
         &self,
         at: usize,
         count: usize,
         factors: [Option<&'s [F]>; 2],
-        scratch: &'s mut Scratch<F>,
+        scratch: &'s mut FactorScratch<F>,
     ) -> Option<&'s [F]> {
         let scratch = &mut scratch.0[..count];
         match factors {

@@ -1,4 +1,4 @@
-//! The losses of one logit or probability: sigmoid, sigmoid focal, logistic.
+//! The losses of a single logit or probability: sigmoid, sigmoid focal, logistic.
 
 use super::coefficients::Number;
 use crate::math::ln::{ln, log1p};
@@ -6,17 +6,17 @@ use crate::math::sigmoid::{Logistic as Shares, exponential, logistic};
 use crate::simd::Lanes;
 use crate::tables::Tables;
 
-/// A loss of one input `x` and one target `y` in [0, 1], whose positive part counts `positive`
-/// times. The derivatives are scaled ([`Tables::SCALE_EXPONENT`]), so that they are not subnormal before they meet
-/// their factors.
+/// A loss of one input `x` and one target `y` in [0, 1], whose positive part is multiplied by `positive`. The
+/// derivatives are scaled ([`Tables::SCALE_EXPONENT`]), so that they are not subnormal before they are multiplied
+/// by their factors.
 pub(crate) trait ElementLoss: Copy {
-    /// The input of an element that has no part in the loss.
+    /// The input of an element that does not count.
     const ABSENT: f64;
 
-    /// What the loss of an element and its derivatives are made of.
+    /// The intermediate results for the loss of an element and its derivatives.
     type Parts<V: Lanes>: Copy;
 
-    /// What the parts wait for longest.
+    /// The long-latency part, computed first.
     fn exponential<V: Lanes>(self, token: V::Token, x: V) -> V;
 
     /// From `x` with its [`exponential`](Self::exponential).
@@ -27,7 +27,7 @@ pub(crate) trait ElementLoss: Copy {
 
     fn gradient<V: Lanes>(self, token: V::Token, parts: Self::Parts<V>) -> V;
 
-    /// The second derivative; zero for losses that have no such output.
+    /// The second derivative; zero for losses without that output.
     #[inline(always)]
     fn curvature<V: Lanes>(self, token: V::Token, _: Self::Parts<V>) -> V {
         V::of(token, 0.0)
@@ -52,12 +52,12 @@ pub(super) fn product<V: Lanes>(token: V::Token, a: V, b: V) -> V {
 /// is positive, and for a target of 0 or 1 nothing cancels in the gradient either.
 #[derive(Clone, Copy)]
 pub(crate) struct Sigmoid {
-    /// The least `σ(x) σ(-x)` of a second derivative.
+    /// The smallest `σ(x) σ(-x)` of a second derivative.
     pub(crate) least: f64,
 }
 
 impl Sigmoid {
-    /// The loss that others are made of.
+    /// The loss that the others are derived from.
     const PLAIN: Self = Self { least: 0.0 };
 }
 
@@ -145,7 +145,7 @@ impl SigmoidFocal {
     fn slope<V: Lanes>(self, token: V::Token, parts: FocalParts<V>) -> V {
         let FocalParts { entropy, wrong, inverse, y, .. } = parts;
         let zero = V::of(token, 0.0);
-        // The smaller share is no larger than what is wrong: no quotient overflows.
+        // The smaller share is at most `wrong`, so no quotient overflows.
         let (less, more) = entropy.shares.ordered();
         let slope = (more * inverse) * (less / wrong) * (entropy.not_y - y);
         V::select(wrong.equal(zero), zero, slope)
@@ -195,7 +195,7 @@ impl ElementLoss for SigmoidFocal {
     fn loss<V: Lanes>(self, token: V::Token, parts: FocalParts<V>) -> V {
         let FocalParts { entropy, loss, factor, .. } = parts;
         let zero = V::of(token, 0.0);
-        // An alpha of zero or one leaves nothing of an infinite loss, but NaN is NaN, as its gradient is.
+        // An alpha of zero or one removes an infinite loss, but NaN stays NaN, as in the gradient.
         let none = zero * entropy.shares.log1p;
         V::select(factor.equal(zero), none, factor * loss)
     }
@@ -209,8 +209,8 @@ impl ElementLoss for SigmoidFocal {
         factor * (difference + growth)
     }
 
-    /// `α_t u^γ (γ r ce ((γ - 1) r + 1 - 2 σ(x)) + 2 γ r ce' + ce'')`, where `r = d ln u / dx` and the derivative
-    /// of `u`, `(1 - 2 y) σ(x) σ(-x)`, has itself that of `1 - 2 σ(x)`.
+    /// `α_t u^γ (γ r ce ((γ - 1) r + 1 - 2 σ(x)) + 2 γ r ce' + ce'')`, where `r = d ln u / dx`; the derivative of
+    /// `u`, `(1 - 2 y) σ(x) σ(-x)`, has itself the derivative `1 - 2 σ(x)`.
     #[inline(always)]
     fn curvature<V: Lanes>(self, token: V::Token, parts: FocalParts<V>) -> V {
         let FocalParts { entropy, loss, factor, inverse, .. } = parts;
@@ -224,8 +224,8 @@ impl ElementLoss for SigmoidFocal {
     }
 }
 
-/// The logistic loss of a probability, as PyTorch's `BCELoss` has it: logarithms not below -100,
-/// and the gradient `((1 - y) p - w y (1 - p)) / max(p (1 - p), 1e-12)`.
+/// The logistic loss of a probability, as in PyTorch's `BCELoss`: logarithms are clamped at -100, and the gradient
+/// is `((1 - y) p - w y (1 - p)) / max(p (1 - p), 1e-12)`.
 #[derive(Clone, Copy)]
 pub(crate) struct Logistic;
 
@@ -263,7 +263,7 @@ impl ElementLoss for Logistic {
     fn loss<V: Lanes>(self, token: V::Token, LogisticParts { x, not_y, y }: LogisticParts<V>) -> V {
         let zero = V::of(token, 0.0);
         let least = V::of(token, -100.0);
-        // The second operand of a maximum is what NaN becomes; here NaN has to stay.
+        // `max` replaces a NaN by its second operand, but here NaN must stay NaN.
         let of_x = least.max(ln(token, x));
         let of_not_x = least.max(log1p(token, zero - x));
         zero - y * of_x - not_y * of_not_x
@@ -276,9 +276,9 @@ impl ElementLoss for Logistic {
         LogisticParts { x, not_y, y }: LogisticParts<V>,
     ) -> V {
         let not_x = V::of(token, 1.0) - x;
-        // That of an f32, in f64 too.
+        // The f32 constant, also in f64.
         let spread = V::of(token, f64::from(1e-12_f32)).max(x * not_x);
-        // Before the products, which subnormal probabilities would be rounded in.
+        // Before the products, in which subnormal probabilities would be rounded.
         let scaled = |x: V| x * V::of(token, V::Scalar::SCALE);
         (not_y * scaled(x) - y * scaled(not_x)) / spread
     }

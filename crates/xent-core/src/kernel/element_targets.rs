@@ -1,4 +1,4 @@
-//! Targets that are integers, as a byte for each element: which of them are one, and which are ignored.
+//! Integer targets as one byte for each element: which are one, and which are ignored.
 
 use core::ops::Range;
 
@@ -33,24 +33,24 @@ impl Kernel for MultiHot<'_> {
 /// The classes that each row belongs to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lists<'a> {
-    /// Where the classes of each row begin, and where the last ones end.
+    /// The start of each row's classes, and the end of the last.
     pub(crate) offsets: &'a [usize],
     pub(crate) labels: Labels<'a>,
     pub(crate) classes: usize,
-    /// Elements from a class of a row to the next.
+    /// The step from a class of a row to the next.
     pub(crate) inner: usize,
 }
 
 impl Lists<'_> {
-    /// The bytes of the elements from `first` on, but for the last byte, which is of no element. `ascends`
-    /// remembers of the last row that is longer whether its classes ascend: then only those are read that
-    /// have a byte.
+    /// The bytes of the elements from `first` on, except the last byte, which belongs to no element. For the last
+    /// row with a long list, `ascends` remembers whether its classes ascend: then only the classes with a byte are
+    /// read.
     pub(crate) fn mark(&self, first: usize, ascends: &mut Option<(usize, bool)>, into: &mut [u8]) {
         into.fill(0);
         let count = into.len().saturating_sub(1);
         let end = first + count;
         if self.classes == 1 {
-            // A list has the only class, or nothing.
+            // A list has the only class, or is empty.
             let offsets = self.offsets.get(first..=end).unwrap_or(&[]).windows(2);
             for (byte, list) in into.iter_mut().zip(offsets) {
                 *byte = u8::from(list[0] != list[1]);
@@ -86,7 +86,7 @@ impl Lists<'_> {
         }
     }
 
-    /// Of some elements, where those of a row are not neighbours.
+    /// For elements whose rows are not contiguous.
     fn mark_blocks(&self, range: Range<usize>, into: &mut [u8]) {
         let Self { offsets, labels, classes, inner } = *self;
         let line = classes * inner;

@@ -1,4 +1,4 @@
-//! The kernel of the elementwise losses: neighbouring elements, a strip at a time.
+//! The kernel of the elementwise losses: contiguous elements, a strip at a time.
 
 use super::element_inputs::{StripScratch, TileInputs};
 use super::element_losses::ElementLoss;
@@ -9,14 +9,14 @@ use crate::dispatch::{Kernel, entries};
 use crate::simd::Compute;
 use crate::simd::{STRIP, Simd};
 
-/// Neighbouring elements, at most a tile: the sum of their losses.
+/// Contiguous elements, at most a tile: returns the sum of their losses.
 pub(crate) struct ElementTile<'t, 'a, F, L> {
     pub(crate) elements: Elements<L>,
     pub(crate) cells: RowBuffers<'t, F>,
     pub(crate) inputs: &'t TileInputs<'a, F>,
-    /// Scratch for the inputs of a strip.
+    /// Scratch buffer for the inputs of a strip.
     pub(crate) scratch: &'t mut StripScratch<F>,
-    /// Whether some factors may be other than one.
+    /// Whether some factors may differ from one.
     pub(crate) has_factors: bool,
     /// As many places as there are elements, or none.
     pub(crate) losses: &'t mut [F],
@@ -34,7 +34,7 @@ impl<F: Compute, L: ElementLoss> Kernel for ElementTile<'_, '_, F, L> {
         let mut sum = CompensatedSum::<F::Of<S>>::new(simd);
         let mut at = 0;
         if !has_factors && losses.is_empty() && hessian.is_empty() {
-            // The usual losses, in loops of their own that ask little of a strip.
+            // The usual losses have loops of their own, which check little in each strip.
             if cells.mode() == GradMode::None {
                 while let Some(strip) = cells.take_whole::<STRIP>() {
                     let Some(targets) = inputs.targets(at, STRIP, scratch).first_chunk() else {

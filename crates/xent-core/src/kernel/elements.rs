@@ -1,4 +1,4 @@
-//! The losses of one logit or probability at a time, and a strip of them: the body of their one kernel,
+//! The losses of a single logit or probability, and of a strip of them: the body of their one kernel,
 //! [`super::element_tile`].
 
 use super::element_losses::{ElementLoss, product};
@@ -8,26 +8,25 @@ use crate::simd::Compute;
 use crate::simd::{ACCUMULATORS, Lanes, STRIP, from, from_mut};
 use crate::tables::Tables;
 
-/// What the elements of at most a strip are compared with, and their factors, which a [`NoFactors`] strip does
-/// not have.
+/// The targets and factors of at most a strip of elements; a [`NoFactors`] strip has no factors.
 #[derive(Clone, Copy)]
 pub(crate) struct Inputs<'a, F> {
     pub(crate) targets: &'a [F],
     pub(crate) positive: &'a [F],
-    /// Multiplies the loss and its derivatives; an element of weight zero has no part in it.
+    /// Of the loss and its derivatives; an element of weight zero does not count.
     pub(crate) weights: &'a [F],
-    /// Multiplies the derivatives.
+    /// Of the derivatives.
     pub(crate) upstream: &'a [F],
 }
 
 impl<'a, F: Compute> Inputs<'a, F> {
-    /// Nothing but targets.
+    /// Only targets.
     #[inline(always)]
     pub(crate) fn targets(targets: &'a [F; STRIP]) -> Self {
         Self { targets, positive: &[], weights: &[], upstream: &[] }
     }
 
-    /// Those of a whole strip, if they are: slices whose length the compiler knows.
+    /// The inputs, if they are those of a whole strip: slices whose length the compiler knows.
     #[inline(always)]
     pub(crate) fn whole(self) -> Option<Self> {
         Some(Self {
@@ -76,15 +75,15 @@ impl<F: Compute> Inputs<'_, F> {
     }
 }
 
-/// The product with a weight; the value itself where all are ones.
+/// The product with a weight; the value itself if all weights are one.
 #[inline(always)]
 fn weighted<V: Lanes, K: StripKind>(token: V::Token, weight: V, value: V) -> V {
     if K::FACTORS { product(token, weight, value) } else { value }
 }
 
-/// What is known of a strip when the kernel is compiled.
+/// The properties of a strip that are known when the kernel is compiled.
 pub(crate) trait StripKind {
-    /// Whether the factors may be other than one, and losses or second derivatives wanted.
+    /// Whether factors may differ from one, and losses or second derivatives may be wanted.
     const FACTORS: bool = true;
     /// Whether the gradient may be wanted.
     const GRADIENT: bool = true;
@@ -119,19 +118,18 @@ impl StripKind for Partial {
     const WHOLE: bool = false;
 }
 
-/// What all elements have in common.
+/// The values that all elements share.
 #[derive(Clone, Copy)]
 pub(crate) struct Elements<L> {
     pub(crate) loss: L,
-    /// Multiplies the derivatives.
+    /// Of the derivatives.
     pub(crate) scale: f64,
-    /// The least second derivative.
+    /// The smallest second derivative.
     pub(crate) floor: f64,
 }
 
 impl<L: ElementLoss> Elements<L> {
-    /// At most a strip: its losses and second derivatives where there are places for them, and its gradient
-    /// where that belongs.
+    /// At most a strip: writes its losses and second derivatives if there are places for them, and its gradient.
     #[inline(always)]
     pub(crate) fn strip<V: Lanes, K: StripKind>(
         self,
@@ -146,8 +144,8 @@ impl<L: ElementLoss> Elements<L> {
         let floor = V::of(token, self.floor);
         let absent = V::of(token, L::ABSENT);
         let length = if K::WHOLE { STRIP } else { cells.len() };
-        // All exponentials first: an element is one long chain of instructions that wait for each other,
-        // longer than what the processor looks ahead.
+        // All exponentials first: an element is one long chain of dependent instructions, longer than the processor
+        // looks ahead.
         let mut exponentials = [zero.accumulators(); STRIP / ACCUMULATORS];
         for (row, exponentials) in exponentials.iter_mut().enumerate() {
             for (register, e) in exponentials.as_mut().iter_mut().enumerate() {
@@ -161,13 +159,13 @@ impl<L: ElementLoss> Elements<L> {
             let at = |row: usize| row * ACCUMULATORS + register * V::LANES;
             let mut terms = [zero; STRIP / ACCUMULATORS];
             let mut gradient = [zero; STRIP / ACCUMULATORS];
-            // No branch is taken between the elements of a whole strip: they are computed at the same time.
+            // There is no branch between the elements of a whole strip, so they are computed in parallel.
             for row in 0..STRIP / ACCUMULATORS {
                 let (at, e) = (at(row), exponentials[row].as_ref()[register]);
                 if at >= length {
                     continue;
                 }
-                // Beyond the last element an absent input with a target of zero adds nothing.
+                // Past the last element, an absent input with a target of zero adds nothing.
                 let x = cells.load(token, at, absent);
                 let parts = inputs.parts::<V, L, K>(token, self.loss, (x, e), at);
                 let [weight, factor] = inputs.factors::<V, K>(token, scale, at);
@@ -202,7 +200,7 @@ impl<L: ElementLoss> Elements<L> {
     }
 }
 
-/// Puts some of the gradient where it belongs.
+/// Writes some of the gradient.
 #[inline(always)]
 fn put<V: Lanes>(
     token: V::Token,

@@ -2,7 +2,7 @@
 
 use crate::simd::Lanes;
 
-/// `out = f(x)`; `f` is a unit struct so that its body is inlined where the level is known.
+/// `out = f(x)`; `f` is a unit struct, so that its body is inlined where the level is known.
 #[inline(always)]
 pub(crate) fn map<V: Lanes, F: Function>(token: V::Token, x: &[V::Scalar], out: &mut [V::Scalar]) {
     let fill = V::of(token, 1.0);

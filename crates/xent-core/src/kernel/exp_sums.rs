@@ -1,5 +1,5 @@
-//! The second pass over a row: exponentials, relative to its largest logit, kept where the gradient goes
-//! and summed up.
+//! The second pass over a row: exponentials relative to its largest logit, stored where the gradient goes, and
+//! their sum.
 
 use super::row_buffers::RowBuffers;
 use super::runs::{Run, each_half};
@@ -13,37 +13,37 @@ use crate::simd::{ACCUMULATORS, HALF_STRIP, LINE, Lanes, STRIP, Vector, from};
 pub(crate) struct ExpSums<V: Lanes> {
     pub(crate) token: V::Token,
     pub(crate) max: V,
-    /// The class of the pivot, as a number; of no class if negative.
+    /// The class number of the pivot; negative if it is not a class.
     pub(crate) pivot: V::Scalar,
 }
 
-/// The weights of the classes of a row, and what their distances are measured with.
+/// The weights of the classes of a row, and the unit of their distances.
 #[derive(Clone, Copy)]
 pub(crate) struct SoftRow<'a, V: Lanes> {
     pub(crate) weights: &'a [V::Scalar],
-    /// None if empty.
+    /// Empty if there are none.
     pub(crate) teacher: &'a [V::Scalar],
     pub(crate) teacher_max: V,
     /// The unit of distances.
     pub(crate) unit: V,
 }
 
-/// Takes what is not kept.
+/// Space for values that are not kept.
 pub(crate) type Unused<V> = [<V as Vector>::Scalar; HALF_STRIP];
 
-/// Exponentials, weights, and half of the distances times weights, by accumulator.
+/// Exponentials, weights, and half distances times weights, by accumulator.
 pub(crate) type SoftTerms<V> = [<V as Lanes>::Accumulators; 3];
 
 impl<V: Lanes> ExpSums<V> {
-    /// The sum of the exponentials of the classes that are not the pivot. They are kept where the gradient
-    /// is written, if it is.
+    /// The sum of the exponentials of all classes except the pivot. They are stored for the gradient, if one is
+    /// written.
     #[inline(always)]
     pub(crate) fn of_row(self, mut row: RowBuffers<'_, V::Scalar>) -> CompensatedSum<V> {
         let mut sum = CompensatedSum::new(self.token);
         let own = self.pivot.to_count() / STRIP;
         let mut strip = 0;
         while row.len() != 0 {
-            // Most of the strips: those without the pivot, if they are whole.
+            // Most strips: whole ones without the pivot.
             let before = if strip > own { usize::MAX } else { own - strip };
             let whole = before.min(row.len() / STRIP);
             self.whole_strips(row.take_front(whole * STRIP), &mut sum);
@@ -71,13 +71,13 @@ impl<V: Lanes> ExpSums<V> {
         });
     }
 
-    /// The terms of that sum, of a row that is not longer than a strip.
+    /// The terms of that sum, for a row of at most a strip.
     #[inline(always)]
     pub(crate) fn of_short_row(self, row: RowBuffers<'_, V::Scalar>) -> V::Accumulators {
         self.strip(row, 0)
     }
 
-    /// The same sum, of distances in a unit.
+    /// The same sum, with distances in a unit.
     #[inline(always)]
     pub(crate) fn of_row_in_units(
         self,
@@ -103,7 +103,7 @@ impl<V: Lanes> ExpSums<V> {
         sum
     }
 
-    /// A strip, or what there is of it, that may have the pivot.
+    /// A strip, or what is left of one, that may contain the pivot.
     #[inline(always)]
     fn strip(&self, mut strip: RowBuffers<'_, V::Scalar>, mut at: usize) -> V::Accumulators {
         let mut terms = V::of(self.token, 0.0).accumulators();
@@ -119,8 +119,8 @@ impl<V: Lanes> ExpSums<V> {
         terms
     }
 
-    /// While the exponentials keep the arithmetic busy, the memory fetches the next tile, and the place of
-    /// a gradient, which would be waited for when it is written.
+    /// While the arithmetic of the exponentials runs, the next tile is prefetched, and so is the place of a
+    /// gradient, which would cause a wait when it is written.
     #[inline(always)]
     fn prefetch(&self, run: &impl Run<V::Scalar>) {
         self.prefetch_half(run.logits(), TILE);
@@ -129,14 +129,14 @@ impl<V: Lanes> ExpSums<V> {
         }
     }
 
-    /// The same of the weights of classes.
+    /// The same for the weights of classes.
     #[inline(always)]
     fn prefetch_soft(&self, run: &impl Run<V::Scalar>, soft: &SoftRow<'_, V>) {
         self.prefetch(run);
         self.prefetch_half(soft.weights, TILE);
     }
 
-    /// Asks for half a strip so many elements after the start of a slice.
+    /// Prefetches half a strip that many elements after the start of a slice.
     #[inline(always)]
     fn prefetch_half(&self, slice: &[V::Scalar], ahead: usize) {
         for at in (0..HALF_STRIP).step_by(LINE / size_of::<V::Scalar>()) {
@@ -144,8 +144,8 @@ impl<V: Lanes> ExpSums<V> {
         }
     }
 
-    /// Adds half a strip, or less if that is all there is, whose first class is `at`. With `PIVOT`, one of its classes may be the pivot; with `IN_UNITS`, distances have a
-    /// unit.
+    /// Adds half a strip, or less at the end of a row, whose first class is `at`. With `PIVOT`, one of its classes
+    /// may be the pivot; with `IN_UNITS`, distances have a unit.
     #[inline(always)]
     fn half<const PIVOT: bool, const IN_UNITS: bool>(
         &self,
@@ -181,7 +181,7 @@ impl<V: Lanes> ExpSums<V> {
         add::<V>(terms, &of_half);
     }
 
-    /// The same sum; the sum of the weights, and of half of the distances times weights.
+    /// The same sum; the sum of the weights, and of half the distances times weights.
     #[inline(always)]
     pub(crate) fn of_soft_row<const TEACHER: bool>(
         self,
@@ -193,7 +193,7 @@ impl<V: Lanes> ExpSums<V> {
         let own = self.pivot.to_count() / STRIP;
         let mut strip = 0;
         while row.len() != 0 {
-            // Those of a teacher's targets have little code instead.
+            // Rows with a teacher use a loop with little code instead.
             if !TEACHER {
                 let before = if strip > own { usize::MAX } else { own - strip };
                 let whole = before.min(row.len() / STRIP);
@@ -232,7 +232,7 @@ impl<V: Lanes> ExpSums<V> {
         });
     }
 
-    /// The terms of these sums: of a strip, or of what there is of it, whose first class is `at`.
+    /// The terms of these sums, for a strip or what is left of one, whose first class is `at`.
     #[inline(always)]
     pub(crate) fn soft_strip<const TEACHER: bool>(
         &self,
@@ -295,7 +295,7 @@ impl<V: Lanes> ExpSums<V> {
                 let below = x - self.max;
                 let mut e = exp_scaled(token, if TEACHER { below * soft.unit } else { below });
                 run.store(lane, e);
-                // Beyond the last class a weight of zero.
+                // Past the last class the weight is zero.
                 let of_class = V::load(token, from(weights, lane), zero);
                 let mut q = of_class;
                 if PIVOT {
@@ -310,7 +310,7 @@ impl<V: Lanes> ExpSums<V> {
                     let of_teacher = (soft.teacher_max - t) * soft.unit * half;
                     distance = distance * soft.unit - of_teacher;
                 }
-                // That of the pivot is zero, but not that of a teacher's logit.
+                // The pivot's distance is zero, but not the distance of its teacher's logit.
                 let distance = V::select(of_class.equal(zero), zero, of_class * distance);
                 let [of_exps, of_weights, of_distances] = &mut of_half;
                 let of_exps = &mut of_exps.as_mut()[register];
@@ -349,7 +349,7 @@ fn add<V: Lanes>(sums: &mut V::Accumulators, terms: &V::Accumulators) {
 }
 
 impl<V: Lanes> SoftRow<'_, V> {
-    /// From a class on.
+    /// The part from a class on.
     #[inline(always)]
     pub(crate) fn part(self, at: usize) -> Self {
         Self { weights: from(self.weights, at), teacher: from(self.teacher, at), ..self }

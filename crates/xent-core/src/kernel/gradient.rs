@@ -8,18 +8,18 @@ use crate::math::exp::exp_scaled;
 use crate::simd::Compute;
 use crate::simd::{HALF_STRIP, Lanes, Simd, aligned, from, from_mut};
 
-/// What the gradient is made of, and how it is stored.
+/// The source of the gradient, and how it is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
     /// The exponentials in its place.
     StoredExps,
     /// The logits.
     Logits,
-    /// Logits that are not in its place; it is written past the caches.
+    /// Logits in another place; the gradient is written past the caches.
     LogitsPastCaches,
 }
 
-/// What becomes of a register of whole halves. It is known where a loop begins.
+/// What happens to a register of whole halves. It is known before a loop starts.
 #[derive(Clone, Copy)]
 enum Put {
     Store,
@@ -37,17 +37,17 @@ pub(crate) struct Gradient<V: Lanes> {
     pub(crate) probability: V,
 }
 
-/// What a gradient has beside probabilities.
+/// The further parts of a gradient besides probabilities.
 #[derive(Clone, Copy)]
 pub(crate) struct SoftGradient<'a, V: Lanes> {
     pub(crate) row: SoftRow<'a, V>,
     pub(crate) weight: V,
-    /// What stands in place of any weight but zero, if that is something else.
+    /// The target for every weight that is not zero, if it differs from the weight.
     pub(crate) own: Option<V>,
 }
 
 impl<V: Lanes> Gradient<V> {
-    /// Of rows with labels.
+    /// For rows with labels.
     #[inline(always)]
     pub(crate) fn put(self, mut row: RowBuffers<'_, V::Scalar>, source: Source) {
         let absent = V::of(self.token, f64::NEG_INFINITY);
@@ -65,7 +65,7 @@ impl<V: Lanes> Gradient<V> {
             return;
         }
         if source == Source::LogitsPastCaches {
-            // Logits aligned stores go past the caches.
+            // Only aligned stores go past the caches.
             let head = aligned(row.gradient()).min(row.len());
             self.registers(row.take_front(head));
         }
@@ -95,7 +95,7 @@ impl<V: Lanes> Gradient<V> {
         self.registers(row);
     }
 
-    /// Of half a strip, from the logits.
+    /// For half a strip, from the logits.
     #[inline(always)]
     fn half(self, mut run: impl Run<V::Scalar>, put: Put) {
         let absent = V::of(self.token, f64::NEG_INFINITY);
@@ -115,7 +115,7 @@ impl<V: Lanes> Gradient<V> {
         }
     }
 
-    /// Of as many logits as there are, from the logits.
+    /// For any number of logits, from the logits.
     #[inline(always)]
     fn registers(self, mut row: RowBuffers<'_, V::Scalar>) {
         let absent = V::of(self.token, f64::NEG_INFINITY);
@@ -125,7 +125,7 @@ impl<V: Lanes> Gradient<V> {
         }
     }
 
-    /// Of rows with a weight for every class.
+    /// For rows with a weight for every class.
     #[inline(always)]
     pub(crate) fn put_soft(
         self,
@@ -159,7 +159,7 @@ impl<V: Lanes> Gradient<V> {
         self.soft_registers(row, soft, stored);
     }
 
-    /// Of whole halves of strips, from the logits.
+    /// For whole halves of strips, from the logits.
     #[inline(always)]
     fn soft_halves(
         self,
@@ -192,7 +192,7 @@ impl<V: Lanes> Gradient<V> {
         }
     }
 
-    /// Of half a strip, from the logits.
+    /// For half a strip, from the logits.
     #[inline(always)]
     fn soft_half(
         self,
@@ -241,7 +241,7 @@ impl<V: Lanes> Gradient<V> {
     }
 }
 
-/// Waits for what was stored past the caches, so that another thread may read it.
+/// Waits for stores past the caches, so that another thread may read them.
 pub(crate) struct Fence<F>(core::marker::PhantomData<F>);
 
 impl<F> Fence<F> {
@@ -261,7 +261,7 @@ impl<F: Compute> Kernel for Fence<F> {
     entries!();
 }
 
-/// Zeroes the gradient where it is written; nothing is added to another.
+/// Zeroes the gradient if it is written; if it is added, nothing changes.
 pub(crate) fn clear<F: Compute>(mut row: RowBuffers<'_, F>) {
     if row.mode() == GradMode::Write {
         row.gradient_mut().fill(F::default());

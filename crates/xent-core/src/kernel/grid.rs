@@ -1,10 +1,10 @@
-//! Rows in lanes where they are in memory: a class of them is a line.
+//! Rows in lanes, in place: a class of them is contiguous.
 
 use super::planes::{Plane, SecondPlane};
 use super::row_buffers::{GradMode, RowBuffers};
 use crate::simd::Vector;
 
-/// Where a class of a register of rows is: at `start + class * step`, as many rows as there are.
+/// The place of a class of a register of rows: at `start + class * step`, as many numbers as rows.
 #[derive(Clone, Copy)]
 pub(crate) struct Line {
     pub(crate) start: usize,

@@ -71,7 +71,7 @@ impl<V: Lanes> Group<'_, V> {
         buffers.part(self.task.strides.map(|stride| row * stride), self.task.classes)
     }
 
-    /// The largest logit of each row, and how far below it that of the label is.
+    /// The largest logit of each row, and the distance of the label's logit below it.
     #[inline(always)]
     pub(super) fn largest(&mut self, buffers: &RowBuffers<'_, V::Scalar>) -> OfRows<V::Scalar> {
         let token = self.token;
@@ -108,7 +108,7 @@ impl<V: Lanes> Group<'_, V> {
         distances
     }
 
-    /// Of the only row, or of one tile of a row.
+    /// For a single row, or one tile of a row.
     #[inline(always)]
     pub(super) fn largest_of_one(&mut self, x: &[V::Scalar]) -> OfRows<V::Scalar> {
         let max = max_by_lane::<V>(self.token, x).largest();
@@ -149,7 +149,7 @@ impl<V: Lanes> Group<'_, V> {
         }
     }
 
-    /// The exponentials, kept for the gradient, and their sums without the pivot's.
+    /// The exponentials, stored for the gradient, and their sums without the pivot's.
     #[inline(always)]
     pub(super) fn sum_labels(
         &mut self,
@@ -174,7 +174,7 @@ impl<V: Lanes> Group<'_, V> {
         ExpSums { token: self.token, max, pivot }
     }
 
-    /// The same of rows whose distances have a unit: the logits of a teacher.
+    /// The same for rows whose distances have a unit: the logits of a teacher.
     #[inline(always)]
     pub(super) fn sum_in_units(
         &mut self,
@@ -202,8 +202,8 @@ impl<V: Lanes> Group<'_, V> {
 
     #[inline(always)]
     pub(super) fn sum_rows(&mut self, buffers: &mut RowBuffers<'_, V::Scalar>, stores_exps: bool) {
-        // Rows of a strip or less have a loop of their own: its constants stay in registers, and its sums
-        // are folded later, so that a row is not waited for.
+        // Rows of at most a strip have their own loop: its constants stay in registers, and its sums are combined
+        // later, so that it does not wait for a row.
         let is_short = self.task.classes <= STRIP;
         for row in 0..self.rows {
             if !self.is_finite(row) {
@@ -239,7 +239,7 @@ impl<V: Lanes> Group<'_, V> {
         }
     }
 
-    /// The same of rows with a weight for every class, and what they weigh.
+    /// The same for rows with a weight for every class, and the sums of their weights.
     #[inline(always)]
     pub(super) fn sum_soft(
         &mut self,
@@ -327,7 +327,7 @@ impl<V: Lanes> Group<'_, V> {
         }
     }
 
-    /// From the terms of short rows to folded sums.
+    /// From the terms of short rows to combined sums.
     #[inline(always)]
     pub(super) fn fold_accumulators(&mut self, count: usize) {
         let zero = V::of(self.token, 0.0);
@@ -367,7 +367,7 @@ impl<V: Lanes> Group<'_, V> {
         let token = self.token;
         let mut mass = [V::Scalar::default(); ROWS];
         let mut label_exps = [V::Scalar::default(); ROWS];
-        // Two registers at a time: this is one long chain of instructions.
+        // Two registers at a time, because this is one long chain of dependent instructions.
         let zero = Pair::<V>::of(token, 0.0);
         for at in (0..self.rows).step_by(Pair::<V>::LANES) {
             let [high, low] = &self.sums.others;
@@ -386,7 +386,7 @@ impl<V: Lanes> Group<'_, V> {
             coefficients.mass.store(&mut mass[at..]);
             label_exp.store(&mut label_exps[at..]);
         }
-        // Every gradient has this factor's error: it is rounded but once.
+        // The error of this factor is in every derivative, so it is rounded only once.
         let [highs, lows] = &self.sums.others;
         for row in 0..ROWS {
             let [high, low, label, mass] =
@@ -462,7 +462,7 @@ impl<V: Lanes> Group<'_, V> {
         }
     }
 
-    /// The pivot's own gradient, in place of what the pass over the row has left.
+    /// The derivative by the pivot, in place of the value that the pass over the row has left.
     #[inline(always)]
     pub(super) fn put_pivot(
         &self,
@@ -486,7 +486,7 @@ impl<V: Lanes> Group<'_, V> {
         self.block.finite[row] == V::Scalar::from_count(1)
     }
 
-    /// Whether a row has a gradient that is put here. That of a row without a loss is zero.
+    /// Whether the gradient of a row is written here. For a row without a loss it is zero.
     #[inline(always)]
     pub(super) fn has_gradient(&self, row: usize, buffers: &mut RowBuffers<'_, V::Scalar>) -> bool {
         if !self.is_finite(row) {
@@ -499,7 +499,7 @@ impl<V: Lanes> Group<'_, V> {
         false
     }
 
-    /// Keeps a sum.
+    /// Stores a sum.
     #[inline(always)]
     pub(super) fn fold(&mut self, place: usize, sum: CompensatedSum<V>) {
         if let Some(place) = self.folded.get_mut(place) {
@@ -510,13 +510,13 @@ impl<V: Lanes> Group<'_, V> {
     }
 }
 
-/// What is in the place of the pivot's gradient.
+/// The value in the place of the pivot's derivative.
 #[inline(always)]
 pub(super) fn pivot_of<F: Compute>(cells: &RowBuffers<'_, F>, pivot: usize) -> F {
     cells.gradient().get(pivot).copied().unwrap_or_default()
 }
 
-/// The sums of rows, of which every `step`th is in `folded`, and what they lost.
+/// The sums of rows, every `step`th of which is in `folded`, and their rounding errors.
 #[inline(always)]
 pub(super) fn totals_of_rows<V: Lanes>(
     token: V::Token,

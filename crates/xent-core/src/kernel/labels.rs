@@ -1,4 +1,4 @@
-//! Labels, at the width of a level: checked, counted, and made numbers.
+//! Checks, counts and converts labels, at the width of a level.
 
 use super::block::{ROWS, RowBlock};
 use crate::dispatch::{Kernel, entries};
@@ -25,7 +25,7 @@ macro_rules! label {
 }
 label!(u8, u16, u32, u64, usize, i8, i16, i32, i64);
 
-/// How many labels are not to be ignored; `None` if one of the others is no class.
+/// The number of labels that are not ignored; `None` if one of the others is not a class.
 pub(crate) struct CountLabels<'a, I> {
     pub(crate) labels: &'a [I],
     /// The first class and the last.
@@ -39,7 +39,7 @@ impl<I: Label> Kernel for CountLabels<'_, I> {
     #[inline(always)]
     fn run<S: Simd>(self, _: S) -> Option<usize> {
         let Self { labels, classes: [first, last], ignore } = self;
-        // A flag over all labels is quicker than an early return.
+        // A flag over all labels is faster than an early return.
         let mut good = true;
         let Some(ignore) = ignore else {
             for &label in labels {
@@ -48,7 +48,7 @@ impl<I: Label> Kernel for CountLabels<'_, I> {
             return good.then_some(labels.len());
         };
         let mut ignored = 0_usize;
-        // Counted in few bits, which more labels fit a register with.
+        // Counted in few bits, so that more labels fit a register.
         for labels in labels.chunks(1 << 15) {
             let mut count = 0_u16;
             for &label in labels {
@@ -64,7 +64,7 @@ impl<I: Label> Kernel for CountLabels<'_, I> {
     entries!();
 }
 
-/// The numbers of labels, block by block; -1 for the one to ignore.
+/// The class numbers of labels, block by block; -1 for the ignored label.
 pub(crate) struct NumberLabels<'a, I, F> {
     pub(crate) labels: &'a [I],
     pub(crate) ignore: Option<I>,

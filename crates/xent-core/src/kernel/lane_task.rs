@@ -1,10 +1,10 @@
-//! What kernels with a row in each lane are told of their rows, and where the classes are.
+//! The parameters of kernels with a row in each lane, and the layout of the classes.
 
 use super::coefficients::Terms;
 use crate::hessian::Curvature;
 use crate::level::Level;
 
-/// What all rows of a kernel have in common.
+/// The parameters that all rows of a kernel share.
 #[derive(Clone, Copy)]
 pub(crate) struct LaneTask {
     pub(crate) level: Level,
@@ -12,34 +12,34 @@ pub(crate) struct LaneTask {
     pub(crate) terms: Terms,
     /// The unit of distances, for rows with a weight for every class.
     pub(crate) unit: f64,
-    /// Whether rows are compared with labels, or with nothing.
+    /// Whether rows have labels as targets, or none.
     pub(crate) labels: bool,
-    /// Whether the class of the largest logit is wanted, even where it is not the pivot.
+    /// Whether the class of the largest logit is wanted, even if it is not the pivot.
     pub(crate) largest_class: bool,
     /// Whether the results of all rows are wanted.
     pub(crate) takes_rows: bool,
-    /// What second derivatives are without the weights of rows, if they are wanted.
+    /// The coefficients of second derivatives without the weights of rows, if they are wanted.
     pub(crate) second: Option<Curvature>,
 }
 
-/// Where the classes of rows are.
+/// The layout of the rows' classes.
 #[derive(Clone, Copy)]
 pub(crate) struct LaneLayout {
     pub(crate) classes: usize,
-    /// From a class to the next; one where rows are contiguous.
+    /// From a class to the next; one if rows are contiguous.
     pub(crate) inner: usize,
     /// From a row (with columns: from a block of columns) to the next: `[logits, gradient]`.
     pub(crate) strides: [usize; 2],
 }
 
 impl LaneLayout {
-    /// Where class zero of a row is, with a stride.
+    /// The index of class zero of a row, with a stride.
     #[inline(always)]
     pub(crate) fn start(&self, row: usize, stride: usize) -> usize {
         if self.inner == 1 { row * stride } else { row / self.inner * stride + row % self.inner }
     }
 
-    /// Rows from one on, at most `most`, whose classes are neighbours.
+    /// Rows from a given one on, at most `most`, whose logits of a class are contiguous.
     #[inline(always)]
     pub(crate) fn run(&self, first: usize, end: usize, most: usize) -> usize {
         let rows = most.min(end - first);

@@ -1,11 +1,11 @@
-//! The steps of the one equation for many rows at once, a row in each lane.
+//! The steps of the equation for many rows at once, a row in each lane.
 //!
-//! A short row does not fill a register, and its own arithmetic (a maximum across lanes, a sum, a
-//! quotient, a logarithm) is one long chain of instructions that wait for each other. And where the
-//! class axis is not the last one, neighbours in memory are rows, not classes. In both cases no step
-//! has to cross lanes. The equation and the pivot are those of [`super::long_row`].
+//! A short row does not fill a register, and its own arithmetic (a maximum across lanes, a sum, a quotient, a
+//! logarithm) is one long chain of dependent instructions. And if the class axis is not the last, neighbours in
+//! memory are rows, not classes. With a row in each lane, no step has to cross lanes. The equation and the pivot
+//! are those of [`super::long_row`].
 //!
-//! Each function takes one step for the rows of one register: `at` is the first of them in its block.
+//! Each function performs one step for the rows of a register: `at` is the first of them in its block.
 
 use super::block::{BlockSums, RowBlock};
 use super::coefficients::{Coefficients, Terms, second_terms};
@@ -15,8 +15,8 @@ use crate::math::exp::exp_scaled;
 use crate::simd::{Vector, from, from_mut};
 use crate::tables::Tables;
 
-/// A sum of non-negative terms by lane, with what each addition lost kept beside (Dekker's
-/// `Fast2Sum`, see [`super::sum`]).
+/// Sums of non-negative terms by lane, each with the rounding errors of its additions (Dekker's `Fast2Sum`, see
+/// [`super::sum`]).
 #[derive(Clone, Copy)]
 pub(crate) struct LaneSum<V> {
     high: V,
@@ -37,14 +37,14 @@ impl<V: Vector> LaneSum<V> {
         self.high = sum;
     }
 
-    /// The sum of each lane, and what was lost.
+    /// The sum of each lane, and its rounding error.
     #[inline(always)]
     pub(crate) fn store(self, at: usize, [high, low]: &mut [[V::Scalar; super::block::ROWS]; 2]) {
         self.high.store(from_mut(high, at));
         self.low.store(from_mut(low, at));
     }
 
-    /// Once the sum is infinite, what it lost is not a number.
+    /// Once the sum is infinite, its rounding error is NaN.
     #[inline(always)]
     pub(crate) fn total(self, token: V::Token) -> V {
         let infinity = V::of(token, f64::INFINITY);
@@ -56,12 +56,12 @@ impl<V: Vector> LaneSum<V> {
 #[derive(Clone, Copy)]
 pub(crate) struct Largest<V: Vector> {
     pub(crate) max: V,
-    /// One in rows that are finished here, zero in others; and whether there are others.
+    /// One in rows that are computed here, zero in the others; and whether there are others.
     pub(crate) finite: V,
     pub(crate) some_degenerate: bool,
 }
 
-/// Finds the largest logits; if it is wanted, also the first class that has them.
+/// Finds the largest logits and, if wanted, the first class that has them.
 #[inline(always)]
 pub(crate) fn largest<V: Vector, P: Plane<V>>(
     token: V::Token,
@@ -96,13 +96,13 @@ pub(crate) fn largest<V: Vector, P: Plane<V>>(
 
 /// The pass over the exponentials of a register of rows.
 struct Exponentials<V: Vector> {
-    /// The class of the pivot, as a number.
+    /// The class number of the pivot.
     pivot: V,
     max: V,
-    /// Rows that do not keep their logits; and whether some do.
+    /// Rows that do not keep their logits; and whether there are any.
     mask: V::Mask,
     some_degenerate: bool,
-    /// How far the pivot is below the largest, and its exponential.
+    /// The distance of the pivot below the largest logit, and its exponential.
     distance: V,
     exp: V,
 }
@@ -119,7 +119,7 @@ impl<V: Vector> Exponentials<V> {
         Self { pivot, max, mask, some_degenerate, distance: zero, exp: zero }
     }
 
-    /// The exponentials of a class, kept for the gradient: those of rows whose pivot it is not.
+    /// The exponentials of a class, stored for the gradient; zero in rows whose pivot it is.
     #[inline(always)]
     fn of_class<P: Plane<V>>(&mut self, token: V::Token, plane: &mut P, class: usize) -> V {
         let x = plane.logits(token, class);
@@ -129,8 +129,8 @@ impl<V: Vector> Exponentials<V> {
         self.without_pivot(token, class, exponent, e)
     }
 
-    /// [`of_class`](Self::of_class) of the only two classes, in rows of which none is odd, added
-    /// up. One of the two exponents is zero: their sum is the other, or NaN if that is.
+    /// [`of_class`](Self::of_class) for the only two classes, added, in rows that are all regular. One of the two
+    /// exponents is zero: their sum is the other, or NaN if that is.
     #[inline(always)]
     fn of_two<P: Plane<V>>(&mut self, token: V::Token, plane: &mut P) -> V {
         let zero = V::of(token, 0.0);
@@ -157,8 +157,8 @@ impl<V: Vector> Exponentials<V> {
     }
 }
 
-/// Of rows with labels: how far the label's class is below the largest, its exponential, and the sum of
-/// the others. The exponentials are kept for the gradient.
+/// For rows with labels: the distance of the label's logit below the largest, its exponential, and the sum of the
+/// others. The exponentials are stored for the gradient.
 #[inline(always)]
 pub(crate) fn label_sums<V: Vector, P: Plane<V>>(
     token: V::Token,
@@ -171,7 +171,7 @@ pub(crate) fn label_sums<V: Vector, P: Plane<V>>(
     if P::CLASSES == 2 && !largest.some_degenerate {
         others.add(pass.of_two(token, plane));
     } else {
-        // Two by two: half as many sums to compensate.
+        // Two at a time: half as many sums to compensate.
         let classes = plane.classes();
         let pairs = classes / 2;
         for pair in 0..pairs {
@@ -186,7 +186,7 @@ pub(crate) fn label_sums<V: Vector, P: Plane<V>>(
     [pass.distance, pass.exp, others.total(token)]
 }
 
-/// Of rows with a weight for every class: what they add up to. The exponentials are kept for the gradient.
+/// For rows with a weight for every class: their sums. The exponentials are stored for the gradient.
 #[inline(always)]
 pub(crate) fn soft_sums<V: Vector, P: Plane<V>, Q: SoftPlane<V>>(
     token: V::Token,
@@ -219,7 +219,7 @@ pub(crate) fn soft_sums<V: Vector, P: Plane<V>, Q: SoftPlane<V>>(
         let q = soft.weight(token, class);
         weights.add(V::select(here, zero, q));
         pivot_weight = V::select(here, q, pivot_weight);
-        // The distance of the pivot, the largest, is zero.
+        // The pivot has the largest logit, so its distance is zero.
         let mut distance = V::select(here, zero, x.mul_add(minus_half, half_max) * unit);
         if soft.has_teacher() {
             distance = distance - soft.teacher_distance(token, class) * half;
@@ -241,7 +241,7 @@ pub(crate) fn soft_sums<V: Vector, P: Plane<V>, Q: SoftPlane<V>>(
     }
 }
 
-/// The weights that the gradient of the Caffe layer has: the same for any label but zero.
+/// The weights of the Caffe layer's gradient: the same for every label that is not zero.
 #[inline(always)]
 fn own_weight<V: Vector>(token: V::Token, at: usize, block: &RowBlock<V::Scalar>, q: V) -> V {
     let zero = V::of(token, 0.0);
@@ -249,7 +249,7 @@ fn own_weight<V: Vector>(token: V::Token, at: usize, block: &RowBlock<V::Scalar>
     V::select(q.equal(zero), zero, scale)
 }
 
-/// The exponentials of a class: kept, or computed again.
+/// The exponentials of a class: stored, or computed again.
 #[inline(always)]
 fn exponential<V: Vector, P: Plane<V>>(
     token: V::Token,
@@ -264,7 +264,7 @@ fn exponential<V: Vector, P: Plane<V>>(
     exp_scaled(token, (plane.logits(token, class) - max) * unit)
 }
 
-/// What the gradient of a register of rows is made of.
+/// The coefficients of the gradient of a register of rows.
 #[derive(Clone, Copy)]
 pub(crate) struct LaneGradient<V: Vector> {
     pub(crate) largest: Largest<V>,
@@ -274,12 +274,12 @@ pub(crate) struct LaneGradient<V: Vector> {
     pub(crate) weight: V,
     /// The unit of distances.
     pub(crate) unit: V,
-    /// Rows with a gradient that is not zero whatever the logits; all of them if there are none.
+    /// The rows whose gradient is not fixed at zero; all rows if `None`.
     pub(crate) live: Option<V::Mask>,
 }
 
 impl<V: Vector> LaneGradient<V> {
-    /// Of rows with labels that have just been finished.
+    /// For rows with labels that have just been computed.
     #[inline(always)]
     pub(crate) fn of_labels(
         token: V::Token,
@@ -299,7 +299,7 @@ impl<V: Vector> LaneGradient<V> {
         }
     }
 
-    /// Of the rows of a block from `at` on, which have a weight for every class.
+    /// For the rows of a block from `at` on, which have a weight for every class.
     #[inline(always)]
     pub(crate) fn of_soft(
         token: V::Token,
@@ -320,7 +320,7 @@ impl<V: Vector> LaneGradient<V> {
         }
     }
 
-    /// Puts the gradient of rows with labels.
+    /// Writes the gradient of rows with labels.
     #[inline(always)]
     pub(crate) fn put_labels<P: Plane<V>>(&self, token: V::Token, plane: &mut P) {
         for class in 0..plane.classes() {
@@ -329,7 +329,7 @@ impl<V: Vector> LaneGradient<V> {
         }
     }
 
-    /// Puts the gradient of rows with a weight for every class.
+    /// Writes the gradient of rows with a weight for every class.
     #[inline(always)]
     pub(crate) fn put_soft<P: Plane<V>, Q: SoftPlane<V>>(
         &self,
@@ -355,7 +355,7 @@ impl<V: Vector> LaneGradient<V> {
         let here = self.pivot.equal(V::count(token, class));
         let mut g = V::select(here, self.pivot_gradient, g);
         if self.live.is_some() || self.largest.some_degenerate {
-            // What is added is added to a zero of either sign.
+            // Adding -0.0 chunks a zero of either sign unchanged.
             let nothing = V::of(token, if plane.adds() { -0.0 } else { 0.0 });
             if let Some(live) = self.live {
                 g = V::select(live, g, nothing);
@@ -378,7 +378,7 @@ pub(crate) struct LabelLanes<V> {
     pub(crate) others: V,
 }
 
-/// What second derivatives of a register of rows are made of, beside their logits.
+/// The coefficients of the second derivatives of a register of rows.
 #[derive(Clone, Copy)]
 pub(crate) struct SecondTask<V> {
     /// The unit of distances.
@@ -412,7 +412,7 @@ pub(crate) fn second_derivatives<V: Vector, P: Plane<V>>(
     let factor = second.spread * factors * by_convention;
     let square = second.square * factors * by_convention;
     let floor = V::of(token, curvature.floor);
-    // One minus a probability near one has few digits: of the largest class it is the sum of the others.
+    // One minus a probability near one has few digits, so for the largest class it is the sum of the others.
     let mut others = LaneSum::new(token);
     for class in 0..plane.classes() {
         let here = first.equal(V::count(token, class));
@@ -440,7 +440,7 @@ pub(crate) fn second_derivatives<V: Vector, P: Plane<V>>(
     }
 }
 
-/// Whether the rows of a register are all live.
+/// Whether all rows of a register are live.
 #[inline(always)]
 pub(crate) fn live<V: Vector>(
     token: V::Token,

@@ -1,4 +1,4 @@
-//! The one equation, and a row that is longer than a tile.
+//! The equation, and a row that is longer than a tile.
 //!
 //! With `m = max x`, `S = Σ e^(x_c - m)`, `p = softmax(x)`, weights `q` and `Q = Σ q_c`:
 //!
@@ -7,21 +7,21 @@
 //! gradient = Q p_c - q_c
 //! ```
 //!
-//! Computed as written, a confident row would lose its digits: `S` rounds to one, `p_c - q_c`
-//! cancels. So one class `k`, the *pivot*, is left out of the sums: the label or, where every class has a
-//! weight, the class of the largest logit. What is left is `R`, the sum of the others:
+//! Computed as written, a confident row would lose its digits: `S` rounds to one, and `p_c - q_c` cancels. So one
+//! class `k`, the *pivot*, is left out of the sums: the label or, if every class has a weight, the class of the
+//! largest logit. The sum kept is `R`, that of the others:
 //!
 //! ```text
 //! ln S          = log1p(R)                 where x_k = m, and all terms of the loss are positive
 //! gradient of k = (Q - q_k) - Q R / S      where Q - q_k is the sum of the other weights
 //! ```
 //!
-//! The terms of other losses change the coefficients of the row ([`super::coefficients`]). The arithmetic
-//! of a row is here; that of its classes, in the level's vectors, is in [`super::rows`].
+//! Other losses change the coefficients of the row ([`super::coefficients`]). The arithmetic of a row is here; that
+//! of its classes, in the level's vectors, is in [`super::rows`].
 //!
-//! A row is read in tiles that fit the first-level cache, each with a maximum of its own (M. Milakov
-//! and N. Gimelshein, "Online normalizer calculation for softmax", 2018). The exponentials of a row
-//! of one tile are kept where the gradient goes; those of a longer row are computed again.
+//! A row is read in tiles that fit the first-level cache, each with its own maximum (M. Milakov and N. Gimelshein,
+//! "Online normalizer calculation for softmax", 2018). The exponentials of a row of one tile are stored where the
+//! gradient goes; those of a longer row are computed again.
 
 use super::block::{BlockSums, BlockTargets, RowBlock, RowSupply, SoftTargets};
 use super::coefficients::{Coefficients, Factors, SecondTerms, Terms, second_terms};
@@ -41,7 +41,7 @@ use crate::level::Level;
 use crate::simd::Compute;
 use crate::simd::{ACCUMULATORS, aligned};
 
-/// The results of a row, but for its gradient.
+/// The results of a row, except its gradient.
 #[derive(Clone, Copy)]
 pub(crate) struct RowResult {
     pub(crate) loss: f64,
@@ -50,12 +50,12 @@ pub(crate) struct RowResult {
     pub(crate) largest_class: usize,
 }
 
-/// What a tile is computed with.
+/// The scratch buffer for a tile.
 pub(crate) struct TileState<'w, F> {
     block: RowBlock<F>,
     sums: BlockSums<F>,
     folded: [[F; ACCUMULATORS]; 3],
-    /// Empty where rows have no weights.
+    /// Empty if rows have no weights.
     weights: WeightScratch<'w, F>,
 }
 
@@ -67,7 +67,7 @@ impl<'w, F: Compute> TileState<'w, F> {
     }
 }
 
-/// Brings one tile.
+/// Prepares one tile.
 struct OneTile<'a, F> {
     label: F,
     targets: BlockTargets<'a, F>,
@@ -97,7 +97,7 @@ impl<F: Compute> RowSupply<F> for OneTile<'_, F> {
     fn finish(&mut self, _: &mut [RowBlock<F>], _: usize, _: usize, _: &mut RowBuffers<'_, F>) {}
 }
 
-/// The sums of one tile, also of one that is masked; `None` if it has `+inf` or nothing but NaN.
+/// The sums of one tile, even if it is masked; `None` if it has `+inf`, or nothing but NaN.
 pub(crate) fn tile_sums<F: Compute>(
     level: Level,
     tile: &[F],
@@ -160,7 +160,7 @@ pub(crate) fn tile_sums<F: Compute>(
     };
     let full = |sum: &[[F; super::block::ROWS]; 2]| {
         let [high, low] = [sum[0][0].to_f64(), sum[1][0].to_f64()];
-        // Once the sum is infinite, what it lost is not a number.
+        // Once the sum is infinite, its rounding error is NaN.
         if high.is_finite() { high + low } else { high }
     };
     let has_weights = soft.is_some();
@@ -179,19 +179,19 @@ pub(crate) fn tile_sums<F: Compute>(
     })
 }
 
-/// A row, or neighbouring classes of one, where their results go.
+/// A row, or neighbouring classes of one, with the places of their results.
 pub(crate) struct RowOutput<'a, F> {
     pub(crate) buffers: RowBuffers<'a, F>,
-    /// For second derivatives; empty if there are to be none.
+    /// For second derivatives; empty if not wanted.
     pub(crate) hessian: &'a mut [F],
 }
 
-/// A row of which all is known but the gradient of each class.
+/// A row of which everything is known except the gradient of each class.
 #[derive(Clone, Copy)]
 pub(crate) struct FinishedRow<'a, F> {
     targets: RowTargets<'a, F>,
     sums: RowSums,
-    /// Those without the class of the largest logit, for second derivatives.
+    /// The sums without the class of the largest logit, for second derivatives.
     by_largest: RowSums,
     coefficients: Coefficients<f64>,
     second: SecondTerms<f64>,
@@ -229,7 +229,7 @@ impl<'a, F: Compute> FinishedRow<'a, F> {
         RowResult { loss, log_sum_exp, largest_class: self.sums.largest_class }
     }
 
-    /// The gradient and the second derivatives of the classes from `first` on, which may be all.
+    /// Writes the gradient and the second derivatives of the classes from `first` on, which may be all.
     pub(crate) fn put(
         &self,
         level: Level,
@@ -241,7 +241,8 @@ impl<'a, F: Compute> FinishedRow<'a, F> {
         let pivot = self.sums.pivot.map_or(usize::MAX, |pivot| pivot.class).wrapping_sub(first);
         let there = place.buffers.gradient().get(pivot).copied().unwrap_or_default();
         let length = place.buffers.len();
-        // Only aligned stores go past the caches: the classes before the first are a tile of their own.
+        // Only aligned stores go past the caches, so the classes before the first aligned one are a tile of their
+        // own.
         let head = if stream { aligned(place.buffers.gradient()).min(length) } else { 0 };
         let tiles = (head..length).step_by(TILE);
         for at in (head != 0).then_some(0).into_iter().chain(tiles) {
@@ -330,7 +331,7 @@ impl<'a, F: Compute> FinishedRow<'a, F> {
     }
 }
 
-/// Computes rows: on this thread alone or, with threads that join, in pieces. The bits are the same.
+/// Computes rows: on this thread only or, if threads can join, in pieces. The bits are the same.
 #[derive(Clone, Copy)]
 pub(crate) struct LongRows<'j> {
     pub(crate) level: Level,
@@ -341,10 +342,10 @@ pub(crate) struct LongRows<'j> {
 pub(crate) trait RowSource<F>: Copy + Send + Sync {
     fn len(self) -> usize;
 
-    /// The first so many classes, and the others.
+    /// Splits off the first `classes` classes.
     fn split_at(self, middle: usize) -> (Self, Self);
 
-    /// Gives each tile to `to`, with the place of its first class, until that returns false.
+    /// Passes each tile to `to`, with its first class, until `to` returns false.
     fn tiles(self, level: Level, to: &mut dyn FnMut(usize, &[F]) -> bool);
 }
 
@@ -369,7 +370,7 @@ impl<F: Compute> RowSource<F> for &[F] {
 /// Pieces are runs of the tree of a row's tiles.
 const _: () = assert!((CHUNK / TILE).is_power_of_two() && CHUNK.is_multiple_of(TILE));
 
-/// Where a run of a row is cut in two: at the largest power of two of tiles below its length.
+/// Where a run of a row is split: at the largest power of two of tiles below its length.
 pub(crate) fn middle(length: usize) -> usize {
     let tiles = length.div_ceil(TILE);
     TILE << (usize::BITS - 1 - (tiles - 1).leading_zeros())
@@ -387,8 +388,8 @@ impl LongRows<'_> {
         self.run_sums(x, 0, targets, options, state).filter(|sums| sums.max.is_finite())
     }
 
-    /// The sums of a run of tiles whose first class is `first`; `None` if one of them has `+inf` or
-    /// nothing but NaN.
+    /// The sums of a run of tiles whose first class is `first`; `None` if one of them has `+inf`, or nothing but
+    /// NaN.
     fn run_sums<F: Compute>(
         self,
         x: impl RowSource<F>,
@@ -398,7 +399,7 @@ impl LongRows<'_> {
         state: &mut TileState<'_, F>,
     ) -> Option<RowSums> {
         let level = self.level;
-        // Rows with a weight for every class are not cut.
+        // Rows with a weight for every class are not split.
         let cuts = !matches!(targets, RowTargets::Soft(_)) && x.len() > CHUNK;
         let Some(join) = self.join.filter(|_| cuts) else {
             if x.len() <= TILE {
@@ -434,7 +435,7 @@ impl LongRows<'_> {
         Some(of_a?.merge(of_b?))
     }
 
-    /// `ln Σ e^x`; `-inf` without a logit, NaN if there is one.
+    /// `ln Σ e^x`; `-inf` without logits, NaN if there is a NaN.
     pub(crate) fn log_sum_exp<F: Compute>(self, x: &[F]) -> F {
         let mut state = TileState::new(&mut []);
         match self.sums(x, &RowTargets::Nothing, (1.0, false), &mut state) {
@@ -445,8 +446,8 @@ impl LongRows<'_> {
         }
     }
 
-    /// A row whose gradient can be put; `None` if its largest logit is not finite. With second
-    /// derivatives, the sums without the class of the largest logit, too.
+    /// A row whose gradient can be written; `None` if its largest logit is not finite. For second derivatives, also
+    /// the sums without the class of the largest logit.
     pub(crate) fn finish<'a, F: Compute>(
         self,
         x: impl RowSource<F>,
@@ -464,7 +465,7 @@ impl LongRows<'_> {
         Some(finished)
     }
 
-    /// [`FinishedRow::put`], on threads that join if there are some.
+    /// [`FinishedRow::put`], on several threads if `join` is given.
     pub(crate) fn put<F: Compute>(
         self,
         finished: &FinishedRow<'_, F>,
@@ -491,7 +492,7 @@ impl LongRows<'_> {
     }
 }
 
-/// What is to be known of a long row.
+/// The parameters of a long row.
 #[derive(Clone, Copy)]
 pub(crate) struct LongRowTask {
     pub(crate) terms: Terms,
@@ -499,7 +500,7 @@ pub(crate) struct LongRowTask {
     /// The unit of distances.
     pub(crate) unit: f64,
     pub(crate) largest_class: bool,
-    /// Whether second derivatives are wanted, and what they are without the weights.
+    /// Whether second derivatives are wanted, and their curvature without the weights.
     pub(crate) second: bool,
     pub(crate) curvature: Curvature,
 }

@@ -27,6 +27,7 @@ pub(crate) mod one_row;
 pub(crate) mod planes;
 pub(crate) mod reduce;
 pub(crate) mod row_buffers;
+pub(crate) mod row_factors;
 pub(crate) mod row_sums;
 pub(crate) mod row_targets;
 pub(crate) mod row_task;

@@ -1,5 +1,5 @@
-//! The kernel of rows of few classes: a register of rows is loaded class by class (where a row is
-//! contiguous, by a transpose in registers), and all steps are taken in registers.
+//! The kernel of rows of few classes: a register of rows is loaded class by class (by a transpose in registers, if
+//! rows are contiguous), and all steps are done in registers.
 
 use super::block::{BlockSums, BlockTargets, FinishSoft, ROWS, RawTargets, RowBlock, RowSupply};
 use super::lane_task::{LaneLayout, LaneTask};
@@ -18,22 +18,22 @@ use crate::dispatch::{Kernel, entries};
 use crate::simd::Compute;
 use crate::simd::{Lanes, Simd, Vector, from, from_mut};
 
-/// Rows of more classes have another kernel.
+/// Rows of more classes use another kernel.
 pub(crate) const CLASSES: usize = 32;
 
-/// Registers of rows that take each step together, so that the steps of one need not wait for each other:
-/// all of them one after the other are longer than what the processor looks ahead.
+/// Registers of rows that go through each step together, so that the steps of one need not wait for each other: all
+/// steps of a register are longer than the processor looks ahead.
 const TOGETHER: usize = 8;
 
-/// The same of rows with a weight for every class, which take up twice the room.
+/// The same for rows with a weight for every class, which need twice as many registers.
 const SOFT_TOGETHER: usize = 4;
 
-/// Blocks that are filled in before the first of them is read: what has just been stored in small parts
-/// cannot be loaded as a whole before it has reached the cache.
+/// Blocks that are filled in before the first of them is read: values stored in small parts cannot be loaded as a
+/// whole before they have reached the cache.
 pub(crate) const BLOCKS: usize = 4;
 
-/// Rows of at most [`CLASSES`] classes. With `OF` not zero, of as many classes with labels, in `FOURS` times
-/// four registers: the compiler knows where each logit is.
+/// Rows of at most [`CLASSES`] classes. If `OF` is not zero, rows of exactly that many classes with labels, in
+/// `FOURS` times four registers: the compiler then knows where each logit is.
 pub(crate) struct Narrow<'a, 'b, F: Compute, const OF: usize, const FOURS: usize> {
     pub(crate) task: LaneTask,
     pub(crate) buffers: RowBuffers<'b, F>,
@@ -61,7 +61,7 @@ impl<F: Compute, const OF: usize, const FOURS: usize> Narrow<'_, '_, F, OF, FOUR
         let mut sum = LossSum::new();
         let of_chunk = (TOGETHER * V::LANES).max(ROWS).min(self.blocks.len() * ROWS);
         let mut columns = [[[zero; 4]; FOURS]; TOGETHER];
-        // Made once, and only where rows have such targets.
+        // Created once, and only if rows have such targets.
         let is_soft = OF == 0 && !self.task.labels;
         let mut room = if is_soft { Some(SoftScratch::<V, FOURS>::new(token)) } else { None };
         let mut first = 0;
@@ -92,7 +92,7 @@ impl<F: Compute, const OF: usize, const FOURS: usize> Narrow<'_, '_, F, OF, FOUR
         if OF == 0 { self.task.layout.classes } else { OF }
     }
 
-    /// Rows with labels, or with nothing to compare them with. Whether some have to be handled otherwise.
+    /// Rows with labels or without targets. Returns whether some must be computed otherwise.
     #[inline(always)]
     fn labels<V: Lanes<Scalar = F>>(
         &mut self,
@@ -163,7 +163,7 @@ impl<F: Compute, const OF: usize, const FOURS: usize> Narrow<'_, '_, F, OF, FOUR
         some_degenerate
     }
 
-    /// Rows with a weight for every class. Whether some have to be handled otherwise.
+    /// Rows with a weight for every class. Returns whether some must be computed otherwise.
     #[inline(always)]
     fn soft<V: Lanes<Scalar = F>>(
         &mut self,
@@ -191,8 +191,8 @@ impl<F: Compute, const OF: usize, const FOURS: usize> Narrow<'_, '_, F, OF, FOUR
                 load::<V, 0, FOURS>(token, raw.dense, layout, here, &mut weights[..count]);
             }
             let RawTargets { is_teacher, own_gradient, .. } = raw;
-            // Of each block all registers, or what there is room for; what is finished of the others of a
-            // block is the same again.
+            // All registers of each block, or as many as there is space for; the other registers of a block repeat
+            // the work.
             let mut register = 0;
             while register < count {
                 let row = start + register * V::LANES;
@@ -266,7 +266,7 @@ impl<F: Compute, const OF: usize, const FOURS: usize> Narrow<'_, '_, F, OF, FOUR
         some_degenerate
     }
 
-    /// The gradient of registers of rows from `first` on, of which there are `rows`.
+    /// The gradient of the registers of rows from `first` on, which hold `rows` rows.
     #[inline(always)]
     fn store<V: Lanes<Scalar = F>>(
         &mut self,
@@ -334,7 +334,7 @@ impl<F: Compute, const OF: usize, const FOURS: usize> Narrow<'_, '_, F, OF, FOUR
     }
 }
 
-/// The columns of registers of rows from `first` on, of which there are `rows`. With `OF`, contiguous rows.
+/// The columns of the registers of rows from `first` on, which hold `rows` rows. With `OF`, contiguous rows.
 #[inline(always)]
 fn load<V: Lanes, const OF: usize, const FOURS: usize>(
     token: V::Token,
@@ -357,7 +357,7 @@ fn load<V: Lanes, const OF: usize, const FOURS: usize>(
         }
         return;
     }
-    // Registers of a class together: classes are far apart in memory.
+    // The registers of a class together, because classes are far apart in memory.
     let start = layout.start(first, stride);
     for class in 0..classes {
         let column = from(from_rows, start + class * inner);
@@ -369,11 +369,11 @@ fn load<V: Lanes, const OF: usize, const FOURS: usize>(
     }
 }
 
-/// What registers of rows with a weight for every class are worked on with.
+/// Scratch buffer for registers of rows with a weight for every class.
 struct SoftScratch<V: Vector, const FOURS: usize> {
     columns: [[[V; 4]; FOURS]; SOFT_TOGETHER],
     weights: [[[V; 4]; FOURS]; SOFT_TOGETHER],
-    /// How far the logits of a teacher are below the largest.
+    /// The distance of a teacher's logits below the largest.
     teacher: [[[V; 4]; FOURS]; SOFT_TOGETHER],
     sums: BlockSums<V::Scalar>,
 }
@@ -408,7 +408,7 @@ fn plane_of<V, const OF: usize>(
     Registers { classes: &mut fours.as_flattened_mut()[..classes], adds }
 }
 
-/// Second derivatives on their way to where they belong.
+/// Second derivatives before they are written.
 struct Columns<'a, V> {
     registers: &'a mut [V; CLASSES],
 }
@@ -420,10 +420,10 @@ impl<V: Vector> SecondPlane<V> for Columns<'_, V> {
     }
 }
 
-/// The weights of a register of rows, and how far the logits of a teacher are below the largest.
+/// The weights of a register of rows, and the distance of a teacher's logits below the largest.
 struct SoftRegisters<'a, V> {
     weights: &'a [V],
-    /// None if empty.
+    /// Empty if there are none.
     teacher: &'a [V],
 }
 

@@ -46,7 +46,7 @@ pub(super) fn weights_of_targets<V: Vector>(
     }
 }
 
-/// From the logits of a teacher to the weights of a register of rows, and how far the logits are below the
+/// From the logits of a teacher to the weights of a register of rows, and the distance of the logits below the
 /// largest.
 #[inline(always)]
 pub(super) fn weights_of_teacher<V: Vector>(

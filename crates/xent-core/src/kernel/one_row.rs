@@ -1,4 +1,4 @@
-//! One row of few classes with a label, in little code: what [`super::lanes`] does, with one lane.
+//! One row of few classes with a label, in little code: the steps of [`super::lanes`], with one lane.
 
 use super::coefficients::{Factors, LabelSums, Terms, label_coefficients};
 use super::grid::{GridPlane, Line};
@@ -7,8 +7,8 @@ use super::planes::Plane;
 use super::row_buffers::{GradMode, RowBuffers};
 use crate::simd::Vector;
 
-/// The loss of a row and, where the buffers have a place for it, its gradient; `None`, and nothing written,
-/// if its largest logit is not finite.
+/// The loss of a row and, if the buffers have a place for it, its gradient; `None`, and nothing is written, if its
+/// largest logit is not finite.
 #[inline(always)]
 pub(crate) fn one_row<V: Vector>(
     token: V::Token,

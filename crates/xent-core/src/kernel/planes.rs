@@ -1,29 +1,29 @@
-//! Where the classes of a register of rows are: in registers, or in memory.
+//! The classes of a register of rows, in registers or in memory.
 
 use crate::simd::Vector;
 
 /// The logits of a register of rows and the places of their exponentials and gradients, by class.
 pub(crate) trait Plane<V: Vector> {
-    /// How many classes there are, where the compiler may know; zero where only the plane does.
+    /// The number of classes, if the compiler knows it; zero otherwise.
     const CLASSES: usize;
 
     fn classes(&self) -> usize;
 
     fn logits(&self, token: V::Token, class: usize) -> V;
 
-    /// Leaves the exponential of a class for the gradient, if there is a place for it.
+    /// Stores the exponential of a class for the gradient, if there is a place for it.
     fn store_exp(&mut self, class: usize, value: V);
 
-    /// Whether exponentials are kept, and take the place of the logits if those are not elsewhere.
+    /// Whether exponentials are stored, overwriting the logits if there is no other place.
     fn stores_exps(&self) -> bool;
 
-    /// What has been left.
+    /// The stored exponential.
     fn stored_exp(&self, token: V::Token, class: usize) -> V;
 
-    /// Puts the gradient of a class where it belongs.
+    /// Writes the gradient of a class.
     fn put(&mut self, token: V::Token, class: usize, value: V);
 
-    /// Whether the gradient is added to what is there.
+    /// Whether the gradient is added to the values there.
     fn adds(&self) -> bool;
 }
 
@@ -32,20 +32,20 @@ pub(crate) trait SoftPlane<V: Vector> {
     /// The weight of a class.
     fn weight(&self, token: V::Token, class: usize) -> V;
 
-    /// Whether the weights are made of a teacher's logits.
+    /// Whether the weights come from a teacher's logits.
     fn has_teacher(&self) -> bool;
 
-    /// How far a teacher's logits of a class are below the largest.
+    /// The distance of a teacher's logits of a class below the largest.
     fn teacher_distance(&self, token: V::Token, class: usize) -> V;
 }
 
-/// Where the second derivatives of a register of rows go.
+/// The place for the second derivatives of a register of rows.
 pub(crate) trait SecondPlane<V: Vector> {
     fn put(&mut self, class: usize, value: V);
 }
 
-/// A register of rows, whose classes have registers of their own: as many as there are, or the first
-/// `CLASSES` of them.
+/// A register of rows in which each class has its own register: all classes, or the first `CLASSES`
+/// of them.
 pub(crate) struct Registers<'a, V, const CLASSES: usize> {
     pub(crate) classes: &'a mut [V],
     pub(crate) adds: bool,

@@ -1,16 +1,16 @@
-//! The largest element of a slice, and where it is.
+//! The largest element of a slice, and its place.
 
 use crate::simd::Compute;
 use crate::simd::{ACCUMULATORS, HALF_STRIP, Lanes, STRIP, from, in_lanes};
 
-/// The largest element; NaN is passed over, and an empty slice has `-inf`.
+/// The largest element; NaN is skipped, and an empty slice has `-inf`.
 #[inline(always)]
 pub(crate) fn max<V: Lanes>(token: V::Token, x: &[V::Scalar]) -> V::Scalar {
     max_by_lane::<V>(token, x).largest()
 }
 
-/// The largest elements of as many rows as there are lanes, a row in each; from the
-/// [`max_by_lane`] of each row.
+/// The largest elements of as many rows as there are lanes, from the [`max_by_lane`] of each row; returned with a
+/// row in each lane.
 #[inline(always)]
 pub(crate) fn max_of_rows<V: Lanes>(rows: &mut [V]) -> V {
     in_lanes::<V, V>(rows, larger)
@@ -22,7 +22,7 @@ fn larger<V: Lanes>(a: V, b: V, width: usize) -> V {
     high.max(low)
 }
 
-/// [`max`], but for what is left to compare across the lanes.
+/// [`max`], without the last comparison across the lanes.
 #[inline(always)]
 pub(crate) fn max_by_lane<V: Lanes>(token: V::Token, x: &[V::Scalar]) -> V {
     let least = V::of(token, f64::NEG_INFINITY);
@@ -56,8 +56,8 @@ pub(crate) fn max_by_lane<V: Lanes>(token: V::Token, x: &[V::Scalar]) -> V {
     registers[0]
 }
 
-/// The first positions of `value` lane by lane, with their signs changed: the largest of the lanes is the
-/// first of all. Without a branch for each register, which could not be predicted.
+/// The first positions of `value` lane by lane, negated, so that the largest lane is the first position. There is
+/// no branch for each register, which would be mispredicted.
 #[inline(always)]
 pub(crate) fn first_by_lane<V: Lanes>(token: V::Token, x: &[V::Scalar], value: V) -> V {
     let none = V::of(token, f64::NEG_INFINITY);
@@ -82,7 +82,7 @@ pub(crate) fn first_by_lane<V: Lanes>(token: V::Token, x: &[V::Scalar], value: V
         start += HALF_STRIP;
         rest = behind;
     }
-    // NaN among them: the first class, as good as any.
+    // With NaN among them, the first class is as good as any.
     zero
 }
 

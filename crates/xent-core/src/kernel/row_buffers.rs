@@ -1,25 +1,25 @@
-//! Where a kernel reads its logits and leaves its gradient.
+//! The logits and gradient of a kernel.
 
 use crate::simd::Compute;
 use crate::simd::{Vector, from, from_mut};
 
-/// What becomes of the gradient. A run-time value: it is tested once for many elements, and a kernel for
-/// each would be compiled again for each.
+/// What happens to the gradient. It is a run-time value, tested once for many elements: a kernel for each mode
+/// would have to be compiled for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum GradMode {
     /// Only the loss is wanted.
     None,
-    /// The gradient is written, beside the logits or in their place.
+    /// The gradient is written, to its own place or over the logits.
     Write,
-    /// The gradient is added to what is there.
+    /// The gradient is added to the values there.
     Add,
 }
 
 /// A run of logits and the place of their gradient.
 pub(crate) struct RowBuffers<'a, F> {
-    /// `None` where the gradient takes the place of the logits.
+    /// `None` if the gradient overwrites the logits.
     x: Option<&'a [F]>,
-    /// Empty with [`GradMode::None`]; of a row, as long as the logits.
+    /// Empty with [`GradMode::None`]; otherwise as long as the logits, for a row.
     gradient: &'a mut [F],
     mode: GradMode,
 }
@@ -43,7 +43,7 @@ impl<'a, F: Compute> RowBuffers<'a, F> {
         Self { x: Some(x), gradient, mode: GradMode::Add }
     }
 
-    /// Logits that give their place to their gradient.
+    /// Logits that are overwritten by their gradient.
     #[inline(always)]
     pub(crate) fn in_place(x: &'a mut [F]) -> Self {
         Self { x: None, gradient: x, mode: GradMode::Write }
@@ -54,7 +54,7 @@ impl<'a, F: Compute> RowBuffers<'a, F> {
         self.mode
     }
 
-    /// Whether the gradient takes the place of the logits.
+    /// Whether the gradient overwrites the logits.
     #[inline(always)]
     pub(crate) fn is_in_place(&self) -> bool {
         self.x.is_none()
@@ -89,8 +89,7 @@ impl<'a, F: Compute> RowBuffers<'a, F> {
         RowBuffers { x: self.x, gradient: self.gradient, mode: self.mode }
     }
 
-    /// The `length` logits from `x_at` on, whose gradient begins at `gradient_at`; none if there are not
-    /// as many.
+    /// The `length` logits from `x_at` on, whose gradient starts at `gradient_at`; none if there are not that many.
     #[inline(always)]
     pub(crate) fn part(
         &mut self,
@@ -104,8 +103,8 @@ impl<'a, F: Compute> RowBuffers<'a, F> {
         }
     }
 
-    /// As many logits from one on as `lengths` say, and as many places of their gradient from another on
-    /// (or as there are): `[logits, gradient]`.
+    /// `lengths` logits from one index on, and as many places of their gradient from another (or as many as there
+    /// are): `[logits, gradient]`.
     #[inline(always)]
     pub(crate) fn window(
         &mut self,
@@ -122,7 +121,7 @@ impl<'a, F: Compute> RowBuffers<'a, F> {
         }
     }
 
-    /// Takes off the first `count` logits (or all, if there are fewer).
+    /// Splits off the first `count` logits (or all, if there are fewer).
     #[inline(always)]
     pub(crate) fn take_front(&mut self, count: usize) -> Self {
         let x = self.x.as_mut().map(|x| {
@@ -136,7 +135,7 @@ impl<'a, F: Compute> RowBuffers<'a, F> {
         Self { x, gradient, mode: self.mode }
     }
 
-    /// Takes off the first `COUNT` logits, if there are as many: slices whose length the compiler knows.
+    /// Splits off the first `COUNT` logits, if there are that many: slices whose length the compiler knows.
     #[inline(always)]
     pub(crate) fn take_whole<const COUNT: usize>(&mut self) -> Option<Self> {
         if self.len() < COUNT {
@@ -159,13 +158,13 @@ impl<'a, F: Compute> RowBuffers<'a, F> {
         Some(Self { x, gradient, mode: self.mode })
     }
 
-    /// The logits, if they are not in the gradient's place, and that place.
+    /// The logits, if they have another place than the gradient, and the gradient's place.
     #[inline(always)]
     pub(crate) fn into_parts(self) -> (Option<&'a [F]>, &'a mut [F]) {
         (self.x, self.gradient)
     }
 
-    /// The logits alone.
+    /// Only the logits.
     #[inline(always)]
     pub(crate) fn only_logits(self) -> Self {
         Self::loss(match self.x {
@@ -180,7 +179,7 @@ impl<'a, F: Compute> RowBuffers<'a, F> {
         V::load(token, from(self.logits(), at), fill)
     }
 
-    /// Puts the gradient from `at` on where it belongs.
+    /// Writes the gradient from `at` on.
     #[inline(always)]
     pub(crate) fn put<V: Vector<Scalar = F>>(&mut self, token: V::Token, at: usize, value: V) {
         match self.mode {
@@ -193,7 +192,7 @@ impl<'a, F: Compute> RowBuffers<'a, F> {
         }
     }
 
-    /// Puts the gradient of one logit where it belongs.
+    /// Writes the derivative by one logit.
     #[inline(always)]
     pub(crate) fn put_one(&mut self, at: usize, value: F) {
         if let Some(place) = self.gradient.get_mut(at) {

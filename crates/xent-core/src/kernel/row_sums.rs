@@ -1,4 +1,4 @@
-//! What a row adds up to, relative to its largest logit, and how such sums are merged.
+//! The sums of a row relative to its largest logit, and how they are merged.
 
 use super::coefficients::{
     Coefficients, Factors, LabelSums, Number, SoftSums, Terms, label_coefficients,
@@ -6,17 +6,17 @@ use super::coefficients::{
 };
 use crate::math::scalar;
 
-/// The pivot: the class whose exponential is not in the sums.
+/// The pivot: the class whose exponential is left out of the sums.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pivot {
     pub(crate) class: usize,
     /// Its logit.
     pub(crate) logit: f64,
-    /// Its weight, where all classes have one.
+    /// Its weight, if all classes have one.
     pub(crate) weight: f64,
 }
 
-/// What a row, or a part of one, adds up to; parts can be merged.
+/// The sums of a row, or of a part of one; parts can be merged.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RowSums {
     /// The largest logit, and the first class that has it, if that was asked for.
@@ -34,8 +34,7 @@ pub(crate) struct RowSums {
 }
 
 impl RowSums {
-    /// Of a tile of nothing but masked classes; `label` if it is one of them, and the sum of their
-    /// weights.
+    /// For a tile of masked classes only; `label` if it is one of them, and the sum of their weights.
     pub(crate) fn masked(label: Option<usize>, weights: f64, unit: f64) -> Self {
         Self {
             max: f64::NEG_INFINITY,
@@ -48,12 +47,12 @@ impl RowSums {
         }
     }
 
-    /// `x_k` of the pivot below the maximum.
+    /// The distance of the pivot's `x_k` below the maximum.
     pub(crate) fn pivot_distance(&self) -> f64 {
         self.pivot.map_or(0.0, |pivot| self.distance(pivot.logit))
     }
 
-    /// A mapped logit below the maximum.
+    /// The distance of a scaled logit below the maximum.
     pub(crate) fn distance(&self, logit: f64) -> f64 {
         (self.max - logit) * self.unit
     }
@@ -93,7 +92,7 @@ impl RowSums {
         self
     }
 
-    /// Counts the pivot among the others.
+    /// Adds the pivot to the others.
     fn fold_pivot(mut self) -> Self {
         if let Some(pivot) = self.pivot {
             let distance = self.pivot_distance();
@@ -105,8 +104,8 @@ impl RowSums {
         self
     }
 
-    /// The sums of two parts of one row, `self` the earlier. Of two pivots the one with the
-    /// larger logit stays so.
+    /// The sums of two parts of one row; `self` is the earlier. Of two pivots, the one with the larger logit
+    /// remains.
     pub(crate) fn merge(self, later: Self) -> Self {
         let max = if later.max > self.max { later.max } else { self.max };
         let (mut a, mut b) = (self.relative_to(max), later.relative_to(max));
@@ -146,8 +145,9 @@ impl RowSums {
         label_coefficients((), sums, terms, factors)
     }
 
-    /// Those of a row with a weight for every class, and the sum of its weights. The pivot is the class of
-    /// the largest logit. With `own`, that is what the gradient has in place of any weight but zero.
+    /// The same for a row with a weight for every class, and the sum of its weights. The pivot is the class of the
+    /// largest logit. `own` is the target of the gradient for every weight that is not zero, if it differs from the
+    /// weight.
     pub(crate) fn finish_soft(
         &self,
         own: Option<f64>,
@@ -157,7 +157,7 @@ impl RowSums {
     ) -> (Coefficients<f64>, f64) {
         let pivot_weight = self.pivot.map_or(0.0, |pivot| pivot.weight);
         let (gradient_pivot_weight, gradient_weights) = match own {
-            // Together they are one.
+            // They sum to one.
             Some(own) => {
                 let of_pivot = if pivot_weight == 0.0 { 0.0 } else { own };
                 (of_pivot, 1.0 - of_pivot)

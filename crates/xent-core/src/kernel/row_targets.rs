@@ -1,4 +1,4 @@
-//! What a long row is compared with: its label, or the weights of its classes, tile by tile.
+//! The targets of a long row: its label, or the weights of its classes, tile by tile.
 
 use super::soft_weights::{FillWeights, SoftmaxWeights};
 use crate::dispatch::Kernel;
@@ -6,10 +6,10 @@ use crate::level::Level;
 use crate::simd::Compute;
 use core::ops::Range;
 
-/// What a long row is compared with.
+/// The targets of a long row.
 #[derive(Clone, Copy)]
 pub(crate) enum RowTargets<'a, F> {
-    /// Nothing: its sums are all that is wanted.
+    /// None: only its sums are wanted.
     Nothing,
     Label {
         class: usize,
@@ -18,35 +18,35 @@ pub(crate) enum RowTargets<'a, F> {
     Soft(SoftSource<'a, F>),
 }
 
-/// What the weights of a row's classes are made of.
+/// The sources of the weights of a row's classes.
 #[derive(Clone, Copy)]
 pub(crate) struct SoftSource<'a, F> {
-    /// Dense targets or the logits of a teacher, which are neighbours; none if empty.
+    /// Dense targets or the logits of a teacher, contiguous; empty if there are none.
     pub(crate) dense: &'a [F],
-    /// From the target of a class to that of the next.
+    /// The step from the target of a class to the next.
     pub(crate) step: usize,
     pub(crate) scale: F,
     pub(crate) smoothing_per_class: F,
     pub(crate) class_weights: &'a [F],
-    /// A class with a weight beside all of that.
+    /// A class with an additional weight.
     pub(crate) label: Option<(usize, F)>,
-    /// What the gradient has in place of any weight but zero, if that is something else.
+    /// The target of the gradient for every weight that is not zero, if it differs from the weight.
     pub(crate) own: Option<F>,
     pub(crate) teacher: Option<TeacherSums<F>>,
 }
 
-/// What the logits of a teacher add up to.
+/// The sums of a teacher's logits.
 #[derive(Clone, Copy)]
 pub(crate) struct TeacherSums<F> {
     pub(crate) max: F,
     pub(crate) sum: f64,
     pub(crate) ln_sum: f64,
-    /// The unit of distances, of the student too.
+    /// The unit of distances, also for the student.
     pub(crate) unit: f64,
 }
 
 impl<'a, F: Compute> SoftSource<'a, F> {
-    /// The weights of some classes: where they are, or made in `scratch`.
+    /// The weights of some classes: in place, or computed in `scratch`.
     pub(super) fn weights<'s>(
         &self,
         level: Level,
@@ -109,11 +109,11 @@ impl<'a, F: Compute> SoftSource<'a, F> {
     }
 }
 
-/// Scratch for the weights of a tile.
+/// Space for the weights of a tile.
 pub(super) struct WeightScratch<'w, F> {
     pub(super) values: &'w mut [F],
-    /// What all of them are but one, whose place it is, if that is known: from tile to tile, smoothed
-    /// labels differ in no more than that.
+    /// If known, the value that all of them share except one, and the place of that one: the
+    /// weights of smoothed labels differ from tile to tile by no more than that.
     pub(super) alike: Option<(F, usize)>,
 }
 

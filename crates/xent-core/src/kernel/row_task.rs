@@ -1,4 +1,4 @@
-//! What the kernel of contiguous rows is told of them, and how many it takes together.
+//! The parameters of the kernel of contiguous rows, and the size of its groups.
 
 use super::block::ROWS;
 use super::coefficients::Terms;
@@ -9,13 +9,13 @@ use crate::level::Level;
 use crate::simd::Compute;
 use crate::simd::{ACCUMULATORS, STRIP};
 
-/// Logits of a group, at most, if it is more than one row: with the gradient they stay in the
-/// first-level cache from pass to pass.
+/// The most logits of a group, if it is more than one row: together with the gradient they stay in the first-level
+/// cache from pass to pass.
 const ELEMENTS: usize = 4096;
 
-/// Gradients of rows of as many classes are worth computing the exponentials again, to be written
-/// past the caches if the batch is large. The one of the pivot is written on its own, and in a shorter
-/// row would bring too much of it back.
+/// For rows of at least this many classes it is worth computing the exponentials again, to write the gradient past
+/// the caches if the batch is large. The derivative by the pivot is written separately, which in shorter rows would
+/// bring too much of the gradient back into the caches.
 const STREAM_CLASSES: usize = 256;
 
 /// The most lanes that a register has.
@@ -26,7 +26,7 @@ pub(crate) fn rows_of_group(classes: usize) -> usize {
     (ELEMENTS / classes).clamp(1, ROWS)
 }
 
-/// What all rows of a kernel have in common.
+/// The parameters that all rows of a kernel share.
 #[derive(Clone, Copy)]
 pub(crate) struct RowTask {
     pub(crate) level: Level,
@@ -38,7 +38,7 @@ pub(crate) struct RowTask {
     pub(crate) unit: f64,
     /// Whether the gradient is large enough to be written past the caches.
     pub(crate) stream: bool,
-    /// Whether the class of the largest logit is wanted, even where it is not the pivot.
+    /// Whether the class of the largest logit is wanted, even if it is not the pivot.
     pub(crate) largest_class: bool,
     /// Whether the results of all rows are wanted.
     pub(crate) takes_rows: bool,
@@ -47,21 +47,20 @@ pub(crate) struct RowTask {
     pub(crate) steps: Steps,
 }
 
-/// Which passes are made.
+/// The passes to make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Steps {
     /// All of them.
     All,
-    /// The sums of a row, which are not finished.
+    /// Only the sums of a row, without its coefficients.
     Sums,
-    /// The gradient, with coefficients that the supply fills in, from the logits; that of the pivot is
-    /// left to others.
+    /// Only the gradient, from the logits, with coefficients that the supply fills in; the caller writes the
+    /// pivot's derivative.
     Gradient,
 }
 
 impl RowTask {
-    /// Some of the passes over the classes of one row, or of rows one after the other, for a caller that
-    /// finishes them.
+    /// Some of the passes over the classes of one row, or of contiguous rows, for a caller that computes the rest.
     pub(crate) const fn part(level: Level, classes: usize, unit: f64, steps: Steps) -> Self {
         Self {
             level,
@@ -77,7 +76,7 @@ impl RowTask {
         }
     }
 
-    /// Where the gradient comes from.
+    /// The source of the gradient.
     #[inline(always)]
     pub(super) fn source<F: Compute>(&self, buffers: &RowBuffers<'_, F>) -> Source {
         let writes = buffers.mode() == GradMode::Write;

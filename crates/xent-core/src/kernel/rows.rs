@@ -1,10 +1,9 @@
 //! The kernel of contiguous rows: of up to 32 rows that together have about a tile of logits, or of one
 //! tile of a longer row.
 //!
-//! A row has its exponentials in registers of its own; but its own arithmetic (a quotient, a logarithm) is
-//! one long chain of instructions that wait for each other. So a group of rows has that in common, a row
-//! in each lane ([`super::block`]); and each pass goes over all of its rows before the next, so that no
-//! row waits for its own maximum.
+//! The exponentials of a row fill registers, but its own arithmetic (a quotient, a logarithm) is one long chain of
+//! dependent instructions. So the rows of a group share that arithmetic, a row in each lane ([`super::block`]), and
+//! each pass goes over all rows of the group before the next pass, so that no row waits for its own maximum.
 
 use super::block::{BlockSums, ROWS, RowBlock, RowSupply};
 use super::gradient::Source;
@@ -25,11 +24,11 @@ pub(crate) struct Rows<'a, 'b, F: Compute> {
     pub(crate) state: GroupState<'a, F>,
 }
 
-/// What is kept of a group from one pass to the next.
+/// The values of a group that are kept from one pass to the next.
 pub(crate) struct GroupState<'a, F> {
     pub(crate) block: &'a mut RowBlock<F>,
     pub(crate) sums: &'a mut BlockSums<F>,
-    /// For each row of a group: a register and what it lost. For each sum of each row, where rows have a
+    /// A register and its rounding error: for each row of a group, or for each sum of each row if rows have a
     /// weight for every class.
     pub(crate) folded: &'a mut [[F; ACCUMULATORS]],
 }

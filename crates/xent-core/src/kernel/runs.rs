@@ -1,11 +1,11 @@
-//! Logits side by side, and the places of what is computed from them: slices whose length the compiler
-//! knows, so that nothing is tested for each register.
+//! Logits side by side, and the places of values computed from them: slices whose length the compiler knows, so
+//! that nothing is checked for each register.
 
 use super::row_buffers::{GradMode, RowBuffers};
 use crate::simd::Compute;
 use crate::simd::{HALF_STRIP, Vector, from, from_mut};
 
-/// Logits, and what becomes of what is computed from them.
+/// Logits, and what happens to values computed from them.
 pub(crate) trait Run<F: Compute> {
     fn logits(&self) -> &[F];
 
@@ -34,21 +34,21 @@ pub(crate) trait Run<F: Compute> {
     }
 }
 
-/// Half a strip of logits of which nothing is kept.
+/// Half a strip of logits whose values are not kept.
 pub(crate) struct Logits<'a, F>(pub(crate) &'a [F; HALF_STRIP]);
 
-/// Half a strip of logits that are replaced.
+/// Half a strip of logits that are overwritten.
 pub(crate) struct InPlace<'a, F>(pub(crate) &'a mut [F; HALF_STRIP]);
 
-/// Half a strip of logits with places beside them.
+/// Half a strip of logits with places next to them.
 pub(crate) struct OutOfPlace<'a, F>(
     pub(crate) &'a [F; HALF_STRIP],
     pub(crate) &'a mut [F; HALF_STRIP],
 );
 
-/// Less than half a strip: what is left of a row.
+/// Less than half a strip: the rest of a row.
 pub(crate) struct Rest<'a, F> {
-    /// `None` where the logits are replaced.
+    /// `None` if the logits are overwritten.
     x: Option<&'a [F]>,
     places: &'a mut [F],
 }
@@ -117,7 +117,7 @@ impl<F: Compute> Run<F> for Rest<'_, F> {
     }
 }
 
-/// Where a row's logits are, and what is written.
+/// A row's logits, and the places to write to.
 pub(crate) enum Halves<'a, F> {
     Logits(&'a [F]),
     InPlace(&'a mut [F]),
@@ -126,7 +126,7 @@ pub(crate) enum Halves<'a, F> {
 }
 
 impl<'a, F: Compute> RowBuffers<'a, F> {
-    /// The slices of a row of which a gradient is written, or added to another, or of which nothing is.
+    /// The slices of a row whose gradient is written, or added, or not wanted.
     #[inline(always)]
     pub(crate) fn halves(self) -> Halves<'a, F> {
         let mode = self.mode();
@@ -137,7 +137,7 @@ impl<'a, F: Compute> RowBuffers<'a, F> {
         }
     }
 
-    /// What is less than half a strip. Where no gradient is written, nothing is kept.
+    /// The part that is less than half a strip. If no gradient is written, nothing is kept.
     #[inline(always)]
     pub(crate) fn rest(self) -> Rest<'a, F> {
         let (x, places) = self.into_parts();
@@ -145,9 +145,9 @@ impl<'a, F: Compute> RowBuffers<'a, F> {
     }
 }
 
-/// Does `$body` for each half of a strip of `$row`, which must be whole halves, with the half as a [`Run`].
-/// What is tested is tested once. With `$unused`, half a strip that takes what is not to be kept, there is less
-/// code, and a store more where nothing is kept.
+/// Runs `$body` for each half of a strip of `$row`, which must be whole halves, with the half as a [`Run`]. The
+/// mode is tested once. With `$unused`, half a strip of space for values that are not kept, there is less code, but
+/// one more store if nothing is kept.
 macro_rules! each_half {
     ($row:expr, |$run:ident| $body:expr) => {{
         use crate::kernel::runs::{Halves, InPlace, Logits, OutOfPlace};

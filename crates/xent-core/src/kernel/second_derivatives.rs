@@ -13,16 +13,16 @@ pub(crate) struct SecondDerivatives<'a, F> {
     /// Logits or, with `stored`, exponentials.
     pub(crate) x: &'a [F],
     pub(crate) stored: bool,
-    /// The largest logit, and where it is (or past the end).
+    /// The largest logit, and its index (or past the end).
     pub(crate) max: F,
     pub(crate) largest: usize,
     /// The unit of distances.
     pub(crate) unit: f64,
-    /// The sum of all exponentials, in their unit, and of all but the largest, if it is known.
+    /// The sum of all exponentials, in their unit, and of all except the largest, if it is known.
     pub(crate) sum: f64,
     pub(crate) others: Option<f64>,
     pub(crate) terms: SecondTerms<f64>,
-    /// Where the label is (or past the end).
+    /// The index of the label (or past the end).
     pub(crate) label: usize,
     pub(crate) curvature: Curvature,
     pub(crate) out: &'a mut [F],
@@ -73,7 +73,7 @@ impl<F: Compute> Kernel for SecondDerivatives<'_, F> {
             }
             start += ACCUMULATORS;
         }
-        // One minus a probability near one has few digits: of the largest class it is the sum of the others.
+        // One minus a probability near one has few digits, so for the largest class it is the sum of the others.
         let others = others.unwrap_or_else(|| rest.total());
         if let Some(place) = out.get_mut(largest) {
             let p = F::SCALE / sum;

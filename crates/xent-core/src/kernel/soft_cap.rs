@@ -6,14 +6,14 @@ use crate::math::tanh::tanh;
 use crate::simd::Compute;
 use crate::simd::{Simd, Vector, from_mut};
 
-/// Caps logits, and leaves the derivatives of what they become by what they were. Infinite logits are not
-/// capped, so that a masked class stays masked; NaN stays NaN.
+/// Caps logits, and stores the derivatives of the capped logits. Infinite logits are not capped, so that a masked
+/// class stays masked; NaN stays NaN.
 pub(crate) struct Cap<'a, F> {
-    /// `None` where they are replaced.
+    /// `None` if the logits are overwritten.
     pub(crate) logits: Option<&'a [F]>,
     pub(crate) capped: &'a mut [F],
     pub(crate) derivatives: &'a mut [F],
-    /// As exact as the logits are.
+    /// In the precision of the logits.
     pub(crate) cap: f64,
 }
 
@@ -54,11 +54,11 @@ fn cap_register<V: Vector>(
     V::select(is_infinite, x, of_x.value * cap)
 }
 
-/// From the gradient by the capped logits to that by the logits.
+/// From the gradient by the capped logits to the gradient by the logits.
 pub(crate) struct Uncap<'a, F> {
     pub(crate) gradient: &'a mut [F],
     pub(crate) derivatives: &'a [F],
-    /// Where it goes, and whether it is added; in place if nowhere.
+    /// The destination, and whether it is added to; in place if `None`.
     pub(crate) into: Option<(&'a mut [F], GradMode)>,
 }
 
@@ -74,7 +74,7 @@ impl<F: Compute> Kernel for Uncap<'_, F> {
         for (register, (gradient, derivatives)) in registers.enumerate() {
             let g = F::Of::<S>::load(simd, gradient, zero);
             let by_logit = g * F::Of::<S>::load(simd, derivatives, zero);
-            // Nothing stays nothing, also of a logit that is NaN.
+            // Zero stays zero, even for a NaN logit.
             let by_logit = F::Of::<S>::select(g.equal(zero), zero, by_logit);
             match &mut into {
                 None => by_logit.store(gradient),
@@ -93,15 +93,15 @@ impl<F: Compute> Kernel for Uncap<'_, F> {
     entries!();
 }
 
-/// From second derivatives by capped logits to those by the logits, at least the floor: with `t = tanh(x / cap)` the
-/// capped logit has the derivatives `1 - t^2` and `-2 t (1 - t^2) / cap`.
+/// From second derivatives by the capped logits to those by the logits, at least the floor: with `t = tanh(x /
+/// cap)` the capped logit has the derivatives `1 - t^2` and `-2 t (1 - t^2) / cap`.
 pub(crate) struct UncapSecond<'a, F> {
     pub(crate) hessian: &'a mut [F],
     /// The gradient by capped logits.
     pub(crate) gradient: &'a [F],
-    /// Those that are not capped.
+    /// The logits before the cap.
     pub(crate) logits: &'a [F],
-    /// As exact as the logits are.
+    /// In the precision of the logits.
     pub(crate) cap: f64,
     pub(crate) floor: f64,
 }
@@ -125,7 +125,7 @@ impl<F: Compute> Kernel for UncapSecond<'_, F> {
             let x = F::Of::<S>::load(simd, logits, zero);
             let of_x = tanh(simd, x / cap);
             let d = of_x.derivative;
-            // Nothing stays nothing, also of a logit that is NaN.
+            // Zero stays zero, even for a NaN logit.
             let squared = F::Of::<S>::select(h.equal(zero), zero, h * (d * d));
             let bend = minus_two * of_x.value * d / cap;
             let bent = F::Of::<S>::select(g.equal(zero), zero, g * bend);

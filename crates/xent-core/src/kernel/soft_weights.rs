@@ -1,4 +1,4 @@
-//! The weights of all classes of contiguous rows, where they are not at hand as they are.
+//! The weights of all classes of contiguous rows, if they are not available in place.
 
 use super::block::ROWS;
 use crate::dispatch::{Kernel, entries};
@@ -6,9 +6,9 @@ use crate::math::exp::exp_scaled;
 use crate::simd::Compute;
 use crate::simd::{Simd, Vector, from, from_mut};
 
-/// `q = (scale t + smoothing_per_class) w` of rows one after the other, each with a scale.
+/// `q = (scale t + smoothing_per_class) w` for contiguous rows, each with its own scale.
 pub(crate) struct FillWeights<'a, F> {
-    /// `t`; if it is `None`, what is in the places of the weights; no targets at all if it is empty.
+    /// `t`; if `None`, the current values in the places of the weights; if empty, no targets.
     pub(crate) dense: Option<&'a [F]>,
     pub(crate) scales: &'a [F],
     pub(crate) smoothing_per_class: F,
@@ -55,8 +55,8 @@ impl<F: Compute> Kernel for FillWeights<'_, F> {
     entries!();
 }
 
-/// The softmax of neighbouring classes, times class weights: of the logits of a teacher (G. Hinton et al.,
-/// "Distilling the knowledge in a neural network", 2015) or of those of a slice.
+/// The softmax of neighbouring classes, times class weights: from the logits of a teacher (G. Hinton et al.,
+/// "Distilling the knowledge in a neural network", 2015) or of a slice.
 pub(crate) struct SoftmaxWeights<'a, F> {
     pub(crate) logits: &'a [F],
     pub(crate) max: F,
@@ -95,7 +95,7 @@ impl<F: Compute> Kernel for SoftmaxWeights<'_, F> {
     entries!();
 }
 
-/// How many labels are not zero in each of the rows.
+/// The number of labels in each row that are not zero.
 pub(crate) struct CountLabels<'a, F> {
     pub(crate) labels: &'a [F],
     pub(crate) classes: usize,

@@ -5,14 +5,14 @@ use core::ops::{Add, AddAssign, Sub};
 use crate::simd::Compute;
 use crate::simd::{ACCUMULATORS, Lanes, in_lanes};
 
-/// Elements that one [`CompensatedSum`] takes before it is added up.
+/// Elements that one [`CompensatedSum`] takes before it is folded.
 pub(crate) const TILE: usize = 4096;
 
-/// Non-negative terms, summed by accumulator, with what each addition lost kept beside.
+/// Non-negative terms, summed by accumulator, with the rounding errors of the additions.
 ///
 /// The compensation is T. J. Dekker's `Fast2Sum` ("A floating-point technique for extending the
-/// available precision", 1971). It is exact while the sum is the larger operand; a larger term
-/// costs one rounding, and that can happen only as often as the sum doubles.
+/// available precision", 1971). It is exact while the sum is the larger operand. A larger term
+/// costs one rounding, which can only happen as often as the sum doubles.
 #[derive(Clone, Copy)]
 pub(crate) struct CompensatedSum<V: Lanes> {
     high: V::Accumulators,
@@ -55,7 +55,7 @@ impl<V: Lanes> CompensatedSum<V> {
         *high = sum;
     }
 
-    /// The sums of the accumulators, added up until they fit one register, and what was lost.
+    /// The sums of the accumulators, added until they fit one register, and their rounding errors.
     #[inline(always)]
     pub(crate) fn folded(mut self) -> (V, V) {
         let (high, low) = (self.high.as_mut(), self.low.as_mut());
@@ -75,11 +75,11 @@ impl<V: Lanes> CompensatedSum<V> {
     pub(crate) fn total(self) -> f64 {
         let (high, low) = self.parts();
         let [high, low] = [high, low].map(Compute::to_f64);
-        // Once the sum is infinite, what it lost is not a number.
+        // Once the sum is infinite, its rounding error is NaN.
         if high.is_finite() { high + low } else { high }
     }
 
-    /// The sum of all accumulators, and what was lost.
+    /// The sum of all accumulators, and its rounding error.
     #[inline(always)]
     pub(crate) fn parts(self) -> (V::Scalar, V::Scalar) {
         let zero = V::Scalar::default();
@@ -108,7 +108,7 @@ impl LossSum {
         Self([0.0; ACCUMULATORS])
     }
 
-    /// Adds the losses of at most so many rows.
+    /// Adds the losses of at most that many rows.
     #[inline(always)]
     pub(crate) fn add<F: Compute>(&mut self, losses: &[F]) {
         for (sum, &loss) in self.0.iter_mut().zip(losses) {
@@ -116,7 +116,7 @@ impl LossSum {
         }
     }
 
-    /// The sum of all accumulators: always the same tree.
+    /// The sum of all accumulators, always by the same tree.
     pub(crate) fn total(mut self) -> f64 {
         let mut width = ACCUMULATORS;
         while width > 1 {
@@ -129,8 +129,8 @@ impl LossSum {
     }
 }
 
-/// The sum of two sums with what they lost (D. Knuth, "The Art of Computer Programming", volume 2,
-/// section 4.2.2, theorem B): exact whichever is larger.
+/// The sum of two sums with their rounding errors (D. Knuth, "The Art of Computer Programming",
+/// volume 2, section 4.2.2, theorem B): exact, whichever is larger.
 #[inline(always)]
 pub(crate) fn two_sum<T: Copy + Add<Output = T> + Sub<Output = T>>(a: (T, T), b: (T, T)) -> (T, T) {
     let sum = a.0 + b.0;
@@ -215,8 +215,8 @@ pub(crate) fn sum_of(terms: impl Iterator<Item = f64>) -> f64 {
     sum.total()
 }
 
-/// The sums of as many rows as there are lanes, a row in each, and what they lost; from what
-/// [`ExactSum::folded`] left of each row. With the folding always the same tree.
+/// The sums of as many rows as there are lanes, a row in each, and their rounding errors, from the
+/// [`CompensatedSum::folded`] of each row. Together with the folding it is always the same tree.
 #[inline(always)]
 pub(crate) fn totals<V: Lanes>(rows: &mut [(V, V)]) -> (V, V) {
     in_lanes::<V, _>(rows, sum_of_halves)

@@ -2,15 +2,15 @@
 
 use super::row_sums::RowSums;
 
-/// Enough for 2^32 tiles that start anywhere: two runs of each length.
+/// Enough for 2^32 tiles with any first tile: two runs of each length.
 const NODES: usize = 64;
 
-/// The sums of neighbouring tiles, merged as far as the tree of the whole row goes.
+/// The sums of neighbouring tiles, merged as far as the tree of the whole row allows.
 ///
-/// Merging rounds, so its order is part of the result. Two runs of `2^h` tiles are merged only where
-/// they make a run that begins at a multiple of `2^(h + 1)` tiles of the row: what a run adds up to
-/// depends on its own tiles alone, not on the parts in which a row was seen. What is left at the end
-/// of the row, longer runs before shorter ones, is merged from its end.
+/// Merging rounds, so its order affects the result. Two runs of `2^h` tiles are merged only if they
+/// form a run that starts at a multiple of `2^(h + 1)` tiles of the row. So the sums of a run
+/// depend only on its own tiles, not on the parts in which a row was seen. The runs left at the end
+/// of the row, longer ones before shorter ones, are merged from its end.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TileTree {
     /// Runs one after the other, each with the `h` of its length.
@@ -33,7 +33,7 @@ impl TileTree {
         self.push_run(0, tile);
     }
 
-    /// Adds what follows.
+    /// Adds the runs that follow.
     pub(crate) fn append(&mut self, later: &Self) {
         for &(height, sums) in later.runs.iter().take(later.count).flatten() {
             self.push_run(height, sums);

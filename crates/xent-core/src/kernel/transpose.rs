@@ -1,4 +1,4 @@
-//! Rows of few classes to columns and back, through registers.
+//! Rows of few classes to columns and back, in registers.
 //!
 //! A column is a register: class `c` of as many rows as it has lanes.
 
@@ -7,10 +7,10 @@ use core::ops::Range;
 use crate::simd::Compute;
 use crate::simd::{Vector, from, from_mut};
 
-/// Rows that lie one after the other: row `r` from `r * stride` on.
+/// Contiguous rows: row `r` from `r * stride` on.
 #[derive(Clone, Copy)]
 pub(crate) struct RowPlaces {
-    /// Rows there are: at most as many as a register has lanes.
+    /// The number of rows, at most the lanes of a register.
     pub(crate) rows: usize,
     pub(crate) stride: usize,
 }
@@ -25,7 +25,7 @@ impl RowPlaces {
 /// Four classes of as many rows as a register may have lanes, one row after the other.
 struct Fours<F>([F; 4 * ROWS]);
 
-/// The most lanes that a register has.
+/// The most lanes of any register.
 const ROWS: usize = 32;
 
 impl<F: Compute> Fours<F> {
@@ -38,8 +38,8 @@ impl<F: Compute> Fours<F> {
     }
 }
 
-/// The columns of as many rows as a register has lanes, without a gap between them. False, and nothing
-/// read, where less than three logits follow them that a load may take along.
+/// The columns of as many rows as a register has lanes, without a gap between them. Returns false, and reads
+/// nothing, if they are followed by less than three logits, which a load may include.
 #[inline(always)]
 pub(crate) fn whole_to_columns<V: Vector>(
     token: V::Token,
@@ -63,8 +63,7 @@ pub(crate) fn whole_to_columns<V: Vector>(
     true
 }
 
-/// What [`whole_to_columns`] reads, from columns. False, and nothing written, where it would not have been
-/// read.
+/// The inverse of [`whole_to_columns`]. Returns false, and writes nothing, in the cases that it would not read.
 #[inline(always)]
 pub(crate) fn whole_from_columns<V: Vector>(
     fours: &[[V; 4]],
@@ -82,8 +81,8 @@ pub(crate) fn whole_from_columns<V: Vector>(
         }
         return true;
     }
-    // The last classes first: a store of four runs over into the next row, and after the last row into
-    // what may not have been read yet.
+    // The last classes first: a store of four runs over into the next row, and after the last row into values that
+    // may not have been read yet.
     let end = V::LANES * classes;
     let behind = from(into, end).first_chunk::<3>().copied();
     for (four, columns) in fours.iter().enumerate().take(classes.div_ceil(4)).rev() {
@@ -97,14 +96,13 @@ pub(crate) fn whole_from_columns<V: Vector>(
     true
 }
 
-/// How many elements behind a row fours of its classes may reach.
+/// The number of elements past a row that groups of four classes may reach.
 #[inline(always)]
 fn overrun(classes: usize) -> usize {
     if classes == 2 || classes.is_multiple_of(4) { 0 } else { 3 }
 }
 
-/// The columns of the rows in `x`, and some after the last class so that there are fours of them; zeros
-/// after the last row.
+/// The columns of the rows in `x`, filled up to a multiple of four classes; zeros after the last row.
 #[inline(always)]
 pub(crate) fn to_columns<V: Vector>(
     token: V::Token,
@@ -125,12 +123,12 @@ pub(crate) fn to_columns<V: Vector>(
         return;
     }
     for (four, columns) in fours.iter_mut().enumerate().take(classes.div_ceil(4)) {
-        // What follows a row's last class comes along and is left behind.
+        // Values after a row's last class are loaded, too, and not used.
         load_fours(columns, token, from(x, 4 * four), places);
     }
 }
 
-/// Adds the columns of the rows in `x` to what is in the columns.
+/// Adds the columns of the rows in `x` to the columns.
 #[inline(always)]
 pub(crate) fn add_columns<V: Vector>(
     token: V::Token,
@@ -164,7 +162,7 @@ fn load_fours<V: Vector>(
     }
 }
 
-/// [`Vector::load_fours`] of rows that are too few, or that end with the slice.
+/// [`Vector::load_fours`] for too few rows, or for rows at the end of the slice.
 #[cold]
 fn load_last_fours<V: Vector>(
     columns: &mut [V; 4],
@@ -201,9 +199,8 @@ pub(crate) fn from_columns<V: Vector>(
         second.store(from_mut(into, V::LANES));
         return;
     }
-    // Where the next row follows at once, a store of four may run over into it: what is written later
-    // must come later (hence the last classes first, and the rows in their order), and what may not
-    // have been read yet is put back.
+    // If the next row follows at once, a store of four may run over into it. So the order of stores matters (the
+    // last classes first, and rows in order), and values that may not have been read yet are restored.
     let together = stride == classes;
     for (four, columns) in fours.iter().enumerate().take(classes.div_ceil(4)).rev() {
         let first = 4 * four;
@@ -221,7 +218,7 @@ pub(crate) fn from_columns<V: Vector>(
     }
 }
 
-/// [`Vector::store_fours`] of rows that are too few, or that end with the slice.
+/// [`Vector::store_fours`] for too few rows, or for rows at the end of the slice.
 #[cold]
 fn store_last_fours<V: Vector>(
     columns: &[V; 4],

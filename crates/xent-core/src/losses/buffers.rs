@@ -4,19 +4,19 @@ use super::format::Element;
 use crate::error::Error;
 use crate::shape::Shape;
 
-/// The logits, row after row, and what is to be done with their gradient.
+/// The logits, row after row, and what to do with their gradient.
 ///
-/// The gradient has the format of the logits or, with the variants that say `Wide`, the one that they are
-/// computed in: `f32` for logits of sixteen bits.
+/// The gradient has the format of the logits or, in variants with `Wide`, the format of the computation: `f32` for
+/// 16-bit logits.
 #[derive(Debug)]
 pub enum Buffers<'a, E: Element = f32> {
-    /// Only the loss is wanted.
+    /// Only the loss.
     Loss(&'a [E]),
     /// The gradient is written to a slice as long as the logits.
     Gradient(&'a [E], &'a mut [E]),
-    /// The gradient is added to what is in a slice as long as the logits: the sum is rounded once.
+    /// The gradient is added to a slice as long as the logits; the sum is rounded once.
     Accumulate(&'a [E], &'a mut [E]),
-    /// The gradient takes the place of the logits.
+    /// The gradient overwrites the logits.
     InPlace(&'a mut [E]),
     /// [`Gradient`](Self::Gradient), not rounded to the format of the logits.
     WideGradient(&'a [E], &'a mut [E::Float]),
@@ -25,7 +25,7 @@ pub enum Buffers<'a, E: Element = f32> {
 }
 
 impl<E: Element> Buffers<'_, E> {
-    /// How many logits there are.
+    /// The number of logits.
     #[must_use]
     pub fn len(&self) -> usize {
         match self {
@@ -51,7 +51,7 @@ impl<E: Element> Buffers<'_, E> {
         }
     }
 
-    /// The shape of the logits and of the gradient: in place, they have the same stride.
+    /// The shape of the logits and of the gradient; in place, both have the same stride.
     pub(crate) fn strides_of(&self, shape: Shape) -> Shape {
         match self {
             Self::InPlace(_) => Shape { gradient_stride: shape.logits_stride, ..shape },
@@ -59,7 +59,7 @@ impl<E: Element> Buffers<'_, E> {
         }
     }
 
-    /// How many gradients there are; none if there is no place for them but that of the logits.
+    /// The number of gradients; none if they have no slice of their own.
     pub(crate) fn gradients(&self) -> Option<usize> {
         match self {
             Self::Gradient(_, g) | Self::Accumulate(_, g) => Some(g.len()),
@@ -68,8 +68,7 @@ impl<E: Element> Buffers<'_, E> {
         }
     }
 
-    /// Checks that they have the number of logits, and of gradients, that a shape needs; without what follows
-    /// the last row.
+    /// Checks that the lengths fit a shape, and removes any gap after the last row.
     pub(crate) fn fit(self, shape: &Shape) -> Result<Self, Error> {
         let logits = shape.check(self.len())?;
         let stride = shape.gradient_stride;
@@ -80,7 +79,7 @@ impl<E: Element> Buffers<'_, E> {
         Ok(self.split_at(logits, gradient).0)
     }
 
-    /// Zeroes so many gradients from `at` on, each `step` after the one before, where they are written.
+    /// Zeroes `count` gradients from `at` on, each `step` after the one before, if the gradient is written.
     pub(crate) fn clear(&mut self, at: usize, count: usize, step: usize) {
         match self {
             Self::Gradient(_, g) | Self::InPlace(g) => clear(g, at, count, step),
@@ -89,7 +88,7 @@ impl<E: Element> Buffers<'_, E> {
         }
     }
 
-    /// Writes the gradient of one logit, or adds it to what is there.
+    /// Writes the derivative by one logit, or adds it.
     pub(crate) fn put(&mut self, at: usize, value: E::Float) {
         match self {
             Self::Loss(_) => {}
@@ -116,7 +115,7 @@ impl<E: Element> Buffers<'_, E> {
         }
     }
 
-    /// The first so many logits and gradients, and the others.
+    /// Splits off the first `count` logits and gradients.
     pub(crate) fn split_at(self, logits: usize, gradient: usize) -> (Self, Self) {
         match self {
             Self::Loss(x) => {

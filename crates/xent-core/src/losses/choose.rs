@@ -1,4 +1,4 @@
-//! Which kernel computes the rows of a chunk of a softmax batch.
+//! Chooses the kernel for the rows of a chunk of a softmax batch.
 
 use super::chunk::{Chunk, TeacherState};
 use super::format::Float;
@@ -22,15 +22,14 @@ use crate::level::Level;
 use crate::shape::Shape;
 use crate::simd::ACCUMULATORS;
 
-/// A gradient of so many elements (16 MiB) is written past the caches, unless its rows are short: it
-/// would not stay there until it is read, and a store through the cache first reads the line that it
-/// overwrites.
+/// A gradient of at least this many elements (16 MiB) is written past the caches, unless its rows are short: it
+/// would not stay in them until it is read, and a store through the cache first reads the line that it overwrites.
 const STREAM_FROM: usize = 1 << 22;
 
 impl<F: Float> SoftmaxSpec<'_, F> {
-    /// The sum of the losses. The one place that chooses how the rows are computed: by their shape and
-    /// what they are compared with alone, so that a row has the same bits alone and in a batch, whatever
-    /// is asked for.
+    /// The sum of the losses. This is the one place that chooses how rows are computed. It depends only on their
+    /// shape and the kind of targets, so that a row has the same bits alone and in a batch, whatever outputs are
+    /// wanted.
     pub(super) fn run(
         self,
         level: Level,
@@ -71,9 +70,10 @@ impl<F: Float> SoftmaxSpec<'_, F> {
         Terms { gamma: self.options.focal_gamma, z_loss: self.options.z_loss }
     }
 
-    /// That of a row with this weight. Under a soft cap, the floor comes after the cap's own derivatives.
+    /// The curvature of a row with this weight. With a soft cap, the floor is applied after the cap's own
+    /// derivatives.
     pub(super) fn curvature(&self, outputs: &Outputs<'_, F>, weight: f64) -> Curvature {
-        // Of a temperature, each derivative brings another inverse.
+        // Each derivative brings a factor of one over the temperature.
         let curvature = outputs.convention.softmax(weight * self.unit(), self.shape.classes);
         if self.cap() == 0.0 { curvature.with_floor(outputs.hessian_floor) } else { curvature }
     }
@@ -98,7 +98,7 @@ impl<F: Float> SoftmaxSpec<'_, F> {
                 _ => kernel!(0, 8),
             }
         };
-        // No more than the rows fill.
+        // Only as many as the rows fill.
         match rows.div_ceil(ROWS) {
             0 | 1 => run(&mut [self.block()]),
             2 => run(&mut [self.block(), self.block()]),
@@ -141,7 +141,7 @@ impl<F: Float> SoftmaxSpec<'_, F> {
             Kind::Soft => {
                 supply.in_groups = true;
                 let group = rows.min(rows_of_group(classes));
-                // No more is cleared than is used.
+                // Only the used part is cleared.
                 let (mut few, mut many);
                 if !supply.are_weights() && group * classes <= 1024 {
                     few = [F::default(); 1024];
@@ -213,7 +213,7 @@ impl<F: Float> SoftmaxSpec<'_, F> {
         })
     }
 
-    /// What a tile is computed with, and scratch for the weights of its classes where it needs some.
+    /// The scratch buffer for a tile, with space for the weights of its classes if needed.
     pub(super) fn with_tile_state<R>(&self, run: impl FnOnce(&mut TileState<'_, F>) -> R) -> R {
         if self.kind() == Kind::Soft {
             run(&mut TileState::new(&mut [F::default(); TILE]))
@@ -237,8 +237,7 @@ impl<F: Float> SoftmaxSpec<'_, F> {
         }
     }
 
-    /// What a long row is compared with; `None` if that is the softmax of logits of which the largest is
-    /// not finite.
+    /// The target of a long row; `None` if it is the softmax of teacher logits whose largest is not finite.
     pub(super) fn targets_of_row(
         &self,
         rows: LongRows<'_>,

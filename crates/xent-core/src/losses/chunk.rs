@@ -1,4 +1,4 @@
-//! A chunk of a softmax batch on its way to a kernel: what each row is given, and what becomes of its results.
+//! A chunk of a softmax batch before and after its kernel: the input of each row, and its results.
 
 use super::degenerate_row::Column;
 use super::format::Float;
@@ -11,6 +11,7 @@ use crate::kernel::block::{
 };
 use crate::kernel::coefficients::second_terms;
 use crate::kernel::row_buffers::RowBuffers;
+use crate::kernel::row_factors::RowFactors;
 use crate::kernel::row_task::{RowTask, Steps};
 use crate::kernel::rows::{GroupState, Rows};
 use crate::kernel::second_derivatives::SecondDerivatives;
@@ -21,13 +22,13 @@ use crate::shape::Shape;
 use crate::simd::ACCUMULATORS;
 
 impl<F: Float> SoftmaxSpec<'_, F> {
-    /// What a kernel needs of a block of rows, without that which differs from row to row.
+    /// The kernel's input for a block of rows, without the parts that differ from row to row.
     #[inline(always)]
     pub(super) fn block(&self) -> RowBlock<F> {
         let mut block = RowBlock::new();
         let mut factors = (1.0, self.weights.scale);
         if let SoftmaxTargets::Teacher(_, temperature) = self.targets {
-            // The loss has a factor of τ², and the logits of 1 / τ.
+            // The loss has a factor of τ², and the logits have one of 1 / τ.
             factors = (temperature * temperature, factors.1 * temperature);
         }
         let unsmoothed = F::from_f64(1.0 - self.options.label_smoothing);
@@ -39,7 +40,7 @@ impl<F: Float> SoftmaxSpec<'_, F> {
         block
     }
 
-    /// Whether rows differ by more than their labels.
+    /// Whether rows differ in more than their labels.
     pub(super) fn rows_differ(&self) -> bool {
         !self.options.class_weights.is_empty()
             || self.options.ignore_index.is_some()
@@ -49,10 +50,9 @@ impl<F: Float> SoftmaxSpec<'_, F> {
             || self.is_teacher()
     }
 
-    /// Fills in what rows differ by beside their labels. One function for all kernels: nothing here depends
-    /// on their level.
+    /// Fills in the other values that differ from row to row.
     #[inline(never)]
-    pub(super) fn fill(&self, block: &mut RowBlock<F>, first: usize, rows: usize) {
+    pub(super) fn fill(&self, level: Level, block: &mut RowBlock<F>, first: usize, rows: usize) {
         let (zero, one) = (F::default(), F::from_count(1));
         let rows = rows.min(ROWS);
         let ignores = self.options.ignore_index.is_some();
@@ -75,50 +75,22 @@ impl<F: Float> SoftmaxSpec<'_, F> {
         if !ignores && !weighted && self.shared_labels().is_none() {
             return;
         }
-        // Rows differ by more than their labels.
-        block.live = [one; ROWS];
         block.target_scales = [F::from_f64(unsmoothed); ROWS];
-        if ignores {
-            for (live, label) in block.live.iter_mut().zip(&mut block.labels[..rows]) {
-                if *label < zero {
-                    // Any class: nothing comes of it.
-                    (*live, *label) = (zero, zero);
-                }
-            }
-        }
-        for (live, &weight) in block.live.iter_mut().zip(from(weights.sample_weights, first)) {
-            if weight == zero {
-                *live = zero;
-            }
-        }
         let temperature = match self.targets {
             SoftmaxTargets::Teacher(_, temperature) => temperature,
             _ => 1.0,
         };
-        let mut factors = [1.0; ROWS];
-        for (factor, weight) in factors.iter_mut().zip(from(weights.sample_weights, first)) {
-            *factor = weight.to_f64();
+        RowFactors {
+            block,
+            rows,
+            ignores,
+            sample_weights: from(weights.sample_weights, first),
+            upstream: from(weights.upstream, first),
+            scale: weights.scale,
+            temperature,
+            is_label_all: self.is_label_all(),
         }
-        for (factor, live) in factors.iter_mut().zip(&block.live) {
-            *factor = if *live == zero { 0.0 } else { *factor };
-        }
-        let of_losses = block.loss_factors.iter_mut().zip(&mut block.gradient_factors);
-        for ((of_loss, of_gradient), factor) in of_losses.zip(factors) {
-            *of_loss = F::from_f64(factor * (temperature * temperature));
-            *of_gradient = factor * weights.scale;
-        }
-        let upstream = from(weights.upstream, first);
-        for (factor, upstream) in block.gradient_factors.iter_mut().zip(upstream) {
-            *factor *= upstream.to_f64();
-        }
-        for row in 0..ROWS {
-            block.gradient_factors[row] *= temperature;
-            if block.live[row] == zero {
-                block.gradient_factors[row] = 0.0;
-            }
-            block.gradient_factors_rounded[row] = F::from_f64(block.gradient_factors[row]);
-        }
-        block.all_live = block.live.iter().fold(true, |all, &live| all & (live == one));
+        .at(level);
     }
 }
 
@@ -126,24 +98,24 @@ pub(super) fn from<T>(slice: &[T], at: usize) -> &[T] {
     slice.get(at..).unwrap_or(&[])
 }
 
-/// Rows on their way to a kernel, and what becomes of them.
+/// Brings rows to a kernel, and takes their results.
 pub(super) struct Chunk<'l, 'o, F: Float> {
     pub(super) spec: &'l SoftmaxSpec<'l, F>,
     pub(super) level: Level,
     pub(super) outputs: Outputs<'o, F>,
     pub(super) rows_differ: bool,
-    /// Whether rows go in groups, whose weights are to be ready.
+    /// Whether rows come in groups, whose weights must be prepared.
     pub(super) in_groups: bool,
-    /// Scratch for the weights of a group, where they are not at hand.
+    /// Space for the weights of a group, unless they are available in place.
     pub(super) weights: &'l mut [F],
-    /// The rows of the group, and what labels have changed there: the place, and what was in it.
+    /// The rows of the group, and the changes made for labels: the place, and the previous value.
     pub(super) group: (usize, usize),
     pub(super) changed: &'l mut [(usize, F)],
-    /// Where the logits of teachers are added up.
+    /// Scratch buffer for sums over teachers' logits.
     pub(super) teacher: Option<&'l mut TeacherState<F>>,
 }
 
-/// What the logits of the teachers of a group are added up with.
+/// Scratch buffer for the sums of the logits of a group's teachers.
 pub(super) struct TeacherState<F> {
     pub(super) block: RowBlock<F>,
     pub(super) sums: BlockSums<F>,
@@ -156,8 +128,7 @@ impl<F: Float> TeacherState<F> {
         Self { block: RowBlock::new(), sums: BlockSums::new(), folded }
     }
 
-    /// Leaves the exponentials of as many logits in `into`, and what they add up to in the block of the
-    /// students.
+    /// Writes the exponentials of the teachers' logits to `into`, and their sums to the block of the students.
     pub(super) fn sum(
         &mut self,
         level: Level,
@@ -180,7 +151,7 @@ impl<F: Float> TeacherState<F> {
     }
 }
 
-/// Rows of which nothing is known but their logits.
+/// Rows with nothing but logits.
 pub(super) struct Teachers;
 
 impl<F: Float> RowSupply<F> for Teachers {
@@ -218,20 +189,20 @@ impl<F: Float> Chunk<'_, '_, F> {
         F::from_f64(self.spec.smoothing_per_class())
     }
 
-    /// Whether dense targets are the weights.
+    /// Whether the dense targets themselves are the weights.
     pub(super) fn are_weights(&self) -> bool {
         matches!(self.spec.targets, SoftmaxTargets::Dense(_))
             && self.spec.options.label_smoothing == 0.0
             && self.spec.options.class_weights.is_empty()
     }
 
-    /// The dense targets of rows that are contiguous.
+    /// The dense targets of contiguous rows.
     pub(super) fn dense_of(&self, first: usize, rows: usize) -> &[F] {
         let classes = self.spec.shape.classes;
         self.spec.dense().get(first * classes..(first + rows) * classes).unwrap_or(&[])
     }
 
-    /// Fills in what the weights of all rows of a group have in common, where only labels differ.
+    /// Fills in the weights that all rows of a group share, if only labels differ.
     pub(super) fn prepare_weights(&mut self, rows: usize) {
         if matches!(self.spec.targets, SoftmaxTargets::Index(_)) {
             let classes = self.spec.shape.classes;
@@ -248,7 +219,7 @@ impl<F: Float> Chunk<'_, '_, F> {
         }
     }
 
-    /// Makes the weights of a group.
+    /// Computes the weights of a group.
     pub(super) fn weigh(&mut self, block: &mut RowBlock<F>, first: usize, rows: usize) {
         let spec = self.spec;
         let classes = spec.shape.classes;
@@ -304,7 +275,7 @@ impl<F: Float> Chunk<'_, '_, F> {
         .at(level);
     }
 
-    /// Counts the rows of a block that the kernel has finished with NaN, and predicts their first NaN.
+    /// Counts the rows of a block whose result is NaN, and predicts their first NaN.
     #[cold]
     #[inline(never)]
     pub(super) fn note_nans(
@@ -318,7 +289,7 @@ impl<F: Float> Chunk<'_, '_, F> {
         for row in (0..rows).filter(|&row| block.finite[row] == F::from_count(1)) {
             let index = first + row;
             if block.sum[row].is_nan() || is_teacher && block.loss[row].is_nan() {
-                // In place the logits are gone, and the class is marked.
+                // In place the logits are gone, so the class was marked before.
                 let logits = if buffers.is_in_place() { &[] } else { buffers.logits() };
                 let class = self.spec.first_nan(logits, index);
                 self.spec.note_nan(index, class, &mut self.outputs);
@@ -326,7 +297,7 @@ impl<F: Float> Chunk<'_, '_, F> {
         }
     }
 
-    /// Finishes the rows of a block that the kernel has not.
+    /// Computes the rows of a block that the kernel has left out.
     #[cold]
     #[inline(never)]
     pub(super) fn finish_fallback_rows(
@@ -358,7 +329,7 @@ impl<F: Float> RowSupply<F> for Chunk<'_, '_, F> {
         if self.rows_differ {
             for (index, block) in blocks.iter_mut().enumerate().take(rows.div_ceil(ROWS)) {
                 let start = index * ROWS;
-                self.spec.fill(block, first + start, rows - start);
+                self.spec.fill(self.level, block, first + start, rows - start);
             }
         }
         self.group = (first, rows);

@@ -9,12 +9,12 @@ use crate::kernel::sum::sum_of;
 use crate::level::Level;
 use crate::math::scalar;
 
-/// What is seen of a row before any arithmetic.
+/// An overview of a row before any arithmetic.
 #[derive(Clone, Copy)]
 struct Extremes {
     max: f64,
     argmax: usize,
-    /// The class of the first NaN or, without one, of the largest.
+    /// The class of the first NaN or, without one, of the largest logit.
     predicted: usize,
     infinite: usize,
     any_nan: bool,
@@ -41,12 +41,12 @@ impl Extremes {
         seen
     }
 
-    /// With NaN, with several `+inf`, or with no finite logit at all nothing is defined.
+    /// With NaN, with several `+inf`, or without a finite logit, the softmax is undefined.
     fn undefined(&self) -> bool {
         self.any_nan || self.infinite > 1 || self.max == f64::NEG_INFINITY
     }
 
-    /// Whether there is a softmax without a limit.
+    /// Whether there is a softmax that is not a limit.
     fn is_finite(&self) -> bool {
         !self.undefined() && self.max != f64::INFINITY
     }
@@ -60,10 +60,10 @@ impl Extremes {
 pub(super) trait DegenerateRow<F> {
     fn logit(&self, class: usize) -> f64;
 
-    /// Puts the gradient of a class.
+    /// Writes the derivative by a class.
     fn put(&mut self, class: usize, gradient: F);
 
-    /// The second derivative by a logit, from the derivatives by what it has become.
+    /// The second derivative by a logit, from the derivatives by the capped logit.
     fn second(&self, _: usize, _: f64, hessian: f64) -> f64 {
         hessian
     }
@@ -79,7 +79,7 @@ impl<F: Float> DegenerateRow<F> for RowBuffers<'_, F> {
     }
 }
 
-/// A row whose classes are not neighbours: the first of them, and how far it is to the next.
+/// A row whose classes are not contiguous: the first class, and the step to the next.
 pub(super) struct Column<'c, R> {
     pub(super) cells: &'c mut R,
     pub(super) first: usize,
@@ -96,13 +96,13 @@ impl<F, R: DegenerateRow<F>> DegenerateRow<F> for Column<'_, R> {
     }
 }
 
-/// NaN where there is none.
+/// NaN if there is none.
 fn number<F: Float>(logit: Option<&F>) -> f64 {
     logit.map_or(f64::NAN, |logit| logit.to_f64())
 }
 
 impl<F: Float> SoftmaxSpec<'_, F> {
-    /// A row that no kernel has finished.
+    /// A row that no kernel has computed.
     #[cold]
     #[inline(never)]
     pub(super) fn fallback_row(
@@ -118,8 +118,8 @@ impl<F: Float> SoftmaxSpec<'_, F> {
         }
     }
 
-    /// A row without a part in the batch: its loss and gradient are nothing, or NaN where it should
-    /// have had a target. What does not depend on its target is there all the same.
+    /// A row that is ignored or has no target: its loss and gradient are zero, or NaN if it should
+    /// have had a target. Outputs that do not depend on its target are computed all the same.
     fn skipped_row(
         &self,
         row: usize,
@@ -152,8 +152,8 @@ impl<F: Float> SoftmaxSpec<'_, F> {
         value
     }
 
-    /// A row whose largest logit is not finite, or the teacher's: in the limit, a single `+inf` has
-    /// all of the probability.
+    /// A row whose largest logit, or its teacher's, is not finite: in the limit, a single `+inf`
+    /// has all of the probability.
     fn degenerate_row(
         &self,
         row: usize,
@@ -175,7 +175,7 @@ impl<F: Float> SoftmaxSpec<'_, F> {
         let certain = x.max == f64::INFINITY;
         let unit = self.unit();
 
-        // Probabilities of a finite row, whose teacher is certain.
+        // The probabilities of a finite row with a certain teacher.
         let exp = |x_c: f64| scalar::exp((x_c - x.max) * unit);
         let is_other = |class: &usize| *class != x.argmax;
         let others: f64 = if certain {
@@ -185,7 +185,7 @@ impl<F: Float> SoftmaxSpec<'_, F> {
         };
         let sum = 1.0 + others;
         let share = |class: usize, largest| self.teacher_exp(row, class, largest);
-        // The softmax of the teacher, if there is one: its largest logit, and its sum.
+        // The teacher's softmax, if there is one: its largest logit, and its sum.
         let teacher_sum = teacher.map(|teacher| {
             (teacher.max, sum_of(classes.clone().map(|class| share(class, teacher.max))))
         });
@@ -222,7 +222,7 @@ impl<F: Float> SoftmaxSpec<'_, F> {
         loss *= params.factors.loss;
 
         for class in classes {
-            // Read before the gradient takes its place.
+            // Read before it is overwritten by the gradient.
             let x_c = cells.logit(class);
             let is_max = class == x.argmax;
             let (p, not_p) = match (undefined, certain, is_max) {
@@ -243,7 +243,7 @@ impl<F: Float> SoftmaxSpec<'_, F> {
                 all * p - q(class)
             };
             let g = params.factors.gradient * g;
-            // Of the z-loss only the square of a probability has a part in the limit.
+            // In the limit only the square of a probability remains of the z-loss.
             let second = all * p * not_p + 2.0 * self.options.z_loss * p * p;
             let h = self.curvature(outputs, params.factors.gradient).of(second);
             let h = cells.second(class, g, h);
@@ -262,7 +262,7 @@ impl<F: Float> SoftmaxSpec<'_, F> {
         (0..self.shape.classes).find(|class| place(class).is_some_and(|x| x.is_nan()))
     }
 
-    /// Marks the rows with NaN, as classes that are predicted: in place, the logits will be gone.
+    /// Marks the predicted class of rows with NaN: in place, the logits will be overwritten.
     pub(super) fn mark_nans(&self, level: Level, logits: &[F], predicted: &mut [u32]) {
         predicted.fill(0);
         let (low, high) = (F::NEG_INFINITY, F::INFINITY);
@@ -276,7 +276,7 @@ impl<F: Float> SoftmaxSpec<'_, F> {
         }
     }
 
-    /// Counts a row that a kernel has finished with NaN, and predicts the class of its first NaN.
+    /// Counts a row for which the kernel found NaN, and predicts the class of its first NaN.
     pub(super) fn note_nan(&self, row: usize, class: Option<usize>, outputs: &mut Outputs<'_, F>) {
         if let Some(rows) = outputs.not_finite.filter(|_| !self.params(row).by_label) {
             rows.add(self.first_row + row);
@@ -291,7 +291,7 @@ impl<F: Float> SoftmaxSpec<'_, F> {
         }
     }
 
-    /// `e^(t - max)` of a teacher's logit, in the limit where the largest is infinite.
+    /// `e^(t - max)` for a teacher's logit, in the limit if the largest is infinite.
     fn teacher_exp(&self, row: usize, class: usize, max: f64) -> f64 {
         let t = number(self.dense().get(self.shape.place(row, class)));
         if t == max {

@@ -1,4 +1,4 @@
-//! What a mean of sigmoid losses may divide by.
+//! The possible divisors of a mean of sigmoid losses.
 
 use super::format::Float;
 use super::rows::BatchCounts;
@@ -9,11 +9,11 @@ use crate::labels::Labels;
 use crate::shape::Shape;
 use crate::simd::STRIP;
 
-/// Sums that are kept of a row, for as many to be added at once.
+/// Sums kept for a row, so that this many can be added at once.
 const LANES: usize = 8;
 
 impl<F: Float> SigmoidSpec<'_, F> {
-    /// How many rows count, and how much.
+    /// The number and the weights of valid rows and elements.
     pub(super) fn counts(&self) -> BatchCounts {
         match (self.targets, self.options.ignore_index) {
             (SigmoidTargets::MultiHot(labels), Some(ignore)) => self.tally_of(labels, ignore),
@@ -21,7 +21,7 @@ impl<F: Float> SigmoidSpec<'_, F> {
         }
     }
 
-    /// Where no element is ignored: in closed form.
+    /// In closed form, if no element is ignored.
     fn tally_of_all(&self) -> BatchCounts {
         let (rows, classes) = (self.shape.row_count(), self.shape.classes);
         let samples = self.weights.sample_weights;
@@ -38,7 +38,7 @@ impl<F: Float> SigmoidSpec<'_, F> {
         })
     }
 
-    /// Fills in what follows from valid rows and elements.
+    /// Fills in the fields that follow from valid rows and elements.
     fn tally_with(&self, counts: BatchCounts) -> BatchCounts {
         let of_rows = self.options.mean_over_classes;
         let valid_losses = if of_rows { counts.valid_rows } else { counts.valid_losses };
@@ -50,7 +50,7 @@ impl<F: Float> SigmoidSpec<'_, F> {
         }
     }
 
-    /// Where the elements with a label are ignored.
+    /// If the elements with a label are ignored.
     fn tally_of(&self, labels: Labels<'_>, ignore: i64) -> BatchCounts {
         let Shape { classes, inner, .. } = self.shape;
         let elements = self.shape.elements();
@@ -119,7 +119,7 @@ impl<F: Float> SigmoidSpec<'_, F> {
         })
     }
 
-    /// How many rows have a label that is not the one to ignore.
+    /// The number of rows with a label that is not the ignored one.
     fn rows_with_others(&self, labels: Labels<'_>, ignore: i64) -> usize {
         let Shape { outer, classes, inner, .. } = self.shape;
         let mut rows = 0;
@@ -133,11 +133,11 @@ impl<F: Float> SigmoidSpec<'_, F> {
         rows
     }
 
-    /// The class weights of the labels that are not the one to ignore, for rows of at most a strip.
+    /// The class weights of the labels that are not ignored, for rows of at most a strip.
     fn weight_of_others(&self, labels: Labels<'_>, ignore: i64) -> f64 {
         let (elements, classes) = (self.shape.elements(), self.shape.classes);
         let (mut counts, mut bytes) = ([0_u64; STRIP], [0; STRIP]);
-        // As many whole rows as fit, so that a place is always of the same class.
+        // As many whole rows as fit, so that a position always has the same class.
         let step = STRIP / classes * classes;
         for first in (0..elements).step_by(step) {
             let bytes = &mut bytes[..step.min(elements - first)];
@@ -150,7 +150,7 @@ impl<F: Float> SigmoidSpec<'_, F> {
         sum_of(counts[..step].iter().zip(weights).map(|(&count, w)| count as f64 * w.to_f64()))
     }
 
-    /// The class weights of the labels of a row that are not the one to ignore.
+    /// The class weights of the labels of a row that are not ignored.
     fn weight_of_row(&self, labels: Labels<'_>, ignore: i64, start: usize) -> f64 {
         let (mut sums, mut bytes) = ([ExactSum::default(); LANES], [0; STRIP]);
         for (part, weights) in self.options.class_weights.chunks(STRIP).enumerate() {
@@ -166,7 +166,7 @@ impl<F: Float> SigmoidSpec<'_, F> {
     }
 }
 
-/// What rows add up to.
+/// The sums over rows.
 #[derive(Default)]
 struct Sums {
     rows: usize,
@@ -176,7 +176,7 @@ struct Sums {
 }
 
 impl Sums {
-    /// Adds a row with so many elements that are not ignored, and their class weights.
+    /// Adds a row with this number of elements not ignored, and their class weights.
     fn add(&mut self, elements: usize, class_weight: f64, sample_weight: f64) {
         if elements == 0 {
             return;
@@ -188,7 +188,7 @@ impl Sums {
     }
 }
 
-/// The sum of all, by lanes.
+/// The sum of all, kept by lanes.
 fn sum<F: Float>(values: &[F]) -> f64 {
     let mut sums = [ExactSum::default(); LANES];
     for values in values.chunks(LANES) {

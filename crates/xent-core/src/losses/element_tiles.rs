@@ -21,11 +21,11 @@ use crate::shape::Shape;
 use crate::simd::Compute;
 use crate::simd::STRIP;
 
-/// Elements of rows that are taken together.
+/// Rows of this many elements are processed together.
 const SHORT: usize = 1024;
 
 impl<E: Element> SigmoidBatch<'_, E> {
-    /// The sum of the losses; `cells` is scratch for the logits of a tile that are to be converted.
+    /// The sum of the losses; `cells` is a scratch buffer for a tile of logits that must be converted.
     pub(crate) fn run_on(self, level: Level, cells: &mut Scratch<'_, E::Float>) -> f64 {
         let options = self.spec.options;
         if options.input == SigmoidInput::Probabilities {
@@ -63,7 +63,7 @@ impl<E: Element> SigmoidBatch<'_, E> {
             return tiles(AllFactors::ones(), &mut []).run();
         }
         let axes = [shape.classes, shape.inner];
-        // One weight is that of every element.
+        // One weight applies to every element.
         let of_positive = if options.pos_weight.len() == 1 { [1, 1] } else { axes };
         let (mut of_class, mut positive) = (CycleScratch::new(), CycleScratch::new());
         let factors = AllFactors {
@@ -82,7 +82,7 @@ impl<E: Element> SigmoidBatch<'_, E> {
         tiles(factors, &mut [0; TILE + 1]).run()
     }
 
-    /// Whether some elements may count other than once.
+    /// Whether some elements may have a factor other than one.
     fn has_factors(&self) -> bool {
         let SigmoidSpec { options, weights, .. } = &self.spec;
         let RowWeights { sample_weights, upstream, .. } = *weights;
@@ -105,9 +105,9 @@ struct Tiles<'a, 's, 'r, 'f, E: Element, L> {
     targets: TargetScratch<'s>,
 }
 
-/// Scratch for targets that are integers.
+/// Space for integer targets.
 pub(super) struct TargetScratch<'s> {
-    /// For a tile and one more; empty if there are none.
+    /// For a tile and one more element; empty if there are none.
     bytes: &'s mut [u8],
     /// Whether the classes of a long row ascend, if that is known.
     ascends: Option<(usize, bool)>,
@@ -120,7 +120,7 @@ impl<'s> TargetScratch<'s> {
 }
 
 impl<F: Float> SigmoidSpec<'_, F> {
-    /// Whether the loss of an element whose logit is not finite is not finite either.
+    /// Whether the loss of an element with a non-finite logit is also non-finite.
     fn has_no_loss(&self, element: usize, x: f64) -> bool {
         let Self { shape, options, weights, .. } = self;
         let Shape { classes, inner, .. } = *shape;
@@ -158,7 +158,7 @@ impl<F: Float> SigmoidSpec<'_, F> {
         }
     }
 
-    /// The targets of so many elements from `first` on, at most a tile.
+    /// The targets of `count` elements from `first` on, at most a tile.
     pub(super) fn targets_of_tile<'t>(
         &'t self,
         level: Level,
@@ -170,7 +170,7 @@ impl<F: Float> SigmoidSpec<'_, F> {
             SigmoidTargets::Dense(values) => {
                 ElementTargets::Numbers(values.get(first..first + count).unwrap_or(&[]))
             }
-            // Zeros and ones of a byte are as they are to be.
+            // Bytes of zeros and ones can be used as they are.
             SigmoidTargets::MultiHot(Labels::U8(bytes)) if ignore.is_none() => {
                 ElementTargets::Bytes(bytes.get(first..first + count).unwrap_or(&[]))
             }
@@ -215,11 +215,11 @@ impl<E: Element, L: ElementLoss> Tiles<'_, '_, '_, '_, E, L> {
         Elements { loss: self.loss, scale, floor: outputs.floor() }
     }
 
-    /// Neighbouring elements from `first` on, whose logits and gradients begin where it is said.
+    /// Contiguous elements from `first` on, whose logits and gradients start at the given places.
     fn span(&mut self, first: usize, at: [usize; 2], length: usize) -> f64 {
         let losses = core::mem::take(&mut self.batch.outputs.losses);
         let mut total = 0.0;
-        // Converted, the memory of the next tile is fetched meanwhile: more could not be asked for at once.
+        // While they are converted, the memory of the next tile is prefetched: not all of it could be at once.
         let step = if E::IS_FLOAT { TILE } else { TILE / 2 };
         for tile in (0..length).step_by(step) {
             let count = step.min(length - tile);
@@ -254,7 +254,7 @@ impl<E: Element, L: ElementLoss> Tiles<'_, '_, '_, '_, E, L> {
         sum
     }
 
-    /// Counts the rows with an element in a tile whose loss is NaN or infinite, unless they have one before it.
+    /// Counts the rows with an element in a tile whose loss is NaN or infinite, unless an earlier tile had one.
     #[cold]
     #[inline(never)]
     fn count_rows(&self, first: usize, at: usize, count: usize) {
@@ -262,7 +262,7 @@ impl<E: Element, L: ElementLoss> Tiles<'_, '_, '_, '_, E, L> {
         let Some(rows) = outputs.not_finite else { return };
         let shape = spec.shape;
         let Shape { classes, inner, .. } = shape;
-        // In place, the gradient of NaN tells as much; an infinite logit cannot be told from a large one.
+        // In place, the gradient shows a NaN just as well, but an infinite logit looks like a large one.
         let in_place = matches!(buffers, Buffers::InPlace(_));
         let is_bad = |element: usize, at: usize| {
             let x = buffers.logits().get(at).map_or(0.0, |x| x.to_float().to_f64());
@@ -283,7 +283,7 @@ impl<E: Element, L: ElementLoss> Tiles<'_, '_, '_, '_, E, L> {
         }
     }
 
-    /// Every row has the mean over its classes.
+    /// Every row has the mean over its classes as its loss.
     fn row_means(&mut self) -> f64 {
         let Shape { classes, inner, logits_stride, gradient_stride, .. } = self.batch.spec.shape;
         let losses = core::mem::take(&mut self.batch.outputs.losses);
@@ -306,7 +306,7 @@ impl<E: Element, L: ElementLoss> Tiles<'_, '_, '_, '_, E, L> {
         }
     }
 
-    /// Rows of at most a strip, one after the other: several at a time.
+    /// Rows of at most a strip, contiguous: several at a time.
     fn means_of_short_rows(&mut self, put: &mut dyn FnMut(usize, f64) -> f64) -> f64 {
         let Shape { outer, classes, .. } = self.batch.spec.shape;
         let (mut losses, mut sums) = ([E::Float::default(); SHORT], [0.0; STRIP]);
@@ -325,7 +325,7 @@ impl<E: Element, L: ElementLoss> Tiles<'_, '_, '_, '_, E, L> {
         total
     }
 
-    /// Rows whose elements are not neighbours, a strip of them at a time.
+    /// Rows whose elements are not contiguous, a strip of them at a time.
     fn means_of_columns(&mut self, put: &mut dyn FnMut(usize, f64) -> f64) -> f64 {
         let Shape { outer, classes, inner, logits_stride, gradient_stride } = self.batch.spec.shape;
         let mut total = 0.0;

@@ -1,4 +1,4 @@
-//! The formats of numbers: how logits are stored, and what they are computed in.
+//! Number formats: how logits are stored, and what is used for the computation.
 
 use core::fmt::{Debug, Display, LowerExp};
 use core::ops::{Add, Div, Mul, Neg, Sub};
@@ -15,17 +15,17 @@ use crate::kernel::row_buffers::RowBuffers;
 use crate::level::Level;
 use crate::simd::Compute;
 
-/// A number as logits and gradients are stored: `f32`, with the feature `f64` `f64`, and with the feature
-/// `half` `bf16` and `f16` of the crate [`half`](https://docs.rs/half).
+/// A number in which logits and gradients are stored: `f32`, with the feature `f64` also `f64`, and with the
+/// feature `half` also `bf16` and `f16` of the crate [`half`](https://docs.rs/half).
 ///
-/// Formats of sixteen bits are converted to [`Float`](Self::Float) as they are read, computed in it, and
-/// rounded once, to nearest (of two equally near to the even one), as they are written. Whatever is not
-/// a logit or its gradient (targets, weights, losses, second derivatives) is a [`Float`](Self::Float).
+/// 16-bit formats are converted to [`Float`](Self::Float) when they are read, and results are rounded once, to
+/// nearest, ties to even, when they are written. Everything except logits and their gradient (targets, weights,
+/// losses, second derivatives) is a [`Float`](Self::Float).
 #[allow(private_bounds, reason = "sealed: what a format takes is in this crate")]
 pub trait Element:
     Copy + Default + Debug + Display + LowerExp + PartialOrd + Send + Sync + StorageFormat + 'static
 {
-    /// What is computed in.
+    /// The format of the computation.
     type Float: Float;
 
     /// The name of the format: `"f32"`, `"f64"`, `"bf16"` or `"f16"`.
@@ -40,7 +40,7 @@ pub trait Element:
     fn from_float(value: Self::Float) -> Self;
 }
 
-/// A number that is computed in: `f32` or, with the feature of that name, `f64`.
+/// A format of the computation: `f32` or, with the feature of that name, `f64`.
 #[allow(private_bounds, reason = "sealed: what arithmetic takes is in this crate")]
 pub trait Float:
     Element<Float = Self>
@@ -55,14 +55,14 @@ pub trait Float:
 {
 }
 
-/// What the crate does with numbers of a format. Generic code that is called through it is compiled in
-/// this crate, once for each format, and not again where it is used.
+/// Operations on numbers of a format. Generic code called through this trait is compiled in this crate, once for
+/// each format, and not again in the crates that use it.
 pub(crate) trait StorageFormat: Sized {
-    /// Whether it is what is computed in.
+    /// Whether it is also the format of the computation.
     const IS_FLOAT: bool;
 
-    /// The cells of neighbours, `[logits, gradient]` from there on, where they are; none of them if they
-    /// have to be converted.
+    /// The contiguous logits and gradients from `[logits, gradient]` on, in place; none of them if they must be
+    /// converted.
     fn direct<'b>(
         buffers: &'b mut Buffers<'_, Self>,
         at: [usize; 2],
@@ -71,22 +71,22 @@ pub(crate) trait StorageFormat: Sized {
     where
         Self: Element;
 
-    /// The same numbers; as many as there are places.
+    /// Converts as many numbers as there are places.
     fn widen(level: Level, from: &[Self], into: &mut [Self::Float])
     where
         Self: Element;
 
-    /// The nearest numbers; as many as there are places.
+    /// Rounds as many numbers as there are places.
     fn narrow(level: Level, from: &[Self::Float], into: &mut [Self])
     where
         Self: Element;
 
-    /// Whether all numbers are within a range; NaN is not.
+    /// Whether all numbers are within a range; a NaN is not.
     fn all_within(level: Level, values: &[Self::Float], range: [Self::Float; 2]) -> bool
     where
         Self: Element;
 
-    /// The sum of the losses of a batch, on threads that join if there are some.
+    /// The sum of the losses of a batch, on several threads if `join` is given.
     fn softmax(batch: SoftmaxBatch<'_, Self>, level: Level, join: Option<&dyn ForkJoin>) -> f64
     where
         Self: Element;

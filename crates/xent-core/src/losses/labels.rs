@@ -1,6 +1,9 @@
-//! Labels against the classes of a batch: checked and counted, with what they weigh.
+//! Checks and counts labels against the classes of a batch, and sums their weights.
+
+use core::ops::Range;
 
 use super::format::Float;
+use crate::batch::{ForkJoin, count_in_pieces};
 use crate::dispatch::Kernel;
 use crate::error::Error;
 use crate::kernel::block::RowBlock;
@@ -11,9 +14,28 @@ use crate::level::Level;
 
 #[allow(trivial_numeric_casts, reason = "one of the types is what the others are cast to")]
 impl Labels<'_> {
-    /// Checks that every label is a class, or is the one to ignore; how many are not.
-    pub(crate) fn check(&self, classes: usize, ignore: Option<i64>) -> Result<usize, Error> {
+    /// Checks that every label is a class, or is the one to ignore, on threads that join; how many are not to be
+    /// ignored.
+    pub(crate) fn check(
+        &self,
+        join: &dyn ForkJoin,
+        classes: usize,
+        ignore: Option<i64>,
+    ) -> Result<usize, Error> {
+        let check = |piece| self.check_piece(piece, classes, ignore);
+        count_in_pieces(join, 0..self.len(), PIECE, &check)
+    }
+
+    /// The same of some of them, on one thread.
+    fn check_piece(
+        &self,
+        piece: Range<usize>,
+        classes: usize,
+        ignore: Option<i64>,
+    ) -> Result<usize, Error> {
+        let before = piece.start;
         each_type!(self, |labels: I| {
+            let labels = labels.get(piece).unwrap_or(&[]);
             let ignore = ignore.and_then(|ignore| I::try_from(ignore).ok());
             // Compared in their own type, as many as fit a register.
             let last = I::try_from(classes.saturating_sub(1));
@@ -24,13 +46,13 @@ impl Labels<'_> {
             }
             let [first, last] = classes_of_type;
             let bad = |label: I| !(first..=last).contains(&label) && Some(label) != ignore;
-            let row = labels.iter().position(|&label| bad(label)).unwrap_or_default();
-            Err(Error::Label { row, label: labels[row] as i128, classes })
+            let at = labels.iter().position(|&label| bad(label)).unwrap_or_default();
+            Err(Error::Label { row: before + at, label: labels[at] as i128, classes })
         })
     }
 
-    /// Fills in the numbers of the classes of as many rows from `first` on, exact up to 2^24; -1 for
-    /// the label to ignore.
+    /// Writes the class numbers of rows from `first` on, exact up to 2^24; -1 for the ignored
+    /// label.
     pub(crate) fn numbers<F: Float>(
         &self,
         level: Level,
@@ -45,8 +67,8 @@ impl Labels<'_> {
         })
     }
 
-    /// The sum of the weights of the classes of the labels, but for the label to ignore; each times
-    /// a factor of its row. Ones if empty.
+    /// The sum of the class weights of the labels, without the ignored label, each times a factor
+    /// of its row; empty slices stand for ones.
     pub(crate) fn weights<F: Float>(
         &self,
         ignore: Option<i64>,
@@ -59,7 +81,7 @@ impl Labels<'_> {
             for (run, labels) in labels.chunks(RUN).enumerate() {
                 let row_weights = row_weights.get(run * RUN..).unwrap_or(&[]);
                 let mut sums = [LabelWeights::default(); 4];
-                // Four sums side by side: an addition waits for the one before.
+                // Four sums in parallel, because an addition has to wait for the one before.
                 for (group, labels) in labels.chunks(4).enumerate() {
                     for (at, (sum, &label)) in sums.iter_mut().zip(labels).enumerate() {
                         let of_row = row_weights.get(4 * group + at);
@@ -81,8 +103,8 @@ impl Labels<'_> {
         })
     }
 
-    /// The weights of the rows whose label is the class that stands at their place among these, and of
-    /// all rows, but for the label to ignore.
+    /// The sum of the weights of the rows whose label equals the class at the same index here, and
+    /// of all rows, without the ignored label.
     #[must_use]
     pub fn weigh_equal<F: Float>(
         &self,
@@ -105,8 +127,15 @@ impl Labels<'_> {
     }
 
     /// [`check`](Self::check) for two classes: all labels are 0, 1 or the one to ignore.
-    pub(crate) fn check_hot(&self, ignore: Option<i64>) -> Result<(), Error> {
+    pub(crate) fn check_hot(&self, join: &dyn ForkJoin, ignore: Option<i64>) -> Result<(), Error> {
+        let check = |piece| self.check_hot_piece(piece, ignore);
+        count_in_pieces(join, 0..self.len(), PIECE, &check).map(|_| ())
+    }
+
+    /// The same of some of them, on one thread.
+    fn check_hot_piece(&self, piece: Range<usize>, ignore: Option<i64>) -> Result<usize, Error> {
         let are_good = each_type!(self, |labels: I| {
+            let labels = labels.get(piece.clone()).unwrap_or(&[]);
             // Bits of labels that are neither: no comparison, which a register may lack.
             match ignore.and_then(|ignore| I::try_from(ignore).ok()) {
                 None => labels.iter().fold(0, |all, &label| all | label) & !1 == 0,
@@ -116,9 +145,12 @@ impl Labels<'_> {
                 }
             }
         });
-        if are_good { Ok(()) } else { self.check(2, ignore).map(|_| ()) }
+        if are_good { Ok(0) } else { self.check_piece(piece, 2, ignore) }
     }
 }
+
+/// Labels that a thread checks at a time.
+const PIECE: usize = 1 << 15;
 
 /// What the rows of labels weigh.
 #[derive(Clone, Copy, Default)]
@@ -131,10 +163,10 @@ pub(crate) struct LabelWeights {
     pub(crate) of_both: f64,
 }
 
-/// Rows whose weights are added up as they are; the sums of runs are added without a loss.
+/// Rows whose weights are added plainly; the sums of such runs are added with compensation.
 const RUN: usize = 256;
 
-/// What runs of labels add up to.
+/// The sums over runs of labels.
 #[derive(Default)]
 struct LabelSums {
     count: usize,

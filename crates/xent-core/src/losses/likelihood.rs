@@ -1,17 +1,18 @@
-//! The losses of a probability that is already there: nothing is computed but what the label picks.
+//! Losses of given probabilities: they only pick the value of the label.
+
+use core::ops::Range;
 
 use super::buffers::Buffers;
 use super::format::{Element, Float};
 use super::rows::{BatchCounts, Outputs, RowWeights};
-use crate::batch::{Batch, CHUNK};
+use crate::batch::{Batch, CHUNK, ForkJoin, InTurn, count_in_pieces};
 use crate::error::{Error, Values, check_length};
 use crate::labels::Labels;
 use crate::level::Level;
 use crate::math::scalar;
 use crate::shape::Shape;
-use crate::simd::Compute;
 
-/// What the inputs of a [`LikelihoodBatch`] are.
+/// The kind of a [`LikelihoodBatch`]'s inputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LikelihoodInput {
@@ -22,14 +23,17 @@ pub enum LikelihoodInput {
     Probabilities,
 }
 
-/// The least probability that has a logarithm of its own: Caffe's `kLOG_THRESHOLD`.
+/// The smallest probability that is not clamped: Caffe's `kLOG_THRESHOLD`.
 const LEAST: f64 = 1e-20;
+
+/// Rows whose probabilities a thread checks at a time, each somewhere else in memory.
+const PIECE: usize = 1 << 12;
 
 /// Negative log-likelihood of the right class, with its gradient: for inputs that have been through
 /// a softmax (or its logarithm) before.
 ///
-/// The loss and gradient of a row are those of its label alone, to 1 ULP; the gradient of all other
-/// classes is zero. NaN there is NaN here, and stays in its row.
+/// The loss and gradient of a row depend only on its label's input, and are within 1 ULP; the gradient of all other
+/// classes is zero. A NaN there gives NaN, in its row only.
 ///
 /// ```
 /// use xent_core::{Batch, Buffers, Level, LikelihoodBatch, LikelihoodInput, Shape};
@@ -64,12 +68,12 @@ struct LikelihoodSpec<'a, F> {
     class_weights: &'a [F],
     ignore_index: Option<i64>,
     weights: RowWeights<'a, F>,
-    /// The first row, of the whole batch.
+    /// The first row, counted in the whole batch.
     first_row: usize,
 }
 
 impl<'a, E: Element> LikelihoodBatch<'a, E> {
-    /// The loss without weights. Checks all lengths and labels; nothing can go wrong afterwards.
+    /// The loss without weights. Checks all lengths and labels, so that running it cannot fail.
     ///
     /// # Errors
     /// As [`with_options`](Self::with_options).
@@ -82,13 +86,31 @@ impl<'a, E: Element> LikelihoodBatch<'a, E> {
         Self::with_options(buffers, shape, labels, input, &[], None)
     }
 
-    /// With a non-negative weight for each class (none if empty), and a label whose rows have no
+    /// With a non-negative weight for each class (none if empty; a row whose label has weight zero has a loss and a
+    /// gradient of exactly zero, whatever its input is, which is not checked), and a label whose rows have no
     /// loss and a gradient of zero.
     ///
     /// # Errors
     /// [`Error::Length`] or [`Error::Label`]; [`Error::Value`] if a weight is negative or not finite, or
     /// the probability of a label that is not ignored is not in [0, 1].
     pub fn with_options(
+        buffers: Buffers<'a, E>,
+        shape: Shape,
+        labels: Labels<'a>,
+        input: LikelihoodInput,
+        class_weights: &'a [E::Float],
+        ignore_index: Option<i64>,
+    ) -> Result<Self, Error> {
+        Self::checked_on(&InTurn, buffers, shape, labels, input, class_weights, ignore_index)
+    }
+
+    /// [`with_options`](Self::with_options), with labels and probabilities checked on threads that join; the
+    /// error does not depend on them.
+    ///
+    /// # Errors
+    /// As [`with_options`](Self::with_options).
+    pub fn checked_on(
+        join: &dyn ForkJoin,
         buffers: Buffers<'a, E>,
         shape: Shape,
         labels: Labels<'a>,
@@ -103,7 +125,7 @@ impl<'a, E: Element> LikelihoodBatch<'a, E> {
             check_length("class weights", shape.classes, class_weights.len())?;
         }
         Values::ClassWeights.check_classes(class_weights)?;
-        labels.check(shape.classes, ignore_index)?;
+        labels.check(join, shape.classes, ignore_index)?;
         let weights = RowWeights::default();
         let spec = LikelihoodSpec {
             shape,
@@ -114,27 +136,20 @@ impl<'a, E: Element> LikelihoodBatch<'a, E> {
             weights,
             first_row: 0,
         };
-        let mut clamped = 0;
-        if input == LikelihoodInput::Probabilities {
-            let inputs = buffers.logits();
-            for row in 0..shape.row_count() {
-                let Some(class) = spec.label(row) else { continue };
-                let input = inputs[spec.place(row, class, shape.logits_stride)];
-                let value = input.to_float().to_f64();
-                if !(0.0..=1.0).contains(&value) {
-                    let element = shape.place(row, class);
-                    return Err(shape.value_error(Values::Probabilities, element, value));
-                }
-                clamped += usize::from(value < LEAST);
+        let clamped = match input {
+            LikelihoodInput::LogProbabilities => 0,
+            LikelihoodInput::Probabilities => {
+                let check = |rows| spec.check_probabilities(buffers.logits(), rows);
+                count_in_pieces(join, 0..shape.row_count(), PIECE, &check)?
             }
-        }
+        };
         Ok(Self { buffers, spec, outputs: Outputs::default(), clamped })
     }
 
     /// With factors for the rows.
     ///
     /// # Errors
-    /// [`Error::Length`] if there are some, but not one for each row.
+    /// [`Error::Length`] if the factors are not empty and not one for each row.
     pub fn with_weights(mut self, weights: RowWeights<'a, E::Float>) -> Result<Self, Error> {
         let rows = self.spec.shape.row_count();
         weights.check(rows, rows)?;
@@ -145,8 +160,8 @@ impl<'a, E: Element> LikelihoodBatch<'a, E> {
     /// Also writes the losses of the rows, if wanted.
     ///
     /// # Errors
-    /// [`Error::Length`] if there is not one place for each row; [`Error::Option`] for any other
-    /// output, which probabilities do not have.
+    /// [`Error::Length`] if there is not one place for each row; [`Error::Option`] for any other output, which this
+    /// loss does not have.
     pub fn with_outputs(mut self, outputs: Outputs<'a, E::Float>) -> Result<Self, Error> {
         let rows = self.spec.shape.row_count();
         outputs.check(rows, rows, self.spec.shape.elements())?;
@@ -161,14 +176,13 @@ impl<'a, E: Element> LikelihoodBatch<'a, E> {
         Ok(self)
     }
 
-    /// How many of the probabilities that the labels pick are below 1e-20, and clamped to it; zero of
-    /// log-probabilities.
+    /// The number of labels with a probability below 1e-20, which is clamped; zero for log-probabilities.
     #[must_use]
     pub fn clamped(&self) -> usize {
         self.clamped
     }
 
-    /// How many rows count, and how much: what a mean may divide by.
+    /// The number and the weights of the valid rows: the possible divisors of a mean.
     #[must_use]
     pub fn counts(&self) -> BatchCounts {
         let spec = &self.spec;
@@ -232,7 +246,7 @@ impl<E: Element> Batch for LikelihoodBatch<'_, E> {
 }
 
 impl<F: Float> LikelihoodSpec<'_, F> {
-    /// The class of a row that is not ignored.
+    /// The class of a row, unless it is ignored.
     fn label(&self, row: usize) -> Option<usize> {
         let label = self.labels.get(row)?;
         if self.ignore_index == Some(label) { None } else { usize::try_from(label).ok() }
@@ -242,10 +256,34 @@ impl<F: Float> LikelihoodSpec<'_, F> {
         self.class_weights.get(class).map_or(1.0, |weight| weight.to_f64())
     }
 
-    /// Where a class of a row is, with that stride.
+    /// The index of a class of a row, with that stride.
     fn place(&self, row: usize, class: usize, stride: usize) -> usize {
         let inner = self.shape.inner;
         row / inner * stride + class * inner + row % inner
+    }
+
+    /// Checks the probabilities of the labels of some rows; how many of them are clamped.
+    fn check_probabilities<E: Element<Float = F>>(
+        &self,
+        inputs: &[E],
+        rows: Range<usize>,
+    ) -> Result<usize, Error> {
+        let mut clamped = 0;
+        for row in rows {
+            let Some(class) = self.label(row) else { continue };
+            // A class of weight zero does not count.
+            if self.class_weight(class) == 0.0 {
+                continue;
+            }
+            let at = self.place(row, class, self.shape.logits_stride);
+            let value = inputs.get(at).map_or(f64::NAN, |x| x.to_float().to_f64());
+            if !(0.0..=1.0).contains(&value) {
+                let element = self.shape.place(row, class);
+                return Err(self.shape.value_error(Values::Probabilities, element, value));
+            }
+            clamped += usize::from(value < LEAST);
+        }
+        Ok(clamped)
     }
 
     fn run<E: Element<Float = F>>(
@@ -268,11 +306,12 @@ impl<F: Float> LikelihoodSpec<'_, F> {
                 let of_row = self.weights.sample_weight(row);
                 let weight = self.class_weight(class) * of_row;
                 let upstream = self.weights.scale * self.weights.upstream_of(row);
-                // A weight of zero leaves nothing of what is not finite; but a mean over weights of zero is
-                // NaN where it is to be.
+                // A weight of zero leaves nothing of what is not finite; but the gradient of a mean over weights of
+                // zero is NaN where it is to be.
                 let none = weight == 0.0;
                 let loss = if none { 0.0 } else { weight * loss };
-                let nothing = if of_row == 0.0 { 0.0 } else { 0.0 * upstream };
+                let of_nothing = of_row != 0.0 && self.weights.scale.is_nan();
+                let nothing = if of_nothing { f64::NAN } else { 0.0 };
                 let gradient = if none { nothing } else { weight * upstream * gradient };
                 (self.place(row, class, gradient_stride), loss, gradient)
             });

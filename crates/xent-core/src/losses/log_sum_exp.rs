@@ -13,9 +13,9 @@ use crate::shape::Shape;
 
 /// `ln Σ e^x` of every row of a batch, without overflow; NaN for a row with NaN.
 ///
-/// A row of more than 32 classes, if its class axis is the last, has the bits that
-/// [`log_sum_exp`](crate::log_sum_exp) gives it. The error is relative to the larger of `|max x|` and
-/// `ln Σ e^(x - max x)`, whose sum it is.
+/// A row of more than 32 classes whose class axis is the last has the bits of
+/// [`log_sum_exp`](crate::log_sum_exp). The error is relative to the larger of `|max x|` and `ln Σ
+/// e^(x - max x)`, the two terms that it is the sum of.
 ///
 /// ```
 /// use xent_core::{Batch, Level, LogSumExpBatch, Shape};
@@ -34,10 +34,11 @@ pub struct LogSumExpBatch<'a, E: Element = f32> {
 }
 
 impl<'a, E: Element> LogSumExpBatch<'a, E> {
-    /// Rows, and a place for each of them. Running the batch returns the sum of what it writes.
+    /// The logits, and a place for the result of each row. Running the batch returns the sum of the
+    /// results.
     ///
     /// # Errors
-    /// [`Error::Length`] if there are not as many logits and places as the shape has.
+    /// [`Error::Length`] if the numbers of logits and places do not fit the shape.
     pub fn new(logits: &'a [E], shape: Shape, out: &'a mut [E::Float]) -> Result<Self, Error> {
         let logits = &logits[..shape.check(logits.len())?];
         check_length("log-sum-exp", shape.row_count(), out.len())?;

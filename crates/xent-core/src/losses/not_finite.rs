@@ -1,13 +1,13 @@
-//! Which rows have logits that are not finite, counted where they are found.
+//! Counts rows whose logits are not finite, where they are found.
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-/// How many rows that are not ignored have a logit that is NaN or `+inf`, or no finite one, and which is the
-/// first. Rows with some `-inf`, which are masked classes, are not among them. Of sigmoid losses, the rows
-/// with an element whose loss is NaN or infinite (in place, those with NaN alone); of likelihoods, those whose
-/// label has NaN or `+inf`.
+/// Counts the rows (not ignored) with a logit that is NaN or `+inf`, or without a finite one, and finds the first
+/// of them. Rows with some `-inf`, which are masked classes, do not count. With sigmoid losses: rows with an
+/// element whose loss is NaN or infinite (in place, NaN only). With likelihood losses: rows whose label's input is
+/// NaN or `+inf`.
 ///
-/// Rows are counted where no kernel handles them: those that are finite cost nothing.
+/// Only rows that no kernel computes are counted, so finite rows cost nothing.
 ///
 /// ```
 /// use xent_core::{Batch, Buffers, Level, NotFiniteRows, Outputs, SoftmaxBatch, SoftmaxTargets};
@@ -22,7 +22,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 #[derive(Debug)]
 pub struct NotFiniteRows {
     count: AtomicUsize,
-    /// All bits for none.
+    /// All bits set for none.
     first: AtomicUsize,
 }
 
@@ -39,26 +39,26 @@ impl NotFiniteRows {
         Self { count: AtomicUsize::new(0), first: AtomicUsize::new(usize::MAX) }
     }
 
-    /// How many there are.
+    /// The number of such rows.
     #[must_use]
     pub fn count(&self) -> usize {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// The first.
+    /// The first such row.
     #[must_use]
     pub fn first(&self) -> Option<usize> {
         Some(self.first.load(Ordering::Relaxed)).filter(|&first| first != usize::MAX)
     }
 
-    /// One more; the order in which threads find them does not matter.
+    /// Adds a row; threads may find them in any order.
     #[cfg(target_has_atomic = "ptr")]
     pub(super) fn add(&self, row: usize) {
         self.count.fetch_add(1, Ordering::Relaxed);
         self.first.fetch_min(row, Ordering::Relaxed);
     }
 
-    /// One more: a processor without such instructions has no other threads.
+    /// Adds a row; a processor without atomic instructions has no other threads.
     #[cfg(not(target_has_atomic = "ptr"))]
     pub(super) fn add(&self, row: usize) {
         self.count.store(self.count() + 1, Ordering::Relaxed);

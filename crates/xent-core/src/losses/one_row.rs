@@ -1,4 +1,4 @@
-//! The loss of one row, for machines that count their bytes.
+//! The loss of one row, for machines with little memory.
 
 use super::format::Float;
 use crate::error::{Error, check_length};
@@ -7,20 +7,20 @@ use crate::kernel::one_row::one_row;
 use crate::kernel::row_buffers::RowBuffers;
 use crate::simd::{Compute, Portable};
 
-/// Softmax cross-entropy of one row of at most 32 classes with a label: returns the loss, and leaves its
-/// gradient by the logits in `gradient`.
+/// Softmax cross-entropy of one row of at most 32 classes with a label: returns the loss, and writes its gradient
+/// by the logits to `gradient`.
 ///
-/// For firmware that validates a classifier: for a Cortex-M4F it is compiled to 1.3 kilobytes, takes about a
-/// hundred bytes of stack, and for ten classes 1,600 instructions; a [`SoftmaxBatch`] has the code of all its
-/// options, whatever it is asked for, which is a hundred times as much or more. The bits, and so the accuracy, are those of the batch at
-/// [`Level::Portable`]; on a Cortex-M with a floating-point unit those of every level that fuses.
+/// For firmware that validates a classifier. On a Cortex-M4F it takes 1.3 kilobytes of flash, about a hundred bytes
+/// of stack, and for ten classes 1,600 instructions. (A [`SoftmaxBatch`] contains the code of all its options,
+/// which is a hundred times as much or more.) The bits, and so the accuracy, are those of the batch at
+/// [`Level::Portable`]; on a Cortex-M with a floating-point unit, those of every level with fused multiply-add.
 ///
 /// [`SoftmaxBatch`]: crate::SoftmaxBatch
 /// [`Level::Portable`]: crate::Level::Portable
 ///
 /// # Errors
 /// * [`Error::ZeroClasses`] without logits, [`Error::Option`] if there are more than 32.
-/// * [`Error::Label`] if there is no such class.
+/// * [`Error::Label`] if the label is not a class.
 /// * [`Error::Length`] if the gradient is not as long as the logits.
 ///
 /// ```

@@ -1,4 +1,4 @@
-//! A part of a row, for those who have a row in several places.
+//! A part of a row that is stored in several places.
 
 use core::ops::Range;
 
@@ -16,15 +16,16 @@ use crate::kernel::tile_tree::TileTree;
 use crate::level::Level;
 use crate::simd::Compute;
 
-/// What neighbouring classes of one row add up to: the part of a row that is in one place, where the
-/// others are on other threads or machines.
+/// The sums over neighbouring classes of one row: the part of it that is in one place, while others
+/// are on other threads or machines.
 ///
-/// It holds the largest logit `m` and the sum of `e^(x - m)` of runs of tiles of [`TILE`](Self::TILE)
-/// classes, not yet merged where that would take classes of other parts (M. Milakov and N.
-/// Gimelshein, "Online normalizer calculation for softmax", 2018, section 3.1). Merging is therefore
-/// exactly associative: whatever the parts, the loss, the log-sum-exp and the gradient have the same
-/// bits, those of [`SoftmaxBatch`](crate::SoftmaxBatch) if the row is longer than a tile. They have
-/// its bound, too: 4 ULP, plus one for each unit of distance from the largest logit.
+/// It holds the largest logit `m` and the sum of `e^(x - m)` for runs of tiles of
+/// [`TILE`](Self::TILE) classes, and does not merge runs that need classes of other parts (M.
+/// Milakov and N. Gimelshein, "Online normalizer calculation for softmax", 2018, section 3.1). So
+/// merging is exactly associative: however the row is divided, the loss, the log-sum-exp and the
+/// gradient have the same bits, and those of [`SoftmaxBatch`](crate::SoftmaxBatch) if the row is
+/// longer than a tile. They have the same bound, too: 4 ULP, plus one for each unit of distance
+/// from the largest logit.
 ///
 /// A row in two parts:
 ///
@@ -56,29 +57,29 @@ pub struct PartialRow {
     first: usize,
     end: usize,
     label: Option<usize>,
-    /// Where the label is one of the classes.
+    /// If the label is one of the classes.
     label_logit: Option<f64>,
     tree: TileTree,
-    /// In tiles that the tree takes for masked.
+    /// For tiles that the tree treats as masked.
     infinite: usize,
     any_nan: bool,
 }
 
-/// A row that the equation does not hold for.
+/// A row whose result is a limit or undefined.
 #[derive(Clone, Copy, PartialEq)]
 enum Odd {
-    /// With NaN, with several `+inf`, or without any other logit than `-inf`.
+    /// With NaN, with several `+inf`, or with nothing but `-inf`.
     Undefined,
     /// With a single `+inf`, which has all of the probability.
     Certain,
 }
 
 impl PartialRow {
-    /// Classes of a tile: a part begins at a multiple of it.
+    /// Classes of a tile: a part starts at a multiple of it.
     pub const TILE: usize = TILE;
 
-    /// The part of a row whose first class is `first`; `label` is the row's, in this part or in
-    /// another, or `None` if only the log-sum-exp is wanted.
+    /// The part of a row that starts with class `first`. `label` is the row's label, in this part
+    /// or in another, or `None` if only the log-sum-exp is wanted.
     ///
     /// # Errors
     /// [`Error::Option`] if `first` is not a multiple of [`TILE`](Self::TILE); [`Error::ZeroClasses`]
@@ -116,16 +117,16 @@ impl PartialRow {
         Ok(part.filled(level, logits, &targets_of(label)))
     }
 
-    /// The classes that it is of.
+    /// The range of its classes.
     #[must_use]
     pub fn classes(&self) -> Range<usize> {
         self.first..self.end
     }
 
-    /// This part and the one that follows it.
+    /// Merges this part with the one that follows it.
     ///
     /// # Errors
-    /// [`Error::Option`] if `later` does not begin where this part ends, or is of another label.
+    /// [`Error::Option`] if `later` does not start where this part ends, or has another label.
     pub fn merge(&self, later: &Self) -> Result<Self, Error> {
         let refused = |reason| Err(Error::Option { option: "parts of a row", reason });
         if later.first != self.end {
@@ -143,7 +144,7 @@ impl PartialRow {
         Ok(merged)
     }
 
-    /// `ln Σ e^x` of its classes; NaN if there is one.
+    /// `ln Σ e^x` of its classes; NaN if there is a NaN.
     #[must_use]
     pub fn log_sum_exp(&self) -> f64 {
         match self.sums() {
@@ -154,7 +155,7 @@ impl PartialRow {
         }
     }
 
-    /// The loss of the row, if this is all of it: `ln Σ e^x` less the label's logit, without
+    /// The loss of the row, if this is the whole row: `ln Σ e^x` minus the label's logit, without
     /// cancellation. `None` if the label is not among its classes.
     #[must_use]
     pub fn loss(&self) -> Option<f64> {
@@ -167,12 +168,12 @@ impl PartialRow {
         })
     }
 
-    /// The gradient of the loss by the logits of the classes from `first` on, times `scale`, if this is
-    /// all of the row: `softmax(x)`, less one for the label.
+    /// The gradient of the loss by the logits of the classes from `first` on, times `scale`, if
+    /// this is the whole row: `softmax(x)`, minus one at the label.
     ///
     /// # Errors
-    /// [`Error::Length`] if there are other numbers of logits and of gradients, or classes past the
-    /// end of the row; [`Error::Option`] without a label among the row's classes.
+    /// [`Error::Length`] if the numbers of logits and gradients differ, or classes are past the end
+    /// of the row; [`Error::Option`] without a label among the row's classes.
     pub fn gradient<E: Element>(
         &self,
         level: Level,
@@ -217,7 +218,7 @@ impl PartialRow {
         Ok(())
     }
 
-    /// What the equation needs, if it holds for the row.
+    /// The values that the equation needs, if the row has no limits.
     fn sums(&self) -> Result<RowSums, Odd> {
         match self.tree.total() {
             Some(sums) if self.infinite == 0 && !self.any_nan && sums.max.is_finite() => Ok(sums),
@@ -226,7 +227,7 @@ impl PartialRow {
         }
     }
 
-    /// Whether there is NaN, seen or summed up.
+    /// Whether there is a NaN, among the logits or in the sums.
     fn has_nan(&self) -> bool {
         self.any_nan
             || self.label_logit.is_some_and(f64::is_nan)

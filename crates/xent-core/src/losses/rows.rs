@@ -1,4 +1,4 @@
-//! What every loss has for each of its rows: factors that go in and results that come out.
+//! Inputs and outputs for each row that all losses share.
 
 use super::format::Float;
 use super::labels::LabelWeights;
@@ -11,14 +11,14 @@ use crate::shape::Shape;
 /// The factors of a batch and of its rows.
 #[derive(Clone, Copy, Debug)]
 pub struct RowWeights<'a, F = f32> {
-    /// What gradient and Hessian (not the loss) are multiplied with: one over the number of rows for
-    /// a mean, times the gradient of whatever the loss is a part of.
+    /// A factor of the gradient and the Hessian (not of the loss): for a mean, one over the number of rows, times
+    /// the upstream gradient of the mean.
     pub scale: f64,
-    /// A factor of the loss and gradient of each row, any finite number; empty for ones. Of a row of weight
-    /// zero they are exactly zero, whatever its logits.
+    /// A factor of each row's loss and gradient, any finite number; empty for ones. For a row of weight zero, loss
+    /// and gradient are exactly zero, whatever its logits.
     pub sample_weights: &'a [F],
-    /// The gradient of what follows by the loss of each row, which multiplies the row's gradient and
-    /// Hessian but not its loss; empty for ones.
+    /// The upstream gradient ∂L/∂loss of each row: a factor of the row's gradient and Hessian but not of its loss;
+    /// empty for ones.
     pub upstream: &'a [F],
 }
 
@@ -52,29 +52,28 @@ impl<F: Float> RowWeights<'_, F> {
     }
 }
 
-/// Slices for what is known of each row beside its gradient; those that are empty are not wanted.
+/// Slices for further results of each row; empty slices are not wanted.
 #[derive(Debug, Default)]
 pub struct Outputs<'a, F = f32> {
-    /// The loss of each row; for the sigmoid losses, of each element (unless it is a mean over the
-    /// classes).
+    /// The loss of each row; for sigmoid losses, of each element (unless the loss is a mean over the classes).
     pub losses: &'a mut [F],
     /// The log-sum-exp of each row. Softmax only.
     pub log_sum_exp: &'a mut [F],
-    /// The class of the largest logit of each row, the first of equals; of the first NaN, if there is one
-    /// (as in `numpy.argmax` and PyTorch). Softmax only. Zero where all are `-inf`.
+    /// The class of the largest logit of each row, the first of equals; the first NaN, if there is one (as in
+    /// `numpy.argmax` and PyTorch). Softmax only. Zero if all are `-inf`.
     pub predicted: &'a mut [u32],
-    /// The diagonal of the Hessian, where the logits are (without a stride).
+    /// The diagonal of the Hessian, in the order of the logits (without a stride).
     pub hessian: &'a mut [F],
-    /// What that is.
+    /// Its convention.
     pub convention: Hessian,
-    /// The least second derivative; none but that of the convention if there is none.
+    /// The smallest second derivative; `None` for the convention's own floor only.
     pub hessian_floor: Option<f64>,
-    /// Where rows that are not finite are counted.
+    /// Counts rows that are not finite.
     pub not_finite: Option<&'a NotFiniteRows>,
 }
 
 impl<F: Float> Outputs<'_, F> {
-    /// Checks the lengths of those that are wanted.
+    /// Checks the lengths of the slices that are wanted.
     pub(crate) fn check(&self, losses: usize, rows: usize, elements: usize) -> Result<(), Error> {
         check_optional("losses", losses, self.losses.len())?;
         check_optional("log-sum-exp", rows, self.log_sum_exp.len())?;
@@ -115,24 +114,24 @@ impl<F: Float> Outputs<'_, F> {
         )
     }
 
-    /// The least second derivative.
+    /// The smallest second derivative.
     pub(crate) fn floor(&self) -> f64 {
         self.hessian_floor.unwrap_or(f64::NEG_INFINITY)
     }
 
-    /// The second derivatives of a row of logits without a stride; none if they are not wanted.
+    /// The second derivatives of a row of logits without a stride; empty if not wanted.
     pub(crate) fn hessian_of(&mut self, row: usize, classes: usize) -> &mut [F] {
         self.hessian.get_mut(row * classes..(row + 1) * classes).unwrap_or(&mut [])
     }
 
-    /// Whether anything is wanted of each row beside its gradient.
+    /// Whether any result of a row besides the gradient is wanted.
     pub(crate) fn take_rows(&self) -> bool {
         !(self.losses.is_empty() && self.log_sum_exp.is_empty() && self.predicted.is_empty())
     }
 
-    /// What is known of the rows of a block.
+    /// Writes the results of the rows of a block.
     ///
-    /// Predicted classes that are marked stay what they are.
+    /// Predicted classes that are marked stay unchanged.
     pub(crate) fn put_block(
         &mut self,
         block: &RowBlock<F>,
@@ -171,7 +170,7 @@ impl<F: Float> Outputs<'_, F> {
     }
 }
 
-/// Of a predicted class that is known beforehand, whose bits are all changed.
+/// Marks a predicted class that is known beforehand, by inverting its bits.
 pub(super) const MARK: u32 = 1 << 31;
 
 fn put<T>(slice: &mut [T], at: usize, value: T) {
@@ -193,32 +192,31 @@ fn split_mut<T>(slice: &mut [T], at: usize) -> (&mut [T], &mut [T]) {
     slice.split_at_mut(at.min(slice.len()))
 }
 
-/// What a mean may divide by.
+/// The possible divisors of a mean.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct BatchCounts {
-    /// Rows there are.
+    /// The number of rows.
     pub rows: usize,
-    /// Rows that are not ignored and have a target, whatever they weigh.
+    /// Rows that are not ignored and have a target, whatever their weight.
     pub valid_rows: usize,
-    /// Losses that are not ignored: as many as valid rows, or elements.
+    /// Losses that are not ignored: the number of valid rows, or of elements.
     pub valid_losses: usize,
-    /// The class weights of the labels of the valid rows; their number without class weights, or
-    /// where a row has more than one label.
+    /// The sum of the class weights of the labels of the valid rows; their number without class weights, or if rows
+    /// may have more than one label.
     pub class_weight: f64,
     /// The same, each times the weight of its row.
     pub weight: f64,
-    /// What PyTorch divides the mean of this loss by
-    /// ([`MeanOver::PyTorch`](crate::reduction::MeanOver::PyTorch)).
+    /// PyTorch's divisor of the mean of this loss ([`MeanOver::PyTorch`](crate::reduction::MeanOver::PyTorch)).
     pub pytorch: f64,
 }
 
 impl BatchCounts {
-    /// Of rows that each have one label.
+    /// For rows with one label each.
     pub(crate) fn of_labels(rows: usize, weights: LabelWeights) -> Self {
         Self { pytorch: weights.of_classes, ..Self::of_rows(rows, weights) }
     }
 
-    /// Of rows that each have one loss, but not one label.
+    /// For rows with one loss each, but not one label.
     pub(crate) fn of_rows(rows: usize, weights: LabelWeights) -> Self {
         Self {
             rows,

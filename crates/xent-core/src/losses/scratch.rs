@@ -1,4 +1,4 @@
-//! Buffers in what is computed in: where they are, or in a scratch buffer as much at a time as that can hold.
+//! Buffers in the format of the computation: in place, or a scratch buffer for as many elements as fit.
 
 use super::buffers::Buffers;
 use super::format::{Element, Float};
@@ -8,22 +8,21 @@ use crate::kernel::soft_cap::{Cap, Uncap, UncapSecond};
 use crate::kernel::sum::TILE;
 use crate::level::Level;
 
-/// Rows of cells of the same length, of which the logits and the gradient each have a place:
-/// `[logits, gradient]`.
+/// Rows of elements of the same length, with a place for the logits and the gradient each: `[logits, gradient]`.
 #[derive(Clone, Copy)]
 pub(crate) struct TileRange {
     pub(super) rows: usize,
     pub(super) length: usize,
-    /// Where the first row begins.
+    /// The start of the first row.
     pub(super) at: [usize; 2],
     /// From a row to the next.
     pub(super) strides: [usize; 2],
-    /// Elements that follow the last row in the scratch buffer, of no meaning: what is read in fours runs over.
+    /// Unused elements that follow the last row in the scratch buffer, for loads of four that run over.
     pub(super) slack: usize,
 }
 
 impl TileRange {
-    /// Neighbouring cells.
+    /// Contiguous elements.
     pub(super) fn of(at: [usize; 2], length: usize) -> Self {
         Self { rows: 1, length, at, strides: [length; 2], slack: 0 }
     }
@@ -32,7 +31,7 @@ impl TileRange {
         self.rows == 1
     }
 
-    /// Where the rows are; `SIDE` 0 has the logits, 1 the gradient.
+    /// The ranges of the rows; `SIDE` 0 for the logits, 1 for the gradient.
     fn places<const SIDE: usize>(self) -> impl Iterator<Item = core::ops::Range<usize>> {
         (0..self.rows).map(move |row| {
             let start = self.at[SIDE] + row * self.strides[SIDE];
@@ -48,20 +47,20 @@ impl TileRange {
     }
 }
 
-/// Where cells are that are not computed with as they are; empty where all are.
+/// Scratch buffer for elements that cannot be used in place; empty if all can.
 pub(crate) struct Scratch<'r, F> {
     pub(super) cells: &'r mut [F],
     /// The derivatives of capped logits.
     pub(super) derivatives: &'r mut [F],
-    /// The soft cap of the logits, as exact as they are; zero for none.
+    /// The soft cap of the logits, in their precision; zero for none.
     pub(super) cap: f64,
-    /// Whether the gradient by capped logits is needed, though no gradient may be wanted.
+    /// Whether the gradient by capped logits is needed, even if no gradient is wanted.
     pub(super) second: bool,
 }
 
 impl<F: Float> Scratch<'_, F> {
-    /// A scratch buffer for logits of a format: with a cap, of any; otherwise, of those that are not what is computed
-    /// in.
+    /// Scratch buffer for logits of a format: with a cap for any format, otherwise only for formats that must be
+    /// converted.
     pub(crate) fn with<E: Element<Float = F>, R>(
         (cap, second): (f64, bool),
         run: impl FnOnce(&mut Scratch<'_, F>) -> R,
@@ -77,11 +76,11 @@ impl<F: Float> Scratch<'_, F> {
     }
 }
 
-/// Scratch for a tile. Aligned, so that no register of it is in two lines of the cache.
+/// Scratch buffer for a tile. Aligned, so that none of its registers straddles two cache lines.
 #[repr(align(64))]
 pub(super) struct TileBuffer<F>(pub(super) [F; TILE + SLACK]);
 
-/// Elements that there is room for beside those of a tile.
+/// Spare elements besides those of a tile.
 const SLACK: usize = 16;
 
 impl<F: Float> TileBuffer<F> {
@@ -91,7 +90,7 @@ impl<F: Float> TileBuffer<F> {
 }
 
 impl<F: Float> Buffers<'_, F> {
-    /// All cells, where they are. With strides of their own, the gradient is not as long as the logits.
+    /// All elements, in place. With separate strides, the gradient's length differs from the logits'.
     pub(crate) fn all(&mut self) -> RowBuffers<'_, F> {
         match self {
             Self::Loss(x) => RowBuffers::loss(x),
@@ -101,7 +100,7 @@ impl<F: Float> Buffers<'_, F> {
         }
     }
 
-    /// The cells of neighbours, where they are: from `[logits, gradient]` on.
+    /// Contiguous elements, in place: from `[logits, gradient]` on.
     pub(crate) fn direct(
         &mut self,
         [x_at, gradient_at]: [usize; 2],
@@ -123,8 +122,8 @@ impl<F: Float> Buffers<'_, F> {
 }
 
 impl<E: Element> Buffers<'_, E> {
-    /// The cells of a range: where they are if they are neighbours, need not be converted and are not
-    /// capped, otherwise in the scratch buffer, one row after the other. To be [`close`](Self::close)d afterwards.
+    /// The elements of a range: in place if they are contiguous and need no conversion or cap, otherwise in the
+    /// scratch buffer, one row after the other. Must be [`close`](Self::close)d afterwards.
     pub(super) fn open<'b>(
         &'b mut self,
         level: Level,
@@ -149,7 +148,7 @@ impl<E: Element> Buffers<'_, E> {
             return if of_loss { RowBuffers::loss(cells) } else { RowBuffers::in_place(cells) };
         }
         let cells = match self {
-            // Where the gradient goes there is room enough.
+            // There is enough space where the gradient goes.
             Self::WideGradient(x, g) if range.is_of_neighbours() => {
                 let g = part_mut(g, range.at[1], range.length);
                 range.widen(level, x, g);
@@ -176,7 +175,7 @@ impl<E: Element> Buffers<'_, E> {
         if of_loss { RowBuffers::loss(cells) } else { RowBuffers::in_place(cells) }
     }
 
-    /// Second derivatives of a range that was opened, by its logits instead of what the cap has made of them.
+    /// The second derivatives of an opened range, by its logits instead of the capped logits.
     pub(super) fn uncap_second(
         &mut self,
         level: Level,
@@ -199,7 +198,7 @@ impl<E: Element> Buffers<'_, E> {
         UncapSecond { hessian, gradient, logits, cap: scratch.cap, floor }.at(level);
     }
 
-    /// What has become of the cells of a range that was opened goes where it belongs, rounded once.
+    /// Writes the results of an opened range to their places, rounded once.
     pub(super) fn close(
         &mut self,
         level: Level,

@@ -1,4 +1,4 @@
-//! Softmax of logits that are not computed with as they are: some rows at a time are converted, or capped.
+//! Softmax of logits that cannot be used in place: a few rows at a time are converted or capped.
 
 use core::ops::Range;
 
@@ -22,21 +22,21 @@ use crate::math::scalar;
 use crate::shape::Shape;
 use crate::simd::Compute;
 
-/// A row of more classes than there is room for.
+/// A row with more classes than the scratch buffer holds.
 struct LongRow<'b, 'a, E: Element> {
     buffers: &'b mut Buffers<'a, E>,
-    /// Where the first class is: `[logits, gradient]`.
+    /// The place of the first class: `[logits, gradient]`.
     at: [usize; 2],
     /// From a class to the next.
     step: usize,
     /// The soft cap; zero for none.
     cap: f64,
-    /// The least second derivative.
+    /// The smallest second derivative.
     floor: f64,
 }
 
 impl<E: Element> LongRow<'_, '_, E> {
-    /// A logit under the soft cap, and the derivative; an infinite one is not capped.
+    /// A capped logit, and the derivative; an infinite one is not capped.
     fn capped(&self, class: usize) -> (f64, f64) {
         let logit = self.buffers.logits().get(self.at[0] + class * self.step);
         let x = logit.map_or(f64::NAN, |x| x.to_float().to_f64());
@@ -54,7 +54,7 @@ impl<E: Element> DegenerateRow<E::Float> for LongRow<'_, '_, E> {
     }
 
     fn put(&mut self, class: usize, gradient: E::Float) {
-        // Nothing stays nothing, also of a logit that is NaN.
+        // Zero stays zero, even for a NaN logit.
         let by_logit = if gradient == E::Float::default() {
             gradient
         } else {
@@ -76,7 +76,7 @@ impl<E: Element> DegenerateRow<E::Float> for LongRow<'_, '_, E> {
     }
 }
 
-/// The gradient and second derivatives of neighbouring classes, on threads that join.
+/// The gradient and second derivatives of contiguous classes, on several threads if `join` is given.
 fn put_in_pieces<E: Element>(
     rows: LongRows<'_>,
     finished: &FinishedRow<'_, E::Float>,
@@ -110,13 +110,13 @@ fn put_in_pieces<E: Element>(
 }
 
 impl<E: Element> SoftmaxBatch<'_, E> {
-    /// The sum of the losses, of logits that are not computed with as they are.
+    /// The sum of the losses of logits that cannot be used in place.
     pub(crate) fn run_converted(self, level: Level, join: Option<&dyn ForkJoin>) -> f64 {
         let Self { buffers, spec, mut outputs } = self;
         let Shape { classes, inner, .. } = spec.shape;
         let predicted = core::mem::take(&mut outputs.predicted);
         if spec.cap() != 0.0 {
-            // Under a cap, logits that differ may be equal.
+            // Different logits may become equal under a cap.
             for (row, place) in predicted.iter_mut().enumerate() {
                 *place = largest_class(buffers.logits(), &spec.shape, row);
             }
@@ -127,7 +127,7 @@ impl<E: Element> SoftmaxBatch<'_, E> {
         if scratch == 0 {
             return long_rows(LongRows { level, join }, spec, buffers, outputs);
         }
-        // Whole blocks of rows, if there are so many.
+        // Whole blocks of rows, if there are enough rows.
         let most = if scratch < ROWS { scratch } else { scratch / ROWS * ROWS };
         let second = !outputs.hessian.is_empty();
         Scratch::with::<E, _>((spec.cap(), second), |scratch| {
@@ -191,7 +191,8 @@ fn long_rows<E: Element>(
                 let class = classes.position(|x| x.to_float().is_nan());
                 spec.note_nan(row, class, &mut outputs);
             }
-            let hessian = outputs.hessian_of(row, classes);
+            let first = spec.shape.place(row, 0);
+            let hessian = outputs.hessian.get_mut(first..).unwrap_or(&mut []);
             if join.is_some() && inner == 1 && cap == 0.0 {
                 put_in_pieces(rows, &finished, buffers.part(at, classes), 0, hessian);
             } else {
@@ -204,10 +205,10 @@ fn long_rows<E: Element>(
     })
 }
 
-/// Logits that rows of few classes are read with, behind the last one.
+/// Logits that are read past the end of rows of few classes.
 const OVERRUN: usize = 3;
 
-/// A batch whose rows are converted some at a time.
+/// A batch whose rows are converted a few at a time.
 struct Windows<'a, 'o, 'r, 's, E: Element> {
     level: Level,
     spec: SoftmaxSpec<'a, E::Float>,
@@ -313,7 +314,7 @@ fn run_window<E: Element>(
 
 #[cfg(feature = "half")]
 impl<E: Element> LogSumExpBatch<'_, E> {
-    /// The sum of what is written, of logits that are not what is computed in.
+    /// The sum of the results, for logits that must be converted or capped.
     pub(crate) fn run_converted(self, level: Level, join: Option<&dyn ForkJoin>) -> f64 {
         let Self { logits, shape, out } = self;
         let (buffers, spec) = (Buffers::Loss(logits), SoftmaxSpec::without_targets(shape));
@@ -323,10 +324,10 @@ impl<E: Element> LogSumExpBatch<'_, E> {
     }
 }
 
-// Parts of what a batch has.
+// Parts of a batch's inputs and outputs.
 
 impl<F: Float> SoftmaxSpec<'_, F> {
-    /// Some rows, whose dense targets are given.
+    /// Some rows, given their dense targets.
     fn part<'p>(&'p self, rows: Range<usize>, shape: Shape, dense: &'p [F]) -> SoftmaxSpec<'p, F> {
         let targets = match self.targets {
             SoftmaxTargets::Index(labels) => {
@@ -343,7 +344,7 @@ impl<F: Float> SoftmaxSpec<'_, F> {
 }
 
 impl<F: Float> RowWeights<'_, F> {
-    /// Those of some rows, each with one loss.
+    /// The factors and outputs of some rows, each with one loss.
     fn part(self, rows: Range<usize>) -> Self {
         Self {
             sample_weights: self.sample_weights.get(rows.clone()).unwrap_or(&[]),
@@ -354,7 +355,7 @@ impl<F: Float> RowWeights<'_, F> {
 }
 
 impl<F: Float> Outputs<'_, F> {
-    /// Those of some rows, and the second derivatives in some places.
+    /// The outputs of some rows, with the second derivatives at some places.
     fn part(&mut self, rows: Range<usize>, elements: Range<usize>) -> Outputs<'_, F> {
         Outputs {
             losses: self.losses.get_mut(rows.clone()).unwrap_or(&mut []),
@@ -369,7 +370,7 @@ impl<F: Float> Outputs<'_, F> {
 }
 
 impl Shape {
-    /// `outer` blocks of few enough elements.
+    /// `outer` blocks with few enough elements.
     fn block(outer: usize, classes: usize, inner: usize) -> Self {
         let stride = classes * inner;
         Self { outer, classes, inner, logits_stride: stride, gradient_stride: stride }
@@ -377,7 +378,7 @@ impl Shape {
 }
 
 impl<E: Element> Buffers<'_, E> {
-    /// So many of them, where the logits and the gradient begin: `[logits, gradient]`.
+    /// Some of them, with the start of the logits and of the gradient: `[logits, gradient]`.
     fn part(&mut self, [x_at, g_at]: [usize; 2], length: usize) -> Buffers<'_, E> {
         let (x, g) = (x_at..x_at + length, g_at..g_at + length);
         match self {

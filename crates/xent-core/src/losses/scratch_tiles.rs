@@ -1,8 +1,8 @@
-//! Rows that are longer than a scratch buffer, tile by tile: of logits that are converted, or capped.
+//! Rows that are longer than the scratch buffer, tile by tile: converted or capped logits.
 
 use super::buffers::Buffers;
 use super::format::Element;
-use super::scratch::{Scratch, TileRange};
+use super::scratch::{Scratch, TileBuffer, TileRange};
 use crate::kernel::long_row::{FinishedRow, RowOutput, RowSource, TileState};
 use crate::kernel::sum::TILE;
 use crate::level::Level;
@@ -19,7 +19,7 @@ pub(super) struct Converted<'a, E> {
 }
 
 impl<'a, E: Element> Converted<'a, E> {
-    /// A row, or a part of it, whose classes are neighbours.
+    /// A row, or a part of it, whose classes are contiguous.
     pub(super) fn row(x: &'a [E]) -> Self {
         Self { x, length: x.len(), step: 1, cap: 0.0 }
     }
@@ -49,7 +49,7 @@ impl<E: Element> RowSource<E::Float> for Converted<'_, E> {
     }
 }
 
-/// As many classes of a row, with that step from one to the next.
+/// Classes of a row with a step from one to the next.
 fn classes(count: usize, at: [usize; 2], step: usize) -> TileRange {
     if step == 1 {
         TileRange::of(at, count)
@@ -58,8 +58,8 @@ fn classes(count: usize, at: [usize; 2], step: usize) -> TileRange {
     }
 }
 
-/// Where classes of a row are: the first of them, how many there are, the place of the first
-/// (`[logits, gradient]`) and the step to the next.
+/// The place of classes of a row: the first class, their number, the index of the first (`[logits,
+/// gradient]`) and the step to the next.
 #[derive(Clone, Copy)]
 pub(super) struct Classes {
     pub(super) first: usize,
@@ -68,7 +68,8 @@ pub(super) struct Classes {
     pub(super) step: usize,
 }
 
-/// The gradient of classes of a row, and second derivatives if they are wanted, tile by tile.
+/// The gradient of classes of a row, and second derivatives if they are wanted, tile by tile. Those have the step of
+/// the classes, from the first on.
 pub(super) fn put_classes<E: Element>(
     level: Level,
     finished: &FinishedRow<'_, E::Float>,
@@ -78,15 +79,25 @@ pub(super) fn put_classes<E: Element>(
     state: &mut TileState<'_, E::Float>,
 ) {
     Scratch::with::<E, _>((cap, !hessian.is_empty()), |scratch| {
-        for tile in (0..of.count).step_by(TILE) {
-            let length = TILE.min(of.count - tile);
+        let mut put = |tile: usize, length: usize, hessian: &mut [E::Float]| {
             let range = classes(length, of.at.map(|at| at + tile * of.step), of.step);
-            let hessian = hessian.get_mut(tile..tile + length).unwrap_or(&mut []);
             let cells = buffers.open(level, range, scratch);
             let place = RowOutput { buffers: cells, hessian: &mut *hessian };
             finished.put(level, place, of.first + tile, false, state);
             buffers.uncap_second(level, range, scratch, (hessian, floor));
             buffers.close(level, range, scratch);
+        };
+        for tile in (0..of.count).step_by(TILE) {
+            let length = TILE.min(of.count - tile);
+            if of.step == 1 || hessian.is_empty() {
+                put(tile, length, hessian.get_mut(tile..tile + length).unwrap_or(&mut []));
+                continue;
+            }
+            let mut of_tile = TileBuffer::new();
+            let of_tile = &mut of_tile.0[..length];
+            put(tile, length, of_tile);
+            let places = hessian.iter_mut().skip(tile * of.step).step_by(of.step);
+            places.zip(of_tile).for_each(|(place, h)| *place = *h);
         }
     });
 }

@@ -3,62 +3,63 @@
 use super::buffers::Buffers;
 use super::format::{Element, Float};
 use super::rows::{BatchCounts, Outputs, RowWeights};
-use crate::batch::{Batch, CHUNK};
+use crate::batch::{Batch, CHUNK, ForkJoin, InTurn};
 use crate::error::{Error, Values, check_length};
 use crate::hessian::Hessian;
 use crate::labels::Labels;
 use crate::level::Level;
 use crate::shape::Shape;
 
-/// Which classes a row belongs to.
+/// The targets: which classes a row belongs to.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum SigmoidTargets<'a, F = f32> {
-    /// A number in [0, 1] for every element, where the inputs are (without a stride).
+    /// A number in [0, 1] for every element, in the order of the inputs (without a stride).
     Dense(&'a [F]),
     /// Zero or one for every element, as integers.
     MultiHot(Labels<'a>),
     /// The classes that each row belongs to: those of row `r` are `classes[offsets[r]..offsets[r +
     /// 1]]`, in any order. There is one offset more than there are rows.
     Positives {
-        /// Where the classes of each row begin, and where the last ones end.
+        /// The start of each row's classes, and the end of the last.
         offsets: &'a [usize],
         /// The classes, row after row.
         classes: Labels<'a>,
     },
 }
 
-/// What the inputs are.
+/// The kind of the inputs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SigmoidInput {
     /// Logits: the sigmoid is part of the loss.
     #[default]
     Logits,
-    /// Probabilities in [0, 1], with logarithms not below -100 (PyTorch's `BCELoss`).
+    /// Probabilities in [0, 1]; logarithms are clamped at -100 (PyTorch's `BCELoss`).
     Probabilities,
 }
 
-/// What a sigmoid loss has beyond the plain cross-entropy. The default is nothing.
+/// The options of a sigmoid loss beyond the plain cross-entropy. The default is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct SigmoidOptions<'a, F = f32> {
-    /// A non-negative weight for the elements of each class; empty for ones.
+    /// A non-negative weight for the elements of each class; empty for ones. An element of a class of weight zero has
+    /// a loss and a gradient of exactly zero, whatever its logit or probability is, which is not checked.
     pub class_weights: &'a [F],
     /// A non-negative weight for the positive part of the loss of each class, or one for all classes; empty for
     /// ones.
     pub pos_weight: &'a [F],
     /// `ε` in [0, 1]: the target becomes `(1 - ε) y + ε / 2` (Keras).
     pub label_smoothing: f64,
-    /// Elements with this target have no loss and a gradient of zero. Multi-hot targets only.
+    /// Elements with this target have a loss and gradient of zero. Multi-hot targets only.
     pub ignore_index: Option<i64>,
     /// `γ >= 0` of the focal loss (T. Lin et al., "Focal loss for dense object detection", 2017).
     pub focal_gamma: f64,
-    /// `α` in [0, 1] of the focal loss: the share of the positives.
+    /// `α` in [0, 1] of the focal loss: the weight of the positives.
     pub focal_alpha: Option<f64>,
     /// Whether each row has one loss, the mean over its classes (PyTorch's
     /// `multilabel_soft_margin_loss`), instead of one for each element.
     pub mean_over_classes: bool,
-    /// What the inputs are.
+    /// The kind of the inputs.
     pub input: SigmoidInput,
 }
 
@@ -93,10 +94,9 @@ impl<F: Float> SigmoidOptions<'_, F> {
 
 /// Sigmoid (binary) cross-entropy of independent elements, with its gradient.
 ///
-/// For a logit `x` and a target `y` in [0, 1] the loss is `softplus(x) - x y` and the gradient
-/// `σ(x) - y`, computed so that neither overflows nor cancels. [`SigmoidOptions`] has the losses
-/// that are made from it. Each element has a loss; NaN stays with its element, an infinite logit has
-/// the limit of its loss and gradient.
+/// For a logit `x` and a target `y` in [0, 1] the loss is `softplus(x) - x y` and the gradient `σ(x) - y`, computed
+/// so that neither overflows nor cancels. [`SigmoidOptions`] has the losses that are derived from it. Each element
+/// has its own loss: a NaN stays with its element, and an infinite logit has the limit of its loss and gradient.
 ///
 /// ```
 /// use xent_core::{Batch, Buffers, Level, SigmoidBatch};
@@ -117,19 +117,19 @@ pub struct SigmoidBatch<'a, E: Element = f32> {
     clamped: usize,
 }
 
-/// A batch without what is written.
+/// A batch without its outputs.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SigmoidSpec<'a, F> {
     pub(super) shape: Shape,
     pub(super) targets: SigmoidTargets<'a, F>,
     pub(super) options: SigmoidOptions<'a, F>,
     pub(super) weights: RowWeights<'a, F>,
-    /// The first row, of the whole batch.
+    /// The first row, counted in the whole batch.
     pub(super) first_row: usize,
 }
 
 impl<'a, E: Element> SigmoidBatch<'a, E> {
-    /// The plain loss of logits. Checks all lengths; nothing can go wrong afterwards.
+    /// The plain loss of logits. Checks all lengths, so that running it cannot fail.
     ///
     /// # Errors
     /// [`Error::Length`].
@@ -139,12 +139,26 @@ impl<'a, E: Element> SigmoidBatch<'a, E> {
         Self::with_options(buffers, shape, targets, SigmoidOptions::default())
     }
 
-    /// A loss with options. Checks all of them, all lengths and targets; nothing can go wrong
-    /// afterwards.
+    /// A loss with options. Checks all options, lengths and targets, so that running it cannot fail.
     ///
     /// # Errors
-    /// [`Error::Option`], [`Error::Length`] or [`Error::Label`]; [`Error::Value`] if a number is not in its range.
+    /// [`Error::Option`], [`Error::Length`] or [`Error::Label`]; [`Error::Value`] if a number is outside its range.
     pub fn with_options(
+        buffers: Buffers<'a, E>,
+        shape: Shape,
+        targets: SigmoidTargets<'a, E::Float>,
+        options: SigmoidOptions<'a, E::Float>,
+    ) -> Result<Self, Error> {
+        Self::checked_on(&InTurn, buffers, shape, targets, options)
+    }
+
+    /// [`with_options`](Self::with_options), with targets and probabilities checked on threads that join; the
+    /// error does not depend on them.
+    ///
+    /// # Errors
+    /// As [`with_options`](Self::with_options).
+    pub fn checked_on(
+        join: &dyn ForkJoin,
         buffers: Buffers<'a, E>,
         shape: Shape,
         targets: SigmoidTargets<'a, E::Float>,
@@ -162,7 +176,7 @@ impl<'a, E: Element> SigmoidBatch<'a, E> {
         for (of, weights) in
             [("class weights", options.class_weights), ("pos weight", options.pos_weight)]
         {
-            // One weight of the positive part may be that of all classes.
+            // A single positive weight applies to all classes.
             let is_of_all = of == "pos weight" && weights.len() == 1;
             if !weights.is_empty() && !is_of_all {
                 check_length(of, classes, weights.len())?;
@@ -172,14 +186,16 @@ impl<'a, E: Element> SigmoidBatch<'a, E> {
         match targets {
             SigmoidTargets::Dense(values) => {
                 check_length("targets", shape.elements(), values.len())?;
-                // With probabilities, tile by tile.
+                // For probabilities, tile by tile.
                 if options.input == SigmoidInput::Logits {
-                    Values::SigmoidTargets.check(&shape, values)?;
+                    Values::SigmoidTargets.check(join, &shape, values)?;
                 }
             }
             SigmoidTargets::MultiHot(labels) => {
                 check_length("targets", shape.elements(), labels.len())?;
-                labels.check_hot(options.ignore_index)?;
+                labels
+                    .check_hot(join, options.ignore_index)
+                    .map_err(|error| in_row(error, |element| shape.row_of(element)))?;
             }
             SigmoidTargets::Positives { offsets, classes: positives } => {
                 check_length("offsets", shape.row_count() + 1, offsets.len())?;
@@ -192,36 +208,37 @@ impl<'a, E: Element> SigmoidBatch<'a, E> {
                     });
                 }
                 check_length("positive classes", last, positives.len())?;
-                positives.check(classes, None)?;
+                let row_of = |at| offsets.partition_point(|&offset| offset <= at) - 1;
+                positives.check(join, classes, None).map_err(|error| in_row(error, row_of))?;
             }
         }
         let spec =
             SigmoidSpec { shape, targets, options, weights: RowWeights::default(), first_row: 0 };
         let clamped = match options.input {
             SigmoidInput::Logits => 0,
-            SigmoidInput::Probabilities => spec.check_probabilities(buffers.logits())?,
+            SigmoidInput::Probabilities => spec.check_probabilities(join, buffers.logits())?,
         };
         Ok(Self { buffers, spec, outputs: Outputs::default(), clamped })
     }
 
-    /// Multiplies the gradient (not the loss): by one over the elements for a mean.
+    /// Sets a factor of the gradient (not of the loss): for a mean, one over the number of elements.
     #[must_use]
     pub fn with_scale(mut self, scale: f64) -> Self {
         self.spec.weights.scale = scale;
         self
     }
 
-    /// With factors for the rows; the upstream gradient has one for each loss.
+    /// Sets factors for the rows; the upstream gradient has one for each loss.
     ///
     /// # Errors
-    /// [`Error::Length`] if there are some, but not one for each row or loss.
+    /// [`Error::Length`] if a slice is not empty and does not have one for each row or loss.
     pub fn with_weights(mut self, weights: RowWeights<'a, E::Float>) -> Result<Self, Error> {
         weights.check(self.spec.shape.row_count(), self.spec.losses())?;
         self.spec.weights = weights;
         Ok(self)
     }
 
-    /// Also writes the loss of every element; of every row if it is a mean over the classes.
+    /// Also writes the loss of every element, or of every row if it is a mean over the classes.
     ///
     /// # Errors
     /// [`Error::Length`] if there is not one place for each loss.
@@ -234,8 +251,8 @@ impl<'a, E: Element> SigmoidBatch<'a, E> {
     /// Also writes the losses and the Hessian, if wanted.
     ///
     /// # Errors
-    /// [`Error::Length`] if a slice that is not empty does not have one place for each;
-    /// [`Error::Option`] if the loss has no such output.
+    /// [`Error::Length`] if a slice is not empty and does not have one place for each; [`Error::Option`] if the
+    /// loss does not have an output.
     pub fn with_outputs(mut self, outputs: Outputs<'a, E::Float>) -> Result<Self, Error> {
         let refused = |option, reason| Err(Error::Option { option, reason });
         let shape = &self.spec.shape;
@@ -262,18 +279,28 @@ impl<'a, E: Element> SigmoidBatch<'a, E> {
         Ok(self)
     }
 
-    /// How many of the probabilities have a logarithm that is clamped to -100, where their target asks for it
-    /// and is not ignored; zero of logits.
+    /// The number of probabilities whose logarithm is clamped to -100, if their target needs it and is not ignored;
+    /// zero for logits.
     #[must_use]
     pub fn clamped(&self) -> usize {
         self.clamped
     }
 
-    /// How many rows count, and how much. `class_weight` and `weight` are sums over the *elements*
-    /// that are not ignored; a row is valid if it has such an element.
+    /// The number and the weights of valid rows and elements. `class_weight` and `weight` are sums over the
+    /// *elements* that are not ignored; a row is valid if it has such an element.
     #[must_use]
     pub fn counts(&self) -> BatchCounts {
         self.spec.counts()
+    }
+}
+
+/// A label is in the row of its place.
+fn in_row(error: Error, row_of: impl Fn(usize) -> usize) -> Error {
+    match error {
+        Error::Label { row: at, label, classes } => {
+            Error::Label { row: row_of(at), label, classes }
+        }
+        other => other,
     }
 }
 

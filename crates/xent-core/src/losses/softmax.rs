@@ -1,12 +1,13 @@
 //! The softmax losses.
 
 use super::buffers::Buffers;
+use super::checks::PIECE;
 use super::format::{Element, Float};
 use super::labels::LabelWeights;
 use super::rows::{BatchCounts, Outputs, RowWeights};
 use super::softmax_spec::{Kind, SoftmaxSpec};
 use super::softmax_targets::{SoftmaxOptions, SoftmaxTargets};
-use crate::batch::{Batch, CHUNK, ForkJoin};
+use crate::batch::{Batch, CHUNK, ForkJoin, InTurn, count_in_pieces};
 use crate::error::{Error, Values, check_length};
 use crate::kernel::sum::{TILE, sum_of};
 use crate::level::Level;
@@ -15,16 +16,14 @@ use crate::simd::Compute;
 
 /// Softmax cross-entropy of a batch of rows, with its gradient.
 ///
-/// For logits `x` and target weights `q` (one-hot for an index) the loss of a row is
-/// `Σ q_c (ln Σ e^x - x_c)` and its gradient `(Σ q) softmax(x)_c - q_c`. Both are within 4 ULP,
-/// plus one for each unit of distance between `x_c` and the row's maximum, whose exponential's
-/// argument was itself rounded; also where a confident row's loss is as small as 1e-40. A
-/// [scale](Self::with_scale) that is no power of two adds one to the gradient's.
-/// [`SoftmaxOptions`] has the losses that are made from it.
+/// For logits `x` and target weights `q` (one-hot for an index) the loss of a row is `Σ q_c (ln Σ e^x - x_c)` and
+/// its gradient `(Σ q) softmax(x)_c - q_c`. Both are within 4 ULP, plus one for each unit of distance between `x_c`
+/// and the row's maximum, because the argument of its exponential was itself rounded. This holds even for a
+/// confident row with a loss as small as 1e-40. A [scale](Self::with_scale) that is not a power of two adds one to
+/// the gradient's bound. [`SoftmaxOptions`] has the losses that are derived from it.
 ///
-/// A row with NaN has NaN for its loss and gradient. A logit of `-inf` is a class that is absent:
-/// its gradient is exactly zero, unless it is the target. A single `+inf` has all of the
-/// probability. No row affects another.
+/// A row with NaN has NaN as its loss and gradient. A logit of `-inf` means that the class is absent: its gradient
+/// is exactly zero, unless it is the target. A single `+inf` has all of the probability. No row affects another.
 ///
 /// ```
 /// use xent_core::{Batch, Buffers, Level, SoftmaxBatch, SoftmaxTargets};
@@ -48,8 +47,7 @@ pub struct SoftmaxBatch<'a, E: Element = f32> {
 }
 
 impl<'a, E: Element> SoftmaxBatch<'a, E> {
-    /// The plain loss of rows one after the other. Checks all lengths and labels; nothing can go
-    /// wrong afterwards.
+    /// The plain loss of contiguous rows. Checks all lengths and labels, so that running it cannot fail.
     ///
     /// # Errors
     /// [`Error::ZeroClasses`], [`Error::Ragged`], [`Error::Length`] or [`Error::Label`]; [`Error::Value`] if a
@@ -63,13 +61,27 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
         Self::with_options(buffers, shape, targets, SoftmaxOptions::default())
     }
 
-    /// A loss with options. Checks all of them, and all lengths and labels; nothing can go wrong
-    /// afterwards.
+    /// A loss with options. Checks all options, lengths and labels, so that running it cannot fail.
     ///
     /// # Errors
     /// [`Error::Option`], [`Error::Length`] or [`Error::Label`]; [`Error::Value`] if a weight or a dense target is
     /// negative or not finite.
     pub fn with_options(
+        buffers: Buffers<'a, E>,
+        shape: Shape,
+        targets: SoftmaxTargets<'a, E::Float>,
+        options: SoftmaxOptions<'a, E::Float>,
+    ) -> Result<Self, Error> {
+        Self::checked_on(&InTurn, buffers, shape, targets, options)
+    }
+
+    /// [`with_options`](Self::with_options), with labels and targets checked on threads that join; the error
+    /// does not depend on them.
+    ///
+    /// # Errors
+    /// As [`with_options`](Self::with_options).
+    pub fn checked_on(
+        join: &dyn ForkJoin,
         buffers: Buffers<'a, E>,
         shape: Shape,
         targets: SoftmaxTargets<'a, E::Float>,
@@ -83,38 +95,34 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
             check_length("class weights", classes, options.class_weights.len())?;
         }
         let buffers = buffers.fit(&shape)?;
-        let mut labels_that_count = 0;
+        let mut spec = SoftmaxSpec { options, ..SoftmaxSpec::new(shape, targets) };
         match &targets {
             SoftmaxTargets::Index(labels) => {
                 check_length("labels", shape.row_count(), labels.len())?;
-                labels_that_count = labels.check(classes, options.ignore_index)?;
+                spec.rows_with_labels = labels.check(join, classes, options.ignore_index)?;
             }
             SoftmaxTargets::Dense(values) => {
                 check_length("targets", shape.elements(), values.len())?;
-                Values::SoftmaxTargets.check(&shape, values)?;
+                Values::SoftmaxTargets.check(join, &shape, values)?;
             }
             SoftmaxTargets::MultiLabel(values, _) => {
                 check_length("targets", shape.elements(), values.len())?;
-                Values::MultiLabels.check(&shape, values)?;
+                Values::MultiLabels.check(join, &shape, values)?;
+                let count = |rows| Ok(spec.count_rows_with_labels(values, rows));
+                let rows_of_piece = (PIECE / classes).max(1);
+                spec.rows_with_labels =
+                    count_in_pieces(join, 0..shape.row_count(), rows_of_piece, &count)?;
             }
             SoftmaxTargets::Teacher(values, _) => {
                 check_length("teacher's logits", shape.elements(), values.len())?;
+                // A teacher's softmax is made of neighbours.
+                if !E::IS_FLOAT && shape.inner != 1 && classes > TILE {
+                    let reason = "with a teacher, columns of more than 4096 classes have to be of f32 or f64";
+                    return Err(Error::Option { option: "format of the logits", reason });
+                }
             }
         }
-        let spec = SoftmaxSpec { options, labels_that_count, ..SoftmaxSpec::new(shape, targets) };
-        Self::check_columns(&spec, spec.dense().is_empty())?;
         Ok(Self { buffers, spec, outputs: Outputs::default() })
-    }
-
-    /// Checks that there is room for what lies beside the columns of logits that are converted.
-    fn check_columns(spec: &SoftmaxSpec<'_, E::Float>, nothing: bool) -> Result<(), Error> {
-        let Shape { classes, inner, .. } = spec.shape;
-        if E::IS_FLOAT || nothing || inner == 1 || classes <= TILE {
-            return Ok(());
-        }
-        let reason = "with dense targets or second derivatives, columns of more than 4096 classes \
-                      have to be of f32 or f64";
-        Err(Error::Option { option: "format of the logits", reason })
     }
 
     /// Multiplies the gradient (not the loss): by one over the rows for a mean.
@@ -124,11 +132,11 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
         self
     }
 
-    /// With factors for the rows.
+    /// Sets factors for the rows.
     ///
     /// # Errors
-    /// [`Error::Length`] if there are some, but not one for each row; [`Error::Value`] if a sample weight is
-    /// not finite.
+    /// [`Error::Length`] if a slice is not empty and does not have one for each row; [`Error::Value`] if a sample
+    /// weight is not finite.
     pub fn with_weights(mut self, weights: RowWeights<'a, E::Float>) -> Result<Self, Error> {
         let rows = self.spec.shape.row_count();
         weights.check(rows, rows)?;
@@ -146,21 +154,20 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
         Ok(self)
     }
 
-    /// Also writes these of every row.
+    /// Also writes these results of every row.
     ///
     /// # Errors
-    /// [`Error::Length`] if a slice that is not empty does not have one place for each row (for the
-    /// Hessian: for each logit); [`Error::Option`] if the loss has no Hessian of that convention.
+    /// [`Error::Length`] if a slice is not empty and does not have one place for each row (for the Hessian: for
+    /// each logit); [`Error::Option`] if the loss has no Hessian in that convention.
     pub fn with_outputs(mut self, outputs: Outputs<'a, E::Float>) -> Result<Self, Error> {
         let shape = &self.spec.shape;
         outputs.check(shape.row_count(), shape.row_count(), shape.elements())?;
-        self.spec.options.check_hessian(&outputs, shape)?;
-        Self::check_columns(&self.spec, outputs.hessian.is_empty())?;
+        self.spec.options.check_hessian(&outputs, shape.classes)?;
         self.outputs = outputs;
         Ok(self)
     }
 
-    /// How many rows count, and how much: what a mean may divide by.
+    /// The number and the weights of the valid rows: the possible divisors of a mean.
     #[must_use]
     pub fn counts(&self) -> BatchCounts {
         let spec = &self.spec;
@@ -168,7 +175,7 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
         let (class_weights, row_weights) =
             (spec.options.class_weights, spec.weights.sample_weights);
         if let SoftmaxTargets::Index(labels) = spec.targets {
-            let count = spec.labels_that_count;
+            let count = spec.rows_with_labels;
             let weights = if class_weights.is_empty() && row_weights.is_empty() {
                 let weight = count as f64;
                 LabelWeights { count, of_classes: weight, of_both: weight }
@@ -182,7 +189,7 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
             _ => true,
         };
         let count = match spec.targets {
-            SoftmaxTargets::MultiLabel(labels, _) => spec.rows_with_labels(labels),
+            SoftmaxTargets::MultiLabel(..) => spec.rows_with_labels,
             _ => rows,
         };
         let of_classes = count as f64;
@@ -287,7 +294,7 @@ impl<E: Element> Batch for SoftmaxBatch<'_, E> {
     }
 
     fn pieces_per_chunk(&self) -> usize {
-        // Rows with a weight for every class are rarely so long.
+        // Rows with a weight for every class are rarely that long.
         let split = self.spec.kind() == Kind::Labels && !self.is_capped();
         if split { self.spec.shape.pieces_of_row(CHUNK) } else { 1 }
     }

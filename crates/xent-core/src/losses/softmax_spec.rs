@@ -1,4 +1,6 @@
-//! A softmax batch without its buffers, and what its targets and options are for one row.
+//! A softmax batch without its buffers, and its targets and options for a single row.
+
+use core::ops::Range;
 
 use super::format::Float;
 use super::rows::RowWeights;
@@ -7,7 +9,7 @@ use crate::kernel::block::SharedLabels;
 use crate::kernel::coefficients::Factors;
 use crate::shape::Shape;
 
-/// A batch without what is written.
+/// A batch without its outputs.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SoftmaxSpec<'a, F> {
     pub(super) shape: Shape,
@@ -16,19 +18,19 @@ pub(super) struct SoftmaxSpec<'a, F> {
     pub(super) weights: RowWeights<'a, F>,
     /// Of the whole batch, however often it has been split.
     pub(super) elements: usize,
-    /// Its first row, of the whole batch.
+    /// Its first row, counted in the whole batch.
     pub(super) first_row: usize,
-    /// The labels of the whole batch that are not ignored.
-    pub(super) labels_that_count: usize,
+    /// The rows of the whole batch that have a label, which is not the one to ignore.
+    pub(super) rows_with_labels: usize,
     /// Whether the class axis of the whole batch is not the last one.
     pub(super) of_columns: bool,
 }
 
-/// What is to be done with a row.
+/// The state of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
     Live,
-    /// It has no part in the batch.
+    /// It is ignored.
     Ignored,
     /// It has no target.
     Empty,
@@ -38,18 +40,18 @@ pub(super) enum State {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RowParams {
     pub(super) state: State,
-    /// Whether it is its label that is ignored.
+    /// Whether its label is the ignored one.
     pub(super) by_label: bool,
     pub(super) label: Option<usize>,
     /// The weight of the label.
     pub(super) label_weight: f64,
-    /// What dense targets are multiplied with.
+    /// The factor of dense targets.
     pub(super) target_scale: f64,
     pub(super) factors: Factors<f64>,
 }
 
 impl<'a, F: Float> SoftmaxSpec<'a, F> {
-    /// For the log-sum-exp alone.
+    /// For the log-sum-exp only.
     pub(super) fn without_targets(shape: Shape) -> Self {
         Self::new(shape, SoftmaxTargets::Dense(&[]))
     }
@@ -66,7 +68,7 @@ impl<'a, F: Float> SoftmaxSpec<'a, F> {
             weights,
             elements,
             first_row: 0,
-            labels_that_count: 0,
+            rows_with_labels: 0,
             of_columns,
         }
     }
@@ -77,7 +79,7 @@ impl<F: Float> SoftmaxSpec<'_, F> {
         self.options.class_weights.get(class).map_or(1.0, |weight| weight.to_f64())
     }
 
-    /// What label smoothing gives to every class.
+    /// The weight that label smoothing gives to every class.
     pub(super) fn smoothing_per_class(&self) -> f64 {
         self.options.label_smoothing / self.shape.classes as f64
     }
@@ -116,6 +118,9 @@ impl<F: Float> SoftmaxSpec<'_, F> {
                     params.label = label.and_then(|label| usize::try_from(label).ok());
                     params.label_weight =
                         unsmoothed * params.label.map_or(0.0, |class| self.class_weight(class));
+                    if params.label_weight == 0.0 && self.is_label_all() {
+                        params.factors.gradient = sample_weight * self.weights.scale;
+                    }
                 }
             }
             SoftmaxTargets::Dense(_) => {}
@@ -124,7 +129,7 @@ impl<F: Float> SoftmaxSpec<'_, F> {
                 count => params.target_scale = unsmoothed / count as f64,
             },
             SoftmaxTargets::Teacher(_, temperature) => {
-                // The loss has a factor of τ², and the logits of 1 / τ.
+                // The loss has a factor of τ², and the logits have one of 1 / τ.
                 params.factors.loss *= temperature * temperature;
                 params.factors.gradient *= temperature;
             }
@@ -132,27 +137,28 @@ impl<F: Float> SoftmaxSpec<'_, F> {
         params
     }
 
-    /// The labels of a row that may have any number of them.
+    /// The labels of a multi-label row.
     fn labels_of<'l>(&self, labels: &'l [F], row: usize) -> impl Iterator<Item = &'l F> {
         let Shape { classes, inner, .. } = self.shape;
         let labels = labels.get(self.shape.place(row, 0)..).unwrap_or(&[]);
         labels.iter().step_by(inner).take(classes)
     }
 
-    /// How many rows have a label that is not zero.
-    pub(super) fn rows_with_labels(&self, labels: &[F]) -> usize {
+    /// How many of some rows have a label that is not zero.
+    pub(super) fn count_rows_with_labels(&self, labels: &[F], rows: Range<usize>) -> usize {
         let Shape { classes, inner, .. } = self.shape;
         if inner != 1 {
-            return (0..self.shape.row_count()).filter(|&row| self.has_label(labels, row)).count();
+            return rows.filter(|&row| self.has_label(labels, row)).count();
         }
+        let labels = labels.get(rows.start * classes..rows.end * classes).unwrap_or(&[]);
         let has_label = |row: &&[F]| {
-            // Without a branch for each of a run, which could not be predicted.
+            // Without a branch for each element of a run, which would be mispredicted.
             row.chunks(64).any(|run| run.iter().fold(false, |any, t| any | (*t != F::default())))
         };
         labels.chunks_exact(classes).filter(has_label).count()
     }
 
-    /// How many labels of a row are not zero.
+    /// The number of a row's labels that are not zero.
     fn count_labels(&self, labels: &[F], row: usize) -> usize {
         let is_label = |label: &&F| **label != F::default();
         let Shape { classes, inner, .. } = self.shape;
@@ -168,7 +174,7 @@ impl<F: Float> SoftmaxSpec<'_, F> {
         self.labels_of(labels, row).any(|label| *label != F::default())
     }
 
-    /// What the rows are compared with.
+    /// The kind of targets.
     pub(super) fn kind(&self) -> Kind {
         match self.targets {
             SoftmaxTargets::Index(_) if self.options.label_smoothing == 0.0 => Kind::Labels,
@@ -177,12 +183,18 @@ impl<F: Float> SoftmaxSpec<'_, F> {
         }
     }
 
+    /// Whether the loss of a row has the weight of its label as a factor: where that is zero, nothing comes of the
+    /// gradient of what follows, even if that is not finite.
+    pub(super) fn is_label_all(&self) -> bool {
+        self.kind() == Kind::Labels && self.options.z_loss == 0.0
+    }
+
     /// The soft cap, as exact as the logits are.
     pub(super) fn cap(&self) -> f64 {
         rounded::<F>(self.options.soft_cap)
     }
 
-    /// One over the temperature, as exact as the logits are.
+    /// One over the temperature, in the precision of the logits.
     pub(super) fn unit(&self) -> f64 {
         match self.targets {
             SoftmaxTargets::Teacher(_, temperature) => rounded::<F>(1.0 / temperature),
@@ -194,7 +206,7 @@ impl<F: Float> SoftmaxSpec<'_, F> {
         matches!(self.targets, SoftmaxTargets::Teacher(..))
     }
 
-    /// How the labels of a row share its weight, where a row has any number of them.
+    /// How the labels of a multi-label row share its weight.
     pub(super) fn shared_labels(&self) -> Option<SharedLabels> {
         matches!(self.targets, SoftmaxTargets::MultiLabel(..)).then_some(SharedLabels {
             all: 1.0 - self.options.label_smoothing,
@@ -203,12 +215,12 @@ impl<F: Float> SoftmaxSpec<'_, F> {
     }
 }
 
-/// What rows are compared with.
+/// The kinds of targets of a kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A label: one class has all of the weight.
     Labels,
-    /// Nothing: only their log-sum-exp is wanted.
+    /// Nothing: only the log-sum-exp is wanted.
     Nothing,
     /// A weight for every class.
     Soft,

@@ -1,50 +1,49 @@
-//! What the softmax losses compare with, their options, and which of them go together.
+//! The targets and options of the softmax losses, and their valid combinations.
 
 use super::format::Float;
 use super::rows::Outputs;
 use crate::error::{Error, Values};
 use crate::hessian::Hessian;
-use crate::kernel::sum::TILE;
 use crate::labels::Labels;
-use crate::shape::Shape;
 
-/// What the softmax of each row is compared with.
+/// The targets that the softmax of each row is compared with.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum SoftmaxTargets<'a, F = f32> {
     /// The index of the one right class of each row.
     Index(Labels<'a>),
-    /// A non-negative weight for every class of every row, where the logits are (without a stride).
-    /// The weights of a row need not sum to one.
+    /// A non-negative weight for every class of every row, in the order of the logits (without a stride). The
+    /// weights of a row need not sum to one.
     Dense(&'a [F]),
-    /// Labels, zero or positive, for every class of every row, where the logits are: each row's are
-    /// divided by `M`, the number of those that are not zero. A row without any is empty.
+    /// Labels, zero or positive, for every class of every row, in the order of the logits. Those of a row are
+    /// divided by `M`, the number of them that are not zero. A row without any has no target.
     MultiLabel(&'a [F], MultiLabel),
-    /// The logits of a teacher, where the logits are. The loss is `τ² KL(softmax(teacher / τ) ‖
-    /// softmax(x / τ))` for the temperature `τ` (G. Hinton et al., "Distilling the knowledge in a
-    /// neural network", 2015).
+    /// The logits of a teacher, in the order of the logits. The loss is `τ² KL(softmax(teacher / τ) ‖ softmax(x /
+    /// τ))` for the temperature `τ` (G. Hinton et al., "Distilling the knowledge in a neural network", 2015).
     Teacher(&'a [F], f64),
 }
 
-/// Which gradient multi-label softmax has.
+/// The gradient of multi-label softmax.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum MultiLabel {
     /// The gradient of the loss, `(Σ y / M) p - y / M`.
     #[default]
     Exact,
-    /// That of the Caffe Python layer, `p - [y ≠ 0] / M`, which ignores the size of the labels.
+    /// The gradient of the Caffe Python layer, `p - [y ≠ 0] / M`, which ignores the size of the labels.
     Caffe,
 }
 
-/// What a softmax loss has beyond the plain cross-entropy. The default is nothing.
+/// The options of a softmax loss beyond the plain cross-entropy. The default is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct SoftmaxOptions<'a, F = f32> {
-    /// A non-negative weight for each class; empty for ones. Multiplies the (smoothed) target.
+    /// A non-negative weight for each class; empty for ones. Multiplies the (smoothed) target. Of a class of weight
+    /// zero the term is exactly zero, even where the class is absent (`0 * inf` is 0); but rows that have no softmax
+    /// (NaN, several `+inf`, or no finite logit) are NaN whatever their classes weigh.
     pub class_weights: &'a [F],
     /// `ε` in [0, 1]: the target becomes `(1 - ε) t + ε / C` (C. Szegedy et al., "Rethinking the
     /// Inception architecture", 2016, section 7).
     pub label_smoothing: f64,
-    /// Rows with this label have no loss and a gradient of zero. Index targets only.
+    /// Rows with this label have a loss and gradient of zero. Index targets only.
     pub ignore_index: Option<i64>,
     /// `γ >= 0` of the focal loss `-(1 - p_y)^γ ln p_y` (T. Lin et al., "Focal loss for dense object
     /// detection", 2017). Index targets without smoothing only.
@@ -75,8 +74,13 @@ impl<F: Float> SoftmaxOptions<'_, F> {
         if !(self.z_loss.is_finite() && self.z_loss >= 0.0) {
             return refused("z-loss", "expected a finite factor, not below zero");
         }
-        if !(self.soft_cap.is_finite() && self.soft_cap >= 0.0) {
-            return refused("soft cap", "expected a positive finite number, or zero for none");
+        // As it is computed with: a cap that is rounded to zero would be none.
+        let cap = rounded::<F>(self.soft_cap);
+        if self.soft_cap != 0.0 && !(cap.is_finite() && cap > 0.0) {
+            return refused(
+                "soft cap",
+                "expected a positive finite number of the format of the logits, or zero for none",
+            );
         }
         if self.focal_gamma != 0.0 && self.label_smoothing != 0.0 {
             return refused(
@@ -88,7 +92,7 @@ impl<F: Float> SoftmaxOptions<'_, F> {
         Ok(())
     }
 
-    /// Checks what depends on the targets.
+    /// Checks the options that depend on the targets.
     pub(super) fn check_targets(&self, targets: &SoftmaxTargets<'_, F>) -> Result<(), Error> {
         let refused = |option, reason| Err(Error::Option { option, reason });
         let index = matches!(targets, SoftmaxTargets::Index(_));
@@ -106,7 +110,7 @@ impl<F: Float> SoftmaxOptions<'_, F> {
                 if !(temperature.is_finite() && *temperature > 0.0) {
                     return refused("temperature", "expected a positive finite number");
                 }
-                // Logits are multiplied with it: by zero, a masked class would be NaN.
+                // It is a factor of the logits: if it were zero, a masked class would be NaN.
                 let inverse = rounded::<F>(1.0 / temperature);
                 if !(inverse.is_finite() && inverse > 0.0) {
                     return refused("temperature", "the format of the logits has no inverse of it");
@@ -130,7 +134,7 @@ impl<F: Float> SoftmaxOptions<'_, F> {
         Ok(())
     }
 
-    /// Checks that multi-label softmax has these options with that gradient.
+    /// Checks that multi-label softmax supports these options with that gradient.
     ///
     /// # Errors
     /// [`Error::Option`].
@@ -148,9 +152,8 @@ impl<F: Float> SoftmaxOptions<'_, F> {
     pub(super) fn check_hessian(
         &self,
         outputs: &Outputs<'_, F>,
-        shape: &Shape,
+        classes: usize,
     ) -> Result<(), Error> {
-        let Shape { classes, inner, .. } = *shape;
         if outputs.hessian.is_empty() {
             return Ok(());
         }
@@ -158,8 +161,6 @@ impl<F: Float> SoftmaxOptions<'_, F> {
         let reason = if !is_plain && outputs.convention != Hessian::Exact {
             "the conventions of XGBoost and LightGBM are defined for the plain loss: ask for the exact one \
              with the focal loss, a soft cap or the z-loss, and for a floor"
-        } else if self.soft_cap != 0.0 && inner != 1 && classes > TILE {
-            "under a soft cap, the classes of columns of more than 4096 have to be the last axis"
         } else if classes < 2 && outputs.convention == Hessian::LightGbm {
             "the factor C / (C - 1) of LightGBM needs two classes"
         } else {
@@ -169,7 +170,7 @@ impl<F: Float> SoftmaxOptions<'_, F> {
     }
 }
 
-/// A number as exact as the logits are.
+/// A number in the precision of the logits.
 pub(super) fn rounded<F: Float>(value: f64) -> f64 {
     F::from_f64(value).to_f64()
 }

@@ -1,11 +1,10 @@
 //! The exponential.
 //!
-//! With `n = round(x log2 e)` and `t = x - n ln 2`, `e^x = 2^n e^t` and `|t| <= ln 2 / 2` (two-step
-//! reduction: W. J. Cody and W. Waite, "Software Manual for the Elementary Functions", 1980).
-//! Adding 1.5 · 2^23 (in f64 1.5 · 2^52) to `x log2 e` rounds it to an integer and leaves that integer
-//! in the lowest bits of the sum, where one shift makes an exponent field of it. The constant added
-//! also carries the exponent's bias, and one more shift of the exponent for free:
-//! `2^SCALE_EXPONENT`, with an exponent of 32 in f32 and 64 in f64.
+//! With `n = round(x log2 e)` and `t = x - n ln 2`, `e^x = 2^n e^t` and `|t| <= ln 2 / 2` (two-step reduction: W.
+//! J. Cody and W. Waite, "Software Manual for the Elementary Functions", 1980). Adding 1.5 · 2^23 (in f64 1.5 ·
+//! 2^52) to `x log2 e` rounds it to an integer, which ends up in the lowest bits of the sum; one shift makes it an
+//! exponent field. The added constant also contains the exponent's bias, and `SCALE_EXPONENT`, which multiplies the
+//! result by `2^SCALE_EXPONENT` at no extra cost: 32 in f32 and 64 in f64.
 
 use super::polynomial;
 use crate::simd::Vector;
@@ -25,15 +24,15 @@ fn reduced<V: Vector>(token: V::Token, x: V, rounder: V) -> V {
 
 /// `2^SCALE_EXPONENT e^x` for `x <= 0`; exactly `2^SCALE_EXPONENT` at zero, and exactly zero below `LOWEST`.
 ///
-/// Scaled, the exponentials of a row keep their relative accuracy down to the smallest float, and so
-/// does what is made of them. NaN stays NaN.
+/// Scaled, the exponentials of a row keep their relative accuracy down to the smallest float, and so do values
+/// computed from them. NaN stays NaN.
 #[inline(always)]
 pub(crate) fn exp_scaled<V: Vector>(token: V::Token, x: V) -> V {
     let x = V::of(token, V::Scalar::LOWEST).max(x);
     reduced(token, x, rounder(token, V::Scalar::SCALE_EXPONENT))
 }
 
-/// What is added to an exponent for its field to be that much larger.
+/// The term that makes an exponent field larger by that much.
 #[inline(always)]
 fn rounder<V: Vector>(token: V::Token, exponent: f64) -> V {
     V::of(token, V::Scalar::ROUNDER + V::Scalar::BIAS + exponent)

@@ -31,7 +31,7 @@ fn ln_parts<V: Vector>(token: V::Token, m: V, k: V, c: V) -> V {
 fn with_limits<V: Vector>(token: V::Token, x: V, ln: V) -> V {
     let zero = V::of(token, 0.0);
     let infinity = V::of(token, f64::INFINITY);
-    // `x - x` is NaN for both infinities, `x / 0` for NaN; a negative number has no logarithm.
+    // `+inf` and NaN are their own results; negative numbers have no logarithm.
     let ln = V::select(x.less(infinity), ln, x);
     let ln = V::select(x.less(zero), V::of(token, f64::NAN), ln);
     V::select(x.equal(zero), V::of(token, f64::NEG_INFINITY), ln)
@@ -60,12 +60,12 @@ pub(crate) fn ln<V: Vector>(token: V::Token, x: V) -> V {
 pub(crate) fn log1p<V: Vector>(token: V::Token, u: V) -> V {
     let one = V::of(token, 1.0);
     let zero = V::of(token, 0.0);
-    // Outside of [0, 1]: the logarithm of the rounded sum, corrected by what rounding lost.
+    // Outside [0, 1]: the logarithm of the rounded sum, corrected by its rounding error.
     let sum = one + u;
     let lost = V::select(u.less(one), u - (sum - one), one - (sum - u));
     let (m, k) = sum.split_exponent();
     let general = with_limits(token, sum, ln_parts(token, m, k, lost / sum));
-    // Close to zero the first term of the series is all there is.
+    // Close to zero the first term of the series is enough.
     let tiny = u.abs().less(V::of(token, V::Scalar::HALF_EPSILON));
     let general = V::select(tiny, u, general);
     let inside = V::select(u.less(zero), zero, u);

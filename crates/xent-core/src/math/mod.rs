@@ -1,7 +1,7 @@
 //! Elementary functions, generic over the vectors of a level.
 //!
-//! Bounds are in units in the last place of the exact result, over all f32 inputs (and many of f64),
-//! kept by `cargo xtask ulp`.
+//! Bounds are in units in the last place of the exact result, over all f32 (and many f64) inputs,
+//! checked by `cargo xtask ulp`.
 
 pub(crate) mod exp;
 pub(crate) mod ln;

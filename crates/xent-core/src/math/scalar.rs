@@ -1,13 +1,13 @@
 //! The f64 arithmetic that a row needs once, whatever its length.
 //!
-//! Plain operations only, no fused ones, so that every level returns the same bits.
+//! Only plain operations, no fused ones, so that every level returns the same bits.
 
 use super::tanh::SMALL;
 use crate::tables::Tables;
 
-/// Adding it rounds to an integer, which stays in the lowest bits.
+/// Adding it rounds to an integer, which ends up in the lowest bits.
 const ROUNDER: f64 = <f64 as Tables>::ROUNDER;
-/// The products of the first with `|n| <= 2^11` are exact.
+/// Products of the first part with `|n| <= 2^11` are exact.
 const LN_2_HIGH: f64 = <f64 as Tables>::LN_2[0];
 const LN_2_LOW: f64 = <f64 as Tables>::LN_2[1];
 
@@ -28,7 +28,7 @@ fn polynomial(x: f64, coefficients: &[f64]) -> f64 {
 
 /// `e^x` for `x <= 0` to 1 ULP; subnormal results are rounded twice.
 pub(crate) fn exp(x: f64) -> f64 {
-    // Lower results are scaled out of the subnormal numbers, and then put back.
+    // Smaller results are scaled out of the subnormal range, and then moved back.
     let (raise, unscale) = if x < -708.0 { (64, <f64 as Tables>::UNSCALE) } else { (0, 1.0) };
     if x < <f64 as Tables>::LOWEST {
         return 0.0;
@@ -59,7 +59,7 @@ fn series(f: f64, k: f64, correction: f64) -> f64 {
     k * LN_2_HIGH - ((small - (k * LN_2_LOW + correction)) - f)
 }
 
-/// `ln(1 + u)` for `u >= 0` to 1 ULP; infinity and NaN stay what they are.
+/// `ln(1 + u)` for `u >= 0` to 1 ULP; infinity stays infinity and NaN stays NaN.
 pub(crate) fn log1p(u: f64) -> f64 {
     if u.is_nan() || u == f64::INFINITY {
         return u;

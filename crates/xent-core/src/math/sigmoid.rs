@@ -5,8 +5,8 @@ use super::ln::log1p_unit;
 use crate::simd::Vector;
 use crate::tables::Tables;
 
-/// What the sigmoid losses are made of, for one logit `x`. The probabilities are left as fractions:
-/// a difference of the two needs one division, not two.
+/// The values that the sigmoid losses need, for one logit `x`. The probabilities stay fractions, so
+/// that their difference needs one division, not two.
 #[derive(Clone, Copy)]
 pub(crate) struct Logistic<V> {
     /// `2^SCALE_EXPONENT σ(x) sum`: the probability of a positive, never subnormal.
@@ -39,8 +39,8 @@ impl<V: Vector> Logistic<V> {
         a.mul_add(self.positive, minus) / self.sum
     }
 
-    /// [`difference`](Self::difference), by the [`inverse`](Self::inverse): rounded once more, but one
-    /// division serves several quotients.
+    /// [`difference`](Self::difference), by the [`inverse`](Self::inverse): one more rounding, but
+    /// one division serves several quotients.
     #[inline(always)]
     pub(crate) fn difference_over(&self, token: V::Token, a: V, b: V, inverse: V) -> V {
         let minus = V::of(token, 0.0) - b * self.negative;
@@ -72,8 +72,8 @@ pub(crate) fn exponential<V: Vector>(token: V::Token, x: V) -> V {
     exp_scaled(token, V::of(token, 0.0) - x.abs())
 }
 
-/// `z = e^-|x|` is at most one, so nothing overflows, and both probabilities come from it:
-/// `1 / (1 + z)` and `z / (1 + z)`. NaN stays NaN. `scaled` is the [`exponential`] of `x`.
+/// `z = e^-|x|` is at most one, so nothing overflows, and both probabilities follow from it: `1 /
+/// (1 + z)` and `z / (1 + z)`. NaN stays NaN. `scaled` is the [`exponential`] of `x`.
 #[inline(always)]
 pub(crate) fn logistic<V: Vector>(token: V::Token, x: V, scaled: V) -> Logistic<V> {
     let zero = V::of(token, 0.0);

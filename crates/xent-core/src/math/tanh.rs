@@ -12,7 +12,7 @@ pub(crate) struct Tanh<V> {
     pub(crate) derivative: V,
 }
 
-/// Below, `x + x^3 p(x^2)` is used, as `1 - e^-2|x|` cancels.
+/// Below this, `x + x^3 p(x^2)` is used, because `1 - e^-2|x|` would cancel.
 pub(super) const SMALL: f64 = 0.625;
 
 /// With `u = e^-2|x|`: `(1 - u) / (1 + u)` and `4 u / (1 + u)^2`. NaN stays NaN.

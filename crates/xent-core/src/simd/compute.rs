@@ -1,4 +1,5 @@
-//! The numbers that are computed in, f32 and f64: their registers, and what kernels ask of one number.
+//! The formats of a computation, f32 and f64: their registers, and the operations that kernels need
+//! on a single number.
 
 use super::one::One;
 use super::vector::{Compute, STRIP, Simd};
@@ -40,8 +41,8 @@ macro_rules! compute {
 
             #[inline(always)]
             fn to_count(self) -> usize {
-                // The float from which on the last bit is one: a conversion would not be one of
-                // registers.
+                // Adding this puts the count into the lowest bits; a conversion to an integer would
+                // leave the floating-point registers.
                 const TO_INTEGER: $float = $to_integer;
                 (self + TO_INTEGER).to_bits().wrapping_sub(TO_INTEGER.to_bits()) as usize
             }

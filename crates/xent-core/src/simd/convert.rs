@@ -1,21 +1,21 @@
-//! Numbers of sixteen bits, from and to the bits of f32.
+//! Conversions between 16-bit numbers and f32.
 
 const SIGN: u32 = 0x8000_0000;
 const INFINITE: u32 = 0x7f80_0000;
 
-/// The bits of a bf16: the upper half of those of an f32, rounded.
+/// The bits of a bf16: the upper half of an f32's bits, rounded.
 #[inline(always)]
 pub(super) fn bf16_bits(bits: u32) -> u16 {
     let odd = (bits >> 16) & 1;
     let rounded = bits.wrapping_add(0x7fff + odd);
-    // Rounding could carry a NaN over to zero.
+    // Rounding might carry a NaN over to zero.
     let quiet = bits | 0x0040_0000;
     let all = if bits & !SIGN > INFINITE { quiet } else { rounded };
     (all >> 16) as u16
 }
 
-/// From the bits of an f16. They have the places that they have in an f32 but for the exponent's bias,
-/// which a multiplication makes up for: exactly, for subnormal numbers too.
+/// From the bits of an f16. They are shifted to their place in an f32; a multiplication corrects
+/// the exponent's bias, exactly, also for subnormal numbers.
 #[inline(always)]
 pub(super) fn from_f16_bits(bits: u16) -> f32 {
     /// 2^112: the biases are 127 and 15.
@@ -31,9 +31,9 @@ pub(super) fn from_f16_bits(bits: u16) -> f32 {
 /// The bits of an f16 (after F. Giesen, "float->half variants", 2012).
 #[inline(always)]
 pub(super) fn f16_bits(bits: u32) -> u16 {
-    /// 2^16: there and above all is infinite.
+    /// 2^16: from here on every number becomes infinite.
     const TOO_LARGE: u32 = (127 + 16) << 23;
-    /// 2^-14: below it f16 is subnormal.
+    /// 2^-14: below this f16 is subnormal.
     const LEAST_NORMAL: u32 = (127 - 14) << 23;
     /// The float whose last bit is that of the subnormal numbers, 2^-24: adding it rounds to them.
     const ROUNDER: f32 = 0.5;

@@ -1,4 +1,4 @@
-//! How the levels on vectors of `wide` multiply and add: it is all that they differ in.
+//! Multiply-add of the levels on vectors of `wide`, which is their only difference.
 
 use wide::{f32x4, f64x2};
 
@@ -15,7 +15,7 @@ pub(crate) trait Fuse: Copy {
 #[derive(Clone, Copy)]
 pub(crate) struct Portable;
 
-/// By what `wide` makes of it.
+/// The way `wide` does it.
 #[cfg(not(all(
     target_arch = "arm",
     target_os = "none",
@@ -54,9 +54,9 @@ mod portable {
     }
 }
 
-/// On Cortex-M with a floating-point unit (M4F, M7, M33 and later), which `wide` knows nothing of. No other
-/// Arm targets without a system pass floats in registers and lack atomics of 64 bits; and of these
-/// processors all fuse f32.
+/// On Cortex-M with a floating-point unit (M4F, M7, M33 and later), which `wide` does not support. No other Arm
+/// targets without an operating system pass floats in registers and lack 64-bit atomics; and all of these
+/// processors fuse f32.
 #[cfg(all(
     target_arch = "arm",
     target_os = "none",
@@ -68,21 +68,20 @@ mod portable {
 
     use super::{Fuse, Portable, f32x4, f64x2};
 
-    /// A function for one instruction: in the middle of others the compiler lets `asm!` have no registers of
-    /// floats where there is no double precision.
-    // SAFETY: by the convention of these targets (see above) the arguments are in s0 to s2 and the result is
-    // in s0, and a function may change all of them. The instruction is of every floating-point unit of a
-    // Cortex-M.
+    /// A separate function for one instruction, because inside other functions the compiler does not accept
+    /// floating-point registers in `asm!` on processors without double precision.
+    // SAFETY: by the calling convention of these targets (see above) the arguments are in s0 to s2 and the result
+    // is in s0, and a function may change all of them. Every floating-point unit of a Cortex-M has the instruction.
     #[unsafe(naked)]
     extern "C" fn fused(a: f32, b: f32, c: f32) -> f32 {
-        // The assembler is not told of the target's unit where functions are linked as LLVM's code.
+        // When functions are linked as LLVM bitcode, the assembler does not know the target's floating-point unit.
         naked_asm!(".fpu fpv4-sp-d16", "vfma.f32 s2, s0, s1", "vmov.f32 s0, s2", "bx lr")
     }
 
     unsafe extern "C" {
-        // SAFETY: a function of C's standard library, without effects. Where there is no such library it
-        // comes with the compiler's support routines, which every program links: the compiler calls it
-        // by that name for what has no instruction.
+        // SAFETY: a function of C's standard library, without side effects. Where there is no such library, it is
+        // one of the compiler's support routines, which every program links: the compiler calls it by this name for
+        // an operation without an instruction.
         safe fn fma(a: f64, b: f64, c: f64) -> f64;
     }
 

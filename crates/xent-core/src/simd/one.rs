@@ -1,4 +1,4 @@
-//! A number by itself as a vector of one lane: for code that has to be small.
+//! A single number as a vector of one lane, for code that has to be small.
 
 use core::ops::{Add, Div, Mul, Sub};
 
@@ -22,7 +22,8 @@ macro_rules! operator {
     };
 }
 
-/// Its bits are seen as `$bits`, of which `$fraction` are the fraction's and `$exponent` the others.
+/// `$bits` is the integer type of its bits, with `$fraction` bits of fraction and `$exponent` bits
+/// of exponent.
 macro_rules! one {
     ($scalar:ident, $bits:ident: $exponent:literal, $fraction:literal) => {
         operator!($scalar: Add, add);

@@ -1,11 +1,11 @@
-//! Two registers that are worked on side by side.
+//! Two registers that are processed together.
 
 use core::ops::{Add, Div, Mul, Sub};
 
 use super::{Vector, from, from_mut, has_fours};
 
-/// Twice the lanes. Where one step has to wait for the one before, the other register has work for
-/// the processor in the meantime.
+/// Twice the lanes. While a step of one register waits for the step before, the processor can work
+/// on the other.
 #[derive(Clone, Copy)]
 pub(crate) struct Pair<V>(V, V);
 

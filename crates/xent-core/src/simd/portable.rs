@@ -1,4 +1,4 @@
-//! Vectors of the crate `wide`, which are compiled to what the target guarantees.
+//! Vectors of the crate `wide`, which compile to the instructions that the target guarantees.
 
 use core::ops::{Add, Div, Mul, Sub};
 
@@ -28,8 +28,8 @@ macro_rules! operator {
     };
 }
 
-/// A vector of `wide`. Its bits are seen as `$bits`, of which `$fraction` are the fraction's and
-/// `$exponent` the others.
+/// A vector of `wide`. `$bits` is the integer type of its bits, with `$fraction` bits of fraction and `$exponent`
+/// bits of exponent.
 macro_rules! vector {
     ($name:ident($wide:ident) of $lanes:literal $scalar:ident, $bits:ident: $exponent:literal, $fraction:literal) => {
         #[derive(Clone, Copy)]

@@ -20,7 +20,7 @@ enum Targets {
 struct Kind {
     targets: Targets,
     input: SigmoidInput,
-    /// Of classes, of positives, of rows and of losses.
+    /// Weights of classes, of positives, of rows and of losses.
     weights: bool,
     smoothing: f64,
     gamma: f64,
@@ -64,7 +64,7 @@ fn hold_kind<E: Number>(kind: Kind, shape: Shape, spans: [usize; 2]) {
     let (rows, classes, elements) = (shape.row_count(), shape.classes(), shape.elements());
     let mut x = E::spread(spans[0], 20.0);
     if kind.input == SigmoidInput::Probabilities {
-        // No probability is NaN.
+        // A NaN is not a probability.
         x.iter_mut().enumerate().for_each(|(i, x)| *x = E::of((i % 9) as f64 / 8.0));
     } else if let Some(last) = x.last_mut() {
         *last = E::of(f64::NAN);
@@ -140,7 +140,7 @@ fn hold_kind<E: Number>(kind: Kind, shape: Shape, spans: [usize; 2]) {
     }
 }
 
-/// Every kind of loss of `outer` blocks of `classes × inner`, with gaps between the blocks.
+/// Every kind of loss for `outer` blocks of `classes × inner`, with gaps between the blocks.
 fn hold_all<E: Number>([outer, classes, inner]: [usize; 3], gaps: [usize; 2]) {
     let length = classes * inner;
     let strides = gaps.map(|gap| length + gap);

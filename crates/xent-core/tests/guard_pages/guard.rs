@@ -1,4 +1,4 @@
-//! The guard is there: who touches it dies.
+//! The guard works: touching it ends the process.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
@@ -8,11 +8,11 @@ use xent_core::{Level, exp};
 
 use crate::memory::{Place, Slice};
 
-/// What a child of this test is to do: touch the byte next to a slice.
+/// The task of a child of this test: touch the byte next to a slice.
 const TOUCH: &str = "XENT_GUARD_TOUCH";
 const ALIVE: &str = "the slice itself can be read and written";
 
-/// What runs a program of this target on another machine, with its arguments between spaces.
+/// The command that runs a program of this target on another machine, with its arguments separated by spaces.
 const RUNNER: &str = "XENT_TEST_RUNNER";
 
 /// This test as a command.
@@ -30,11 +30,11 @@ fn this_test() -> Command {
     }
 }
 
-/// SIGSEGV, or SIGBUS where the system says so.
+/// SIGSEGV, or SIGBUS on some systems.
 const SIGNALS: [i32; 2] = [11, if cfg!(target_os = "linux") { 7 } else { 10 }];
 
-/// In a child: reads or writes the byte before or behind a slice. `cargo xtask sanitize` asks for that of
-/// a vector, to see that it is reported.
+/// In a child: reads or writes the byte before or after a slice. `cargo xtask sanitize` uses it on a vector, to
+/// check that the sanitizer reports it.
 fn touch(how: &str) {
     let (place, of) = match how {
         "read behind a vector" => (Place::Heap, 1),
@@ -47,9 +47,9 @@ fn touch(how: &str) {
     println!("{ALIVE}");
     let edge = if of < 0 { 0 } else { slice.len() - 1 };
     let outside = slice.as_mut_ptr().wrapping_add(edge).wrapping_offset(of);
-    // SAFETY: this is wrong on purpose, in a process that is there for nothing else. Around a slice between
-    // guards the pages have no rights, so the access ends the process; behind a vector it is the
-    // sanitizer that ends it. Nothing is done with what is read.
+    // SAFETY: this is wrong on purpose, in a process that exists for nothing else. The pages around a slice between
+    // guards have no permissions, so the access ends the process; past the end of a vector, the sanitizer ends it.
+    // The value that is read is not used.
     unsafe {
         if how.starts_with("read") {
             let _ = outside.read_volatile();
@@ -68,7 +68,7 @@ fn who_touches_it_dies() {
         let child = this_test()
             .args(["--exact", "guard::who_touches_it_dies", "--nocapture"])
             .env(TOUCH, how)
-            // Under AddressSanitizer the signal would be taken for a finding of its own.
+            // AddressSanitizer would report the signal as its own finding.
             .env("ASAN_OPTIONS", "handle_segv=0:handle_sigbus=0")
             .output()
             .expect("a child process");

@@ -1,4 +1,4 @@
-//! A call in every place, and what comes of it.
+//! Runs a call with slices in every place, and compares the results.
 
 use std::fmt::Debug;
 
@@ -6,7 +6,7 @@ use xent_core::{Buffers, Element, Level};
 
 use crate::memory::{Place, Slice};
 
-/// A number with bits that can be compared: all NaN have the same.
+/// A number with comparable bits: all NaNs have the same.
 pub(crate) trait Bits: Copy {
     fn bits(self) -> u64;
 }
@@ -34,7 +34,7 @@ impl Bits for u32 {
 
 /// A format of logits.
 pub(crate) trait Number: Element<Float: Bits> + Bits {
-    /// Spread over `-scale..scale`, reproducible and of no particular pattern.
+    /// Numbers in `-scale..scale`, reproducible and without a pattern.
     fn spread(count: usize, scale: f64) -> Vec<Self> {
         let mut state = count as u32 | 1;
         let unit = || {
@@ -52,7 +52,7 @@ pub(crate) trait Number: Element<Float: Bits> + Bits {
 
 impl<E: Element<Float: Bits> + Bits> Number for E {}
 
-/// What a format is computed in.
+/// The format of the computation.
 pub(crate) fn float<E: Number>(value: f64) -> E::Float {
     (value as f32).into()
 }
@@ -67,8 +67,8 @@ impl Answer {
     }
 }
 
-/// Holds a call on slices between pages that may not be touched to the same call on others, at every level:
-/// it ends (a touch would end the process), and all bits are the same.
+/// Compares a call on slices between guard pages with the same call on other slices, at every level: it must end (a
+/// touch would end the process), and all bits must be the same.
 pub(crate) fn hold(what: &dyn Debug, call: &dyn Fn(Level, Place) -> Answer) {
     for level in Level::available() {
         let wanted = call(level, Place::Heap);
@@ -81,7 +81,7 @@ pub(crate) fn hold(what: &dyn Debug, call: &dyn Fn(Level, Place) -> Answer) {
     }
 }
 
-/// What becomes of the gradient.
+/// What happens to the gradient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
     Loss,
@@ -102,7 +102,7 @@ impl Mode {
         Self::WideAccumulate,
     ];
 
-    /// Those that are not the same as others for a format.
+    /// The modes that differ from others for a format.
     pub(crate) fn of<E: Number>() -> &'static [Self] {
         let is_float = size_of::<E>() == size_of::<E::Float>();
         if is_float { &Self::ALL[..4] } else { &Self::ALL }
@@ -118,7 +118,7 @@ pub(crate) struct Memory<E: Number> {
 }
 
 impl<E: Number> Memory<E> {
-    /// With these logits, and room for so many gradients where they are not in place.
+    /// With these logits, and space for this many gradients if they have their own place.
     pub(crate) fn new(place: Place, mode: Mode, logits: &[E], gradients: usize) -> Self {
         let count = |modes: [Mode; 2]| if modes.contains(&mode) { gradients } else { 0 };
         let gradients = count([Mode::Gradient, Mode::Accumulate]);
@@ -143,7 +143,7 @@ impl<E: Number> Memory<E> {
         }
     }
 
-    /// With the logits, which are the same as before unless the gradient takes their place.
+    /// Including the logits, which must be unchanged unless the gradient overwrites them.
     pub(crate) fn answer(&self, answer: &mut Answer) {
         answer.add(&self.logits);
         answer.add(&self.gradient);

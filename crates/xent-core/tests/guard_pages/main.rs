@@ -1,6 +1,6 @@
-//! Kernels touch nothing but their slices: each lies between two pages that may not be touched, flush with
-//! the one before or with the one behind, and a read or a write outside ends the process of the test. The
-//! results have the bits that they have elsewhere, so no kernel depends on how its slices are aligned.
+//! Kernels access only their slices. Each slice lies between two guard pages, directly after the first or directly
+//! before the second, so a read or a write outside ends the test's process. The results must have the same bits as
+//! elsewhere, so no kernel depends on the alignment of its slices.
 #![cfg(unix)]
 
 mod elements;
@@ -11,7 +11,7 @@ mod rows;
 mod slices;
 mod softmax;
 
-/// Runs a check of every format.
+/// Runs a check for every format.
 macro_rules! of_every_format {
     ($($name:ident),* $(,)?) => {
         $(

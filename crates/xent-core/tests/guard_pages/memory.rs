@@ -1,4 +1,4 @@
-//! Slices that end, or begin, where memory ends.
+//! Slices that end, or start, at the edge of accessible memory.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -12,16 +12,16 @@ use region::{Allocation, Protection, page};
 pub(crate) enum Place {
     /// Each is a `Vec`.
     Heap,
-    /// Each begins where a page ends that may not be touched.
+    /// Each starts where a guard page ends.
     AfterGuard,
-    /// Each ends where a page begins that may not be touched.
+    /// Each ends where a guard page starts.
     BeforeGuard,
 }
 
 impl Place {
     pub(crate) const GUARDED: [Self; 2] = [Self::AfterGuard, Self::BeforeGuard];
 
-    /// A slice there that holds these values.
+    /// A slice in that place with these values.
     pub(crate) fn of<T: Copy + 'static>(self, values: &[T]) -> Slice<T> {
         if self == Self::Heap {
             return Slice::Heap(values.to_vec());
@@ -56,11 +56,11 @@ impl<T> DerefMut for Slice<T> {
     }
 }
 
-/// A slice in a mapping of its own, between two pages that may not be touched.
+/// A slice in its own mapping, between two guard pages.
 pub(crate) struct Guarded<T> {
     start: *mut T,
     len: usize,
-    /// What it lies in, until it is dropped.
+    /// Its mapping, until it is dropped.
     pages: Option<Pages>,
 }
 
@@ -72,9 +72,9 @@ impl<T: Copy + 'static> Guarded<T> {
         let before = if place == Place::BeforeGuard { room - bytes } else { 0 };
         let start = pages.first_byte().wrapping_add(before).cast::<T>();
         assert!(start.is_aligned(), "a page holds whole numbers");
-        // SAFETY: `before + bytes` is at most `room`, so all of the places lie on the pages that may be
-        // read and written, and `start` is aligned, as was just asked. The mapping is new, or comes from
-        // `FREE`, where no slice refers to it: nothing else reads it, and `values` is not in it.
+        // SAFETY: `before + bytes` is at most `room`, so all places are on the pages that may be read and written,
+        // and `start` is aligned, as was just checked. The mapping is new, or comes from `FREE`, where no slice
+        // refers to it: nothing else reads it, and `values` is not in it.
         unsafe { start.copy_from_nonoverlapping(values.as_ptr(), values.len()) };
         Self { start, len: values.len(), pages: Some(pages) }
     }
@@ -82,9 +82,9 @@ impl<T: Copy + 'static> Guarded<T> {
 
 impl<T> Guarded<T> {
     fn as_slice(&self) -> &[T] {
-        // SAFETY: `new` has written `len` values of a `Copy` type from `start` on, which is aligned and
-        // in a mapping that this slice owns until it is dropped. It hands out the values by `&self` and
-        // `&mut self` alone.
+        // SAFETY: `new` has written `len` values of a `Copy` type from `start` on, which is aligned and in a
+        // mapping that this slice owns until it is dropped. It gives access to the values only by `&self` and `&mut
+        // self`.
         unsafe { std::slice::from_raw_parts(self.start, self.len) }
     }
 
@@ -102,16 +102,16 @@ impl<T> Drop for Guarded<T> {
     }
 }
 
-/// Pages that may be read and written, between two that may not.
+/// Pages that may be read and written, between two guard pages.
 struct Pages(Allocation);
 
 thread_local! {
-    /// Pages that no slice lies in, by their room: to map memory takes longer than most calls.
+    /// Unused pages, by their size: mapping memory takes longer than most calls.
     static FREE: RefCell<BTreeMap<usize, Vec<Pages>>> = const { RefCell::new(BTreeMap::new()) };
 }
 
 impl Pages {
-    /// With room for so many bytes; at least a page.
+    /// With space for this many bytes; at least a page.
     fn of(bytes: usize) -> Self {
         let room = bytes.next_multiple_of(page::size()).max(page::size());
         let free = FREE.with_borrow_mut(|free| free.get_mut(&room).and_then(Vec::pop));
@@ -121,8 +121,8 @@ impl Pages {
     fn map(room: usize) -> Self {
         let all = region::alloc(room + 2 * page::size(), Protection::NONE).expect("address space");
         let pages = Self(all);
-        // SAFETY: the pages are those of a mapping that was just made, without the first and the last:
-        // nobody has a reference to them, and no one relies on their being closed.
+        // SAFETY: the pages belong to a mapping that was just made, without the first and the last: no one has a
+        // reference to them, or relies on their having no permissions.
         unsafe { region::protect(pages.first_byte(), room, Protection::READ_WRITE) }
             .expect("pages that can be opened");
         pages

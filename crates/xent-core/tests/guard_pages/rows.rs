@@ -21,7 +21,7 @@ const SHAPES: [[usize; 3]; 10] = [
     [2, 4097, 3],
 ];
 
-/// A shape with gaps, and how many logits and gradients it has.
+/// A shape with gaps, and the numbers of its logits and gradients.
 fn with_gaps([outer, classes, inner]: [usize; 3], gaps: [usize; 2]) -> (Shape, [usize; 2]) {
     let length = classes * inner;
     let strides = gaps.map(|gap| length + gap);

@@ -1,11 +1,11 @@
-//! The functions of one slice.
+//! The functions of a slice.
 
 use xent_core::{Error, Float, Level};
 
 use crate::hold::{Answer, Bits, Number, hold};
 use crate::of_every_format;
 
-/// Around the widths of registers, strips and tiles.
+/// Lengths around the widths of registers, strips and tiles.
 pub(crate) fn lengths() -> impl Iterator<Item = usize> {
     let around = [127, 128, 129, 255, 256, 257, 1000, 4095, 4096, 4097, 8191, 8193, 12_290];
     (0..=70).chain(around)

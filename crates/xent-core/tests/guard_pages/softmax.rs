@@ -11,7 +11,7 @@ use crate::hold::{Answer, Memory, Mode, Number, float, hold};
 use crate::memory::Slice;
 use crate::of_every_format;
 
-/// What rows are compared with.
+/// The targets of rows.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Targets {
     Labels,
@@ -52,7 +52,7 @@ const PLAIN: Kind = Kind {
 
 const DENSE: Kind = Kind { targets: Targets::Dense, ..PLAIN };
 
-/// Every kernel, with every slice that it may have.
+/// Every kernel, with every slice that it may take.
 const KINDS: [Kind; 14] = [
     PLAIN,
     Kind { losses: true, row_weights: true, ..PLAIN },
@@ -88,7 +88,7 @@ macro_rules! label {
 }
 label!(u8, u16, u32, u64, usize, i8, i16, i32, i64);
 
-/// The label to ignore: one that every type has.
+/// The ignored label, one that every type has.
 const IGNORE: usize = 127;
 
 /// A loss of these rows with every kind of buffer.
@@ -168,8 +168,8 @@ fn hold_kind<E: Number, L: Label>(kind: Kind, shape: Shape, spans: [usize; 2], x
     }
 }
 
-/// The logits of a shape with those strides, some of them in rows that no kernel handles; and how many
-/// logits and gradients it has.
+/// The logits of a shape with those strides, some of them in rows that no kernel computes; and the
+/// numbers of its logits and gradients.
 fn logits<E: Number>(shape: Shape, strides: [usize; 2], outer: usize) -> (Vec<E>, [usize; 2]) {
     let length = shape.elements() / outer;
     let spans = strides.map(|stride| (outer - 1) * stride + length);
@@ -182,16 +182,15 @@ fn logits<E: Number>(shape: Shape, strides: [usize; 2], outer: usize) -> (Vec<E>
     (x, spans)
 }
 
-/// Every kind of loss of `outer` blocks of `classes × inner`, with gaps between the blocks.
+/// Every kind of loss for `outer` blocks of `classes × inner`, with gaps between the blocks.
 fn hold_all<E: Number>([outer, classes, inner]: [usize; 3], gaps: [usize; 2]) {
     let shape = Shape::columns(outer, classes, inner).expect("few elements");
     let strides = gaps.map(|gap| classes * inner + gap);
     let shape = shape.with_strides(strides[0], strides[1]).expect("not shorter than a row");
     let (x, spans) = logits::<E>(shape, strides, outer);
     for kind in KINDS {
-        // There is no room for what lies beside such columns (`SoftmaxBatch::with_options`).
         let refused = size_of::<E>() == 2 && inner != 1 && classes > 4096;
-        if !refused || kind.targets == Targets::Labels && kind.hessian.is_none() {
+        if !(refused && matches!(kind.targets, Targets::Teacher)) {
             hold_kind::<E, i32>(kind, shape, spans, &x);
         }
     }

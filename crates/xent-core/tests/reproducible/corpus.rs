@@ -1,4 +1,4 @@
-//! Inputs that every machine makes alike: of integers, and of floats by exact operations alone.
+//! Inputs that are the same on every machine: from integers, and floats by exact operations only.
 
 use xent_core::{Element, Shape};
 
@@ -27,19 +27,19 @@ impl Numbers {
         (self.next() >> 44) as f64 / f64::from(1 << 20)
     }
 
-    /// A sum of four shares, with a mean of zero and a deviation of some five.
+    /// A sum of four shares, with a mean of zero and a deviation of about five.
     fn logit(&mut self) -> f64 {
         let sum: f64 = (0..4).map(|_| self.share()).sum();
         (sum - 2.0) * 8.0
     }
 }
 
-/// How the numbers of a batch lie in memory.
+/// The layout of a batch in memory.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Layout {
     /// Row after row.
     Rows(usize, usize),
-    /// The classes, each with so many rows one beside the other.
+    /// The classes, each with this many rows side by side.
     Columns(usize, usize, usize),
 }
 
@@ -74,19 +74,19 @@ impl Layout {
     }
 }
 
-/// A batch with whatever a loss may want of it.
+/// A batch with everything that a loss may use.
 pub(crate) struct Corpus<E: Element> {
     pub(crate) layout: Layout,
     pub(crate) logits: Vec<E>,
     pub(crate) labels: Vec<u32>,
-    /// Weights of every class of every row: of a row in the order of the classes, whatever the layout
-    /// (which is all the same to a digest).
+    /// Weights of every class of every row, in the order of the classes of a row, whatever the
+    /// layout (which does not matter for a digest).
     pub(crate) dense: Vec<E::Float>,
     /// Labels of every class of every row, most of them zero.
     pub(crate) sparse: Vec<E::Float>,
-    /// Zero or one for every class of every row; now and then two, to be ignored.
+    /// Zero or one for every class of every row; now and then two, which is ignored.
     pub(crate) hot: Vec<u8>,
-    /// Numbers in [0, 1], where the logits are.
+    /// Numbers in [0, 1], in the order of the logits.
     pub(crate) probabilities: Vec<E>,
     /// One for each row.
     pub(crate) row_weights: Vec<E::Float>,
@@ -99,11 +99,11 @@ impl<E: Element> Corpus<E> {
         let (rows, classes) = (layout.rows(), layout.classes());
         let elements = rows * classes;
         let mut numbers = Numbers::new((rows as u64) << 32 | classes as u64);
-        // All of them are numbers of f32; those of sixteen bits are rounded.
+        // All of them are exact in f32; 16-bit ones are rounded.
         let float = |x: f64| E::Float::from(x as f32);
         let stored = |x: f64| E::from_float(float(x));
         let mut logits: Vec<E> = (0..elements).map(|_| stored(numbers.logit())).collect();
-        // Of eight rows five are ordinary, but that some of their classes are masked.
+        // Five of eight rows are ordinary, except that some of their classes are masked.
         let shape = layout.shape();
         for row in 0..rows {
             let class = numbers.below(classes);

@@ -1,4 +1,4 @@
-//! A digest of results, and those that are on record.
+//! Digests of results, and the recorded ones.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -7,7 +7,7 @@ use std::hash::Hasher;
 use siphasher::sip::SipHasher13;
 use xent_core::Element;
 
-/// A hash of numbers, whose sign and payload count for all but NaN.
+/// A hash of numbers, including sign and payload except for NaN.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Digest(SipHasher13);
 
@@ -37,7 +37,7 @@ pub(crate) type Pair = [Option<u64>; 2];
 pub(crate) struct Record(BTreeMap<String, Pair>);
 
 impl Record {
-    /// Of lines `name with without`, where `-` is one that is not known.
+    /// Lines of the form `name with without`, where `-` is an unknown digest.
     pub(crate) fn parse(text: &str) -> Self {
         let digest = |word: &str| u64::from_str_radix(word, 16).ok();
         let line = |line: &str| {
@@ -48,7 +48,7 @@ impl Record {
         Self(text.lines().map(line).collect())
     }
 
-    /// Adds what is known of a case; what was known of it must be the same.
+    /// Adds the digest of a case; if one is already known, it must be the same.
     pub(crate) fn add(&mut self, name: &str, has_fma: bool, digest: u64) -> Result<(), u64> {
         let pair = self.0.entry(name.to_owned()).or_default();
         match pair[usize::from(!has_fma)].replace(digest) {
@@ -57,7 +57,7 @@ impl Record {
         }
     }
 
-    /// Takes what is not known here from another record, of the cases that are here.
+    /// Adds unknown digests from another record, for the cases that are here.
     pub(crate) fn fill_from(&mut self, other: &Self) {
         for (name, pair) in &mut self.0 {
             let known = other.0.get(name).copied().unwrap_or_default();
@@ -90,7 +90,7 @@ fn a_digest_tells_numbers_apart_but_not_nans() {
     assert_ne!(of(&[0.0]), of(&[-0.0]));
     assert_ne!(of(&[1.0, 2.0]), of(&[2.0, 1.0]));
     assert_eq!(of(&[f64::NAN]), of(&[-f64::NAN]));
-    // What "SipHash-1-3 of eight bytes of zero" is on every machine.
+    // The hash SipHash-1-3 of eight zero bytes, the same on every machine.
     assert_eq!(of(&[0.0]), SipHasher13::new().hash(&[0; 8]));
 }
 

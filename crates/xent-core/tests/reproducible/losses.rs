@@ -1,4 +1,4 @@
-//! Every loss, with options so that every term of it counts.
+//! Every loss, with options such that each of its terms matters.
 
 use std::ops::Range;
 
@@ -33,7 +33,7 @@ pub(crate) enum Loss {
     Multinomial,
 }
 
-/// What a loss computes, beside a gradient.
+/// The results of a loss besides a gradient.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) struct Extras {
     /// Log-sum-exp and predicted class of each row.
@@ -76,7 +76,7 @@ impl Loss {
         }
     }
 
-    /// What the loss is of.
+    /// The input of the loss.
     pub(crate) fn input<E: Element>(self, corpus: &Corpus<E>) -> &[E] {
         match self {
             Self::Logistic | Self::Multinomial => &corpus.probabilities,
@@ -84,7 +84,7 @@ impl Loss {
         }
     }
 
-    /// The loss of some of a corpus's rows: the sum of them. All rows, or rows that are not columns.
+    /// The sum of the loss over some of a corpus's rows: all, or rows that are not columns.
     pub(crate) fn run<E: Element>(
         self,
         level: Level,
@@ -185,7 +185,7 @@ impl Loss {
     }
 }
 
-/// Some rows of a corpus, but for their input.
+/// Some rows of a corpus, without their input.
 struct Part<'a, F> {
     shape: Shape,
     labels: Labels<'a>,

@@ -1,8 +1,7 @@
-//! The same bits: for every way that slices may lie, for a row alone and among others, and on every
-//! machine, by digests that are on record. Threads are the business of `xent-rayon`.
+//! Results have the same bits for every alignment of slices, for a row alone and in a batch, and on every machine,
+//! by recorded digests. `xent-rayon` tests threads.
 //!
-//! `digests.txt` is written by `cargo xtask digests --record`, which is right only where a result was
-//! meant to change.
+//! `cargo xtask digests --record` writes `digests.txt`, which should only happen if a result was meant to change.
 
 mod corpus;
 mod digest;
@@ -39,11 +38,11 @@ const LAYOUTS: [Layout; 16] = [
     Layout::Columns(3, 7, 5),
     Layout::Columns(2, 21, 67),
     Layout::Columns(1, 300, 41),
-    // Longer than a tile; without a limit of formats of sixteen bits, which need all of a column.
+    // Longer than a tile, and without the limit of 16-bit formats, which need a whole column.
     Layout::Columns(1, 4100, 3),
 ];
 
-/// What a loss gives.
+/// The results of a loss.
 #[derive(Clone, Debug)]
 struct Results<E: Element> {
     sum: f64,
@@ -55,7 +54,7 @@ struct Results<E: Element> {
 }
 
 impl<E: Element> Results<E> {
-    /// Room for the results of some rows.
+    /// Space for the results of some rows.
     fn of(loss: Loss, rows: usize, classes: usize) -> Self {
         let extras = loss.extras();
         let elements = rows * classes;
@@ -71,7 +70,7 @@ impl<E: Element> Results<E> {
         }
     }
 
-    /// Of everything but the gradient, and the sum.
+    /// Of everything except the gradient, and the sum.
     fn add_rows(&self, digest: &mut Digest) {
         digest.add_all(&self.losses);
         digest.add_all(&self.log_sum_exp);
@@ -87,7 +86,7 @@ impl<E: Element> Results<E> {
         digest.finish()
     }
 
-    /// Of what a loss without its gradient returns.
+    /// Of the results of a loss without gradient.
     fn digest_of_loss(&self) -> u64 {
         let mut digest = Digest::default();
         digest.add(self.sum);
@@ -104,7 +103,7 @@ enum Mode {
     InPlace,
 }
 
-/// A loss of some rows of a corpus, in slices that begin so many numbers behind an allocation's start.
+/// A loss of some rows of a corpus, in slices that start this many numbers after the start of an allocation.
 fn solve<E: Element>(
     loss: Loss,
     level: Level,
@@ -140,7 +139,7 @@ fn solve<E: Element>(
     results
 }
 
-/// The rows of a batch, solved one at a time; the sum is that of the batch.
+/// The rows of a batch, computed one at a time; the sum is that of the batch.
 fn alone<E: Element>(loss: Loss, level: Level, corpus: &Corpus<E>, sum: f64) -> Results<E> {
     let mut all = Results::of(loss, 0, corpus.layout.classes());
     for row in 0..corpus.layout.rows() {
@@ -154,14 +153,14 @@ fn alone<E: Element>(loss: Loss, level: Level, corpus: &Corpus<E>, sum: f64) -> 
     Results { sum, ..all }
 }
 
-/// Calls for every case of a format with its name and its corpus.
+/// Calls the function for every case of a format, with its name and corpus.
 fn each_case<E: Element>(mut call: impl FnMut(&str, Loss, &Corpus<E>)) {
     for layout in LAYOUTS {
         let corpus = Corpus::new(layout);
         for loss in Loss::ALL {
             let long_column = matches!(layout, Layout::Columns(..)) && layout.classes() > 4096;
             if long_column && size_of::<E>() == 2 && loss.extras().softmax {
-                // Refused, but for labels; with labels there is a Hessian, which is refused, too.
+                // A teacher is refused there; the others are held to f32 by `hessian.rs`.
                 continue;
             }
             call(&format!("{} {loss:?} {}", E::NAME, layout.name()), loss, &corpus);
@@ -194,7 +193,7 @@ fn arrangements_make_no_difference<E: Element>() {
     });
 }
 
-/// The functions of slices, of the logits of each row; and log-sum-exp by row, at once and in parts.
+/// The functions of slices, for the logits of each row; and the log-sum-exp of a row, at once and in parts.
 fn digest_of_slices<F: Float>(level: Level, corpus: &Corpus<F>) -> u64 {
     let mut digest = Digest::default();
     let mut out = corpus.logits.clone();
@@ -259,7 +258,7 @@ fn arrangements_of_sixteen_bits() {
     arrangements_make_no_difference::<f16>();
 }
 
-/// Calls with the name, the level and the digest of everything that is on record.
+/// Calls the function with the name, the level and the digest of everything on record.
 fn each_digest(mut found: impl FnMut(&str, Level, u64)) {
     fn of_losses<E: Element>(found: &mut impl FnMut(&str, Level, u64)) {
         each_case::<E>(|name, loss, corpus| {
@@ -297,8 +296,8 @@ fn each_digest(mut found: impl FnMut(&str, Level, u64)) {
     }
 }
 
-/// All digests of the levels that fuse, or of those that do not: a line of which `cargo xtask portability`
-/// compares those of many machines.
+/// Prints one digest of all levels that fuse, or of all that do not, which `cargo xtask portability` compares
+/// between machines.
 fn print_sums(found: &[(Level, u64)]) {
     for fused in [true, false] {
         let of_kind = || found.iter().filter(|(level, _)| level.has_fma() == fused);
@@ -316,7 +315,7 @@ fn print_sums(found: &[(Level, u64)]) {
 }
 
 const DIGESTS: &str = include_str!("digests.txt");
-/// The variable with the path that digests are recorded in.
+/// The variable with the path to record digests in.
 const RECORD: &str = "XENT_RECORD_DIGESTS";
 
 #[test]

@@ -3,10 +3,10 @@ use core::ops::{Add, Div, Mul, Neg, Sub};
 
 use crate::bits;
 
-/// A number of about 104 binary digits, far beyond what an `f64` may hold in size: the
-/// unevaluated sum of two `f64` times a power of two.
+/// A number of about 104 binary digits with a much wider range than `f64`: the unevaluated sum of
+/// two `f64` times a power of two.
 ///
-/// `+`, `-`, `*` and `/` are good to about 2⁻¹⁰² of their result, however small it is: nothing
+/// `+`, `-`, `*` and `/` have a relative error of about 2⁻¹⁰², however small the result is: nothing
 /// overflows or becomes subnormal. The product of two `f64` is exact, and so is their sum unless
 /// one is 2²⁰⁰ times the other. Zero, infinities and NaN follow IEEE 754.
 ///
@@ -35,7 +35,7 @@ pub struct Exact {
 pub(super) const LN_2: Exact =
     Exact { hi: 2.0 * core::f64::consts::LN_2, lo: 2.0 * 2.319_046_813_846_299_6e-17, power: -1 };
 
-/// A term of a sum that is 2^this times smaller than the other leaves no trace.
+/// A term that is smaller than the other by this power of two leaves the sum unchanged.
 const NEGLIGIBLE: i32 = 200;
 
 impl Exact {
@@ -54,7 +54,7 @@ impl Exact {
         Self { hi: bits::scaled(sum, -e), lo: bits::scaled(lost, -e), power: power + e }
     }
 
-    /// The nearest `f64`; of two equally near the even one.
+    /// The nearest `f64`, ties to even.
     pub fn to_f64(self) -> f64 {
         if !self.hi.is_normal() {
             return self.hi;
@@ -63,8 +63,8 @@ impl Exact {
         if self.power >= least_normal {
             return bits::scaled(self.hi, self.power.min(1024));
         }
-        // A whole number of 2^-1074. `hi` is not always between the same two as `hi + lo`, and the
-        // tie it may be is not always one.
+        // A multiple of 2^-1074. `hi` is not always between the same two neighbours as `hi + lo`,
+        // and `hi` may be a tie where the sum is not.
         let whole = |x: f64| bits::scaled(x, (self.power + 1074).max(-2044));
         let (hi, lo) = (whole(self.hi), whole(self.lo));
         let nearest = hi.round_ties_even();
@@ -110,12 +110,12 @@ impl Exact {
         self.hi == 0.0
     }
 
-    /// Whether it is below zero, -∞ included; for NaN it is not.
+    /// Whether it is below zero, including -∞; false for NaN.
     pub fn is_negative(self) -> bool {
         self.hi < 0.0
     }
 
-    /// ⌊log₂|x|⌋. Zero has the least of all, infinity and NaN the largest.
+    /// ⌊log₂|x|⌋. The smallest value for zero, the largest for infinity and NaN.
     pub(crate) fn exponent(self) -> i32 {
         if self.is_zero() {
             i32::MIN
@@ -128,7 +128,7 @@ impl Exact {
         }
     }
 
-    /// Whether adding `term` would not change it in its first 110 digits.
+    /// Whether adding `term` would leave its first 110 digits unchanged.
     pub(super) fn swallows(self, term: Self) -> bool {
         term.is_zero() || term.power < self.power - 110
     }
@@ -136,7 +136,7 @@ impl Exact {
 
 impl From<f64> for Exact {
     fn from(x: f64) -> Self {
-        // Adding the 0 below it would lose the sign of -0.
+        // Adding the 0 below would lose the sign of -0.
         if x == 0.0 { Self { hi: x, ..Self::ZERO } } else { Self::new(x, 0.0, 0) }
     }
 }
@@ -210,7 +210,7 @@ impl<T: Into<Self>> Div<T> for Exact {
         if quotient == 0.0 || !quotient.is_finite() {
             return Self::from(quotient);
         }
-        // What is left of self once quotient·other is taken away; its first difference is exact.
+        // The remainder of self after quotient·other is subtracted; its first difference is exact.
         let product = quotient * other.hi;
         let lost = quotient.mul_add(other.hi, -product);
         let left = (self.hi - product) - lost + (-quotient).mul_add(other.lo, self.lo);
@@ -224,14 +224,14 @@ impl Sum for Exact {
     }
 }
 
-/// a + b and what its rounding lost, exactly (D. Knuth, TAOCP vol. 2, section 4.2.2, theorem B).
+/// a + b and its exact rounding error (D. Knuth, TAOCP vol. 2, section 4.2.2, theorem B).
 fn two_sum(a: f64, b: f64) -> (f64, f64) {
     let sum = a + b;
     let b_rounded = sum - a;
     (sum, (a - (sum - b_rounded)) + (b - b_rounded))
 }
 
-/// [`two_sum`] where |a| ≥ |b| or a is 0 (T. J. Dekker, Numerische Mathematik 18, 1971).
+/// [`two_sum`] for |a| ≥ |b| or a = 0 (T. J. Dekker, Numerische Mathematik 18, 1971).
 fn fast_two_sum(a: f64, b: f64) -> (f64, f64) {
     let sum = a + b;
     (sum, b - (sum - a))

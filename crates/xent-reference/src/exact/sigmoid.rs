@@ -19,7 +19,7 @@ pub fn softplus(x: f64) -> Exact {
 }
 
 /// [`crate::sigmoid::cross_entropy`]: (loss, its derivative by `x`), by the same formulas and with
-/// the same limits at ±∞. `1 - y` and `y·pos_weight` are not rounded.
+/// with the same limits at ±∞. `1 - y` and `y·pos_weight` are not rounded.
 ///
 /// ```
 /// use xent_reference::exact::{ln, sigmoid::cross_entropy};

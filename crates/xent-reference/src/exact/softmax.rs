@@ -1,16 +1,16 @@
-//! Softmax and its cross-entropy, one row at a time, as in [`crate::softmax`]: by the same
-//! formulas, with the same tables of what is not finite. The distances do not overflow.
+//! Softmax and its cross-entropy, one row at a time, as in [`crate::softmax`]: the same formulas
+//! and the same tables of non-finite input. The distances do not overflow.
 
 use super::{Exact, exp, ln_1p, times};
 use crate::row::{Undefined, first_maximum};
 
-/// [`crate::softmax::log_sum_exp`]. Where m and ln1p(R) cancel, the answer is good to 1e-25 of the
-/// larger of the two.
+/// [`crate::softmax::log_sum_exp`]. If m and ln1p(R) cancel, the error is 1e-25 of the larger of
+/// the two.
 ///
 /// ```
 /// use xent_reference::exact::softmax::log_sum_exp;
 ///
-/// // ln(e^-ln2 + e^-ln2), for an ln 2 that is rounded: what is left is its rounding.
+/// // ln(e^-ln2 + e^-ln2) with a rounded ln 2: the result is its rounding error.
 /// let ln_2 = core::f64::consts::LN_2;
 /// let error = log_sum_exp(&[-ln_2, -ln_2]) - 2.3190468138462996e-17;
 /// assert!(error.abs().to_f64() < 1e-31);
@@ -37,31 +37,31 @@ pub fn log_softmax(x: &[f64]) -> Vec<Exact> {
     match Row::new(x) {
         Ok(row) => {
             let ln_total = row.ln_total();
-            // Subtracted from zero rather than negated: a certain class has 0, not -0.
+            // Subtracted from zero rather than negated, so that a certain class has 0, not -0.
             row.distance.iter().map(|&d| Exact::ZERO - (d + ln_total)).collect()
         }
         Err(_) => vec![Exact::from(f64::NAN); x.len()],
     }
 }
 
-/// The answer of [`cross_entropy`] for one row. The distances that a bound on an error is made of
-/// need no such digits: [`crate::softmax::RowAnswer`] has them.
+/// The result of [`cross_entropy`] for one row. The distances in an error bound need fewer digits:
+/// [`crate::softmax::RowAnswer`] has them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RowAnswer {
     /// `Σ_c q_c·(-s_c)`.
     pub loss: Exact,
-    /// The derivative of the loss by each logit, `Q·p_c - q_c`. C numbers.
+    /// The derivative of the loss by each logit, `Q·p_c - q_c`. Length C.
     pub grad: Vec<Exact>,
-    /// The larger of `|Q·p_c|` and `|q_c|`: the numbers whose difference [`grad`](Self::grad) is. C
-    /// numbers.
+    /// The larger of `|Q·p_c|` and `|q_c|`: the two terms that [`grad`](Self::grad) is the
+    /// difference of. Length C.
     pub scale: Vec<f64>,
 }
 
-/// [`crate::softmax::cross_entropy`] of one row of logits `x` against a target `q`, both of C
-/// numbers.
+/// [`crate::softmax::cross_entropy`] of one row of logits `x` against a target `q`, both of length
+/// C.
 ///
 /// # Panics
-/// When `x` and `q` differ in length.
+/// If `x` and `q` differ in length.
 ///
 /// ```
 /// use xent_reference::{exact::softmax::cross_entropy, targets::one_hot};
@@ -87,7 +87,8 @@ pub fn cross_entropy(x: &[f64], q: &[f64]) -> RowAnswer {
     let grad = (0..x.len())
         .map(|c| {
             if row.exp[c].is_zero() {
-                // Exactly: the others' p sum to one, which their computed sum may miss by a bit.
+                // Set exactly: the others' p sum to one, but their computed sum may be off by a
+                // bit.
                 Exact::ZERO - q[c]
             } else {
                 (row.exp[c] * q_others[c] - q[c] * exp_others[c]) / total
@@ -169,7 +170,7 @@ mod tests {
         values.iter().map(|v| v.to_f64()).collect()
     }
 
-    /// Asserts that the numbers are the same, zeros with their sign and NaN as NaN.
+    /// Asserts that the numbers are the same, including the sign of zero, and NaN as NaN.
     #[track_caller]
     fn assert_same(got: &[f64], want: &[f64]) {
         let bits = |values: &[f64]| -> Vec<u64> {
@@ -180,7 +181,7 @@ mod tests {
 
     #[test]
     fn what_is_not_finite_is_as_in_the_other_oracle() {
-        // Rows whose numbers an f64 holds exactly, but for the masks.
+        // Rows whose numbers are exact in f64, except the masks.
         let rows = [
             vec![f64::NAN, 1.0, 2.0],
             vec![1.0, INF, f64::NAN],

@@ -1,6 +1,6 @@
-//! What the crate says to a case, before the reduction.
+//! The crate's results for a case, before the reduction.
 
-/// A number the crate computed, and the size of the terms the peer subtracts to get it.
+/// A number that the crate computed, and the size of the terms that the peer subtracts to get it.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Number {
     pub(crate) value: f64,
@@ -8,7 +8,7 @@ pub(crate) struct Number {
 }
 
 impl Number {
-    /// A number that the peer's formula gets with hardly any cancellation.
+    /// A number that the peer computes almost without cancellation.
     pub(crate) fn clean(value: f64) -> Self {
         Self { value, terms: 0.0 }
     }
@@ -22,12 +22,13 @@ impl Number {
     }
 }
 
-/// A loss a row (or an element), a gradient an element, and what else a case may ask for.
+/// One loss a row (or an element), one gradient an element, and the other results that a case may
+/// ask for.
 #[derive(Default)]
 pub(crate) struct Answer {
     pub(crate) losses: Vec<Number>,
     pub(crate) grad: Vec<Number>,
-    /// What the peer's mean divides by.
+    /// The divisor of the peer's mean.
     pub(crate) mean_divisor: f64,
     pub(crate) caffe_grad: Option<Vec<Number>>,
     pub(crate) row_values: Option<Vec<Number>>,
@@ -41,7 +42,7 @@ impl Answer {
         Self { mean_divisor, ..Self::default() }
     }
 
-    /// A loss and its gradient that the peer, for these cases, gets with hardly any cancellation.
+    /// A loss and its gradient that the peer, in these cases, computes almost without cancellation.
     pub(crate) fn push(&mut self, loss: f64, grad: &[f64]) {
         self.losses.push(Number::clean(loss));
         self.grad.extend(grad.iter().copied().map(Number::clean));

@@ -1,4 +1,4 @@
-//! How near an answer must be to the peer's.
+//! How close a result must be to the peer's.
 
 use std::fmt;
 
@@ -6,13 +6,13 @@ use xent_reference::golden::{Case, Options, Reduction};
 
 use crate::answer::{Answer, Number};
 
-/// How far an answer may be from the peer's, relative to the answer.
+/// The allowed difference from the peer, relative to the result.
 const TOLERANCE: f64 = 1e-12;
 
-/// The peer computes in f64 too, but as ln(1 + R), p - y and the like, so where an answer is
-/// nearly 0 the peer's has lost digits (some are 0 where the exact one is 1e-18). That is allowed
-/// for, and no more: this many times 2^-52 of the numbers that the *peer* subtracts. Only softmax
-/// and sigmoid cross-entropy have cases confident enough to need it.
+/// The peer computes in f64 too, but uses ln(1 + R), p - y and the like, so where a result is
+/// nearly 0 the peer has lost digits (sometimes it returns 0 where the exact result is 1e-18). The
+/// test allows for exactly that: this multiple of 2^-52 of the numbers that the *peer* subtracts.
+/// Only the softmax and sigmoid cross-entropy have cases so confident that they need it.
 const PEER_ROUNDINGS: f64 = 1.0;
 
 /// How many numbers were compared, and how many of them needed [`PEER_ROUNDINGS`].
@@ -31,7 +31,7 @@ impl fmt::Display for Counts {
     }
 }
 
-/// Compares one case, and everything in it.
+/// Compares one case completely.
 pub(crate) fn compare(case: &Case, answer: &Answer, counts: &mut Counts) {
     let scale = match case.options.reduction {
         Reduction::Mean => 1.0 / answer.mean_divisor,
@@ -44,7 +44,7 @@ pub(crate) fn compare(case: &Case, answer: &Answer, counts: &mut Counts) {
             vec![answer.losses.iter().copied().fold(Number::default(), Number::plus)]
         }
     };
-    // No `..`: what is in a case is compared.
+    // No `..`: every field of a case is compared.
     let Case {
         id: _,
         peer: _,
@@ -95,7 +95,7 @@ fn compare_numbers(case: &Case, what: &str, ours: &[Number], theirs: &[f64], cou
     }
 }
 
-/// That a case sets no option but those `used`.
+/// Asserts that a case sets no options except those `used`.
 pub(crate) fn check_options(case: &Case, used: &[&str]) {
     let Options {
         class_weights,

@@ -59,8 +59,8 @@ fn softmax_dense(case: &Case, values: &[f64]) -> Answer {
     answer
 }
 
-/// The peer takes ln(1 + R), which has an absolute error of one rounding of 1, Q times; and its
-/// gradient is the difference that the crate's `scale` is of.
+/// The peer takes ln(1 + R), with an absolute error of one rounding of 1, Q times; its gradient is
+/// a difference of terms of the size `scale`.
 fn push_softmax(answer: &mut Answer, x: &[f64], q: &[f64]) {
     let row = softmax::cross_entropy(x, q);
     answer.losses.push(Number { value: row.loss, terms: q.iter().sum() });
@@ -86,7 +86,7 @@ pub(crate) fn sigmoid(case: &Case) -> Answer {
     answer
 }
 
-/// A mean divides by N, also that of Caffe's gradient.
+/// A mean divides by N, also for Caffe's gradient.
 pub(crate) fn multilabel_softmax(case: &Case) -> Answer {
     let mut answer = Answer::with_divisor(case.rows as f64);
     let mut caffe_grad = Vec::new();

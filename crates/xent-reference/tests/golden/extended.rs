@@ -9,7 +9,7 @@ use xent_reference::{
 use crate::answer::Answer;
 use crate::cross_entropy::{label, rows};
 
-/// One loss a row, of a row function for logits and label.
+/// One loss a row, from a function of the row's logits and label.
 fn labelled_rows(case: &Case, loss: impl Fn(&[f64], usize) -> softmax::RowAnswer) -> Answer {
     let mut answer = no_mean(case);
     for (x, &y) in rows(case).zip(case.targets.index()) {
@@ -24,7 +24,7 @@ fn no_mean(case: &Case) -> Answer {
     Answer::default()
 }
 
-/// What a case of this loss cannot do without.
+/// An option that a case of this loss must have.
 fn required(case: &Case, option: Option<f64>) -> f64 {
     option.unwrap_or_else(|| panic!("{}: the option of its loss is missing", case.id))
 }

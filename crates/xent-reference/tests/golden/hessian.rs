@@ -1,4 +1,4 @@
-//! Second derivatives. The cases weigh rows and nothing else.
+//! Second derivatives. The only option of the cases is a weight for each row.
 
 use xent_reference::golden::{Case, Loss};
 use xent_reference::hessian;

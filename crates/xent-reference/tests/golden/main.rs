@@ -1,7 +1,7 @@
-//! The peers' answers to the same questions; `golden/README.md` says what is in the files.
+//! Compares the crate with the peers' results; `golden/README.md` describes the files.
 //!
-//! Reductions, class weights, smoothing, ignored rows and `pos_weight` are spelled out here, from
-//! the definitions, around the row functions of the crate.
+//! Reductions, class weights, smoothing, ignored rows and `pos_weight` are implemented here, from
+//! the definitions, around the crate's functions of a row.
 
 mod answer;
 mod compare;
@@ -14,7 +14,7 @@ use answer::Answer;
 use compare::{Counts, compare};
 use xent_reference::golden::{Case, File, Loss, cases};
 
-/// The crate's answer. A file of its own for each group of losses.
+/// The crate's result. Each group of losses has a file of its own.
 fn answer(case: &Case) -> Answer {
     let mut answer = match case.loss {
         Loss::Softmax => cross_entropy::softmax(case),
@@ -36,7 +36,7 @@ fn answer(case: &Case) -> Answer {
     answer
 }
 
-/// Which options a loss uses here; any other one that a case sets would be ignored.
+/// The options that a loss uses here; a case that sets another one fails.
 fn used(loss: Loss) -> &'static [&'static str] {
     match loss {
         Loss::Softmax => &["class_weights", "sample_weights", "label_smoothing", "ignore_index"],

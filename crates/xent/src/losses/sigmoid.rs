@@ -6,6 +6,7 @@ use xent_core::{
 };
 
 use super::common_methods;
+use crate::pass::THREADS;
 use crate::reduction::{LossKind, Settings};
 use crate::{
     Error, IntoLogits, IntoLogitsMut, IntoTargets, Logits, LogitsMut, Loss, Pass, Preset, Report,
@@ -16,7 +17,9 @@ use crate::{
 macro_rules! sigmoid_options {
     ($loss:ident) => {
         impl<'w, F: Float> $loss<'w, F> {
-            /// A non-negative weight for the elements of each class, borrowed or owned ([`Weights`]).
+            /// A non-negative weight for the elements of each class. Those of a class of weight zero have a loss and
+            /// a gradient of exactly zero, whatever their inputs are: `0 * inf` is 0, and NaN does not count.
+            /// Borrowed or owned ([`Weights`]).
             ///
             /// # Errors
             /// [`Error::Input`] if a weight is negative or not finite.
@@ -106,7 +109,7 @@ macro_rules! sigmoid_options {
                         return Err(Error::Targets { expected, found: other.name() });
                     }
                 };
-                Ok(SigmoidBatch::with_options(buffers, shape, targets, self.options()))
+                Ok(SigmoidBatch::checked_on(THREADS, buffers, shape, targets, self.options()))
             }
         }
     };

@@ -1,5 +1,5 @@
-//! What candle and burn print for the batch of `tools/peers`, in the files that its Python scripts write
-//! for the other peers.
+//! Prints the results of candle and burn for the batch of `tools/peers`, in the format of its Python scripts for
+//! the other peers.
 
 use std::path::Path;
 
@@ -35,7 +35,7 @@ impl Batch {
         (self.rows(), self.numbers("logits").len() / self.rows())
     }
 
-    /// Labels, those of some rows replaced.
+    /// Labels, some of them replaced.
     fn labels(&self, ignored: &str, label: u32) -> Vec<u32> {
         let some = self.numbers("ignored_rows");
         let is_ignored = |row: usize| match ignored {
@@ -48,7 +48,7 @@ impl Batch {
     }
 }
 
-/// A number as the JSON files have it.
+/// A number in the form of the JSON files.
 fn number(value: f64) -> Value {
     if value.is_nan() { json!("nan") } else { json!(value) }
 }
@@ -150,7 +150,7 @@ fn burn(batch: &Batch) -> Result<Vec<Value>> {
     // Targets of the sigmoid loss are integers.
     let y = matrix(numbers("binary")).int();
     for weighted in [false, true] {
-        // Without weights a mean does not see the share of smoothing: the logits add up to zero.
+        // Without class weights smoothing does not change the mean, because the logits sum to zero.
         for smoothed in if weighted { vec![false, true] } else { vec![false] } {
             let loss = BinaryCrossEntropyLossConfig::new()
                 .with_logits(true)

@@ -1,27 +1,26 @@
 //! Backends for x86 on `core::arch`.
 //!
-//! Each vector type has a file of functions, most of them intrinsics under the names that all types
-//! have in common; [`vector!`] makes the type of them.
+//! Each vector type has a file of functions, most of them intrinsics under names that all types share; [`vector!`]
+//! makes the type from them.
 //!
 //! # Why the calls are sound
 //!
-//! The functions of a file are safe but for the target features that they are compiled with, which are
-//! those of a level: to call one is sound where these work. Three things prove that they do:
+//! The functions of a file are safe except for the target features that they are compiled with, which are those of
+//! a level: a call is sound if these work. Three things prove that they do:
 //!
-//! * a token of the level. `level.rs` alone can make one, and does so after it has detected all of the
-//!   level's features;
-//! * a vector. Its field is private to its file. There a vector is only made by methods that take a
-//!   token, or that take another vector;
-//! * a mask. Its field is private, too, and it is only made by comparisons of vectors.
+//! * a token of the level. Only `level.rs` can make one, after it has detected all of the level's features;
+//! * a vector. Its field is private to its file, where vectors are only made by methods that take a token or
+//!   another vector;
+//! * a mask. Its field is private, too, and only comparisons of vectors make one.
 //!
-//! Each `unsafe` block below says which of them it has. Those that hand out a pointer say why the memory
-//! behind it is theirs.
+//! Each `unsafe` block below says which of these it has. Blocks that pass a pointer say why they may access the
+//! memory behind it.
 
 mod avx2;
 mod avx512;
 
-/// Implements a vector type by the functions of the module that it is in: safe ones that have the
-/// level's target features, in shells that are always inlined (both on one function is not possible).
+/// Implements a vector type with the functions of its module: safe functions with the level's target features,
+/// wrapped in methods that are always inlined (one function cannot be both).
 macro_rules! vector {
     (
         $name:ident($register:ty) of $lanes:literal $scalar:ident with masks $mask:ty,
@@ -63,7 +62,7 @@ macro_rules! vector {
                     return Self(unsafe { load(lanes.as_ptr()) });
                 }
                 if from.is_empty() {
-                    // A masked load of nothing from an address of nothing takes hundreds of cycles.
+                    // A masked load of nothing from an invalid address takes hundreds of cycles.
                     return fill;
                 }
                 // SAFETY: there is a token: the features that `load_some` is compiled with work.
@@ -80,7 +79,7 @@ macro_rules! vector {
                     return;
                 }
                 if into.is_empty() {
-                    // A masked store of nothing to an address of nothing takes hundreds of cycles.
+                    // A masked store of nothing to an invalid address takes hundreds of cycles.
                     return;
                 }
                 // SAFETY: there is a vector: the features that `store_some` is compiled with work.
@@ -91,13 +90,12 @@ macro_rules! vector {
             fn stream(self, into: &mut [$scalar]) {
                 match into.first_chunk_mut::<$lanes>() {
                     Some(lanes) if lanes.as_ptr().cast::<$register>().is_aligned() => {
-                        // SAFETY: there is a vector: the features that `stream` is compiled with work.
-                        // It writes a register from the pointer on, which was just found to be aligned
-                        // like one; `lanes` is the only reference to an array of as many numbers. A
-                        // fence has to come before the next access to them: a streaming store is
-                        // asked for by cells of the mode `STREAM` alone, which are only made in
-                        // `put_past_caches`, and that reads none of them, writes each once, and ends
-                        // with `fence`.
+                        // SAFETY: there is a vector: the features that `stream` is compiled with work. It writes a
+                        // register to the pointer, which was just found to have a register's alignment; `lanes` is
+                        // the only reference to an array of as many numbers. A fence must come before the next
+                        // access to them: only cells of the mode `STREAM` ask for streaming stores, and these are
+                        // only made in `put_past_caches`, which reads none of them, writes each once, and ends with
+                        // `fence`.
                         unsafe { stream(lanes.as_mut_ptr().cast(), self.0) }
                     }
                     _ => self.store(into),
@@ -206,16 +204,16 @@ macro_rules! vector {
 
             #[inline(always)]
             fn fence(_: $token) {
-                // SAFETY: there is a token: the level's features work, and with them SSE, which the
-                // instruction is of. It has no operands.
+                // SAFETY: there is a token: the level's features work, and with them SSE, which has this
+                // instruction. It has no operands.
                 unsafe { _mm_sfence() };
             }
 
             #[inline(always)]
             fn prefetch<T>(_: $token, from: &[T], behind: usize) {
-                // SAFETY: there is a token: the level's features work, and with them SSE, which the
-                // instruction is of. It is a hint: it reads nothing that a program sees and does not
-                // fault, whatever the address, which is computed by `wrapping_add` for that reason.
+                // SAFETY: there is a token: the level's features work, and with them SSE, which has this
+                // instruction. It is a hint: it has no effect that a program sees and does not fault, whatever the
+                // address, which is computed by `wrapping_add` for that reason.
                 unsafe { _mm_prefetch::<_MM_HINT_T0>(from.as_ptr().wrapping_add(behind).cast()) };
             }
 
@@ -254,8 +252,8 @@ macro_rules! vector {
 }
 use vector;
 
-/// Implements the conversions of a vector type of f32 by functions of its module, for as many numbers as
-/// two registers have lanes.
+/// Implements the conversions of a vector type of f32 with functions of its module, for as many numbers as two
+/// registers have lanes.
 #[cfg(feature = "half")]
 macro_rules! convert {
     ($name:ident, two of $lanes:literal lanes, a token $token:ident) => {

@@ -23,7 +23,7 @@ vector! { F32x8(__m256) of 8 f32 with masks __m256, a token Avx2 }
 #[cfg(feature = "half")]
 convert! { F32x8, two of 16 lanes, a token Avx2 }
 
-/// Eight lanes whose first `count` are set: a window on set lanes followed by clear ones.
+/// Eight lanes, the first `count` of them set: a window over set lanes followed by clear lanes.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 fn first_lanes(count: usize) -> __m256i {
@@ -37,8 +37,8 @@ fn first_lanes(count: usize) -> __m256i {
 #[target_feature(enable = "avx2,fma")]
 fn load_some(from: &[f32], fill: __m256) -> __m256 {
     let lanes = first_lanes(from.len());
-    // SAFETY: a masked load reads the lanes that are set, and does not touch (nor fault on) the memory
-    // of the others. Set are those below `from.len()`: elements of the slice.
+    // SAFETY: a masked load reads the lanes that are set, and does not access the memory of the others (or fault on
+    // it). The lanes that are set are those below `from.len()`: elements of the slice.
     let values = unsafe { _mm256_maskload_ps(from.as_ptr(), lanes) };
     blend(fill, values, _mm256_castsi256_ps(lanes))
 }
@@ -47,8 +47,8 @@ fn load_some(from: &[f32], fill: __m256) -> __m256 {
 #[target_feature(enable = "avx2,fma")]
 fn store_some(into: &mut [f32], values: __m256) {
     let lanes = first_lanes(into.len());
-    // SAFETY: a masked store writes the lanes that are set, and does not touch (nor fault on) the memory
-    // of the others. Set are those below `into.len()`: elements of the slice, borrowed for writing.
+    // SAFETY: a masked store writes the lanes that are set, and does not access the memory of the others (or fault
+    // on it). The lanes that are set are those below `into.len()`: elements of the slice, borrowed for writing.
     unsafe { _mm256_maskstore_ps(into.as_mut_ptr(), lanes, values) }
 }
 
@@ -77,8 +77,8 @@ fn load_fours(from: &[f32], stride: usize) -> Option<[__m256; 4]> {
         return None;
     }
     let four = |row: usize| {
-        // SAFETY: the slice has four f32 from `7 * stride` on, as was just asked, so it has them from
-        // `row * stride` on, `row` being at most 7; the load asks for no alignment.
+        // SAFETY: it was just checked that the slice has four f32 from `7 * stride` on, so it has them from `row *
+        // stride` on, as `row` is at most 7; the load needs no alignment.
         unsafe { _mm_loadu_ps(from.as_ptr().add(row * stride)) }
     };
     let both = |row| _mm256_set_m128(four(row + 4), four(row));
@@ -93,9 +93,8 @@ fn store_fours(columns: [__m256; 4], into: &mut [f32], stride: usize) -> bool {
     }
     let start = into.as_mut_ptr();
     let put = |row: usize, four: __m128| {
-        // SAFETY: the slice has four f32 from `7 * stride` on, as was just asked, so it has them from
-        // `row * stride` on, `row` being at most 7; they are borrowed for writing, and the store
-        // asks for no alignment.
+        // SAFETY: it was just checked that the slice has four f32 from `7 * stride` on, so it has them from `row *
+        // stride` on, as `row` is at most 7; they are borrowed for writing, and the store needs no alignment.
         unsafe { _mm_storeu_ps(start.add(row * stride), four) };
     };
     let [a, b, c, d] = transpose_fours(columns);
@@ -199,8 +198,8 @@ fn halves(a: __m256, b: __m256, width: usize) -> (__m256, __m256) {
 #[target_feature(enable = "avx2,fma")]
 fn from_bf16(bits: &[u16; 16]) -> [__m256; 2] {
     let eight = |at: usize| {
-        // SAFETY: `at` is zero or eight: the reference is to sixteen bytes from there on, and the load
-        // asks for no alignment.
+        // SAFETY: `at` is zero or eight: the reference is to the sixteen bytes from there on, and the load needs no
+        // alignment.
         let bits = unsafe { _mm_loadu_si128(bits.as_ptr().add(at).cast()) };
         _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(bits)))
     };
@@ -216,7 +215,7 @@ fn to_bf16(low: __m256, high: __m256, bits: &mut [u16; 16]) {
         let odd = _mm256_and_si256(_mm256_srli_epi32::<16>(all), _mm256_set1_epi32(1));
         let half = _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff));
         let rounded = _mm256_castsi256_ps(_mm256_add_epi32(all, half));
-        // Rounding could carry a NaN over to zero.
+        // Rounding might carry a NaN over to zero.
         let quiet = _mm256_or_si256(all, _mm256_set1_epi32(0x0040_0000));
         let nan = _mm256_cmp_ps::<_CMP_UNORD_Q>(a, a);
         let all = blend(rounded, _mm256_castsi256_ps(quiet), nan);
@@ -225,8 +224,7 @@ fn to_bf16(low: __m256, high: __m256, bits: &mut [u16; 16]) {
     // Packed half by half, and then put in order.
     let packed = _mm256_packus_epi32(upper(low), upper(high));
     let packed = _mm256_permute4x64_epi64::<0b11_01_10_00>(packed);
-    // SAFETY: the reference is to 32 bytes that are borrowed for writing, and the store asks for no
-    // alignment.
+    // SAFETY: the reference is to 32 bytes borrowed for writing, and the store needs no alignment.
     unsafe { _mm256_storeu_si256(bits.as_mut_ptr().cast(), packed) };
 }
 
@@ -235,8 +233,8 @@ fn to_bf16(low: __m256, high: __m256, bits: &mut [u16; 16]) {
 #[target_feature(enable = "avx2,fma,f16c")]
 fn from_f16(bits: &[u16; 16]) -> [__m256; 2] {
     let eight = |at: usize| {
-        // SAFETY: `at` is zero or eight: the reference is to sixteen bytes from there on, and the load
-        // asks for no alignment.
+        // SAFETY: `at` is zero or eight: the reference is to the sixteen bytes from there on, and the load needs no
+        // alignment.
         _mm256_cvtph_ps(unsafe { _mm_loadu_si128(bits.as_ptr().add(at).cast()) })
     };
     [eight(0), eight(8)]
@@ -249,7 +247,6 @@ fn to_f16(low: __m256, high: __m256, bits: &mut [u16; 16]) {
     let low = _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(low);
     let high = _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(high);
     let both = _mm256_set_m128i(high, low);
-    // SAFETY: the reference is to 32 bytes that are borrowed for writing, and the store asks for no
-    // alignment.
+    // SAFETY: the reference is to 32 bytes borrowed for writing, and the store needs no alignment.
     unsafe { _mm256_storeu_si256(bits.as_mut_ptr().cast(), both) };
 }

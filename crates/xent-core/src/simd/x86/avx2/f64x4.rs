@@ -18,7 +18,7 @@ use crate::simd::x86::vector;
 
 vector! { F64x4(__m256d) of 4 f64 with masks __m256d, a token Avx2 }
 
-/// Four lanes whose first `count` are set: a window on set lanes followed by clear ones.
+/// Four lanes, the first `count` of them set: a window over set lanes followed by clear lanes.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 fn first_lanes(count: usize) -> __m256i {
@@ -32,8 +32,8 @@ fn first_lanes(count: usize) -> __m256i {
 #[target_feature(enable = "avx2,fma")]
 fn load_some(from: &[f64], fill: __m256d) -> __m256d {
     let lanes = first_lanes(from.len());
-    // SAFETY: a masked load reads the lanes that are set, and does not touch (nor fault on) the memory
-    // of the others. Set are those below `from.len()`: elements of the slice.
+    // SAFETY: a masked load reads the lanes that are set, and does not access the memory of the others (or fault on
+    // it). The lanes that are set are those below `from.len()`: elements of the slice.
     let values = unsafe { _mm256_maskload_pd(from.as_ptr(), lanes) };
     blend(fill, values, _mm256_castsi256_pd(lanes))
 }
@@ -42,8 +42,8 @@ fn load_some(from: &[f64], fill: __m256d) -> __m256d {
 #[target_feature(enable = "avx2,fma")]
 fn store_some(into: &mut [f64], values: __m256d) {
     let lanes = first_lanes(into.len());
-    // SAFETY: a masked store writes the lanes that are set, and does not touch (nor fault on) the memory
-    // of the others. Set are those below `into.len()`: elements of the slice, borrowed for writing.
+    // SAFETY: a masked store writes the lanes that are set, and does not access the memory of the others (or fault
+    // on it). The lanes that are set are those below `into.len()`: elements of the slice, borrowed for writing.
     unsafe { _mm256_maskstore_pd(into.as_mut_ptr(), lanes, values) }
 }
 
@@ -65,8 +65,8 @@ fn load_fours(from: &[f64], stride: usize) -> Option<[__m256d; 4]> {
         return None;
     }
     let four = |row: usize| {
-        // SAFETY: the slice has four f64 from `3 * stride` on, as was just asked, so it has them from
-        // `row * stride` on, `row` being at most 3; the load asks for no alignment.
+        // SAFETY: it was just checked that the slice has four f64 from `3 * stride` on, so it has them from `row *
+        // stride` on, as `row` is at most 3; the load needs no alignment.
         unsafe { load(from.as_ptr().add(row * stride)) }
     };
     Some(transpose([four(0), four(1), four(2), four(3)]))
@@ -80,9 +80,8 @@ fn store_fours(columns: [__m256d; 4], into: &mut [f64], stride: usize) -> bool {
     }
     let start = into.as_mut_ptr();
     for (row, four) in transpose(columns).into_iter().enumerate() {
-        // SAFETY: the slice has four f64 from `3 * stride` on, as was just asked, so it has them from
-        // `row * stride` on, `row` being at most 3; they are borrowed for writing, and the store
-        // asks for no alignment.
+        // SAFETY: it was just checked that the slice has four f64 from `3 * stride` on, so it has them from `row *
+        // stride` on, as `row` is at most 3; they are borrowed for writing, and the store needs no alignment.
         unsafe { store(start.add(row * stride), four) };
     }
     true
@@ -141,8 +140,8 @@ fn shift_into_exponent(a: __m256d) -> __m256d {
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 fn split_exponent(a: __m256d) -> (__m256d, __m256d) {
-    // The exponent is moved up, so that it is not negative, and then down as a float: 2^52 more than
-    // it, with that in the lowest bits.
+    // The exponent is increased so that it is not negative, put into the lowest bits of 2^52, and then reduced as a
+    // float.
     const UP: i64 = 1024;
     const ROUNDER: f64 = 4_503_599_627_370_496.0;
     let sqrt_half = _mm256_set1_epi64x(core::f64::consts::FRAC_1_SQRT_2.to_bits().cast_signed());

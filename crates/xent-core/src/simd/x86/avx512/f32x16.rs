@@ -32,16 +32,16 @@ fn first_lanes(count: usize) -> __mmask16 {
 #[inline]
 #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw")]
 fn load_some(from: &[f32], fill: __m512) -> __m512 {
-    // SAFETY: a masked load reads the lanes that are set, and does not touch (nor fault on) the memory
-    // of the others. Set are those below `from.len()`: elements of the slice.
+    // SAFETY: a masked load reads the lanes that are set, and does not access the memory of the others (or fault on
+    // it). The lanes that are set are those below `from.len()`: elements of the slice.
     unsafe { _mm512_mask_loadu_ps(fill, first_lanes(from.len()), from.as_ptr()) }
 }
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw")]
 fn store_some(into: &mut [f32], values: __m512) {
-    // SAFETY: a masked store writes the lanes that are set, and does not touch (nor fault on) the memory
-    // of the others. Set are those below `into.len()`: elements of the slice, borrowed for writing.
+    // SAFETY: a masked store writes the lanes that are set, and does not access the memory of the others (or fault
+    // on it). The lanes that are set are those below `into.len()`: elements of the slice, borrowed for writing.
     unsafe { _mm512_mask_storeu_ps(into.as_mut_ptr(), first_lanes(into.len()), values) }
 }
 
@@ -70,8 +70,8 @@ fn load_fours(from: &[f32], stride: usize) -> Option<[__m512; 4]> {
         return None;
     }
     let four = |row: usize| {
-        // SAFETY: the slice has four f32 from `15 * stride` on, as was just asked, so it has them from
-        // `row * stride` on, `row` being at most 15; the load asks for no alignment.
+        // SAFETY: it was just checked that the slice has four f32 from `15 * stride` on, so it has them from `row *
+        // stride` on, as `row` is at most 15; the load needs no alignment.
         unsafe { _mm_loadu_ps(from.as_ptr().add(row * stride)) }
     };
     let every_fourth = |row: usize| {
@@ -91,9 +91,8 @@ fn store_fours(columns: [__m512; 4], into: &mut [f32], stride: usize) -> bool {
     }
     let start = into.as_mut_ptr();
     let put = |row: usize, four: __m128| {
-        // SAFETY: the slice has four f32 from `15 * stride` on, as was just asked, so it has them from
-        // `row * stride` on, `row` being at most 15; they are borrowed for writing, and the store
-        // asks for no alignment.
+        // SAFETY: it was just checked that the slice has four f32 from `15 * stride` on, so it has them from `row *
+        // stride` on, as `row` is at most 15; they are borrowed for writing, and the store needs no alignment.
         unsafe { _mm_storeu_ps(start.add(row * stride), four) };
     };
     let [a, b, c, d] = transpose_fours(columns);
@@ -197,7 +196,7 @@ fn halves(a: __m512, b: __m512, width: usize) -> (__m512, __m512) {
     }
 }
 
-/// The words of two registers that the upper half of each lane of them has, in order.
+/// The indices of the upper 16 bits of each 32-bit lane of two registers, in order.
 #[cfg(feature = "half")]
 const UPPER: &[u16; 32] = &{
     let mut words = [0; 32];
@@ -214,15 +213,15 @@ const UPPER: &[u16; 32] = &{
 #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw")]
 fn from_bf16(bits: &[u16; 32]) -> [__m512; 2] {
     let sixteen = |at: usize| {
-        // SAFETY: `at` is zero or sixteen: the reference is to 32 bytes from there on, and the load
-        // asks for no alignment.
+        // SAFETY: `at` is zero or sixteen: the reference is to the 32 bytes from there on, and the load needs no
+        // alignment.
         let bits = unsafe { _mm256_loadu_si256(bits.as_ptr().add(at).cast()) };
         _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(bits)))
     };
     [sixteen(0), sixteen(16)]
 }
 
-// The instruction of AVX-512 BF16 would take subnormal numbers for zero.
+// The instruction of AVX-512 BF16 treats subnormal numbers as zero.
 #[cfg(feature = "half")]
 #[inline]
 #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw")]
@@ -232,15 +231,14 @@ fn to_bf16(low: __m512, high: __m512, bits: &mut [u16; 32]) {
         let odd = _mm512_and_si512(_mm512_srli_epi32::<16>(all), _mm512_set1_epi32(1));
         let half = _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff));
         let rounded = _mm512_add_epi32(all, half);
-        // Rounding could carry a NaN over to zero.
+        // Rounding might carry a NaN over to zero.
         let nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(a, a);
         _mm512_mask_or_epi32(rounded, nan, all, _mm512_set1_epi32(0x0040_0000))
     };
-    // SAFETY: the constant has 64 bytes, and the load asks for no alignment.
+    // SAFETY: the constant has 64 bytes, and the load needs no alignment.
     let words = unsafe { _mm512_loadu_si512(UPPER.as_ptr().cast()) };
     let upper = _mm512_permutex2var_epi16(rounded(low), words, rounded(high));
-    // SAFETY: the reference is to 64 bytes that are borrowed for writing, and the store asks for no
-    // alignment.
+    // SAFETY: the reference is to 64 bytes borrowed for writing, and the store needs no alignment.
     unsafe { _mm512_storeu_si512(bits.as_mut_ptr().cast(), upper) };
 }
 
@@ -249,8 +247,8 @@ fn to_bf16(low: __m512, high: __m512, bits: &mut [u16; 32]) {
 #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw")]
 fn from_f16(bits: &[u16; 32]) -> [__m512; 2] {
     let sixteen = |at: usize| {
-        // SAFETY: `at` is zero or sixteen: the reference is to 32 bytes from there on, and the load
-        // asks for no alignment.
+        // SAFETY: `at` is zero or sixteen: the reference is to the 32 bytes from there on, and the load needs no
+        // alignment.
         _mm512_cvtph_ps(unsafe { _mm256_loadu_si256(bits.as_ptr().add(at).cast()) })
     };
     [sixteen(0), sixteen(16)]
@@ -263,7 +261,6 @@ fn to_f16(low: __m512, high: __m512, bits: &mut [u16; 32]) {
     let low = _mm512_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(low);
     let high = _mm512_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(high);
     let both = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high);
-    // SAFETY: the reference is to 64 bytes that are borrowed for writing, and the store asks for no
-    // alignment.
+    // SAFETY: the reference is to 64 bytes borrowed for writing, and the store needs no alignment.
     unsafe { _mm512_storeu_si512(bits.as_mut_ptr().cast(), both) };
 }

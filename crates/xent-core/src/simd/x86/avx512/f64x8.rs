@@ -27,16 +27,16 @@ fn first_lanes(count: usize) -> __mmask8 {
 #[inline]
 #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw")]
 fn load_some(from: &[f64], fill: __m512d) -> __m512d {
-    // SAFETY: a masked load reads the lanes that are set, and does not touch (nor fault on) the memory
-    // of the others. Set are those below `from.len()`: elements of the slice.
+    // SAFETY: a masked load reads the lanes that are set, and does not access the memory of the others (or fault on
+    // it). The lanes that are set are those below `from.len()`: elements of the slice.
     unsafe { _mm512_mask_loadu_pd(fill, first_lanes(from.len()), from.as_ptr()) }
 }
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw")]
 fn store_some(into: &mut [f64], values: __m512d) {
-    // SAFETY: a masked store writes the lanes that are set, and does not touch (nor fault on) the memory
-    // of the others. Set are those below `into.len()`: elements of the slice, borrowed for writing.
+    // SAFETY: a masked store writes the lanes that are set, and does not access the memory of the others (or fault
+    // on it). The lanes that are set are those below `into.len()`: elements of the slice, borrowed for writing.
     unsafe { _mm512_mask_storeu_pd(into.as_mut_ptr(), first_lanes(into.len()), values) }
 }
 
@@ -60,8 +60,8 @@ fn load_fours(from: &[f64], stride: usize) -> Option<[__m512d; 4]> {
         return None;
     }
     let four = |row: usize| {
-        // SAFETY: the slice has four f64 from `7 * stride` on, as was just asked, so it has them from
-        // `row * stride` on, `row` being at most 7; the load asks for no alignment.
+        // SAFETY: it was just checked that the slice has four f64 from `7 * stride` on, so it has them from `row *
+        // stride` on, as `row` is at most 7; the load needs no alignment.
         unsafe { _mm256_loadu_pd(from.as_ptr().add(row * stride)) }
     };
     let both = |row| _mm512_insertf64x4::<1>(_mm512_castpd256_pd512(four(row)), four(row + 4));
@@ -76,13 +76,12 @@ fn store_fours(columns: [__m512d; 4], into: &mut [f64], stride: usize) -> bool {
     }
     let start = into.as_mut_ptr();
     let put = |row: usize, four: __m256d| {
-        // SAFETY: the slice has four f64 from `7 * stride` on, as was just asked, so it has them from
-        // `row * stride` on, `row` being at most 7; they are borrowed for writing, and the store
-        // asks for no alignment.
+        // SAFETY: it was just checked that the slice has four f64 from `7 * stride` on, so it has them from `row *
+        // stride` on, as `row` is at most 7; they are borrowed for writing, and the store needs no alignment.
         unsafe { _mm256_storeu_pd(start.add(row * stride), four) };
     };
     let rows = transpose_fours(columns);
-    // In their order: the end of a row may be overwritten by the next.
+    // In order: the end of a row may be overwritten by the next.
     for (row, both) in rows.into_iter().enumerate() {
         put(row, _mm512_castpd512_pd256(both));
     }
