@@ -68,7 +68,7 @@ where
     let OutputChoice { hessian, .. } = case.outputs;
     let convention = hessian.unwrap_or(HessianName::Exact);
     let question = Question::new(loss, settings, &batch, convention);
-    let built = build(loss, &settings, &batch);
+    let built = build(loss, &settings, [&batch.class_weights, &batch.pos_weight]);
     match (question.options_refused(), &built) {
         (Some(why), Ok(_)) => panic!("options are taken that should be refused: {why}"),
         (None, Err(error)) => panic!("options are refused: {error}"),

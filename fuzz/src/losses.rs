@@ -6,7 +6,6 @@ use xent::{
     Report, SigmoidCrossEntropy, SoftmaxCrossEntropy, Targets,
 };
 
-use crate::batch::Batch;
 use crate::format::Format;
 use crate::input::{self, MeanOverName, NothingValidName, ReductionName};
 
@@ -186,10 +185,9 @@ impl Settings {
 pub(crate) fn build<'w, E: Format>(
     loss: LossName,
     settings: &Settings,
-    batch: &'w Batch<E>,
+    [class_weights, pos_weight]: [&'w [E::Float]; 2],
 ) -> Result<Box<dyn Loss<E> + 'w>, Error> {
     let Settings { smoothing, gamma, alpha, z_loss, soft_cap, temperature, .. } = *settings;
-    let Batch { class_weights, pos_weight, .. } = batch;
     macro_rules! boxed {
         ($loss:expr) => {
             Box::new(

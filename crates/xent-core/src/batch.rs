@@ -41,7 +41,7 @@ pub(crate) fn count_in_pieces(
     let (mut first, mut second) = (Ok(0), Ok(0));
     // The beginning last, so that it is in the caches when the loss begins.
     join.join(&mut || second = count_in_pieces(join, middle..range.end, piece, count), &mut || {
-        first = count_in_pieces(join, range.start..middle, piece, count)
+        first = count_in_pieces(join, range.start..middle, piece, count);
     });
     Ok(first? + second?)
 }

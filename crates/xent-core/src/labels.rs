@@ -86,7 +86,13 @@ from_slices!(
     I64(i64)
 );
 
-#[allow(trivial_numeric_casts, reason = "one of the types is what the others are cast to")]
+#[allow(
+    trivial_numeric_casts,
+    clippy::unnecessary_cast,
+    clippy::unnecessary_fallible_conversions,
+    clippy::useless_conversion,
+    reason = "one of the types is what the others are converted to"
+)]
 impl Labels<'_> {
     /// The number of labels.
     #[must_use]
@@ -132,7 +138,7 @@ impl Labels<'_> {
                     }
                 }
             }
-        })
+        });
     }
 
     /// Sets the bytes for the labels of some lists to one; list `i` is `offsets[i]..offsets[i + 1]`. The byte of
@@ -164,7 +170,7 @@ impl Labels<'_> {
                 at < end
             } {}
             base = base.wrapping_add(stride);
-        })
+        });
     }
 
     /// Whether some labels ascend.

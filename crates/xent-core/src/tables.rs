@@ -31,8 +31,8 @@ pub(crate) trait Tables: Sized + 'static {
     const SCALE: f64;
     /// `2^-SCALE_EXPONENT`.
     const UNSCALE: f64 = 1.0 / Self::SCALE;
-    /// Below this, the scaled exponent field is zero, and so is the result. It rounds to `n = -BIAS
-    /// - SCALE_EXPONENT`.
+    /// Below this, the scaled exponent field is zero, and so is the result. It rounds to
+    /// `n = -BIAS - SCALE_EXPONENT`.
     const LOWEST: f64;
 
     /// The smallest normal number.

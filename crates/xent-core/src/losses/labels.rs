@@ -12,7 +12,13 @@ use crate::kernel::sum::ExactSum;
 use crate::labels::{Labels, each_type};
 use crate::level::Level;
 
-#[allow(trivial_numeric_casts, reason = "one of the types is what the others are cast to")]
+#[allow(
+    trivial_numeric_casts,
+    clippy::unnecessary_cast,
+    clippy::unnecessary_fallible_conversions,
+    clippy::useless_conversion,
+    reason = "one of the types is what the others are converted to"
+)]
 impl Labels<'_> {
     /// Checks that every label is a class, or is the one to ignore, on threads that join; how many are not to be
     /// ignored.
@@ -64,7 +70,7 @@ impl Labels<'_> {
             let labels = labels.get(first..first + rows).unwrap_or(&[]);
             let ignore = ignore.and_then(|ignore| I::try_from(ignore).ok());
             NumberLabels { labels, ignore, blocks }.at(level);
-        })
+        });
     }
 
     /// The sum of the class weights of the labels, without the ignored label, each times a factor
