@@ -75,7 +75,7 @@ impl<F: Float> SigmoidOptions<'_, F> {
             return refused("label smoothing", "expected a number from 0 to 1");
         }
         if !(self.focal_gamma.is_finite() && self.focal_gamma >= 0.0) {
-            return refused("focal gamma", "expected a finite number, not below zero");
+            return refused("focal gamma", "expected a finite number that is not negative");
         }
         if self.focal_alpha.is_some_and(|alpha| !(0.0..=1.0).contains(&alpha)) {
             return refused("focal alpha", "expected a number from 0 to 1");
