@@ -99,10 +99,11 @@ fn focal(
         }
         answer
     };
+    let second = hessian::focal_sigmoid(x, y, positive, gamma, alpha);
     ElementAnswers {
         loss: absolute(tolerance.near(value, 0.0, ulp)),
         gradient: absolute(tolerance.near(gradient, scale, ulp)),
-        curvature: Answer::ANYTHING,
+        curvature: absolute(tolerance.near(second.value, second.scale, 2.0 * ulp + 20.0)),
     }
 }
 

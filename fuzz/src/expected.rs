@@ -91,6 +91,7 @@ where
         let Settings { smoothing, gamma, alpha, z_loss, soft_cap, temperature, .. } = self.settings;
         let finite = |x: f64, least: f64| x.is_finite() && x >= least;
         let weights = |of: &[E::Float]| of.iter().all(|w| finite(w.wide(), 0.0));
+        let tiny = f64::from_bits(1);
         let Batch { class_weights, pos_weight, .. } = self.batch;
         let smoothed = smoothing != 0.0;
         [
@@ -100,6 +101,10 @@ where
             (alpha.is_some_and(|alpha| !(0.0..=1.0).contains(&alpha)), "alpha"),
             (!finite(z_loss, 0.0), "z-loss"),
             (soft_cap.is_some_and(|cap| !(finite(cap, 0.0) && cap > 0.0)), "soft cap"),
+            (
+                soft_cap.is_some_and(|cap| !finite(rounded::<E::Float>(cap), tiny)),
+                "soft cap of the format",
+            ),
             (!(finite(temperature, 0.0) && temperature > 0.0), "temperature"),
             (self.loss.is_of_softmax() && gamma != 0.0 && smoothed, "gamma with smoothing"),
             (
@@ -151,15 +156,13 @@ where
             refuse(probabilities, "Hessian of probabilities");
             let is_exact = matches!(self.convention, HessianName::Exact);
             refuse((mapped || self.is_focal()) && !is_exact, "convention of the Hessian");
-            let capped = settings.soft_cap.is_some() && layout.inner != 1 && classes > 4096;
-            refuse(capped, "Hessian of long columns under a soft cap");
             let undefined = classes < 2 && matches!(self.convention, HessianName::LightGbm);
             refuse(undefined && loss.is_of_softmax(), "Hessian of one class");
         }
         let sixteen = E::STORED != E::COMPUTED;
-        let beside = lengths.hessian != 0 || !self.dense().is_empty();
         let long_columns = sixteen && layout.inner != 1 && classes > 4096;
-        refuse(loss.is_of_softmax() && long_columns && beside, "columns of sixteen bits");
+        let is_taught = matches!(batch.given, Given::Teacher(_));
+        refuse(is_taught && long_columns, "columns of sixteen bits with a teacher");
         let upstream = !batch.upstream.is_empty() && settings.reduction != Reduction::None;
         refuse(upstream, "upstream gradient with a reduction");
         refuse(!self.has_kind(), "kind of the targets");
@@ -246,14 +249,17 @@ where
         let probabilities = match loss {
             LossName::LogisticLoss => {
                 let targets = self.element_targets();
-                let counts = |row, class| !targets[layout.place(row, class)].1;
+                let counts = |row, class| {
+                    !targets[layout.place(row, class)].1 && self.class_weight(class) != 0.0
+                };
                 (0..layout.rows()).any(|row| {
                     let p = batch.row(row).into_iter().enumerate();
                     p.into_iter().any(|(class, p)| is_no_share(p) && counts(row, class))
                 })
             }
-            LossName::MultinomialLogistic => (0..layout.rows())
-                .any(|row| self.label(row).is_some_and(|class| is_no_share(batch.row(row)[class]))),
+            LossName::MultinomialLogistic => {
+                (0..layout.rows()).any(|row| self.picked(row).is_some_and(is_no_share))
+            }
             _ => false,
         };
         probabilities.then_some("probability")
@@ -289,6 +295,12 @@ where
     /// The class of a row that is not ignored.
     fn label(&self, row: usize) -> Option<usize> {
         *self.labels.get(row)?
+    }
+
+    /// The probability of the label of a row, if it counts.
+    fn picked(&self, row: usize) -> Option<f64> {
+        let class = self.label(row).filter(|&class| self.class_weight(class) != 0.0)?;
+        Some(self.batch.row(row)[class])
     }
 
     /// The row's part of the dense targets.
@@ -516,7 +528,8 @@ where
         let classes = self.batch.layout.classes as f64;
         let of_softmax = self.loss.is_of_softmax();
         let (more, floor) = match self.convention {
-            HessianName::Exact => (1.0, 0.0),
+            // Those of a focal loss, of a soft cap and of the z-loss can be negative.
+            HessianName::Exact => (1.0, f64::NEG_INFINITY),
             // Of elements the floor comes before the weight.
             HessianName::XgBoost if of_softmax => (2.0, 1e-16),
             HessianName::XgBoost => (1.0, 0.0),
@@ -587,8 +600,7 @@ where
         match self.loss {
             LossName::LogisticLoss => None,
             LossName::MultinomialLogistic => {
-                let p = |row: usize| Some(self.batch.row(row)[self.label(row)?]);
-                Some(rows.filter(|&row| p(row).is_some_and(|p| p < 1e-20)).count())
+                Some(rows.filter(|&row| self.picked(row).is_some_and(|p| p < 1e-20)).count())
             }
             _ => Some(0),
         }
@@ -618,9 +630,8 @@ where
             let (of_loss, gradient) = element::picked(*loss, x[class], tolerance);
             let place = layout.place(row, class);
             if weight == 0.0 {
-                // Nothing of what follows is nothing, unless that is infinite.
-                let is_finite = self.upstream(row).is_finite() && scale.is_finite();
-                expected.gradient[place] = judged_or(is_finite, Answer::ZERO);
+                // Whatever follows. Of a scale that is NaN, which may be that of a mean over nothing, so is the gradient.
+                expected.gradient[place] = judged_or(!scale.is_nan(), Answer::ZERO);
                 return;
             }
             expected.losses[row] = judged_or(judged, tolerance.times(of_loss, weight));
@@ -700,9 +711,7 @@ where
             } else {
                 Answer::exact(skipped)
             };
-            // Those of the other losses are held to the reference by the tests of the core.
-            let plain = !self.is_focal() && settings.z_loss == 0.0 && settings.soft_cap.is_none();
-            if live && !settings.caffe && plain {
+            if live && !settings.caffe {
                 let h = self.curvature(answers.curvature[class], factor, tolerance);
                 expected.hessian[place] = judged_or(judged_gradient, h);
             }

@@ -1,8 +1,9 @@
 //! What the reference says of a row of a softmax loss.
 
+use xent_reference::hessian::{self, Second};
 use xent_reference::softmax::{self, mean_distance_of_others};
 use xent_reference::ulp::Format;
-use xent_reference::{distillation, focal, hessian, soft_cap, z_loss};
+use xent_reference::{distillation, focal, soft_cap, z_loss};
 
 use crate::answer::{Answer, Tolerance};
 
@@ -281,11 +282,33 @@ pub(crate) fn row(
             answer
         })
         .collect();
-    let curvature = hessian::exact(&mapped, all);
-    let curvature = (0..classes)
-        .map(|c| {
+    let mut second: Vec<Second> = match target {
+        RowTarget::Label(label, weight) if terms.gamma != 0.0 => {
+            hessian::focal(&mapped, label, terms.gamma, weight)
+        }
+        _ => hessian::exact(&mapped, all).into_iter().map(Second::of).collect(),
+    };
+    if lambda != 0.0 {
+        let of_lse = hessian::z_loss(&mapped, lambda);
+        second = second.into_iter().zip(of_lse).map(|(h, of_lse)| h.plus(of_lse)).collect();
+    }
+    let curvature = second
+        .into_iter()
+        .enumerate()
+        .map(|(c, mut second)| {
             let of_class = if p[c] > 0.0 { errors.class[c] } else { 0.0 };
-            tolerance.near(curvature[c], 0.0, 2.0 * (8.0 + of_class + errors.of_all()))
+            if let Some(cap) = cap {
+                let first =
+                    Second { value: gradient.grad[c], scale: gradient.scale[c].max(sizes[c]) };
+                second = hessian::capped(x[c], cap, first, second);
+            }
+            let ulp = 2.0 * (8.0 + of_class + errors.of_all() + more + slope_error(c));
+            let mut answer = tolerance.near(second.value, second.scale, ulp);
+            if second.value.is_finite() {
+                answer.allowed +=
+                    2.0 * lambda * p[c] * log_sum_exp.allowed * slope(c) * slope(c) + absolute;
+            }
+            answer
         })
         .collect();
     RowAnswers { loss, gradient: answers, log_sum_exp, curvature }

@@ -23,6 +23,7 @@ mod fuzz;
 mod install_c;
 mod mutants;
 mod npy;
+mod package;
 mod packages;
 mod portability;
 mod progress;
@@ -66,6 +67,9 @@ enum Command {
     /// Checks the workspace's dependencies: licences, duplicates, sources and advisories by deny.toml, and those of
     /// xent-core by name.
     SupplyChain,
+    /// Packs every public crate; builds and tests programs outside of the workspace from the packages alone, with the
+    /// oldest supported compiler, too; and compares the interface with that of the last version.
+    Package(package::Options),
     /// Runs the tests under AddressSanitizer, with a nightly toolchain or the current one; skipped if neither
     /// includes it.
     Sanitize {
@@ -119,6 +123,7 @@ fn main() -> ExitCode {
         Command::Digests { record } => return digests::run(record),
         Command::Bench(options) => return bench::run(&options),
         Command::SupplyChain => return supply_chain::run(),
+        Command::Package(options) => return package::run(&options),
         Command::Sanitize { quick } => return sanitize::run(quick),
         Command::Portability(options) => return portability::run(&options),
         Command::Firmware(options) => return firmware::run(&options),

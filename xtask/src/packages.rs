@@ -1,5 +1,6 @@
 //! Debian packages.
 
+use std::fs::File;
 use std::process::Command;
 
 /// Something that is missing, and the packages that contain it.
@@ -27,6 +28,8 @@ impl Missing {
 /// Whether nothing is missing. With leave to install, it first installs Rust targets with rustup, if it is there,
 /// and the rest with apt-get. The error has one line for each thing that is still missing.
 pub(crate) fn provide(missing: impl Fn() -> Vec<Missing>, install: bool) -> Result<(), String> {
+    // Held to the end: apt-get gives up where another one is at work.
+    let _alone = if install { Some(alone()?) } else { None };
     let mut still = missing();
     if install && crate::program(RUSTUP).is_some() {
         let targets: Vec<_> = still.iter().filter_map(|one| one.target).collect();
@@ -47,6 +50,13 @@ pub(crate) fn provide(missing: impl Fn() -> Vec<Missing>, install: bool) -> Resu
     let what: Vec<_> = still.into_iter().map(|one| one.what).collect();
     let hint = if install { "" } else { "\n`--install` installs what rustup and Debian provide" };
     Err(format!("{}{hint}", what.join("\n")))
+}
+
+/// Waits until no other xtask of this target folder installs anything.
+fn alone() -> Result<File, String> {
+    let path = crate::target_folder("install.lock");
+    let lock = File::create(&path).and_then(|file| file.lock().map(|()| file));
+    lock.map_err(|error| format!("{}: {error}", path.display()))
 }
 
 const RUSTUP: &str = "rustup";

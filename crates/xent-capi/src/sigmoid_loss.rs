@@ -3,7 +3,9 @@
 use core::ptr;
 
 use half::{bf16, f16};
-use xent_core::{Batch, Outputs, RowWeights, SigmoidBatch, SigmoidOptions, SigmoidTargets};
+use xent_core::{
+    Batch, NotFiniteRows, Outputs, RowWeights, SigmoidBatch, SigmoidOptions, SigmoidTargets,
+};
 
 use crate::guard::call;
 use crate::hessian::convention;
@@ -86,8 +88,14 @@ pub struct SigmoidLoss<F> {
     pub valid_rows: *mut usize,
     /// Result: the number of elements that are not ignored; NULL (default) if it is not wanted.
     pub valid_elements: *mut usize,
-    /// Result: the divisor of the sum of the losses, 1 without a mean; NULL (default) if it is not wanted. The mean
-    /// over several batches is the sum of loss times denominator, divided by the sum of the denominators.
+    /// Result: how many rows have an element that is not ignored and whose loss is NaN or infinite (where the gradient
+    /// replaces the logits, NaN alone); NULL (default) if it is not wanted.
+    pub not_finite_rows: *mut usize,
+    /// Result: the first of them, or the number of rows if there is none; NULL (default) if it is not wanted.
+    pub first_not_finite: *mut usize,
+    /// Result: what the sum of the losses was divided by, which is 1 without a mean; NULL (default) if it is not wanted.
+    /// The mean of several batches is the sum of their losses, each times its denominator, over that of the
+    /// denominators.
     pub denominator: *mut f64,
     /// The label smoothing, from 0 (default) to 1.
     pub label_smoothing: f64,
@@ -151,6 +159,8 @@ impl<F> SigmoidLoss<F> {
             hessian: ptr::null_mut(),
             valid_rows: ptr::null_mut(),
             valid_elements: ptr::null_mut(),
+            not_finite_rows: ptr::null_mut(),
+            first_not_finite: ptr::null_mut(),
             denominator: ptr::null_mut(),
             label_smoothing: 0.0,
             focal_gamma: 0.0,
@@ -191,8 +201,8 @@ pub unsafe extern "C" fn xent_sigmoid_loss_init_f64(
 
 /// Computes a sigmoid loss, its gradient and the other results that are wanted.
 ///
-/// Writes the reduced loss to `value`, which may be NULL and must be NULL with XENT_REDUCTION_NONE. If a label is
-/// invalid, its element is written to `place`, which may be NULL. Everything is checked before anything else is
+/// The reduced loss is written to `value`, which may be NULL, and has to be with XENT_REDUCTION_NONE. If a label is
+/// what is wrong, its row is written to `place`, which may be NULL. All is checked before anything else is
 /// written.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn xent_sigmoid_loss_run_f32(
@@ -279,6 +289,7 @@ unsafe fn run<E: Format>(
         return Err(Status::Targets.into());
     }
     memory.check_apart()?;
+    let not_finite = NotFiniteRows::new();
 
     // SAFETY: as the caller promises, all of this may be read or written; and nothing that is written overlaps
     // anything else.
@@ -293,6 +304,7 @@ unsafe fn run<E: Format>(
             hessian: hessian.write(),
             convention,
             hessian_floor: (loss.has_hessian_floor != 0).then_some(loss.hessian_floor),
+            not_finite: Some(&not_finite),
             ..Outputs::default()
         };
         let weights = (class_weights.read(), positive_weights.read(), sample_weights.read());
@@ -320,6 +332,8 @@ unsafe fn run<E: Format>(
         division.loss(sum).into_iter().for_each(|loss| put(value, loss));
         put(loss.valid_rows, counts.valid_rows);
         put(loss.valid_elements, counts.valid_losses);
+        put(loss.not_finite_rows, not_finite.count());
+        put(loss.first_not_finite, not_finite.first().unwrap_or(rows));
         put(loss.denominator, division.divisor());
     }
     Ok(())

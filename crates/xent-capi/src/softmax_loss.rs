@@ -5,7 +5,8 @@ use core::ptr;
 use half::{bf16, f16};
 use xent_core::reduction::NothingValid;
 use xent_core::{
-    Batch, Error, MultiLabel, Outputs, RowWeights, SoftmaxBatch, SoftmaxOptions, SoftmaxTargets,
+    Batch, Error, MultiLabel, NotFiniteRows, Outputs, RowWeights, SoftmaxBatch, SoftmaxOptions,
+    SoftmaxTargets,
 };
 
 use crate::guard::call;
@@ -96,8 +97,14 @@ pub struct SoftmaxLoss<F> {
     pub correct: *mut usize,
     /// Result: the number of rows that are not ignored and have a target; NULL (default) if it is not wanted.
     pub valid_rows: *mut usize,
-    /// Result: the divisor of the sum of the losses, 1 without a mean; NULL (default) if it is not wanted. The mean
-    /// over several batches is the sum of loss times denominator, divided by the sum of the denominators.
+    /// Result: how many rows that are not ignored have a logit that is NaN or plus infinity, or no finite one; NULL
+    /// (default) if it is not wanted.
+    pub not_finite_rows: *mut usize,
+    /// Result: the first of them, or the number of rows if there is none; NULL (default) if it is not wanted.
+    pub first_not_finite: *mut usize,
+    /// Result: what the sum of the losses was divided by, which is 1 without a mean; NULL (default) if it is not wanted.
+    /// The mean of several batches is the sum of their losses, each times its denominator, over that of the
+    /// denominators.
     pub denominator: *mut f64,
     /// The label smoothing, from 0 (default) to 1.
     pub label_smoothing: f64,
@@ -158,6 +165,8 @@ impl<F> SoftmaxLoss<F> {
             hessian: ptr::null_mut(),
             correct: ptr::null_mut(),
             valid_rows: ptr::null_mut(),
+            not_finite_rows: ptr::null_mut(),
+            first_not_finite: ptr::null_mut(),
             denominator: ptr::null_mut(),
             label_smoothing: 0.0,
             focal_gamma: 0.0,
@@ -290,6 +299,7 @@ unsafe fn run<E: Format>(
         return Err(Status::Correct.into());
     }
     memory.check_apart()?;
+    let not_finite = NotFiniteRows::new();
 
     // SAFETY: as the caller promises, all of this may be read or written; and nothing that is written overlaps
     // anything else.
@@ -309,6 +319,7 @@ unsafe fn run<E: Format>(
             hessian: hessian.write(),
             convention,
             hessian_floor: (loss.has_hessian_floor != 0).then_some(loss.hessian_floor),
+            not_finite: Some(&not_finite),
             ..Outputs::default()
         };
         (cells.buffers(), targets, class_weights.read(), sample_weights.read(), outputs)
@@ -346,6 +357,8 @@ unsafe fn run<E: Format>(
         division.loss(sum).into_iter().for_each(|loss| put(value, loss));
         put(loss.correct, correct);
         put(loss.valid_rows, counts.valid_rows);
+        put(loss.not_finite_rows, not_finite.count());
+        put(loss.first_not_finite, not_finite.first().unwrap_or(rows));
         put(loss.denominator, division.divisor());
     }
     Ok(())

@@ -64,15 +64,12 @@ pub enum Status {
     Hessian = 23,
     /// The number of rows predicted right needs labels and `predicted`.
     Correct = 24,
-    /// With dense or multi-label targets, or a Hessian, and inner above 1, 16-bit logits may have at most 4096
-    /// classes.
-    Columns = 25,
     /// A target of the sigmoid loss, dense[place], is not from 0 to 1.
-    UnitTargets = 26,
+    UnitTargets = 25,
     /// A target of a softmax loss, dense[place] or multi_label[place], is negative or not finite.
-    SoftmaxTargets = 27,
-    /// The sample weight of the row `place` is not finite.
-    SampleWeights = 28,
+    SoftmaxTargets = 26,
+    /// A sample weight, that of the row `place`, is not finite.
+    SampleWeights = 27,
 }
 
 /// The status of a refused call, and the place of the cause.
@@ -113,7 +110,6 @@ impl From<Error> for Failure {
                     "ignore index" => Status::IgnoreIndex,
                     "focal gamma" | "focal alpha" => Status::Focal,
                     "Hessian" | "floor of the Hessian" => Status::Hessian,
-                    "format of the logits" => Status::Columns,
                     _ => Status::Internal,
                 };
                 (status, None)
@@ -136,7 +132,7 @@ pub extern "C" fn xent_error_message(status: i32) -> *const c_char {
     message.map_or(UNKNOWN, |(_, message)| message).as_ptr()
 }
 
-const MESSAGES: [(Status, &CStr); 29] = [
+const MESSAGES: [(Status, &CStr); 28] = [
     (Status::Ok, c"all is well"),
     (Status::Null, c"a pointer that is needed is NULL"),
     (Status::Alignment, c"a pointer is not a multiple of its type's alignment"),
@@ -183,10 +179,6 @@ const MESSAGES: [(Status, &CStr); 29] = [
     ),
     (Status::Hessian, c"this loss has no second derivatives of that convention (of a focal loss take the exact ones), or a floor that is finite"),
     (Status::Correct, c"how many rows are right is known with labels and `predicted` alone"),
-    (
-        Status::Columns,
-        c"with dense targets or a Hessian, and inner above 1, logits of 16 bits have at most 4096 classes",
-    ),
     (
         Status::UnitTargets,
         c"targets: expected numbers from 0 to 1; divide a mask of 0 and 255 by 255; for missing targets give labels with an ignore index",

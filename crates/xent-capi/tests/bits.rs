@@ -268,7 +268,13 @@ fn check_sixteen<E: Element<Float = f32>>(
     let length = outer * stride - gap;
     let gamma = if rng.random() { 1.5 } else { 0.0 };
     let has_hessian = gamma == 0.0;
-    let logits: Vec<E> = (0..length).map(|_| E::from_float(rng.random_range(-9.0..9.0))).collect();
+    let mut logits: Vec<E> =
+        (0..length).map(|_| E::from_float(rng.random_range(-9.0..9.0))).collect();
+    // Now and then a logit that is not finite.
+    if rng.random_range(0..4) == 0 {
+        let at = rng.random_range(0..rows);
+        logits[at / inner * stride + at % inner] = E::from_float(f32::NAN);
+    }
     let bits: Vec<u16> = logits.iter().map(|&x| to_bits(x)).collect();
     let labels: Vec<i64> = (0..rows).map(|_| rng.random_range(0..classes as i64)).collect();
 
@@ -277,6 +283,7 @@ fn check_sixteen<E: Element<Float = f32>>(
     let mut predicted = vec![7_u32; rows];
     let (mut value, mut denominator) = (0.0, 0.0);
     let (mut correct, mut valid_rows) = (0, 0);
+    let (mut not_finite, mut first_not_finite) = (0, 0);
     let mut loss = MaybeUninit::<SoftmaxLoss<f32>>::uninit();
     // SAFETY: there is room for the structure, and it is initialised by the call.
     let mut loss = unsafe {
@@ -301,6 +308,8 @@ fn check_sixteen<E: Element<Float = f32>>(
     loss.correct = &raw mut correct;
     loss.valid_rows = &raw mut valid_rows;
     loss.denominator = &raw mut denominator;
+    loss.not_finite_rows = &raw mut not_finite;
+    loss.first_not_finite = &raw mut first_not_finite;
     // SAFETY: all pointers are null or those of vectors of the right length.
     let status = unsafe { run(&raw const loss, &raw mut value, ptr::null_mut()) };
     assert_eq!(status, Status::Ok);
@@ -330,8 +339,13 @@ fn check_sixteen<E: Element<Float = f32>>(
         .expect("a loss");
     assert!(same_loss(value, report));
     assert_eq!(gradient, gradient_of_rust.iter().map(|&g| to_bits(g)).collect::<Vec<_>>());
-    assert_eq!(outputs, of_rust);
+    let bits = |all: &[Vec<f32>; 3]| {
+        all.each_ref().map(|of| of.iter().map(|x| x.to_bits()).collect::<Vec<_>>())
+    };
+    assert_eq!(bits(&outputs), bits(&of_rust));
     assert_eq!(predicted, classes_of_rust);
+    let of_rust = report.not_finite;
+    assert_eq!((not_finite, first_not_finite), (of_rust.rows, of_rust.first.unwrap_or(rows)));
     assert_eq!((Some(correct), valid_rows), (report.correct, report.valid_rows));
     assert_eq!(denominator.to_bits(), report.denominator.to_bits());
 }

@@ -38,14 +38,17 @@ Exit codes:
 const CONVENTIONS: &str = "\
 Conventions:
   A mean divides by PyTorch's rule unless --mean-over or --preset says otherwise. A sample weight is a
-  factor of its row's loss and gradient; it counts in the divisor only with --mean-over weights. Accuracy
-  is the share of right rows among those not ignored, each counted with its sample weight. The predicted
-  class is the largest input, the first of equals; in a row with a NaN it is the first NaN. With sigmoid
-  losses and logistic, accuracy counts single elements: an input of at least 0 (a probability of at least
-  0.5) predicts a target of at least 0.5. Perplexity is e to the mean loss of the rows not ignored. Label
-  smoothing gives each class a share of e / C (sigmoid losses and logistic: y becomes y (1 - e) + e / 2).
-  multinomial-logistic raises a probability below 1e-20 to 1e-20 (so a row has at most 46.05), and
-  logistic raises a logarithm below -100 to -100 (so an element has at most 100); the report counts them.
+  factor of its row's loss and gradient; it is in the divisor with --mean-over weights alone. Accuracy is
+  the share of right rows that are not ignored, each counted with its sample weight; the largest input is
+  the predicted class, the first of equals, and of a row with a NaN the first NaN. Of sigmoid losses and
+  logistic, accuracy is that of single elements: an input that is not below 0 (a probability not below
+  0.5) predicts a target that is not below 0.5. Perplexity is e to the mean cross-entropy of the rows that
+  are not ignored, for any reduction. It is left out (null in JSON) where the losses are something else: with
+  weights, label smoothing, --z-loss or dense targets, and of other losses than softmax, nll and
+  multinomial-logistic. Label smoothing gives each class a share of e / C (sigmoid losses and logistic: y becomes
+  y (1 - e) + e / 2). multinomial-logistic counts a probability below 1e-20 as 1e-20 (a row has at most
+  46.05), and logistic a logarithm below -100 as -100 (an element has at most 100); the report says how
+  many there were.
 ";
 
 #[derive(Debug, Subcommand)]

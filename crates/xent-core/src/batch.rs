@@ -1,5 +1,8 @@
 //! Batches: problems that can be split in two, solved separately and added up.
 
+use core::ops::Range;
+
+use crate::error::Error;
 use crate::level::Level;
 
 /// The most elements in a chunk of the tree (one row, if a row has more).
@@ -9,6 +12,38 @@ pub(crate) const CHUNK: usize = 1 << 15;
 pub trait ForkJoin: Sync {
     /// Runs each of them once, and returns when both are done.
     fn join(&self, first: &mut (dyn FnMut() + Send), second: &mut (dyn FnMut() + Send));
+}
+
+/// Both on the thread that calls.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct InTurn;
+
+impl ForkJoin for InTurn {
+    fn join(&self, first: &mut (dyn FnMut() + Send), second: &mut (dyn FnMut() + Send)) {
+        first();
+        second();
+    }
+}
+
+/// The sum of what is counted in pieces of a range, which threads may take; the error of the first piece that
+/// has one, whoever found it.
+pub(crate) fn count_in_pieces(
+    join: &dyn ForkJoin,
+    range: Range<usize>,
+    piece: usize,
+    count: &(dyn Fn(Range<usize>) -> Result<usize, Error> + Sync),
+) -> Result<usize, Error> {
+    let pieces = range.len().div_ceil(piece);
+    if pieces <= 1 {
+        return count(range);
+    }
+    let middle = range.start + pieces / 2 * piece;
+    let (mut first, mut second) = (Ok(0), Ok(0));
+    // The beginning last, so that it is in the caches when the loss begins.
+    join.join(&mut || second = count_in_pieces(join, middle..range.end, piece, count), &mut || {
+        first = count_in_pieces(join, range.start..middle, piece, count)
+    });
+    Ok(first? + second?)
 }
 
 /// A problem over independent rows.

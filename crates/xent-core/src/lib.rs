@@ -38,6 +38,8 @@
 //! Logits can be any [`Element`]: f32 and (feature `f64`) f64 are computed as they are, bf16 and f16 (feature `half`) in
 //! f32. [`widen`] and [`narrow`] convert.
 #![no_std]
+// docs.rs says of each item which feature brings it.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod batch;
 mod dispatch;
@@ -54,7 +56,7 @@ mod simd;
 mod slices;
 mod tables;
 
-pub use batch::{Batch, ForkJoin};
+pub use batch::{Batch, ForkJoin, InTurn};
 pub use error::{Error, Values};
 pub use hessian::Hessian;
 pub use labels::Labels;
@@ -74,3 +76,8 @@ pub use slices::{
     exp, labels_from_floats, ln, log_softmax, log_sum_exp, log1p, logit, max, narrow, sigmoid,
     softmax, widen,
 };
+
+/// The examples of the package's first page are tested with those of the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -194,10 +194,13 @@ impl Shape {
 
     /// The error for an element of an array with the shape of the logits and no stride.
     pub(crate) fn value_error(&self, of: Values, element: usize, value: f64) -> Error {
-        let length = self.classes * self.inner;
-        let (block, at) = (element / length, element % length);
-        let row = Some(block * self.inner + at % self.inner);
-        Error::Value { of, element, row, class: Some(at / self.inner), value }
+        let class = element / self.inner % self.classes;
+        Error::Value { of, element, row: Some(self.row_of(element)), class: Some(class), value }
+    }
+
+    /// The row of an element of an array of the logits' shape without a stride.
+    pub(crate) fn row_of(&self, element: usize) -> usize {
+        element / (self.classes * self.inner) * self.inner + element % self.inner
     }
 
     /// The index of a class of a row in an array with the shape of the logits and no stride.

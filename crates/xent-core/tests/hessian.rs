@@ -1,10 +1,11 @@
-//! The second derivatives of a distillation are the derivatives of its gradient.
+//! Second derivatives: of a distillation, and of columns of any length.
 
 use xent_core::{
-    Batch, Buffers, Hessian, Level, Outputs, RowWeights, Shape, SoftmaxBatch, SoftmaxOptions,
-    SoftmaxTargets,
+    Batch, Buffers, Element, Hessian, Labels, Level, Outputs, RowWeights, Shape, SoftmaxBatch,
+    SoftmaxOptions, SoftmaxTargets,
 };
-use xent_reference::hessian;
+use xent_reference::hessian::{self, Second};
+use xent_reference::{soft_cap, softmax, targets};
 
 /// Numbers without a pattern, from -2 to 2.
 fn numbers(count: usize, seed: u32) -> Vec<f64> {
@@ -53,4 +54,83 @@ fn a_temperature_counts_once() {
             }
         }
     }
+}
+
+/// The rows of columns too long for a room, each with what the reference says of it: logits that are capped, and of
+/// sixteen bits; labels and dense targets.
+#[test]
+fn columns_of_any_length_have_second_derivatives_in_every_format_and_under_a_soft_cap() {
+    columns_have_them::<f32>();
+    columns_have_them::<f64>();
+    columns_have_them::<half::bf16>();
+    columns_have_them::<half::f16>();
+}
+
+fn columns_have_them<E: Element>() {
+    for (outer, classes, inner) in [(2, 4097, 3), (1, 9000, 2), (2, 300, 5)] {
+        let shape = Shape::columns(outer, classes, inner).expect("small");
+        let (rows, elements) = (shape.row_count(), shape.elements());
+        let float = |value: f64| E::Float::from(value as f32);
+        let x: Vec<E> =
+            numbers(elements, 1).iter().map(|&x| E::from_float(float(4.0 * x))).collect();
+        let wide: Vec<f64> = x.iter().map(|x| x.to_float().into()).collect();
+        let labels: Vec<u16> = (0..rows as u16).collect();
+        let q: Vec<E::Float> = numbers(elements, 2).iter().map(|&q| float(q.abs())).collect();
+        for cap in [0.0, 2.5] {
+            for is_dense in [false, true] {
+                for level in Level::available() {
+                    let mut second = vec![float(9.0); elements];
+                    let mut gradient = vec![E::default(); elements];
+                    let outputs = Outputs { hessian: &mut second, ..Outputs::default() };
+                    let targets = if is_dense {
+                        SoftmaxTargets::Dense(&q)
+                    } else {
+                        SoftmaxTargets::Index(Labels::from(&labels[..]))
+                    };
+                    let options = SoftmaxOptions { soft_cap: cap, ..SoftmaxOptions::default() };
+                    let buffers = Buffers::Gradient(&x, &mut gradient);
+                    SoftmaxBatch::with_options(buffers, shape, targets, options)
+                        .and_then(|batch| batch.with_outputs(outputs))
+                        .expect("valid")
+                        .run(level);
+                    for row in 0..rows {
+                        let place = |class| shape.place(row, class);
+                        let x: Vec<f64> = (0..classes).map(|class| wide[place(class)]).collect();
+                        let q: Vec<f64> = if is_dense {
+                            (0..classes).map(|class| q[place(class)].into()).collect()
+                        } else {
+                            targets::one_hot(classes, row, 1.0)
+                        };
+                        let want = second_derivatives(&x, &q, cap);
+                        for (class, want) in want.iter().enumerate() {
+                            let got: f64 = second[place(class)].into();
+                            let close = (got - want.value).abs() <= 2e-4 * want.scale + 1e-30;
+                            assert!(
+                                close,
+                                "{level}, {}, cap {cap}, dense {is_dense}, row {row}, class {class} of \
+                                 {classes} by {inner}: {got:e}, not {want:?}",
+                                E::NAME
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn second_derivatives(x: &[f64], q: &[f64], cap: f64) -> Vec<Second> {
+    let all = q.iter().sum();
+    if cap == 0.0 {
+        return hessian::exact(x, all).into_iter().map(Second::of).collect();
+    }
+    let capped: Vec<f64> = x.iter().map(|&x| soft_cap::cap(x, cap)).collect();
+    let first = softmax::cross_entropy(&capped, q);
+    let second = hessian::exact(&capped, all);
+    (0..x.len())
+        .map(|class| {
+            let first = Second { value: first.grad[class], scale: first.scale[class] };
+            hessian::capped(x[class], cap, first, Second::of(second[class]))
+        })
+        .collect()
 }

@@ -273,7 +273,8 @@ fn numbers_of_a_sigmoid_have_their_limits() {
     assert_eq!(of(ignoring), Some("ignore index"));
     assert!(sigmoid(SigmoidTargets::MultiHot(Labels::I8(&[0, 1, -1, 1, 0, 0])), ignoring).is_ok());
     let refused = sigmoid(SigmoidTargets::MultiHot(Labels::I8(&[0, 1, -1, 1, 0, 0])), plain);
-    assert!(matches!(refused, Err(Error::Label { row: 2, label: -1, classes: 2 })));
+    // Three classes a row.
+    assert!(matches!(refused, Err(Error::Label { row: 0, label: -1, classes: 2 })));
     for (options, of) in [
         (SigmoidOptions { class_weights: &[1.0; 4], ..plain }, "class weights"),
         (SigmoidOptions { pos_weight: &[1.0; 4], ..plain }, "pos weight"),
@@ -362,4 +363,21 @@ fn labels_and_buffers_know_whether_they_are_empty() {
     assert_eq!((Buffers::Loss(&X).len(), Buffers::InPlace(&mut [0.0_f32; 4]).len()), (6, 4));
     let labels = Labels::U64(&[3, u64::MAX]);
     assert_eq!([labels.get(0), labels.get(1), labels.get(2)], [Some(3), None, None]);
+}
+
+#[test]
+fn a_soft_cap_that_the_format_of_the_logits_does_not_have_is_refused() {
+    fn refused<F: xent_core::Float>(soft_cap: f64) -> bool {
+        SoftmaxOptions::<F> { soft_cap, ..SoftmaxOptions::default() }.check().is_err()
+    }
+    for cap in [1e-127, 1e39, f64::INFINITY, f64::NAN, -1.0, -1e-200] {
+        assert!(refused::<f32>(cap), "{cap:e}");
+    }
+    for cap in [f64::INFINITY, f64::NAN, -1.0] {
+        assert!(refused::<f64>(cap), "{cap:e}");
+    }
+    for cap in [0.0, 1e-30, 30.0, 1e38] {
+        assert!(!refused::<f32>(cap) && !refused::<f64>(cap), "{cap:e}");
+    }
+    assert!(!refused::<f64>(1e-127) && !refused::<f64>(1e39));
 }

@@ -67,8 +67,26 @@ fn run_part<B: Batch>(batch: B, level: Level, inside: bool) -> f64 {
     }
 }
 
-/// The threads of the current pool.
-struct Threads;
+/// The threads of the current rayon pool: what a batch of the core is checked on.
+///
+/// ```
+/// use xent_core::{Buffers, Error, Labels, Shape, SoftmaxBatch, SoftmaxOptions, SoftmaxTargets};
+/// use xent_rayon::Threads;
+///
+/// let logits = vec![0.5_f32; 200_000];
+/// let mut labels = vec![1_u8; 100_000];
+/// labels[60_000] = 2;
+/// labels[50_000] = 3;
+/// let shape = Shape::rows(100_000, 2)?;
+/// let targets = SoftmaxTargets::Index(Labels::from(&labels[..]));
+/// let options = SoftmaxOptions::default();
+/// let batch = SoftmaxBatch::checked_on(&Threads, Buffers::Loss(&logits), shape, targets, options);
+/// // The first of them, whichever thread found one first.
+/// assert_eq!(batch.err(), Some(Error::Label { row: 50_000, label: 3, classes: 2 }));
+/// # Ok::<(), xent_core::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Threads;
 
 impl ForkJoin for Threads {
     fn join(&self, first: &mut (dyn FnMut() + Send), second: &mut (dyn FnMut() + Send)) {
@@ -82,3 +100,8 @@ const ROWS_PER_THREAD: usize = 4;
 /// A part with fewer chunks is not split further: waking a thread takes tens of microseconds, and a chunk of 2^15
 /// elements 5 µs (long rows) to 60 µs (rows of two or three classes).
 const WORTH_A_THREAD: usize = 4;
+
+/// The examples of the package's first page are tested with those of the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

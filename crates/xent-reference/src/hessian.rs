@@ -8,8 +8,8 @@
 //! p = 0; a single +∞ has p = 1 and leaves 0 to the others. Both have second derivatives of zero.
 
 use crate::row::Row;
-use crate::sigmoid::sigmoid as sigma;
-use crate::times;
+use crate::sigmoid::{self, sigmoid as sigma};
+use crate::{soft_cap, times};
 
 /// The smallest second derivative that XGBoost uses.
 pub const XGBOOST_FLOOR: f64 = 1e-16;
@@ -105,6 +105,142 @@ pub fn xgboost_logistic(x: f64, weight: f64) -> f64 {
     weight * if h.is_nan() { h } else { h.max(XGBOOST_FLOOR) }
 }
 
+/// A second derivative that is a sum of terms which may cancel.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Second {
+    /// What it is.
+    pub value: f64,
+    /// What its terms add up to without their signs: the size that its error is relative to.
+    pub scale: f64,
+}
+
+impl Second {
+    /// One that nothing cancels in.
+    pub fn of(value: f64) -> Self {
+        Self { value, scale: value.abs() }
+    }
+
+    /// The sum of both.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self { value: self.value + other.value, scale: self.scale + other.scale }
+    }
+
+    /// The product with a factor.
+    #[must_use]
+    pub fn times(self, factor: f64) -> Self {
+        Self { value: times(factor, self.value), scale: times(factor.abs(), self.scale) }
+    }
+}
+
+/// The second derivatives of [`focal::softmax`](crate::focal::softmax), for a row of logits `x` labelled `y` and a
+/// weight w. With `r = 1 - p_y` and `s = -ln p_y` the loss is `w φ(s)` for `φ = r^γ s`; the derivatives of s by the
+/// logits are `p_c - [c = y]` and `p_c (1 - p_c)`, that of r by s is `p_y`, and so
+///
+/// ```text
+/// φ'  = r^γ + γ r^(γ-1) p_y s
+/// φ'' = γ r^(γ-1) p_y (2 - s) + γ (γ-1) r^(γ-2) p_y² s
+/// h_c = w (φ' p_c (1 - p_c) + φ'' (p_c - [c = y])²)
+/// ```
+///
+/// As long as `x`. Zero where nothing is left to learn (r = 0).
+///
+/// # Panics
+/// When `y` is not a class.
+pub fn focal(x: &[f64], y: usize, gamma: f64, weight: f64) -> Vec<Second> {
+    let Ok(row) = Row::new(x) else {
+        return vec![Second::of(f64::NAN); x.len()];
+    };
+    let (p, others) = (row.probabilities(), row.complements());
+    let (of_label, r, s) = (p[y], others[y], row.surprise(y));
+    if r == 0.0 {
+        return vec![Second::default(); x.len()];
+    }
+    let first = r.powf(gamma) * (1.0 + gamma * times(of_label, s) / r);
+    // `φ'' r²`: what is squared below is divided by r.
+    let terms = if of_label == 0.0 {
+        [0.0; 3]
+    } else {
+        [2.0 * r, -r * s, (gamma - 1.0) * of_label * s].map(|term| gamma * of_label * term)
+    };
+    let terms = terms.map(|term| Second::of(r.powf(gamma) * term));
+    let second = terms.into_iter().fold(Second::default(), Second::plus);
+    (0..x.len())
+        .map(|c| {
+            let slope = if c == y { 1.0 } else { p[c] / r };
+            Second::of(first * (p[c] * others[c])).plus(second.times(slope * slope)).times(weight)
+        })
+        .collect()
+}
+
+/// The second derivatives of the term `λ lse²` of [`z_loss::cross_entropy`](crate::z_loss::cross_entropy):
+///
+/// ```text
+/// h_c = 2 λ (lse p_c (1 - p_c) + p_c²)
+/// ```
+pub fn z_loss(x: &[f64], lambda: f64) -> Vec<Second> {
+    let Ok(row) = Row::new(x) else {
+        return vec![Second::of(f64::NAN); x.len()];
+    };
+    let lse = row.max + row.ln_total();
+    let p = row.probabilities().into_iter();
+    p.zip(row.complements())
+        .map(|(p, others)| {
+            let terms = Second::of(times(lse, p * others)).plus(Second::of(p * p));
+            terms.times(2.0 * lambda)
+        })
+        .collect()
+}
+
+/// The second derivative by a logit `x` of a loss of the capped logit `x' = cap tanh(x / cap)`, by which it has the
+/// derivatives `first` and `second`:
+///
+/// ```text
+/// h = second (dx'/dx)² + first d²x'/dx²,  dx'/dx = sech²(x / cap),  d²x'/dx² = -2 tanh(x / cap) sech²(x / cap) / cap
+/// ```
+///
+/// Infinite logits are not capped.
+pub fn capped(x: f64, cap: f64, first: Second, second: Second) -> Second {
+    if x.is_infinite() {
+        return second;
+    }
+    let slope = soft_cap::slope(x, cap);
+    let bend = -2.0 * (x / cap).tanh() * slope / cap;
+    second.times(slope * slope).plus(first.times(bend))
+}
+
+/// The second derivative of [`focal::sigmoid`](crate::focal::sigmoid) with a weight q of the positive part, for a logit
+/// `x` and a target `y`. The loss is `f e`, with the cross-entropy e and, for `u = (1-y) σ(x) + y σ(-x)`, the factor
+/// `f = α_t u^γ`. The derivative of u by x is `(1-2y) σ(x) σ(-x)`, and with its ratio v to u
+///
+/// ```text
+/// h = f (e'' + 2 γ v e' + γ e ((γ-1) v² + v (σ(-x) - σ(x))))
+/// ```
+pub fn focal_sigmoid(x: f64, y: f64, pos_weight: f64, gamma: f64, alpha: Option<f64>) -> Second {
+    let (right, left) = (sigma(x), sigma(-x));
+    let (e, first) = sigmoid::weighted_cross_entropy(x, y, pos_weight, 1.0);
+    let u = (1.0 - y) * right + y * left;
+    let balance = alpha.map_or(1.0, |alpha| alpha * y + (1.0 - alpha) * (1.0 - y));
+    let f = balance * u.powf(gamma);
+    if f == 0.0 {
+        return Second::default();
+    }
+    let v = if y == 0.0 {
+        left
+    } else if y == 1.0 {
+        -right
+    } else {
+        (1.0 - 2.0 * y) * right * left / u
+    };
+    let bent =
+        Second::of((gamma - 1.0) * v * v).plus(Second::of(v * left)).plus(Second::of(-v * right));
+    let of_first = Second { value: first, scale: (1.0 - y) * right + pos_weight * y * left };
+    Second::of(sigmoid(x, y, pos_weight, 1.0))
+        .plus(of_first.times(2.0 * gamma * v))
+        .plus(bent.times(times(gamma, e)))
+        .times(f)
+}
+
 /// The second derivative of any loss by one of its inputs, from its gradient by that input: central differences
 /// of sixth order.
 ///
@@ -155,6 +291,56 @@ mod tests {
                 assert_gradient(&[x], &[h], |x| weighted_cross_entropy(x[0], y, q, w).1);
             }
         }
+    }
+
+    #[test]
+    fn those_of_losses_with_options_are_the_finite_differences_of_their_gradients() {
+        use crate::{focal, soft_cap, z_loss};
+
+        let moved = |c: usize, to: f64| {
+            let mut x = X;
+            x[c] = to;
+            x
+        };
+        let near = |second: Second, of: f64| {
+            let size = second.scale.max(1.0);
+            assert!((second.value - of).abs() < 1e-10 * size, "{second:?} is not {of}");
+            assert!(second.scale >= second.value.abs() * (1.0 - 1e-12));
+        };
+        for c in 0..5 {
+            for gamma in [0.5, 1.0, 2.0, 3.5] {
+                let h = focal(&X, 2, gamma, 1.5)[c];
+                near(
+                    h,
+                    of_gradient(X[c], |to| focal::softmax(&moved(c, to), 2, gamma, 1.5).grad[c]),
+                );
+            }
+            let q = smoothed(5, 2, 0.1, None);
+            let all = Second::of(exact(&X, 1.0)[c]);
+            let h = all.plus(z_loss(&X, 0.25)[c]);
+            near(h, of_gradient(X[c], |to| z_loss::cross_entropy(&moved(c, to), &q, 0.25).grad[c]));
+
+            let cap = 2.5;
+            let squeezed = X.map(|x| soft_cap::cap(x, cap));
+            let first = Second::of(cross_entropy(&squeezed, &q).grad[c]);
+            let h = capped(X[c], cap, first, Second::of(exact(&squeezed, 1.0)[c]));
+            near(
+                h,
+                of_gradient(X[c], |to| soft_cap::cross_entropy(&moved(c, to), &q, cap).grad[c]),
+            );
+        }
+        for (x, y) in [(0.5, 0.0), (-1.25, 1.0), (2.0, 0.3), (0.0, 0.75)] {
+            for (gamma, alpha) in [(0.5, None), (2.0, Some(0.25)), (3.0, Some(0.9))] {
+                let h = focal_sigmoid(x, y, 1.0, gamma, alpha);
+                near(h, of_gradient(x, |x| focal::sigmoid(x, y, gamma, alpha).1));
+            }
+            // Without focus it is that of the weighted loss.
+            let plain = sigmoid(x, y, 3.0, 1.0);
+            assert_close(focal_sigmoid(x, y, 3.0, 0.0, None).value, plain, 1e-15);
+        }
+        assert_eq!(focal(&[INF, 0.0], 0, 2.0, 1.0)[1].value, 0.0);
+        assert!(z_loss(&[INF, INF], 1.0)[0].value.is_nan());
+        assert_eq!(focal_sigmoid(INF, 0.0, 1.0, 2.0, None).value, 0.0);
     }
 
     #[test]

@@ -54,6 +54,8 @@
 //!
 //! NaN, infinities and masked classes are part of the definitions; each module has a table.
 #![forbid(unsafe_code)]
+// docs.rs says of each item which feature brings it.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod bits;
 pub mod distillation;
@@ -112,3 +114,8 @@ mod test {
         assert!(values.iter().all(|v| v.is_nan()), "{values:?}");
     }
 }
+
+/// The examples of the package's first page are tested with those of the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

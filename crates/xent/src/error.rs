@@ -1,6 +1,7 @@
 //! What a call can be refused for.
 
 use core::fmt;
+use core::str::FromStr;
 
 use crate::Preset;
 
@@ -81,5 +82,13 @@ impl core::error::Error for Error {
 impl From<xent_core::Error> for Error {
     fn from(error: xent_core::Error) -> Self {
         Self::Input(error)
+    }
+}
+
+impl FromStr for Preset {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self, Error> {
+        Self::ALL.into_iter().find(|preset| preset.name() == name).ok_or(Error::UnknownPreset)
     }
 }

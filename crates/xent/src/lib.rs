@@ -87,6 +87,8 @@
 //! | Hessians of scikit-learn, XGBoost and LightGBM | 10 | their formulas |
 #![cfg_attr(not(any(feature = "rayon", feature = "ndarray", feature = "ndarray-0-16")), no_std)]
 #![forbid(unsafe_code)]
+// docs.rs says of each item which feature brings it.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(any(feature = "ndarray", feature = "ndarray-0-16"))]
 mod array;
@@ -112,3 +114,8 @@ pub use xent_core::{
     BatchCounts, Element, Error as InputError, Float, Hessian, Labels, Level, Shape, Values,
     labels_from_floats,
 };
+
+/// The examples of the package's first page are tested with those of the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -2,7 +2,7 @@
 
 use xent_core::reduction::{NothingValid, Policy, Reduction};
 use xent_core::{
-    Batch, BatchCounts, Buffers, Element, Error as InputError, Hessian, LikelihoodBatch,
+    Batch, BatchCounts, Buffers, Element, Error as InputError, ForkJoin, Hessian, LikelihoodBatch,
     NotFiniteRows, Outputs, RowWeights, SigmoidBatch, SoftmaxBatch,
 };
 
@@ -350,6 +350,12 @@ impl<'a, E: Element> Pass<'a, E> {
         })
     }
 }
+
+/// Who checks a batch: rayon's threads where the feature is on.
+#[cfg(feature = "rayon")]
+pub(crate) const THREADS: &dyn ForkJoin = &xent_rayon::Threads;
+#[cfg(not(feature = "rayon"))]
+pub(crate) const THREADS: &dyn ForkJoin = &xent_core::InTurn;
 
 /// Solves a batch: on rayon's threads where the feature is on.
 fn run<B: Batch>(batch: B, level: xent_core::Level) -> f64 {

@@ -1,12 +1,9 @@
 //! How a loss is reduced, and whose defaults it has.
 
 use core::fmt;
-use core::str::FromStr;
 
 use xent_core::reduction::Policy;
 pub use xent_core::reduction::{MeanOver, NothingValid, Reduction};
-
-use crate::Error;
 
 /// Whose defaults a loss has.
 ///
@@ -84,7 +81,7 @@ impl Preset {
         Self::Sklearn,
     ];
 
-    /// The name, in lower case: what [`FromStr`] reads.
+    /// The name, in lower case: what [`FromStr`](core::str::FromStr) reads.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -112,14 +109,6 @@ impl Preset {
 impl fmt::Display for Preset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
-    }
-}
-
-impl FromStr for Preset {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self, Error> {
-        Self::ALL.into_iter().find(|preset| preset.name() == name).ok_or(Error::UnknownPreset)
     }
 }
 

@@ -8,8 +8,8 @@ use xent::{
     SigmoidCrossEntropy, SoftmaxCrossEntropy, Targets,
 };
 use xent_core::{
-    Batch, Buffers, Element, Level, MultiLabel, Outputs, SigmoidBatch, SoftmaxBatch,
-    SoftmaxOptions, SoftmaxTargets,
+    Batch, Buffers, Element, Level, MultiLabel, Outputs, SigmoidBatch, SigmoidOptions,
+    SigmoidTargets, SoftmaxBatch, SoftmaxOptions, SoftmaxTargets,
 };
 
 use super::case::{Case, Question, SigmoidOption, SoftmaxOption};
@@ -202,8 +202,13 @@ pub(crate) fn checks<E: Measured>(case: Case, inputs: &Inputs<E>) -> Contender<'
     let (logits, targets) = (&inputs.logits[..elements], &inputs.targets[..elements]);
     Box::new(move |results| {
         let buffers = Buffers::Gradient(logits, &mut results.gradient[..elements]);
+        // Those of the pool that all contenders run in.
+        let join = &xent_rayon::Threads;
         if question.is_sigmoid() {
-            black_box(SigmoidBatch::new(buffers, targets).is_ok());
+            let targets = SigmoidTargets::Dense(targets);
+            let options = SigmoidOptions::default();
+            let batch = SigmoidBatch::checked_on(join, buffers, shape, targets, options);
+            black_box(batch.is_ok());
             return;
         }
         let targets = match question {
@@ -213,7 +218,7 @@ pub(crate) fn checks<E: Measured>(case: Case, inputs: &Inputs<E>) -> Contender<'
             _ => SoftmaxTargets::Dense(targets),
         };
         let options = SoftmaxOptions::default();
-        black_box(SoftmaxBatch::with_options(buffers, shape, targets, options).is_ok());
+        black_box(SoftmaxBatch::checked_on(join, buffers, shape, targets, options).is_ok());
     })
 }
 

@@ -195,7 +195,8 @@ fn c(name: &str, folder: &Path) -> Result<Row, String> {
 /// The same program, built with this one: it contains the kernels linked here.
 fn workspace() -> Result<Built, String> {
     let mut cargo = Command::new("cargo");
-    cargo.current_dir(crate::root()).args(["build", "--release", "--package", "xtask"]);
+    // As the tests of the whole workspace are built: what is there is used.
+    cargo.current_dir(crate::root()).args(["build", "--release", "--workspace"]);
     cargo.args(["--example", "one_call", "--target-dir"]).arg(crate::target_folder(""));
     dependent::build(cargo, "one_call")
 }

@@ -93,12 +93,10 @@ fn description(needs: &[String]) -> String {
          \n\
          Name: xent\n\
          Description: Cross-entropy losses with their gradients\n\
-         URL: {}\n\
          Version: {VERSION}\n\
          Cflags: -I${{includedir}}\n\
          Libs: -L${{libdir}} -lxent\n\
          Libs.private:{private}\n",
-        env!("CARGO_PKG_REPOSITORY"),
     )
 }
 
@@ -113,7 +111,6 @@ mod tests {
         assert_eq!(lines[0], "prefix=${pcfiledir}/../..");
         let version = format!("Version: {VERSION}");
         for line in [
-            "URL: https://github.com/xent-rs/xent",
             version.as_str(),
             "Cflags: -I${includedir}",
             "Libs: -L${libdir} -lxent",

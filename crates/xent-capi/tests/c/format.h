@@ -477,7 +477,51 @@ static void F(check_sigmoid)(size_t rows, size_t classes, int kind, unsigned opt
     EXPECT(F(is_same_in_place)(rows, classes, layout));
 }
 
-/* A mean over nothing. */
+/* Rows that are not finite are counted, and the first of them is named. */
+static void F(check_not_finite)(void)
+{
+    F(xent_softmax_loss) l;
+    F(xent_sigmoid_loss) s;
+    size_t count = 77, first = 77;
+    F(fill)(6, 3, 2);
+    F(xent_softmax_loss_init)(&l, sizeof l);
+    EXPECT(l.not_finite_rows == NULL && l.first_not_finite == NULL);
+    l.rows = 6;
+    l.classes = 3;
+    l.logits = F(m).logits;
+    l.labels_i32 = F(m).labels;
+    l.not_finite_rows = &count;
+    l.first_not_finite = &first;
+    EXPECT(F(xent_softmax_loss_run)(&l, NULL, NULL) == XENT_STATUS_OK && count == 0 && first == 6);
+    /* Row 1 has a masked class, rows 2, 4 and 5 have no softmax; that of row 2 is ignored. */
+    F(m).logits[3] = -(REAL)INFINITY;
+    F(m).logits[7] = (REAL)NAN;
+    F(m).logits[12] = F(m).logits[13] = F(m).logits[14] = -(REAL)INFINITY;
+    F(m).logits[17] = (REAL)INFINITY;
+    F(m).labels[2] = -100;
+    l.has_ignore_index = 1;
+    l.ignore_index = -100;
+    EXPECT(F(xent_softmax_loss_run)(&l, NULL, NULL) == XENT_STATUS_OK && count == 2 && first == 4);
+    l.first_not_finite = NULL;
+    F(m).labels[2] = 0;
+    EXPECT(F(xent_softmax_loss_run)(&l, NULL, NULL) == XENT_STATUS_OK && count == 3 && first == 4);
+
+    /* Of elements, those without a loss: of row 1 and 4 what is masked is not a target. */
+    F(xent_sigmoid_loss_init)(&s, sizeof s);
+    EXPECT(s.not_finite_rows == NULL && s.first_not_finite == NULL);
+    s.rows = 6;
+    s.classes = 3;
+    s.logits = F(m).logits;
+    s.labels_u16 = F(m).u16;
+    F(m).u16[3] = F(m).u16[12] = F(m).u16[13] = F(m).u16[14] = F(m).u16[17] = 0;
+    s.not_finite_rows = &count;
+    s.first_not_finite = &first;
+    EXPECT(F(xent_sigmoid_loss_run)(&s, NULL, NULL) == XENT_STATUS_OK && count == 2 && first == 2);
+    F(m).u16[13] = 1;
+    EXPECT(F(xent_sigmoid_loss_run)(&s, NULL, NULL) == XENT_STATUS_OK && count == 3 && first == 2);
+}
+
+/* What is done where there is nothing to take a mean of. */
 static void F(check_nothing)(void)
 {
     F(xent_softmax_loss) l;
@@ -683,7 +727,7 @@ static void F(check_refused_sigmoid)(void)
     l.dense = NULL;
     l.labels_u32 = F(m).unsigned_labels;
     F(m).unsigned_labels[10] = 2;
-    EXPECT(F(xent_sigmoid_loss_run)(&l, &value, &place) == XENT_STATUS_LABEL && place == 10);
+    EXPECT(F(xent_sigmoid_loss_run)(&l, &value, &place) == XENT_STATUS_LABEL && place == 10 / 3);
     EXPECT(value == -1.0 && F(is_untouched)(F(m).gradient, 0) && F(is_untouched)(F(m).losses, 0));
     EXPECT(F(xent_sigmoid_loss_run)(NULL, &value, NULL) == XENT_STATUS_NULL);
 }
@@ -746,6 +790,7 @@ static void F(check_format)(void)
         }
         F(check_slices)(shapes[shape][1]);
     }
+    F(check_not_finite)();
     F(check_nothing)();
     F(check_refused_softmax)();
     F(check_refused_sigmoid)();

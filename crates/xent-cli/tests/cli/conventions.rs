@@ -54,6 +54,29 @@ fn perplexity_is_e_to_the_mean_for_every_reduction() {
 }
 
 #[test]
+fn perplexity_is_null_where_the_losses_are_not_cross_entropies_of_labels() {
+    let folder = Folder::new();
+    folder.save("x.npy", &[2, 3], &[2.0, 1.0, 0.0, 0.0, 3.0, 0.0]);
+    folder.save("y.npy", &[2], &[0_u8, 1]);
+    folder.save("t.npy", &[2, 3], &[1.0, 0.0, 0.0, 0.0, 1.0, 0.0]);
+    folder.save("w.npy", &[3], &[1.0, 2.0, 1.0]);
+    folder.save("v.npy", &[2], &[1.0, 2.0]);
+    for options in [
+        "softmax --targets y.npy --class-weights w.npy",
+        "softmax --targets y.npy --sample-weights v.npy",
+        "softmax --targets y.npy --label-smoothing 0.1",
+        "softmax --targets y.npy --z-loss 0.1",
+        "softmax --targets t.npy",
+        "softmax-focal --targets y.npy",
+        "sigmoid --targets t.npy",
+    ] {
+        let report = folder.json(&format!("eval --input x.npy --loss {options}"));
+        assert!(report["perplexity"].is_null(), "{options}: {report}");
+    }
+    assert!(folder.run("eval --help").stdout.contains("left out (null in JSON)"));
+}
+
+#[test]
 fn a_sample_weight_of_zero_stays_in_the_divisor() {
     let folder = Folder::new();
     folder.save("x.npy", &[2, 1], &[2.0_f32, 0.0]);

@@ -18,6 +18,8 @@ pub(crate) struct RowFactors<'a, F> {
     pub(crate) scale: f64,
     /// The temperature of a teacher; one without a teacher.
     pub(crate) temperature: f64,
+    /// Whether the loss has the weight of the label as a factor.
+    pub(crate) is_label_all: bool,
 }
 
 impl<F: Compute> Kernel for RowFactors<'_, F> {
@@ -25,7 +27,16 @@ impl<F: Compute> Kernel for RowFactors<'_, F> {
 
     #[inline(always)]
     fn run<S: Simd>(self, _: S) {
-        let Self { block, rows, ignores, sample_weights, upstream, scale, temperature } = self;
+        let Self {
+            block,
+            rows,
+            ignores,
+            sample_weights,
+            upstream,
+            scale,
+            temperature,
+            is_label_all,
+        } = self;
         let (zero, one) = (F::default(), F::from_count(1));
         block.live = [one; ROWS];
         if ignores {
@@ -42,7 +53,10 @@ impl<F: Compute> Kernel for RowFactors<'_, F> {
         for row in 0..ROWS {
             let live = if weights[row] == zero { zero } else { block.live[row] };
             let factor = if live == zero { 0.0 } else { weights[row].to_f64() };
-            let gradient = factor * scale * upstream[row].to_f64() * temperature;
+            // Of a label of weight zero nothing comes, whatever follows.
+            let none = is_label_all & (block.label_weights[row] == F::default());
+            let upstream = if none { 1.0 } else { upstream[row].to_f64() };
+            let gradient = factor * scale * upstream * temperature;
             let gradient = if live == zero { 0.0 } else { gradient };
             block.live[row] = live;
             block.loss_factors[row] = F::from_f64(factor * (temperature * temperature));

@@ -1,9 +1,12 @@
 //! Range checks of numbers, before anything is written.
 
+use core::ops::Range;
+
 use super::buffers::Buffers;
 use super::element_tiles::TargetScratch;
 use super::format::{Element, Float};
 use super::sigmoid::SigmoidSpec;
+use crate::batch::{ForkJoin, count_in_pieces};
 use crate::dispatch::Kernel;
 use crate::error::{Error, Values};
 use crate::kernel::check::{CountClamped, Target};
@@ -12,8 +15,8 @@ use crate::kernel::sum::TILE;
 use crate::level::Level;
 use crate::shape::Shape;
 
-/// The number of values checked at a time, few enough for the first-level cache.
-const CHUNK: usize = 1 << 14;
+/// Numbers that a thread checks at a time: they take no less than it takes to hand them over.
+pub(super) const PIECE: usize = 1 << 16;
 
 /// The smallest probability whose logarithm the logistic loss does not clamp.
 const LEAST_OF_LOGISTIC: f64 = 3.720_075_976_020_836e-44;
@@ -34,10 +37,7 @@ impl Values {
     /// The first number outside its range, and its value.
     pub(crate) fn first_outside<F: Float>(self, values: &[F]) -> Option<(usize, f64)> {
         let range @ [low, high] = self.range::<F>();
-        let level = Level::detect();
-        // From the end, so that the first numbers are in the caches when the loss starts.
-        let mut chunks = values.rchunks(CHUNK);
-        if chunks.all(|values| F::all_within(level, values, range)) {
+        if F::all_within(Level::detect(), values, range) {
             return None;
         }
         let is_outside = |x: &F| !(*x >= low && *x <= high);
@@ -45,12 +45,21 @@ impl Values {
         Some((element, values.get(element)?.to_f64()))
     }
 
-    /// Checks numbers with the shape of the logits and no stride.
-    pub(super) fn check<F: Float>(self, shape: &Shape, values: &[F]) -> Result<(), Error> {
-        match self.first_outside(values) {
-            None => Ok(()),
-            Some((element, value)) => Err(shape.value_error(self, element, value)),
-        }
+    /// Checks numbers of the shape of the logits without a stride, on threads that join.
+    pub(super) fn check<F: Float>(
+        self,
+        join: &dyn ForkJoin,
+        shape: &Shape,
+        values: &[F],
+    ) -> Result<(), Error> {
+        let check = |range: Range<usize>| {
+            let first = range.start;
+            match self.first_outside(values.get(range).unwrap_or(&[])) {
+                None => Ok(0),
+                Some((at, value)) => Err(shape.value_error(self, first + at, value)),
+            }
+        };
+        count_in_pieces(join, 0..values.len(), PIECE, &check).map(|_| ())
     }
 
     /// Checks weights of classes.
@@ -75,10 +84,11 @@ impl Values {
 }
 
 impl<F: Float> SigmoidSpec<'_, F> {
-    /// Checks the probabilities that are not ignored, and targets that are numbers; returns how
-    /// many probabilities are clamped.
+    /// Checks the probabilities that count, and targets that are numbers, on threads that join; how many of the
+    /// probabilities are at the clamp.
     pub(super) fn check_probabilities<E: Element<Float = F>>(
         &self,
+        join: &dyn ForkJoin,
         inputs: &[E],
     ) -> Result<usize, Error> {
         let level = Level::detect();
@@ -88,11 +98,14 @@ impl<F: Float> SigmoidSpec<'_, F> {
             // All of them are contiguous.
             (parts, length) = (1, outer * length);
         }
-        let (mut bytes, mut cells) = ([0; TILE + 1], [F::default(); TILE]);
-        let mut scratch = TargetScratch::new(&mut bytes);
-        let mut clamped = 0;
-        for part in 0..parts {
-            for tile in (0..length).step_by(TILE) {
+        let tiles_of_part = length.div_ceil(TILE);
+        let some_unweighted = self.options.class_weights.contains(&F::default());
+        let check = |tiles: Range<usize>| {
+            let (mut bytes, mut cells) = ([0; TILE + 1], [F::default(); TILE]);
+            let mut scratch = TargetScratch::new(&mut bytes);
+            let mut clamped = 0;
+            for tile in tiles {
+                let (part, tile) = (tile / tiles_of_part, tile % tiles_of_part * TILE);
                 let count = TILE.min(length - tile);
                 let at = part * logits_stride + tile;
                 let values = inputs.get(at..at + count).unwrap_or(&[]);
@@ -106,19 +119,21 @@ impl<F: Float> SigmoidSpec<'_, F> {
                 };
                 let first = part * length + tile;
                 let targets = self.targets_of_tile(level, (first, count), &mut scratch);
-                clamped += self.check_tile(level, first, values, targets)?;
+                clamped += self.check_tile(level, first, values, targets, some_unweighted)?;
             }
-        }
-        Ok(clamped)
+            Ok(clamped)
+        };
+        count_in_pieces(join, 0..parts * tiles_of_part, PIECE / TILE, &check)
     }
 
-    /// The same for the elements from `first` on, at most a tile.
+    /// The same of the elements from `first` on, at most a tile; whether there are classes of weight zero.
     fn check_tile(
         &self,
         level: Level,
         first: usize,
         probabilities: &[F],
         targets: ElementTargets<'_, F>,
+        some_unweighted: bool,
     ) -> Result<usize, Error> {
         let least = F::from_f64(LEAST_OF_LOGISTIC);
         let smoothed = self.options.label_smoothing != 0.0;
@@ -134,12 +149,17 @@ impl<F: Float> SigmoidSpec<'_, F> {
                 CountClamped { probabilities, targets, least, smoothed }.at(level)
             }
         };
-        if let Some(clamped) = clamped {
+        if let Some(clamped) = clamped.filter(|&clamped| clamped == 0 || !some_unweighted) {
             return Ok(clamped);
         }
-        // One of them is not a probability, but it may be ignored.
+        // One of them is no probability, or perhaps only some that do not count: ignored, or of a class of weight
+        // zero.
         let mut clamped = 0;
         for (at, &p) in probabilities.iter().enumerate() {
+            let class = (first + at) / self.shape.inner % self.shape.classes;
+            if self.options.class_weights.get(class) == Some(&F::default()) {
+                continue;
+            }
             let [some, other] = match targets {
                 ElementTargets::Numbers(targets) => targets.get(at).map(|y| y.sides(smoothed)),
                 ElementTargets::Bytes(targets) => targets.get(at).map(|y| y.sides(smoothed)),

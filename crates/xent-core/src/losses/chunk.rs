@@ -88,6 +88,7 @@ impl<F: Float> SoftmaxSpec<'_, F> {
             upstream: from(weights.upstream, first),
             scale: weights.scale,
             temperature,
+            is_label_all: self.is_label_all(),
         }
         .at(level);
     }

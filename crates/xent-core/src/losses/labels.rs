@@ -1,6 +1,9 @@
 //! Checks and counts labels against the classes of a batch, and sums their weights.
 
+use core::ops::Range;
+
 use super::format::Float;
+use crate::batch::{ForkJoin, count_in_pieces};
 use crate::dispatch::Kernel;
 use crate::error::Error;
 use crate::kernel::block::RowBlock;
@@ -11,9 +14,28 @@ use crate::level::Level;
 
 #[allow(trivial_numeric_casts, reason = "one of the types is what the others are cast to")]
 impl Labels<'_> {
-    /// Checks that every label is a class or the ignored label; returns how many are not ignored.
-    pub(crate) fn check(&self, classes: usize, ignore: Option<i64>) -> Result<usize, Error> {
+    /// Checks that every label is a class, or is the one to ignore, on threads that join; how many are not to be
+    /// ignored.
+    pub(crate) fn check(
+        &self,
+        join: &dyn ForkJoin,
+        classes: usize,
+        ignore: Option<i64>,
+    ) -> Result<usize, Error> {
+        let check = |piece| self.check_piece(piece, classes, ignore);
+        count_in_pieces(join, 0..self.len(), PIECE, &check)
+    }
+
+    /// The same of some of them, on one thread.
+    fn check_piece(
+        &self,
+        piece: Range<usize>,
+        classes: usize,
+        ignore: Option<i64>,
+    ) -> Result<usize, Error> {
+        let before = piece.start;
         each_type!(self, |labels: I| {
+            let labels = labels.get(piece).unwrap_or(&[]);
             let ignore = ignore.and_then(|ignore| I::try_from(ignore).ok());
             // Compared in their own type, as many as fit a register.
             let last = I::try_from(classes.saturating_sub(1));
@@ -24,8 +46,8 @@ impl Labels<'_> {
             }
             let [first, last] = classes_of_type;
             let bad = |label: I| !(first..=last).contains(&label) && Some(label) != ignore;
-            let row = labels.iter().position(|&label| bad(label)).unwrap_or_default();
-            Err(Error::Label { row, label: labels[row] as i128, classes })
+            let at = labels.iter().position(|&label| bad(label)).unwrap_or_default();
+            Err(Error::Label { row: before + at, label: labels[at] as i128, classes })
         })
     }
 
@@ -104,10 +126,17 @@ impl Labels<'_> {
         sums.map(ExactSum::total)
     }
 
-    /// [`check`](Self::check) for two classes: all labels are 0, 1 or the ignored label.
-    pub(crate) fn check_hot(&self, ignore: Option<i64>) -> Result<(), Error> {
+    /// [`check`](Self::check) for two classes: all labels are 0, 1 or the one to ignore.
+    pub(crate) fn check_hot(&self, join: &dyn ForkJoin, ignore: Option<i64>) -> Result<(), Error> {
+        let check = |piece| self.check_hot_piece(piece, ignore);
+        count_in_pieces(join, 0..self.len(), PIECE, &check).map(|_| ())
+    }
+
+    /// The same of some of them, on one thread.
+    fn check_hot_piece(&self, piece: Range<usize>, ignore: Option<i64>) -> Result<usize, Error> {
         let are_good = each_type!(self, |labels: I| {
-            // Bits of labels that are neither: no comparison, which some instruction sets lack.
+            let labels = labels.get(piece.clone()).unwrap_or(&[]);
+            // Bits of labels that are neither: no comparison, which a register may lack.
             match ignore.and_then(|ignore| I::try_from(ignore).ok()) {
                 None => labels.iter().fold(0, |all, &label| all | label) & !1 == 0,
                 Some(ignore) => {
@@ -116,11 +145,14 @@ impl Labels<'_> {
                 }
             }
         });
-        if are_good { Ok(()) } else { self.check(2, ignore).map(|_| ()) }
+        if are_good { Ok(0) } else { self.check_piece(piece, 2, ignore) }
     }
 }
 
-/// The counts and weights of the rows of labels.
+/// Labels that a thread checks at a time.
+const PIECE: usize = 1 << 15;
+
+/// What the rows of labels weigh.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct LabelWeights {
     /// Rows whose label is not ignored.

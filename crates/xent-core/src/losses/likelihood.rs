@@ -1,15 +1,16 @@
 //! Losses of given probabilities: they only pick the value of the label.
 
+use core::ops::Range;
+
 use super::buffers::Buffers;
 use super::format::{Element, Float};
 use super::rows::{BatchCounts, Outputs, RowWeights};
-use crate::batch::{Batch, CHUNK};
+use crate::batch::{Batch, CHUNK, ForkJoin, InTurn, count_in_pieces};
 use crate::error::{Error, Values, check_length};
 use crate::labels::Labels;
 use crate::level::Level;
 use crate::math::scalar;
 use crate::shape::Shape;
-use crate::simd::Compute;
 
 /// The kind of a [`LikelihoodBatch`]'s inputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -25,8 +26,11 @@ pub enum LikelihoodInput {
 /// The smallest probability that is not clamped: Caffe's `kLOG_THRESHOLD`.
 const LEAST: f64 = 1e-20;
 
-/// Negative log-likelihood of the right class, with its gradient, for inputs that are already a softmax or
-/// log-softmax.
+/// Rows whose probabilities a thread checks at a time, each somewhere else in memory.
+const PIECE: usize = 1 << 12;
+
+/// Negative log-likelihood of the right class, with its gradient: for inputs that have been through
+/// a softmax (or its logarithm) before.
 ///
 /// The loss and gradient of a row depend only on its label's input, and are within 1 ULP; the gradient of all other
 /// classes is zero. A NaN there gives NaN, in its row only.
@@ -82,13 +86,31 @@ impl<'a, E: Element> LikelihoodBatch<'a, E> {
         Self::with_options(buffers, shape, labels, input, &[], None)
     }
 
-    /// With a non-negative weight for each class (none if empty), and a label whose rows are ignored: their loss
-    /// and gradient are zero.
+    /// With a non-negative weight for each class (none if empty; a row whose label has weight zero has a loss and a
+    /// gradient of exactly zero, whatever its input is, which is not checked), and a label whose rows have no
+    /// loss and a gradient of zero.
     ///
     /// # Errors
     /// [`Error::Length`] or [`Error::Label`]; [`Error::Value`] if a weight is negative or not finite, or
     /// the probability of a label that is not ignored is not in [0, 1].
     pub fn with_options(
+        buffers: Buffers<'a, E>,
+        shape: Shape,
+        labels: Labels<'a>,
+        input: LikelihoodInput,
+        class_weights: &'a [E::Float],
+        ignore_index: Option<i64>,
+    ) -> Result<Self, Error> {
+        Self::checked_on(&InTurn, buffers, shape, labels, input, class_weights, ignore_index)
+    }
+
+    /// [`with_options`](Self::with_options), with labels and probabilities checked on threads that join; the
+    /// error does not depend on them.
+    ///
+    /// # Errors
+    /// As [`with_options`](Self::with_options).
+    pub fn checked_on(
+        join: &dyn ForkJoin,
         buffers: Buffers<'a, E>,
         shape: Shape,
         labels: Labels<'a>,
@@ -103,7 +125,7 @@ impl<'a, E: Element> LikelihoodBatch<'a, E> {
             check_length("class weights", shape.classes, class_weights.len())?;
         }
         Values::ClassWeights.check_classes(class_weights)?;
-        labels.check(shape.classes, ignore_index)?;
+        labels.check(join, shape.classes, ignore_index)?;
         let weights = RowWeights::default();
         let spec = LikelihoodSpec {
             shape,
@@ -114,20 +136,13 @@ impl<'a, E: Element> LikelihoodBatch<'a, E> {
             weights,
             first_row: 0,
         };
-        let mut clamped = 0;
-        if input == LikelihoodInput::Probabilities {
-            let inputs = buffers.logits();
-            for row in 0..shape.row_count() {
-                let Some(class) = spec.label(row) else { continue };
-                let input = inputs[spec.place(row, class, shape.logits_stride)];
-                let value = input.to_float().to_f64();
-                if !(0.0..=1.0).contains(&value) {
-                    let element = shape.place(row, class);
-                    return Err(shape.value_error(Values::Probabilities, element, value));
-                }
-                clamped += usize::from(value < LEAST);
+        let clamped = match input {
+            LikelihoodInput::LogProbabilities => 0,
+            LikelihoodInput::Probabilities => {
+                let check = |rows| spec.check_probabilities(buffers.logits(), rows);
+                count_in_pieces(join, 0..shape.row_count(), PIECE, &check)?
             }
-        }
+        };
         Ok(Self { buffers, spec, outputs: Outputs::default(), clamped })
     }
 
@@ -247,6 +262,30 @@ impl<F: Float> LikelihoodSpec<'_, F> {
         row / inner * stride + class * inner + row % inner
     }
 
+    /// Checks the probabilities of the labels of some rows; how many of them are clamped.
+    fn check_probabilities<E: Element<Float = F>>(
+        &self,
+        inputs: &[E],
+        rows: Range<usize>,
+    ) -> Result<usize, Error> {
+        let mut clamped = 0;
+        for row in rows {
+            let Some(class) = self.label(row) else { continue };
+            // A class of weight zero does not count.
+            if self.class_weight(class) == 0.0 {
+                continue;
+            }
+            let at = self.place(row, class, self.shape.logits_stride);
+            let value = inputs.get(at).map_or(f64::NAN, |x| x.to_float().to_f64());
+            if !(0.0..=1.0).contains(&value) {
+                let element = self.shape.place(row, class);
+                return Err(self.shape.value_error(Values::Probabilities, element, value));
+            }
+            clamped += usize::from(value < LEAST);
+        }
+        Ok(clamped)
+    }
+
     fn run<E: Element<Float = F>>(
         &self,
         buffers: &mut Buffers<'_, E>,
@@ -267,11 +306,12 @@ impl<F: Float> LikelihoodSpec<'_, F> {
                 let of_row = self.weights.sample_weight(row);
                 let weight = self.class_weight(class) * of_row;
                 let upstream = self.weights.scale * self.weights.upstream_of(row);
-                // A weight of zero removes values that are not finite, except that a mean over weights of zero is
-                // NaN if the policy says so.
+                // A weight of zero leaves nothing of what is not finite; but the gradient of a mean over weights of
+                // zero is NaN where it is to be.
                 let none = weight == 0.0;
                 let loss = if none { 0.0 } else { weight * loss };
-                let nothing = if of_row == 0.0 { 0.0 } else { 0.0 * upstream };
+                let of_nothing = of_row != 0.0 && self.weights.scale.is_nan();
+                let nothing = if of_nothing { f64::NAN } else { 0.0 };
                 let gradient = if none { nothing } else { weight * upstream * gradient };
                 (self.place(row, class, gradient_stride), loss, gradient)
             });

@@ -191,7 +191,8 @@ fn long_rows<E: Element>(
                 let class = classes.position(|x| x.to_float().is_nan());
                 spec.note_nan(row, class, &mut outputs);
             }
-            let hessian = outputs.hessian_of(row, classes);
+            let first = spec.shape.place(row, 0);
+            let hessian = outputs.hessian.get_mut(first..).unwrap_or(&mut []);
             if join.is_some() && inner == 1 && cap == 0.0 {
                 put_in_pieces(rows, &finished, buffers.part(at, classes), 0, hessian);
             } else {

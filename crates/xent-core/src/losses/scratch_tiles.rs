@@ -2,7 +2,7 @@
 
 use super::buffers::Buffers;
 use super::format::Element;
-use super::scratch::{Scratch, TileRange};
+use super::scratch::{Scratch, TileBuffer, TileRange};
 use crate::kernel::long_row::{FinishedRow, RowOutput, RowSource, TileState};
 use crate::kernel::sum::TILE;
 use crate::level::Level;
@@ -68,7 +68,8 @@ pub(super) struct Classes {
     pub(super) step: usize,
 }
 
-/// The gradient of classes of a row, and second derivatives if wanted, tile by tile.
+/// The gradient of classes of a row, and second derivatives if they are wanted, tile by tile. Those have the step of
+/// the classes, from the first on.
 pub(super) fn put_classes<E: Element>(
     level: Level,
     finished: &FinishedRow<'_, E::Float>,
@@ -78,15 +79,25 @@ pub(super) fn put_classes<E: Element>(
     state: &mut TileState<'_, E::Float>,
 ) {
     Scratch::with::<E, _>((cap, !hessian.is_empty()), |scratch| {
-        for tile in (0..of.count).step_by(TILE) {
-            let length = TILE.min(of.count - tile);
+        let mut put = |tile: usize, length: usize, hessian: &mut [E::Float]| {
             let range = classes(length, of.at.map(|at| at + tile * of.step), of.step);
-            let hessian = hessian.get_mut(tile..tile + length).unwrap_or(&mut []);
             let cells = buffers.open(level, range, scratch);
             let place = RowOutput { buffers: cells, hessian: &mut *hessian };
             finished.put(level, place, of.first + tile, false, state);
             buffers.uncap_second(level, range, scratch, (hessian, floor));
             buffers.close(level, range, scratch);
+        };
+        for tile in (0..of.count).step_by(TILE) {
+            let length = TILE.min(of.count - tile);
+            if of.step == 1 || hessian.is_empty() {
+                put(tile, length, hessian.get_mut(tile..tile + length).unwrap_or(&mut []));
+                continue;
+            }
+            let mut of_tile = TileBuffer::new();
+            let of_tile = &mut of_tile.0[..length];
+            put(tile, length, of_tile);
+            let places = hessian.iter_mut().skip(tile * of.step).step_by(of.step);
+            places.zip(of_tile).for_each(|(place, h)| *place = *h);
         }
     });
 }

@@ -3,7 +3,7 @@
 use super::buffers::Buffers;
 use super::format::{Element, Float};
 use super::rows::{BatchCounts, Outputs, RowWeights};
-use crate::batch::{Batch, CHUNK};
+use crate::batch::{Batch, CHUNK, ForkJoin, InTurn};
 use crate::error::{Error, Values, check_length};
 use crate::hessian::Hessian;
 use crate::labels::Labels;
@@ -42,7 +42,8 @@ pub enum SigmoidInput {
 /// The options of a sigmoid loss beyond the plain cross-entropy. The default is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct SigmoidOptions<'a, F = f32> {
-    /// A non-negative weight for the elements of each class; empty for ones.
+    /// A non-negative weight for the elements of each class; empty for ones. An element of a class of weight zero has
+    /// a loss and a gradient of exactly zero, whatever its logit or probability is, which is not checked.
     pub class_weights: &'a [F],
     /// A non-negative weight for the positive part of the loss of each class, or one for all classes; empty for
     /// ones.
@@ -148,6 +149,21 @@ impl<'a, E: Element> SigmoidBatch<'a, E> {
         targets: SigmoidTargets<'a, E::Float>,
         options: SigmoidOptions<'a, E::Float>,
     ) -> Result<Self, Error> {
+        Self::checked_on(&InTurn, buffers, shape, targets, options)
+    }
+
+    /// [`with_options`](Self::with_options), with targets and probabilities checked on threads that join; the
+    /// error does not depend on them.
+    ///
+    /// # Errors
+    /// As [`with_options`](Self::with_options).
+    pub fn checked_on(
+        join: &dyn ForkJoin,
+        buffers: Buffers<'a, E>,
+        shape: Shape,
+        targets: SigmoidTargets<'a, E::Float>,
+        options: SigmoidOptions<'a, E::Float>,
+    ) -> Result<Self, Error> {
         options.check()?;
         if options.ignore_index.is_some() && !matches!(targets, SigmoidTargets::MultiHot(_)) {
             return Err(Error::Option {
@@ -172,12 +188,14 @@ impl<'a, E: Element> SigmoidBatch<'a, E> {
                 check_length("targets", shape.elements(), values.len())?;
                 // For probabilities, tile by tile.
                 if options.input == SigmoidInput::Logits {
-                    Values::SigmoidTargets.check(&shape, values)?;
+                    Values::SigmoidTargets.check(join, &shape, values)?;
                 }
             }
             SigmoidTargets::MultiHot(labels) => {
                 check_length("targets", shape.elements(), labels.len())?;
-                labels.check_hot(options.ignore_index)?;
+                labels
+                    .check_hot(join, options.ignore_index)
+                    .map_err(|error| in_row(error, |element| shape.row_of(element)))?;
             }
             SigmoidTargets::Positives { offsets, classes: positives } => {
                 check_length("offsets", shape.row_count() + 1, offsets.len())?;
@@ -190,14 +208,15 @@ impl<'a, E: Element> SigmoidBatch<'a, E> {
                     });
                 }
                 check_length("positive classes", last, positives.len())?;
-                positives.check(classes, None)?;
+                let row_of = |at| offsets.partition_point(|&offset| offset <= at) - 1;
+                positives.check(join, classes, None).map_err(|error| in_row(error, row_of))?;
             }
         }
         let spec =
             SigmoidSpec { shape, targets, options, weights: RowWeights::default(), first_row: 0 };
         let clamped = match options.input {
             SigmoidInput::Logits => 0,
-            SigmoidInput::Probabilities => spec.check_probabilities(buffers.logits())?,
+            SigmoidInput::Probabilities => spec.check_probabilities(join, buffers.logits())?,
         };
         Ok(Self { buffers, spec, outputs: Outputs::default(), clamped })
     }
@@ -272,6 +291,16 @@ impl<'a, E: Element> SigmoidBatch<'a, E> {
     #[must_use]
     pub fn counts(&self) -> BatchCounts {
         self.spec.counts()
+    }
+}
+
+/// A label is in the row of its place.
+fn in_row(error: Error, row_of: impl Fn(usize) -> usize) -> Error {
+    match error {
+        Error::Label { row: at, label, classes } => {
+            Error::Label { row: row_of(at), label, classes }
+        }
+        other => other,
     }
 }
 

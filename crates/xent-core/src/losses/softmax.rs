@@ -1,12 +1,13 @@
 //! The softmax losses.
 
 use super::buffers::Buffers;
+use super::checks::PIECE;
 use super::format::{Element, Float};
 use super::labels::LabelWeights;
 use super::rows::{BatchCounts, Outputs, RowWeights};
 use super::softmax_spec::{Kind, SoftmaxSpec};
 use super::softmax_targets::{SoftmaxOptions, SoftmaxTargets};
-use crate::batch::{Batch, CHUNK, ForkJoin};
+use crate::batch::{Batch, CHUNK, ForkJoin, InTurn, count_in_pieces};
 use crate::error::{Error, Values, check_length};
 use crate::kernel::sum::{TILE, sum_of};
 use crate::level::Level;
@@ -71,6 +72,21 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
         targets: SoftmaxTargets<'a, E::Float>,
         options: SoftmaxOptions<'a, E::Float>,
     ) -> Result<Self, Error> {
+        Self::checked_on(&InTurn, buffers, shape, targets, options)
+    }
+
+    /// [`with_options`](Self::with_options), with labels and targets checked on threads that join; the error
+    /// does not depend on them.
+    ///
+    /// # Errors
+    /// As [`with_options`](Self::with_options).
+    pub fn checked_on(
+        join: &dyn ForkJoin,
+        buffers: Buffers<'a, E>,
+        shape: Shape,
+        targets: SoftmaxTargets<'a, E::Float>,
+        options: SoftmaxOptions<'a, E::Float>,
+    ) -> Result<Self, Error> {
         options.check()?;
         options.check_targets(&targets)?;
         let shape = buffers.strides_of(shape);
@@ -79,41 +95,37 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
             check_length("class weights", classes, options.class_weights.len())?;
         }
         let buffers = buffers.fit(&shape)?;
-        let mut labels_that_count = 0;
+        let mut spec = SoftmaxSpec { options, ..SoftmaxSpec::new(shape, targets) };
         match &targets {
             SoftmaxTargets::Index(labels) => {
                 check_length("labels", shape.row_count(), labels.len())?;
-                labels_that_count = labels.check(classes, options.ignore_index)?;
+                spec.rows_with_labels = labels.check(join, classes, options.ignore_index)?;
             }
             SoftmaxTargets::Dense(values) => {
                 check_length("targets", shape.elements(), values.len())?;
-                Values::SoftmaxTargets.check(&shape, values)?;
+                Values::SoftmaxTargets.check(join, &shape, values)?;
             }
             SoftmaxTargets::MultiLabel(values, _) => {
                 check_length("targets", shape.elements(), values.len())?;
-                Values::MultiLabels.check(&shape, values)?;
+                Values::MultiLabels.check(join, &shape, values)?;
+                let count = |rows| Ok(spec.count_rows_with_labels(values, rows));
+                let rows_of_piece = (PIECE / classes).max(1);
+                spec.rows_with_labels =
+                    count_in_pieces(join, 0..shape.row_count(), rows_of_piece, &count)?;
             }
             SoftmaxTargets::Teacher(values, _) => {
                 check_length("teacher's logits", shape.elements(), values.len())?;
+                // A teacher's softmax is made of neighbours.
+                if !E::IS_FLOAT && shape.inner != 1 && classes > TILE {
+                    let reason = "with a teacher, columns of more than 4096 classes have to be of f32 or f64";
+                    return Err(Error::Option { option: "format of the logits", reason });
+                }
             }
         }
-        let spec = SoftmaxSpec { options, labels_that_count, ..SoftmaxSpec::new(shape, targets) };
-        Self::check_columns(&spec, spec.dense().is_empty())?;
         Ok(Self { buffers, spec, outputs: Outputs::default() })
     }
 
-    /// Checks that there is space for the further values of converted columns of logits.
-    fn check_columns(spec: &SoftmaxSpec<'_, E::Float>, nothing: bool) -> Result<(), Error> {
-        let Shape { classes, inner, .. } = spec.shape;
-        if E::IS_FLOAT || nothing || inner == 1 || classes <= TILE {
-            return Ok(());
-        }
-        let reason = "with dense targets or second derivatives, columns of more than 4096 classes \
-                      have to be of f32 or f64";
-        Err(Error::Option { option: "format of the logits", reason })
-    }
-
-    /// Sets a factor of the gradient (not of the loss): for a mean, one over the number of rows.
+    /// Multiplies the gradient (not the loss): by one over the rows for a mean.
     #[must_use]
     pub fn with_scale(mut self, scale: f64) -> Self {
         self.spec.weights.scale = scale;
@@ -150,8 +162,7 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
     pub fn with_outputs(mut self, outputs: Outputs<'a, E::Float>) -> Result<Self, Error> {
         let shape = &self.spec.shape;
         outputs.check(shape.row_count(), shape.row_count(), shape.elements())?;
-        self.spec.options.check_hessian(&outputs, shape)?;
-        Self::check_columns(&self.spec, outputs.hessian.is_empty())?;
+        self.spec.options.check_hessian(&outputs, shape.classes)?;
         self.outputs = outputs;
         Ok(self)
     }
@@ -164,7 +175,7 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
         let (class_weights, row_weights) =
             (spec.options.class_weights, spec.weights.sample_weights);
         if let SoftmaxTargets::Index(labels) = spec.targets {
-            let count = spec.labels_that_count;
+            let count = spec.rows_with_labels;
             let weights = if class_weights.is_empty() && row_weights.is_empty() {
                 let weight = count as f64;
                 LabelWeights { count, of_classes: weight, of_both: weight }
@@ -178,7 +189,7 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
             _ => true,
         };
         let count = match spec.targets {
-            SoftmaxTargets::MultiLabel(labels, _) => spec.rows_with_labels(labels),
+            SoftmaxTargets::MultiLabel(..) => spec.rows_with_labels,
             _ => rows,
         };
         let of_classes = count as f64;

@@ -1,5 +1,7 @@
 //! A softmax batch without its buffers, and its targets and options for a single row.
 
+use core::ops::Range;
+
 use super::format::Float;
 use super::rows::RowWeights;
 use super::softmax_targets::{MultiLabel, SoftmaxOptions, SoftmaxTargets, rounded};
@@ -18,8 +20,8 @@ pub(super) struct SoftmaxSpec<'a, F> {
     pub(super) elements: usize,
     /// Its first row, counted in the whole batch.
     pub(super) first_row: usize,
-    /// The number of labels in the whole batch that are not ignored.
-    pub(super) labels_that_count: usize,
+    /// The rows of the whole batch that have a label, which is not the one to ignore.
+    pub(super) rows_with_labels: usize,
     /// Whether the class axis of the whole batch is not the last one.
     pub(super) of_columns: bool,
 }
@@ -66,7 +68,7 @@ impl<'a, F: Float> SoftmaxSpec<'a, F> {
             weights,
             elements,
             first_row: 0,
-            labels_that_count: 0,
+            rows_with_labels: 0,
             of_columns,
         }
     }
@@ -116,6 +118,9 @@ impl<F: Float> SoftmaxSpec<'_, F> {
                     params.label = label.and_then(|label| usize::try_from(label).ok());
                     params.label_weight =
                         unsmoothed * params.label.map_or(0.0, |class| self.class_weight(class));
+                    if params.label_weight == 0.0 && self.is_label_all() {
+                        params.factors.gradient = sample_weight * self.weights.scale;
+                    }
                 }
             }
             SoftmaxTargets::Dense(_) => {}
@@ -139,12 +144,13 @@ impl<F: Float> SoftmaxSpec<'_, F> {
         labels.iter().step_by(inner).take(classes)
     }
 
-    /// The number of rows with a label that is not zero.
-    pub(super) fn rows_with_labels(&self, labels: &[F]) -> usize {
+    /// How many of some rows have a label that is not zero.
+    pub(super) fn count_rows_with_labels(&self, labels: &[F], rows: Range<usize>) -> usize {
         let Shape { classes, inner, .. } = self.shape;
         if inner != 1 {
-            return (0..self.shape.row_count()).filter(|&row| self.has_label(labels, row)).count();
+            return rows.filter(|&row| self.has_label(labels, row)).count();
         }
+        let labels = labels.get(rows.start * classes..rows.end * classes).unwrap_or(&[]);
         let has_label = |row: &&[F]| {
             // Without a branch for each element of a run, which would be mispredicted.
             row.chunks(64).any(|run| run.iter().fold(false, |any, t| any | (*t != F::default())))
@@ -177,7 +183,13 @@ impl<F: Float> SoftmaxSpec<'_, F> {
         }
     }
 
-    /// The soft cap, in the precision of the logits.
+    /// Whether the loss of a row has the weight of its label as a factor: where that is zero, nothing comes of the
+    /// gradient of what follows, even if that is not finite.
+    pub(super) fn is_label_all(&self) -> bool {
+        self.kind() == Kind::Labels && self.options.z_loss == 0.0
+    }
+
+    /// The soft cap, as exact as the logits are.
     pub(super) fn cap(&self) -> f64 {
         rounded::<F>(self.options.soft_cap)
     }

@@ -4,9 +4,7 @@ use super::format::Float;
 use super::rows::Outputs;
 use crate::error::{Error, Values};
 use crate::hessian::Hessian;
-use crate::kernel::sum::TILE;
 use crate::labels::Labels;
-use crate::shape::Shape;
 
 /// The targets that the softmax of each row is compared with.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +36,9 @@ pub enum MultiLabel {
 /// The options of a softmax loss beyond the plain cross-entropy. The default is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct SoftmaxOptions<'a, F = f32> {
-    /// A non-negative weight for each class; empty for ones. Multiplies the (smoothed) target.
+    /// A non-negative weight for each class; empty for ones. Multiplies the (smoothed) target. Of a class of weight
+    /// zero the term is exactly zero, even where the class is absent (`0 * inf` is 0); but rows that have no softmax
+    /// (NaN, several `+inf`, or no finite logit) are NaN whatever their classes weigh.
     pub class_weights: &'a [F],
     /// `ε` in [0, 1]: the target becomes `(1 - ε) t + ε / C` (C. Szegedy et al., "Rethinking the
     /// Inception architecture", 2016, section 7).
@@ -74,8 +74,13 @@ impl<F: Float> SoftmaxOptions<'_, F> {
         if !(self.z_loss.is_finite() && self.z_loss >= 0.0) {
             return refused("z-loss", "expected a finite factor that is not negative");
         }
-        if !(self.soft_cap.is_finite() && self.soft_cap >= 0.0) {
-            return refused("soft cap", "expected a positive finite number, or zero for none");
+        // As it is computed with: a cap that is rounded to zero would be none.
+        let cap = rounded::<F>(self.soft_cap);
+        if self.soft_cap != 0.0 && !(cap.is_finite() && cap > 0.0) {
+            return refused(
+                "soft cap",
+                "expected a positive finite number of the format of the logits, or zero for none",
+            );
         }
         if self.focal_gamma != 0.0 && self.label_smoothing != 0.0 {
             return refused(
@@ -147,9 +152,8 @@ impl<F: Float> SoftmaxOptions<'_, F> {
     pub(super) fn check_hessian(
         &self,
         outputs: &Outputs<'_, F>,
-        shape: &Shape,
+        classes: usize,
     ) -> Result<(), Error> {
-        let Shape { classes, inner, .. } = *shape;
         if outputs.hessian.is_empty() {
             return Ok(());
         }
@@ -157,8 +161,6 @@ impl<F: Float> SoftmaxOptions<'_, F> {
         let reason = if !is_plain && outputs.convention != Hessian::Exact {
             "the conventions of XGBoost and LightGBM are defined for the plain loss: ask for the exact one \
              with the focal loss, a soft cap or the z-loss, and for a floor"
-        } else if self.soft_cap != 0.0 && inner != 1 && classes > TILE {
-            "under a soft cap, the classes of columns of more than 4096 have to be the last axis"
         } else if classes < 2 && outputs.convention == Hessian::LightGbm {
             "the factor C / (C - 1) of LightGBM needs two classes"
         } else {

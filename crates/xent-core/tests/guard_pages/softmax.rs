@@ -189,9 +189,8 @@ fn hold_all<E: Number>([outer, classes, inner]: [usize; 3], gaps: [usize; 2]) {
     let shape = shape.with_strides(strides[0], strides[1]).expect("not shorter than a row");
     let (x, spans) = logits::<E>(shape, strides, outer);
     for kind in KINDS {
-        // Such columns are not supported (`SoftmaxBatch::with_options`).
         let refused = size_of::<E>() == 2 && inner != 1 && classes > 4096;
-        if !refused || kind.targets == Targets::Labels && kind.hessian.is_none() {
+        if !(refused && matches!(kind.targets, Targets::Teacher)) {
             hold_kind::<E, i32>(kind, shape, spans, &x);
         }
     }

@@ -6,6 +6,7 @@ use xent_core::{
 };
 
 use super::common_methods;
+use crate::pass::THREADS;
 use crate::reduction::{LossKind, Settings};
 use crate::{Error, Logits, LogitsMut, Pass, Preset, Report, Targets};
 
@@ -33,7 +34,8 @@ macro_rules! likelihood {
                 Self { class_weights: &[], ignore_index: preset.ignore_index(), settings }
             }
 
-            /// A non-negative weight for each class.
+            /// A non-negative weight for each class. A row whose label has weight zero has a loss and a gradient of
+            /// exactly zero, whatever its input is: `0 * inf` is 0, and NaN does not count. (PyTorch has NaN.)
             ///
             /// # Errors
             /// [`Error::Input`] if a weight is negative or not finite.
@@ -71,8 +73,8 @@ macro_rules! likelihood {
                 let Targets::Index(labels) = targets else {
                     return Err(Error::Targets { expected: "indices", found: targets.name() });
                 };
-                Ok(LikelihoodBatch::with_options(
-                    buffers,
+                Ok(LikelihoodBatch::checked_on(
+                    THREADS, buffers,
                     shape,
                     labels,
                     LikelihoodInput::$input,

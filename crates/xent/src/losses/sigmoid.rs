@@ -6,6 +6,7 @@ use xent_core::{
 };
 
 use super::common_methods;
+use crate::pass::THREADS;
 use crate::reduction::{LossKind, Settings};
 use crate::{Error, Logits, LogitsMut, Pass, Preset, Report, Targets};
 
@@ -13,7 +14,8 @@ use crate::{Error, Logits, LogitsMut, Pass, Preset, Report, Targets};
 macro_rules! sigmoid_options {
     ($loss:ident) => {
         impl<'w, F: Float> $loss<'w, F> {
-            /// A non-negative weight for the elements of each class.
+            /// A non-negative weight for the elements of each class. Those of a class of weight zero have a loss and
+            /// a gradient of exactly zero, whatever their inputs are: `0 * inf` is 0, and NaN does not count.
             ///
             /// # Errors
             /// [`Error::Input`] if a weight is negative or not finite.
@@ -88,7 +90,7 @@ macro_rules! sigmoid_options {
                         return Err(Error::Targets { expected, found: other.name() });
                     }
                 };
-                Ok(SigmoidBatch::with_options(buffers, shape, targets, self.options))
+                Ok(SigmoidBatch::checked_on(THREADS, buffers, shape, targets, self.options))
             }
         }
     };

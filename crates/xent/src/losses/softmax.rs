@@ -6,6 +6,7 @@ use xent_core::{
 };
 
 use super::common_methods;
+use crate::pass::THREADS;
 use crate::reduction::{LossKind, Settings};
 use crate::{Error, Logits, LogitsMut, NothingValid, Pass, Preset, Report, Targets};
 
@@ -13,7 +14,10 @@ use crate::{Error, Logits, LogitsMut, NothingValid, Pass, Preset, Report, Target
 macro_rules! softmax_options {
     ($loss:ident) => {
         impl<'w, F: Float> $loss<'w, F> {
-            /// A non-negative weight for each class, which multiplies its (smoothed) target.
+            /// A non-negative weight for each class, which multiplies its (smoothed) target. Of a class of weight
+            /// zero the term is exactly zero, even where its logit is `-inf` (`0 * inf` is 0); but a row that has no
+            /// softmax (NaN, several `+inf`, no finite logit) is NaN whatever its classes weigh: give it a sample
+            /// weight of zero, or a label that is ignored.
             ///
             /// # Errors
             /// [`Error::Input`] if a weight is negative or not finite, or does not go with the
@@ -186,7 +190,7 @@ impl<'w, F: Float> SoftmaxCrossEntropy<'w, F> {
                 return Err(Error::Targets { expected, found: other.name() });
             }
         };
-        Ok(SoftmaxBatch::with_options(buffers, shape, targets, options))
+        Ok(SoftmaxBatch::checked_on(THREADS, buffers, shape, targets, options))
     }
 }
 softmax_options!(SoftmaxCrossEntropy);
@@ -262,7 +266,7 @@ impl<'w, F: Float> MultiLabelSoftmax<'w, F> {
         let mut options = self.options;
         options.empty_is_nan = self.settings.policy.nothing_valid == NothingValid::Nan;
         let targets = SoftmaxTargets::MultiLabel(labels, self.gradient);
-        Ok(SoftmaxBatch::with_options(buffers, shape, targets, options))
+        Ok(SoftmaxBatch::checked_on(THREADS, buffers, shape, targets, options))
     }
 }
 softmax_options!(MultiLabelSoftmax);
@@ -339,7 +343,7 @@ impl<'w, F: Float> Distillation<'w, F> {
             return Err(Error::Targets { expected, found: targets.name() });
         };
         let targets = SoftmaxTargets::Teacher(logits, self.temperature);
-        Ok(SoftmaxBatch::with_options(buffers, shape, targets, self.options))
+        Ok(SoftmaxBatch::checked_on(THREADS, buffers, shape, targets, self.options))
     }
 }
 common_methods!(Distillation);

@@ -2,6 +2,7 @@
 //! reference.
 
 mod checks;
+mod class_weights;
 #[cfg(feature = "half")]
 mod formats;
 mod hessians;
