@@ -42,8 +42,8 @@ pub enum SigmoidInput {
 /// The options of a sigmoid loss beyond the plain cross-entropy. The default is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct SigmoidOptions<'a, F = f32> {
-    /// A non-negative weight for the elements of each class; empty for ones. An element of a class of weight zero has
-    /// a loss and a gradient of exactly zero, whatever its logit or probability is, which is not checked.
+    /// A non-negative weight for the elements of each class; empty for ones. An element of a class of weight zero
+    /// has a loss and gradient of exactly zero, whatever its logit or probability, which is not checked.
     pub class_weights: &'a [F],
     /// A non-negative weight for the positive part of the loss of each class, or one for all classes; empty for
     /// ones.
@@ -152,8 +152,8 @@ impl<'a, E: Element> SigmoidBatch<'a, E> {
         Self::checked_on(&InTurn, buffers, shape, targets, options)
     }
 
-    /// [`with_options`](Self::with_options), with targets and probabilities checked on threads that join; the
-    /// error does not depend on them.
+    /// [`with_options`](Self::with_options), with targets and probabilities checked on several threads; the error
+    /// does not depend on them.
     ///
     /// # Errors
     /// As [`with_options`](Self::with_options).
@@ -294,7 +294,7 @@ impl<'a, E: Element> SigmoidBatch<'a, E> {
     }
 }
 
-/// A label is in the row of its place.
+/// The row of a label is the row of its place.
 fn in_row(error: Error, row_of: impl Fn(usize) -> usize) -> Error {
     match error {
         Error::Label { row: at, label, classes } => {
