@@ -45,7 +45,7 @@ impl Values {
         Some((element, values.get(element)?.to_f64()))
     }
 
-    /// Checks numbers with the shape of the logits and no stride, on several threads if `join` is given.
+    /// Checks numbers with the shape of the logits and no stride, on the threads of `join`.
     pub(super) fn check<F: Float>(
         self,
         join: &dyn ForkJoin,
