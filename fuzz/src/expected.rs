@@ -47,7 +47,7 @@ pub(crate) struct BatchCounts {
 /// All outputs, each in the order of the batch without a stride.
 #[derive(Clone, Debug)]
 pub(crate) struct Expected {
-    pub(crate) loss: Option<Answer>,
+    pub(crate) loss: Answer,
     pub(crate) denominator: f64,
     pub(crate) valid_rows: usize,
     pub(crate) losses: Vec<Answer>,
@@ -156,6 +156,8 @@ where
             refuse(probabilities, "Hessian of probabilities");
             let is_exact = matches!(self.convention, HessianName::Exact);
             refuse((mapped || self.is_focal()) && !is_exact, "convention of the Hessian");
+            let of_mean = settings.reduction == Reduction::Mean;
+            refuse(of_mean && !is_exact, "convention of boosting with a mean");
             let undefined = classes < 2 && matches!(self.convention, HessianName::LightGbm);
             refuse(undefined && loss.is_of_softmax(), "Hessian of one class");
         }
@@ -450,7 +452,7 @@ where
         let of_elements = self.loss.is_of_elements();
         let losses = if self.loss.has_losses_of_elements() { layout.elements() } else { rows };
         let mut expected = Expected {
-            loss: None,
+            loss: Answer::ANYTHING,
             denominator: divisor,
             valid_rows: counts.valid_rows,
             losses: vec![Answer::ZERO; losses],
@@ -474,9 +476,8 @@ where
             self.gradient_of_nothing(&mut expected, is_nan);
         }
         expected.loss = match self.settings.reduction {
-            Reduction::None => None,
-            Reduction::Mean if nothing => Some(Answer::exact(if is_nan { f64::NAN } else { 0.0 })),
-            _ => Some(self.total(&expected.losses, divisor, tolerance)),
+            Reduction::Mean if nothing => Answer::exact(if is_nan { f64::NAN } else { 0.0 }),
+            _ => self.total(&expected.losses, divisor, tolerance),
         };
         expected
     }

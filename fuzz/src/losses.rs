@@ -60,7 +60,7 @@ macro_rules! losses {
                     targets: Targets<'_, E::Float>,
                     pass: Pass<'_, E>,
                 ) -> Result<Report, Error> {
-                    self.with_level(level).evaluate(logits, targets, pass)
+                    self.clone().with_level(level).evaluate(logits, targets, pass)
                 }
 
                 fn evaluate_in_place(
@@ -70,7 +70,7 @@ macro_rules! losses {
                     targets: Targets<'_, E::Float>,
                     pass: Pass<'_, E>,
                 ) -> Result<Report, Error> {
-                    self.with_level(level).evaluate_in_place(logits, targets, pass)
+                    self.clone().with_level(level).evaluate_in_place(logits, targets, pass)
                 }
 
                 fn loss(
@@ -79,7 +79,7 @@ macro_rules! losses {
                     logits: Logits<'_, E>,
                     targets: Targets<'_, E::Float>,
                 ) -> Result<f64, Error> {
-                    self.with_level(level).loss(logits, targets)
+                    self.clone().with_level(level).loss(logits, targets)
                 }
 
                 fn denominator(

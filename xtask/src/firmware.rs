@@ -1,4 +1,4 @@
-//! `cargo xtask firmware`: runs the program of `embedded/cortex-m4` in an emulator and compares its results with
+//! `cargo xtask firmware`: runs the programs of `embedded/cortex-m4` in an emulator and compares their results with
 //! the host's.
 
 use std::collections::BTreeMap;
@@ -35,6 +35,8 @@ const COUNTED: [&str; 2] = ["-icount", "shift=0"];
 /// Limits for the softmax loss and gradient of a row, in bytes of flash and of stack.
 const FLASH: u64 = 3072;
 const STACK: u64 = 256;
+/// The limit for the evaluation without a gradient, with the network and the program around it, in bytes of flash.
+const EVALUATION_FLASH: u64 = 3072;
 /// The modules of the functions that it consists of.
 const OF_ROW: [&str; 3] =
     ["xent_core::losses::one_row::", "xent_core::kernel::one_row::", "xent_core::simd::fuse::"];
@@ -69,7 +71,8 @@ fn compare(options: &Options) -> Result<(), String> {
         emulator.into_iter().chain(Foreign::missing(TRIPLE, Library::Core)).collect()
     };
     packages::provide(missing, options.install)?;
-    let image = build(&Foreign::find(TRIPLE, Library::Core)?)?;
+    let folder = build(&Foreign::find(TRIPLE, Library::Core)?)?;
+    let image = folder.join("cortex-m4");
     let said = cortex_m::run(&image, &COUNTED, PATIENCE)?;
     let device = Results::parse(&said)?;
     for line in said.lines().filter(|line| !line.starts_with("digit ")) {
@@ -99,7 +102,8 @@ fn compare(options: &Options) -> Result<(), String> {
     if !device.agree {
         return Err("row and batch differ on the device".into());
     }
-    sizes(&image, &device)
+    sizes(&image, &device)?;
+    evaluation(&folder.join("evaluation"), &host)
 }
 
 fn build(foreign: &Foreign) -> Result<PathBuf, String> {
@@ -108,7 +112,7 @@ fn build(foreign: &Foreign) -> Result<PathBuf, String> {
     // The file that tells cargo how to link.
     cargo.current_dir(crate::root().join("embedded/cortex-m4"));
     tools::succeed(cargo.args(["--release", "--locked", "--target-dir"]).arg(&target))?;
-    Ok(target.join(TRIPLE).join("release/cortex-m4"))
+    Ok(target.join(TRIPLE).join("release"))
 }
 
 impl Results {
@@ -177,8 +181,40 @@ fn xent_compare([host, device]: &[PathBuf; 2]) -> Result<(), String> {
     }
 }
 
-/// Prints the size of the parts of the library, and checks the loss of a row against its limits.
-fn sizes(image: &Path, device: &Results) -> Result<(), String> {
+/// Runs the program that evaluates without a gradient: its mean is that of this machine's losses, whose
+/// sum in f64 is as exact as a compensated one of f32.
+fn evaluation(image: &Path, host: &Results) -> Result<(), String> {
+    let said = cortex_m::run(image, &COUNTED, PATIENCE)?;
+    let sum: f64 = host.losses.iter().map(|&loss| f64::from(loss)).sum();
+    let mean = sum as f32 / COUNT as f32;
+    let largest = |logits: &[f32; CLASSES]| {
+        (0..CLASSES).fold(0, |best, class| if logits[class] > logits[best] { class } else { best })
+    };
+    let is_right = |digit: &usize| {
+        largest(&digits_net::logits(digits_net::image(*digit))) == digits_net::label(*digit)
+    };
+    let correct = (0..COUNT).filter(is_right).count();
+    let expected =
+        format!("mean {mean:.6} bits {:08x} correct {correct} of {COUNT}", mean.to_bits());
+    println!("\nEvaluation without a gradient: {}", said.trim());
+    if said.trim() != expected {
+        return Err(format!("that is not what this machine has: {expected}"));
+    }
+    let functions =
+        functions(image, |name| name.contains("xent_core") || name.starts_with("evaluation::"))?;
+    functions.iter().for_each(|(name, bytes)| println!("{bytes:>8}  {name}"));
+    let flash = functions.values().sum::<u64>();
+    println!(
+        "{flash} bytes of flash, with the network and the program (at most {EVALUATION_FLASH})"
+    );
+    if flash == 0 || flash > EVALUATION_FLASH {
+        return Err("that is more than it may take".into());
+    }
+    Ok(())
+}
+
+/// The functions of a program with such names, and their bytes.
+fn functions(image: &Path, wanted: impl Fn(&str) -> bool) -> Result<BTreeMap<String, u64>, String> {
     let unreadable = |reason: String| format!("{}: {reason}", image.display());
     let bytes = fs::read(image).map_err(|error| unreadable(error.to_string()))?;
     let file = object::File::parse(&bytes[..]).map_err(|error| unreadable(error.to_string()))?;
@@ -186,10 +222,16 @@ fn sizes(image: &Path, device: &Results) -> Result<(), String> {
     for symbol in file.symbols().filter(|symbol| symbol.size() > 0 && symbol.is_definition()) {
         let name = symbol.name().unwrap_or_default();
         let name = format!("{:#}", rustc_demangle::demangle(name));
-        if name.contains("xent_core") {
+        if wanted(&name) {
             *functions.entry(name).or_default() += symbol.size();
         }
     }
+    Ok(functions)
+}
+
+/// Prints the size of the parts of the library, and checks the loss of a row against its limits.
+fn sizes(image: &Path, device: &Results) -> Result<(), String> {
+    let functions = functions(image, |name| name.contains("xent_core"))?;
     let is_of_row = |name: &str| OF_ROW.iter().any(|module| name.starts_with(module));
     let (of_row, others): (Vec<_>, Vec<_>) =
         functions.iter().partition(|(name, _)| is_of_row(name));

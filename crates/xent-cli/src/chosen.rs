@@ -1,72 +1,13 @@
 //! The loss that was asked for, with its options.
 
 use xent::{
-    BatchCounts, Distillation, Element, Error, Level, LogisticLoss, Logits, MultiLabelSoftMargin,
-    MultiLabelSoftmax, MultinomialLogistic, NegativeLogLikelihood, NothingValid, Pass, Policy,
-    Reduction, Report, SigmoidCrossEntropy, SoftmaxCrossEntropy, Targets,
+    Distillation, Element, Error, Level, LogisticLoss, Loss, MultiLabelSoftMargin,
+    MultiLabelSoftmax, MultinomialLogistic, NegativeLogLikelihood, NothingValid, Reduction,
+    SigmoidCrossEntropy, SoftmaxCrossEntropy,
 };
 
 use crate::args::{EvalArgs, GradientName, LossName};
 use crate::failure::Failure;
-
-/// Any loss of inputs of one format.
-pub(crate) trait Chosen<E: Element> {
-    fn evaluate(
-        &self,
-        logits: Logits<'_, E>,
-        targets: Targets<'_, E::Float>,
-        pass: Pass<'_, E>,
-    ) -> Result<Report, Error>;
-
-    fn counts(
-        &self,
-        logits: Logits<'_, E>,
-        targets: Targets<'_, E::Float>,
-        sample_weights: &[E::Float],
-    ) -> Result<BatchCounts, Error>;
-
-    fn policy(&self) -> Policy;
-}
-
-macro_rules! chosen {
-    ($($loss:ident),*) => {
-        $(
-            impl<E: Element> Chosen<E> for $loss<'_, E::Float> {
-                fn evaluate(
-                    &self,
-                    logits: Logits<'_, E>,
-                    targets: Targets<'_, E::Float>,
-                    pass: Pass<'_, E>,
-                ) -> Result<Report, Error> {
-                    self.evaluate(logits, targets, pass)
-                }
-
-                fn counts(
-                    &self,
-                    logits: Logits<'_, E>,
-                    targets: Targets<'_, E::Float>,
-                    sample_weights: &[E::Float],
-                ) -> Result<BatchCounts, Error> {
-                    self.counts(logits, targets, sample_weights)
-                }
-
-                fn policy(&self) -> Policy {
-                    self.policy()
-                }
-            }
-        )*
-    };
-}
-chosen!(
-    Distillation,
-    LogisticLoss,
-    MultiLabelSoftMargin,
-    MultiLabelSoftmax,
-    MultinomialLogistic,
-    NegativeLogLikelihood,
-    SigmoidCrossEntropy,
-    SoftmaxCrossEntropy
-);
 
 /// Weights of the classes; empty if there are none.
 #[derive(Default)]
@@ -138,7 +79,7 @@ pub(crate) fn choose<'w, E: Element>(
     weights: &'w ClassWeights<E::Float>,
     level: Level,
     is_part: bool,
-) -> Result<Box<dyn Chosen<E> + 'w>, Error> {
+) -> Result<Box<dyn Loss<E> + 'w>, Error> {
     macro_rules! start {
         ($loss:ident) => {
             args.preset.map_or_else($loss::new, $loss::preset)

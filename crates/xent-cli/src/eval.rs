@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use half::{bf16, f16};
-use xent::{BatchCounts, Error, Hessian, InputError, Level, MeanOver, Pass, Reduction, Values};
+use xent::{
+    BatchCounts, Error, Hessian, InputError, Level, Loss, MeanOver, Pass, Policy, Reduction, Values,
+};
 
 use crate::args::{CompareArgs, EvalArgs, GradFormat, HessianName, LossName};
 use crate::array::{Array, file_of, is_not_for_output, is_standard_input, read_all};
-use crate::chosen::{Chosen, ClassWeights, check_options, choose};
+use crate::chosen::{ClassWeights, check_options, choose};
 use crate::failure::Failure;
 use crate::judge::{Judge, Share};
 use crate::layout::{ClassAxis, Layout};
@@ -28,7 +30,7 @@ pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
 struct Evaluation<'a, N: Input> {
     args: &'a EvalArgs,
     layout: Layout,
-    loss: Box<dyn Chosen<N> + 'a>,
+    loss: Box<dyn Loss<N> + 'a>,
     /// The label to ignore.
     ignored: Option<i64>,
     /// Empty if there are none.
@@ -122,6 +124,7 @@ fn evaluate_in<N: Input>(args: &EvalArgs, arrays: &mut Arrays) -> Result<Summary
         .map_err(|error| of_weights(args, error))?;
     let mut targets = TargetFile::new(targets, kind);
     let policy = loss.policy();
+    check_hessian(args, policy)?;
     let mut evaluation = Evaluation { args, layout, loss, ignored, sample_weights, scale: 1.0 };
 
     let counts = evaluation.counts(&mut targets)?;
@@ -172,6 +175,17 @@ fn evaluate_in<N: Input>(args: &EvalArgs, arrays: &mut Arrays) -> Result<Summary
         threads,
         seconds: start.elapsed().as_secs_f64(),
     })
+}
+
+/// The conventions of boosting libraries are of losses that are not divided by the number of rows.
+fn check_hessian(args: &EvalArgs, policy: Policy) -> Result<(), Failure> {
+    let of_library = args.hessian_out.is_some() && args.hessian != HessianName::Exact;
+    if of_library && policy.reduction == Reduction::Mean {
+        let reason = "--hessian xgboost and lightgbm: boosting expects second derivatives that no mean has \
+                      divided by the number of rows; give --reduction sum or none";
+        return Err(Failure::argument(reason.to_owned()));
+    }
+    Ok(())
 }
 
 /// An output must not be one of the inputs, nor another output.
@@ -401,7 +415,7 @@ impl<N: Input> Evaluation<'_, N> {
                 .loss
                 .evaluate(logits, targets, pass)
                 .map_err(|error| self.blame(error, first))?;
-            total.loss += report.loss.unwrap_or(0.0);
+            total.loss += report.loss;
             total.valid_rows += report.valid_rows;
             total.clamped += report.clamped;
             total.not_finite += report.not_finite.rows;

@@ -20,7 +20,8 @@
 //! * [`Level`] is a set of instructions; detect it once and pass it on.
 //! * [`SoftmaxBatch`], [`SigmoidBatch`] and [`LikelihoodBatch`] compute a loss and, in the same pass, its gradient.
 //!   Building a batch checks all of its input; running it cannot fail.
-//! * [`softmax_cross_entropy_row`] computes the loss of one row in little code, for firmware.
+//! * [`softmax_cross_entropy_row`] computes the loss of one row in little code, for firmware; [`evaluate_row`] is the same
+//!   without a gradient, and [`Evaluation`] the mean loss and accuracy of rows as they come.
 //! * [`PartialRow`] is a part of a row that is stored in several places; parts can be merged.
 //! * [`exp`], [`ln`], [`log1p`], [`sigmoid`], [`max`], [`log_sum_exp`], [`softmax`] and [`log_softmax`] work on a slice.
 //!
@@ -44,6 +45,7 @@
 mod batch;
 mod dispatch;
 mod error;
+mod evaluation;
 mod hessian;
 mod kernel;
 mod labels;
@@ -58,7 +60,9 @@ mod tables;
 
 pub use batch::{Batch, ForkJoin, InTurn};
 pub use error::{Error, Values};
+pub use evaluation::Evaluation;
 pub use hessian::Hessian;
+pub use kernel::sum::ExactSum as RunningSum;
 pub use labels::Labels;
 pub use level::Level;
 #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
@@ -67,9 +71,9 @@ pub use level::RelaxedSimd;
 pub use level::{Avx2, Avx512};
 pub use losses::{
     BatchCounts, Buffers, Element, Float, LikelihoodBatch, LikelihoodInput, LogSumExpBatch,
-    MultiLabel, NotFiniteRows, Outputs, PartialRow, RowWeights, SigmoidBatch, SigmoidInput,
-    SigmoidOptions, SigmoidTargets, SoftmaxBatch, SoftmaxOptions, SoftmaxTargets,
-    softmax_cross_entropy_row,
+    MultiLabel, NotFiniteRows, Outputs, PartialRow, RowEvaluation, RowWeights, SigmoidBatch,
+    SigmoidInput, SigmoidOptions, SigmoidTargets, SoftmaxBatch, SoftmaxOptions, SoftmaxTargets,
+    evaluate_row, softmax_cross_entropy_row,
 };
 pub use shape::Shape;
 pub use slices::{

@@ -1,32 +1,8 @@
-//! Logits from views of arrays of `ndarray`, of the versions whose features are on.
+//! Logits and targets from arrays of `ndarray`, of the versions whose features are on.
 
 use xent_core::{Element, Shape};
 
-use crate::{Error, Logits, LogitsMut};
-
-mod sealed {
-    pub trait Sealed {}
-}
-
-/// A view of an array with logits: `ArrayView` of `ndarray` 0.17 (feature `ndarray`) or 0.16 (feature
-/// `ndarray-0-16`).
-pub trait ArrayLogits<'a, E>: sealed::Sealed {
-    /// What an axis is in that version of `ndarray`.
-    type Axis;
-
-    #[doc(hidden)]
-    fn into_logits(self, class_axis: Self::Axis) -> Result<Logits<'a, E>, Error>;
-}
-
-/// A view of an array with logits that give their place to their gradient: `ArrayViewMut` of `ndarray` 0.17
-/// (feature `ndarray`) or 0.16 (feature `ndarray-0-16`).
-pub trait ArrayLogitsMut<'a, E>: sealed::Sealed {
-    /// What an axis is in that version of `ndarray`.
-    type Axis;
-
-    #[doc(hidden)]
-    fn into_logits(self, class_axis: Self::Axis) -> Result<LogitsMut<'a, E>, Error>;
-}
+use crate::{Error, IntoLogits, IntoLogitsMut, IntoTargets, Logits, LogitsMut, Targets};
 
 impl<'a, E: Element> Logits<'a, E> {
     /// The logits of a view whose classes are along `class_axis`; its other axes, in order, are the
@@ -36,6 +12,9 @@ impl<'a, E: Element> Logits<'a, E> {
     /// Targets and gradients that are not one a row are read and written in the same order of
     /// memory: `as_slice_memory_order` of an array of the same strides.
     ///
+    /// A loss takes the pair of a view and its axis as it is, and of a matrix with the classes of a row side by side
+    /// a reference ([`IntoLogits`]).
+    ///
     /// Of a view that leaves elements out ([`narrow`](Self::narrow) and [`every`](Self::every) choose them),
     /// safe code has no slice: the elements between belong to somebody else.
     ///
@@ -44,14 +23,15 @@ impl<'a, E: Element> Logits<'a, E> {
         doc = r"
 ```
 use ndarray::{Axis, array};
-use xent::{Logits, SoftmaxCrossEntropy, Targets};
+use xent::{Logits, SoftmaxCrossEntropy};
 
 let x = array![[2.0_f32, 1.0, 0.0], [0.0, 3.0, 0.0]];
-let (targets, loss) = (Targets::index(&[0_u8, 1]), SoftmaxCrossEntropy::new());
-let rows = loss.loss(Logits::from_array(x.view(), Axis(1))?, targets)?;
+let (labels, loss) = (array![0, 1], SoftmaxCrossEntropy::new());
+let rows = loss.loss(&x, &labels)?;
+assert_eq!(loss.loss(Logits::from_array(x.view(), Axis(1))?, &labels)?, rows);
 
 let columns = x.t().as_standard_layout().into_owned();
-assert_eq!(loss.loss(Logits::from_array(columns.view(), Axis(0))?, targets)?, rows);
+assert_eq!(loss.loss((columns.view(), Axis(0)), &labels)?, rows);
 
 // As of `x.slice(s![.., ..2])`.
 let two = Logits::from_array(x.view(), Axis(1))?.narrow(0..2)?;
@@ -63,8 +43,11 @@ assert_eq!((two.rows(), two.classes()), (2, 2));
     /// # Errors
     /// [`Error::Layout`] if the view is not laid out like that, with what to do; [`Error::Input`] if it has
     /// no classes.
-    pub fn from_array<A: ArrayLogits<'a, E>>(view: A, class_axis: A::Axis) -> Result<Self, Error> {
-        view.into_logits(class_axis)
+    pub fn from_array<A, Axis>(view: A, class_axis: Axis) -> Result<Self, Error>
+    where
+        (A, Axis): IntoLogits<'a, Element = E>,
+    {
+        (view, class_axis).into_logits()
     }
 }
 
@@ -73,51 +56,108 @@ impl<'a, E: Element> LogitsMut<'a, E> {
     ///
     /// # Errors
     /// As [`Logits::from_array`].
-    pub fn from_array<A: ArrayLogitsMut<'a, E>>(
-        view: A,
-        class_axis: A::Axis,
-    ) -> Result<Self, Error> {
-        view.into_logits(class_axis)
+    pub fn from_array<A, Axis>(view: A, class_axis: Axis) -> Result<Self, Error>
+    where
+        (A, Axis): IntoLogitsMut<'a, Element = E>,
+    {
+        (view, class_axis).into_logits_mut()
     }
 }
 
-/// The views of a version of `ndarray`.
-macro_rules! views {
+/// The arrays of a version of `ndarray`.
+macro_rules! arrays {
     ($ndarray:ident) => {
-        impl<E, D: $ndarray::Dimension> sealed::Sealed for $ndarray::ArrayView<'_, E, D> {}
-
-        impl<'a, E: Element, D: $ndarray::Dimension> ArrayLogits<'a, E>
-            for $ndarray::ArrayView<'a, E, D>
+        impl<'a, E: Element, D: $ndarray::Dimension> IntoLogits<'a>
+            for ($ndarray::ArrayView<'a, E, D>, $ndarray::Axis)
         {
-            type Axis = $ndarray::Axis;
+            type Element = E;
 
-            fn into_logits(self, class_axis: $ndarray::Axis) -> Result<Logits<'a, E>, Error> {
-                let layout = Layout::of(self.shape(), self.strides(), class_axis.index())?;
+            fn into_logits(self) -> Result<Logits<'a, E>, Error> {
+                let (view, class_axis) = self;
+                let layout = Layout::of(view.shape(), view.strides(), class_axis.index())?;
                 // `to_slice` keeps the lifetime, but takes standard layout only; so sort the axes first.
-                let sorted = self.into_dyn().permuted_axes(layout.order);
+                let sorted = view.into_dyn().permuted_axes(layout.order);
                 Logits::of(sorted.to_slice().ok_or(GAPS)?, layout.shape)
             }
         }
 
-        impl<E, D: $ndarray::Dimension> sealed::Sealed for $ndarray::ArrayViewMut<'_, E, D> {}
-
-        impl<'a, E: Element, D: $ndarray::Dimension> ArrayLogitsMut<'a, E>
-            for $ndarray::ArrayViewMut<'a, E, D>
+        impl<'a, E: Element, D: $ndarray::Dimension> IntoLogitsMut<'a>
+            for ($ndarray::ArrayViewMut<'a, E, D>, $ndarray::Axis)
         {
-            type Axis = $ndarray::Axis;
+            type Element = E;
 
-            fn into_logits(self, class_axis: $ndarray::Axis) -> Result<LogitsMut<'a, E>, Error> {
-                let layout = Layout::of(self.shape(), self.strides(), class_axis.index())?;
-                let sorted = self.into_dyn().permuted_axes(layout.order);
+            fn into_logits_mut(self) -> Result<LogitsMut<'a, E>, Error> {
+                let (view, class_axis) = self;
+                let layout = Layout::of(view.shape(), view.strides(), class_axis.index())?;
+                let sorted = view.into_dyn().permuted_axes(layout.order);
                 LogitsMut::of(sorted.into_slice().ok_or(GAPS)?, layout.shape)
+            }
+        }
+
+        /// A matrix with a row of the batch in each row.
+        impl<'a, E: Element> IntoLogits<'a> for $ndarray::ArrayView2<'a, E> {
+            type Element = E;
+
+            fn into_logits(self) -> Result<Logits<'a, E>, Error> {
+                (self, $ndarray::Axis(1)).into_logits()
+            }
+        }
+
+        /// A matrix with a row of the batch in each row.
+        impl<'a, E: Element> IntoLogitsMut<'a> for $ndarray::ArrayViewMut2<'a, E> {
+            type Element = E;
+
+            fn into_logits_mut(self) -> Result<LogitsMut<'a, E>, Error> {
+                (self, $ndarray::Axis(1)).into_logits_mut()
+            }
+        }
+
+        /// A matrix with a row of the batch in each row.
+        impl<'a, E: Element, S: $ndarray::Data<Elem = E>> IntoLogits<'a>
+            for &'a $ndarray::ArrayBase<S, $ndarray::Ix2>
+        {
+            type Element = E;
+
+            fn into_logits(self) -> Result<Logits<'a, E>, Error> {
+                self.view().into_logits()
+            }
+        }
+
+        /// A matrix with a row of the batch in each row.
+        impl<'a, E: Element, S: $ndarray::DataMut<Elem = E>> IntoLogitsMut<'a>
+            for &'a mut $ndarray::ArrayBase<S, $ndarray::Ix2>
+        {
+            type Element = E;
+
+            fn into_logits_mut(self) -> Result<LogitsMut<'a, E>, Error> {
+                self.view_mut().into_logits_mut()
+            }
+        }
+
+        impl<'a, F, T> IntoTargets<'a, F> for $ndarray::ArrayView1<'a, T>
+        where
+            &'a [T]: IntoTargets<'a, F>,
+        {
+            fn into_targets(self) -> Result<Targets<'a, F>, Error> {
+                self.to_slice().ok_or(SCATTERED)?.into_targets()
+            }
+        }
+
+        impl<'a, F, T: 'a, S: $ndarray::Data<Elem = T>> IntoTargets<'a, F>
+            for &'a $ndarray::ArrayBase<S, $ndarray::Ix1>
+        where
+            &'a [T]: IntoTargets<'a, F>,
+        {
+            fn into_targets(self) -> Result<Targets<'a, F>, Error> {
+                self.view().into_targets()
             }
         }
     };
 }
 #[cfg(feature = "ndarray")]
-views!(ndarray);
+arrays!(ndarray);
 #[cfg(feature = "ndarray-0-16")]
-views!(ndarray_0_16);
+arrays!(ndarray_0_16);
 
 const GAPS: Error = Error::Layout {
     reason: "the view leaves elements of the array out: give the whole array, and choose its classes with \
@@ -134,6 +174,9 @@ const BROADCAST: Error = Error::Layout {
 const ORDER: Error = Error::Layout {
     reason: "the axes of the rows are in another order in memory than in the view: copy the view with \
              `as_standard_layout`",
+};
+const SCATTERED: Error = Error::Layout {
+    reason: "the elements of the targets are not neighbours in memory, in their order: copy the view with `to_owned`",
 };
 const NO_AXIS: Error = Error::Layout { reason: "the array has no such class axis" };
 

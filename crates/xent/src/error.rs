@@ -24,6 +24,10 @@ pub enum Error {
     NothingValid,
     /// An upstream gradient for each row was given to a loss that is reduced to one value.
     UpstreamOfRows,
+    /// Second derivatives in the convention of a boosting library were asked for of a mean.
+    HessianOfMean,
+    /// Reports of losses that are reduced in different ways were to be added up.
+    MixedReductions,
     /// The gradient was asked for twice: in place of the logits, and elsewhere.
     TwoGradients,
     /// No preset has that name; those that [`Preset::ALL`](crate::Preset::ALL) have are in lower case.
@@ -52,6 +56,14 @@ impl fmt::Display for Error {
             Self::UpstreamOfRows => f.write_str(
                 "an upstream gradient for each row goes with a loss for each row: \
                  use the reduction none, or a scale",
+            ),
+            Self::HessianOfMean => f.write_str(
+                "a mean divides second derivatives by the number of rows, which boosting does not \
+                 expect: ask for them with `boosting`, or use the reduction sum",
+            ),
+            Self::MixedReductions => f.write_str(
+                "reports of losses with different reductions, means or policies have no total: \
+                 use the same for all batches",
             ),
             Self::TwoGradients => {
                 f.write_str("the gradient takes the place of the logits: ask for no other")

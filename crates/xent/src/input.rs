@@ -6,6 +6,9 @@ use crate::Error;
 
 /// The logits of a batch, with their [`Shape`]: of f32, f64 or, with the feature `half`, bf16 or f16.
 ///
+/// Where rows are one after the other, a loss takes a pair `(&values, classes)` as well
+/// ([`IntoLogits`](crate::IntoLogits)).
+///
 /// ```
 /// use xent::Logits;
 ///
@@ -21,13 +24,17 @@ pub struct Logits<'a, E = f32> {
 
 /// Logits that will give their place to their gradient.
 ///
-/// ```
-/// use xent::{LogitsMut, SoftmaxCrossEntropy, Targets};
+/// Where rows are one after the other, a loss takes a pair `(&mut values, classes)` as well
+/// ([`IntoLogitsMut`](crate::IntoLogitsMut)).
 ///
-/// let mut x = [0.0, 0.0_f32];
-/// let loss = SoftmaxCrossEntropy::new();
-/// loss.loss_and_grad_in_place(LogitsMut::new(&mut x, 2)?, Targets::index(&[1_u8]))?;
-/// assert_eq!(x, [0.5, -0.5]);
+/// ```
+/// use xent::{LogitsMut, SoftmaxCrossEntropy};
+///
+/// // One row of two classes, in the first two of each three numbers.
+/// let mut x = [0.0, 0.0, 7.0_f32];
+/// let logits = LogitsMut::with_stride(&mut x, 1, 2, 3)?;
+/// SoftmaxCrossEntropy::new().loss_and_grad_in_place(logits, &[1_u8])?;
+/// assert_eq!(x, [0.5, -0.5, 7.0]);
 /// # Ok::<(), xent::Error>(())
 /// ```
 #[derive(Debug)]
@@ -171,7 +178,8 @@ impl<E: Element> Logits<'_, E> {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Targets<'a, F = f32> {
-    /// The index of the right class of each row: shape `(rows,)`.
+    /// The index of the right class of each row: shape `(rows,)`. For the sigmoid losses, as
+    /// [`MultiHot`](Self::MultiHot).
     Index(Labels<'a>),
     /// A number for every logit, of the logits' shape (without a stride). For softmax any
     /// non-negative weights; for multi-label softmax the labels; for sigmoid 0, 1 or a number

@@ -1,17 +1,73 @@
-//! Fused cross-entropy losses: the loss and its gradient in one pass over the logits.
+//! Fused cross-entropy losses: the loss and its gradient in one pass over the logits, on plain slices.
+//!
+//! For those who train or evaluate a classifier in Rust, with or without a framework; who boost trees with an
+//! objective of their own; who compare what a device computed with what it should have.
+//!
+//! # How
+//!
+//! Logits are a slice with the number of classes of a row, targets a slice of labels of any integer type:
 //!
 //! ```
-//! use xent::{Logits, SoftmaxCrossEntropy, Targets};
+//! use xent::SoftmaxCrossEntropy;
 //!
-//! let x = [2.0, 1.0, 0.0, /* second row */ 0.0, 3.0, 0.0_f32];
-//! let labels = [0_u8, 1];
+//! let logits = [2.0, 1.0, 0.0, /* second row */ 0.0, 3.0, 0.0_f32];
 //! let mut grad = [0.0; 6];
-//!
 //! let loss = SoftmaxCrossEntropy::new();
-//! let value = loss.loss_and_grad(Logits::new(&x, 3)?, Targets::index(&labels), &mut grad)?;
+//! let value = loss.loss_and_grad((&logits, 3), &[0, 1], &mut grad)?;
 //! assert!((value - 0.251265).abs() < 1e-6);
 //! # Ok::<(), xent::Error>(())
 //! ```
+//!
+//! A training loop builds its loss once, with weights of its own, and adds up what each batch reports:
+//!
+#![cfg_attr(
+    feature = "alloc",
+    doc = r"
+```
+use xent::{Report, SoftmaxCrossEntropy};
+
+struct Trainer {
+    loss: SoftmaxCrossEntropy<'static>,
+    grad: Vec<f32>,
+}
+
+let loss = SoftmaxCrossEntropy::new().with_class_weights(vec![1.0, 2.0, 0.5])?.with_ignore_index(-1);
+let mut trainer = Trainer { loss, grad: vec![0.0; 6] };
+
+let batches = [([2.0, 1.0, 0.0, 0.0, 3.0, 0.0], [0_i64, 1]), ([1.0, 2.0, 0.0, 0.0, 0.0, 1.0], [0, -1])];
+let mut epoch = Report::default();
+for (logits, labels) in &batches {
+    epoch += trainer.loss.train((logits, 3), labels, &mut trainer.grad)?;
+    // ... one step down the gradient.
+}
+assert_eq!((epoch.valid_rows, epoch.accuracy()), (3, 2.0 / 3.0));
+assert!((epoch.loss - 0.501265).abs() < 1e-6);
+# Ok::<(), xent::Error>(())
+```
+"
+)]
+//!
+//! A [`Pass`] asks for more of the same pass, such as the loss of every row; and a loss that is chosen at run time
+//! is some [`Loss`]:
+//!
+//! ```
+//! use xent::{Logits, Loss, Pass, Preset, SoftmaxCrossEntropy, Targets};
+//!
+//! let loss: Box<dyn Loss<f32>> = match std::env::args().nth(1).as_deref() {
+//!     Some("focal") => Box::new(SoftmaxCrossEntropy::new().with_focal_gamma(2.0)?),
+//!     _ => Box::new(SoftmaxCrossEntropy::preset(Preset::Keras).with_label_smoothing(0.1)?),
+//! };
+//! let logits = [2.0, 1.0, 0.0, 0.0, 3.0, 0.0];
+//! let (mut grad, mut losses, mut predicted) = ([0.0; 6], [0.0; 2], [0; 2]);
+//! let pass = Pass::new().grad(&mut grad).losses(&mut losses).predicted(&mut predicted);
+//! let pass = pass.sample_weights(&[1.0, 0.5]);
+//! let report = loss.evaluate(Logits::new(&logits, 3)?, Targets::index(&[0_u32, 2]), pass)?;
+//! assert_eq!((predicted, report.accuracy()), ([0, 1], 1.0 / 1.5));
+//! # Ok::<(), xent::Error>(())
+//! ```
+//!
+//! What can be given as logits and targets: [`IntoLogits`], [`IntoTargets`]. The folder `examples` has a training
+//! loop, the evaluation of a file, an objective for gradient boosting and a reduction of one's own.
 //!
 //! # From the task to the loss
 //!
@@ -37,15 +93,37 @@
 //!
 //! # What a call does
 //!
-//! The loss of a batch is reduced by [`Reduction::Mean`] unless told otherwise; [`Preset`] has the
-//! defaults of others. [`Pass`] asks for more of the same pass: the loss of every row, log-sum-exp,
-//! predicted classes, the diagonal of the Hessian, a gradient that is added to another. Logits may
-//! have a stride between rows, or the class axis anywhere ([`Logits`]).
+//! The loss of a batch is reduced by [`Reduction::Mean`] unless told otherwise. No label is ignored, and a mean over
+//! nothing is zero; [`Preset`] has the defaults of others. [`Pass`] asks for more of the same pass: the loss of every
+//! row, log-sum-exp, predicted classes and how many are right, derivatives for boosting, a gradient that is added to
+//! another. Logits may have a stride between rows, or the class axis anywhere ([`Logits`]).
 //!
 //! A batch runs on the threads of the current rayon pool (feature `rayon`, on by default) and at
 //! the best [`Level`] of the machine; the result does not depend on the number of threads. All input
 //! is checked before anything is written, and whatever is wrong with it is an [`Error`] that says
 //! what was expected. An option that does not go with the others is refused when the loss is built.
+//!
+//! # How exact
+//!
+//! Softmax losses and their gradients are within 4 units of the last place (ULP), and one more for each unit of
+//! distance between a logit and the largest of its row; sigmoid losses within 4, their gradients within 5. A confident
+//! row keeps its relative accuracy: of logits `[50, 0]` with the first as label, the loss is 1.9287e-22.
+//!
+//! # How fast
+//!
+//! Loss and gradient take 0.5 to 1.5 ns an element on one thread of a server with AVX-512; options cost from nothing
+//! to four times as much. `docs/performance.md` of the repository has the figures of every option.
+//!
+//! # What it costs to build
+//!
+//! A release build of a program with one call takes one to two minutes of processor time from an empty target folder,
+//! and the program has 1.6 MB: kernels are compiled for each instruction set. Without the features `avx512`, `avx2`
+//! or `f64` there are fewer. In a debug build the kernels are slow; two lines of the program's manifest mend that:
+//!
+//! ```toml
+//! [profile.dev.package.xent-core]
+//! opt-level = 3
+//! ```
 //!
 //! # Formats
 //!
@@ -56,12 +134,11 @@
 //! ```
 //! # #[cfg(feature = "half")] {
 //! use half::bf16;
-//! use xent::{Logits, SoftmaxCrossEntropy, Targets};
+//! use xent::SoftmaxCrossEntropy;
 //!
 //! let x = [2.0, 1.0, 0.0].map(bf16::from_f32);
 //! let mut grad = [bf16::ZERO; 3];
-//! let loss = SoftmaxCrossEntropy::new();
-//! let value = loss.loss_and_grad(Logits::new(&x, 3)?, Targets::index(&[0_u8]), &mut grad)?;
+//! let value = SoftmaxCrossEntropy::new().loss_and_grad((&x, 3), &[0], &mut grad)?;
 //! assert!((value - 0.407606).abs() < 1e-6);
 //! assert_eq!(grad[1], bf16::from_f32(0.24472848));
 //! # }
@@ -70,9 +147,9 @@
 //!
 //! [`half`]: https://docs.rs/half
 //!
-//! # Whose answers they were held to
+//! # Validated against
 //!
-//! The tests hold every loss, at every level, in f32 and f64, to the answers of others:
+//! The tests compare every loss, at every level, in f32 and f64, with the answers of others:
 //!
 //! | loss | cases | of |
 //! |---|---|---|
@@ -90,25 +167,34 @@
 // docs.rs says of each item which feature brings it.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "alloc")]
+extern crate alloc;
+
 #[cfg(any(feature = "ndarray", feature = "ndarray-0-16"))]
 mod array;
+mod convert;
 mod error;
 mod input;
+mod loss;
 mod losses;
 mod pass;
 pub mod predict;
 mod reduction;
+mod report;
+mod weights;
 
-#[cfg(any(feature = "ndarray", feature = "ndarray-0-16"))]
-pub use array::{ArrayLogits, ArrayLogitsMut};
+pub use convert::{IntoLogits, IntoLogitsMut, IntoTargets};
 pub use error::Error;
 pub use input::{Logits, LogitsMut, Targets};
+pub use loss::Loss;
 pub use losses::{
     Distillation, LogisticLoss, MultiLabelSoftMargin, MultiLabelSoftmax, MultinomialLogistic,
     NegativeLogLikelihood, SigmoidCrossEntropy, SoftmaxCrossEntropy,
 };
-pub use pass::{NotFinite, Pass, Report};
+pub use pass::Pass;
 pub use reduction::{MeanOver, NothingValid, Preset, Reduction};
+pub use report::{NotFinite, Report};
+pub use weights::Weights;
 pub use xent_core::reduction::{Division, Policy};
 pub use xent_core::{
     BatchCounts, Element, Error as InputError, Float, Hessian, Labels, Level, Shape, Values,

@@ -1,23 +1,31 @@
 //! One pass over a batch: what goes in beside logits and targets, and what comes out.
 
+#[cfg(feature = "alloc")]
+use alloc::vec::Vec;
+
 use xent_core::reduction::{NothingValid, Policy, Reduction};
 use xent_core::{
     Batch, BatchCounts, Buffers, Element, Error as InputError, ForkJoin, Hessian, LikelihoodBatch,
     NotFiniteRows, Outputs, RowWeights, SigmoidBatch, SoftmaxBatch,
 };
 
-use crate::{Error, Targets};
+use crate::{Error, NotFinite, Report, Targets};
+
+/// Room for predicted classes where the caller has none.
+#[cfg(feature = "alloc")]
+pub(crate) type Room = Vec<u32>;
+#[cfg(not(feature = "alloc"))]
+pub(crate) type Room = [u32; 0];
 
 /// What a pass over a batch is to compute beside the loss; the default is nothing.
 ///
 /// ```
-/// use xent::{Logits, Pass, SoftmaxCrossEntropy, Targets};
+/// use xent::{Pass, SoftmaxCrossEntropy};
 ///
 /// let x = [2.0, 1.0, 0.0, 0.0, 3.0, 0.0_f32];
 /// let (mut grad, mut predicted) = ([0.0; 6], [0; 2]);
 /// let pass = Pass::new().grad(&mut grad).predicted(&mut predicted);
-/// let loss = SoftmaxCrossEntropy::new();
-/// let report = loss.evaluate(Logits::new(&x, 3)?, Targets::index(&[0_u8, 2]), pass)?;
+/// let report = SoftmaxCrossEntropy::new().evaluate((&x, 3), &[0_u8, 2], pass)?;
 /// assert_eq!(predicted, [0, 1]);
 /// assert_eq!(report.correct, Some(1));
 /// # Ok::<(), xent::Error>(())
@@ -27,12 +35,15 @@ pub struct Pass<'a, E: Element = f32> {
     pub(crate) gradient: Gradient<'a, E>,
     weights: RowWeights<'a, E::Float>,
     outputs: Outputs<'a, E::Float>,
+    counts_correct: bool,
+    /// Whether gradient and Hessian are those of the sum, whatever the reduction.
+    of_sum: bool,
 }
 
 impl<E: Element> Default for Pass<'_, E> {
     fn default() -> Self {
         let (weights, outputs) = (RowWeights::default(), Outputs::default());
-        Self { gradient: Gradient::None, weights, outputs }
+        Self { gradient: Gradient::None, weights, outputs, counts_correct: false, of_sum: false }
     }
 }
 
@@ -103,9 +114,59 @@ impl<'a, E: Element> Pass<'a, E> {
         self
     }
 
-    /// Writes the diagonal of the Hessian of the reduced loss, where the logits are (without a
-    /// stride). Reduced, with the divisor of a mean: gradient boosting wants [`Reduction::Sum`].
-    /// The other conventions than [`Hessian::Exact`] are for losses without focal loss, soft cap and z-loss.
+    /// Counts the rows whose predicted class is their label, for [`Report::correct`] and
+    /// [`Report::accuracy`]: of a softmax with labels ([`SoftmaxCrossEntropy`](crate::SoftmaxCrossEntropy) with
+    /// [`Targets::Index`]); other losses and targets have no such count. It takes four bytes a row while it
+    /// runs, unless [`predicted`](Self::predicted) has a place for the classes.
+    ///
+    /// ```
+    /// use xent::{Pass, SoftmaxCrossEntropy};
+    ///
+    /// let x = [2.0, 1.0, 0.0, 0.0, 3.0, 0.0_f32];
+    /// let pass = Pass::new().count_correct();
+    /// let report = SoftmaxCrossEntropy::new().evaluate((&x, 3), &[0_u8, 2], pass)?;
+    /// assert_eq!((report.correct, report.accuracy()), (Some(1), 0.5));
+    /// # Ok::<(), xent::Error>(())
+    /// ```
+    #[cfg(feature = "alloc")]
+    #[must_use]
+    pub fn count_correct(mut self) -> Self {
+        self.counts_correct = true;
+        self
+    }
+
+    /// Writes what gradient boosting wants of every logit: the first and second derivatives of each row's loss
+    /// by it, whatever the reduction. (What a mean divides by would make a leaf's regularisation as many times as
+    /// strong.) The loss of the report is reduced as ever.
+    ///
+    /// ```
+    /// use xent::{Hessian, Pass, SoftmaxCrossEntropy};
+    ///
+    /// let (margins, labels) = ([0.5, 0.0, -0.5, 0.0, 0.0, 0.0_f32], [0_u32, 2]);
+    /// let (mut grad, mut hess) = ([0.0; 6], [0.0; 6]);
+    /// let pass = Pass::new().boosting(&mut grad, &mut hess, Hessian::XgBoost);
+    /// SoftmaxCrossEntropy::new().evaluate((&margins, 3), &labels, pass)?;
+    /// // The second row's probabilities are a third each: p - 1 at its label, 2 p (1 - p).
+    /// assert!((grad[5] + 2.0 / 3.0).abs() < 1e-6 && (hess[5] - 4.0 / 9.0).abs() < 1e-6);
+    /// # Ok::<(), xent::Error>(())
+    /// ```
+    #[must_use]
+    pub fn boosting(
+        mut self,
+        grad: &'a mut [E],
+        hessian: &'a mut [E::Float],
+        convention: Hessian,
+    ) -> Self {
+        self.of_sum = true;
+        self.grad(grad).hessian(hessian, convention)
+    }
+
+    /// Writes the diagonal of the Hessian of the *reduced* loss, where the logits are (without a stride): that of a
+    /// mean is divided by what the mean divides by, usually the number of rows, as its gradient is. For gradient
+    /// boosting there is [`boosting`](Self::boosting).
+    ///
+    /// The conventions of boosting libraries are of no mean: with [`Reduction::Mean`] they are refused. They are for
+    /// losses without focal loss, soft cap and z-loss.
     #[must_use]
     pub fn hessian(mut self, hessian: &'a mut [E::Float], convention: Hessian) -> Self {
         self.outputs.hessian = hessian;
@@ -117,17 +178,16 @@ impl<'a, E: Element> Pass<'a, E> {
     /// soft cap and of the z-loss can be negative.
     ///
     /// ```
-    /// use xent::{Hessian, Logits, Pass, Reduction, SigmoidCrossEntropy, Targets};
+    /// use xent::{Hessian, Pass, SigmoidCrossEntropy};
     ///
     /// let (x, y) = ([-3.0, 0.5_f32], [1.0, 0.0]);
-    /// let focal = SigmoidCrossEntropy::new().with_focal(2.0, None)?.with_reduction(Reduction::Sum);
-    /// let mut h = [0.0; 2];
-    /// let pass = Pass::new().hessian(&mut h, Hessian::Exact);
-    /// focal.evaluate(Logits::new(&x, 1)?, Targets::dense(&y), pass)?;
+    /// let focal = SigmoidCrossEntropy::new().with_focal(2.0, None)?;
+    /// let (mut g, mut h) = ([0.0; 2], [0.0; 2]);
+    /// focal.evaluate((&x, 1), &y, Pass::new().boosting(&mut g, &mut h, Hessian::Exact))?;
     /// assert!(h[0] < 0.0 && h[1] > 0.4);
     ///
-    /// let pass = Pass::new().hessian(&mut h, Hessian::Exact).hessian_floor(1e-6);
-    /// focal.evaluate(Logits::new(&x, 1)?, Targets::dense(&y), pass)?;
+    /// let pass = Pass::new().boosting(&mut g, &mut h, Hessian::Exact).hessian_floor(1e-6);
+    /// focal.evaluate((&x, 1), &y, pass)?;
     /// assert_eq!(h[0], 1e-6);
     /// # Ok::<(), xent::Error>(())
     /// ```
@@ -162,47 +222,6 @@ impl<'a, E: Element> Pass<'a, E> {
         self.weights.scale = scale;
         self
     }
-}
-
-/// What a pass has found.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct Report {
-    /// The reduced loss; `None` with [`Reduction::None`].
-    pub loss: Option<f64>,
-    /// The mean that [`MeanOver`](crate::MeanOver) gives, whatever the reduction: e to it is the perplexity.
-    /// `None` if it has nothing to divide by.
-    pub mean_loss: Option<f64>,
-    /// The rows there are.
-    pub rows: usize,
-    /// The rows that are not ignored and have a target, whatever they weigh.
-    pub valid_rows: usize,
-    /// What the sum of the losses was divided by: one without a mean.
-    pub denominator: f64,
-    /// The rows that are not ignored and whose predicted class is their label; only where both are known.
-    /// Sample weights have no part in it. A row with NaN is right if its first NaN is at its label, as
-    /// everywhere that such a row is predicted to be of that class.
-    pub correct: Option<usize>,
-    /// The share of these, each row with its sample weight: `Σ v [right] / Σ v` over the rows that are not
-    /// ignored. `None` where `correct` is, and if the weights do not add up to more than zero.
-    pub accuracy: Option<f64>,
-    /// The rows whose logits have no softmax (or whose elements no loss), for whom to look for the cause.
-    pub not_finite: NotFinite,
-    /// How many probabilities that count are so small that they were clamped, or so near to one: those of the
-    /// labels below 1e-20 ([`MultinomialLogistic`](crate::MultinomialLogistic)), and those whose logarithm
-    /// would be below -100 ([`LogisticLoss`](crate::LogisticLoss)).
-    pub clamped: usize,
-}
-
-/// Rows that are not ignored and have a logit that is NaN or `+inf`, or no finite one. Those with some `-inf`,
-/// which are masked classes, are not among them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct NotFinite {
-    /// How many there are.
-    pub rows: usize,
-    /// The first.
-    pub first: Option<usize>,
 }
 
 /// What the batches of the core have in common.
@@ -244,8 +263,25 @@ fused!(SigmoidBatch, |_: &_| None, SigmoidBatch::clamped);
 fused!(LikelihoodBatch, |_: &_| None, LikelihoodBatch::clamped);
 
 impl<'a, E: Element> Pass<'a, E> {
-    /// The same pass over buffers borrowed for a shorter time.
-    pub(crate) fn reborrow(&mut self) -> Pass<'_, E> {
+    pub(crate) fn counts_correct(&self) -> bool {
+        self.counts_correct || !self.outputs.predicted.is_empty()
+    }
+
+    /// Room for the predicted classes of so many rows, if rows are to be counted and there is none.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn room(&self, counts: bool, targets: &Targets<'_, E::Float>, rows: usize) -> Room {
+        let is_index = matches!(targets, Targets::Index(_));
+        let wanted = counts && is_index && self.outputs.predicted.is_empty();
+        alloc::vec![0; if wanted { rows } else { 0 }]
+    }
+
+    #[cfg(not(feature = "alloc"))]
+    pub(crate) fn room(&self, _: bool, _: &Targets<'_, E::Float>, _: usize) -> Room {
+        []
+    }
+
+    /// The same pass over buffers borrowed for a shorter time, and the room that it needs.
+    pub(crate) fn reborrow<'r>(&'r mut self, room: &'r mut [u32]) -> Pass<'r, E> {
         let Outputs { losses, log_sum_exp, predicted, hessian, convention, hessian_floor, .. } =
             &mut self.outputs;
         Pass {
@@ -260,12 +296,14 @@ impl<'a, E: Element> Pass<'a, E> {
             outputs: Outputs {
                 losses,
                 log_sum_exp,
-                predicted,
+                predicted: if room.is_empty() { predicted } else { room },
                 hessian,
                 convention: *convention,
                 hessian_floor: *hessian_floor,
                 not_finite: None,
             },
+            counts_correct: self.counts_correct,
+            of_sum: self.of_sum,
         }
     }
 
@@ -280,27 +318,30 @@ impl<'a, E: Element> Pass<'a, E> {
         }
     }
 
-    /// Fills in how many rows have been predicted right, if both the predictions and the labels are known.
+    /// Fills in how many rows have been predicted right, if that is to be counted and the labels are known.
     pub(crate) fn judge(
         &self,
+        counts: bool,
+        room: &[u32],
         targets: &Targets<'_, E::Float>,
         ignore: Option<i64>,
         report: &mut Report,
     ) {
         let Targets::Index(labels) = targets else { return };
-        let Outputs { predicted, .. } = &self.outputs;
-        if predicted.is_empty() {
+        if !counts {
             return;
         }
+        let predicted = if room.is_empty() { &*self.outputs.predicted } else { room };
         let correct = labels.count_equal(predicted, ignore);
-        report.correct = Some(correct);
         let weights = self.weights.sample_weights;
-        let [right, all] = if weights.is_empty() {
-            [correct, report.valid_rows].map(|count| count as f64)
-        } else {
-            labels.weigh_equal(predicted, ignore, weights)
-        };
-        report.accuracy = (all > 0.0).then(|| right / all);
+        report.judge(
+            correct,
+            if weights.is_empty() {
+                [correct, report.valid_rows].map(|count| count as f64)
+            } else {
+                labels.weigh_equal(predicted, ignore, weights)
+            },
+        );
     }
 
     /// What is counted of the batch.
@@ -319,9 +360,13 @@ impl<'a, E: Element> Pass<'a, E> {
         batch: Result<B, InputError>,
         not_finite: &'a NotFiniteRows,
     ) -> Result<Report, Error> {
-        let Self { mut weights, outputs, .. } = self;
+        let Self { mut weights, outputs, of_sum, .. } = self;
         if !weights.upstream.is_empty() && policy.reduction != Reduction::None {
             return Err(Error::UpstreamOfRows);
+        }
+        let of_mean = policy.reduction == Reduction::Mean && !of_sum;
+        if of_mean && !outputs.hessian.is_empty() && outputs.convention != Hessian::Exact {
+            return Err(Error::HessianOfMean);
         }
         // A row of weight zero misses no target.
         let batch = batch?.weigh(weights)?;
@@ -332,22 +377,16 @@ impl<'a, E: Element> Pass<'a, E> {
         }
         let counts = batch.count();
         let division = policy.division(&counts).ok_or(Error::NothingValid)?;
-        weights.scale = division.scale(weights.scale);
+        if !of_sum {
+            weights.scale = division.scale(weights.scale);
+        }
         let clamped = batch.count_clamped();
         let outputs = Outputs { not_finite: Some(not_finite), ..outputs };
         let batch = batch.weigh(weights)?.put(outputs)?;
-        let sum = run(batch, level);
-        Ok(Report {
-            loss: division.loss(sum),
-            mean_loss: division.mean(sum),
-            rows: counts.rows,
-            valid_rows: counts.valid_rows,
-            denominator: division.divisor(),
-            correct: None,
-            accuracy: None,
-            not_finite: NotFinite { rows: not_finite.count(), first: not_finite.first() },
-            clamped,
-        })
+        let mut report = Report::of(policy, counts, run(batch, level));
+        report.not_finite = NotFinite { rows: not_finite.count(), first: not_finite.first() };
+        report.clamped = clamped;
+        Ok(report)
     }
 }
 

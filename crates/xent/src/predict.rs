@@ -2,25 +2,26 @@
 
 use core::cmp::Ordering;
 
-use xent_core::{Element, Error as InputError, Labels};
+use xent_core::{Element, Error as InputError};
 
-use crate::{Error, Logits};
+use crate::{Error, IntoLogits, IntoTargets, Logits, Targets};
 
 /// The class of the largest logit of every row, the first of equals; of a row with a NaN the first NaN, as by
 /// `numpy.argmax`. `classes` has one place for each row.
 ///
 /// ```
-/// use xent::{Logits, predict};
+/// use xent::predict;
 ///
 /// let mut classes = [0; 2];
-/// predict::argmax(Logits::new(&[1.0, 2.0, 5.0, 4.0_f32], 2)?, &mut classes)?;
+/// predict::argmax((&[1.0, 2.0, 5.0, 4.0_f32], 2), &mut classes)?;
 /// assert_eq!(classes, [1, 0]);
 /// # Ok::<(), xent::Error>(())
 /// ```
 ///
 /// # Errors
 /// [`Error::Input`] if there is not one place for each row.
-pub fn argmax<E: Element>(logits: Logits<'_, E>, classes: &mut [u32]) -> Result<(), Error> {
+pub fn argmax<'l>(logits: impl IntoLogits<'l>, classes: &mut [u32]) -> Result<(), Error> {
+    let logits = logits.into_logits()?;
     check("predicted classes", logits.rows(), classes.len())?;
     for (row, place) in classes.iter_mut().enumerate() {
         *place = u32::try_from(first_nan_or_largest(&logits, row)).unwrap_or(u32::MAX);
@@ -33,10 +34,10 @@ pub fn argmax<E: Element>(logits: Logits<'_, E>, classes: &mut [u32]) -> Result<
 /// no class, such as one to be ignored, is among none. `among` has one place for each row.
 ///
 /// ```
-/// use xent::{Logits, predict};
+/// use xent::predict;
 ///
 /// let mut among = [false; 2];
-/// let logits = Logits::new(&[1.0, 2.0, 5.0, 4.0, 3.0, 4.0_f32], 3)?;
+/// let logits = (&[1.0, 2.0, 5.0, 4.0, 3.0, 4.0_f32], 3);
 /// predict::in_top_k(logits, &[1_u8, 2], 2, &mut among)?;
 /// assert_eq!(among, [true, true]);
 /// predict::in_top_k(logits, &[1_u8, 2], 1, &mut among)?;
@@ -45,17 +46,21 @@ pub fn argmax<E: Element>(logits: Logits<'_, E>, classes: &mut [u32]) -> Result<
 /// ```
 ///
 /// # Errors
-/// [`Error::Input`] if `k` is zero, or there is not one label and one place for each row.
-pub fn in_top_k<'a, E: Element>(
-    logits: Logits<'_, E>,
-    labels: impl Into<Labels<'a>>,
+/// [`Error::Input`] if `k` is zero, or there is not one label and one place for each row; [`Error::Targets`] if
+/// the labels are no integers.
+pub fn in_top_k<'l, 't, L: IntoLogits<'l>>(
+    logits: L,
+    labels: impl IntoTargets<'t, <L::Element as Element>::Float>,
     k: usize,
     among: &mut [bool],
 ) -> Result<(), Error> {
     if k == 0 {
         return Err(InputError::Option { option: "k", reason: "expected at least one" }.into());
     }
-    let labels = labels.into();
+    let (logits, targets) = (logits.into_logits()?, labels.into_targets()?);
+    let Targets::Index(labels) = targets else {
+        return Err(Error::Targets { expected: "indices", found: targets.name() });
+    };
     check("labels", logits.rows(), labels.len())?;
     check("rows among the largest", logits.rows(), among.len())?;
     for (row, place) in among.iter_mut().enumerate() {
@@ -81,9 +86,9 @@ pub fn in_top_k<'a, E: Element>(
 /// `at_least_one`, a row without any has the class of the lowest loss, that of its largest logit.
 ///
 /// ```
-/// use xent::{Logits, predict};
+/// use xent::predict;
 ///
-/// let logits = Logits::new(&[2.0, 1.0, -1.0, -3.0, -1.0, -2.0_f32], 3)?;
+/// let logits = (&[2.0, 1.0, -1.0, -3.0, -1.0, -2.0_f32], 3);
 /// let mut belongs = [false; 6];
 /// predict::multi_label(logits, 0.5, true, &mut belongs)?;
 /// assert_eq!(belongs, [true, true, false, false, true, false]);
@@ -92,8 +97,8 @@ pub fn in_top_k<'a, E: Element>(
 ///
 /// # Errors
 /// [`Error::Input`] if the threshold is not in [0, 1] or there is not one place for each logit.
-pub fn multi_label<E: Element>(
-    logits: Logits<'_, E>,
+pub fn multi_label<'l>(
+    logits: impl IntoLogits<'l>,
     threshold: f64,
     at_least_one: bool,
     belongs: &mut [bool],
@@ -102,6 +107,7 @@ pub fn multi_label<E: Element>(
         let reason = "expected a probability, from 0 to 1";
         return Err(InputError::Option { option: "threshold", reason }.into());
     }
+    let logits = logits.into_logits()?;
     check("predicted labels", logits.shape.elements(), belongs.len())?;
     // σ(x) >= t where x >= ln(t / (1 - t)).
     let least = xent_core::logit(threshold);

@@ -22,7 +22,7 @@ fn the_denominator_of_a_softmax_is_that_of_its_report() {
         (MeanOver::Weights, 2.0 + 0.25 * 0.5),
     ] {
         let loss = SoftmaxCrossEntropy::new()
-            .with_class_weights(&[0.5, 2.0])
+            .with_class_weights([0.5, 2.0])
             .expect("weights")
             .with_ignore_index(-1)
             .with_mean_over(mean_over);
@@ -34,7 +34,7 @@ fn the_denominator_of_a_softmax_is_that_of_its_report() {
         let sum = loss.with_reduction(Reduction::Sum);
         let sum = sum.evaluate(logits(), targets, pass()).expect("valid");
         assert_eq!(sum.denominator, 1.0);
-        assert_eq!(mean.loss, sum.loss.map(|sum| sum / wanted), "{mean_over:?}");
+        assert_eq!(mean.loss, sum.loss / wanted, "{mean_over:?}");
     }
 }
 

@@ -197,9 +197,10 @@ impl<'a, F: Answering> Input<'a, F> {
                 run!(NegativeLogLikelihood::new().with_class_weights(&self.class_weights)?)
             }
         };
-        let value = match report.loss {
-            Some(value) => vec![value],
-            None => losses.iter().map(|&loss| loss.into()).collect(),
+        let value = if self.reduction() == Reduction::None {
+            losses.iter().map(|&loss| loss.into()).collect()
+        } else {
+            vec![report.loss]
         };
         Ok(Answer { value, grad, hessian: second })
     }

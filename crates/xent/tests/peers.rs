@@ -92,7 +92,8 @@ fn answer(preset: Preset, case: &Case, input: &Input) -> Result<Answer, Error> {
         Loss::Logistic => run!(LogisticLoss::preset(preset)),
         Loss::SoftMargin => run!(MultiLabelSoftMargin::new()),
     };
-    Ok(Answer { value: report.loss.map_or(losses, |loss| vec![loss]), grad })
+    let value = if losses.is_empty() { vec![report.loss] } else { losses };
+    Ok(Answer { value, grad })
 }
 
 /// How the answer to a case differs from what the peer printed.

@@ -87,6 +87,6 @@ fn one_positive_weight_is_that_of_every_class() {
             compare!(LogisticLoss, &p);
         }
     }
-    let loss = SigmoidCrossEntropy::new().with_pos_weight(&[1.0, 2.0]).unwrap();
+    let loss = SigmoidCrossEntropy::new().with_pos_weight([1.0, 2.0]).unwrap();
     assert!(loss.loss(Logits::new(&x, 3).unwrap(), Targets::dense(&y)).is_err());
 }

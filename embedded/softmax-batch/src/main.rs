@@ -7,8 +7,8 @@ use core::hint::black_box;
 use core::panic::PanicInfo;
 
 use xent_core::{
-    Batch, Buffers, Error, Hessian, Level, MultiLabel, Outputs, RowWeights, Shape, SoftmaxBatch,
-    SoftmaxOptions, SoftmaxTargets,
+    Batch, Buffers, Error, Hessian, Level, MultiLabel, NotFiniteRows, Outputs, RowWeights, Shape,
+    SoftmaxBatch, SoftmaxOptions, SoftmaxTargets,
 };
 
 const ROWS: usize = 4;
@@ -31,6 +31,7 @@ fn run() -> Result<f64, Error> {
     let (dense, weights) = (black_box([0.5; ELEMENTS]), black_box([1.0; CLASSES]));
     let (of_rows, labels) = (black_box([1.0; ROWS]), black_box([1_u8; ROWS]));
 
+    let not_finite = NotFiniteRows::new();
     let buffers = match black_box(0) {
         0 => Buffers::Loss(&logits),
         1 => Buffers::Gradient(&logits, &mut gradient),
@@ -69,6 +70,8 @@ fn run() -> Result<f64, Error> {
         predicted: &mut predicted[..black_box(ROWS)],
         hessian: &mut hessian[..black_box(0)],
         convention,
+        hessian_floor: black_box(Some(0.0)),
+        not_finite: Some(&not_finite),
     };
     // The class axis is the last one, or not.
     let shape =

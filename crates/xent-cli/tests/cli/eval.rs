@@ -240,6 +240,16 @@ fn the_hessian_has_the_convention_that_was_asked_for() {
 }
 
 #[test]
+fn a_mean_has_no_hessian_of_a_boosting_library() {
+    let folder = small();
+    let eval = "eval --loss softmax --input x.npy --targets y.npy --hessian-out h.npy --hessian";
+    for convention in ["xgboost", "lightgbm"] {
+        folder.refused(&format!("{eval} {convention}"), &["boosting", "--reduction sum"]);
+    }
+    folder.json(&format!("{eval} exact"));
+}
+
+#[test]
 fn the_hessian_of_the_focal_loss_is_exact_with_a_floor_if_asked_for() {
     let folder = Folder::new();
     let x = [2.0, 1.0, 0.5, -3.0, 0.25, 1.5];

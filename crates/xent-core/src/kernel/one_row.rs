@@ -4,7 +4,7 @@ use super::coefficients::{Factors, LabelSums, Terms, label_coefficients};
 use super::grid::{GridPlane, Line};
 use super::lanes::{LaneGradient, Largest, label_sums};
 use super::planes::Plane;
-use super::row_buffers::RowBuffers;
+use super::row_buffers::{GradMode, RowBuffers};
 use crate::simd::Vector;
 
 /// The loss of a row and, if the buffers have a place for it, its gradient; `None`, and nothing is written, if its
@@ -36,8 +36,10 @@ pub(crate) fn one_row<V: Vector>(
     let terms = Terms { gamma: 0.0, z_loss: 0.0 };
     let factors = Factors { loss: one, gradient: one };
     let coefficients = label_coefficients(token, sums, terms, factors);
-    let gradient = LaneGradient::of_labels(token, largest, pivot, &coefficients, None);
-    gradient.put_labels(token, &mut plane);
+    if plane.buffers.mode() != GradMode::None {
+        let gradient = LaneGradient::of_labels(token, largest, pivot, &coefficients, None);
+        gradient.put_labels(token, &mut plane);
+    }
 
     let mut loss = [V::Scalar::default()];
     coefficients.loss.store(&mut loss);

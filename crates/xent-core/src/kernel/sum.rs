@@ -1,6 +1,6 @@
 //! Sums whose error does not grow with their length.
 
-use core::ops::{Add, Sub};
+use core::ops::{Add, AddAssign, Sub};
 
 use crate::simd::Compute;
 use crate::simd::{ACCUMULATORS, Lanes, in_lanes};
@@ -139,16 +139,28 @@ pub(crate) fn two_sum<T: Copy + Add<Output = T> + Sub<Output = T>>(a: (T, T), b:
     (sum, lost + (a.1 + b.1))
 }
 
-/// A sum whose error does not grow with its length; infinity and NaN are kept.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct ExactSum {
-    sum: f64,
-    lost: f64,
+/// A sum whose error hardly grows with its length: what each addition loses is kept beside it, so that it has
+/// twice the digits of its format until [`total`](Self::total) rounds it. What is infinite or NaN stays that.
+///
+/// ```
+/// use xent_core::RunningSum;
+///
+/// let mut sum = RunningSum::default();
+/// (0..10_000).for_each(|_| sum += 0.1_f32);
+/// assert_eq!(sum.total(), 1000.0);
+/// assert_ne!((0..10_000).map(|_| 0.1_f32).sum::<f32>(), 1000.0);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ExactSum<T = f64> {
+    sum: T,
+    lost: T,
 }
 
-impl ExactSum {
-    pub(crate) fn add(&mut self, term: f64) {
-        (self.sum, self.lost) = two_sum((self.sum, self.lost), (term, 0.0));
+impl<T: Copy + Default + PartialEq + Add<Output = T> + Sub<Output = T>> ExactSum<T> {
+    /// Adds a term; what is lost grows until it loses digits itself, which millions of terms of f64 do not make
+    /// felt.
+    pub(crate) fn add(&mut self, term: T) {
+        (self.sum, self.lost) = two_sum((self.sum, self.lost), (term, T::default()));
     }
 
     /// The sum of some.
@@ -159,8 +171,40 @@ impl ExactSum {
         })
     }
 
-    pub(crate) fn total(self) -> f64 {
-        if self.sum.is_finite() { self.sum + self.lost } else { self.sum }
+    /// The sum, rounded to its format.
+    #[must_use]
+    pub fn total(self) -> T {
+        // Once the sum is infinite, what it lost is not a number.
+        if self.is_finite() { self.sum + self.lost } else { self.sum }
+    }
+
+    #[allow(clippy::eq_op, reason = "zero for all numbers but infinities and NaN")]
+    fn is_finite(self) -> bool {
+        self.sum - self.sum == T::default()
+    }
+
+    /// Leaves no more beside the sum than it cannot hold.
+    fn normalize(&mut self) {
+        let sum = self.total();
+        self.lost = self.lost - (sum - self.sum);
+        self.sum = sum;
+    }
+}
+
+impl<T: Copy + Default + PartialEq + Add<Output = T> + Sub<Output = T>> AddAssign<T>
+    for ExactSum<T>
+{
+    fn add_assign(&mut self, term: T) {
+        self.add(term);
+        self.normalize();
+    }
+}
+
+/// Of two parts of what is added up.
+impl<T: Copy + Default + PartialEq + Add<Output = T> + Sub<Output = T>> AddAssign for ExactSum<T> {
+    fn add_assign(&mut self, other: Self) {
+        *self = Self::of([*self, other]);
+        self.normalize();
     }
 }
 

@@ -28,7 +28,7 @@ pub use format::{Element, Float};
 pub use likelihood::{LikelihoodBatch, LikelihoodInput};
 pub use log_sum_exp::LogSumExpBatch;
 pub use not_finite::NotFiniteRows;
-pub use one_row::softmax_cross_entropy_row;
+pub use one_row::{RowEvaluation, evaluate_row, softmax_cross_entropy_row};
 pub use partial_row::PartialRow;
 pub use rows::{BatchCounts, Outputs, RowWeights};
 pub use sigmoid::{SigmoidBatch, SigmoidInput, SigmoidOptions, SigmoidTargets};

@@ -5,8 +5,7 @@ use crate::error::{Error, check_length};
 use crate::kernel::narrow::CLASSES;
 use crate::kernel::one_row::one_row;
 use crate::kernel::row_buffers::RowBuffers;
-use crate::simd::Compute;
-use crate::simd::Portable;
+use crate::simd::{Compute, Portable};
 
 /// Softmax cross-entropy of one row of at most 32 classes with a label: returns the loss, and writes its gradient
 /// by the logits to `gradient`.
@@ -38,6 +37,51 @@ pub fn softmax_cross_entropy_row<F: Float>(
     label: usize,
     gradient: &mut [F],
 ) -> Result<F, Error> {
+    check(logits, label)?;
+    check_length("gradient", logits.len(), gradient.len())?;
+    let loss = settle(RowBuffers::write(logits, &mut *gradient), label);
+    Ok(loss.unwrap_or_else(|| degenerate_row(logits, label, gradient)))
+}
+
+/// Softmax cross-entropy of one row of at most 32 classes with a label, and its predicted class: without a
+/// gradient, or a place for one.
+///
+/// The loss has the bits of [`softmax_cross_entropy_row`], and the code is a part of that function's. An
+/// [`Evaluation`](crate::Evaluation) adds rows up.
+///
+/// # Errors
+/// * [`Error::ZeroClasses`] without logits, [`Error::Option`] if there are more than 32.
+/// * [`Error::Label`] if there is no such class.
+///
+/// ```
+/// let row = xent_core::evaluate_row(&[0.0, 0.0, -100.0_f32], 1)?;
+/// assert_eq!((row.loss, row.predicted, row.is_right), (core::f32::consts::LN_2, 0, false));
+/// # Ok::<(), xent_core::Error>(())
+/// ```
+pub fn evaluate_row<F: Float>(logits: &[F], label: usize) -> Result<RowEvaluation<F>, Error> {
+    check(logits, label)?;
+    let settled = settle(RowBuffers::loss(logits), label);
+    let loss = settled.unwrap_or_else(|| degenerate_row(logits, label, &mut []));
+    let predicted = first_nan_or_largest(logits);
+    let is_finite = settled.is_some_and(|loss| !loss.is_nan());
+    Ok(RowEvaluation { loss, predicted, is_right: predicted == label, is_finite })
+}
+
+/// What one row of logits says of its label.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct RowEvaluation<F = f32> {
+    /// The cross-entropy of the row, in nats.
+    pub loss: F,
+    /// The class of the largest logit, the first of equals; of the first NaN, if there is one.
+    pub predicted: usize,
+    /// Whether that is the label.
+    pub is_right: bool,
+    /// Whether the row has a softmax: no logit is NaN or `+inf`, and not all are `-inf`.
+    pub is_finite: bool,
+}
+
+fn check<F>(logits: &[F], label: usize) -> Result<(), Error> {
     let classes = logits.len();
     if classes == 0 {
         return Err(Error::ZeroClasses);
@@ -48,10 +92,25 @@ pub fn softmax_cross_entropy_row<F: Float>(
     if label >= classes {
         return Err(Error::Label { row: 0, label: label as i128, classes });
     }
-    check_length("gradient", classes, gradient.len())?;
-    let buffers = RowBuffers::write(logits, &mut *gradient);
-    let loss = one_row::<<F as Compute>::One>(Portable, buffers, label);
-    Ok(loss.unwrap_or_else(|| degenerate_row(logits, label, gradient)))
+    Ok(())
+}
+
+/// One function for all that may be wanted of a row: a program that wants more has its code once.
+fn settle<F: Float>(buffers: RowBuffers<'_, F>, label: usize) -> Option<F> {
+    one_row::<<F as Compute>::One>(Portable, buffers, label)
+}
+
+fn first_nan_or_largest<F: Float>(logits: &[F]) -> usize {
+    let mut found = (0, F::NEG_INFINITY);
+    for (class, &x) in logits.iter().enumerate() {
+        if x.is_nan() {
+            return class;
+        }
+        if x > found.1 {
+            found = (class, x);
+        }
+    }
+    found.0
 }
 
 /// A row whose largest logit is not finite: in the limit, a single `+inf` has all of the probability.

@@ -21,7 +21,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use rand::seq::SliceRandom;
-use xent::{Level, Logits, SoftmaxCrossEntropy, Targets};
+use xent::{Level, Pass, Report, SoftmaxCrossEntropy};
 
 use data::{CLASSES, Digits, PIXELS};
 use model::Network;
@@ -95,20 +95,16 @@ fn train(
     println!("\n{name}");
     for epoch in 1..=EPOCHS {
         order.shuffle(rng);
-        let mut sum = 0.0;
+        let mut total = Report::default();
         for rows in order.chunks(BATCH) {
             let batch = training.select(rows);
             let logits = network.forward(&batch.images);
             let grad = &mut grad[..logits.len()];
-            let mean = loss.loss_and_grad(
-                Logits::new(logits, CLASSES)?,
-                Targets::index(&batch.labels),
-                grad,
-            )?;
+            let pass = Pass::new().grad(grad);
+            total += loss.evaluate((logits, CLASSES), &batch.labels, pass)?;
             network.step(&batch.images, grad);
-            sum += mean * rows.len() as f64;
         }
-        let mean = sum / training.len() as f64;
+        let mean = total.loss;
         let accuracy = data::accuracy(&held_out.labels, &network.predict(&held_out.images));
         curve.loss.push(mean);
         curve.accuracy.push(accuracy);

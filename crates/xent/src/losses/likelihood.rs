@@ -8,20 +8,25 @@ use xent_core::{
 use super::common_methods;
 use crate::pass::THREADS;
 use crate::reduction::{LossKind, Settings};
-use crate::{Error, Logits, LogitsMut, Pass, Preset, Report, Targets};
+use crate::{
+    Error, IntoLogits, IntoLogitsMut, IntoTargets, Logits, LogitsMut, Loss, Pass, Preset, Report,
+    Targets, Weights,
+};
 
 macro_rules! likelihood {
     ($(#[$doc:meta])* $loss:ident of $input:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, Default)]
+        #[derive(Clone, Debug, Default)]
         pub struct $loss<'w, F = f32> {
-            class_weights: &'w [F],
+            class_weights: Weights<'w, F>,
             ignore_index: Option<i64>,
             settings: Settings,
         }
 
         impl<'w, F: Float> $loss<'w, F> {
-            /// The mean over the rows.
+            /// No label is ignored, and a mean over nothing is zero
+            /// ([`NothingValid::Zero`](crate::NothingValid::Zero); PyTorch has NaN there). The mean over the rows
+            /// (by class weights, as [`MeanOver::PyTorch`](crate::MeanOver::PyTorch) says).
             #[must_use]
             pub fn new() -> Self {
                 Self::default()
@@ -31,17 +36,22 @@ macro_rules! likelihood {
             #[must_use]
             pub fn preset(preset: Preset) -> Self {
                 let settings = Settings::of(preset, LossKind::Likelihood);
-                Self { class_weights: &[], ignore_index: preset.ignore_index(), settings }
+                Self { class_weights: Weights::default(), ignore_index: preset.ignore_index(), settings }
             }
 
             /// A non-negative weight for each class. A row whose label has weight zero has a loss and a gradient of
             /// exactly zero, whatever its input is: `0 * inf` is 0, and NaN does not count. (PyTorch has NaN.)
+            /// Borrowed or owned ([`Weights`]).
             ///
             /// # Errors
             /// [`Error::Input`] if a weight is negative or not finite.
-            pub fn with_class_weights(mut self, weights: &'w [F]) -> Result<Self, Error> {
-                self.class_weights = weights;
-                SoftmaxOptions { class_weights: weights, ..SoftmaxOptions::default() }.check()?;
+            pub fn with_class_weights(
+                mut self,
+                weights: impl Into<Weights<'w, F>>,
+            ) -> Result<Self, Error> {
+                self.class_weights = weights.into();
+                let class_weights = &self.class_weights;
+                SoftmaxOptions { class_weights, ..SoftmaxOptions::default() }.check()?;
                 Ok(self)
             }
 
@@ -52,6 +62,8 @@ macro_rules! likelihood {
                 self
             }
 
+            const PREDICTS: bool = false;
+
             fn has_class_weights(&self) -> bool {
                 !self.class_weights.is_empty()
             }
@@ -61,14 +73,11 @@ macro_rules! likelihood {
             }
 
             fn batch<'a, E: Element<Float = F>>(
-                &self,
+                &'a self,
                 buffers: Buffers<'a, E>,
                 shape: Shape,
                 targets: Targets<'a, F>,
             ) -> Result<Result<LikelihoodBatch<'a, E>, InputError>, Error>
-            where
-                'w: 'a,
-                F: 'a,
             {
                 let Targets::Index(labels) = targets else {
                     return Err(Error::Targets { expected: "indices", found: targets.name() });
@@ -78,7 +87,7 @@ macro_rules! likelihood {
                     shape,
                     labels,
                     LikelihoodInput::$input,
-                    self.class_weights,
+                    &self.class_weights,
                     self.ignore_index,
                 ))
             }

@@ -8,7 +8,10 @@ use xent_core::{
 use super::common_methods;
 use crate::pass::THREADS;
 use crate::reduction::{LossKind, Settings};
-use crate::{Error, Logits, LogitsMut, Pass, Preset, Report, Targets};
+use crate::{
+    Error, IntoLogits, IntoLogitsMut, IntoTargets, Logits, LogitsMut, Loss, Pass, Preset, Report,
+    Targets, Weights,
+};
 
 /// Options that every sigmoid loss may have.
 macro_rules! sigmoid_options {
@@ -16,21 +19,29 @@ macro_rules! sigmoid_options {
         impl<'w, F: Float> $loss<'w, F> {
             /// A non-negative weight for the elements of each class. Those of a class of weight zero have a loss and
             /// a gradient of exactly zero, whatever their inputs are: `0 * inf` is 0, and NaN does not count.
+            /// Borrowed or owned ([`Weights`]).
             ///
             /// # Errors
             /// [`Error::Input`] if a weight is negative or not finite.
-            pub fn with_class_weights(mut self, weights: &'w [F]) -> Result<Self, Error> {
-                self.options.class_weights = weights;
+            pub fn with_class_weights(
+                mut self,
+                weights: impl Into<Weights<'w, F>>,
+            ) -> Result<Self, Error> {
+                self.class_weights = weights.into();
                 self.checked()
             }
 
             /// A non-negative weight for the positive part of the loss of each class, or one for all
-            /// classes: above one it is recall that counts, below one precision.
+            /// classes, borrowed or owned ([`Weights`]): above one it is recall that counts, below one
+            /// precision.
             ///
             /// # Errors
             /// [`Error::Input`] if a weight is negative or not finite.
-            pub fn with_pos_weight(mut self, weights: &'w [F]) -> Result<Self, Error> {
-                self.options.pos_weight = weights;
+            pub fn with_pos_weight(
+                mut self,
+                weights: impl Into<Weights<'w, F>>,
+            ) -> Result<Self, Error> {
+                self.pos_weight = weights.into();
                 self.checked()
             }
 
@@ -52,12 +63,22 @@ macro_rules! sigmoid_options {
             }
 
             fn checked(self) -> Result<Self, Error> {
-                self.options.check()?;
+                self.options().check()?;
                 Ok(self)
             }
 
+            fn options(&self) -> SigmoidOptions<'_, F> {
+                SigmoidOptions {
+                    class_weights: &self.class_weights,
+                    pos_weight: &self.pos_weight,
+                    ..self.options
+                }
+            }
+
+            const PREDICTS: bool = false;
+
             fn has_class_weights(&self) -> bool {
-                !self.options.class_weights.is_empty()
+                !self.class_weights.is_empty()
             }
 
             fn ignored(&self) -> Option<i64> {
@@ -65,20 +86,18 @@ macro_rules! sigmoid_options {
             }
 
             fn batch<'a, E: Element<Float = F>>(
-                &self,
+                &'a self,
                 buffers: Buffers<'a, E>,
                 shape: Shape,
                 targets: Targets<'a, F>,
-            ) -> Result<Result<SigmoidBatch<'a, E>, InputError>, Error>
-            where
-                'w: 'a,
-                F: 'a,
-            {
+            ) -> Result<Result<SigmoidBatch<'a, E>, InputError>, Error> {
                 let targets = match targets {
                     Targets::Dense(values) => SigmoidTargets::Dense(values),
                     Targets::MultiHot(labels) => SigmoidTargets::MultiHot(labels),
                     // With one logit a row, the index of the class is the target.
-                    Targets::Index(labels) if shape.classes() == 1 => {
+                    Targets::Index(labels)
+                        if shape.classes() == 1 || labels.len() == shape.elements() =>
+                    {
                         SigmoidTargets::MultiHot(labels)
                     }
                     Targets::Positives { offsets, classes } => {
@@ -90,7 +109,7 @@ macro_rules! sigmoid_options {
                         return Err(Error::Targets { expected, found: other.name() });
                     }
                 };
-                Ok(SigmoidBatch::checked_on(THREADS, buffers, shape, targets, self.options))
+                Ok(SigmoidBatch::checked_on(THREADS, buffers, shape, targets, self.options()))
             }
         }
     };
@@ -101,8 +120,7 @@ macro_rules! sigmoid_options {
 /// a `pos_weight` `q`.
 ///
 /// Neither the loss nor the gradient overflows or cancels, however large the logit. The mean
-/// divides by the number of elements. With one logit a row (`C = 1`), index targets of 0 and 1 are
-/// as good as dense ones.
+/// divides by the number of elements. Integer targets are 0 or 1 for each logit.
 ///
 /// ```
 /// use xent::{Logits, SigmoidCrossEntropy, Targets};
@@ -115,14 +133,18 @@ macro_rules! sigmoid_options {
 /// assert_eq!(grad[0], -0.125);
 /// # Ok::<(), xent::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct SigmoidCrossEntropy<'w, F = f32> {
     options: SigmoidOptions<'w, F>,
+    class_weights: Weights<'w, F>,
+    pos_weight: Weights<'w, F>,
     settings: Settings,
 }
 
 impl<F: Float> SigmoidCrossEntropy<'_, F> {
-    /// The mean over the elements, at the best level of the machine.
+    /// Nothing is ignored, and a mean over nothing is zero
+    /// ([`NothingValid::Zero`](crate::NothingValid::Zero); PyTorch has NaN there). The mean over the elements, at the
+    /// best level of the machine.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -131,10 +153,7 @@ impl<F: Float> SigmoidCrossEntropy<'_, F> {
     /// With the defaults of somebody else.
     #[must_use]
     pub fn preset(preset: Preset) -> Self {
-        Self {
-            options: SigmoidOptions::default(),
-            settings: Settings::of(preset, LossKind::Elements),
-        }
+        Self { settings: Settings::of(preset, LossKind::Elements), ..Self::default() }
     }
 
     /// The focal loss `α_t (1 - p_t)^γ` times the cross-entropy (T. Lin et al., "Focal loss for
@@ -165,21 +184,26 @@ common_methods!(SigmoidCrossEntropy);
 /// assert!((losses[0] - core::f32::consts::LN_2 / 2.0).abs() < 1e-6);
 /// # Ok::<(), xent::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct MultiLabelSoftMargin<'w, F = f32> {
     options: SigmoidOptions<'w, F>,
+    class_weights: Weights<'w, F>,
+    pos_weight: Weights<'w, F>,
     settings: Settings,
 }
 
 impl<F: Float> Default for MultiLabelSoftMargin<'_, F> {
     fn default() -> Self {
         let options = SigmoidOptions { mean_over_classes: true, ..SigmoidOptions::default() };
-        Self { options, settings: Settings::default() }
+        let (class_weights, pos_weight) = (Weights::default(), Weights::default());
+        Self { options, class_weights, pos_weight, settings: Settings::default() }
     }
 }
 
 impl<F: Float> MultiLabelSoftMargin<'_, F> {
-    /// The mean over the rows, at the best level of the machine.
+    /// Nothing is ignored, and a mean over nothing is zero
+    /// ([`NothingValid::Zero`](crate::NothingValid::Zero); PyTorch has NaN there). The mean over the rows, at the
+    /// best level of the machine.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -207,9 +231,11 @@ common_methods!(MultiLabelSoftMargin);
 /// assert!(loss.loss(Logits::new(&[1.5], 1)?, Targets::dense(&[1.0])).is_err());
 /// # Ok::<(), xent::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct LogisticLoss<'w, F = f32> {
     options: SigmoidOptions<'w, F>,
+    class_weights: Weights<'w, F>,
+    pos_weight: Weights<'w, F>,
     settings: Settings,
 }
 
@@ -217,12 +243,15 @@ impl<F: Float> Default for LogisticLoss<'_, F> {
     fn default() -> Self {
         let input = SigmoidInput::Probabilities;
         let options = SigmoidOptions { input, ..SigmoidOptions::default() };
-        Self { options, settings: Settings::default() }
+        let (class_weights, pos_weight) = (Weights::default(), Weights::default());
+        Self { options, class_weights, pos_weight, settings: Settings::default() }
     }
 }
 
 impl<F: Float> LogisticLoss<'_, F> {
-    /// The mean over the elements, at the best level of the machine.
+    /// Nothing is ignored, and a mean over nothing is zero
+    /// ([`NothingValid::Zero`](crate::NothingValid::Zero); PyTorch has NaN there). The mean over the elements, at the
+    /// best level of the machine.
     #[must_use]
     pub fn new() -> Self {
         Self::default()

@@ -8,7 +8,10 @@ use xent_core::{
 use super::common_methods;
 use crate::pass::THREADS;
 use crate::reduction::{LossKind, Settings};
-use crate::{Error, Logits, LogitsMut, NothingValid, Pass, Preset, Report, Targets};
+use crate::{
+    Error, IntoLogits, IntoLogitsMut, IntoTargets, Logits, LogitsMut, Loss, NothingValid, Pass,
+    Preset, Report, Targets, Weights,
+};
 
 /// Options that every softmax loss may have. `$cannot` are those that this one cannot.
 macro_rules! softmax_options {
@@ -18,12 +21,16 @@ macro_rules! softmax_options {
             /// zero the term is exactly zero, even where its logit is `-inf` (`0 * inf` is 0); but a row that has no
             /// softmax (NaN, several `+inf`, no finite logit) is NaN whatever its classes weigh: give it a sample
             /// weight of zero, or a label that is ignored.
+            /// Borrowed or owned ([`Weights`]).
             ///
             /// # Errors
             /// [`Error::Input`] if a weight is negative or not finite, or does not go with the
             /// options before.
-            pub fn with_class_weights(mut self, weights: &'w [F]) -> Result<Self, Error> {
-                self.options.class_weights = weights;
+            pub fn with_class_weights(
+                mut self,
+                weights: impl Into<Weights<'w, F>>,
+            ) -> Result<Self, Error> {
+                self.class_weights = weights.into();
                 self.checked()
             }
 
@@ -94,15 +101,16 @@ macro_rules! softmax_options {
 /// assert!(balanced.with_focal_gamma(2.0).is_err());
 /// # Ok::<(), xent::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct SoftmaxCrossEntropy<'w, F = f32> {
     options: SoftmaxOptions<'w, F>,
+    class_weights: Weights<'w, F>,
     settings: Settings,
 }
 
 impl<'w, F: Float> SoftmaxCrossEntropy<'w, F> {
-    /// Nobody's preset: no label is ignored, and a mean over nothing is zero
-    /// ([`NothingValid::Zero`](crate::NothingValid::Zero)). The mean over the rows (by class weights, as
+    /// Nobody's preset: no label is ignored, and a mean over nothing is zero ([`NothingValid::Zero`]). The mean over
+    /// the rows (by class weights, as
     /// [`MeanOver::PyTorch`](crate::MeanOver::PyTorch) says), at the best level of the machine.
     ///
     /// PyTorch ignores -100 and has NaN for a mean over nothing:
@@ -117,7 +125,7 @@ impl<'w, F: Float> SoftmaxCrossEntropy<'w, F> {
     pub fn preset(preset: Preset) -> Self {
         let options =
             SoftmaxOptions { ignore_index: preset.ignore_index(), ..SoftmaxOptions::default() };
-        Self { options, settings: Settings::of(preset, LossKind::Softmax) }
+        Self { options, settings: Settings::of(preset, LossKind::Softmax), ..Self::default() }
     }
 
     /// Megatron's label smoothing: `ε` is shared by the *other* `C - 1` classes. It is the usual one
@@ -154,11 +162,17 @@ impl<'w, F: Float> SoftmaxCrossEntropy<'w, F> {
     }
 
     fn check(&self) -> Result<(), InputError> {
-        self.options.check()
+        self.options().check()
     }
 
+    fn options(&self) -> SoftmaxOptions<'_, F> {
+        SoftmaxOptions { class_weights: &self.class_weights, ..self.options }
+    }
+
+    const PREDICTS: bool = true;
+
     fn has_class_weights(&self) -> bool {
-        !self.options.class_weights.is_empty()
+        !self.class_weights.is_empty()
     }
 
     fn ignored(&self) -> Option<i64> {
@@ -166,16 +180,12 @@ impl<'w, F: Float> SoftmaxCrossEntropy<'w, F> {
     }
 
     fn batch<'a, E: Element<Float = F>>(
-        &self,
+        &'a self,
         buffers: Buffers<'a, E>,
         shape: Shape,
         targets: Targets<'a, F>,
-    ) -> Result<Result<SoftmaxBatch<'a, E>, InputError>, Error>
-    where
-        'w: 'a,
-        F: 'a,
-    {
-        let mut options = self.options;
+    ) -> Result<Result<SoftmaxBatch<'a, E>, InputError>, Error> {
+        let mut options = self.options();
         let targets = match targets {
             Targets::Index(labels) => SoftmaxTargets::Index(labels),
             Targets::Dense(weights) => {
@@ -212,15 +222,17 @@ common_methods!(SoftmaxCrossEntropy);
 /// assert!((value - (0.407606 + 1.407606) / 2.0).abs() < 1e-6);
 /// # Ok::<(), xent::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct MultiLabelSoftmax<'w, F = f32> {
     options: SoftmaxOptions<'w, F>,
+    class_weights: Weights<'w, F>,
     gradient: MultiLabel,
     settings: Settings,
 }
 
 impl<'w, F: Float> MultiLabelSoftmax<'w, F> {
-    /// The mean over the rows, at the best level of the machine.
+    /// A mean over nothing is zero ([`NothingValid::Zero`]), and so is a row without a label. The mean over the
+    /// rows, at the best level of the machine.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -237,12 +249,19 @@ impl<'w, F: Float> MultiLabelSoftmax<'w, F> {
     }
 
     fn check(&self) -> Result<(), InputError> {
-        self.options.check()?;
-        self.options.check_multi_label(self.gradient)
+        let options = self.options();
+        options.check()?;
+        options.check_multi_label(self.gradient)
     }
 
+    fn options(&self) -> SoftmaxOptions<'_, F> {
+        SoftmaxOptions { class_weights: &self.class_weights, ..self.options }
+    }
+
+    const PREDICTS: bool = false;
+
     fn has_class_weights(&self) -> bool {
-        !self.options.class_weights.is_empty()
+        !self.class_weights.is_empty()
     }
 
     fn ignored(&self) -> Option<i64> {
@@ -250,20 +269,16 @@ impl<'w, F: Float> MultiLabelSoftmax<'w, F> {
     }
 
     fn batch<'a, E: Element<Float = F>>(
-        &self,
+        &'a self,
         buffers: Buffers<'a, E>,
         shape: Shape,
         targets: Targets<'a, F>,
-    ) -> Result<Result<SoftmaxBatch<'a, E>, InputError>, Error>
-    where
-        'w: 'a,
-        F: 'a,
-    {
+    ) -> Result<Result<SoftmaxBatch<'a, E>, InputError>, Error> {
         let Targets::Dense(labels) = targets else {
             let expected = "dense targets, zero for the classes that a row does not have";
             return Err(Error::Targets { expected, found: targets.name() });
         };
-        let mut options = self.options;
+        let mut options = self.options();
         options.empty_is_nan = self.settings.policy.nothing_valid == NothingValid::Nan;
         let targets = SoftmaxTargets::MultiLabel(labels, self.gradient);
         Ok(SoftmaxBatch::checked_on(THREADS, buffers, shape, targets, options))
@@ -289,15 +304,15 @@ common_methods!(MultiLabelSoftmax);
 /// assert_eq!(loss.loss(Logits::new(&teacher, 3)?, Targets::teacher(&teacher))?, 0.0);
 /// # Ok::<(), xent::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Distillation<'w, F = f32> {
-    options: SoftmaxOptions<'w, F>,
+    class_weights: Weights<'w, F>,
     temperature: f64,
     settings: Settings,
 }
 
 impl<'w, F: Float> Distillation<'w, F> {
-    /// The mean over the rows, with the temperature `τ`.
+    /// The mean over the rows, with the temperature `τ`; a mean over no rows is zero ([`NothingValid::Zero`]).
     ///
     /// # Errors
     /// [`Error::Input`] if it is not positive and finite.
@@ -306,22 +321,29 @@ impl<'w, F: Float> Distillation<'w, F> {
             let reason = "expected a positive finite number";
             return Err(InputError::Option { option: "temperature", reason }.into());
         }
-        let (options, settings) = (SoftmaxOptions::default(), Settings::default());
-        Ok(Self { options, temperature, settings })
+        let (class_weights, settings) = (Weights::default(), Settings::default());
+        Ok(Self { class_weights, temperature, settings })
     }
 
-    /// A non-negative weight for each class, which multiplies the teacher's probability.
+    /// A non-negative weight for each class, which multiplies the teacher's probability: borrowed or owned
+    /// ([`Weights`]).
     ///
     /// # Errors
     /// [`Error::Input`] if a weight is negative or not finite.
-    pub fn with_class_weights(mut self, weights: &'w [F]) -> Result<Self, Error> {
-        self.options.class_weights = weights;
-        self.options.check()?;
+    pub fn with_class_weights(mut self, weights: impl Into<Weights<'w, F>>) -> Result<Self, Error> {
+        self.class_weights = weights.into();
+        self.options().check()?;
         Ok(self)
     }
 
+    fn options(&self) -> SoftmaxOptions<'_, F> {
+        SoftmaxOptions { class_weights: &self.class_weights, ..SoftmaxOptions::default() }
+    }
+
+    const PREDICTS: bool = false;
+
     fn has_class_weights(&self) -> bool {
-        !self.options.class_weights.is_empty()
+        !self.class_weights.is_empty()
     }
 
     fn ignored(&self) -> Option<i64> {
@@ -329,21 +351,17 @@ impl<'w, F: Float> Distillation<'w, F> {
     }
 
     fn batch<'a, E: Element<Float = F>>(
-        &self,
+        &'a self,
         buffers: Buffers<'a, E>,
         shape: Shape,
         targets: Targets<'a, F>,
-    ) -> Result<Result<SoftmaxBatch<'a, E>, InputError>, Error>
-    where
-        'w: 'a,
-        F: 'a,
-    {
+    ) -> Result<Result<SoftmaxBatch<'a, E>, InputError>, Error> {
         let Targets::Teacher(logits) = targets else {
             let expected = "a teacher's logits";
             return Err(Error::Targets { expected, found: targets.name() });
         };
         let targets = SoftmaxTargets::Teacher(logits, self.temperature);
-        Ok(SoftmaxBatch::checked_on(THREADS, buffers, shape, targets, self.options))
+        Ok(SoftmaxBatch::checked_on(THREADS, buffers, shape, targets, self.options()))
     }
 }
 common_methods!(Distillation);

@@ -155,7 +155,7 @@ fn an_error_names_the_place_the_value_and_the_remedy() {
     let missing = sigmoid(&[0.0, 0.0, -1.0, 0.0]);
     assert!(missing.contains("row 1, class 0) is -1"), "{missing}");
     assert!(missing.contains("missing") && missing.contains("ignore index"), "{missing}");
-    let weights = SoftmaxCrossEntropy::new().with_class_weights(&[1.0_f32, -2.0]).unwrap_err();
+    let weights = SoftmaxCrossEntropy::new().with_class_weights([1.0_f32, -2.0]).unwrap_err();
     assert!(weights.to_string().contains("class weights: element 1 (class 1) is -2"), "{weights}");
 }
 
@@ -178,15 +178,15 @@ fn probabilities_at_the_clamp_are_counted() {
     let loss = LogisticLoss::new();
     let right = [0_i8, 1, 0, 1, 0, 0, 1, 1];
     let wrong = [1_i8, 0, 1, 0, 1, 1, 0, 0];
-    assert_eq!(clamped(loss, Targets::multi_hot(&right)), 0);
-    assert_eq!(clamped(loss, Targets::multi_hot(&wrong)), 5);
+    assert_eq!(clamped(loss.clone(), Targets::multi_hot(&right)), 0);
+    assert_eq!(clamped(loss.clone(), Targets::multi_hot(&wrong)), 5);
     let dense = |hot: &[i8]| hot.iter().map(|&y| y.into()).collect::<Vec<f32>>();
-    assert_eq!(clamped(loss, Targets::dense(&dense(&right))), 0);
-    assert_eq!(clamped(loss, Targets::dense(&dense(&wrong))), 5);
-    assert_eq!(clamped(loss, Targets::dense(&[0.5; 8])), 5);
+    assert_eq!(clamped(loss.clone(), Targets::dense(&dense(&right))), 0);
+    assert_eq!(clamped(loss.clone(), Targets::dense(&dense(&wrong))), 5);
+    assert_eq!(clamped(loss.clone(), Targets::dense(&[0.5; 8])), 5);
     let lists = Targets::positives(&[0, 1, 2, 4, 4], &[0_u8, 0, 0, 1]);
-    assert_eq!(clamped(loss, lists), 5);
-    let smoothed = loss.with_label_smoothing(0.1).unwrap();
+    assert_eq!(clamped(loss.clone(), lists), 5);
+    let smoothed = loss.clone().with_label_smoothing(0.1).unwrap();
     assert_eq!(clamped(smoothed, Targets::dense(&dense(&right))), 5);
     let some = [-1_i8, 0, -1, 0, 1, 1, 0, 0];
     assert_eq!(clamped(loss.with_ignore_index(-1), Targets::multi_hot(&some)), 3);

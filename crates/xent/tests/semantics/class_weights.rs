@@ -14,7 +14,7 @@ const NAN: f32 = f32::NAN;
 macro_rules! judge {
     ($loss:expr, $x:expr, $classes:expr, $targets:expr, $losses:expr, $check:expr) => {
         for level in Level::available() {
-            let loss = $loss.with_level(level).with_reduction(Reduction::None);
+            let loss = $loss.clone().with_level(level).with_reduction(Reduction::None);
             for of_first in [Some(2.0), Some(INF), Some(-INF), Some(NAN), None] {
                 let (mut losses, mut grad) = (vec![9.0; $losses], vec![9.0; $x.len()]);
                 let mut upstream = vec![1.0; $losses];
@@ -81,7 +81,7 @@ fn the_elements_of_a_class_of_weight_zero_have_no_loss() {
                 // The mean over the classes: the others have theirs.
                 let loss = MultiLabelSoftMargin::new().with_class_weights(&weights).unwrap();
                 for level in Level::available() {
-                    let loss = loss.with_level(level);
+                    let loss = loss.clone().with_level(level);
                     let mut grad = vec![9.0; classes];
                     let logits = Logits::new(&x, classes).unwrap();
                     let value = loss.loss_and_grad(logits, targets, &mut grad).unwrap();
@@ -99,8 +99,8 @@ fn a_label_of_a_class_of_weight_zero_has_no_loss_wherever_its_row_has_a_softmax(
         let mut weights = vec![1.0; classes];
         weights[0] = 0.0;
         let plain = SoftmaxCrossEntropy::new().with_class_weights(&weights).unwrap();
-        let focal = plain.with_focal_gamma(2.0).unwrap();
-        let capped = plain.with_soft_cap(30.0).unwrap();
+        let focal = plain.clone().with_focal_gamma(2.0).unwrap();
+        let capped = plain.clone().with_soft_cap(30.0).unwrap();
         let nothing = |losses: &[f32], grad: &[f32], what: String| {
             assert_eq!(losses[0], 0.0, "{classes} classes, {what}");
             assert!(grad[..classes].iter().all(|&g| g == 0.0), "{classes} classes, {what}");

@@ -2,8 +2,8 @@
 //! the conventions of boosting libraries are theirs.
 
 use xent::{
-    Hessian, Level, Logits, LogitsMut, MeanOver, Pass, Reduction, SigmoidCrossEntropy,
-    SoftmaxCrossEntropy, Targets,
+    Hessian, Level, Logits, LogitsMut, Pass, Reduction, SigmoidCrossEntropy, SoftmaxCrossEntropy,
+    Targets,
 };
 use xent_reference::hessian::{of_gradient, xgboost_logistic};
 use xent_reference::softmax::{cross_entropy, log_sum_exp, softmax};
@@ -261,14 +261,15 @@ fn the_floor_of_xgboost_is_inside_of_the_weight_of_a_logistic() {
 #[test]
 fn the_conventions_of_libraries_are_for_plain_losses() {
     let x = [0.5_f32; 4];
-    let plain = SoftmaxCrossEntropy::new().with_mean_over(MeanOver::AllRows);
+    let plain = SoftmaxCrossEntropy::new().with_reduction(Reduction::Sum);
     let focal = SigmoidCrossEntropy::new().with_focal(2.0, None).unwrap();
+    let focal = focal.with_reduction(Reduction::Sum);
     for convention in [Hessian::XgBoost, Hessian::LightGbm] {
         let mut h = [9.0; 4];
         for loss in [
-            plain.with_focal_gamma(2.0).unwrap(),
-            plain.with_z_loss(0.1).unwrap(),
-            plain.with_soft_cap(5.0).unwrap(),
+            plain.clone().with_focal_gamma(2.0).unwrap(),
+            plain.clone().with_z_loss(0.1).unwrap(),
+            plain.clone().with_soft_cap(5.0).unwrap(),
         ] {
             let pass = Pass::new().hessian(&mut h, convention);
             let logits = Logits::new(&x, 2).unwrap();
@@ -278,4 +279,44 @@ fn the_conventions_of_libraries_are_for_plain_losses() {
         let pass = Pass::new().hessian(&mut h, convention);
         assert!(focal.evaluate(Logits::new(&x, 2).unwrap(), Targets::dense(&x), pass).is_err());
     }
+}
+
+#[test]
+fn boosting_has_the_derivatives_of_every_row_whatever_the_reduction() {
+    let (x, labels) = ([0.5, -1.0, 2.0, 0.0, 0.25, 1.0_f32], [2_u8, 0]);
+    let (weights, scale) = ([2.0, 0.5], 3.0);
+    for convention in [Hessian::Exact, Hessian::XgBoost, Hessian::LightGbm] {
+        let loss = |reduction| SoftmaxCrossEntropy::new().with_reduction(reduction);
+        let (mut grad, mut hess) = ([0.0; 6], [0.0; 6]);
+        let pass = Pass::new().grad(&mut grad).hessian(&mut hess, convention);
+        let pass = pass.sample_weights(&weights).scale(scale);
+        let sum = loss(Reduction::Sum).evaluate((&x, 3), &labels, pass).unwrap();
+        for reduction in [Reduction::None, Reduction::Sum, Reduction::Mean] {
+            let (mut g, mut h) = ([9.0; 6], [9.0; 6]);
+            let pass = Pass::new().boosting(&mut g, &mut h, convention);
+            let pass = pass.sample_weights(&weights).scale(scale);
+            let report = loss(reduction).evaluate((&x, 3), &labels, pass).unwrap();
+            assert_eq!((g, h), (grad, hess), "{convention:?}, {reduction:?}");
+            // The loss is reduced as ever.
+            let divisor = if reduction == Reduction::Mean { 2.0 } else { 1.0 };
+            assert_eq!(report.loss, sum.loss / divisor);
+        }
+    }
+}
+
+#[test]
+fn a_mean_has_no_second_derivatives_of_a_boosting_library() {
+    let x = [0.5, -1.0, 2.0, 0.0_f32];
+    let mean = SoftmaxCrossEntropy::new();
+    for convention in [Hessian::XgBoost, Hessian::LightGbm] {
+        let (mut h, mut grad) = ([9.0; 4], [9.0; 4]);
+        let pass = Pass::new().grad(&mut grad).hessian(&mut h, convention);
+        assert_eq!(mean.evaluate((&x, 2), &[0, 1], pass), Err(xent::Error::HessianOfMean));
+        assert_eq!((h, grad), ([9.0; 4], [9.0; 4]));
+    }
+    let (mut of_mean, mut of_sum) = ([0.0; 4], [0.0; 4]);
+    mean.evaluate((&x, 2), &[0, 1], Pass::new().hessian(&mut of_mean, Hessian::Exact)).unwrap();
+    let sum = mean.with_reduction(Reduction::Sum);
+    sum.evaluate((&x, 2), &[0, 1], Pass::new().hessian(&mut of_sum, Hessian::Exact)).unwrap();
+    assert!(of_mean.iter().zip(of_sum).all(|(mean, sum)| *mean == sum / 2.0));
 }

@@ -33,15 +33,15 @@ fn every_loss(x: &[f32], classes: usize, then: &mut Then<'_>) {
     let log_p: Vec<f32> = x.iter().map(|x| -x.abs()).collect();
     let w: Vec<f32> = (0..classes).map(|class| 0.5 + class as f32 / 8.0).collect();
     let plain = SoftmaxCrossEntropy::new();
-    let all = plain.with_class_weights(&w).unwrap().with_label_smoothing(0.1).unwrap();
-    let focal = plain.with_focal_gamma(2.0).unwrap();
-    let z = plain.with_z_loss(0.1).unwrap();
-    let capped = plain.with_soft_cap(20.0).unwrap();
+    let all = plain.clone().with_class_weights(&w).unwrap().with_label_smoothing(0.1).unwrap();
+    let focal = plain.clone().with_focal_gamma(2.0).unwrap();
+    let z = plain.clone().with_z_loss(0.1).unwrap();
+    let capped = plain.clone().with_soft_cap(20.0).unwrap();
     let multi = MultiLabelSoftmax::new();
     let distilled = Distillation::new(3.0).unwrap();
     let sigmoid = SigmoidCrossEntropy::new();
-    let sigmoid_all = sigmoid.with_class_weights(&w).unwrap().with_pos_weight(&w).unwrap();
-    let sigmoid_focal = sigmoid.with_focal(2.0, Some(0.25)).unwrap();
+    let sigmoid_all = sigmoid.clone().with_class_weights(&w).unwrap().with_pos_weight(&w).unwrap();
+    let sigmoid_focal = sigmoid.clone().with_focal(2.0, Some(0.25)).unwrap();
     let (index, dense) = (Given::Index(&labels), Given::Dense(&dense));
     then("softmax", &plain, x, index);
     then("softmax, dense", &plain, x, dense);
@@ -174,10 +174,10 @@ proptest! {
             let solve = |loss: SoftmaxCrossEntropy<'_>| {
                 layouts(&loss, level, &x, classes, Given::Index(&labels), labels.len())
             };
-            let first = solve(plain);
-            prop_assert_eq!(&solve(plain.with_label_smoothing(0.0).unwrap()), &first);
-            prop_assert_eq!(&solve(plain.with_focal_gamma(0.0).unwrap()), &first);
-            prop_assert_eq!(&solve(plain.with_z_loss(0.0).unwrap()), &first);
+            let first = solve(plain.clone());
+            prop_assert_eq!(&solve(plain.clone().with_label_smoothing(0.0).unwrap()), &first);
+            prop_assert_eq!(&solve(plain.clone().with_focal_gamma(0.0).unwrap()), &first);
+            prop_assert_eq!(&solve(plain.clone().with_z_loss(0.0).unwrap()), &first);
             prop_assert_eq!(&solve(plain.with_class_weights(&ones).unwrap()), &first);
         }
     }

@@ -317,7 +317,7 @@ fn a_mean_over_thousands_of_classes_has_all_its_digits() {
         let mut losses = [0.0; 2];
         let logits = Logits::with_columns(&x, 1, classes, inner).unwrap();
         let pass = Pass::new().losses(&mut losses);
-        loss.with_level(level).evaluate(logits, Targets::dense(&y), pass).unwrap();
+        loss.clone().with_level(level).evaluate(logits, Targets::dense(&y), pass).unwrap();
         for loss in losses {
             let off = (loss - std::f64::consts::LN_2).abs() / f64::EPSILON;
             assert!(off <= 2.0, "{level}: {off} roundings");
@@ -330,7 +330,7 @@ fn a_mean_over_thousands_of_classes_has_all_its_digits() {
 fn the_gradient_of_a_subnormal_probability_has_all_its_digits() {
     let p = [f32::from_bits(41727), f32::from_bits(1), 1e-38, 0.5];
     let (y, positive) = ([0.3615_f32; 4], [0.0; 4]);
-    let loss = LogisticLoss::new().with_pos_weight(&positive).unwrap();
+    let loss = LogisticLoss::new().with_pos_weight(positive).unwrap();
     for level in Level::available() {
         for (layout, got) in layouts(&loss, level, &p, 4, Given::Dense(&y), 4) {
             for (class, (&p, &g)) in p.iter().zip(&got.grad).enumerate() {

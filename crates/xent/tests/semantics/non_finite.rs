@@ -251,7 +251,8 @@ fn the_gradient_beside_a_certain_teacher_has_its_digits() {
     for level in Level::available() {
         let mut grad = [0.0; CLASSES];
         let logits = xent::Logits::new(&[0.0; CLASSES], CLASSES).unwrap();
-        loss.with_level(level)
+        loss.clone()
+            .with_level(level)
             .loss_and_grad(logits, xent::Targets::teacher(&teacher), &mut grad)
             .unwrap();
         approx::assert_relative_eq!(grad[0], 1.0 / CLASSES as f64, max_relative = 1e-15);
@@ -269,7 +270,8 @@ fn a_row_has_its_log_sum_exp_whatever_its_teacher() {
             let mut lse = [0.0];
             let pass = xent::Pass::new().log_sum_exp(&mut lse);
             let logits = xent::Logits::new(&x, 3).unwrap();
-            loss.with_level(level)
+            loss.clone()
+                .with_level(level)
                 .evaluate(logits, xent::Targets::teacher(&teacher), pass)
                 .unwrap();
             approx::assert_relative_eq!(lse[0], want as f32, max_relative = 1e-6);

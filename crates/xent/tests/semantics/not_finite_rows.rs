@@ -59,8 +59,8 @@ fn rows_are_counted_and_nan_is_predicted_by_every_kernel_at_every_level() {
                     _ => (3, 3),
                 };
                 let plain = SoftmaxCrossEntropy::new().with_level(level).with_ignore_index(-1);
-                let smoothed = plain.with_label_smoothing(0.1).unwrap();
-                let capped = plain.with_soft_cap(30.0).unwrap();
+                let smoothed = plain.clone().with_label_smoothing(0.1).unwrap();
+                let capped = plain.clone().with_soft_cap(30.0).unwrap();
                 for loss in [plain, smoothed, capped] {
                     for logits in [
                         Logits::new(&x, classes).unwrap(),

@@ -163,7 +163,7 @@ fn the_hessian_of_a_sigmoid_has_its_weights() {
         SigmoidCrossEntropy::new()
             .with_level(level)
             .with_reduction(Reduction::Sum)
-            .with_pos_weight(&pos)
+            .with_pos_weight(pos)
             .unwrap()
             .evaluate(Logits::new(&x, 3).unwrap(), Targets::dense(&y), pass)
             .unwrap();

@@ -42,7 +42,7 @@ macro_rules! call {
                     targets: Targets<'_>,
                     pass: Pass<'_>,
                 ) -> Result<Report, Error> {
-                    let loss = self.with_level(level).with_reduction(xent::Reduction::None);
+                    let loss = self.clone().with_level(level).with_reduction(xent::Reduction::None);
                     loss.evaluate(logits, targets, pass)
                 }
 
@@ -53,7 +53,7 @@ macro_rules! call {
                     targets: Targets<'_>,
                     pass: Pass<'_>,
                 ) -> Result<Report, Error> {
-                    let loss = self.with_level(level).with_reduction(xent::Reduction::None);
+                    let loss = self.clone().with_level(level).with_reduction(xent::Reduction::None);
                     loss.evaluate_in_place(logits, targets, pass)
                 }
             }
