@@ -1,4 +1,4 @@
-//! An exact result, and how far from it another may be.
+//! An exact result, and the allowed error of another.
 
 use xent_reference::ulp::Format;
 
@@ -8,7 +8,7 @@ use crate::format::largest;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Answer {
     pub(crate) value: f64,
-    /// NaN where nothing is promised: beside options and targets that overflow on the way.
+    /// NaN if nothing is promised, because options or targets overflow on the way.
     pub(crate) allowed: f64,
 }
 
@@ -30,8 +30,8 @@ impl Answer {
         Self { value: self.value + other.value, allowed: self.allowed + other.allowed }
     }
 
-    /// Whether a result in this format may stand for it; `computed` is the format that it was rounded
-    /// from.
+    /// Whether a result in this format is within the tolerance; `computed` is the format that it
+    /// was rounded from.
     pub(crate) fn admits(self, got: f64, computed: Format, stored: Format) -> bool {
         if self.is_anything() {
             return true;
@@ -42,13 +42,13 @@ impl Answer {
         if self.value.is_infinite() {
             return got == self.value;
         }
-        // Mostly that is enough to know.
+        // In most cases this check is enough.
         if (got - self.value).abs() <= self.allowed {
             return true;
         }
         let rounded = computed != stored;
         let half = if rounded { 0.5 * stored.spacing(self.value) } else { 0.0 };
-        // In the next binade numbers are twice as far apart.
+        // In the next binade the spacing is twice as large.
         let allowed = self.allowed + half * (1.0 + 1e-9) + if rounded { self.allowed } else { 0.0 };
         if got.is_infinite() {
             let beyond = self.value.abs() + allowed >= largest(stored);
@@ -59,11 +59,11 @@ impl Answer {
     }
 }
 
-/// Tolerances in units of the last place of what is computed in.
+/// Tolerances in ULP of the format of the computation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tolerance {
     pub(crate) format: Format,
-    /// What the reference itself may be off, which is an `f64`.
+    /// The error of the reference itself, which is an `f64`.
     own: f64,
 }
 
@@ -72,7 +72,7 @@ impl Tolerance {
         Self { format, own: if format == Format::F64 { 16.0 } else { 0.0 } }
     }
 
-    /// A number that is that many units off, at the size of itself or of a larger term of it.
+    /// A number with an error of that many ULP, at its own size or that of a larger term.
     pub(crate) fn near(self, value: f64, scale: f64, ulp: f64) -> Answer {
         let size = value.abs().max(scale.abs());
         let allowed = if size == 0.0 && self.own == 0.0 || !size.is_finite() {
@@ -87,7 +87,7 @@ impl Tolerance {
     pub(crate) fn times(self, answer: Answer, factor: f64) -> Answer {
         let Answer { value, allowed } = answer;
         let product = value * factor;
-        // A product of both may be a number again, but one of them was none.
+        // The product may be finite again, but one of its factors was not.
         if factor == 0.0 && !value.is_finite() || factor != 1.0 && self.overflows(value) {
             return Answer::ANYTHING;
         }
@@ -99,17 +99,17 @@ impl Tolerance {
         Answer { value: product, allowed: allowed * factor.abs() + rounding }
     }
 
-    /// From where on numbers have all their digits.
+    /// From here on numbers have all their digits.
     pub(crate) fn least_normal(self) -> f64 {
         2.0_f64.powi(self.format.min_exponent)
     }
 
-    /// From where on an exponential is zero.
+    /// Beyond this an exponential is zero.
     pub(crate) fn vanishing(self) -> f64 {
         f64::from(self.format.digits - self.format.min_exponent) * std::f64::consts::LN_2
     }
 
-    /// Whether a term may overflow what is computed in.
+    /// Whether a term may overflow the format of the computation.
     pub(crate) fn overflows(self, term: f64) -> bool {
         term.is_finite() && term.abs() > largest(self.format) / 8.0
     }

@@ -11,10 +11,10 @@ use crate::input::{
 };
 use crate::losses::LossName;
 
-/// At most so many logits, so that an execution is short.
+/// The most logits, so that an execution is short.
 const MOST: usize = 1 << 13;
 
-/// Where the rows of a batch are.
+/// The layout of a batch's rows.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Layout {
     pub(crate) outer: usize,
@@ -54,12 +54,12 @@ impl Layout {
         }
     }
 
-    /// Where a class of a row is in an array without a stride.
+    /// The index of a class of a row in an array without a stride.
     pub(crate) fn place(self, row: usize, class: usize) -> usize {
         (row / self.inner * self.classes + class) * self.inner + row % self.inner
     }
 
-    /// Where it is among the logits.
+    /// Its index among the logits.
     pub(crate) fn logit_place(self, row: usize, class: usize) -> usize {
         row / self.inner * self.stride + class * self.inner + row % self.inner
     }
@@ -100,7 +100,7 @@ pub(crate) enum Integers {
 macro_rules! integers {
     ($($variant:ident),*) => {
         impl Integers {
-            /// As the type has them: what is too large for it is cut.
+            /// Truncated to the type.
             #[allow(trivial_numeric_casts, reason = "one of the types is that of the values")]
             fn new(integer: IntegerName, values: &[i64]) -> Self {
                 match integer {
@@ -132,7 +132,7 @@ macro_rules! integers {
 }
 integers!(U8, U16, U32, U64, Usize, I8, I16, I32, I64);
 
-/// Targets of some kind.
+/// Targets of any kind.
 #[derive(Clone, Debug)]
 pub(crate) enum Given<F> {
     Index(Integers),
@@ -156,7 +156,7 @@ impl<F> Given<F> {
     }
 }
 
-/// Everything that goes in. Optional arrays are empty where there are none.
+/// All inputs. Optional arrays are empty if not given.
 #[derive(Clone, Debug)]
 pub(crate) struct Batch<E: Format> {
     pub(crate) layout: Layout,
@@ -217,7 +217,7 @@ where
         batch
     }
 
-    /// Makes a slice shorter or longer; those that are written are spoiled where they are made.
+    /// Makes a slice shorter or longer; slices that are written are changed where they are created.
     fn spoil(&mut self, fault: Fault, has_pos_weight: bool) {
         self.fault = Some(fault);
         let number = E::float(0.5);
@@ -269,7 +269,7 @@ where
     }
 }
 
-/// A probability where the loss is of probabilities: mostly in [0, 1].
+/// A probability if the loss takes probabilities: mostly in [0, 1].
 fn of_domain<E: Format>(loss: LossName, value: E) -> E {
     let x = value.wide();
     match loss {
@@ -307,7 +307,7 @@ fn odd<E: Format>(odd: Odd) -> E {
 /// Rows of numbers, one after the other.
 fn numbers<E: Format>(of: &Numbers, rows: usize, classes: usize) -> Vec<E> {
     let mut rng = SmallRng::seed_from_u64(of.seed.into());
-    // Near enough to a normal distribution: its tails are what matters little here.
+    // Close enough to a normal distribution, except for its tails.
     let normal = |rng: &mut SmallRng| (0..6).map(|_| rng.random::<f64>()).sum::<f64>() - 3.0;
     let mut values = Vec::with_capacity(rows * classes);
     for _ in 0..rows {
@@ -337,7 +337,7 @@ fn numbers<E: Format>(of: &Numbers, rows: usize, classes: usize) -> Vec<E> {
     values
 }
 
-/// Factors that are not negative, but for an odd one.
+/// Factors that are not negative, except for a rare one.
 fn factors<F: Format>(of: &Weights, count: usize) -> Vec<F> {
     let mut rng = SmallRng::seed_from_u64(of.seed.into());
     let mut values: Vec<F> = (0..count)
@@ -383,7 +383,7 @@ fn dense<F: Format>(case: &Case, layout: Layout) -> Vec<F> {
             values[layout.place(row, class)] = value;
         }
     }
-    // A number by hand, in any array.
+    // A number put into any array by hand.
     if let Some(&(place, number)) = choice.numbers.odd.first()
         && rng.random_ratio(1, 4)
         && !values.is_empty()
@@ -426,7 +426,7 @@ where
     match kind(choice.kind, loss, classes) {
         Kind::Index => {
             let below = if loss.is_of_elements() { 2 } else { classes };
-            // Of the classes that the type has numbers for.
+            // From the classes that the type can represent.
             let most = match choice.integer {
                 IntegerName::I8 => 128,
                 IntegerName::U8 => 256,

@@ -1,4 +1,4 @@
-//! One call in every way that it can be made, and what has to agree.
+//! One call, made in every possible way, with results that must agree.
 
 use arbitrary::{Arbitrary, Unstructured};
 use half::{bf16, f16};
@@ -11,7 +11,7 @@ use crate::format::Format;
 use crate::input::{Case, FormatName, HessianName, OutputChoice, Slice};
 use crate::losses::{Loss, LossName, Settings, build};
 
-/// What becomes of the gradient.
+/// What happens to the gradient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
     Loss,
@@ -27,10 +27,10 @@ impl Mode {
         [Self::Write, Self::Loss, Self::InPlace, Self::WriteWide, Self::Add, Self::AddWide];
 }
 
-/// Everything that is written.
+/// All outputs.
 #[derive(Clone, Debug)]
 struct Written<E: Format> {
-    /// In place it is the logits.
+    /// In place this is the logits.
     gradient: Vec<E>,
     wide: Vec<E::Float>,
     losses: Vec<E::Float>,
@@ -39,10 +39,10 @@ struct Written<E: Format> {
     hessian: Vec<E::Float>,
 }
 
-/// What each mode has written, as bits.
+/// The outputs of each mode, as bits.
 type BitsOfModes = Vec<(Mode, Vec<u64>)>;
 
-/// The number that is where nothing has been written.
+/// The value in places that have not been written.
 const UNTOUCHED: f64 = -0.375;
 
 /// Runs the check that the bytes describe.
@@ -106,7 +106,7 @@ where
 {
     fn all(&self) {
         let refused = |mode| self.question.refused(self.gradient_length(mode), self.lengths);
-        // Without regard to the gradient's length.
+        // Ignoring the gradient's length.
         let expected = refused(Mode::Loss).is_none().then(|| self.question.answer());
         self.denominator(expected.is_some());
         let mut of_fma: Option<(Level, BitsOfModes)> = None;
@@ -127,7 +127,7 @@ where
                         if level.has_fma() {
                             bits.push((mode, bits_of(report, &got)));
                         }
-                        // What has the bits of what was judged is judged.
+                        // Results with the same bits as judged ones are right, too.
                         let is_of_first = of_fma.is_some() && level.has_fma();
                         let is_sum = matches!(mode, Mode::Add | Mode::AddWide);
                         let is_other = mode == Mode::WriteWide && E::STORED != E::COMPUTED;
@@ -171,7 +171,7 @@ where
         (!matches!(mode, Mode::Loss | Mode::InPlace)).then_some(length)
     }
 
-    /// One call, and what it has written.
+    /// One call, and its outputs.
     fn call(
         &self,
         level: Level,
@@ -229,7 +229,7 @@ where
         (result, written)
     }
 
-    /// Nothing has been written.
+    /// Nothing was written.
     fn untouched(&self, what: &str, mode: Mode, got: &Written<E>) {
         let number = E::float(UNTOUCHED);
         let stored = E::from_float(number).bits();
@@ -246,7 +246,7 @@ where
         assert!(gradient && others, "{what}: refused, and written all the same");
     }
 
-    /// All numbers that have been written are the reference's.
+    /// All outputs match the reference.
     fn judge(
         &self,
         what: &str,
@@ -311,7 +311,7 @@ where
         );
     }
 
-    /// Nothing has been written between the rows.
+    /// Nothing was written between the rows.
     fn judge_gaps(&self, what: &str, mode: Mode, got: &Written<E>) {
         let batch = self.question.batch;
         let layout = batch.layout;
@@ -337,7 +337,7 @@ where
         }
     }
 
-    /// The report's counts are the reference's.
+    /// The report's counts match the reference.
     fn judge_report(&self, what: &str, report: &Report, got: &Written<E>, expected: &Expected) {
         assert_eq!(report.rows, self.question.batch.layout.rows(), "{what}: rows");
         assert_eq!(report.valid_rows, expected.valid_rows, "{what}: valid rows");
@@ -368,7 +368,7 @@ where
         }
     }
 
-    /// The same bits as another way to call it.
+    /// The same bits as another way to make the call.
     fn same(
         &self,
         what: &str,
@@ -413,7 +413,7 @@ where
         assert!(same_loss, "{what}: loss {}, with the gradient {}", report.loss, first.loss);
     }
 
-    /// The loss alone, without outputs and weights of rows; the gradient without outputs.
+    /// The loss only, without outputs and sample weights; the gradient without outputs.
     fn short_forms(&self, level: Level, written: Option<&(Report, Written<E>)>) {
         let Question { batch, settings, .. } = &self.question;
         let result = batch
@@ -455,7 +455,7 @@ fn same<F: Format>(a: F, b: F) -> bool {
     a.bits() == b.bits() || (a.wide().is_nan() && b.wide().is_nan())
 }
 
-/// All bits of what a level has written; those of every NaN are the same.
+/// All bits that a level has written; all NaNs count as the same.
 fn bits_of<E: Format>(report: &Report, written: &Written<E>) -> Vec<u64>
 where
     E::Float: Format,

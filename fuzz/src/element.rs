@@ -1,4 +1,4 @@
-//! What the reference says of one element of a sigmoid loss, and of what a label picks.
+//! The reference for one element of a sigmoid loss, and for the input of a label.
 
 use xent_reference::{focal, hessian, probabilities, sigmoid};
 
@@ -13,7 +13,7 @@ pub(crate) struct ElementAnswers {
     pub(crate) curvature: Answer,
 }
 
-/// The focusing of a loss, if it has one.
+/// The focal parameters of a loss, if it has any.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Focus {
     pub(crate) gamma: f64,
@@ -52,7 +52,7 @@ pub(crate) fn element(
     };
     let mut of_loss = tolerance.near(value, 0.0, ulp);
     if value.is_finite() && y > 0.0 && y * positive < tolerance.least_normal() {
-        // The product is rounded as the subnormal numbers are, however large the logit.
+        // The product is rounded with the spacing of subnormal numbers, however large the logit.
         of_loss.allowed += tolerance.format.spacing(0.0) * x.abs();
     }
     ElementAnswers {
@@ -82,7 +82,7 @@ fn focal(
     let balance = alpha.map_or(1.0, |alpha| alpha * y + (1.0 - alpha) * (1.0 - y));
     let factor = balance * wrong.powf(gamma);
     let growth = if relative == 0.0 { 0.0 } else { gamma * entropy * relative };
-    // The reference has no weight of the positives.
+    // The reference has no positive weight.
     let (value, gradient) = if positive == 1.0 {
         focal::sigmoid(x, y, gamma, alpha)
     } else {

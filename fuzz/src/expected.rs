@@ -1,4 +1,4 @@
-//! What a call must answer: whether it is refused, and everything that it writes.
+//! The expected result of a call: whether it is refused, and all of its outputs.
 
 use std::cell::OnceCell;
 
@@ -13,7 +13,7 @@ use crate::input::{HessianName, Slice};
 use crate::losses::{LossName, Settings};
 use crate::softmax::{self, RowTarget, Terms, Weights};
 
-/// Which outputs are asked for, by the lengths of their slices.
+/// Which outputs are asked for, given the lengths of their slices.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Lengths {
     pub(crate) losses: usize,
@@ -29,13 +29,13 @@ pub(crate) struct Question<'a, E: Format> {
     pub(crate) settings: Settings,
     pub(crate) batch: &'a Batch<E>,
     pub(crate) convention: HessianName,
-    /// The classes of the rows that have one label each, if it is not ignored.
+    /// The classes of the rows with one label each, unless it is ignored.
     labels: Vec<Option<usize>>,
     /// Why the values of the batch are refused: the same for all calls.
     of_values: OnceCell<Option<&'static str>>,
 }
 
-/// What a mean may divide by.
+/// The divisor of a mean.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct BatchCounts {
     pub(crate) valid_rows: usize,
@@ -44,7 +44,7 @@ pub(crate) struct BatchCounts {
     weight: f64,
 }
 
-/// Everything that is written, each where the batch has it without a stride.
+/// All outputs, each in the order of the batch without a stride.
 #[derive(Clone, Debug)]
 pub(crate) struct Expected {
     pub(crate) loss: Answer,
@@ -53,7 +53,7 @@ pub(crate) struct Expected {
     pub(crate) losses: Vec<Answer>,
     pub(crate) gradient: Vec<Answer>,
     pub(crate) log_sum_exp: Vec<Answer>,
-    /// None where a logit is NaN, for which nothing is promised.
+    /// None if a logit is NaN, for which nothing is promised.
     pub(crate) predicted: Vec<Option<u32>>,
     pub(crate) hessian: Vec<Answer>,
 }
@@ -116,7 +116,7 @@ where
         .find_map(|(refused, why)| refused.then_some(why))
     }
 
-    /// Why a call of the loss is refused, before anything is known of its rows.
+    /// Why a call of the loss is refused, before its rows are examined.
     fn shape_refused(&self, gradient: Option<usize>, lengths: Lengths) -> Option<&'static str> {
         let Self { loss, settings, batch, .. } = self;
         let layout = batch.layout;
@@ -219,7 +219,7 @@ where
         }
     }
 
-    /// Why the values of a batch are refused whose lengths are right.
+    /// Why the values of a batch with the right lengths are refused.
     fn values_refused(&self) -> Option<&'static str> {
         let Self { loss, batch, settings, .. } = self;
         let layout = batch.layout;
@@ -267,7 +267,7 @@ where
         probabilities.then_some("probability")
     }
 
-    /// The answer to a call, or why it is refused.
+    /// The result of a call, or why it is refused.
     pub(crate) fn refused(
         &self,
         gradient: Option<usize>,
@@ -294,7 +294,7 @@ where
         self.batch.class_weights.get(class).map_or(1.0, |w| w.wide())
     }
 
-    /// The class of a row that is not ignored.
+    /// The class of a row, unless it is ignored.
     fn label(&self, row: usize) -> Option<usize> {
         *self.labels.get(row)?
     }
@@ -312,14 +312,14 @@ where
         (0..layout.classes).map(|class| values[layout.place(row, class)].wide()).collect()
     }
 
-    /// Whether a row of many labels has none.
+    /// Whether a multi-label row has no label.
     fn is_empty(&self, row: usize) -> bool {
         self.loss == LossName::MultiLabelSoftmax
             && self.sample_weight(row) != 0.0
             && self.dense_row(row).iter().all(|&label| label == 0.0)
     }
 
-    /// Whether a row is not ignored and has a target, whatever it weighs.
+    /// Whether a row is not ignored and has a target, whatever its weight.
     fn counts(&self, row: usize) -> bool {
         let has_label = !matches!(self.batch.given, Given::Index(_)) || self.label(row).is_some();
         let is_empty = self.loss == LossName::MultiLabelSoftmax
@@ -327,7 +327,7 @@ where
         has_label && !is_empty
     }
 
-    /// Whether a row has a part in the batch.
+    /// Whether a row counts.
     fn is_live(&self, row: usize) -> bool {
         let has_label = !matches!(self.batch.given, Given::Index(_)) || self.label(row).is_some();
         self.sample_weight(row) != 0.0 && has_label && !self.is_empty(row)
@@ -396,7 +396,7 @@ where
         counts
     }
 
-    /// What a mean divides by, whatever the reduction.
+    /// The divisor of a mean, whatever the reduction.
     pub(crate) fn denominator(&self, counts: &BatchCounts) -> f64 {
         let rows = self.batch.layout.rows() as f64;
         match self.settings.mean_over {
@@ -409,7 +409,7 @@ where
         }
     }
 
-    /// Whether a mean is taken, and has nothing to divide by.
+    /// Whether it is a mean over nothing.
     fn is_of_nothing(&self, counts: &BatchCounts) -> bool {
         let divisor = self.denominator(counts);
         let nothing = counts.valid_losses == 0 || divisor.is_nan() || divisor <= 0.0;
@@ -423,8 +423,8 @@ where
         }
     }
 
-    /// Whether the options are of a size that nothing overflows with: others are taken, but what comes
-    /// out is not judged.
+    /// Whether the options are small enough that nothing overflows: others are accepted, but the results are not
+    /// judged.
     fn is_moderate(&self) -> bool {
         let Settings { gamma, alpha, z_loss, soft_cap, temperature, smoothing, .. } = self.settings;
         let within = |x: f64, least: f64, most: f64| x == 0.0 || (least..=most).contains(&x);
@@ -439,7 +439,7 @@ where
             && within(temperature, 1e-2, 1e2)
     }
 
-    /// Everything that a call writes that is not refused.
+    /// All outputs of a call that is not refused.
     pub(crate) fn answer(&self) -> Expected {
         let layout = self.batch.layout;
         let tolerance = Tolerance::new(E::COMPUTED);
@@ -482,8 +482,8 @@ where
         expected
     }
 
-    /// The gradient of a mean that has nothing to divide by: zero, or NaN for what is not ignored. Rows that are not
-    /// finite are not judged.
+    /// The gradient of a mean over nothing: zero, or NaN for rows that are not ignored. Rows that are not finite
+    /// are not judged.
     fn gradient_of_nothing(&self, expected: &mut Expected, is_nan: bool) {
         let layout = self.batch.layout;
         for row in 0..layout.rows() {
@@ -519,7 +519,7 @@ where
         if tolerance.overflows(size) {
             return Answer::ANYTHING;
         }
-        // Losses of one size are added up with compensation, in f32 too.
+        // Losses of one size are summed with compensation, in f32 too.
         let rounding = 2.0 * tolerance.format.spacing(size) + 1e-13 * size;
         let allowed = (all.allowed + rounding) / divisor.abs();
         Answer { value: all.value / divisor, allowed }
@@ -531,7 +531,7 @@ where
         let (more, floor) = match self.convention {
             // Those of a focal loss, of a soft cap and of the z-loss can be negative.
             HessianName::Exact => (1.0, f64::NEG_INFINITY),
-            // Of elements the floor comes before the weight.
+            // For elements the floor is applied before the weight.
             HessianName::XgBoost if of_softmax => (2.0, 1e-16),
             HessianName::XgBoost => (1.0, 0.0),
             HessianName::LightGbm => {
@@ -545,7 +545,7 @@ where
         if h.value < floor { Answer { value: floor, allowed: h.allowed + 1e-22 } } else { h }
     }
 
-    /// The class of the largest logit, the first of equals; of the first NaN, if there is one.
+    /// The class of the largest logit, the first of equals; the first NaN, if there is one.
     fn predicted(&self, row: usize) -> Option<u32> {
         let (mut best, mut max) = (0, f64::NEG_INFINITY);
         for (class, x) in self.batch.row(row).into_iter().enumerate() {
@@ -559,8 +559,8 @@ where
         Some(best as u32)
     }
 
-    /// The rows that are not ignored and whose label is the class that was predicted, and the share of them by their
-    /// sample weights, if these add up to more than zero.
+    /// The number of rows that are not ignored and predicted right, and their share by sample weights, if these sum
+    /// to more than zero.
     pub(crate) fn correct(&self, predicted: &[u32]) -> (usize, Option<f64>) {
         let labelled = (0..predicted.len()).filter_map(|row| Some((row, self.label(row)?)));
         let is_right = |&(row, label): &(usize, usize)| label == predicted[row] as usize;
@@ -575,9 +575,9 @@ where
         (count, (all > 0.0).then(|| right / all))
     }
 
-    /// How many rows that are not ignored have logits without a softmax, and the first of them.
+    /// The number of rows that are not ignored and have logits without a softmax, and the first of them.
     pub(crate) fn not_finite(&self) -> Option<(usize, Option<usize>)> {
-        // A teacher's row may be what is not finite; the others have rules of their own.
+        // The teacher's row may be the one that is not finite; the other losses have rules of their own.
         let plain =
             matches!(self.loss, LossName::SoftmaxCrossEntropy | LossName::MultiLabelSoftmax);
         let is_odd = |row: &usize| {
@@ -595,7 +595,7 @@ where
         })
     }
 
-    /// How many probabilities that count are clamped, where that is a matter of the probability alone.
+    /// The number of probabilities that count and are clamped, if that depends only on the probability.
     pub(crate) fn clamped(&self) -> Option<usize> {
         let rows = 0..self.batch.layout.rows();
         match self.loss {
@@ -611,7 +611,7 @@ where
         self.batch.upstream.get(loss).map_or(1.0, |upstream| upstream.wide())
     }
 
-    /// A row of a softmax loss, or of one that a label picks.
+    /// A row of a softmax loss, or of a loss that depends on the label's input only.
     fn row(&self, row: usize, expected: &mut Expected, scale: f64, tolerance: Tolerance) {
         let Self { loss, settings, batch, .. } = self;
         let layout = batch.layout;
@@ -683,7 +683,7 @@ where
                 let smoothed =
                     |q: &[f64]| xent_reference::targets::smoothed_dense(q, smoothing, some_weights);
                 dense = smoothed(&q);
-                // A label below zero is taken from what smoothing gives.
+                // A negative label reduces the share from smoothing.
                 sizes = smoothed(&q.iter().map(|q| q.abs()).collect::<Vec<_>>());
                 RowTarget::Weights(Weights {
                     of_loss: &dense,
@@ -734,7 +734,7 @@ where
             for (class, x) in x.into_iter().enumerate() {
                 let place = layout.place(row, class);
                 let (y, ignored) = targets[place];
-                // The target is a number of the format before it is compared with anything.
+                // The target is rounded to the format before it is used.
                 let y = if settings.smoothing == 0.0 {
                     y
                 } else {
@@ -751,7 +751,7 @@ where
                     && moderate(scale)
                     && moderate(batch.scale)
                     && (upstream == 0.0 || moderate(upstream));
-                // What is ignored need not be a probability.
+                // An ignored element need not be a probability.
                 let answers = (weight != 0.0)
                     .then(|| element::element(*loss, (x, y), positive, focus, tolerance));
                 let of_loss = answers.map_or(Answer::ZERO, |answers| {
@@ -789,7 +789,7 @@ where
                 if !sum.value.is_finite() && !sum.is_anything() {
                     expected.losses[row].allowed = 0.0;
                 } else if tolerance.overflows(sum.value) {
-                    // Tiles are added up in what is computed in.
+                    // Tiles are added up in the format of the computation.
                     expected.losses[row] = Answer::ANYTHING;
                 }
             }
@@ -807,13 +807,13 @@ where
         }
     }
 
-    /// What [`denominator`](Self::denominator) is of this batch.
+    /// The [`denominator`](Self::denominator) of this batch.
     pub(crate) fn of_mean(&self) -> f64 {
         self.denominator(&self.batch_counts())
     }
 }
 
-/// Whether a factor is of a size that nothing overflows with.
+/// Whether a factor is small enough that nothing overflows.
 fn moderate(factor: f64) -> bool {
     (1e-6..=1e6).contains(&factor.abs())
 }

@@ -1,4 +1,4 @@
-//! The file readers of the program: arrays that are not what they say, in all the ways that they come.
+//! The file readers of the program: corrupt arrays, in all the ways that arrays can arrive.
 
 use std::ffi::OsString;
 use std::fs;
@@ -9,24 +9,24 @@ use tempfile::TempDir;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-/// Losses that read their targets each in another way.
+/// Losses that read their targets in different ways.
 const LOSSES: [&str; 4] = ["softmax", "sigmoid", "nll", "distillation"];
 
-/// How an array comes.
+/// How an array arrives.
 #[derive(Clone, Copy, Debug)]
 enum Way {
-    /// As a file whose name says what it is.
+    /// As a file whose name tells its kind.
     File,
     /// As a `.npz` file.
     Archive,
-    /// As a member of a `.npz` file that is what it should be.
+    /// As a member of a valid `.npz` file.
     Member,
-    /// Through a pipe, as standard input comes: without a name, and only once.
+    /// Through a pipe, like standard input: without a name, and only once.
     Pipe,
 }
 
-/// The first byte says which loss, which of its two files the rest is, and in which way that comes; the other one is
-/// valid.
+/// The first byte chooses the loss, which of its two files holds the rest, and how that file arrives; the other
+/// file is valid.
 pub(crate) fn run(data: &[u8]) {
     let Some((&choice, bytes)) = data.split_first() else { return };
     let choice = usize::from(choice);
@@ -41,7 +41,7 @@ pub(crate) fn run(data: &[u8]) {
         path
     };
     let mut files = 2;
-    // It has to live until the program has read it.
+    // It must live until the program has read it.
     let mut kept = None;
     let odd = match way {
         Way::File => put(if is_other_kind { "odd.safetensors" } else { "odd.npy" }, bytes),
@@ -84,8 +84,8 @@ fn archive(npy: &[u8], is_compressed: bool) -> Vec<u8> {
     archive.finish().expect("memory").into_inner()
 }
 
-/// A pipe that has these bytes and no more, and a name for it, where the system has names for pipes. No pipe is so small
-/// that writing to it waits.
+/// A pipe that holds exactly these bytes, and its name, if the system has names for pipes. No pipe is so small that
+/// writing to it blocks.
 #[cfg(target_os = "linux")]
 fn piped(bytes: &[u8]) -> Option<(std::io::PipeReader, PathBuf)> {
     use std::os::fd::AsRawFd;
@@ -102,7 +102,7 @@ fn piped(_: &[u8]) -> Option<(std::io::PipeReader, PathBuf)> {
     None
 }
 
-/// A folder in memory, where there is a place for that.
+/// A folder in memory, if there is a place for one.
 fn folder() -> TempDir {
     let memory = Path::new("/dev/shm");
     let place = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };

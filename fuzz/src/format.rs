@@ -4,23 +4,23 @@ use half::{bf16, f16};
 use xent::{Element, Float};
 use xent_reference::ulp;
 
-/// A format of logits, with what is known of it.
+/// A format of logits, with its properties.
 pub(crate) trait Format: Element {
     /// The format itself.
     const STORED: ulp::Format;
     /// The format of [`Element::Float`].
     const COMPUTED: ulp::Format;
 
-    /// The number with these bits, the lowest of them.
+    /// The number with these bits, taken from the lowest.
     fn from_bits(bits: u64) -> Self;
 
     /// Its bits.
     fn bits(self) -> u64;
 
-    /// The nearest number of what is computed in.
+    /// The nearest number in the format of the computation.
     fn float(value: f64) -> Self::Float;
 
-    /// The number nearest to the nearest of what is computed in.
+    /// The number of this format nearest to the nearest one in the format of the computation.
     fn nearest(value: f64) -> Self {
         Self::from_float(Self::float(value))
     }
@@ -64,11 +64,11 @@ format! {
 /// The largest number of a format.
 pub(crate) fn largest(format: ulp::Format) -> f64 {
     let top = 2.0_f64.powi(format.max_exponent);
-    // Its top binade ends where no `f64` may be.
+    // Its top binade ends beyond the largest `f64`.
     top + (top - format.spacing(top))
 }
 
-/// The nearest number that a float of the loss can be.
+/// The nearest number in the float of the loss.
 pub(crate) fn rounded<F: Float + Format>(value: f64) -> f64 {
     F::nearest(value).wide()
 }

@@ -1,6 +1,6 @@
-//! What a target makes of its bytes: a batch with everything that a caller may choose.
+//! Turns the bytes of an input into a batch with everything that a caller may choose.
 //!
-//! Long arrays are made from a seed, a spread, and some numbers put in by hand, so that inputs stay short
+//! Long arrays are generated from a seed, a range, and a few numbers set by hand, so that inputs stay short
 //! whatever the shape.
 
 use arbitrary::{Arbitrary, Result, Unstructured};
@@ -24,7 +24,7 @@ fn rarely<'a, T: Arbitrary<'a>>(u: &mut Unstructured<'a>) -> Result<Option<T>> {
     if u.ratio(1, 8)? { T::arbitrary(u).map(Some) } else { Ok(None) }
 }
 
-/// At most so many as a person would put in by hand.
+/// At most as many as a person would set by hand.
 fn some<'a, T: Arbitrary<'a>>(u: &mut Unstructured<'a>) -> Result<Vec<T>> {
     let count = u.int_in_range(0..=12)?;
     (0..count).map(|_| T::arbitrary(u)).collect()
@@ -66,17 +66,17 @@ impl Classes {
     }
 }
 
-/// Where the classes of a row are.
+/// The layout of the rows' classes.
 #[derive(Arbitrary, Clone, Copy, Debug)]
 pub(crate) enum Axis {
     Last,
-    /// With so many elements between the rows.
+    /// With this many elements between the rows.
     Strided(u8),
-    /// Not the last axis: rows in blocks of so many.
+    /// Not the last axis: rows in blocks of this many.
     Inner(u8),
 }
 
-/// An option's value: one that makes sense, or any number.
+/// An option's value: a sensible one, or any number.
 #[derive(Arbitrary, Clone, Copy, Debug)]
 pub(crate) enum Setting {
     Usual(u16),
@@ -86,7 +86,7 @@ pub(crate) enum Setting {
 }
 
 impl Setting {
-    /// From one number to another, unless it is wild.
+    /// Between two numbers, unless it is wild.
     pub(crate) fn within(self, least: f64, most: f64) -> f64 {
         match self {
             Self::Usual(share) => least + (most - least) * f64::from(share) / 65535.0,
@@ -141,7 +141,7 @@ pub(crate) enum NothingValidName {
     Error,
 }
 
-/// A label to ignore.
+/// An ignored label.
 #[derive(Arbitrary, Clone, Copy, Debug)]
 pub(crate) enum Ignored {
     Usual,
@@ -168,7 +168,7 @@ pub(crate) struct Numbers {
     pub(crate) odd: Vec<(u16, Odd)>,
 }
 
-/// How far apart numbers are.
+/// The range of numbers.
 #[derive(Arbitrary, Clone, Copy, Debug)]
 pub(crate) enum Spread {
     Equal,
@@ -221,7 +221,7 @@ pub(crate) enum WeightKind {
     Zeros,
 }
 
-/// What stands where a loss expects targets.
+/// The values in the place of targets.
 #[derive(Arbitrary, Clone, Debug)]
 pub(crate) struct TargetChoice {
     pub(crate) kind: KindChoice,
@@ -237,13 +237,13 @@ pub(crate) struct TargetChoice {
     pub(crate) offsets: Option<BadOffsets>,
 }
 
-/// Which of the kinds that the loss has.
+/// Which of the loss's kinds of targets.
 #[derive(Arbitrary, Clone, Copy, Debug)]
 pub(crate) enum KindChoice {
     First,
     Second,
     Third,
-    /// Maybe one that it does not have.
+    /// Perhaps one that the loss does not have.
     Any(u8),
 }
 
@@ -267,7 +267,7 @@ pub(crate) enum DenseKind {
     Sparse,
     Distribution,
     Zeros,
-    /// As the numbers are.
+    /// In the order of the numbers.
     Numbers,
 }
 
@@ -303,7 +303,7 @@ pub(crate) struct OutputChoice {
     pub(crate) predicted: bool,
     #[arbitrary(with = rarely)]
     pub(crate) hessian: Option<HessianName>,
-    /// A loss that has no such outputs is asked for them all the same.
+    /// Losses without such outputs are asked for them all the same.
     #[arbitrary(with = rarely)]
     pub(crate) impossible: Option<()>,
 }
@@ -320,7 +320,7 @@ pub(crate) enum HessianName {
     LightGbm,
 }
 
-/// A slice that does not have its length.
+/// A slice with the wrong length.
 #[derive(Arbitrary, Clone, Copy, Debug)]
 pub(crate) struct Fault {
     pub(crate) of: Slice,

@@ -1,13 +1,11 @@
-//! What the fuzz targets do: every loss of `xent` against the reference, and the file readers of the
-//! program.
+//! The fuzz targets: every loss of `xent` against the reference, and the file readers of the program.
 //!
-//! A target of a loss makes a batch of its bytes (shape, options, logits, targets, outputs, and now and
-//! then something that is wrong) and calls the loss in every way: at each level, with the gradient written,
-//! added, in place and wide, with outputs and without. A call is refused exactly where the rules of
-//! `expected` say so, and writes nothing then; otherwise every number is within its bound of the
-//! reference's, and all ways have the same bits.
+//! The target of a loss turns its bytes into a batch (shape, options, logits, targets, outputs, and now and then a
+//! mistake) and calls the loss in every way: at each level, with the gradient written, added, in place and wide,
+//! with outputs and without. A call must be refused exactly if the rules of `expected` say so, and write nothing
+//! then; otherwise every number must be within its bound of the reference, and all ways must return the same bits.
 //!
-//! They are functions of bytes, so that a corpus can be run through them without libFuzzer.
+//! The targets are functions of bytes, so that a corpus can be run through them without libFuzzer.
 #![forbid(unsafe_code)]
 
 mod answer;
@@ -23,7 +21,7 @@ mod softmax;
 
 use losses::LossName;
 
-/// A target: its name and what it does with its input.
+/// A target: its name, and the function of its input.
 pub type Target = (&'static str, fn(&[u8]));
 
 macro_rules! targets {

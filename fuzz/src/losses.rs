@@ -1,4 +1,4 @@
-//! The losses of `xent`, each with the options that it has.
+//! The losses of `xent`, each with its options.
 
 use xent::{
     Distillation, Error, Level, LogisticLoss, Logits, LogitsMut, MeanOver, MultiLabelSoftMargin,
@@ -9,7 +9,7 @@ use xent::{
 use crate::format::Format;
 use crate::input::{self, MeanOverName, NothingValidName, ReductionName};
 
-/// A loss with everything but its batch.
+/// A loss with everything except its batch.
 pub(crate) trait Loss<E: Format> {
     fn evaluate(
         &self,
@@ -110,7 +110,7 @@ impl LossName {
         matches!(self, Self::SigmoidCrossEntropy | Self::MultiLabelSoftMargin | Self::LogisticLoss)
     }
 
-    /// Whether each input, not each row, has a loss.
+    /// Whether each input has a loss, rather than each row.
     pub(crate) fn has_losses_of_elements(self) -> bool {
         self.is_of_elements() && self != Self::MultiLabelSoftMargin
     }
@@ -120,7 +120,7 @@ impl LossName {
     }
 }
 
-/// The options of a loss as numbers; those that it does not have are nothing.
+/// The options of a loss as numbers; missing options are neutral.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settings {
     pub(crate) reduction: Reduction,
@@ -181,7 +181,7 @@ impl Settings {
     }
 }
 
-/// The loss, if its options make sense.
+/// The loss, if its options are valid.
 pub(crate) fn build<'w, E: Format>(
     loss: LossName,
     settings: &Settings,
@@ -246,7 +246,7 @@ pub(crate) fn build<'w, E: Format>(
         }
         LossName::SigmoidCrossEntropy => {
             let loss = of_elements!(SigmoidCrossEntropy);
-            // Without a gamma and an alpha it is the plain one.
+            // Without gamma and alpha it is the plain loss.
             boxed!(loss.with_focal(gamma, alpha)?)
         }
         LossName::MultiLabelSoftMargin => boxed!(of_elements!(MultiLabelSoftMargin)),

@@ -1,4 +1,4 @@
-//! What the reference says of a row of a softmax loss.
+//! The reference for a row of a softmax loss.
 
 use xent_reference::hessian::{self, Second};
 use xent_reference::softmax::{self, mean_distance_of_others};
@@ -12,7 +12,7 @@ use crate::answer::{Answer, Tolerance};
 pub(crate) struct Weights<'a> {
     pub(crate) of_loss: &'a [f64],
     pub(crate) of_gradient: &'a [f64],
-    /// What each would be if the terms it is a sum of did not cancel.
+    /// The size of each if the terms of its sum did not cancel.
     pub(crate) sizes: &'a [f64],
 }
 
@@ -27,7 +27,7 @@ pub(crate) enum RowTarget<'a> {
     Teacher(&'a [f64], &'a [f64], f64),
 }
 
-/// What is done to the row and added to its loss.
+/// Changes to the row, and terms added to its loss.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terms {
     pub(crate) gamma: f64,
@@ -35,7 +35,7 @@ pub(crate) struct Terms {
     pub(crate) soft_cap: Option<f64>,
 }
 
-/// Everything that is known of a row, without its factors.
+/// All results of a row, without its factors.
 #[derive(Clone, Debug)]
 pub(crate) struct RowAnswers {
     pub(crate) loss: Answer,
@@ -53,12 +53,12 @@ struct Errors {
 }
 
 impl Errors {
-    /// By the distances of the logits, each of which is `times` its rounding off.
+    /// By the distances of the logits, each with an error of `times` its rounding.
     fn new(x: &[f64], tolerance: Tolerance, times: f64, more: f64) -> Self {
         let row = softmax::cross_entropy(x, &vec![0.0; x.len()]);
         let bounded = |d: f64| if d.is_finite() { d.min(tolerance.vanishing()) } else { 0.0 };
         Self {
-            // A class without a probability has no error of it.
+            // A class without probability has no error from it.
             class: x.iter().map(|x| times * bounded(row.max - x) + more).collect(),
             mean: times * bounded(row.mean_distance) + more,
             others: times * bounded(mean_distance_of_others(x)) + more,
@@ -79,7 +79,7 @@ pub(crate) fn row(
     let classes = x.len();
     let lse_tolerance = |lse: f64, max: f64, errors: &Errors| {
         let ln_sum = (lse - max).abs();
-        // Where it is all but the logarithm of the sum, it has the error of the sum of the others.
+        // Where it is nearly the logarithm of the sum, it has the error of the sum of the others.
         let distance = if max.abs() < ln_sum { errors.of_all() } else { errors.mean };
         tolerance.near(lse, max.abs().max(ln_sum), 4.0 + distance)
     };
@@ -91,7 +91,7 @@ pub(crate) fn row(
     };
 
     if let RowTarget::Teacher(teacher, weights, tau) = target {
-        // From the largest on: a quotient of large numbers would be rounded to its own size.
+        // Starting with the largest: a quotient of large numbers would be rounded at its own size.
         let tempered = |x: &[f64]| -> (f64, Vec<f64>) {
             let max = x.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let shift = if max.is_finite() { max } else { 0.0 };
@@ -123,12 +123,13 @@ pub(crate) fn row(
                 times(&of_student.scale),
             )
         };
-        // The reference has differences of logits, which an f64 has only to their own size.
+        // The reference uses differences of logits, which an f64 rounds at their own size.
         let largest = x.iter().chain(teacher).copied().filter(|x| x.is_finite());
         let largest = largest.fold(0.0, |largest: f64, x| largest.max(x.abs()));
         let own =
             if tolerance.format == Format::F64 { (4.0 * largest / tau).min(1e12) } else { 0.0 };
-        // Each term is a share of the teacher, off by its own distance, and two logarithms.
+        // Each term is a share of the teacher, with the error of its own distance, times the
+        // difference of two logarithms.
         let (p, surprise) = (softmax::softmax(&scaled), softmax::log_softmax(&scaled));
         let teacher_surprise = softmax::log_softmax(&scaled_teacher);
         let terms: f64 = (0..classes)
@@ -139,7 +140,8 @@ pub(crate) fn row(
                 q[c] * (8.0 + of_teacher.class[c] + others) * (logarithms + f64::MIN_POSITIVE)
             })
             .sum();
-        // A share that is none in what is computed in costs nothing, however far the class.
+        // A share that is zero in the format of the computation costs nothing, however far the
+        // class is.
         let least = 65536.0 * tolerance.least_normal();
         let is_lost = |c: &usize| q[*c] > 0.0 && q[*c] < least;
         let vanishes = |c: usize| surprise[c].is_infinite() && is_lost(&c);
@@ -173,7 +175,7 @@ pub(crate) fn row(
         Some(cap) => x.iter().map(|&x| soft_cap::cap(x, cap)).collect(),
         None => x.to_vec(),
     };
-    // A capped logit is some units of the cap off.
+    // A capped logit has an error of some ULP of the cap.
     let errors = Errors::new(&mapped, tolerance, 1.0, cap.map_or(0.0, |cap| 12.0 * cap));
     let max = mapped.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let lse = softmax::log_sum_exp(&mapped);
@@ -182,7 +184,7 @@ pub(crate) fn row(
         && mapped[label] != max
         && lse.is_finite()
     {
-        // The sum is then one of exponentials from one on, whose logarithm has its absolute error.
+        // The sum is then at least one, and its logarithm has its absolute error.
         log_sum_exp.allowed += tolerance.near(1.0, 0.0, 1.0).allowed;
     }
     if let (Some(cap), true) = (cap, lse.is_finite()) {
@@ -215,7 +217,8 @@ pub(crate) fn row(
     {
         gradient = focal::softmax(&mapped, label, terms.gamma, weight);
         loss = gradient.loss;
-        // A power costs its exponent times the error of what it is of, and its logarithm.
+        // A power multiplies the relative error of its base by the exponent, and adds the error of
+        // its logarithm.
         let missing: f64 = (0..classes).filter(|&c| c != label).map(|c| p[c]).sum();
         let logarithm = if missing > 0.0 { -missing.ln() } else { 0.0 };
         more = 8.0 + terms.gamma * (16.0 + 2.0 * (errors.mean + errors.others) + 4.0 * logarithm);
@@ -250,7 +253,7 @@ pub(crate) fn row(
             let allowed = if value.is_finite() { allowed } else { 0.0 };
             loss = Answer { value, allowed };
         }
-        // Kernels lift exponentials by a power of two, which this meets.
+        // Kernels scale exponentials by a power of two, which may overflow here.
         let most = crate::format::largest(tolerance.format) * 2.0_f64.powi(-70);
         if lse.is_finite() && lambda.max(1.0) * lse.abs() > most {
             return RowAnswers { loss, log_sum_exp, ..anything(classes) };
@@ -266,7 +269,7 @@ pub(crate) fn row(
     let answers = (0..classes)
         .map(|c| {
             let value = gradient.grad[c];
-            // A label's gradient has no cancellation: it is held to its own size.
+            // The derivative by the label has no cancellation, so its error is relative to itself.
             let scale =
                 if is_plain && lambda == 0.0 { 0.0 } else { gradient.scale[c].max(sizes[c]) };
             let of_class = if p[c] > 0.0 { errors.class[c] } else { 0.0 };

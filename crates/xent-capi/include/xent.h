@@ -85,7 +85,7 @@ enum xent_status
   XENT_STATUS_UNIT_TARGETS = 25,
   // A target of a softmax loss, dense[place] or multi_label[place], is negative or not finite.
   XENT_STATUS_SOFTMAX_TARGETS = 26,
-  // A sample weight, that of the row `place`, is not finite.
+  // The sample weight of the row `place` is not finite.
   XENT_STATUS_SAMPLE_WEIGHTS = 27,
 };
 #ifndef __cplusplus
@@ -260,14 +260,13 @@ typedef struct xent_sigmoid_loss_f32 {
   size_t *valid_rows;
   // Result: the number of elements that are not ignored; NULL (default) if it is not wanted.
   size_t *valid_elements;
-  // Result: how many rows have an element that is not ignored and whose loss is NaN or infinite (where the gradient
-  // replaces the logits, NaN alone); NULL (default) if it is not wanted.
+  // Result: the number of rows with an element that is not ignored and whose loss is NaN or infinite (if the
+  // gradient replaces the logits, only NaN); NULL (default) if it is not wanted.
   size_t *not_finite_rows;
-  // Result: the first of them, or the number of rows if there is none; NULL (default) if it is not wanted.
+  // Result: the first of these rows, or the number of rows if there is none; NULL (default) if it is not wanted.
   size_t *first_not_finite;
-  // Result: what the sum of the losses was divided by, which is 1 without a mean; NULL (default) if it is not wanted.
-  // The mean of several batches is the sum of their losses, each times its denominator, over that of the
-  // denominators.
+  // Result: the divisor of the sum of the losses, 1 without a mean; NULL (default) if it is not wanted. The mean
+  // over several batches is the sum of loss times denominator, divided by the sum of the denominators.
   double *denominator;
   // The label smoothing, from 0 (default) to 1.
   double label_smoothing;
@@ -372,14 +371,13 @@ typedef struct xent_sigmoid_loss_f64 {
   size_t *valid_rows;
   // Result: the number of elements that are not ignored; NULL (default) if it is not wanted.
   size_t *valid_elements;
-  // Result: how many rows have an element that is not ignored and whose loss is NaN or infinite (where the gradient
-  // replaces the logits, NaN alone); NULL (default) if it is not wanted.
+  // Result: the number of rows with an element that is not ignored and whose loss is NaN or infinite (if the
+  // gradient replaces the logits, only NaN); NULL (default) if it is not wanted.
   size_t *not_finite_rows;
-  // Result: the first of them, or the number of rows if there is none; NULL (default) if it is not wanted.
+  // Result: the first of these rows, or the number of rows if there is none; NULL (default) if it is not wanted.
   size_t *first_not_finite;
-  // Result: what the sum of the losses was divided by, which is 1 without a mean; NULL (default) if it is not wanted.
-  // The mean of several batches is the sum of their losses, each times its denominator, over that of the
-  // denominators.
+  // Result: the divisor of the sum of the losses, 1 without a mean; NULL (default) if it is not wanted. The mean
+  // over several batches is the sum of loss times denominator, divided by the sum of the denominators.
   double *denominator;
   // The label smoothing, from 0 (default) to 1.
   double label_smoothing;
@@ -491,14 +489,13 @@ typedef struct xent_softmax_loss_f32 {
   size_t *correct;
   // Result: the number of rows that are not ignored and have a target; NULL (default) if it is not wanted.
   size_t *valid_rows;
-  // Result: how many rows that are not ignored have a logit that is NaN or plus infinity, or no finite one; NULL
-  // (default) if it is not wanted.
+  // Result: the number of rows that are not ignored and have a logit that is NaN or plus infinity, or no finite
+  // one; NULL (default) if it is not wanted.
   size_t *not_finite_rows;
-  // Result: the first of them, or the number of rows if there is none; NULL (default) if it is not wanted.
+  // Result: the first of these rows, or the number of rows if there is none; NULL (default) if it is not wanted.
   size_t *first_not_finite;
-  // Result: what the sum of the losses was divided by, which is 1 without a mean; NULL (default) if it is not wanted.
-  // The mean of several batches is the sum of their losses, each times its denominator, over that of the
-  // denominators.
+  // Result: the divisor of the sum of the losses, 1 without a mean; NULL (default) if it is not wanted. The mean
+  // over several batches is the sum of loss times denominator, divided by the sum of the denominators.
   double *denominator;
   // The label smoothing, from 0 (default) to 1.
   double label_smoothing;
@@ -605,14 +602,13 @@ typedef struct xent_softmax_loss_f64 {
   size_t *correct;
   // Result: the number of rows that are not ignored and have a target; NULL (default) if it is not wanted.
   size_t *valid_rows;
-  // Result: how many rows that are not ignored have a logit that is NaN or plus infinity, or no finite one; NULL
-  // (default) if it is not wanted.
+  // Result: the number of rows that are not ignored and have a logit that is NaN or plus infinity, or no finite
+  // one; NULL (default) if it is not wanted.
   size_t *not_finite_rows;
-  // Result: the first of them, or the number of rows if there is none; NULL (default) if it is not wanted.
+  // Result: the first of these rows, or the number of rows if there is none; NULL (default) if it is not wanted.
   size_t *first_not_finite;
-  // Result: what the sum of the losses was divided by, which is 1 without a mean; NULL (default) if it is not wanted.
-  // The mean of several batches is the sum of their losses, each times its denominator, over that of the
-  // denominators.
+  // Result: the divisor of the sum of the losses, 1 without a mean; NULL (default) if it is not wanted. The mean
+  // over several batches is the sum of loss times denominator, divided by the sum of the denominators.
   double *denominator;
   // The label smoothing, from 0 (default) to 1.
   double label_smoothing;
@@ -701,8 +697,8 @@ xent_status xent_sigmoid_loss_init_f64(struct xent_sigmoid_loss_f64 *loss, size_
 
 // Computes a sigmoid loss, its gradient and the other results that are wanted.
 //
-// The reduced loss is written to `value`, which may be NULL, and has to be with XENT_REDUCTION_NONE. If a label is
-// what is wrong, its row is written to `place`, which may be NULL. All is checked before anything else is
+// Writes the reduced loss to `value`, which may be NULL and must be NULL with XENT_REDUCTION_NONE. If a label is
+// invalid, its row is written to `place`, which may be NULL. Everything is checked before anything else is
 // written.
 xent_status xent_sigmoid_loss_run_f32(const struct xent_sigmoid_loss_f32 *loss,
                                       double *value,

@@ -88,14 +88,13 @@ pub struct SigmoidLoss<F> {
     pub valid_rows: *mut usize,
     /// Result: the number of elements that are not ignored; NULL (default) if it is not wanted.
     pub valid_elements: *mut usize,
-    /// Result: how many rows have an element that is not ignored and whose loss is NaN or infinite (where the gradient
-    /// replaces the logits, NaN alone); NULL (default) if it is not wanted.
+    /// Result: the number of rows with an element that is not ignored and whose loss is NaN or infinite (if the
+    /// gradient replaces the logits, only NaN); NULL (default) if it is not wanted.
     pub not_finite_rows: *mut usize,
-    /// Result: the first of them, or the number of rows if there is none; NULL (default) if it is not wanted.
+    /// Result: the first of these rows, or the number of rows if there is none; NULL (default) if it is not wanted.
     pub first_not_finite: *mut usize,
-    /// Result: what the sum of the losses was divided by, which is 1 without a mean; NULL (default) if it is not wanted.
-    /// The mean of several batches is the sum of their losses, each times its denominator, over that of the
-    /// denominators.
+    /// Result: the divisor of the sum of the losses, 1 without a mean; NULL (default) if it is not wanted. The mean
+    /// over several batches is the sum of loss times denominator, divided by the sum of the denominators.
     pub denominator: *mut f64,
     /// The label smoothing, from 0 (default) to 1.
     pub label_smoothing: f64,
@@ -201,8 +200,8 @@ pub unsafe extern "C" fn xent_sigmoid_loss_init_f64(
 
 /// Computes a sigmoid loss, its gradient and the other results that are wanted.
 ///
-/// The reduced loss is written to `value`, which may be NULL, and has to be with XENT_REDUCTION_NONE. If a label is
-/// what is wrong, its row is written to `place`, which may be NULL. All is checked before anything else is
+/// Writes the reduced loss to `value`, which may be NULL and must be NULL with XENT_REDUCTION_NONE. If a label is
+/// invalid, its row is written to `place`, which may be NULL. Everything is checked before anything else is
 /// written.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn xent_sigmoid_loss_run_f32(

@@ -97,14 +97,13 @@ pub struct SoftmaxLoss<F> {
     pub correct: *mut usize,
     /// Result: the number of rows that are not ignored and have a target; NULL (default) if it is not wanted.
     pub valid_rows: *mut usize,
-    /// Result: how many rows that are not ignored have a logit that is NaN or plus infinity, or no finite one; NULL
-    /// (default) if it is not wanted.
+    /// Result: the number of rows that are not ignored and have a logit that is NaN or plus infinity, or no finite
+    /// one; NULL (default) if it is not wanted.
     pub not_finite_rows: *mut usize,
-    /// Result: the first of them, or the number of rows if there is none; NULL (default) if it is not wanted.
+    /// Result: the first of these rows, or the number of rows if there is none; NULL (default) if it is not wanted.
     pub first_not_finite: *mut usize,
-    /// Result: what the sum of the losses was divided by, which is 1 without a mean; NULL (default) if it is not wanted.
-    /// The mean of several batches is the sum of their losses, each times its denominator, over that of the
-    /// denominators.
+    /// Result: the divisor of the sum of the losses, 1 without a mean; NULL (default) if it is not wanted. The mean
+    /// over several batches is the sum of loss times denominator, divided by the sum of the denominators.
     pub denominator: *mut f64,
     /// The label smoothing, from 0 (default) to 1.
     pub label_smoothing: f64,

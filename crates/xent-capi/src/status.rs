@@ -68,7 +68,7 @@ pub enum Status {
     UnitTargets = 25,
     /// A target of a softmax loss, dense[place] or multi_label[place], is negative or not finite.
     SoftmaxTargets = 26,
-    /// A sample weight, that of the row `place`, is not finite.
+    /// The sample weight of the row `place` is not finite.
     SampleWeights = 27,
 }
 

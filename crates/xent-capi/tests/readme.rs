@@ -1,4 +1,4 @@
-//! The program of README.md is that of `examples/loss.c`, which another test compiles and runs.
+//! The program in README.md is part of `examples/loss.c`, which another test compiles and runs.
 
 const README: &str = include_str!("../README.md");
 const EXAMPLE: &str = include_str!("../examples/loss.c");

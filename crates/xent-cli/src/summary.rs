@@ -31,7 +31,8 @@ pub(crate) struct Summary {
     pub(crate) first_not_finite_row: Option<usize>,
     /// Probabilities so close to zero or one that the loss clamped them.
     pub(crate) clamped: usize,
-    /// e to the mean cross-entropy of the valid rows; none where the losses are something else, as with weights.
+    /// e to the mean cross-entropy of the valid rows; null if the losses are not a plain cross-entropy, for example
+    /// with weights.
     pub(crate) perplexity: Option<f64>,
     pub(crate) level: String,
     pub(crate) threads: usize,

@@ -1,5 +1,6 @@
-//! The commands of this crate's README.md, as they stand, and what it shows of their output.
-// Where no other program can be started, there is no command.
+//! Runs the commands of this crate's README.md, exactly as printed, and compares the output that it
+//! shows.
+// Without processes there are no commands.
 #![cfg(unix)]
 
 use std::fs;
@@ -44,7 +45,7 @@ fn every_command_runs_and_prints_what_is_shown() {
     }
     let gradient = fs::read(folder.path().join("grad.npy")).expect("the gradient");
     assert!(gradient.starts_with(b"\x93NUMPY"), "the gradient is an array");
-    // Other bits are those of a machine without fused multiply-add.
+    // Machines without fused multiply-add have other bits.
     if xent::Level::detect().has_fma() {
         let shown = blocks("");
         assert_eq!(shown.len(), 1, "{shown:?}");

@@ -14,7 +14,7 @@ pub trait ForkJoin: Sync {
     fn join(&self, first: &mut (dyn FnMut() + Send), second: &mut (dyn FnMut() + Send));
 }
 
-/// Both on the thread that calls.
+/// Runs both on the calling thread.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct InTurn;
 
@@ -25,8 +25,8 @@ impl ForkJoin for InTurn {
     }
 }
 
-/// The sum of what is counted in pieces of a range, which threads may take; the error of the first piece that
-/// has one, whoever found it.
+/// Sums the counts of pieces of a range, which may run on several threads. The error is that of the first piece
+/// that has one, whichever thread found it first.
 pub(crate) fn count_in_pieces(
     join: &dyn ForkJoin,
     range: Range<usize>,
@@ -39,7 +39,7 @@ pub(crate) fn count_in_pieces(
     }
     let middle = range.start + pieces / 2 * piece;
     let (mut first, mut second) = (Ok(0), Ok(0));
-    // The beginning last, so that it is in the caches when the loss begins.
+    // The start comes last, so that it is in the caches when the loss starts.
     join.join(&mut || second = count_in_pieces(join, middle..range.end, piece, count), &mut || {
         first = count_in_pieces(join, range.start..middle, piece, count);
     });

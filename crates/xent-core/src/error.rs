@@ -93,7 +93,7 @@ impl Values {
     /// Their name, and the expected range.
     fn words(self) -> (&'static str, &'static str) {
         const UNIT: &str = "a number from 0 to 1";
-        const WEIGHT: &str = "a finite number, not below zero";
+        const WEIGHT: &str = "a finite number that is not negative";
         match self {
             Self::SigmoidTargets => ("targets", UNIT),
             Self::SoftmaxTargets => ("dense targets", WEIGHT),
@@ -108,29 +108,27 @@ impl Values {
 
     /// What to do about an invalid value.
     fn remedy(self, value: f64) -> &'static str {
-        const MISSING: &str = "a negative number is often a missing target: give integers, and it as \
-                               the ignore index, or give the row a sample weight of 0 and a valid target";
+        const MISSING: &str = "if a negative number marks a missing target, pass integers with it \
+                               as the ignore index, or give the row a sample weight of 0 and a valid target";
         match self {
             Self::SigmoidTargets if value > 1.0 => {
-                "divide a mask of 0 and 255 by 255, percents by 100"
+                "divide a mask of 0 and 255 by 255, percentages by 100"
             }
             Self::SigmoidTargets | Self::MultiLabels if value < 0.0 => MISSING,
             Self::SoftmaxTargets if value < 0.0 => {
-                "log-probabilities are made weights by exp; a negative number that stands for a missing \
-                 target is replaced by 0"
+                "pass exp of log-probabilities; replace a negative number that marks a missing target \
+                 by 0"
             }
             Self::SigmoidTargets | Self::SoftmaxTargets | Self::MultiLabels => {
-                "replace what is not a finite number"
+                "replace numbers that are not finite"
             }
             Self::Labels => {
-                "a label is the index of a class; numbers for every class are dense targets"
+                "a label is the index of a class; pass numbers for every class as dense targets"
             }
-            Self::ClassWeights | Self::PosWeights => "give 0 to a class that is not to count",
-            Self::SampleWeights => "give 0 to a row that is not to count",
-            Self::Probabilities if value.is_nan() => "find what made it NaN",
-            Self::Probabilities => {
-                "logits go to the loss that takes logits, percents are divided by 100"
-            }
+            Self::ClassWeights | Self::PosWeights => "to ignore a class, give it 0",
+            Self::SampleWeights => "to ignore a row, give it 0",
+            Self::Probabilities if value.is_nan() => "check the computation that produced it",
+            Self::Probabilities => "pass logits to a loss of logits; divide percentages by 100",
         }
     }
 }
@@ -140,7 +138,7 @@ impl fmt::Display for Error {
         match *self {
             Self::ZeroClasses => f.write_str("a row needs at least one class, found zero"),
             Self::TooLarge { rows, classes } => {
-                write!(f, "{rows} rows of {classes} classes are more elements than memory can hold")
+                write!(f, "{rows} rows of {classes} classes do not fit in memory")
             }
             Self::Length { of, expected, found } => {
                 write!(f, "wrong length of the {of}: expected {expected} elements, found {found}")
@@ -155,7 +153,7 @@ impl fmt::Display for Error {
                 write!(f, "label out of range: row {row} has {label}, expected 0..{classes}")
             }
             Self::Option { option, reason } => write!(f, "{option}: {reason}"),
-            Self::Empty { row } => write!(f, "nothing to compare with: row {row} has no target"),
+            Self::Empty { row } => write!(f, "row {row} has no target"),
             Self::Value { of, element, row, class, value } => {
                 let (name, expected) = of.words();
                 write!(f, "{name}: element {element}")?;

@@ -39,7 +39,7 @@
 //! Logits can be any [`Element`]: f32 and (feature `f64`) f64 are computed as they are, bf16 and f16 (feature `half`) in
 //! f32. [`widen`] and [`narrow`] convert.
 #![no_std]
-// docs.rs says of each item which feature brings it.
+// docs.rs shows the feature that each item needs.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod batch;
@@ -81,7 +81,7 @@ pub use slices::{
     softmax, widen,
 };
 
-/// The examples of the package's first page are tested with those of the documentation.
+/// The examples of the package's README are tested with those of the documentation.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

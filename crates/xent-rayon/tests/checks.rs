@@ -1,4 +1,4 @@
-//! The number of threads does not change what is refused, nor which element is named.
+//! The number of threads does not change what is rejected, nor which element the error names.
 
 use xent_core::{
     Buffers, Error, ForkJoin, InTurn, Labels, LikelihoodBatch, LikelihoodInput, MultiLabel, Shape,
@@ -10,7 +10,7 @@ use xent_rayon::Threads;
 const ROWS: usize = 70_000;
 const CLASSES: usize = 9;
 
-/// Places that are reproducible and of no particular pattern.
+/// Places that are reproducible and without a pattern.
 struct Places(u64);
 
 impl Places {
@@ -26,7 +26,7 @@ impl Places {
     }
 }
 
-/// Tries one by one and on 1, 2, 3 and 8 threads: all say the same.
+/// Runs a check without threads and on 1, 2, 3 and 8 threads: all must agree.
 fn on_all(check: impl Fn(&dyn ForkJoin) -> Result<usize, Error> + Sync) -> Result<usize, Error> {
     let in_turn = check(&InTurn);
     for threads in [1, 2, 3, 8] {
@@ -37,7 +37,7 @@ fn on_all(check: impl Fn(&dyn ForkJoin) -> Result<usize, Error> + Sync) -> Resul
     in_turn
 }
 
-/// What is to be said of an element of rows one after the other, or of columns.
+/// The expected error for an element of contiguous rows, or of columns.
 fn of(values: Values, (element, value): (usize, f32), inner: usize) -> Error {
     let (block, within) = (element / (CLASSES * inner), element % (CLASSES * inner));
     let (row, class) = (Some(block * inner + within % inner), Some(within / inner));
@@ -102,7 +102,7 @@ fn the_first_of_two_bad_labels_is_named_at_any_number_of_threads() {
         });
         assert_eq!(index, Err(Error::Label { row: first, label: -7, classes }));
 
-        // For every class a zero or a one: the row is that of the element.
+        // Zero or one for every class: the row is that of the element.
         let [first, second] = places.two(x.len());
         let mut hot: Vec<u8> = (0..x.len()).map(|at| (at % 2) as u8).collect();
         hot[second] = 2;
@@ -123,7 +123,7 @@ fn the_row_of_the_first_bad_class_of_a_list_is_named_at_any_number_of_threads() 
     let mut places = Places(3);
     let x = vec![0.25_f32; ROWS * CLASSES];
     let shape = Shape::rows(ROWS, CLASSES).expect("a shape");
-    // Rows of none, one and two classes.
+    // Rows without a class, with one and with two.
     let offsets: Vec<usize> = (0..=ROWS).map(|row| row / 3 * 3 + [0, 0, 1][row % 3]).collect();
     let mut positives = vec![4_u32; offsets[ROWS]];
     let [first, second] = places.two(positives.len());
@@ -181,7 +181,7 @@ fn the_first_of_two_bad_probabilities_is_named_and_the_clamped_ones_counted() {
         p[two[1]] = 1.5;
         p[two[0]] = -0.5;
         let by_elements = of(Values::Probabilities, (two[0], -0.5), inner);
-        // Rows are gone through in their own order, which is not that of the elements of columns.
+        // Rows are checked in their own order, which differs from the order of elements in columns.
         let first = (0..ROWS).map(place).find(|&at| !(0.0..=1.0).contains(&p[at]));
         let first = first.expect("one of the two");
         let by_rows = of(Values::Probabilities, (first, p[first]), inner);

@@ -1,22 +1,22 @@
-//! Logits and targets from arrays of `ndarray`, of the versions whose features are on.
+//! Logits and targets from arrays of `ndarray`, for the versions whose features are on.
 
 use xent_core::{Element, Shape};
 
 use crate::{Error, IntoLogits, IntoLogitsMut, IntoTargets, Logits, LogitsMut, Targets};
 
 impl<'a, E: Element> Logits<'a, E> {
-    /// The logits of a view whose classes are along `class_axis`; its other axes, in order, are the
-    /// rows. No copy is made: the view must be contiguous in memory, in the order of its axes but
-    /// for the class axis, which may be anywhere (so a transposed matrix will do).
+    /// The logits of a view whose classes are along `class_axis`; its other axes, in order, are the rows. Nothing
+    /// is copied, so the view must be contiguous in memory, in the order of its axes except for the class axis,
+    /// which may be anywhere (so a transposed matrix works).
     ///
-    /// Targets and gradients that are not one a row are read and written in the same order of
-    /// memory: `as_slice_memory_order` of an array of the same strides.
+    /// Targets and gradients that have one value for each logit are read and written in the same memory order: use
+    /// `as_slice_memory_order` of an array with the same strides.
     ///
-    /// A loss takes the pair of a view and its axis as it is, and of a matrix with the classes of a row side by side
-    /// a reference ([`IntoLogits`]).
+    /// A loss also takes the pair of a view and its axis, or a reference to a matrix whose last axis is the classes
+    /// ([`IntoLogits`]).
     ///
-    /// Of a view that leaves elements out ([`narrow`](Self::narrow) and [`every`](Self::every) choose them),
-    /// safe code has no slice: the elements between belong to somebody else.
+    /// A view that skips elements is rejected, because safe code has no slice for it: the elements between belong
+    /// to someone else. Use [`narrow`](Self::narrow) and [`every`](Self::every) instead.
     ///
     #[cfg_attr(
         feature = "ndarray",
@@ -41,8 +41,8 @@ assert_eq!((two.rows(), two.classes()), (2, 2));
 "
     )]
     /// # Errors
-    /// [`Error::Layout`] if the view is not laid out like that, with what to do; [`Error::Input`] if it has
-    /// no classes.
+    /// [`Error::Layout`] if the view does not have this layout, with a remedy; [`Error::Input`] if it has no
+    /// classes.
     pub fn from_array<A, Axis>(view: A, class_axis: Axis) -> Result<Self, Error>
     where
         (A, Axis): IntoLogits<'a, Element = E>,
@@ -52,7 +52,7 @@ assert_eq!((two.rows(), two.classes()), (2, 2));
 }
 
 impl<'a, E: Element> LogitsMut<'a, E> {
-    /// As [`Logits::from_array`]; the gradient takes the place of the logits.
+    /// As [`Logits::from_array`]; the gradient overwrites the logits.
     ///
     /// # Errors
     /// As [`Logits::from_array`].
@@ -64,7 +64,7 @@ impl<'a, E: Element> LogitsMut<'a, E> {
     }
 }
 
-/// The arrays of a version of `ndarray`.
+/// The arrays of one version of `ndarray`.
 macro_rules! arrays {
     ($ndarray:ident) => {
         impl<'a, E: Element, D: $ndarray::Dimension> IntoLogits<'a>
@@ -75,7 +75,7 @@ macro_rules! arrays {
             fn into_logits(self) -> Result<Logits<'a, E>, Error> {
                 let (view, class_axis) = self;
                 let layout = Layout::of(view.shape(), view.strides(), class_axis.index())?;
-                // `to_slice` keeps the lifetime, but takes standard layout only; so sort the axes first.
+                // `to_slice` keeps the lifetime, but only takes the standard layout, so the axes are sorted first.
                 let sorted = view.into_dyn().permuted_axes(layout.order);
                 Logits::of(sorted.to_slice().ok_or(GAPS)?, layout.shape)
             }
@@ -180,17 +180,17 @@ const SCATTERED: Error = Error::Layout {
 };
 const NO_AXIS: Error = Error::Layout { reason: "the array has no such class axis" };
 
-/// Where the elements of a contiguous array are.
+/// The memory layout of a contiguous array's elements.
 struct Layout {
     shape: Shape,
-    /// The axes from the longest stride to the shortest; those of one element stay in order.
+    /// The axes from the longest stride to the shortest; axes of length one stay in order.
     order: Vec<usize>,
 }
 
 impl Layout {
     fn of(lengths: &[usize], strides: &[isize], class_axis: usize) -> Result<Self, Error> {
         let classes = *lengths.get(class_axis).ok_or(NO_AXIS)?;
-        // An axis of one element has no direction, and an array without elements no memory.
+        // An axis of length one has no direction, and an array without elements no memory.
         let some = !lengths.contains(&0);
         let mut long = strides.iter().zip(lengths).filter(|&(_, &length)| some && length > 1);
         if let Some((&stride, _)) = long.find(|&(&stride, _)| stride <= 0) {
@@ -206,7 +206,7 @@ impl Layout {
         let place = order.iter().position(|&axis| axis == class_axis).ok_or(NO_AXIS)?;
         let product = |axes: &[usize]| axes.iter().map(|&axis| lengths[axis]).product::<usize>();
         let (before, after) = (product(&order[..place]), product(&order[place + 1..]));
-        // A single class may be read anywhere: its rows are one after the other.
+        // A single class may be anywhere: its rows are contiguous.
         let (outer, inner) = if classes == 1 { (before * after, 1) } else { (before, after) };
         Ok(Self { shape: Shape::columns(outer, classes, inner)?, order })
     }

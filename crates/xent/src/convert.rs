@@ -1,4 +1,4 @@
-//! What can be given as logits and as targets.
+//! Conversions into logits and targets.
 
 #[cfg(feature = "alloc")]
 use alloc::vec::Vec;
@@ -7,9 +7,9 @@ use xent_core::{Element, Labels};
 
 use crate::{Error, Logits, LogitsMut, Targets};
 
-/// What a loss takes as logits: [`Logits`], or a pair of a slice, an array or a vector and the number of classes
-/// of a row. With a feature for `ndarray`, also a matrix (a reference to it, or a view), whose rows are the
-/// batch's, or a pair of a view and its class axis.
+/// Anything that a loss takes as logits: [`Logits`], or a pair of a slice, array or vector and the number of
+/// classes of a row. With a feature for `ndarray`, also a matrix (a reference to it, or a view) with one row of the
+/// batch in each of its rows, or a pair of a view and its class axis.
 ///
 /// ```
 /// use xent::{Logits, SoftmaxCrossEntropy};
@@ -22,7 +22,7 @@ use crate::{Error, Logits, LogitsMut, Targets};
 /// # Ok::<(), xent::Error>(())
 /// ```
 ///
-/// Tensors of other libraries are given as their slice; or they implement it.
+/// For tensors of other libraries, pass their slice, or implement this trait.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be read as logits",
     label = "logits are a pair `(&values, classes)`, or a `Logits`",
@@ -37,13 +37,13 @@ pub trait IntoLogits<'a> {
     /// The logits.
     ///
     /// # Errors
-    /// [`Error::Input`] if the number of classes is zero or the last row is not whole; [`Error::Layout`] if an
+    /// [`Error::Input`] if the number of classes is zero or the last row is incomplete; [`Error::Layout`] if an
     /// array would have to be copied.
     fn into_logits(self) -> Result<Logits<'a, Self::Element>, Error>;
 }
 
-/// What a loss takes as logits that give their place to their gradient: [`LogitsMut`], or what [`IntoLogits`] is
-/// for, by a mutable reference.
+/// Anything that a loss takes as logits to be overwritten by their gradient: [`LogitsMut`], or the inputs of
+/// [`IntoLogits`] by mutable reference.
 ///
 /// ```
 /// use xent::SoftmaxCrossEntropy;
@@ -70,10 +70,10 @@ pub trait IntoLogitsMut<'a> {
     fn into_logits_mut(self) -> Result<LogitsMut<'a, Self::Element>, Error>;
 }
 
-/// What a loss takes as targets: [`Targets`], or a reference to a slice, an array or a vector. Integers are the
-/// class of each row ([`Targets::Index`]; for the sigmoid losses zero or one for each logit), floats are a number for
-/// each logit ([`Targets::Dense`]). With a feature for `ndarray`, also an array of one axis (a reference to it, or a
-/// view). `F` is the float that the logits are computed in.
+/// Anything that a loss takes as targets: [`Targets`], or a reference to a slice, array or vector. Integers are the
+/// class of each row ([`Targets::Index`]; for the sigmoid losses zero or one for each logit), floats are one number
+/// for each logit ([`Targets::Dense`]). With a feature for `ndarray`, also an array with one axis (a reference to
+/// it, or a view). `F` is the float of the computation.
 ///
 /// ```
 /// use xent::{SigmoidCrossEntropy, SoftmaxCrossEntropy};
@@ -88,7 +88,7 @@ pub trait IntoLogitsMut<'a> {
 /// # Ok::<(), xent::Error>(())
 /// ```
 ///
-/// Lists of positive classes and a teacher's logits have a constructor of [`Targets`] alone.
+/// Lists of positive classes and a teacher's logits only have constructors of [`Targets`].
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be read as targets of logits that are computed in `{F}`",
     label = "targets are a reference to labels (integers) or to a number for each logit (`{F}`)",
@@ -125,7 +125,7 @@ impl<'a, F> IntoTargets<'a, F> for Targets<'a, F> {
     }
 }
 
-/// A sequence of numbers in memory: as logits with the number of classes, as targets by itself.
+/// A sequence of numbers in memory: logits together with the number of classes, or targets on its own.
 macro_rules! sequence {
     ($of:ident: $sequence:ty $(, const $length:ident)?) => {
         impl<'a, $of: Element $(, const $length: usize)?> IntoLogits<'a> for (&'a $sequence, usize) {

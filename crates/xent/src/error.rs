@@ -1,40 +1,42 @@
-//! What a call can be refused for.
+//! The errors of a call.
 
 use core::fmt;
 use core::str::FromStr;
 
 use crate::Preset;
 
-/// Why a call was refused. Nothing has been written when one is returned.
+/// Why a call was refused. When an error is returned, nothing has been written.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Error {
     /// The shapes or labels do not fit together.
     Input(xent_core::Error),
-    /// One value was asked for, but [`Reduction::None`](crate::Reduction::None) has one a row.
+    /// A single value was asked for, but [`Reduction::None`](crate::Reduction::None) gives one for
+    /// each row.
     NotReduced,
-    /// The loss has no targets of that kind.
+    /// The loss does not support targets of this kind.
     Targets {
-        /// What it expects, in words.
+        /// The kinds that it supports.
         expected: &'static str,
-        /// What it was given.
+        /// The kind that was given.
         found: &'static str,
     },
-    /// Every row is ignored, or all weights are zero, and that was to be an error.
+    /// A mean over nothing (every row is ignored, or all weights are zero) with the policy
+    /// [`NothingValid::Error`](crate::NothingValid::Error).
     NothingValid,
-    /// An upstream gradient for each row was given to a loss that is reduced to one value.
+    /// An upstream gradient for each row was given, but the loss is reduced to one value.
     UpstreamOfRows,
-    /// Second derivatives in the convention of a boosting library were asked for of a mean.
+    /// A boosting library's second derivatives were asked for with a mean.
     HessianOfMean,
-    /// Reports of losses that are reduced in different ways were to be added up.
+    /// Reports with different reductions were to be added.
     MixedReductions,
     /// The gradient was asked for twice: in place of the logits, and elsewhere.
     TwoGradients,
-    /// No preset has that name; those that [`Preset::ALL`](crate::Preset::ALL) have are in lower case.
+    /// No preset has this name; those in [`Preset::ALL`](crate::Preset::ALL) are in lower case.
     UnknownPreset,
-    /// An array's elements are not where rows or columns of classes can be read without a copy.
+    /// The layout of an array does not allow reading it without a copy.
     Layout {
-        /// Why, and what to do.
+        /// The reason, and what to do.
         reason: &'static str,
     },
 }

@@ -6,8 +6,7 @@ use crate::Error;
 
 /// The logits of a batch, with their [`Shape`]: of f32, f64 or, with the feature `half`, bf16 or f16.
 ///
-/// Where rows are one after the other, a loss takes a pair `(&values, classes)` as well
-/// ([`IntoLogits`](crate::IntoLogits)).
+/// If rows are contiguous, a loss also takes a pair `(&values, classes)` ([`IntoLogits`](crate::IntoLogits)).
 ///
 /// ```
 /// use xent::Logits;
@@ -22,9 +21,9 @@ pub struct Logits<'a, E = f32> {
     pub(crate) shape: Shape,
 }
 
-/// Logits that will give their place to their gradient.
+/// Logits that will be overwritten by their gradient.
 ///
-/// Where rows are one after the other, a loss takes a pair `(&mut values, classes)` as well
+/// If rows are contiguous, a loss also takes a pair `(&mut values, classes)`
 /// ([`IntoLogitsMut`](crate::IntoLogitsMut)).
 ///
 /// ```
@@ -46,11 +45,10 @@ pub struct LogitsMut<'a, E = f32> {
 macro_rules! constructors {
     ($name:ident, $slice:ty, $split:ident) => {
         impl<'a, E: Element> $name<'a, E> {
-            /// Rows one after the other, as many of `classes` logits as there are: shape
-            /// `(rows, classes)`.
+            /// Contiguous rows of `classes` logits: shape `(rows, classes)`.
             ///
             /// # Errors
-            /// [`Error::Input`] if `classes` is zero or the last row is not whole.
+            /// [`Error::Input`] if `classes` is zero or the last row is incomplete.
             pub fn new(values: $slice, classes: usize) -> Result<Self, Error> {
                 let shape = Shape::rows_of(values.len(), classes)?;
                 Ok(Self { values, shape })
@@ -64,10 +62,10 @@ macro_rules! constructors {
                 Self::of(values, Shape::rows(rows, classes)?)
             }
 
-            /// `rows` rows of `classes` logits, with `stride` elements from the start of one to the
-            /// next. The gradient has the same stride; what is between the rows is left alone. The
-            /// last row may end where its logits do, or be as long as the stride: so some classes of an
-            /// array, or every other row, are read where they are.
+            /// `rows` rows of `classes` logits, with `stride` elements from the start of one to the next. The
+            /// gradient has the same stride; gaps between the rows are not touched. The last row may end with its
+            /// logits, or be as long as the stride. So you can read some classes of an array, or every other row,
+            /// without a copy.
             ///
             /// ```
             /// use xent::Logits;
@@ -80,8 +78,7 @@ macro_rules! constructors {
             /// ```
             ///
             /// # Errors
-            /// [`Error::Input`] if the stride is shorter than a row or there are not as many
-            /// elements.
+            /// [`Error::Input`] if the stride is shorter than a row or the number of elements does not fit.
             pub fn with_stride(
                 values: $slice,
                 rows: usize,
@@ -91,8 +88,8 @@ macro_rules! constructors {
                 Self::of(values, Shape::rows(rows, classes)?.with_strides(stride, stride)?)
             }
 
-            /// Some of the classes, where they are: labels count from the first of these. The gradient has
-            /// the stride of the rows, and begins at the first of them.
+            /// Some of the classes, without a copy: labels count from the first of these. The gradient has the
+            /// stride of the rows, and starts at the first of these classes.
             ///
             /// ```
             /// use xent::Logits;
@@ -104,14 +101,14 @@ macro_rules! constructors {
             /// ```
             ///
             /// # Errors
-            /// [`Error::Input`] if there are no such classes.
+            /// [`Error::Input`] if these classes do not exist.
             pub fn narrow(self, classes: core::ops::Range<usize>) -> Result<Self, Error> {
                 let (shape, first) = self.shape.narrow(classes)?;
                 let (_, values) = self.values.$split(first.min(self.values.len()));
                 Self::of(values, shape)
             }
 
-            /// Every so many rows, from the first on, where they are; of columns, blocks of rows.
+            /// Every `step`-th row, starting with the first, without a copy; for columns, blocks of rows.
             ///
             /// ```
             /// use xent::Logits;
@@ -127,9 +124,8 @@ macro_rules! constructors {
                 Self::of(self.values, self.shape.every(step)?)
             }
 
-            /// A class axis that is not the last one: shape `(outer, classes, inner)`, as for images
-            /// `(N, C, H, W)` with `inner = H × W`. Row `n · inner + d` is the position `d` of
-            /// block `n`.
+            /// A class axis that is not the last: shape `(outer, classes, inner)`, as for images `(N, C, H, W)`
+            /// with `inner = H × W`. Row `n · inner + d` is position `d` of block `n`.
             ///
             /// # Errors
             /// [`Error::Input`] if `classes` is zero or there are more or fewer elements than that.
@@ -142,7 +138,7 @@ macro_rules! constructors {
                 Self::of(values, Shape::columns(outer, classes, inner)?)
             }
 
-            /// Of any shape; a slice too short for it is refused when it is used.
+            /// Any shape; a slice that is too short is rejected when it is used.
             pub(crate) fn of(values: $slice, shape: Shape) -> Result<Self, Error> {
                 let length = shape.check(values.len())?;
                 let (values, _) = values.$split(length);
@@ -173,23 +169,21 @@ impl<E: Element> Logits<'_, E> {
     }
 }
 
-/// What the logits are compared with. Numbers are of the format that the logits are computed in: f64 for
-/// f64, f32 for the others.
+/// The targets. Numbers are in the format of the computation: f64 for f64 logits, f32 for all others.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Targets<'a, F = f32> {
     /// The index of the right class of each row: shape `(rows,)`. For the sigmoid losses, as
     /// [`MultiHot`](Self::MultiHot).
     Index(Labels<'a>),
-    /// A number for every logit, of the logits' shape (without a stride). For softmax any
-    /// non-negative weights; for multi-label softmax the labels; for sigmoid 0, 1 or a number
-    /// between.
+    /// One number for every logit, in the logits' shape (without a stride). For softmax any non-negative weights;
+    /// for multi-label softmax the labels; for sigmoid losses any number from 0 to 1.
     Dense(&'a [F]),
     /// Zero or one for every logit, as integers of the logits' shape.
     MultiHot(Labels<'a>),
     /// The classes that each row belongs to: `classes[offsets[r]..offsets[r + 1]]`.
     Positives {
-        /// Where the classes of each row begin, and where the last ones end: `rows + 1` numbers.
+        /// The start of each row's classes, and the end of the last: `rows + 1` numbers.
         offsets: &'a [usize],
         /// The classes, row after row.
         classes: Labels<'a>,
@@ -255,7 +249,7 @@ impl<'a, F> Targets<'a, F> {
         Self::Teacher(logits)
     }
 
-    /// The kind, in words.
+    /// The name of the kind.
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Index(_) => "indices",

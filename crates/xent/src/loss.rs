@@ -1,14 +1,15 @@
-//! Some loss, whichever it is.
+//! A trait for all losses.
 
 use xent_core::Element;
 use xent_core::reduction::{Policy, Reduction};
 
 use crate::{BatchCounts, Error, Logits, LogitsMut, Pass, Report, Targets};
 
-/// Some loss of logits of a format: every loss of this crate is one, and your own may be.
+/// A loss of logits of a format: every loss of this crate implements it, and yours can, too.
 ///
-/// It can be made an object, so a program can choose its loss at run time. The losses have methods of the same names
-/// that take whatever can be read as logits and targets; these here take [`Logits`] and [`Targets`].
+/// It is object-safe, so a program can choose its loss at run time. The losses also have inherent methods of the
+/// same names, which accept anything that converts to logits and targets; the methods here take [`Logits`] and
+/// [`Targets`].
 ///
 /// ```
 /// use xent::{Error, Logits, Loss, Pass, SigmoidCrossEntropy, SoftmaxCrossEntropy, Targets};
@@ -31,12 +32,12 @@ use crate::{BatchCounts, Error, Logits, LogitsMut, Pass, Report, Targets};
 /// # Ok::<(), Error>(())
 /// ```
 pub trait Loss<E: Element = f32> {
-    /// The reduced loss, and all that the pass asks for.
+    /// The reduced loss, and everything else that the pass asks for.
     ///
     /// # Errors
-    /// [`Error::Input`] if the shapes do not fit together, a target is out of range, or the
-    /// loss does not have what is asked for; [`Error::Targets`] if it has no such targets;
-    /// [`Error::UpstreamOfRows`]; [`Error::HessianOfMean`]; [`Error::NothingValid`] if that was to be an error.
+    /// [`Error::Input`] if the shapes do not fit together, a target is out of range, or the loss does not support
+    /// an option of the pass; [`Error::Targets`] if it does not support these targets; [`Error::UpstreamOfRows`];
+    /// [`Error::HessianOfMean`]; [`Error::NothingValid`] if the policy makes that an error.
     fn evaluate(
         &self,
         logits: Logits<'_, E>,
@@ -44,7 +45,7 @@ pub trait Loss<E: Element = f32> {
         pass: Pass<'_, E>,
     ) -> Result<Report, Error>;
 
-    /// The same; the gradient takes the place of the logits.
+    /// The same; the gradient overwrites the logits.
     ///
     /// # Errors
     /// As [`evaluate`](Self::evaluate); [`Error::TwoGradients`] if the pass asks for another gradient.
@@ -55,7 +56,7 @@ pub trait Loss<E: Element = f32> {
         pass: Pass<'_, E>,
     ) -> Result<Report, Error>;
 
-    /// What is counted of a batch before it is reduced.
+    /// The counts of a batch, before it is reduced.
     ///
     /// # Errors
     /// As [`evaluate`](Self::evaluate).
@@ -66,7 +67,7 @@ pub trait Loss<E: Element = f32> {
         sample_weights: &[E::Float],
     ) -> Result<BatchCounts, Error>;
 
-    /// How the losses are reduced.
+    /// The reduction of the losses.
     fn policy(&self) -> Policy;
 
     /// The reduced loss.
@@ -78,7 +79,7 @@ pub trait Loss<E: Element = f32> {
         Ok(self.evaluate(logits, targets, Pass::new())?.loss)
     }
 
-    /// The reduced loss; its gradient is written to `grad`, where the logits are.
+    /// The reduced loss; its gradient is written to `grad`, in the order of the logits.
     ///
     /// # Errors
     /// As [`loss`](Self::loss).
@@ -92,7 +93,7 @@ pub trait Loss<E: Element = f32> {
         Ok(self.evaluate(logits, targets, Pass::new().grad(grad))?.loss)
     }
 
-    /// The reduced loss; its gradient takes the place of the logits.
+    /// The reduced loss; its gradient overwrites the logits.
     ///
     /// # Errors
     /// As [`loss`](Self::loss).
@@ -105,8 +106,8 @@ pub trait Loss<E: Element = f32> {
         Ok(self.evaluate_in_place(logits, targets, Pass::new())?.loss)
     }
 
-    /// The reduced loss and, of a softmax with labels, how many rows are right; its gradient is written to `grad`,
-    /// where the logits are.
+    /// The reduced loss and, for a softmax with labels, the number of right rows; its gradient is written to
+    /// `grad`, in the order of the logits.
     ///
     /// # Errors
     /// As [`loss`](Self::loss).
@@ -121,7 +122,7 @@ pub trait Loss<E: Element = f32> {
         self.evaluate(logits, targets, Pass::new().grad(grad).count_correct())
     }
 
-    /// The same; the gradient takes the place of the logits.
+    /// The same; the gradient overwrites the logits.
     ///
     /// # Errors
     /// As [`loss`](Self::loss).
@@ -135,7 +136,7 @@ pub trait Loss<E: Element = f32> {
         self.evaluate_in_place(logits, targets, Pass::new().count_correct())
     }
 
-    /// What [`Reduction::Mean`] divides the sum of the losses by.
+    /// The divisor of the sum of the losses in [`Reduction::Mean`].
     ///
     /// # Errors
     /// As [`evaluate`](Self::evaluate).

@@ -1,4 +1,4 @@
-//! One pass over a batch: what goes in beside logits and targets, and what comes out.
+//! One pass over a batch: its options and outputs besides logits and targets.
 
 #[cfg(feature = "alloc")]
 use alloc::vec::Vec;
@@ -11,13 +11,13 @@ use xent_core::{
 
 use crate::{Error, NotFinite, Report, Targets};
 
-/// Room for predicted classes where the caller has none.
+/// Scratch buffer for predicted classes, if the caller does not want them.
 #[cfg(feature = "alloc")]
 pub(crate) type Room = Vec<u32>;
 #[cfg(not(feature = "alloc"))]
 pub(crate) type Room = [u32; 0];
 
-/// What a pass over a batch is to compute beside the loss; the default is nothing.
+/// The outputs and options of a pass over a batch, besides the loss; the default is none.
 ///
 /// ```
 /// use xent::{Pass, SoftmaxCrossEntropy};
@@ -36,7 +36,7 @@ pub struct Pass<'a, E: Element = f32> {
     weights: RowWeights<'a, E::Float>,
     outputs: Outputs<'a, E::Float>,
     counts_correct: bool,
-    /// Whether gradient and Hessian are those of the sum, whatever the reduction.
+    /// Whether gradient and Hessian belong to the sum, whatever the reduction.
     of_sum: bool,
 }
 
@@ -47,7 +47,7 @@ impl<E: Element> Default for Pass<'_, E> {
     }
 }
 
-/// Where the gradient goes.
+/// The destination of the gradient.
 #[derive(Debug)]
 pub(crate) enum Gradient<'a, E: Element> {
     None,
@@ -58,42 +58,42 @@ pub(crate) enum Gradient<'a, E: Element> {
 }
 
 impl<'a, E: Element> Pass<'a, E> {
-    /// The loss alone.
+    /// Only the loss.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Writes the gradient of the reduced loss, where the logits are.
+    /// Writes the gradient of the reduced loss, in the order of the logits.
     #[must_use]
     pub fn grad(mut self, grad: &'a mut [E]) -> Self {
         self.gradient = Gradient::Write(grad);
         self
     }
 
-    /// Adds the gradient of the reduced loss to what is there.
+    /// Adds the gradient of the reduced loss to the values in the slice.
     #[must_use]
     pub fn accumulate_grad(mut self, grad: &'a mut [E]) -> Self {
         self.gradient = Gradient::Add(grad);
         self
     }
 
-    /// [`grad`](Self::grad) of logits of sixteen bits, in f32.
+    /// [`grad`](Self::grad) for 16-bit logits, in f32.
     #[must_use]
     pub fn wide_grad(mut self, grad: &'a mut [E::Float]) -> Self {
         self.gradient = Gradient::WriteWide(grad);
         self
     }
 
-    /// [`accumulate_grad`](Self::accumulate_grad) of logits of sixteen bits, in f32.
+    /// [`accumulate_grad`](Self::accumulate_grad) for 16-bit logits, in f32.
     #[must_use]
     pub fn accumulate_wide_grad(mut self, grad: &'a mut [E::Float]) -> Self {
         self.gradient = Gradient::AddWide(grad);
         self
     }
 
-    /// Writes the loss of every row, not reduced; for the sigmoid losses, of every element. Sample
-    /// weights and class weights are in it.
+    /// Writes the loss of every row, not reduced; for the sigmoid losses, of every element. Sample weights and
+    /// class weights are included.
     #[must_use]
     pub fn losses(mut self, losses: &'a mut [E::Float]) -> Self {
         self.outputs.losses = losses;
@@ -135,9 +135,9 @@ impl<'a, E: Element> Pass<'a, E> {
         self
     }
 
-    /// Writes what gradient boosting wants of every logit: the first and second derivatives of each row's loss
-    /// by it, whatever the reduction. (What a mean divides by would make a leaf's regularisation as many times as
-    /// strong.) The loss of the report is reduced as ever.
+    /// Writes the derivatives for gradient boosting: the first and second derivatives of each row's own loss by its
+    /// logits, whatever the reduction. (Dividing them by the divisor of a mean would strengthen a leaf's
+    /// regularisation by that factor.) The loss in the report is reduced as usual.
     ///
     /// ```
     /// use xent::{Hessian, Pass, SoftmaxCrossEntropy};
@@ -161,12 +161,12 @@ impl<'a, E: Element> Pass<'a, E> {
         self.grad(grad).hessian(hessian, convention)
     }
 
-    /// Writes the diagonal of the Hessian of the *reduced* loss, where the logits are (without a stride): that of a
-    /// mean is divided by what the mean divides by, usually the number of rows, as its gradient is. For gradient
-    /// boosting there is [`boosting`](Self::boosting).
+    /// Writes the diagonal of the Hessian of the *reduced* loss, in the order of the logits (without a stride).
+    /// Like the gradient of a mean, it is divided by the mean's divisor, usually the number of rows. For gradient
+    /// boosting use [`boosting`](Self::boosting).
     ///
-    /// The conventions of boosting libraries are of no mean: with [`Reduction::Mean`] they are refused. They are for
-    /// losses without focal loss, soft cap and z-loss.
+    /// The conventions of boosting libraries do not apply to a mean: with [`Reduction::Mean`] they are rejected.
+    /// They apply to losses without focal loss, soft cap and z-loss.
     #[must_use]
     pub fn hessian(mut self, hessian: &'a mut [E::Float], convention: Hessian) -> Self {
         self.outputs.hessian = hessian;
@@ -174,8 +174,8 @@ impl<'a, E: Element> Pass<'a, E> {
         self
     }
 
-    /// No second derivative is less than this: boosting divides by their sum, and those of the focal loss, of a
-    /// soft cap and of the z-loss can be negative.
+    /// Sets the smallest second derivative: boosting divides by their sum, and those of the focal loss, of a soft
+    /// cap and of the z-loss can be negative.
     ///
     /// ```
     /// use xent::{Hessian, Pass, SigmoidCrossEntropy};
@@ -197,26 +197,24 @@ impl<'a, E: Element> Pass<'a, E> {
         self
     }
 
-    /// A weight for every row: a factor of its loss and gradient, and nothing else. Any finite numbers,
-    /// negative ones too. A row of weight zero has a loss and a gradient of zero, even where its logits are
-    /// not finite, and is one of the rows that a mean divides by (but for
-    /// [`MeanOver::Weights`](crate::MeanOver::Weights)).
+    /// Sets a weight for every row, a factor of its loss and gradient and nothing else. Any finite numbers, also
+    /// negative. A row of weight zero has a loss and gradient of zero, even if its logits are not finite, but still
+    /// counts in the divisor of a mean (except with [`MeanOver::Weights`](crate::MeanOver::Weights)).
     #[must_use]
     pub fn sample_weights(mut self, sample_weights: &'a [E::Float]) -> Self {
         self.weights.sample_weights = sample_weights;
         self
     }
 
-    /// The gradient of what follows by the loss of every row (for sigmoid: of every element), which
-    /// the row's gradient is multiplied with. [`Reduction::None`] only.
+    /// Upstream gradient ∂L/∂loss of every row (for sigmoid losses: of every element), a factor of its gradient.
+    /// Only with [`Reduction::None`].
     #[must_use]
     pub fn upstream(mut self, upstream: &'a [E::Float]) -> Self {
         self.weights.upstream = upstream;
         self
     }
 
-    /// The gradient of what follows by the reduced loss, which the whole gradient is multiplied
-    /// with: a loss scale.
+    /// Upstream gradient ∂L/∂loss of the reduced loss; scales the whole gradient. Also usable as a loss scale.
     #[must_use]
     pub fn scale(mut self, scale: f64) -> Self {
         self.weights.scale = scale;
@@ -224,7 +222,7 @@ impl<'a, E: Element> Pass<'a, E> {
     }
 }
 
-/// What the batches of the core have in common.
+/// The methods that all batches of the core share.
 pub(crate) trait Fused<'a, F>: Batch {
     fn weigh(self, weights: RowWeights<'a, F>) -> Result<Self, InputError>;
     fn put(self, outputs: Outputs<'a, F>) -> Result<Self, InputError>;
@@ -267,7 +265,7 @@ impl<'a, E: Element> Pass<'a, E> {
         self.counts_correct || !self.outputs.predicted.is_empty()
     }
 
-    /// Room for the predicted classes of so many rows, if rows are to be counted and there is none.
+    /// Space for the predicted classes, if right rows are to be counted and the caller has no buffer.
     #[cfg(feature = "alloc")]
     pub(crate) fn room(&self, counts: bool, targets: &Targets<'_, E::Float>, rows: usize) -> Room {
         let is_index = matches!(targets, Targets::Index(_));
@@ -280,7 +278,7 @@ impl<'a, E: Element> Pass<'a, E> {
         []
     }
 
-    /// The same pass over buffers borrowed for a shorter time, and the room that it needs.
+    /// The same pass with buffers borrowed for a shorter time, and the space that it needs.
     pub(crate) fn reborrow<'r>(&'r mut self, room: &'r mut [u32]) -> Pass<'r, E> {
         let Outputs { losses, log_sum_exp, predicted, hessian, convention, hessian_floor, .. } =
             &mut self.outputs;
@@ -318,7 +316,7 @@ impl<'a, E: Element> Pass<'a, E> {
         }
     }
 
-    /// Fills in how many rows have been predicted right, if that is to be counted and the labels are known.
+    /// Fills in the number of right rows, if that is wanted and the labels are known.
     pub(crate) fn judge(
         &self,
         counts: bool,
@@ -344,7 +342,7 @@ impl<'a, E: Element> Pass<'a, E> {
         );
     }
 
-    /// What is counted of the batch.
+    /// The counts of the batch.
     pub(crate) fn counts<B: Fused<'a, E::Float>>(
         self,
         batch: Result<B, InputError>,
@@ -368,7 +366,7 @@ impl<'a, E: Element> Pass<'a, E> {
         if of_mean && !outputs.hessian.is_empty() && outputs.convention != Hessian::Exact {
             return Err(Error::HessianOfMean);
         }
-        // A row of weight zero misses no target.
+        // A row of weight zero needs no target.
         let batch = batch?.weigh(weights)?;
         if policy.nothing_valid == NothingValid::Error
             && let Some(row) = batch.empty_row()
@@ -396,7 +394,7 @@ pub(crate) const THREADS: &dyn ForkJoin = &xent_rayon::Threads;
 #[cfg(not(feature = "rayon"))]
 pub(crate) const THREADS: &dyn ForkJoin = &xent_core::InTurn;
 
-/// Solves a batch: on rayon's threads where the feature is on.
+/// Runs a batch, on rayon's threads if the feature is on.
 fn run<B: Batch>(batch: B, level: xent_core::Level) -> f64 {
     #[cfg(feature = "rayon")]
     return xent_rayon::run(batch, level);

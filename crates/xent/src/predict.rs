@@ -6,7 +6,7 @@ use xent_core::{Element, Error as InputError};
 
 use crate::{Error, IntoLogits, IntoTargets, Logits, Targets};
 
-/// The class of the largest logit of every row, the first of equals; of a row with a NaN the first NaN, as by
+/// The class of the largest logit of every row, the first of equals; for a row with NaN the first NaN, as in
 /// `numpy.argmax`. `classes` has one place for each row.
 ///
 /// ```
@@ -29,9 +29,9 @@ pub fn argmax<'l>(logits: impl IntoLogits<'l>, classes: &mut [u32]) -> Result<()
     Ok(())
 }
 
-/// Whether the label of every row is among its `k` largest logits. Of equal logits the first is the larger, and
-/// a NaN is larger than any number, as for [`argmax`], which this agrees with for a `k` of one. A label that is
-/// no class, such as one to be ignored, is among none. `among` has one place for each row.
+/// Whether the label of every row is among its `k` largest logits. Of equal logits the first counts as larger, and
+/// a NaN is larger than any number, so a `k` of one agrees with [`argmax`]. A label that is not a class, such as an
+/// ignored one, is never among them. `among` has one place for each row.
 ///
 /// ```
 /// use xent::predict;
@@ -46,8 +46,8 @@ pub fn argmax<'l>(logits: impl IntoLogits<'l>, classes: &mut [u32]) -> Result<()
 /// ```
 ///
 /// # Errors
-/// [`Error::Input`] if `k` is zero, or there is not one label and one place for each row; [`Error::Targets`] if
-/// the labels are no integers.
+/// [`Error::Input`] if `k` is zero, or there is not one label and one place for each row; [`Error::Targets`] if the
+/// labels are not integers.
 pub fn in_top_k<'l, 't, L: IntoLogits<'l>>(
     logits: L,
     labels: impl IntoTargets<'t, <L::Element as Element>::Float>,
@@ -82,8 +82,8 @@ pub fn in_top_k<'l, 't, L: IntoLogits<'l>>(
     Ok(())
 }
 
-/// Every class whose sigmoid is at least `threshold`, where the logits are (without a stride). With
-/// `at_least_one`, a row without any has the class of the lowest loss, that of its largest logit.
+/// Every class whose sigmoid is at least `threshold`, in the order of the logits (without a stride). With
+/// `at_least_one`, a row without any gets the class with the lowest loss, which has the largest logit.
 ///
 /// ```
 /// use xent::predict;

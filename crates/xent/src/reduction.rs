@@ -1,11 +1,11 @@
-//! How a loss is reduced, and whose defaults it has.
+//! Reductions of a loss, and presets with the defaults of other libraries.
 
 use core::fmt;
 
 use xent_core::reduction::Policy;
 pub use xent_core::reduction::{MeanOver, NothingValid, Reduction};
 
-/// Whose defaults a loss has.
+/// The defaults of another library.
 ///
 /// | preset | name | reduction | a mean divides by | ignores | a mean over nothing |
 /// |---|---|---|---|---|---|
@@ -21,12 +21,12 @@ pub use xent_core::reduction::{MeanOver, NothingValid, Reduction};
 /// | `Candle` | `candle` | mean | all rows, all elements | none | zero |
 /// | `Sklearn` | `sklearn` | mean | [`MeanOver::Weights`] | none | an error |
 ///
-/// What is ignored holds for losses with index targets. Where nothing is reduced, asking for a mean gives
-/// that over all rows or elements that are not ignored.
+/// Ignored labels apply to losses with index targets. If a preset does not reduce, asking for a mean gives the mean
+/// over all rows or elements that are not ignored.
 ///
-/// `Paddle` divides by the class weights of the labels ([`MeanOver::PyTorch`]) where there are some, and
-/// also where the label to ignore is not negative. Its label smoothing together with class weights or
-/// ignored labels is not offered. `docs/peers.md` has the numbers that each of them printed.
+/// `Paddle` divides by the class weights of the labels ([`MeanOver::PyTorch`]) if there are any, and also if the
+/// ignored label is not negative. Its label smoothing together with class weights or ignored labels is not
+/// available. `docs/peers.md` has the numbers that each library printed.
 ///
 /// ```
 /// use xent::{Preset, SoftmaxCrossEntropy};
@@ -66,7 +66,7 @@ pub enum Preset {
 }
 
 impl Preset {
-    /// All of them.
+    /// All presets.
     pub const ALL: [Self; 11] = [
         Self::PyTorch,
         Self::Keras,
@@ -99,7 +99,7 @@ impl Preset {
         }
     }
 
-    /// The label that it ignores, of losses with index targets.
+    /// The label that it ignores, for losses with index targets.
     #[must_use]
     pub fn ignore_index(self) -> Option<i64> {
         matches!(self, Self::PyTorch | Self::Paddle).then_some(-100)
@@ -112,30 +112,30 @@ impl fmt::Display for Preset {
     }
 }
 
-/// What the losses of a preset differ by.
+/// The kinds of losses for which a preset may differ.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LossKind {
     Softmax,
-    /// Of probabilities that are there already, with labels.
+    /// Given probabilities, with labels.
     Likelihood,
     /// Independent elements.
     Elements,
 }
 
-/// What all losses have: how they are reduced and run.
+/// The settings of every loss: its reduction and its level.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Settings {
     pub(crate) policy: Policy,
-    /// Whether a mean over all rows becomes PyTorch's with class weights, or with a label to ignore that is not
+    /// Whether a mean over all rows becomes PyTorch's with class weights, or with an ignored label that is not
     /// negative: Paddle's softmax loss.
     as_paddle: bool,
-    /// Whether it is the preset that ignores a label.
+    /// Whether the ignored label is the preset's.
     pub(crate) ignores_by_default: bool,
     pub(crate) level: xent_core::Level,
 }
 
 impl Settings {
-    /// A preset's.
+    /// The settings of a preset.
     pub(crate) fn of(preset: Preset, kind: LossKind) -> Self {
         use {MeanOver as M, NothingValid as N, Reduction as R};
         let elements = kind == LossKind::Elements;
@@ -162,7 +162,7 @@ impl Settings {
         self.as_paddle = false;
     }
 
-    /// How a loss with or without class weights, that ignores a label, is reduced.
+    /// The reduction of a loss with or without class weights and this ignored label.
     pub(crate) fn policy_for(&self, has_class_weights: bool, ignored: Option<i64>) -> Policy {
         let by_labels = has_class_weights || ignored.is_some_and(|label| label >= 0);
         if self.as_paddle && by_labels {

@@ -1,4 +1,4 @@
-//! What a pass over a batch has found, and what several batches add up to.
+//! The results of a pass over a batch, and their totals over several batches.
 
 use core::ops::AddAssign;
 
@@ -7,11 +7,11 @@ use xent_core::{BatchCounts, RunningSum};
 
 use crate::Error;
 
-/// What a pass over a batch has found; of several batches, their total.
+/// The results of a pass over a batch, or their total over several batches.
 ///
-/// Reports are added up: `epoch += report` is the report of all batches together, as if they were one. Its mean is
-/// the sum of all losses divided by the sum of what each mean divides by, so that batches of different sizes,
-/// weights and ignored labels count for what they hold. (A mean of means would not do that.)
+/// Reports can be added: `epoch += report` gives the report of all batches together, as if they were one. Its mean
+/// is the sum of all losses divided by the sum of the means' divisors, so batches count according to their sizes,
+/// weights and ignored labels. (A mean of means would not.)
 ///
 #[cfg_attr(
     feature = "alloc",
@@ -36,54 +36,54 @@ assert_eq!((epoch.accuracy(), epoch.correct, epoch.rows), (1.0, Some(2), 3));
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Report {
-    /// The reduced loss: the mean or the sum. With [`Reduction::None`](crate::Reduction::None), which keeps a loss for
-    /// each row, their sum. Zero of no batch at all.
+    /// The reduced loss: the mean or the sum. With [`Reduction::None`](crate::Reduction::None), which keeps a loss
+    /// for each row, their sum. Zero for a total without batches.
     pub loss: f64,
-    /// The mean that [`MeanOver`](crate::MeanOver) gives, whatever the reduction: e to it is the perplexity.
-    /// `None` if it has nothing to divide by.
+    /// The mean by [`MeanOver`](crate::MeanOver), whatever the reduction: e to it is the perplexity. `None` for a
+    /// mean over nothing.
     pub mean_loss: Option<f64>,
-    /// The rows there are.
+    /// The number of rows.
     pub rows: usize,
-    /// The rows that are not ignored and have a target, whatever they weigh.
+    /// The number of rows that are not ignored and have a target, whatever their weight.
     pub valid_rows: usize,
-    /// What the sum of the losses was divided by: one without a mean.
+    /// The divisor of the sum of the losses: one without a mean.
     pub denominator: f64,
-    /// The rows that are not ignored and whose predicted class is their label: where [`Pass::predicted`] or
-    /// [`Pass::count_correct`] asked for it, of a softmax with labels. `None` elsewhere, and of a total of which a
-    /// part has none. Sample weights have no part in it. A row with NaN is right if its first NaN is at its label, as
-    /// everywhere that such a row is predicted to be of that class.
+    /// The number of rows that are not ignored and whose predicted class is their label, if [`Pass::predicted`] or
+    /// [`Pass::count_correct`] asked for it and the loss is a softmax with labels. Otherwise `None`, and also for a
+    /// total if a part has none. Sample weights do not matter. A row with NaN is right if its first NaN is at its
+    /// label, as it is predicted to be of that class.
     ///
     /// [`Pass::predicted`]: crate::Pass::predicted
     /// [`Pass::count_correct`]: crate::Pass::count_correct
     pub correct: Option<usize>,
-    /// The rows whose logits have no softmax (or whose elements no loss), for whom to look for the cause.
+    /// The rows whose logits have no softmax (or whose elements have no loss), to help find the cause.
     pub not_finite: NotFinite,
-    /// How many probabilities that count are so small that they were clamped, or so near to one: those of the
-    /// labels below 1e-20 ([`MultinomialLogistic`](crate::MultinomialLogistic)), and those whose logarithm
-    /// would be below -100 ([`LogisticLoss`](crate::LogisticLoss)).
+    /// The number of probabilities that count and were clamped: those of labels below 1e-20
+    /// ([`MultinomialLogistic`](crate::MultinomialLogistic)), and those whose logarithm would be below -100
+    /// ([`LogisticLoss`](crate::LogisticLoss)).
     pub clamped: usize,
-    /// What it is made of; none of no batch at all.
+    /// The parts that it was computed from; none for a total without batches.
     policy: Option<Policy>,
     counts: BatchCounts,
     sum: RunningSum,
-    /// The weights of the rows that are right, and of all that are not ignored.
+    /// The weights of the right rows, and of all rows that are not ignored.
     right: RunningSum,
     judged: RunningSum,
 }
 
-/// Rows that are not ignored and have a logit that is NaN or `+inf`, or no finite one. Those with some `-inf`,
-/// which are masked classes, are not among them.
+/// Rows that are not ignored and have a logit that is NaN or `+inf`, or no finite one. Rows with some `-inf`, which
+/// are masked classes, do not count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NotFinite {
-    /// How many there are.
+    /// The number of such rows.
     pub rows: usize,
-    /// The first; of a total, counted from the first row of the first batch.
+    /// The first such row; in a total, counted from the first row of the first batch.
     pub first: Option<usize>,
 }
 
 impl Report {
-    /// Of a batch, whose losses add up to that.
+    /// The report of a batch with this sum of losses.
     pub(crate) fn of(policy: Policy, counts: BatchCounts, sum: f64) -> Self {
         let mut report = Self { policy: Some(policy), counts, ..Self::default() };
         report.sum += sum;
@@ -101,26 +101,26 @@ impl Report {
         }
     }
 
-    /// Fills in how many rows are right, what these weigh, and what all rows do.
+    /// Fills in the number of right rows, their weights, and the weights of all rows.
     pub(crate) fn judge(&mut self, correct: usize, [right, all]: [f64; 2]) {
         self.correct = Some(correct);
         self.right += right;
         self.judged += all;
     }
 
-    /// The share of the rows whose predicted class is their label, each row with its sample weight:
-    /// `Σ v [right] / Σ v` over the rows that are not ignored. NaN where [`correct`](Self::correct) is `None`,
-    /// and if the weights do not add up to more than zero.
+    /// The share of rows whose predicted class is their label, each row with its sample weight: `Σ v [right] / Σ v`
+    /// over the rows that are not ignored. NaN if [`correct`](Self::correct) is `None`, or if the sum of the
+    /// weights is not positive.
     #[must_use]
     pub fn accuracy(&self) -> f64 {
         let all = self.judged.total();
         if self.correct.is_some() && all > 0.0 { self.right.total() / all } else { f64::NAN }
     }
 
-    /// Adds the report of another batch, whose rows follow: what `+=` does, without a panic.
+    /// Adds the report of another batch, whose rows follow: like `+=`, but without a panic.
     ///
     /// # Errors
-    /// [`Error::MixedReductions`] if they are not of the same [`Policy`]; nothing is added then.
+    /// [`Error::MixedReductions`] if their [`Policy`] differs; nothing is added then.
     pub fn merge(&mut self, other: &Self) -> Result<(), Error> {
         let (Some(policy), Some(of_other)) = (self.policy, other.policy) else {
             if self.policy.is_none() {
@@ -145,10 +145,10 @@ impl Report {
     }
 }
 
-/// The total of a batch and of those before it.
+/// The total of a batch and those before it.
 ///
 /// # Panics
-/// If they are not reduced in the same way (by the same [`Policy`]), since their total would be no mean and no sum;
+/// If their reductions (their [`Policy`]) differ, since the total would be neither a mean nor a sum;
 /// [`merge`](Report::merge) returns an error instead.
 impl AddAssign for Report {
     fn add_assign(&mut self, other: Self) {

@@ -1,12 +1,12 @@
-//! Weights of classes, borrowed or owned.
+//! Class weights, borrowed or owned.
 
 use core::ops::Deref;
 
 #[cfg(feature = "alloc")]
 use alloc::{boxed::Box, vec::Vec};
 
-/// A weight for each class, as a loss takes them: borrowed from a slice, an array or a vector or, with the
-/// feature `alloc`, its own. With weights of its own a loss has no lifetime to keep track of.
+/// A weight for each class, as a loss takes them: borrowed from a slice, array or vector or, with the feature
+/// `alloc`, owned. A loss that owns its weights needs no lifetime.
 ///
 #[cfg_attr(
     feature = "alloc",
@@ -41,7 +41,7 @@ enum Held<'w, F> {
     Owned(Box<[F]>),
 }
 
-/// No weights: every class has one.
+/// No weights: every class counts as one.
 impl<F> Default for Weights<'_, F> {
     fn default() -> Self {
         Self(Held::Borrowed(&[]))

@@ -1,4 +1,4 @@
-//! Which crates are published, and in which order.
+//! The published crates, and their order.
 
 use std::process::Command;
 
@@ -14,7 +14,7 @@ pub(super) struct Crate {
     pub(super) version: String,
     #[serde(default)]
     rust_version: Option<String>,
-    /// The registries that it may go to: none if there is a list without any.
+    /// The registries that it may be published to; none if the list is empty.
     #[serde(default)]
     publish: Option<Vec<String>>,
     #[serde(default)]
@@ -28,7 +28,7 @@ pub(super) struct Crate {
 #[derive(Clone, Debug, Deserialize)]
 struct Dependency {
     name: String,
-    /// None for what a program is built from.
+    /// None for normal dependencies.
     kind: Option<String>,
     /// For a crate of the workspace.
     path: Option<String>,
@@ -49,7 +49,7 @@ struct Docs {
     rs: Option<DocsRs>,
 }
 
-/// What docs.rs is told.
+/// The metadata for docs.rs.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct DocsRs {
@@ -70,7 +70,7 @@ impl Crate {
         format!("{}-{}", self.name, self.version)
     }
 
-    /// Whether programs in Rust call it: it is a library, and neither for C nor a part of a program.
+    /// Whether Rust programs use it: it is a library, and neither for C nor a part of a program.
     pub(super) fn is_library(&self) -> bool {
         let has = |wanted: &str| {
             self.targets.iter().any(|target| target.kind.iter().any(|kind| kind == wanted))
@@ -78,7 +78,7 @@ impl Crate {
         has("lib") && !has("bin")
     }
 
-    /// What docs.rs is told, or why it would be told too little.
+    /// The metadata for docs.rs, or what is missing there.
     pub(super) fn docs_rs(&self) -> Result<DocsRs, String> {
         let docs = self.metadata.as_ref().and_then(|metadata| metadata.docs.as_ref());
         let told = docs.and_then(|docs| docs.rs.clone()).filter(|told| !told.targets.is_empty());
@@ -86,9 +86,9 @@ impl Crate {
         told.ok_or_else(|| format!("{name}: no `targets` in [package.metadata.docs.rs]"))
     }
 
-    /// The names of all that it is built from, itself or by others, in the order of `crates`.
+    /// The names of all workspace crates that it depends on, directly or not, in the order of `crates`.
     pub(super) fn built_from<'a>(&self, crates: &'a [Self]) -> Vec<&'a str> {
-        // From the last to the first, each comes before those that it is built from.
+        // In reverse, because each crate comes after its dependencies.
         let mut names: Vec<&str> = self.siblings().collect();
         let mut found = Vec::new();
         for other in crates.iter().rev().filter(|other| other.name != self.name) {
@@ -100,7 +100,7 @@ impl Crate {
         found
     }
 
-    /// The crates of the workspace that it names itself.
+    /// The workspace crates among its direct dependencies.
     fn siblings(&self) -> impl Iterator<Item = &str> {
         let is_built_from =
             |of: &&Dependency| of.path.is_some() && of.kind.as_deref() != Some("dev");
@@ -108,7 +108,7 @@ impl Crate {
     }
 }
 
-/// The crates that are published, each after those that it is built from.
+/// The published crates, each after its dependencies.
 pub(super) fn published() -> Result<Vec<Crate>, String> {
     let mut cargo = Command::new("cargo");
     cargo.current_dir(crate::root()).args(["metadata", "--no-deps", "--format-version=1"]);
@@ -164,7 +164,7 @@ pub(super) fn rust_version(crates: &[Crate]) -> Result<&str, String> {
 mod tests {
     use super::*;
 
-    /// A workspace as cargo describes it, of names with what is between their braces.
+    /// A workspace as cargo describes it, from names and the text between their braces.
     fn workspace(packages: &[&str]) -> String {
         format!("{{\"packages\": [{}]}}", packages.join(","))
     }

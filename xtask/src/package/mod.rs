@@ -1,5 +1,5 @@
-//! `cargo xtask package`: packs every public crate, and builds and tests programs outside of the workspace from the
-//! packed files alone.
+//! `cargo xtask package`: packs every public crate, and builds and tests programs outside the workspace from the
+//! packed files only.
 
 mod crates;
 mod outside;
@@ -23,8 +23,8 @@ pub(crate) struct Options {
     /// Leaves out the tests and the documentation of the packages: a minute or two instead of ten.
     #[arg(long)]
     quick: bool,
-    /// Installs what is missing: the oldest supported compiler and targets by rustup, programs by Debian's apt-get,
-    /// which removes nothing for them, and, without --quick, cargo-semver-checks by cargo.
+    /// Installs what is missing: the oldest supported compiler and targets with rustup, programs with Debian's
+    /// apt-get, which never removes a package, and, without --quick, cargo-semver-checks with cargo.
     #[arg(long)]
     install: bool,
 }
@@ -86,7 +86,7 @@ fn check(options: &Options) -> Result<(), String> {
     }
 
     step("The interface, compared with that of the last version");
-    // To compile the tool takes longer than all of a quick run.
+    // Compiling the tool takes longer than a whole quick run.
     println!("{}", semver::check(&crates, options.install && !options.quick)?);
     Ok(())
 }

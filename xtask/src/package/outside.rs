@@ -1,4 +1,4 @@
-//! A workspace of its own, whose members are unpacked packages and programs that depend on them.
+//! A separate workspace, whose members are unpacked packages and programs that depend on them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use crate::capi::VERSION;
 use crate::foreign::{Foreign, Library};
 use crate::tools;
 
-/// Targets without a system: programs of `no_std` crates are compiled for the first.
+/// Targets without an operating system: programs of `no_std` crates are compiled for the first.
 pub(super) const DEVICE: &str = "thumbv7em-none-eabihf";
 pub(super) const WEB: &str = "wasm32-unknown-unknown";
 
@@ -24,7 +24,7 @@ pub(super) struct Program {
     source: &'static str,
 }
 
-/// They are tested on this machine; the last has no `std` itself.
+/// They are tested on this machine; the last does not use `std` itself.
 pub(super) const PROGRAMS: [Program; 3] = [
     Program {
         what: "what `cargo add xent` gives",
@@ -55,7 +55,7 @@ const WITHOUT_STD: Program = Program {
     source: include_str!("programs/without_std.rs"),
 };
 
-/// What a program of somebody else must not take from the shell of whoever runs this.
+/// Variables of the user's shell that must not affect an outside program.
 const NOT_OF_A_DEPENDENT: [&str; 6] = [
     "CARGO_BUILD_RUSTFLAGS",
     "CARGO_BUILD_TARGET",
@@ -71,7 +71,7 @@ pub(super) struct Outside {
 }
 
 impl Outside {
-    /// Writes all but the packages, which are unpacked.
+    /// Writes everything except the packages, which are unpacked.
     pub(super) fn new(crates: &[Crate]) -> Result<Self, String> {
         let outside = Self { folder: folder("outside") };
         outside.put("Cargo.toml", &manifest(crates))?;
@@ -79,7 +79,7 @@ impl Outside {
             outside.put(&format!("{}/Cargo.toml", program.name), &program.manifest())?;
             outside.put(&format!("{}/src/lib.rs", program.name), program.source)?;
         }
-        // The versions of everything else that this workspace is tested with.
+        // The versions of all other crates that this workspace is tested with.
         let lock = crate::root().join("Cargo.lock");
         let copied = fs::copy(&lock, outside.folder.join("Cargo.lock"));
         copied.map_err(|error| format!("{}: {error}", lock.display()))?;
@@ -114,7 +114,7 @@ impl Outside {
         tools::succeed(self.cargo("test --quiet --lib").args(["--package", program.name]))
     }
 
-    /// Compiles for a device what has no `std`.
+    /// Compiles the programs without `std` for a device.
     pub(super) fn check_without_std(&self, device: &Foreign) -> Result<(), String> {
         let mut cargo = self.prepare(device.cargo("check"));
         tools::succeed(cargo.args(["--quiet", "--package", WITHOUT_STD.name]))
@@ -134,15 +134,15 @@ impl Outside {
         })
     }
 
-    /// The tests that are in the packages, and those in their documentation.
+    /// Runs the tests in the packages, and those in their documentation.
     pub(super) fn test_packages(&self, crates: &[Crate]) -> Result<(), String> {
         let packages = crates.iter().flat_map(|of| ["--package", &of.name]);
-        // Millions of results: minutes where they are not optimised.
+        // Millions of results, which take minutes without optimisation.
         let test = "test --quiet --release --all-features";
         tools::succeed(self.cargo(test).args(packages))
     }
 
-    /// The documentation of a package for each of its targets, with what docs.rs sets.
+    /// Builds the documentation of a package for each of its targets, with the settings of docs.rs.
     pub(super) fn document(&self, of: &Crate) -> Result<(), String> {
         let DocsRs { all_features, targets } = of.docs_rs()?;
         for target in targets {
@@ -155,7 +155,7 @@ impl Outside {
                 }
             };
             cargo.args(["--quiet", "--no-deps"]).args(all_features.then_some("--all-features"));
-            // It has a nightly compiler, which labels what a feature brings.
+            // docs.rs uses a nightly compiler, which labels the items of a feature.
             cargo.env("RUSTC_BOOTSTRAP", "1").env("RUSTDOCFLAGS", "--cfg docsrs -Dwarnings");
             tools::succeed(self.prepare(cargo).args(["--package", &of.name]))?;
             println!("{} for {target}: ok", of.name);
@@ -175,9 +175,9 @@ impl Program {
     }
 }
 
-/// That of the workspace: where a version of a crate is asked for, it is the package's.
+/// The manifest of the workspace: dependencies on a version of a crate use the package.
 fn manifest(crates: &[Crate]) -> String {
-    // A string of TOML is one of JSON.
+    // A JSON string is also a TOML string.
     let path = |of: &Crate| format!("{:?}", unpacked(of).display().to_string());
     let packages: Vec<_> = crates.iter().map(path).collect();
     let programs: Vec<_> = PROGRAMS.iter().map(|program| format!("{:?}", program.name)).collect();

@@ -7,37 +7,37 @@ use std::process::Command;
 use super::crates::Crate;
 use crate::tools;
 
-/// The largest package, in bytes. (crates.io takes ten times as much.)
+/// The largest package, in bytes. (crates.io accepts ten times as much.)
 const LIMIT: u64 = 1 << 20;
-/// What every package has.
+/// The files of every package.
 const FILES: [&str; 5] = ["Cargo.toml", "README.md", "LICENSE-APACHE", "LICENSE-MIT", "src/lib.rs"];
 
-/// The folder of all that is made here.
+/// The folder for all files made here.
 pub(super) fn folder(name: &str) -> PathBuf {
     crate::target_folder("package-check").join(name)
 }
 
-/// Where a package is unpacked.
+/// The folder of an unpacked package.
 pub(super) fn unpacked(of: &Crate) -> PathBuf {
     folder("outside/packages").join(of.folder())
 }
 
-/// `cargo package`, whose files are compiled later, by the programs that depend on them.
+/// `cargo package`, whose files are compiled later by the programs that depend on them.
 fn cargo_package(target: &str) -> Command {
     let mut cargo = Command::new("cargo");
     cargo.current_dir(crate::root()).args(["package", "--quiet", "--locked", "--no-verify"]);
-    // What is not committed yet is what one wants to know about. `cargo publish` refuses it.
+    // Uncommitted changes are checked, too; `cargo publish` refuses them.
     cargo.args(["--no-metadata", "--allow-dirty", "--target-dir"]).arg(folder(target));
     cargo
 }
 
-/// Packs them at once: cargo takes what is not published yet from among them.
+/// Packs them together: cargo finds unpublished dependencies among them.
 pub(super) fn pack(crates: &[Crate]) -> Result<(), String> {
     let packages = crates.iter().flat_map(|of| ["--package", &of.name]);
     tools::succeed(cargo_package("together").args(packages))
 }
 
-/// Packs one where, of this workspace, only those crates are published that it is built from.
+/// Packs one as if only its dependencies among this workspace's crates were published.
 pub(super) fn pack_alone(of: &Crate, crates: &[Crate]) -> Result<(), String> {
     let published = of.built_from(crates);
     let packages = published.iter().copied().chain([of.name.as_str()]);
@@ -51,7 +51,7 @@ pub(super) fn pack_alone(of: &Crate, crates: &[Crate]) -> Result<(), String> {
     })
 }
 
-/// Unpacks a package; a line of its sizes.
+/// Unpacks a package; returns a line with its sizes.
 pub(super) fn unpack(of: &Crate) -> Result<String, String> {
     let above = folder("outside/packages");
     let package = folder("together/package").join(format!("{}.crate", of.folder()));
@@ -60,7 +60,7 @@ pub(super) fn unpack(of: &Crate) -> Result<String, String> {
         fs::remove_dir_all(&into).map_err(|error| format!("{}: {error}", into.display()))?;
     }
     fs::create_dir_all(&above).map_err(|error| format!("{}: {error}", above.display()))?;
-    // With the time of now: cargo compiles again what is newer, and packs all with one time.
+    // With the current time: cargo recompiles newer files, and gives all packed files the same time.
     let mut tar = Command::new("tar");
     tools::succeed(tar.arg("-xzmf").arg(&package).arg("-C").arg(&above))?;
     if let Some(lacking) = FILES.iter().find(|name| !into.join(name).is_file()) {
@@ -71,7 +71,7 @@ pub(super) fn unpack(of: &Crate) -> Result<String, String> {
     line(&of.folder(), files, bytes, packed.len())
 }
 
-/// How large a package is, if it is not too large.
+/// The size of a package, unless it is too large.
 fn line(name: &str, files: u64, bytes: u64, packed: u64) -> Result<String, String> {
     let kib = |bytes: u64| bytes.div_ceil(1024);
     let line =
@@ -85,7 +85,7 @@ fn line(name: &str, files: u64, bytes: u64, packed: u64) -> Result<String, Strin
     Ok(line)
 }
 
-/// The number of files below a folder, and their bytes.
+/// The number of files in a folder, and their bytes.
 fn size(folder: &Path) -> std::io::Result<(u64, u64)> {
     folder.read_dir()?.try_fold((0, 0), |(files, bytes), entry| {
         let path = entry?.path();

@@ -1,4 +1,5 @@
-//! The interface of the libraries, compared by cargo-semver-checks with that of the last version.
+//! Compares the interface of the libraries with that of the last version, using
+//! cargo-semver-checks.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,7 +9,7 @@ use crate::tools;
 
 const TOOL: &str = "cargo-semver-checks";
 
-/// Compares; what to say about it.
+/// Compares; returns a line for the report.
 pub(super) fn check(crates: &[Crate], install: bool) -> Result<String, String> {
     let Some(tag) = last_version(&crate::root())? else {
         return Ok("no version is tagged yet: there is nothing to compare with".into());
@@ -31,7 +32,7 @@ pub(super) fn check(crates: &[Crate], install: bool) -> Result<String, String> {
     Ok(format!("compatible with {tag}"))
 }
 
-/// The last tag of a version before what is checked out there.
+/// The last tag of a version before the current commit.
 fn last_version(folder: &Path) -> Result<Option<String>, String> {
     let git = |arguments: &[&str]| {
         let mut git = Command::new("git");

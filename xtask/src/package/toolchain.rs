@@ -1,4 +1,4 @@
-//! The oldest compiler that is supported, or the oldest that is here.
+//! The oldest supported compiler, or the oldest that is installed.
 
 use std::fmt;
 use std::process::Command;
@@ -7,7 +7,7 @@ use crate::tools;
 
 const RUSTUP: &str = "rustup";
 
-/// A toolchain of rustup, or the one that runs this.
+/// A rustup toolchain, or the one that runs this program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Toolchain {
     name: Option<String>,
@@ -22,7 +22,8 @@ impl fmt::Display for Toolchain {
 }
 
 impl Toolchain {
-    /// The oldest toolchain of at least that version; with leave to install, one of just that version.
+    /// The oldest toolchain of at least that version; with leave to install, one of exactly that
+    /// version.
     pub(super) fn oldest(version: &str, install: bool) -> Result<Self, String> {
         if crate::program(RUSTUP).is_none() {
             return Ok(Self { name: None });
@@ -32,13 +33,13 @@ impl Toolchain {
         if install && !oldest(&there, version).is_some_and(|name| is_of(name, version)) {
             let mut rustup = Command::new(RUSTUP);
             rustup.args(["toolchain", "install", version, "--profile", "minimal"]);
-            // Where that cannot be had, the oldest that is here does.
+            // If that is not available, the oldest one that is installed.
             if let Err(why) = tools::succeed(&mut rustup) {
                 println!("{why}");
             }
             there = list()?;
         }
-        // Without a numbered one the toolchain that runs this is as old as any.
+        // Without a numbered toolchain, the one that runs this program is the oldest.
         Ok(Self { name: oldest(&there, version).map(str::to_owned) })
     }
 
@@ -50,7 +51,7 @@ impl Toolchain {
     }
 }
 
-/// The oldest of the toolchains that rustup lists which is not older than that version.
+/// The oldest of the toolchains listed by rustup that is not older than that version.
 fn oldest<'a>(list: &'a str, version: &str) -> Option<&'a str> {
     let names = list.lines().filter_map(|line| line.split_whitespace().next());
     let numbered = names.filter_map(|name| Some((number(name)?, name)));
@@ -58,7 +59,7 @@ fn oldest<'a>(list: &'a str, version: &str) -> Option<&'a str> {
     new_enough.min().map(|(_, name)| name)
 }
 
-/// Whether a toolchain is of a version, or of a correction to it.
+/// Whether a toolchain has a version, or a patch release of it.
 fn is_of(name: &str, version: &str) -> bool {
     let places = version.split('.').count();
     number(name)

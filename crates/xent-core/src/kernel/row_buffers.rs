@@ -7,7 +7,7 @@ use crate::simd::{Vector, from, from_mut};
 /// would have to be compiled for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum GradMode {
-    /// Only the loss is wanted.
+    /// Only the loss.
     None,
     /// The gradient is written, to its own place or over the logits.
     Write,

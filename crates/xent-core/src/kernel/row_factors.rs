@@ -18,7 +18,7 @@ pub(crate) struct RowFactors<'a, F> {
     pub(crate) scale: f64,
     /// The temperature of a teacher; one without a teacher.
     pub(crate) temperature: f64,
-    /// Whether the loss has the weight of the label as a factor.
+    /// Whether the weight of the label is a factor of the loss.
     pub(crate) is_label_all: bool,
 }
 
@@ -53,7 +53,7 @@ impl<F: Compute> Kernel for RowFactors<'_, F> {
         for row in 0..ROWS {
             let live = if weights[row] == zero { zero } else { block.live[row] };
             let factor = if live == zero { 0.0 } else { weights[row].to_f64() };
-            // Of a label of weight zero nothing comes, whatever follows.
+            // A label of weight zero gives zero, whatever the other factors.
             let none = is_label_all & (block.label_weights[row] == F::default());
             let upstream = if none { 1.0 } else { upstream[row].to_f64() };
             let gradient = factor * scale * upstream * temperature;

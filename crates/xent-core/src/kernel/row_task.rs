@@ -18,7 +18,7 @@ const ELEMENTS: usize = 4096;
 /// bring too much of the gradient back into the caches.
 const STREAM_CLASSES: usize = 256;
 
-/// The most lanes that a register has.
+/// The most lanes of any register.
 pub(super) const LANES: usize = 16;
 
 /// Rows of a group.

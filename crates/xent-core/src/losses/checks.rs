@@ -15,7 +15,7 @@ use crate::kernel::sum::TILE;
 use crate::level::Level;
 use crate::shape::Shape;
 
-/// Numbers that a thread checks at a time: they take no less than it takes to hand them over.
+/// The least numbers that a thread checks at a time, so that it is worth handing them over.
 pub(super) const PIECE: usize = 1 << 16;
 
 /// The smallest probability whose logarithm the logistic loss does not clamp.
@@ -45,7 +45,7 @@ impl Values {
         Some((element, values.get(element)?.to_f64()))
     }
 
-    /// Checks numbers of the shape of the logits without a stride, on threads that join.
+    /// Checks numbers with the shape of the logits and no stride, on the threads of `join`.
     pub(super) fn check<F: Float>(
         self,
         join: &dyn ForkJoin,
@@ -84,8 +84,8 @@ impl Values {
 }
 
 impl<F: Float> SigmoidSpec<'_, F> {
-    /// Checks the probabilities that count, and targets that are numbers, on threads that join; how many of the
-    /// probabilities are at the clamp.
+    /// Checks the probabilities that count, and targets that are numbers, on several threads; returns how many
+    /// probabilities are clamped.
     pub(super) fn check_probabilities<E: Element<Float = F>>(
         &self,
         join: &dyn ForkJoin,
@@ -126,7 +126,7 @@ impl<F: Float> SigmoidSpec<'_, F> {
         count_in_pieces(join, 0..parts * tiles_of_part, PIECE / TILE, &check)
     }
 
-    /// The same of the elements from `first` on, at most a tile; whether there are classes of weight zero.
+    /// The same for the elements from `first` on, at most a tile; `true` if there are classes of weight zero.
     fn check_tile(
         &self,
         level: Level,
@@ -152,8 +152,7 @@ impl<F: Float> SigmoidSpec<'_, F> {
         if let Some(clamped) = clamped.filter(|&clamped| clamped == 0 || !some_unweighted) {
             return Ok(clamped);
         }
-        // One of them is no probability, or perhaps only some that do not count: ignored, or of a class of weight
-        // zero.
+        // One of them is not a probability, but it may not count: it is ignored, or its class has weight zero.
         let mut clamped = 0;
         for (at, &p) in probabilities.iter().enumerate() {
             let class = (first + at) / self.shape.inner % self.shape.classes;

@@ -20,7 +20,7 @@ use crate::level::Level;
     reason = "one of the types is what the others are converted to"
 )]
 impl Labels<'_> {
-    /// Checks that every label is a class, or is the one to ignore, on threads that join; how many are not to be
+    /// Checks on several threads that every label is a class or the ignored label; returns how many are not
     /// ignored.
     pub(crate) fn check(
         &self,
@@ -32,7 +32,7 @@ impl Labels<'_> {
         count_in_pieces(join, 0..self.len(), PIECE, &check)
     }
 
-    /// The same of some of them, on one thread.
+    /// The same for some of the labels, on one thread.
     fn check_piece(
         &self,
         piece: Range<usize>,
@@ -132,17 +132,17 @@ impl Labels<'_> {
         sums.map(ExactSum::total)
     }
 
-    /// [`check`](Self::check) for two classes: all labels are 0, 1 or the one to ignore.
+    /// [`check`](Self::check) for two classes: all labels are 0, 1 or the ignored label.
     pub(crate) fn check_hot(&self, join: &dyn ForkJoin, ignore: Option<i64>) -> Result<(), Error> {
         let check = |piece| self.check_hot_piece(piece, ignore);
         count_in_pieces(join, 0..self.len(), PIECE, &check).map(|_| ())
     }
 
-    /// The same of some of them, on one thread.
+    /// The same for some of the labels, on one thread.
     fn check_hot_piece(&self, piece: Range<usize>, ignore: Option<i64>) -> Result<usize, Error> {
         let are_good = each_type!(self, |labels: I| {
             let labels = labels.get(piece.clone()).unwrap_or(&[]);
-            // Bits of labels that are neither: no comparison, which a register may lack.
+            // Bits of labels that are neither: no comparison, which some instruction sets lack.
             match ignore.and_then(|ignore| I::try_from(ignore).ok()) {
                 None => labels.iter().fold(0, |all, &label| all | label) & !1 == 0,
                 Some(ignore) => {
@@ -155,10 +155,10 @@ impl Labels<'_> {
     }
 }
 
-/// Labels that a thread checks at a time.
+/// The number of labels that a thread checks at a time.
 const PIECE: usize = 1 << 15;
 
-/// What the rows of labels weigh.
+/// The counts and weights of the rows of labels.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct LabelWeights {
     /// Rows whose label is not ignored.

@@ -26,11 +26,11 @@ pub enum LikelihoodInput {
 /// The smallest probability that is not clamped: Caffe's `kLOG_THRESHOLD`.
 const LEAST: f64 = 1e-20;
 
-/// Rows whose probabilities a thread checks at a time, each somewhere else in memory.
+/// The number of rows whose probabilities a thread checks at a time; each is elsewhere in memory.
 const PIECE: usize = 1 << 12;
 
-/// Negative log-likelihood of the right class, with its gradient: for inputs that have been through
-/// a softmax (or its logarithm) before.
+/// Negative log-likelihood of the right class, with its gradient, for inputs that are already a softmax or
+/// log-softmax.
 ///
 /// The loss and gradient of a row depend only on its label's input, and are within 1 ULP; the gradient of all other
 /// classes is zero. A NaN there gives NaN, in its row only.
@@ -86,9 +86,9 @@ impl<'a, E: Element> LikelihoodBatch<'a, E> {
         Self::with_options(buffers, shape, labels, input, &[], None)
     }
 
-    /// With a non-negative weight for each class (none if empty; a row whose label has weight zero has a loss and a
-    /// gradient of exactly zero, whatever its input is, which is not checked), and a label whose rows have no
-    /// loss and a gradient of zero.
+    /// With a non-negative weight for each class (none if empty), and a label whose rows are ignored: their loss
+    /// and gradient are zero. A row whose label has weight zero has a loss and gradient of exactly zero, whatever
+    /// its input, which is not checked.
     ///
     /// # Errors
     /// [`Error::Length`] or [`Error::Label`]; [`Error::Value`] if a weight is negative or not finite, or
@@ -104,8 +104,8 @@ impl<'a, E: Element> LikelihoodBatch<'a, E> {
         Self::checked_on(&InTurn, buffers, shape, labels, input, class_weights, ignore_index)
     }
 
-    /// [`with_options`](Self::with_options), with labels and probabilities checked on threads that join; the
-    /// error does not depend on them.
+    /// [`with_options`](Self::with_options), with labels and probabilities checked on several threads; the error
+    /// does not depend on them.
     ///
     /// # Errors
     /// As [`with_options`](Self::with_options).
@@ -146,7 +146,7 @@ impl<'a, E: Element> LikelihoodBatch<'a, E> {
         Ok(Self { buffers, spec, outputs: Outputs::default(), clamped })
     }
 
-    /// With factors for the rows.
+    /// Sets factors for the rows.
     ///
     /// # Errors
     /// [`Error::Length`] if the factors are not empty and not one for each row.
@@ -262,7 +262,7 @@ impl<F: Float> LikelihoodSpec<'_, F> {
         row / inner * stride + class * inner + row % inner
     }
 
-    /// Checks the probabilities of the labels of some rows; how many of them are clamped.
+    /// Checks the probabilities of the labels of some rows; returns how many of them are clamped.
     fn check_probabilities<E: Element<Float = F>>(
         &self,
         inputs: &[E],
@@ -306,8 +306,8 @@ impl<F: Float> LikelihoodSpec<'_, F> {
                 let of_row = self.weights.sample_weight(row);
                 let weight = self.class_weight(class) * of_row;
                 let upstream = self.weights.scale * self.weights.upstream_of(row);
-                // A weight of zero leaves nothing of what is not finite; but the gradient of a mean over weights of
-                // zero is NaN where it is to be.
+                // A weight of zero removes values that are not finite, except that the gradient of a mean over
+                // weights of zero is NaN if the policy says so.
                 let none = weight == 0.0;
                 let loss = if none { 0.0 } else { weight * loss };
                 let of_nothing = of_row != 0.0 && self.weights.scale.is_nan();

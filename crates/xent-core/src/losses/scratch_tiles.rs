@@ -68,8 +68,8 @@ pub(super) struct Classes {
     pub(super) step: usize,
 }
 
-/// The gradient of classes of a row, and second derivatives if they are wanted, tile by tile. Those have the step of
-/// the classes, from the first on.
+/// Writes the gradient of classes of a row and, if wanted, their second derivatives, tile by tile. These have the
+/// step of the classes, starting with the first.
 pub(super) fn put_classes<E: Element>(
     level: Level,
     finished: &FinishedRow<'_, E::Float>,

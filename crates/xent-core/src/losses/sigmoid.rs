@@ -42,8 +42,8 @@ pub enum SigmoidInput {
 /// The options of a sigmoid loss beyond the plain cross-entropy. The default is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct SigmoidOptions<'a, F = f32> {
-    /// A non-negative weight for the elements of each class; empty for ones. An element of a class of weight zero has
-    /// a loss and a gradient of exactly zero, whatever its logit or probability is, which is not checked.
+    /// A non-negative weight for the elements of each class; empty for ones. An element of a class of weight zero
+    /// has a loss and gradient of exactly zero, whatever its logit or probability, which is not checked.
     pub class_weights: &'a [F],
     /// A non-negative weight for the positive part of the loss of each class, or one for all classes; empty for
     /// ones.
@@ -76,7 +76,7 @@ impl<F: Float> SigmoidOptions<'_, F> {
             return refused("label smoothing", "expected a number from 0 to 1");
         }
         if !(self.focal_gamma.is_finite() && self.focal_gamma >= 0.0) {
-            return refused("focal gamma", "expected a finite number, not below zero");
+            return refused("focal gamma", "expected a finite number that is not negative");
         }
         if self.focal_alpha.is_some_and(|alpha| !(0.0..=1.0).contains(&alpha)) {
             return refused("focal alpha", "expected a number from 0 to 1");
@@ -152,8 +152,8 @@ impl<'a, E: Element> SigmoidBatch<'a, E> {
         Self::checked_on(&InTurn, buffers, shape, targets, options)
     }
 
-    /// [`with_options`](Self::with_options), with targets and probabilities checked on threads that join; the
-    /// error does not depend on them.
+    /// [`with_options`](Self::with_options), with targets and probabilities checked on several threads; the error
+    /// does not depend on them.
     ///
     /// # Errors
     /// As [`with_options`](Self::with_options).
@@ -294,7 +294,7 @@ impl<'a, E: Element> SigmoidBatch<'a, E> {
     }
 }
 
-/// A label is in the row of its place.
+/// The row of a label is the row of its place.
 fn in_row(error: Error, row_of: impl Fn(usize) -> usize) -> Error {
     match error {
         Error::Label { row: at, label, classes } => {

@@ -75,8 +75,8 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
         Self::checked_on(&InTurn, buffers, shape, targets, options)
     }
 
-    /// [`with_options`](Self::with_options), with labels and targets checked on threads that join; the error
-    /// does not depend on them.
+    /// [`with_options`](Self::with_options), with labels and targets checked on several threads; the error does not
+    /// depend on them.
     ///
     /// # Errors
     /// As [`with_options`](Self::with_options).
@@ -115,7 +115,7 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
             }
             SoftmaxTargets::Teacher(values, _) => {
                 check_length("teacher's logits", shape.elements(), values.len())?;
-                // A teacher's softmax is made of neighbours.
+                // A teacher's softmax needs contiguous classes.
                 if !E::IS_FLOAT && shape.inner != 1 && classes > TILE {
                     let reason = "with a teacher, columns of more than 4096 classes have to be of f32 or f64";
                     return Err(Error::Option { option: "format of the logits", reason });
@@ -125,7 +125,7 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
         Ok(Self { buffers, spec, outputs: Outputs::default() })
     }
 
-    /// Multiplies the gradient (not the loss): by one over the rows for a mean.
+    /// Sets a factor of the gradient (not of the loss): for a mean, one over the number of rows.
     #[must_use]
     pub fn with_scale(mut self, scale: f64) -> Self {
         self.spec.weights.scale = scale;

@@ -20,7 +20,7 @@ pub(super) struct SoftmaxSpec<'a, F> {
     pub(super) elements: usize,
     /// Its first row, counted in the whole batch.
     pub(super) first_row: usize,
-    /// The rows of the whole batch that have a label, which is not the one to ignore.
+    /// The number of rows in the whole batch with a label that is not ignored.
     pub(super) rows_with_labels: usize,
     /// Whether the class axis of the whole batch is not the last one.
     pub(super) of_columns: bool,
@@ -189,7 +189,7 @@ impl<F: Float> SoftmaxSpec<'_, F> {
         self.kind() == Kind::Labels && self.options.z_loss == 0.0
     }
 
-    /// The soft cap, as exact as the logits are.
+    /// The soft cap, in the precision of the logits.
     pub(super) fn cap(&self) -> f64 {
         rounded::<F>(self.options.soft_cap)
     }

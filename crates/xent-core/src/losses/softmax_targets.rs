@@ -69,10 +69,10 @@ impl<F: Float> SoftmaxOptions<'_, F> {
             return refused("label smoothing", "expected a number from 0 to 1");
         }
         if !(self.focal_gamma.is_finite() && self.focal_gamma >= 0.0) {
-            return refused("focal gamma", "expected a finite number, not below zero");
+            return refused("focal gamma", "expected a finite number that is not negative");
         }
         if !(self.z_loss.is_finite() && self.z_loss >= 0.0) {
-            return refused("z-loss", "expected a finite factor, not below zero");
+            return refused("z-loss", "expected a finite factor that is not negative");
         }
         // As it is computed with: a cap that is rounded to zero would be none.
         let cap = rounded::<F>(self.soft_cap);

@@ -1,4 +1,4 @@
-//! Losses of probabilities that are already there.
+//! Losses of given probabilities.
 
 use xent_core::{
     Buffers, Element, Error as InputError, Float, LikelihoodBatch, LikelihoodInput, Shape,
@@ -24,15 +24,15 @@ macro_rules! likelihood {
         }
 
         impl<'w, F: Float> $loss<'w, F> {
-            /// No label is ignored, and a mean over nothing is zero
-            /// ([`NothingValid::Zero`](crate::NothingValid::Zero); PyTorch has NaN there). The mean over the rows
-            /// (by class weights, as [`MeanOver::PyTorch`](crate::MeanOver::PyTorch) says).
+            /// The mean over the rows (by class weights, see [`MeanOver::PyTorch`](crate::MeanOver::PyTorch)). No
+            /// label is ignored, and a mean over nothing is zero
+            /// ([`NothingValid::Zero`](crate::NothingValid::Zero); in PyTorch it is NaN).
             #[must_use]
             pub fn new() -> Self {
                 Self::default()
             }
 
-            /// With the defaults of somebody else.
+            /// With the defaults of another library.
             #[must_use]
             pub fn preset(preset: Preset) -> Self {
                 let settings = Settings::of(preset, LossKind::Likelihood);
@@ -55,7 +55,7 @@ macro_rules! likelihood {
                 Ok(self)
             }
 
-            /// Rows with this label have no loss and a gradient of zero; it may be a class or not.
+            /// Rows with this label have a loss and gradient of zero; it need not be a class.
             #[must_use]
             pub fn with_ignore_index(mut self, label: i64) -> Self {
                 self.ignore_index = Some(label);

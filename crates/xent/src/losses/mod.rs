@@ -1,4 +1,4 @@
-//! The losses. What they have in common is written once, below; a file has what is its own.
+//! The losses. Code that they share is written once, below; each file has the rest of a loss.
 
 mod likelihood;
 mod sigmoid;
@@ -8,30 +8,30 @@ pub use likelihood::{MultinomialLogistic, NegativeLogLikelihood};
 pub use sigmoid::{LogisticLoss, MultiLabelSoftMargin, SigmoidCrossEntropy};
 pub use softmax::{Distillation, MultiLabelSoftmax, SoftmaxCrossEntropy};
 
-/// The methods of every loss: how it is reduced, and how it is called. The loss has a field
-/// `settings`, a constant `PREDICTS` (whether its predicted classes are compared with labels), and methods
-/// `batch(buffers, shape, targets)`, `ignored` and `has_class_weights`.
+/// The methods of every loss: its reduction, and its calls. The loss needs a field `settings`, a constant
+/// `PREDICTS` (whether its predicted classes are compared with labels), and methods `batch(buffers, shape,
+/// targets)`, `ignored` and `has_class_weights`.
 ///
-/// What is called with anything that can be read as logits and targets converts them, and calls the trait
-/// [`Loss`](crate::Loss), which is compiled once for a format.
+/// Methods that accept anything that converts to logits and targets convert these and call the trait
+/// [`Loss`](crate::Loss), which is compiled once for each format.
 macro_rules! common_methods {
     ($loss:ident) => {
         impl<F: xent_core::Float> $loss<'_, F> {
-            /// Reduces the losses of the rows (or elements) this way.
+            /// Sets how the losses of the rows (or elements) are reduced.
             #[must_use]
             pub fn with_reduction(mut self, reduction: crate::Reduction) -> Self {
                 self.settings.policy.reduction = reduction;
                 self
             }
 
-            /// Divides by this for a mean.
+            /// Sets the divisor of a mean.
             #[must_use]
             pub fn with_mean_over(mut self, mean_over: crate::MeanOver) -> Self {
                 self.settings.divide_by(mean_over);
                 self
             }
 
-            /// Does this where a mean has nothing to divide by. The default is
+            /// Sets the result of a mean over nothing. The default is
             /// [`NothingValid::Zero`](crate::NothingValid::Zero).
             #[must_use]
             pub fn with_nothing_valid(mut self, nothing_valid: crate::NothingValid) -> Self {
@@ -49,10 +49,10 @@ macro_rules! common_methods {
             /// The reduced loss.
             ///
             /// # Errors
-            /// [`Error::Input`] if the shapes do not fit together or a target is out of range;
-            /// [`Error::Targets`] if the loss has no such targets; [`Error::NotReduced`] with
-            /// [`Reduction::None`](crate::Reduction::None); [`Error::NothingValid`] if that was to
-            /// be an error.
+            /// [`Error::Input`] if the shapes do not fit together or a target is out of range; [`Error::Targets`]
+            /// if the loss does not support these targets; [`Error::NotReduced`] with
+            /// [`Reduction::None`](crate::Reduction::None); [`Error::NothingValid`] if the policy makes that an
+            /// error.
             pub fn loss<'l, 't, L: IntoLogits<'l>>(
                 &self,
                 logits: L,
@@ -64,7 +64,7 @@ macro_rules! common_methods {
                 Loss::loss(self, logits.into_logits()?, targets.into_targets()?)
             }
 
-            /// The reduced loss; its gradient is written to `grad`, where the logits are.
+            /// The reduced loss; its gradient is written to `grad`, in the order of the logits.
             ///
             /// # Errors
             /// As [`loss`](Self::loss).
@@ -80,7 +80,7 @@ macro_rules! common_methods {
                 Loss::loss_and_grad(self, logits.into_logits()?, targets.into_targets()?, grad)
             }
 
-            /// The reduced loss; its gradient takes the place of the logits.
+            /// The reduced loss; its gradient overwrites the logits.
             ///
             /// # Errors
             /// As [`loss`](Self::loss).
@@ -96,11 +96,11 @@ macro_rules! common_methods {
                 Loss::loss_and_grad_in_place(self, logits, targets)
             }
 
-            /// What a training loop wants of a batch: the reduced loss and, of a softmax with labels,
-            /// how many rows are right ([`Pass::count_correct`]). The gradient is written to `grad`,
-            /// where the logits are. Reports are added up: `epoch += report`.
+            /// The usual call of a training loop: the reduced loss and, for a softmax with labels, the number of
+            /// right rows ([`Pass::count_correct`]). The gradient is written to `grad`, in the order of the logits.
+            /// Reports can be added: `epoch += report`.
             ///
-            /// Where nobody looks at the accuracy, [`loss_and_grad`](Self::loss_and_grad) is faster.
+            /// If you do not need the accuracy, [`loss_and_grad`](Self::loss_and_grad) is faster.
             ///
             /// # Errors
             /// As [`loss`](Self::loss).
@@ -117,7 +117,7 @@ macro_rules! common_methods {
                 Loss::train(self, logits.into_logits()?, targets.into_targets()?, grad)
             }
 
-            /// [`train`](Self::train) whose gradient takes the place of the logits.
+            /// [`train`](Self::train), with the gradient overwriting the logits.
             ///
             /// # Errors
             /// As [`loss`](Self::loss).
@@ -133,13 +133,13 @@ macro_rules! common_methods {
                 Loss::train_in_place(self, logits.into_logits_mut()?, targets.into_targets()?)
             }
 
-            /// The reduced loss, and all that the pass asks for.
+            /// The reduced loss, and everything else that the pass asks for.
             ///
             /// # Errors
-            /// [`Error::Input`] if the shapes do not fit together, a target is out of range, or the
-            /// loss does not have what is asked for; [`Error::Targets`] if it has no such targets;
-            /// [`Error::UpstreamOfRows`]; [`Error::HessianOfMean`]; [`Error::NothingValid`] if that
-            /// was to be an error.
+            /// [`Error::Input`] if the shapes do not fit together, a target is out of range, or the loss does not
+            /// support an option of the pass; [`Error::Targets`] if it does not support these targets;
+            /// [`Error::UpstreamOfRows`]; [`Error::HessianOfMean`]; [`Error::NothingValid`] if the policy makes
+            /// that an error.
             pub fn evaluate<'l, 't, L: IntoLogits<'l>>(
                 &self,
                 logits: L,
@@ -152,7 +152,7 @@ macro_rules! common_methods {
                 Loss::evaluate(self, logits.into_logits()?, targets.into_targets()?, pass)
             }
 
-            /// The same; the gradient takes the place of the logits.
+            /// The same; the gradient overwrites the logits.
             ///
             /// # Errors
             /// As [`evaluate`](Self::evaluate); [`Error::TwoGradients`] if the pass asks for
@@ -170,11 +170,10 @@ macro_rules! common_methods {
                 Loss::evaluate_in_place(self, logits, targets, pass)
             }
 
-            /// What [`Reduction::Mean`](crate::Reduction::Mean) divides the sum of the losses by:
-            /// to be added up over the parts of a batch that does not fit in memory, whose parts
-            /// are then evaluated with [`Reduction::Sum`](crate::Reduction::Sum) and a
-            /// [`scale`](Pass::scale). (For the loss of all parts alone, add up their
-            /// [reports](Report).)
+            /// The divisor of the sum of the losses in [`Reduction::Mean`](crate::Reduction::Mean). For a batch
+            /// that does not fit in memory, add up the divisors of its parts, then evaluate the parts with
+            /// [`Reduction::Sum`](crate::Reduction::Sum) and a [`scale`](Pass::scale). (If you only need the loss,
+            /// add up the parts' [reports](Report).)
             ///
             /// # Errors
             /// As [`evaluate`](Self::evaluate).
@@ -191,8 +190,8 @@ macro_rules! common_methods {
                 Loss::denominator(self, logits, targets, sample_weights)
             }
 
-            /// What is counted of a batch before it is reduced. Added up over the parts of a batch
-            /// that does not fit in memory, it is what the [`policy`](Self::policy) divides.
+            /// The counts of a batch, before it is reduced. For a batch that does not fit in memory, add up those
+            /// of its parts and pass them to the [`policy`](Self::policy).
             ///
             /// # Errors
             /// As [`evaluate`](Self::evaluate).
@@ -209,7 +208,7 @@ macro_rules! common_methods {
                 Loss::counts(self, logits, targets, sample_weights)
             }
 
-            /// How the losses are reduced.
+            /// The reduction of the losses.
             #[must_use]
             pub fn policy(&self) -> crate::Policy {
                 self.settings.policy_for(self.has_class_weights(), self.ignored())

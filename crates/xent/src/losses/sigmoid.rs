@@ -1,4 +1,4 @@
-//! Any number of many classes, or one of two.
+//! Any number of independent classes, or one of two.
 
 use xent_core::{
     Buffers, Element, Error as InputError, Float, Shape, SigmoidBatch, SigmoidInput,
@@ -31,9 +31,8 @@ macro_rules! sigmoid_options {
                 self.checked()
             }
 
-            /// A non-negative weight for the positive part of the loss of each class, or one for all
-            /// classes, borrowed or owned ([`Weights`]): above one it is recall that counts, below one
-            /// precision.
+            /// A non-negative weight for the positive part of the loss of each class, or one for all classes,
+            /// borrowed or owned ([`Weights`]): above one it favours recall, below one precision.
             ///
             /// # Errors
             /// [`Error::Input`] if a weight is negative or not finite.
@@ -54,8 +53,8 @@ macro_rules! sigmoid_options {
                 self.checked()
             }
 
-            /// Elements with this target have no loss and a gradient of zero. Multi-hot and binary
-            /// index targets only.
+            /// Elements with this target have a loss and gradient of zero. Only for multi-hot and binary index
+            /// targets.
             #[must_use]
             pub fn with_ignore_index(mut self, target: i64) -> Self {
                 self.options.ignore_index = Some(target);
@@ -94,7 +93,7 @@ macro_rules! sigmoid_options {
                 let targets = match targets {
                     Targets::Dense(values) => SigmoidTargets::Dense(values),
                     Targets::MultiHot(labels) => SigmoidTargets::MultiHot(labels),
-                    // With one logit a row, the index of the class is the target.
+                    // With one logit a row, the class index is the target.
                     Targets::Index(labels)
                         if shape.classes() == 1 || labels.len() == shape.elements() =>
                     {
@@ -115,9 +114,8 @@ macro_rules! sigmoid_options {
     };
 }
 
-/// Sigmoid (binary) cross-entropy: every logit is a question of its own, with the loss
-/// `-w_c (q_c y ln σ(x) + (1 - y) ln σ(-x))` for a target `y` in [0, 1], an element weight `w` and
-/// a `pos_weight` `q`.
+/// Sigmoid (binary) cross-entropy: every logit is an independent yes/no question, with the loss `-w_c (q_c y ln
+/// σ(x) + (1 - y) ln σ(-x))` for a target `y` in [0, 1], an element weight `w` and a `pos_weight` `q`.
 ///
 /// Neither the loss nor the gradient overflows or cancels, however large the logit. The mean
 /// divides by the number of elements. Integer targets are 0 or 1 for each logit.
@@ -142,15 +140,14 @@ pub struct SigmoidCrossEntropy<'w, F = f32> {
 }
 
 impl<F: Float> SigmoidCrossEntropy<'_, F> {
-    /// Nothing is ignored, and a mean over nothing is zero
-    /// ([`NothingValid::Zero`](crate::NothingValid::Zero); PyTorch has NaN there). The mean over the elements, at the
-    /// best level of the machine.
+    /// The mean over the elements, at the best level of the machine. Nothing is ignored, and a mean over nothing is
+    /// zero ([`NothingValid::Zero`](crate::NothingValid::Zero); in PyTorch it is NaN).
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// With the defaults of somebody else.
+    /// With the defaults of another library.
     #[must_use]
     pub fn preset(preset: Preset) -> Self {
         Self { settings: Settings::of(preset, LossKind::Elements), ..Self::default() }
@@ -201,9 +198,8 @@ impl<F: Float> Default for MultiLabelSoftMargin<'_, F> {
 }
 
 impl<F: Float> MultiLabelSoftMargin<'_, F> {
-    /// Nothing is ignored, and a mean over nothing is zero
-    /// ([`NothingValid::Zero`](crate::NothingValid::Zero); PyTorch has NaN there). The mean over the rows, at the
-    /// best level of the machine.
+    /// The mean over the rows, at the best level of the machine. Nothing is ignored, and a mean over nothing is
+    /// zero ([`NothingValid::Zero`](crate::NothingValid::Zero); in PyTorch it is NaN).
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -215,12 +211,12 @@ common_methods!(MultiLabelSoftMargin);
 /// Logistic loss of probabilities, without an activation inside: `-y ln p - (1 - y) ln(1 - p)`
 /// (PyTorch's `BCELoss`).
 ///
-/// Logarithms are not below -100, and the gradient is `(p - y) / max(p (1 - p), 1e-12)`, as in
-/// PyTorch. A probability outside of [0, 1] is an error, unless its target is ignored. scikit-learn's
-/// `log_loss` is the same between 0 and 1, but moves probabilities of 0 and 1 by the machine epsilon of their
-/// format: a wrong one costs 36.04 in f64 and 15.94 in f32 there, and 100 here.
-/// [`Report::clamped`](crate::Report::clamped) counts those that were clamped. If the probabilities came from a sigmoid,
-/// [`SigmoidCrossEntropy`] of its logits is more accurate.
+/// Logarithms are clamped at -100, and the gradient is `(p - y) / max(p (1 - p), 1e-12)`, as in PyTorch. A
+/// probability outside [0, 1] is an error, unless its target is ignored. scikit-learn's `log_loss` is the same
+/// between 0 and 1, but moves probabilities of 0 and 1 by the machine epsilon of their format: a wrong one costs
+/// 36.04 in f64 and 15.94 in f32 there, and 100 here. [`Report::clamped`](crate::Report::clamped) counts the
+/// clamped probabilities. If the probabilities came from a sigmoid, [`SigmoidCrossEntropy`] of its logits is more
+/// accurate.
 ///
 /// ```
 /// use xent::{Logits, LogisticLoss, Targets};
@@ -249,15 +245,14 @@ impl<F: Float> Default for LogisticLoss<'_, F> {
 }
 
 impl<F: Float> LogisticLoss<'_, F> {
-    /// Nothing is ignored, and a mean over nothing is zero
-    /// ([`NothingValid::Zero`](crate::NothingValid::Zero); PyTorch has NaN there). The mean over the elements, at the
-    /// best level of the machine.
+    /// The mean over the elements, at the best level of the machine. Nothing is ignored, and a mean over nothing is
+    /// zero ([`NothingValid::Zero`](crate::NothingValid::Zero); in PyTorch it is NaN).
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// With the defaults of somebody else.
+    /// With the defaults of another library.
     #[must_use]
     pub fn preset(preset: Preset) -> Self {
         Self { settings: Settings::of(preset, LossKind::Elements), ..Self::default() }

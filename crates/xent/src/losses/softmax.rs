@@ -13,7 +13,7 @@ use crate::{
     Preset, Report, Targets, Weights,
 };
 
-/// Options that every softmax loss may have. `$cannot` are those that this one cannot.
+/// Options of every softmax loss. `$cannot` lists those that this loss does not support.
 macro_rules! softmax_options {
     ($loss:ident) => {
         impl<'w, F: Float> $loss<'w, F> {
@@ -34,8 +34,8 @@ macro_rules! softmax_options {
                 self.checked()
             }
 
-            /// Adds `λ lse²` to the loss of each row, where `lse` is its log-sum-exp: it keeps
-            /// logits from drifting (B. Zoph et al., "ST-MoE", 2022).
+            /// Adds the z-loss `λ lse²` to the loss of each row, where `lse` is its log-sum-exp: it keeps logits
+            /// from drifting (B. Zoph et al., "ST-MoE", 2022).
             ///
             /// # Errors
             /// [`Error::Input`] if the factor is negative or not finite.
@@ -44,8 +44,8 @@ macro_rules! softmax_options {
                 self.checked()
             }
 
-            /// The logits become `cap tanh(x / cap)` (Gemma Team, "Gemma 2", 2024). A logit of
-            /// `-inf` is absent all the same; a finite mask such as -1e30 becomes `-cap`.
+            /// Caps the logits softly: they become `cap tanh(x / cap)` (Gemma Team, "Gemma 2", 2024). A logit of
+            /// `-inf` stays absent; a finite mask such as -1e30 becomes `-cap`.
             ///
             /// # Errors
             /// [`Error::Input`] if the cap is not positive and finite.
@@ -58,7 +58,7 @@ macro_rules! softmax_options {
                 self.checked()
             }
 
-            /// The target becomes `(1 - ε) t + ε / C`, as in PyTorch, Keras and TensorFlow (C.
+            /// Smooths the labels: the target becomes `(1 - ε) t + ε / C`, as in PyTorch, Keras and TensorFlow (C.
             /// Szegedy et al., "Rethinking the Inception architecture", 2016).
             ///
             /// # Errors
@@ -83,9 +83,9 @@ macro_rules! softmax_options {
 /// softmax(x)_c)`; for index targets the mean divides by the class weights of the labels. With a
 /// focal gamma it is `-w_y (1 - p_y)^γ ln p_y`.
 ///
-/// Within 4 ULP, plus one for each unit of distance between a logit and its row's largest; a
-/// confident row keeps its relative accuracy. The gradient has the same bound. See
-/// [`xent_core::SoftmaxBatch`] for what NaN and infinities do.
+/// The error is at most 4 ULP, plus one for each unit of distance between a logit and its row's largest, for the
+/// loss and for the gradient. A confident row keeps its relative accuracy. [`xent_core::SoftmaxBatch`] describes
+/// the results for NaN and infinities.
 ///
 /// ```
 /// use xent::{Logits, Reduction, SoftmaxCrossEntropy, Targets};
@@ -109,18 +109,18 @@ pub struct SoftmaxCrossEntropy<'w, F = f32> {
 }
 
 impl<'w, F: Float> SoftmaxCrossEntropy<'w, F> {
-    /// Nobody's preset: no label is ignored, and a mean over nothing is zero ([`NothingValid::Zero`]). The mean over
-    /// the rows (by class weights, as
-    /// [`MeanOver::PyTorch`](crate::MeanOver::PyTorch) says), at the best level of the machine.
+    /// The mean over the rows (by class weights, see [`MeanOver::PyTorch`](crate::MeanOver::PyTorch)), at the best
+    /// level of the machine. This is the default of no other library: no label is ignored, and a mean over nothing
+    /// is zero ([`NothingValid::Zero`]).
     ///
-    /// PyTorch ignores -100 and has NaN for a mean over nothing:
+    /// PyTorch ignores the label -100, and a mean over nothing is NaN:
     /// [`SoftmaxCrossEntropy::preset`]`(Preset::PyTorch)`.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// With the defaults of somebody else.
+    /// With the defaults of another library.
     #[must_use]
     pub fn preset(preset: Preset) -> Self {
         let options =
@@ -128,11 +128,11 @@ impl<'w, F: Float> SoftmaxCrossEntropy<'w, F> {
         Self { options, settings: Settings::of(preset, LossKind::Softmax), ..Self::default() }
     }
 
-    /// Megatron's label smoothing: `ε` is shared by the *other* `C - 1` classes. It is the usual one
-    /// with `ε C / (C - 1)`.
+    /// Megatron's label smoothing: `ε` is divided among the *other* `C - 1` classes. It equals the usual one with
+    /// `ε C / (C - 1)`.
     ///
     /// # Errors
-    /// As [`with_label_smoothing`](Self::with_label_smoothing), for the `ε` that results.
+    /// As [`with_label_smoothing`](Self::with_label_smoothing), for the resulting `ε`.
     pub fn with_label_smoothing_of_others(
         self,
         epsilon: f64,
@@ -142,8 +142,8 @@ impl<'w, F: Float> SoftmaxCrossEntropy<'w, F> {
         self.with_label_smoothing(epsilon * classes / (classes - 1.0))
     }
 
-    /// Rows with this label have no loss and a gradient of zero; it may be a class or not. Index
-    /// targets only: dense ones are refused, but for the default of a preset.
+    /// Rows with this label have a loss and gradient of zero; it need not be a class. Only for index targets: dense
+    /// targets are rejected, unless the label is a preset's default.
     #[must_use]
     pub fn with_ignore_index(mut self, label: i64) -> Self {
         self.options.ignore_index = Some(label);
@@ -151,11 +151,11 @@ impl<'w, F: Float> SoftmaxCrossEntropy<'w, F> {
         self
     }
 
-    /// The focal loss `-(1 - p_y)^γ ln p_y` (T. Lin et al., "Focal loss for dense object detection",
-    /// 2017). Index targets only.
+    /// The focal loss `-(1 - p_y)^γ ln p_y` (T. Lin et al., "Focal loss for dense object detection", 2017). Only
+    /// for index targets.
     ///
     /// # Errors
-    /// [`Error::Input`] if gamma is negative or not finite, or with label smoothing.
+    /// [`Error::Input`] if gamma is negative or not finite, or together with label smoothing.
     pub fn with_focal_gamma(mut self, gamma: f64) -> Result<Self, Error> {
         self.options.focal_gamma = gamma;
         self.checked()
@@ -189,7 +189,7 @@ impl<'w, F: Float> SoftmaxCrossEntropy<'w, F> {
         let targets = match targets {
             Targets::Index(labels) => SoftmaxTargets::Index(labels),
             Targets::Dense(weights) => {
-                // A preset's default is of no use to dense targets; what was asked for is refused.
+                // A preset's default does not apply to dense targets; an explicit one is rejected.
                 if self.settings.ignores_by_default {
                     options.ignore_index = None;
                 }
@@ -206,12 +206,12 @@ impl<'w, F: Float> SoftmaxCrossEntropy<'w, F> {
 softmax_options!(SoftmaxCrossEntropy);
 common_methods!(SoftmaxCrossEntropy);
 
-/// Multi-label softmax with the scale factor 1/M: the loss of a row is `(1 / M) Σ y_c (-ln
-/// softmax(x)_c)`, where `M` of its labels `y` are not zero.
+/// Multi-label softmax with the scale factor 1/M: the loss of a row is `(1 / M) Σ y_c (-ln softmax(x)_c)`, where
+/// `M` is the number of its labels `y` that are not zero.
 ///
-/// Labels are zero or one, or positive numbers (to balance classes). The gradient is exactly that of
-/// the loss, `(Σ y / M) p - y / M`; [`with_caffe_gradient`](Self::with_caffe_gradient) has the other
-/// one. A row without a label is [`NothingValid`].
+/// Labels are zero or one, or positive numbers (to balance classes). The gradient is the exact one, `(Σ y / M) p -
+/// y / M`; [`with_caffe_gradient`](Self::with_caffe_gradient) selects Caffe's. A row without a label is handled by
+/// [`NothingValid`].
 ///
 /// ```
 /// use xent::{Logits, MultiLabelSoftmax, Targets};
@@ -231,18 +231,18 @@ pub struct MultiLabelSoftmax<'w, F = f32> {
 }
 
 impl<'w, F: Float> MultiLabelSoftmax<'w, F> {
-    /// A mean over nothing is zero ([`NothingValid::Zero`]), and so is a row without a label. The mean over the
-    /// rows, at the best level of the machine.
+    /// The mean over the rows, at the best level of the machine. A mean over nothing is zero
+    /// ([`NothingValid::Zero`]), and so is a row without a label.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The gradient of the Caffe Python layer, `p - [y ≠ 0] / M`, which ignores the size of the
-    /// labels: it is that of the loss for labels of zero and one only.
+    /// Uses the gradient of the Caffe Python layer, `p - [y ≠ 0] / M`, which ignores the size of the labels: it is
+    /// exact only if all labels are zero or one.
     ///
     /// # Errors
-    /// [`Error::Input`] with class weights or label smoothing, which the layer does not have.
+    /// [`Error::Input`] with class weights or label smoothing, which Caffe's layer does not support.
     pub fn with_caffe_gradient(mut self) -> Result<Self, Error> {
         self.gradient = MultiLabel::Caffe;
         self.checked()
@@ -291,8 +291,8 @@ common_methods!(MultiLabelSoftmax);
 /// both from logits in one pass (G. Hinton et al., "Distilling the knowledge in a neural network",
 /// 2015). The gradient is `τ (softmax(x / τ) - softmax(teacher / τ))`.
 ///
-/// The Kullback-Leibler divergence is a difference where the two agree: its error is relative to
-/// the cross-entropy. With class weights `w` it is `τ² Σ w_c q_c (ln q_c - ln p_c)`.
+/// The Kullback-Leibler divergence is a difference of two terms, which cancel if both distributions agree: its
+/// error is relative to the cross-entropy. With class weights `w` it is `τ² Σ w_c q_c (ln q_c - ln p_c)`.
 ///
 /// ```
 /// use xent::{Distillation, Logits, Targets};

@@ -1,4 +1,4 @@
-//! A program that takes every feature of every library.
+//! A program that uses every feature of every library.
 #![cfg(test)]
 
 use half::{bf16, f16};

@@ -1,4 +1,4 @@
-//! A program of somebody who typed `cargo add xent`.
+//! The program of someone who typed `cargo add xent`.
 
 /// The mean loss of some rows of three logits, and its gradient.
 pub fn mean(x: &[f32], labels: &[u8]) -> Result<(f64, Vec<f32>), xent::Error> {

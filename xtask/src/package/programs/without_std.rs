@@ -1,4 +1,4 @@
-//! A library of firmware: neither `std` nor an allocator, nor any feature.
+//! A firmware library: without `std`, an allocator or any feature.
 #![no_std]
 
 /// Loss and gradient of a row.
