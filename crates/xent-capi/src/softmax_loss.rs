@@ -319,7 +319,6 @@ unsafe fn run<E: Format>(
             convention,
             hessian_floor: (loss.has_hessian_floor != 0).then_some(loss.hessian_floor),
             not_finite: Some(&not_finite),
-            ..Outputs::default()
         };
         (cells.buffers(), targets, class_weights.read(), sample_weights.read(), outputs)
     };

@@ -307,27 +307,21 @@ mod tests {
             assert!((second.value - of).abs() < 1e-10 * size, "{second:?} is not {of}");
             assert!(second.scale >= second.value.abs() * (1.0 - 1e-12));
         };
-        for c in 0..5 {
+        for (c, &x) in X.iter().enumerate() {
             for gamma in [0.5, 1.0, 2.0, 3.5] {
                 let h = focal(&X, 2, gamma, 1.5)[c];
-                near(
-                    h,
-                    of_gradient(X[c], |to| focal::softmax(&moved(c, to), 2, gamma, 1.5).grad[c]),
-                );
+                near(h, of_gradient(x, |to| focal::softmax(&moved(c, to), 2, gamma, 1.5).grad[c]));
             }
             let q = smoothed(5, 2, 0.1, None);
             let all = Second::of(exact(&X, 1.0)[c]);
             let h = all.plus(z_loss(&X, 0.25)[c]);
-            near(h, of_gradient(X[c], |to| z_loss::cross_entropy(&moved(c, to), &q, 0.25).grad[c]));
+            near(h, of_gradient(x, |to| z_loss::cross_entropy(&moved(c, to), &q, 0.25).grad[c]));
 
             let cap = 2.5;
             let squeezed = X.map(|x| soft_cap::cap(x, cap));
             let first = Second::of(cross_entropy(&squeezed, &q).grad[c]);
             let h = capped(X[c], cap, first, Second::of(exact(&squeezed, 1.0)[c]));
-            near(
-                h,
-                of_gradient(X[c], |to| soft_cap::cross_entropy(&moved(c, to), &q, cap).grad[c]),
-            );
+            near(h, of_gradient(x, |to| soft_cap::cross_entropy(&moved(c, to), &q, cap).grad[c]));
         }
         for (x, y) in [(0.5, 0.0), (-1.25, 1.0), (2.0, 0.3), (0.0, 0.75)] {
             for (gamma, alpha) in [(0.5, None), (2.0, Some(0.25)), (3.0, Some(0.9))] {

@@ -13,7 +13,7 @@ use clap::Args;
 use crate::foreign::{Foreign, Library};
 use crate::packages::{self, Missing};
 use machines::{MACHINES, Machine};
-use suite::{BatchCounts, Suite, Tests};
+use suite::{Suite, TestCounts, Tests};
 
 /// Where to run the tests.
 #[derive(Args, Debug)]
@@ -43,7 +43,7 @@ fn name(name: &str) -> Result<String, String> {
 
 /// The outcome of a machine.
 enum Outcome {
-    Ran(BatchCounts),
+    Ran(TestCounts),
     Skipped(String),
     Failed(String),
 }
@@ -153,8 +153,8 @@ fn failures(outcomes: &[(&Machine, Outcome)], may_skip: bool) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn tally(said: &str) -> BatchCounts {
-        BatchCounts::of("a test", said, true)
+    fn tally(said: &str) -> TestCounts {
+        TestCounts::of("a test", said, true)
     }
 
     #[test]

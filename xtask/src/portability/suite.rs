@@ -33,7 +33,7 @@ pub(crate) struct Tests {
 
 /// The results of a machine's tests.
 #[derive(Debug, Default)]
-pub(crate) struct BatchCounts {
+pub(crate) struct TestCounts {
     pub(crate) passed: u64,
     failed: u64,
     ignored: u64,
@@ -42,7 +42,7 @@ pub(crate) struct BatchCounts {
     pub(crate) failures: Vec<String>,
 }
 
-impl BatchCounts {
+impl TestCounts {
     pub(crate) fn tests(&self) -> u64 {
         self.passed + self.failed + self.ignored
     }
@@ -148,19 +148,19 @@ impl Suite {
 }
 
 /// Runs some tests at a time: each has a long one at its end that uses one thread.
-pub(crate) fn run(machine: &Machine, tests: &[Tests]) -> Result<BatchCounts, String> {
+pub(crate) fn run(machine: &Machine, tests: &[Tests]) -> Result<TestCounts, String> {
     let each: Result<Vec<_>, _> = tests.par_iter().map(|tests| tests.run(machine)).collect();
-    Ok(each?.into_iter().fold(BatchCounts::default(), BatchCounts::merged))
+    Ok(each?.into_iter().fold(TestCounts::default(), TestCounts::merged))
 }
 
 impl Tests {
     /// Their results; none if they are left out.
-    fn run(&self, machine: &Machine) -> Result<BatchCounts, String> {
+    fn run(&self, machine: &Machine) -> Result<TestCounts, String> {
         let Self { name, path, folder } = self;
         let ended = |how: &str| println!("{:24} {name:32} {how}", machine.name);
         if let Some((_, why)) = machine.without.iter().find(|(left, _)| name.ends_with(left)) {
             ended(&format!("left out: {why}"));
-            return Ok(BatchCounts::default());
+            return Ok(TestCounts::default());
         }
         let started = Instant::now();
         let output = on(machine, path)
@@ -170,7 +170,7 @@ impl Tests {
             .output()
             .map_err(|error| format!("{name}: {error}"))?;
         let said = [output.stdout, output.stderr].concat();
-        let tally = BatchCounts::of(name, &String::from_utf8_lossy(&said), output.status.success());
+        let tally = TestCounts::of(name, &String::from_utf8_lossy(&said), output.status.success());
         let how = if tally.failures.is_empty() { "ok" } else { "FAILED" };
         ended(&format!("{how} after {} s", started.elapsed().as_secs()));
         Ok(tally)

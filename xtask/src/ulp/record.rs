@@ -73,7 +73,7 @@ impl Record {
         match page() {
             Ok((page, at)) if page[at.clone()] == self.to_markdown() => {}
             Ok(_) => {
-                complaints.push("the table of docs/accuracy.md does not match the record".into())
+                complaints.push("the table of docs/accuracy.md does not match the record".into());
             }
             Err(error) => complaints.push(error),
         }

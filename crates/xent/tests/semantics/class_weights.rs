@@ -135,14 +135,14 @@ fn a_label_of_a_class_of_weight_zero_has_no_loss_wherever_its_row_has_a_softmax(
 fn probabilities_of_a_class_of_weight_zero_are_neither_refused_nor_counted() {
     let weights = [0.0, 1.0];
     let logits = |x: &'static [f32]| Logits::new(x, 2).unwrap();
-    let loss = MultinomialLogistic::new().with_class_weights(&weights).unwrap();
+    let loss = MultinomialLogistic::new().with_class_weights(weights).unwrap();
     let labels = Targets::index(&[0_u8, 1]);
     let clamped = |x| loss.evaluate(logits(x), labels, Pass::new()).map(|report| report.clamped);
     assert_eq!(clamped(&[0.0, 9.0, 9.0, 0.0]).unwrap(), 1);
     assert_eq!(clamped(&[9.0, 9.0, 9.0, 0.5]).unwrap(), 0);
     assert!(clamped(&[0.5, 9.0, 9.0, 1.5]).is_err());
 
-    let loss = LogisticLoss::new().with_class_weights(&weights).unwrap();
+    let loss = LogisticLoss::new().with_class_weights(weights).unwrap();
     let ones = Targets::dense(&[1.0; 4]);
     let clamped = |x| loss.evaluate(logits(x), ones, Pass::new()).map(|report| report.clamped);
     assert_eq!(clamped(&[0.0, 0.0, 0.0, 0.5]).unwrap(), 1);
