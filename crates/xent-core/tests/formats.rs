@@ -418,14 +418,19 @@ fn the_class_axis_may_be_another() {
 }
 
 #[test]
-fn columns_of_very_many_classes_have_labels_only() {
+fn columns_of_very_many_classes_have_labels_and_dense_targets_but_no_teacher() {
     let (classes, inner) = (4100, 3);
     let shape = Shape::columns(2, classes, inner).unwrap();
     let x = numbers::<bf16>(2 * classes * inner, 9, 8.0);
     let labels: Vec<u32> = (0..2 * inner).map(|row| (row * 700) as u32).collect();
-    let targets = SoftmaxTargets::Index((&labels[..]).into());
-    let options = SoftmaxOptions { label_smoothing: 0.1, ..SoftmaxOptions::default() };
-    for options in [options, SoftmaxOptions::default()] {
+    let index = SoftmaxTargets::Index((&labels[..]).into());
+    let weights: Vec<f32> =
+        wide(&numbers::<bf16>(x.len(), 5, 1.0)).iter().map(|q| q.abs()).collect();
+    let dense = SoftmaxTargets::Dense(&weights[..]);
+    let smoothed = SoftmaxOptions { label_smoothing: 0.1, ..SoftmaxOptions::default() };
+    for (targets, options) in
+        [(index, smoothed), (index, SoftmaxOptions::default()), (dense, SoftmaxOptions::default())]
+    {
         for level in Level::available() {
             let mut g = vec![bf16::ZERO; x.len()];
             let (mut losses, mut expected) = (vec![0.0; 2 * inner], vec![0.0; 2 * inner]);
@@ -439,24 +444,27 @@ fn columns_of_very_many_classes_have_labels_only() {
                 let place = |class| shape.place(row, class);
                 let mut floats: Vec<f32> =
                     (0..classes).map(|class| x[place(class)].to_f32()).collect();
-                let targets = SoftmaxTargets::Index((&labels[row..=row]).into());
+                let of_row: Vec<f32> = (0..classes).map(|class| weights[place(class)]).collect();
+                let targets = match targets {
+                    SoftmaxTargets::Dense(_) => SoftmaxTargets::Dense(&of_row[..]),
+                    _ => SoftmaxTargets::Index((&labels[row..=row]).into()),
+                };
                 let shape = Shape::rows(1, classes).unwrap();
                 let buffers = Buffers::InPlace(&mut floats);
                 let loss = SoftmaxBatch::with_options(buffers, shape, targets, options).unwrap();
                 *expected = loss.run(level) as f32;
                 for (class, g_row) in floats.iter().enumerate() {
-                    assert_eq!(g[place(class)], bf16::from_f32(*g_row), "{level}");
+                    assert_eq!(g[place(class)], bf16::from_f32(*g_row), "{level}, {targets:?}");
                 }
             }
             assert_eq!(losses, expected, "{level}");
         }
     }
-    let dense = vec![0.0; x.len()];
-    let dense = SoftmaxTargets::Dense(&dense);
+    let teacher = SoftmaxTargets::Teacher(&weights[..], 2.0);
     let options = SoftmaxOptions::default();
-    assert!(SoftmaxBatch::with_options(Buffers::Loss(&x), shape, dense, options).is_err());
+    assert!(SoftmaxBatch::with_options(Buffers::Loss(&x), shape, teacher, options).is_err());
     let floats = wide(&x);
-    assert!(SoftmaxBatch::with_options(Buffers::Loss(&floats), shape, dense, options).is_ok());
+    assert!(SoftmaxBatch::with_options(Buffers::Loss(&floats), shape, teacher, options).is_ok());
 }
 
 fn sigmoid_of<E: Sixteen>() {

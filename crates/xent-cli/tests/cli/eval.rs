@@ -361,7 +361,14 @@ fn what_does_not_go_together_is_refused() {
         ("--loss softmax --grad-out x.npy", ["x.npy", "input"]),
         ("--loss softmax --grad-out g.npy --loss-out g.npy", ["g.npy", "another output"]),
         ("--loss distillation --temperature 0", ["temperature", "positive"]),
-        ("--loss softmax-focal --hessian-out h.npy --hessian xgboost", ["Hessian", "plain"]),
+        (
+            "--loss softmax --hessian-out h.npy --hessian xgboost",
+            ["--hessian xgboost", "--reduction sum"],
+        ),
+        (
+            "--loss softmax-focal --reduction sum --hessian-out h.npy --hessian xgboost",
+            ["Hessian", "plain"],
+        ),
     ] {
         // Two spellings of a path are recognised as the same only if the file exists.
         if options.contains("another") {
