@@ -74,7 +74,7 @@ pub fn lightgbm(x: &[f64], weight: f64) -> Vec<f64> {
 }
 
 /// The second derivative of
-/// [`sigmoid::weighted_cross_entropy`](crate::sigmoid::weighted_cross_entropy) by its logit `x`, for
+/// [`sigmoid::weighted_cross_entropy`] by its logit `x`, for
 /// a target `y`, q = `pos_weight` and the weight w of the element:
 ///
 /// ```text
