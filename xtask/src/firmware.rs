@@ -103,7 +103,7 @@ fn compare(options: &Options) -> Result<(), String> {
         return Err("row and batch differ on the device".into());
     }
     sizes(&image, &device)?;
-    evaluation(&folder.join("evaluation"), &host)
+    evaluation(&image.with_file_name("evaluation"), &host)
 }
 
 fn build(foreign: &Foreign) -> Result<PathBuf, String> {
