@@ -177,7 +177,7 @@ impl Shape {
     }
 
     /// The number of rows (blocks) that fit into this number of elements; at least one.
-    pub(crate) fn blocks_per_leaf(&self, chunk: usize) -> usize {
+    pub(crate) fn blocks_per_chunk(&self, chunk: usize) -> usize {
         (chunk / (self.classes * self.inner).max(1)).max(1)
     }
 

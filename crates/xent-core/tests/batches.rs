@@ -19,7 +19,7 @@ const LEAVES: [(usize, usize, usize); 7] = [
 ];
 
 #[test]
-fn a_leaf_has_as_many_rows_as_fit() {
+fn a_chunk_has_as_many_rows_as_fit() {
     for (classes, inner, expected) in LEAVES {
         let shape = Shape::columns(3, classes, inner).expect("small");
         let x = vec![0.0_f32; shape.elements()];

@@ -232,7 +232,7 @@ fn all_factors_of_a_likelihood_multiply() {
 }
 
 #[test]
-fn a_tally_counts_what_a_mean_may_divide_by() {
+fn the_counts_of_a_batch_are_what_a_mean_may_divide_by() {
     let shape = Shape::rows(4, 2).expect("small");
     let x = [0.0_f32; 8];
     let class_weights = [0.5, 2.0];

@@ -16,20 +16,20 @@ impl<F: Float> SigmoidSpec<'_, F> {
     /// The number and the weights of valid rows and elements.
     pub(super) fn counts(&self) -> BatchCounts {
         match (self.targets, self.options.ignore_index) {
-            (SigmoidTargets::MultiHot(labels), Some(ignore)) => self.tally_of(labels, ignore),
-            _ => self.tally_of_all(),
+            (SigmoidTargets::MultiHot(labels), Some(ignore)) => self.counts_of(labels, ignore),
+            _ => self.counts_of_all(),
         }
     }
 
     /// In closed form, if no element is ignored.
-    fn tally_of_all(&self) -> BatchCounts {
+    fn counts_of_all(&self) -> BatchCounts {
         let (rows, classes) = (self.shape.row_count(), self.shape.classes);
         let samples = self.weights.sample_weights;
         let of_row = match self.options.class_weights {
             [] => classes as f64,
             weights => sum(weights),
         };
-        self.tally_with(BatchCounts {
+        self.counts_with(BatchCounts {
             valid_rows: rows,
             valid_losses: self.shape.elements(),
             class_weight: rows as f64 * of_row,
@@ -39,7 +39,7 @@ impl<F: Float> SigmoidSpec<'_, F> {
     }
 
     /// Fills in the fields that follow from valid rows and elements.
-    fn tally_with(&self, counts: BatchCounts) -> BatchCounts {
+    fn counts_with(&self, counts: BatchCounts) -> BatchCounts {
         let of_rows = self.options.mean_over_classes;
         let valid_losses = if of_rows { counts.valid_rows } else { counts.valid_losses };
         BatchCounts {
@@ -51,7 +51,7 @@ impl<F: Float> SigmoidSpec<'_, F> {
     }
 
     /// If the elements with a label are ignored.
-    fn tally_of(&self, labels: Labels<'_>, ignore: i64) -> BatchCounts {
+    fn counts_of(&self, labels: Labels<'_>, ignore: i64) -> BatchCounts {
         let Shape { classes, inner, .. } = self.shape;
         let elements = self.shape.elements();
         let class_weights = self.options.class_weights;
@@ -59,7 +59,7 @@ impl<F: Float> SigmoidSpec<'_, F> {
         if samples.is_empty() && (class_weights.is_empty() || inner == 1 && classes <= STRIP) {
             let valid = labels.count_others(0..elements, ignore);
             if valid == elements {
-                return self.tally_of_all();
+                return self.counts_of_all();
             }
             let valid_rows =
                 if classes == 1 { valid } else { self.rows_with_others(labels, ignore) };
@@ -68,7 +68,7 @@ impl<F: Float> SigmoidSpec<'_, F> {
             } else {
                 self.weight_of_others(labels, ignore)
             };
-            return self.tally_with(BatchCounts {
+            return self.counts_with(BatchCounts {
                 valid_rows,
                 valid_losses: valid,
                 class_weight: weight,
@@ -110,7 +110,7 @@ impl<F: Float> SigmoidSpec<'_, F> {
                 }
             }
         }
-        self.tally_with(BatchCounts {
+        self.counts_with(BatchCounts {
             valid_rows: sums.rows,
             valid_losses: sums.elements,
             class_weight: sums.class_weight.total(),

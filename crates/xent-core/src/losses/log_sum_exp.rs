@@ -73,7 +73,7 @@ impl<E: Element> Batch for LogSumExpBatch<'_, E> {
     }
 
     fn parts_per_chunk(&self) -> usize {
-        self.shape.blocks_per_leaf(CHUNK)
+        self.shape.blocks_per_chunk(CHUNK)
     }
 
     fn split_at(self, part: usize) -> (Self, Self) {

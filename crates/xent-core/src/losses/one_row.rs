@@ -39,7 +39,7 @@ pub fn softmax_cross_entropy_row<F: Float>(
 ) -> Result<F, Error> {
     check(logits, label)?;
     check_length("gradient", logits.len(), gradient.len())?;
-    let loss = settle(RowBuffers::write(logits, &mut *gradient), label);
+    let loss = finish(RowBuffers::write(logits, &mut *gradient), label);
     Ok(loss.unwrap_or_else(|| degenerate_row(logits, label, gradient)))
 }
 
@@ -60,10 +60,10 @@ pub fn softmax_cross_entropy_row<F: Float>(
 /// ```
 pub fn evaluate_row<F: Float>(logits: &[F], label: usize) -> Result<RowEvaluation<F>, Error> {
     check(logits, label)?;
-    let settled = settle(RowBuffers::loss(logits), label);
-    let loss = settled.unwrap_or_else(|| degenerate_row(logits, label, &mut []));
+    let finished = finish(RowBuffers::loss(logits), label);
+    let loss = finished.unwrap_or_else(|| degenerate_row(logits, label, &mut []));
     let predicted = first_nan_or_largest(logits);
-    let is_finite = settled.is_some_and(|loss| !loss.is_nan());
+    let is_finite = finished.is_some_and(|loss| !loss.is_nan());
     Ok(RowEvaluation { loss, predicted, is_right: predicted == label, is_finite })
 }
 
@@ -96,7 +96,7 @@ fn check<F>(logits: &[F], label: usize) -> Result<(), Error> {
 }
 
 /// One function for all that may be wanted of a row: a program that wants more has its code once.
-fn settle<F: Float>(buffers: RowBuffers<'_, F>, label: usize) -> Option<F> {
+fn finish<F: Float>(buffers: RowBuffers<'_, F>, label: usize) -> Option<F> {
     one_row::<<F as Compute>::One>(Portable, buffers, label)
 }
 

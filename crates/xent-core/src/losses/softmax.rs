@@ -233,7 +233,7 @@ impl<E: Element> Batch for SoftmaxBatch<'_, E> {
     }
 
     fn parts_per_chunk(&self) -> usize {
-        self.spec.shape.blocks_per_leaf(CHUNK)
+        self.spec.shape.blocks_per_chunk(CHUNK)
     }
 
     fn split_at(self, part: usize) -> (Self, Self) {
