@@ -30,7 +30,7 @@ pub(crate) struct RowBlock<F> {
     pub(crate) gradient_factors_rounded: OfRows<F>,
     /// One for a row with a loss; zero for a row whose gradient is zero whatever its logits.
     pub(crate) live: OfRows<F>,
-    /// Whether all rows are live.
+    /// Whether all rows are live, and none is without labels.
     pub(crate) all_live: bool,
     /// Zero for a row that no kernel computes, whatever its logits; one for the others.
     pub(crate) regular: OfRows<F>,
@@ -378,9 +378,9 @@ impl<F: Compute> RowBlock<F> {
             self.loss_factors[row] = F::from_f64(value);
             self.gradient_factors[row] = value;
             self.gradient_factors_rounded[row] = F::from_f64(value);
+            self.all_live = false;
             if !labels.empty_is_nan {
                 self.live[row] = F::default();
-                self.all_live = false;
             }
         }
     }

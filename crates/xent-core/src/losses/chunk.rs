@@ -72,7 +72,8 @@ impl<F: Float> SoftmaxSpec<'_, F> {
         }
         let weights = &self.weights;
         let weighted = !weights.sample_weights.is_empty() || !weights.upstream.is_empty();
-        if !ignores && !weighted && self.shared_labels().is_none() {
+        // All live: the block is as it was made, which it is not after a row without labels.
+        if !ignores && !weighted && block.all_live {
             return;
         }
         block.target_scales = [F::from_f64(unsmoothed); ROWS];
