@@ -50,7 +50,7 @@ fn batch(case: &Case) -> Contestant<'_> {
     let run = move |to: &mut Vec<f32>| {
         let targets = SoftmaxTargets::Index(Labels::from(case.labels.as_slice()));
         let outputs = Outputs { log_sum_exp: &mut to[..case.rows], ..Outputs::default() };
-        SoftmaxBatch::new(Buffers::Loss(&case.logits), case.classes, targets)
+        SoftmaxBatch::new(Buffers::loss(&case.logits), case.classes, targets)
             .and_then(|batch| batch.with_outputs(outputs))
             .expect("a valid batch")
             .run(level)

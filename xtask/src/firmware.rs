@@ -1,6 +1,8 @@
 //! `cargo xtask firmware`: runs the programs of `embedded/cortex-m4` in an emulator and compares their results with
 //! the host's.
 
+mod int8;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
@@ -103,7 +105,9 @@ fn compare(options: &Options) -> Result<(), String> {
         return Err("row and batch differ on the device".into());
     }
     sizes(&image, &device)?;
-    evaluation(&image.with_file_name("evaluation"), &host)
+    let evaluation_image = image.with_file_name("evaluation");
+    evaluation(&evaluation_image, &host)?;
+    int8::check(&image.with_file_name("int8"), &evaluation_image, level)
 }
 
 fn build(foreign: &Foreign) -> Result<PathBuf, String> {
@@ -155,7 +159,7 @@ impl Results {
         let labels: Vec<u32> = (0..COUNT).map(|digit| digits_net::label(digit) as u32).collect();
         let (mut losses, mut gradients) = (vec![0.0; COUNT], vec![0.0; COUNT * CLASSES]);
         let targets = SoftmaxTargets::Index((&labels[..]).into());
-        SoftmaxBatch::new(Buffers::Gradient(&logits, &mut gradients), CLASSES, targets)
+        SoftmaxBatch::new(Buffers::gradient(&logits, &mut gradients), CLASSES, targets)
             .and_then(|batch| {
                 batch.with_outputs(Outputs { losses: &mut losses, ..Outputs::default() })
             })

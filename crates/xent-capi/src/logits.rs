@@ -3,7 +3,7 @@
 use core::ptr;
 
 use half::{bf16, f16};
-use xent_core::{Buffers, Element, Shape};
+use xent_core::{Buffers, Element, Gradient, Shape};
 
 use crate::memory::{Memory, Region};
 use crate::status::{Failure, Status};
@@ -132,13 +132,13 @@ impl<E: Format> TypedBuffers<E> {
         // SAFETY: as the caller promises.
         unsafe {
             match self {
-                Self::Loss(logits) => Buffers::Loss(logits.read()),
-                Self::InPlace(logits) => Buffers::InPlace(logits.write()),
+                Self::Loss(logits) => Buffers::loss(logits.read()),
+                Self::InPlace(logits) => Buffers::in_place(logits.write()),
                 Self::Gradient(logits, gradient) => {
-                    Buffers::Gradient(logits.read(), gradient.write())
+                    Buffers::gradient(logits.read(), gradient.write())
                 }
                 Self::Wide(logits, gradient) => {
-                    Buffers::WideGradient(logits.read(), gradient.write())
+                    Buffers::new(logits.read(), Gradient::WriteWide(gradient.write()))
                 }
             }
         }

@@ -22,10 +22,11 @@ Files:
   there is only one. - is standard input, for one array of a command; pipes work, too (both are copied to
   a temporary file). Logits are f64, f32, f16 or bf16; targets and weights may also be integers or bool,
   and labels may be floats that are whole numbers. The loss of an f64 input is computed in f64, of all
-  others in f32; targets (except labels) and weights are converted to that. NumPy has no bf16: two-byte
-  elements without a type (V2), as saved by ml_dtypes, are read as bf16. Column-major arrays
-  (fortran_order) are accepted everywhere. Axes of length one do not matter. Outputs are .npy files; they
-  get their names once all of them are complete, and replace existing files.
+  others in f32; targets (except labels) and weights are converted to that. Logits may also be integers of
+  8 or 16 bits, which a quantised model gave out, with its --scale and --zero-point; they are computed
+  in f32. NumPy has no bf16: two-byte elements without a type (V2), as saved by ml_dtypes, are read as
+  bf16. Column-major arrays (fortran_order) are accepted everywhere. Axes of length one do not matter.
+  Outputs are .npy files; they get their names once all of them are complete, and replace existing files.
 
 Exit codes:
   0    done; for compare: within the tolerance, or no tolerance given
@@ -150,6 +151,18 @@ pub(crate) struct EvalArgs {
     /// The logits (or probabilities).
     #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
     pub(crate) input: PathBuf,
+    /// The scale of an input of integers, which a quantised model gave out: q stands for scale × (q - zero point).
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
+    pub(crate) scale: Option<f32>,
+    /// The zero point of an input of integers.
+    #[arg(
+        long,
+        value_name = "INTEGER",
+        allow_negative_numbers = true,
+        default_value = "0",
+        requires = "scale"
+    )]
+    pub(crate) zero_point: i32,
     /// Indices (integers, without the class axis), or one number for each input.
     #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
     pub(crate) targets: PathBuf,
@@ -253,6 +266,30 @@ pub(crate) struct CompareArgs {
     /// The outputs to check, of the same shape; their format may differ.
     #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
     pub(crate) candidate: PathBuf,
+    /// The scale of reference outputs that are integers: q stands for scale × (q - zero point).
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
+    pub(crate) reference_scale: Option<f32>,
+    /// Their zero point.
+    #[arg(
+        long,
+        value_name = "INTEGER",
+        allow_negative_numbers = true,
+        default_value = "0",
+        requires = "reference_scale"
+    )]
+    pub(crate) reference_zero_point: i32,
+    /// The scale of outputs to check that are integers.
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
+    pub(crate) candidate_scale: Option<f32>,
+    /// Their zero point.
+    #[arg(
+        long,
+        value_name = "INTEGER",
+        allow_negative_numbers = true,
+        default_value = "0",
+        requires = "candidate_scale"
+    )]
+    pub(crate) candidate_zero_point: i32,
     /// Targets, to compute the loss of both.
     #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
     pub(crate) targets: Option<PathBuf>,

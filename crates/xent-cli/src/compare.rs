@@ -9,7 +9,7 @@ use xent::Targets;
 
 use crate::args::{CompareArgs, LossName};
 use crate::array::{Array, read_all};
-use crate::eval::{Arrays, check_inputs, evaluate_arrays, integers, plain_args};
+use crate::eval::{Arrays, check_inputs, evaluate_arrays, integers, open_quantised, plain_args};
 use crate::failure::Failure;
 use crate::judge::{argmax, threshold};
 use crate::layout::{ClassAxis, Layout};
@@ -86,8 +86,10 @@ pub(crate) fn run(args: &CompareArgs) -> Result<bool, Failure> {
     let inputs = [Some(&args.reference), Some(&args.candidate), args.targets.as_ref()];
     let weights = [args.sample_weights.as_ref(), args.class_weights.as_ref()];
     check_inputs(inputs.into_iter().chain(weights).flatten())?;
-    let mut reference = Array::open(&args.reference)?;
-    let mut candidate = Array::open(&args.candidate)?;
+    let mut reference =
+        open_quantised(&args.reference, args.reference_scale, args.reference_zero_point)?;
+    let mut candidate =
+        open_quantised(&args.candidate, args.candidate_scale, args.candidate_zero_point)?;
     for array in [&reference, &candidate] {
         if array.format() == Format::Integer {
             return Err(integers(array));

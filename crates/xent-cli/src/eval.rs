@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use half::{bf16, f16};
 use xent::{
-    BatchCounts, Error, Hessian, InputError, Level, Loss, MeanOver, Pass, Policy, Reduction, Values,
+    BatchCounts, Error, Hessian, InputError, Level, Loss, MeanOver, Pass, Policy, Quantisation,
+    Reduction, Values,
 };
 
 use crate::args::{CompareArgs, EvalArgs, GradFormat, HessianName, LossName};
@@ -56,13 +57,26 @@ pub(crate) fn evaluate(args: &EvalArgs) -> Result<Summary, Failure> {
     choose::<f32>(args, args.ignore_index, &ClassWeights::default(), Level::Portable, false)?;
     let open = |path: &Option<PathBuf>| path.as_ref().map(|path| Array::open(path)).transpose();
     let mut arrays = Arrays {
-        input: Array::open(&args.input)?,
+        input: open_quantised(&args.input, args.scale, args.zero_point)?,
         targets: Array::open(&args.targets)?,
         class_weights: open(&args.class_weights)?,
         sample_weights: open(&args.sample_weights)?,
         pos_weight: open(&args.pos_weight)?,
     };
     evaluate_arrays(args, &mut arrays)
+}
+
+/// Opens an input whose integers have a scale and, unless it is zero, a zero point.
+pub(crate) fn open_quantised(
+    path: &Path,
+    scale: Option<f32>,
+    zero_point: i32,
+) -> Result<Array, Failure> {
+    let array = Array::open(path)?;
+    match scale {
+        Some(scale) => array.quantised(Quantisation::new(scale, zero_point).map_err(Error::from)?),
+        None => Ok(array),
+    }
 }
 
 /// [`evaluate`] for arrays that are already open; they can be read again afterwards.
@@ -221,8 +235,9 @@ fn check_paths(args: &EvalArgs) -> Result<(), Failure> {
 
 /// Why integer inputs are refused.
 pub(crate) fn integers(input: &Array) -> Failure {
-    let reason = "expected floats, found integers: if they are quantised, convert them to floats first, \
-                  with their scale and zero point";
+    let reason = "expected floats, found integers: if a quantised model gave them out, give the scale and the \
+                  zero point of its output (--scale and --zero-point; in compare --reference-scale, \
+                  --candidate-scale and so on)";
     Failure::file(input.path(), reason)
 }
 
@@ -456,6 +471,8 @@ pub(crate) fn plain_args(compare: &CompareArgs, input: &Path) -> EvalArgs {
     EvalArgs {
         loss: compare.loss,
         input: input.to_owned(),
+        scale: None,
+        zero_point: 0,
         targets: compare.targets.clone().unwrap_or_default(),
         class_axis: compare.class_axis,
         class_weights: compare.class_weights.clone(),

@@ -11,7 +11,7 @@
 //! let logits = [2.0, 1.0, 0.0, 0.0, 3.0, 0.0_f32];
 //! let mut gradient = [0.0; 6];
 //! let targets = SoftmaxTargets::Index((&[0_u8, 1]).into());
-//! let batch = SoftmaxBatch::new(Buffers::Gradient(&logits, &mut gradient), 3, targets)?;
+//! let batch = SoftmaxBatch::new(Buffers::gradient(&logits, &mut gradient), 3, targets)?;
 //! let sum = batch.run(Level::detect());
 //! assert!((sum - 0.50253).abs() < 1e-5);
 //! # Ok::<(), xent_core::Error>(())
@@ -70,10 +70,11 @@ pub use level::RelaxedSimd;
 #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse2"))]
 pub use level::{Avx2, Avx512};
 pub use losses::{
-    BatchCounts, Buffers, Element, Float, LikelihoodBatch, LikelihoodInput, LogSumExpBatch,
-    MultiLabel, NotFiniteRows, Outputs, PartialRow, RowEvaluation, RowWeights, SigmoidBatch,
-    SigmoidInput, SigmoidOptions, SigmoidTargets, SoftmaxBatch, SoftmaxOptions, SoftmaxTargets,
-    evaluate_row, softmax_cross_entropy_row,
+    BatchCounts, Buffers, Element, Float, Gradient, LikelihoodBatch, LikelihoodInput,
+    LogSumExpBatch, MultiLabel, NotFiniteRows, Outputs, PartialRow, Quantisation, RowEvaluation,
+    RowWeights, SigmoidBatch, SigmoidInput, SigmoidOptions, SigmoidTargets, SoftmaxBatch,
+    SoftmaxOptions, SoftmaxTargets, evaluate_quantised_row, evaluate_row,
+    softmax_cross_entropy_row,
 };
 pub use shape::Shape;
 pub use slices::{

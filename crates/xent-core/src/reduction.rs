@@ -7,7 +7,7 @@
 //! let x = [2.0, 1.0, 0.0, 0.0, 3.0, 0.0_f32];
 //! let mut gradient = [0.0; 6];
 //! let targets = SoftmaxTargets::Index((&[0_u8, 1]).into());
-//! let batch = SoftmaxBatch::new(Buffers::Gradient(&x, &mut gradient), 3, targets)?;
+//! let batch = SoftmaxBatch::new(Buffers::gradient(&x, &mut gradient), 3, targets)?;
 //!
 //! let division = Policy::default().division(&batch.counts()).expect("a mean over nothing is zero");
 //! let sum = batch.with_scale(division.scale(1.0)).run(Level::detect());

@@ -114,7 +114,7 @@ pub fn logit(probability: f64) -> f64 {
 /// [`Error::Length`] if `out` is not as long as `x`.
 pub fn widen<E: Element>(level: Level, x: &[E], out: &mut [E::Float]) -> Result<(), Error> {
     check_length("output", x.len(), out.len())?;
-    E::widen(level, x, out);
+    E::widen(level, None, x, out);
     Ok(())
 }
 

@@ -2,9 +2,9 @@
 //! whole.
 
 use xent_core::{
-    Batch, Buffers, Labels, Level, LikelihoodBatch, LikelihoodInput, LogSumExpBatch, MultiLabel,
-    Outputs, RowWeights, Shape, SigmoidBatch, SigmoidOptions, SigmoidTargets, SoftmaxBatch,
-    SoftmaxOptions, SoftmaxTargets,
+    Batch, Buffers, Gradient, Labels, Level, LikelihoodBatch, LikelihoodInput, LogSumExpBatch,
+    MultiLabel, Outputs, RowWeights, Shape, SigmoidBatch, SigmoidOptions, SigmoidTargets,
+    SoftmaxBatch, SoftmaxOptions, SoftmaxTargets,
 };
 
 /// Rows (or blocks) and the number of them in a chunk of 2^15 elements, rounded down.
@@ -31,18 +31,18 @@ fn a_chunk_has_as_many_rows_as_fit() {
         let parts = |batch: &SoftmaxBatch<'_>| (batch.parts(), batch.parts_per_chunk());
         of(&|| {
             let (targets, options) = (SoftmaxTargets::Index(labels), SoftmaxOptions::default());
-            let batch = SoftmaxBatch::with_options(Buffers::Loss(&x), shape, targets, options);
+            let batch = SoftmaxBatch::with_options(Buffers::loss(&x), shape, targets, options);
             parts(&batch.expect("valid"))
         });
         of(&|| {
             let (targets, options) = (SigmoidTargets::Dense(&x), SigmoidOptions::default());
-            let batch = SigmoidBatch::with_options(Buffers::Loss(&x), shape, targets, options);
+            let batch = SigmoidBatch::with_options(Buffers::loss(&x), shape, targets, options);
             let batch = batch.expect("valid");
             (batch.parts(), batch.parts_per_chunk())
         });
         of(&|| {
             let input = LikelihoodInput::LogProbabilities;
-            let batch = LikelihoodBatch::new(Buffers::Loss(&x), shape, labels, input);
+            let batch = LikelihoodBatch::new(Buffers::loss(&x), shape, labels, input);
             let batch = batch.expect("valid");
             (batch.parts(), batch.parts_per_chunk())
         });
@@ -70,7 +70,7 @@ fn only_a_long_row_of_labels_alone_is_cut_in_pieces() {
         let index = SoftmaxTargets::Index(Labels::from(&labels[..]));
         let plain = SoftmaxOptions::default();
         let pieces = |targets, options, outputs| {
-            SoftmaxBatch::with_options(Buffers::Loss(&x), shape, targets, options)
+            SoftmaxBatch::with_options(Buffers::loss(&x), shape, targets, options)
                 .and_then(|batch| batch.with_outputs(outputs))
                 .expect("valid")
                 .pieces_per_chunk()
@@ -101,7 +101,7 @@ fn halves_are_whole_leaves() {
     let labels = vec![0_u8; x.len() / 10];
     let batch = |rows: usize| {
         let targets = SoftmaxTargets::Index(Labels::from(&labels[..rows]));
-        SoftmaxBatch::new(Buffers::Loss(&x[..10 * rows]), 10, targets).expect("valid")
+        SoftmaxBatch::new(Buffers::loss(&x[..10 * rows]), 10, targets).expect("valid")
     };
     for (rows, first) in [(3277, 3276), (2 * 3276, 3276), (2 * 3276 + 1, 3276), (4 * 3276, 6552)] {
         let (a, b) = batch(rows).halves().expect("more than a chunk");
@@ -178,15 +178,15 @@ fn run_cut<B: Batch>(batch: B, cut: Option<usize>) -> f64 {
 
 fn buffers<'a>(mode: usize, x: &'a [f32], room: &'a mut [f32]) -> Buffers<'a> {
     match mode {
-        0 => Buffers::Gradient(x, room),
-        1 => Buffers::Accumulate(x, room),
-        2 => Buffers::WideGradient(x, room),
-        3 => Buffers::WideAccumulate(x, room),
+        0 => Buffers::gradient(x, room),
+        1 => Buffers::accumulate(x, room),
+        2 => Buffers::new(x, Gradient::WriteWide(room)),
+        3 => Buffers::new(x, Gradient::AddWide(room)),
         4 => {
             room.copy_from_slice(x);
-            Buffers::InPlace(room)
+            Buffers::in_place(room)
         }
-        _ => Buffers::Loss(x),
+        _ => Buffers::loss(x),
     }
 }
 

@@ -57,7 +57,7 @@ fn solve(
         convention: hessian.unwrap_or_default(),
         ..Outputs::default()
     };
-    let buffers = Buffers::Gradient(x, &mut given.gradient);
+    let buffers = Buffers::gradient(x, &mut given.gradient);
     given.sum = SoftmaxBatch::with_options(buffers, shape, targets, options)
         .and_then(|batch| batch.with_weights(weights))
         .and_then(|batch| batch.with_outputs(outputs))
@@ -349,7 +349,7 @@ fn tiles_whose_logits_are_far_apart_add_up() {
                 let labels = [label];
                 let targets = SoftmaxTargets::Index(Labels::from(&labels));
                 let loss =
-                    SoftmaxBatch::new(Buffers::Gradient(&x, &mut gradient), x.len(), targets)
+                    SoftmaxBatch::new(Buffers::gradient(&x, &mut gradient), x.len(), targets)
                         .expect("valid")
                         .run(level);
                 let want = distance + want;

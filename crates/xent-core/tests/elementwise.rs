@@ -9,7 +9,7 @@ use xent_reference::ulp::{error_at_f32, error_f32, spacing_f32};
 /// The losses and the gradients of all elements.
 fn solve(level: Level, x: &[f32], y: &[f32]) -> (Vec<f32>, Vec<f32>) {
     let (mut losses, mut gradient) = (vec![0.0; x.len()], vec![0.0; x.len()]);
-    SigmoidBatch::new(Buffers::Gradient(x, &mut gradient), y)
+    SigmoidBatch::new(Buffers::gradient(x, &mut gradient), y)
         .and_then(|batch| batch.with_losses(&mut losses))
         .expect("equal lengths")
         .run(level);
@@ -34,7 +34,7 @@ fn sigmoid_limits_are_those_of_the_formula() {
 fn sigmoid_batch_refuses_other_lengths() {
     let mut gradient = [3.0; 2];
     assert_eq!(
-        SigmoidBatch::new(Buffers::Gradient(&[0.0; 2], &mut gradient), &[0.0; 3]).unwrap_err(),
+        SigmoidBatch::new(Buffers::gradient(&[0.0; 2], &mut gradient), &[0.0; 3]).unwrap_err(),
         Error::Length { of: "targets", expected: 2, found: 3 }
     );
     assert_eq!(gradient, [3.0; 2]);
@@ -46,7 +46,7 @@ fn the_sum_of_a_million_losses_does_not_drift() {
     let y = vec![1.0; 1_000_003];
     let (exact, _) = xent_reference::sigmoid::cross_entropy(f64::from(0.3_f32), 1.0, 1.0);
     for level in Level::available() {
-        let sum = SigmoidBatch::new(Buffers::Loss(&x), &y).expect("equal lengths").run(level);
+        let sum = SigmoidBatch::new(Buffers::loss(&x), &y).expect("equal lengths").run(level);
         assert_relative_eq!(sum, exact * 1_000_003.0, max_relative = 1e-7);
     }
 }
@@ -56,7 +56,7 @@ fn a_sum_of_infinite_or_very_large_losses_is_infinite() {
     for level in Level::available() {
         for x in [f32::INFINITY, f32::MAX] {
             let x = vec![x; 300];
-            let sum = SigmoidBatch::new(Buffers::Loss(&x), &[0.0; 300]).expect("equal lengths");
+            let sum = SigmoidBatch::new(Buffers::loss(&x), &[0.0; 300]).expect("equal lengths");
             assert_eq!(sum.run(level), f64::INFINITY, "{level}");
         }
     }

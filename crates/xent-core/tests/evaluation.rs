@@ -48,7 +48,7 @@ fn of_batch<F: Float>(
         not_finite: Some(&not_finite),
         ..Outputs::default()
     };
-    SoftmaxBatch::new(Buffers::Loss(x), classes, SoftmaxTargets::Index(labels.into()))
+    SoftmaxBatch::new(Buffers::loss(x), classes, SoftmaxTargets::Index(labels.into()))
         .expect("a valid batch")
         .with_outputs(outputs)
         .expect("a place for each row")

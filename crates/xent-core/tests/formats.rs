@@ -2,9 +2,9 @@
 
 use half::{bf16, f16};
 use xent_core::{
-    Batch, Buffers, Element, Hessian, Level, LogSumExpBatch, MultiLabel, Outputs, PartialRow,
-    RowWeights, Shape, SigmoidBatch, SigmoidOptions, SigmoidTargets, SoftmaxBatch, SoftmaxOptions,
-    SoftmaxTargets, narrow, widen,
+    Batch, Buffers, Element, Gradient, Hessian, Level, LogSumExpBatch, MultiLabel, Outputs,
+    PartialRow, RowWeights, Shape, SigmoidBatch, SigmoidOptions, SigmoidTargets, SoftmaxBatch,
+    SoftmaxOptions, SoftmaxTargets, narrow, widen,
 };
 
 /// A format, with its bits.
@@ -272,7 +272,7 @@ fn hold<E: Sixteen>(loss: &impl Loss, x: &[E], what: &str) {
         let what = |of: &str| format!("{what} of {}, {of}, {level}", E::NAME);
         let floats = wide(x);
         let mut gradient = vec![0.0_f32; x.len()];
-        let expected = loss.run(level, Buffers::Gradient(&floats, &mut gradient));
+        let expected = loss.run(level, Buffers::gradient(&floats, &mut gradient));
         let agrees = |(sum, given): (f64, Given), of: &str| {
             assert!(same(sum, expected.0), "{}: {sum} for {}", what(of), expected.0);
             assert!(given == expected.1, "{}", what(of));
@@ -287,27 +287,27 @@ fn hold<E: Sixteen>(loss: &impl Loss, x: &[E], what: &str) {
             }
         };
 
-        agrees(loss.run(level, Buffers::Loss(x)), "loss");
+        agrees(loss.run(level, Buffers::loss(x)), "loss");
         let mut g = vec![E::default(); x.len()];
-        agrees(loss.run(level, Buffers::Gradient(x, &mut g)), "beside");
+        agrees(loss.run(level, Buffers::gradient(x, &mut g)), "beside");
         is_rounded(&g, &gradient, "beside");
 
         let (mut g, mut f) = (x.to_vec(), floats.clone());
-        agrees(loss.run(level, Buffers::InPlace(&mut g)), "in place");
-        loss.run(level, Buffers::InPlace(&mut f));
+        agrees(loss.run(level, Buffers::in_place(&mut g)), "in place");
+        loss.run(level, Buffers::in_place(&mut f));
         is_rounded(&g, &f, "in place");
 
         let (mut g, mut f) = (vec![E::from_float(0.25); x.len()], vec![0.25; x.len()]);
-        agrees(loss.run(level, Buffers::Accumulate(x, &mut g)), "added");
-        loss.run(level, Buffers::Accumulate(&floats, &mut f));
+        agrees(loss.run(level, Buffers::accumulate(x, &mut g)), "added");
+        loss.run(level, Buffers::accumulate(&floats, &mut f));
         is_rounded(&g, &f, "added");
 
         let mut g = vec![0.0; x.len()];
-        agrees(loss.run(level, Buffers::WideGradient(x, &mut g)), "wide");
+        agrees(loss.run(level, Buffers::new(x, Gradient::WriteWide(&mut g))), "wide");
         assert!(bits(&g) == bits(&gradient), "{}", what("wide"));
 
         let mut g = vec![0.25; x.len()];
-        agrees(loss.run(level, Buffers::WideAccumulate(x, &mut g)), "wide, added");
+        agrees(loss.run(level, Buffers::new(x, Gradient::AddWide(&mut g))), "wide, added");
         assert!(bits(&g) == bits(&f), "{}", what("wide, added"));
     }
 }
@@ -434,7 +434,7 @@ fn columns_of_very_many_classes_have_labels_and_dense_targets_but_no_teacher() {
         for level in Level::available() {
             let mut g = vec![bf16::ZERO; x.len()];
             let (mut losses, mut expected) = (vec![0.0; 2 * inner], vec![0.0; 2 * inner]);
-            let buffers = Buffers::Gradient(&x, &mut g);
+            let buffers = Buffers::gradient(&x, &mut g);
             SoftmaxBatch::with_options(buffers, shape, targets, options)
                 .and_then(|batch| batch.with_losses(&mut losses))
                 .unwrap()
@@ -450,7 +450,7 @@ fn columns_of_very_many_classes_have_labels_and_dense_targets_but_no_teacher() {
                     _ => SoftmaxTargets::Index((&labels[row..=row]).into()),
                 };
                 let shape = Shape::rows(1, classes).unwrap();
-                let buffers = Buffers::InPlace(&mut floats);
+                let buffers = Buffers::in_place(&mut floats);
                 let loss = SoftmaxBatch::with_options(buffers, shape, targets, options).unwrap();
                 *expected = loss.run(level) as f32;
                 for (class, g_row) in floats.iter().enumerate() {
@@ -462,9 +462,9 @@ fn columns_of_very_many_classes_have_labels_and_dense_targets_but_no_teacher() {
     }
     let teacher = SoftmaxTargets::Teacher(&weights[..], 2.0);
     let options = SoftmaxOptions::default();
-    assert!(SoftmaxBatch::with_options(Buffers::Loss(&x), shape, teacher, options).is_err());
+    assert!(SoftmaxBatch::with_options(Buffers::loss(&x), shape, teacher, options).is_err());
     let floats = wide(&x);
-    assert!(SoftmaxBatch::with_options(Buffers::Loss(&floats), shape, teacher, options).is_ok());
+    assert!(SoftmaxBatch::with_options(Buffers::loss(&floats), shape, teacher, options).is_ok());
 }
 
 fn sigmoid_of<E: Sixteen>() {
@@ -536,10 +536,10 @@ fn a_row_in_parts_has_the_bits_of_the_whole() {
     };
     let whole = part(0..middle).merge(&part(middle..x.len())).unwrap();
     let mut g = vec![f16::ZERO; x.len()];
-    whole.gradient(level, Buffers::Gradient(&x, &mut g), 0, 1.0).unwrap();
+    whole.gradient(level, Buffers::gradient(&x, &mut g), 0, 1.0).unwrap();
     let targets = SoftmaxTargets::Index((&[70_u8]).into());
     let mut at_once = vec![f16::ZERO; x.len()];
-    let batch = SoftmaxBatch::new(Buffers::Gradient(&x, &mut at_once), x.len(), targets).unwrap();
+    let batch = SoftmaxBatch::new(Buffers::gradient(&x, &mut at_once), x.len(), targets).unwrap();
     assert_eq!(whole.loss(), Some(batch.run(level)));
     assert_eq!(g, at_once);
 }
@@ -552,7 +552,7 @@ fn counts_and_small_terms_survive_in_the_sum() {
     x[0] = f16::from_f32(9.25);
     let labels = vec![0_u8; rows];
     let targets = SoftmaxTargets::Index((&labels[..]).into());
-    let sum = SoftmaxBatch::new(Buffers::Loss(&x), 2, targets).unwrap().run(Level::detect());
+    let sum = SoftmaxBatch::new(Buffers::loss(&x), 2, targets).unwrap().run(Level::detect());
     let exact = 70_000.0 * f64::ln(2.0) + (-9.25_f64).exp().ln_1p();
     assert!((sum - exact).abs() < 70_000.0 * 3e-8, "{sum} for {exact}");
 }
@@ -565,7 +565,7 @@ fn a_gradient_of_bf16_sums_to_zero_within_its_rounding() {
         let mut g = vec![bf16::ZERO; classes];
         let labels = [label];
         let targets = SoftmaxTargets::Index((&labels).into());
-        SoftmaxBatch::new(Buffers::Gradient(&x, &mut g), classes, targets)
+        SoftmaxBatch::new(Buffers::gradient(&x, &mut g), classes, targets)
             .unwrap()
             .run(Level::detect());
         let sum: f64 = g.iter().map(|g| f64::from(*g)).sum();

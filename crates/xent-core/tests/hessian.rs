@@ -35,7 +35,7 @@ fn a_temperature_counts_once() {
                         Outputs { hessian: &mut second, convention, ..Outputs::default() };
                     let targets = SoftmaxTargets::Teacher(&teacher, temperature);
                     let options = SoftmaxOptions::default();
-                    SoftmaxBatch::with_options(Buffers::Loss(&x), shape, targets, options)
+                    SoftmaxBatch::with_options(Buffers::loss(&x), shape, targets, options)
                         .and_then(|batch| batch.with_weights(weights))
                         .and_then(|batch| batch.with_outputs(outputs))
                         .expect("valid")
@@ -91,7 +91,7 @@ fn columns_have_them<E: Element>() {
                         SoftmaxTargets::Index(Labels::from(&labels[..]))
                     };
                     let options = SoftmaxOptions { soft_cap: cap, ..SoftmaxOptions::default() };
-                    let buffers = Buffers::Gradient(&x, &mut gradient);
+                    let buffers = Buffers::gradient(&x, &mut gradient);
                     SoftmaxBatch::with_options(buffers, shape, targets, options)
                         .and_then(|batch| batch.with_outputs(outputs))
                         .expect("valid")

@@ -14,7 +14,7 @@ fn of_batch<F: Float>(level: Level, x: &[F], label: usize) -> (F, Vec<F>) {
     let (mut loss, mut gradient) = ([F::default()], vec![F::default(); x.len()]);
     let labels = [label as u32];
     let targets = SoftmaxTargets::Index((&labels[..]).into());
-    SoftmaxBatch::new(Buffers::Gradient(x, &mut gradient), x.len(), targets)
+    SoftmaxBatch::new(Buffers::gradient(x, &mut gradient), x.len(), targets)
         .expect("a valid batch")
         .with_outputs(Outputs { losses: &mut loss, ..Outputs::default() })
         .expect("a place for one loss")

@@ -24,14 +24,14 @@ fn softmax(
     targets: SoftmaxTargets<'static>,
     options: SoftmaxOptions<'static>,
 ) -> Result<SoftmaxBatch<'static>, Error> {
-    SoftmaxBatch::with_options(Buffers::Loss(&X), shape(), targets, options)
+    SoftmaxBatch::with_options(Buffers::loss(&X), shape(), targets, options)
 }
 
 fn sigmoid(
     targets: SigmoidTargets<'static>,
     options: SigmoidOptions<'static>,
 ) -> Result<SigmoidBatch<'static>, Error> {
-    SigmoidBatch::with_options(Buffers::Loss(&X), shape(), targets, options)
+    SigmoidBatch::with_options(Buffers::loss(&X), shape(), targets, options)
 }
 
 /// The option that is rejected.
@@ -148,7 +148,7 @@ fn second_derivatives_are_for_losses_that_have_them() {
         let mut hessian = [0.0; 6];
         let outputs = Outputs { hessian: &mut hessian, convention, ..Outputs::default() };
         // Neither outlives the other.
-        let batch = SoftmaxBatch::with_options(Buffers::Loss(&X), shape(), index(), options);
+        let batch = SoftmaxBatch::with_options(Buffers::loss(&X), shape(), index(), options);
         option(batch.and_then(|batch| batch.with_outputs(outputs)).map(|_| ()))
     };
     assert_eq!(with(plain, Hessian::LightGbm), None);
@@ -166,7 +166,7 @@ fn second_derivatives_are_for_losses_that_have_them() {
         let mut hessian = [0.0; 2];
         let outputs = Outputs { hessian: &mut hessian, convention, ..Outputs::default() };
         let targets = SoftmaxTargets::Index(Labels::U8(&[0, 0]));
-        let batch = SoftmaxBatch::new(Buffers::Loss(&X[..2]), 1, targets);
+        let batch = SoftmaxBatch::new(Buffers::loss(&X[..2]), 1, targets);
         let refused = option(batch.and_then(|batch| batch.with_outputs(outputs)).map(|_| ()));
         let one_class = convention == Hessian::LightGbm;
         assert_eq!(refused, one_class.then_some("Hessian"), "{convention:?}");
@@ -183,7 +183,7 @@ fn second_derivatives_are_for_losses_that_have_them() {
         let mut hessian = [0.0; 6];
         let outputs = Outputs { hessian: &mut hessian, convention, ..Outputs::default() };
         let targets = SigmoidTargets::Dense(&X);
-        let batch = SigmoidBatch::with_options(Buffers::Loss(&X), shape(), targets, options);
+        let batch = SigmoidBatch::with_options(Buffers::loss(&X), shape(), targets, options);
         let refused = option(batch.and_then(|batch| batch.with_outputs(outputs)).map(|_| ()));
         assert_eq!(refused, expected);
     }
@@ -216,7 +216,7 @@ fn outputs_are_as_long_as_the_batch_or_empty() {
     let labels = Labels::U8(&[0, 1]);
     let input = LikelihoodInput::LogProbabilities;
     let likelihood =
-        || LikelihoodBatch::new(Buffers::Loss(&X), shape(), labels, input).expect("valid");
+        || LikelihoodBatch::new(Buffers::loss(&X), shape(), labels, input).expect("valid");
     let plain = || sigmoid(SigmoidTargets::Dense(&X), SigmoidOptions::default()).expect("valid");
     let outputs = Outputs { log_sum_exp: &mut floats, ..Outputs::default() };
     assert_eq!(option(plain().with_outputs(outputs).map(|_| ())), Some("outputs"));
@@ -305,7 +305,7 @@ fn probabilities_are_from_zero_to_one() {
     let options = SigmoidOptions { input: SigmoidInput::Probabilities, ..Default::default() };
     let of = |p: &[f32]| {
         let y = [0.0; 6];
-        SigmoidBatch::with_options(Buffers::Loss(p), shape, SigmoidTargets::Dense(&y), options)
+        SigmoidBatch::with_options(Buffers::loss(p), shape, SigmoidTargets::Dense(&y), options)
             .map(|_| ())
     };
     // Gaps between the rows are not read.
@@ -316,7 +316,7 @@ fn probabilities_are_from_zero_to_one() {
     }
     let labels = Labels::U8(&[2, 1]);
     let of =
-        |p: &[f32], input| LikelihoodBatch::new(Buffers::Loss(p), shape, labels, input).map(|_| ());
+        |p: &[f32], input| LikelihoodBatch::new(Buffers::loss(p), shape, labels, input).map(|_| ());
     for value in [-0.25_f32, 1.25, f32::NAN, f32::INFINITY] {
         // Only the inputs of labels are checked.
         let p = [value, value, 1.0, 9.0, value, 0.0, value];
@@ -359,8 +359,8 @@ fn shapes_have_their_limits() {
 #[test]
 fn labels_and_buffers_know_whether_they_are_empty() {
     assert!(Labels::U8(&[]).is_empty() && !Labels::U8(&[0]).is_empty());
-    assert!(Buffers::<f32>::Loss(&[]).is_empty() && !Buffers::Loss(&X).is_empty());
-    assert_eq!((Buffers::Loss(&X).len(), Buffers::InPlace(&mut [0.0_f32; 4]).len()), (6, 4));
+    assert!(Buffers::<f32>::loss(&[]).is_empty() && !Buffers::loss(&X).is_empty());
+    assert_eq!((Buffers::loss(&X).len(), Buffers::in_place(&mut [0.0_f32; 4]).len()), (6, 4));
     let labels = Labels::U64(&[3, u64::MAX]);
     assert_eq!([labels.get(0), labels.get(1), labels.get(2)], [Some(3), None, None]);
 }

@@ -26,11 +26,11 @@ enum Mode {
 
 fn buffers<'a>(mode: Mode, x: &'a [f32], gradient: &'a mut [f32]) -> Buffers<'a> {
     match mode {
-        Mode::Write => Buffers::Gradient(x, gradient),
-        Mode::Add => Buffers::Accumulate(x, gradient),
+        Mode::Write => Buffers::gradient(x, gradient),
+        Mode::Add => Buffers::accumulate(x, gradient),
         Mode::InPlace => {
             gradient.copy_from_slice(x);
-            Buffers::InPlace(gradient)
+            Buffers::in_place(gradient)
         }
     }
 }
@@ -210,7 +210,7 @@ fn what_does_not_fit_together_is_refused() {
     assert_eq!(second.loss(), None);
     let mut gradient = vec![0.0; TILE];
     let mut refused = |row: &PartialRow, from: usize, first: usize| {
-        let buffers = Buffers::Gradient(&x[from..from + TILE], &mut gradient);
+        let buffers = Buffers::gradient(&x[from..from + TILE], &mut gradient);
         row.gradient(level, buffers, first, 1.0).is_err()
     };
     assert!(refused(&second, TILE, TILE));

@@ -177,10 +177,10 @@ fn run<E: Element + Into<f64>>(
     let mut g = vec![E::from_float(float(0.25)); elements];
     let mut logits = x.clone();
     let buffers = match gradient {
-        Gradient::None => Buffers::Loss(&x),
-        Gradient::Write => Buffers::Gradient(&x, &mut g),
-        Gradient::Add => Buffers::Accumulate(&x, &mut g),
-        Gradient::InPlace => Buffers::InPlace(&mut logits),
+        Gradient::None => Buffers::loss(&x),
+        Gradient::Write => Buffers::gradient(&x, &mut g),
+        Gradient::Add => Buffers::accumulate(&x, &mut g),
+        Gradient::InPlace => Buffers::in_place(&mut logits),
     };
     let shape = Shape::columns(outer, classes, inner).expect("small");
     let sum = SigmoidBatch::with_options(buffers, shape, targets, options)

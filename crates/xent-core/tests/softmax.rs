@@ -12,7 +12,7 @@ use xent_reference::ulp::{error_at_f32, error_f32};
 fn solve(level: Level, x: &[f32], targets: SoftmaxTargets<'_>) -> (f32, Vec<f32>) {
     let mut gradient = vec![f32::MAX; x.len()];
     let mut loss = [0.0];
-    SoftmaxBatch::new(Buffers::Gradient(x, &mut gradient), x.len(), targets)
+    SoftmaxBatch::new(Buffers::gradient(x, &mut gradient), x.len(), targets)
         .and_then(|batch| batch.with_losses(&mut loss))
         .expect("a valid row")
         .run(level);
@@ -226,7 +226,7 @@ fn a_bad_row_leaves_the_others_alone() {
         let mut gradient = [0.0; 10];
         let mut losses = [0.0; 5];
         let labels = SoftmaxTargets::Index(Labels::from(&[0_u8, 0, 0, 0, 0]));
-        SoftmaxBatch::new(Buffers::Gradient(&x, &mut gradient), 2, labels)
+        SoftmaxBatch::new(Buffers::gradient(&x, &mut gradient), 2, labels)
             .and_then(|batch| batch.with_losses(&mut losses))
             .expect("valid")
             .run(level);
@@ -248,21 +248,21 @@ fn bad_input_is_refused_and_nothing_is_written() {
     let mut gradient = [7.0; 6];
     let labels = [0_i64, -1];
     assert_eq!(
-        error(Buffers::Gradient(&x, &mut gradient), 3, &labels),
+        error(Buffers::gradient(&x, &mut gradient), 3, &labels),
         Error::Label { row: 1, label: -1, classes: 3 }
     );
     assert_eq!(
-        error(Buffers::Gradient(&x, &mut gradient), 3, &[3, 0]),
+        error(Buffers::gradient(&x, &mut gradient), 3, &[3, 0]),
         Error::Label { row: 0, label: 3, classes: 3 }
     );
     assert_eq!(
-        error(Buffers::Gradient(&x, &mut gradient[..5]), 3, &[0, 0]),
+        error(Buffers::gradient(&x, &mut gradient[..5]), 3, &[0, 0]),
         Error::Length { of: "gradient", expected: 6, found: 5 }
     );
-    assert_eq!(error(Buffers::Loss(&x), 0, &[]), Error::ZeroClasses);
-    assert_eq!(error(Buffers::Loss(&x), 4, &[0]), Error::Ragged { found: 6, classes: 4 });
+    assert_eq!(error(Buffers::loss(&x), 0, &[]), Error::ZeroClasses);
+    assert_eq!(error(Buffers::loss(&x), 4, &[0]), Error::Ragged { found: 6, classes: 4 });
     assert_eq!(
-        error(Buffers::Loss(&x), 3, &[0]),
+        error(Buffers::loss(&x), 3, &[0]),
         Error::Length { of: "labels", expected: 2, found: 1 }
     );
     assert_eq!(gradient, [7.0; 6]);
@@ -338,7 +338,7 @@ proptest! {
             let mut losses = [[0.0]; 2];
             let [first, second] = &mut losses;
             for (buffers, losses) in
-                [(Buffers::Loss(&x), first), (Buffers::InPlace(&mut in_place), second)]
+                [(Buffers::loss(&x), first), (Buffers::in_place(&mut in_place), second)]
             {
                 SoftmaxBatch::new(buffers, x.len(), SoftmaxTargets::Index(Labels::from(&[y])))
                     .and_then(|batch| batch.with_losses(losses))
@@ -363,11 +363,11 @@ fn a_gradient_too_large_for_the_caches_has_the_bits_of_one_in_place() {
         let targets = SoftmaxTargets::Index(labels.as_slice().into());
         for level in Level::available() {
             let mut beside = vec![f32::MAX; x.len() + 3];
-            let sum = SoftmaxBatch::new(Buffers::Gradient(&x, &mut beside[3..]), classes, targets)
+            let sum = SoftmaxBatch::new(Buffers::gradient(&x, &mut beside[3..]), classes, targets)
                 .expect("a valid batch")
                 .run(level);
             let mut in_place = x.clone();
-            let other = SoftmaxBatch::new(Buffers::InPlace(&mut in_place), classes, targets)
+            let other = SoftmaxBatch::new(Buffers::in_place(&mut in_place), classes, targets)
                 .expect("a valid batch")
                 .run(level);
             assert_eq!(sum, other, "{level}: {rows} x {classes}");
@@ -392,7 +392,7 @@ fn rows_of_few_classes_leave_what_is_between_them_alone() {
             let shape = shape.expect("a valid shape");
             for level in Level::available() {
                 let mut gradient = vec![f32::MAX; length];
-                let buffers = Buffers::Gradient(&x, &mut gradient);
+                let buffers = Buffers::gradient(&x, &mut gradient);
                 SoftmaxBatch::with_options(buffers, shape, targets, SoftmaxOptions::default())
                     .expect("a valid batch")
                     .run(level);
@@ -430,9 +430,9 @@ fn long_batches_of_few_classes_have_the_bits_of_each_row_alone() {
             let gradient_alone: Vec<f32> = alone.into_iter().flat_map(|row| row.1).collect();
             let (mut gradient, mut in_place) = (vec![f32::MAX; x.len()], x.clone());
             let buffers = [
-                Buffers::Loss(&x),
-                Buffers::Gradient(&x, &mut gradient),
-                Buffers::InPlace(&mut in_place),
+                Buffers::loss(&x),
+                Buffers::gradient(&x, &mut gradient),
+                Buffers::in_place(&mut in_place),
             ];
             for buffers in buffers {
                 let mut losses = vec![0.0; rows];
@@ -456,7 +456,7 @@ fn an_odd_row_with_a_teacher_takes_time_in_proportion_to_its_classes() {
     x[7] = f32::NAN;
     let teacher = vec![1.0_f32; classes];
     let targets = SoftmaxTargets::Teacher(&teacher, 2.0);
-    let loss = SoftmaxBatch::new(Buffers::Loss(&x), classes, targets).unwrap();
+    let loss = SoftmaxBatch::new(Buffers::loss(&x), classes, targets).unwrap();
     assert!(loss.run(Level::detect()).is_nan());
 }
 
@@ -470,7 +470,7 @@ fn few_rows_of_few_classes_of_f64_are_all_written() {
                 let labels: Vec<usize> = (0..rows).map(|row| row % classes).collect();
                 let targets = SoftmaxTargets::Index((&labels[..]).into());
                 let mut gradient = vec![7.0; x.len()];
-                let buffers = Buffers::Gradient(&x, &mut gradient);
+                let buffers = Buffers::gradient(&x, &mut gradient);
                 SoftmaxBatch::new(buffers, classes, targets).unwrap().run(level);
                 let rows = x.chunks(classes).zip(gradient.chunks(classes)).zip(&labels);
                 for ((x, gradient), &label) in rows {

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use proptest::sample::select;
 use xent_core::{
-    Batch, Buffers, Element, Hessian, Labels, Level, MultiLabel, Outputs, RowWeights, Shape,
-    SoftmaxBatch, SoftmaxOptions, SoftmaxTargets,
+    Batch, Buffers, Element, Gradient, Hessian, Labels, Level, MultiLabel, Outputs, RowWeights,
+    Shape, SoftmaxBatch, SoftmaxOptions, SoftmaxTargets,
 };
 use xent_reference::hessian;
 
@@ -255,26 +255,26 @@ impl<E: Element> Owned<E> {
         let mut g = Vec::new();
         let mut wide = Vec::new();
         let buffers = match gradient {
-            Gradient::None => Buffers::Loss(&self.x),
+            Gradient::None => Buffers::loss(&self.x),
             Gradient::Write | Gradient::Add => {
                 g = vec![logit::<E>(BEFORE); g_length];
                 if gradient == Gradient::Write {
-                    Buffers::Gradient(&self.x, &mut g)
+                    Buffers::gradient(&self.x, &mut g)
                 } else {
-                    Buffers::Accumulate(&self.x, &mut g)
+                    Buffers::accumulate(&self.x, &mut g)
                 }
             }
             Gradient::InPlace => {
                 g = self.x.clone();
                 g_stride = x_stride;
-                Buffers::InPlace(&mut g)
+                Buffers::in_place(&mut g)
             }
             Gradient::Wide | Gradient::WideAdd => {
                 wide = vec![float::<E>(BEFORE); g_length];
                 if gradient == Gradient::Wide {
-                    Buffers::WideGradient(&self.x, &mut wide)
+                    Buffers::new(&self.x, Gradient::WriteWide(&mut wide))
                 } else {
-                    Buffers::WideAccumulate(&self.x, &mut wide)
+                    Buffers::new(&self.x, Gradient::AddWide(&mut wide))
                 }
             }
         };

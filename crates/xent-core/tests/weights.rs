@@ -62,7 +62,7 @@ fn all_factors_of_a_sigmoid_loss_multiply() {
                         convention: Hessian::XgBoost,
                         ..Outputs::default()
                     };
-                    let buffers = Buffers::Gradient(&x, &mut gradient);
+                    let buffers = Buffers::gradient(&x, &mut gradient);
                     let batch = SigmoidBatch::with_options(buffers, shape, targets, options)
                         .and_then(|batch| batch.with_weights(weights))
                         .and_then(|batch| batch.with_outputs(outputs))
@@ -124,7 +124,7 @@ fn each_factor_of_a_sigmoid_loss_alone() {
             let mut gradient = vec![9.0; 36];
             let options = SigmoidOptions::default();
             let targets = SigmoidTargets::Dense(&y);
-            let buffers = Buffers::Gradient(&x, &mut gradient);
+            let buffers = Buffers::gradient(&x, &mut gradient);
             let batch = SigmoidBatch::with_options(buffers, shape, targets, options);
             batch.and_then(|batch| batch.with_weights(weights)).expect("valid").run(level);
             for (at, &got) in gradient.iter().enumerate() {
@@ -149,7 +149,7 @@ fn the_logistic_loss_has_all_factors_too() {
     let options = SigmoidOptions { input: SigmoidInput::Probabilities, ..Default::default() };
     for level in Level::available() {
         let (mut gradient, mut losses) = (vec![9.0; 18], vec![9.0; 18]);
-        let buffers = Buffers::Gradient(&p, &mut gradient);
+        let buffers = Buffers::gradient(&p, &mut gradient);
         SigmoidBatch::with_options(buffers, shape, SigmoidTargets::Dense(&y), options)
             .and_then(|batch| batch.with_weights(weights))
             .and_then(|batch| batch.with_losses(&mut losses))
@@ -180,7 +180,7 @@ fn all_factors_of_a_likelihood_multiply() {
         for input in [LikelihoodInput::Probabilities, LikelihoodInput::LogProbabilities] {
             let (mut gradient, mut losses) = (vec![9.0; elements], vec![9.0; rows]);
             let batch = LikelihoodBatch::with_options(
-                Buffers::Gradient(&p, &mut gradient),
+                Buffers::gradient(&p, &mut gradient),
                 shape,
                 Labels::from(&labels[..]),
                 input,
@@ -246,7 +246,7 @@ fn the_counts_of_a_batch_are_what_a_mean_may_divide_by() {
         ignore_index: Some(-1),
         ..SoftmaxOptions::default()
     };
-    let batch = SoftmaxBatch::with_options(Buffers::Loss(&x), shape, targets, options);
+    let batch = SoftmaxBatch::with_options(Buffers::loss(&x), shape, targets, options);
     let counts = batch.and_then(|batch| batch.with_weights(weights)).expect("valid").counts();
     let wanted = BatchCounts {
         rows: 4,
@@ -267,7 +267,7 @@ fn the_counts_of_a_batch_are_what_a_mean_may_divide_by() {
             mean_over_classes,
             ..SigmoidOptions::default()
         };
-        let batch = SigmoidBatch::with_options(Buffers::Loss(&x), shape, targets, options);
+        let batch = SigmoidBatch::with_options(Buffers::loss(&x), shape, targets, options);
         let counts = batch.and_then(|batch| batch.with_weights(weights)).expect("valid").counts();
         // The one element of the second row counts, though its weight is zero.
         let valid_losses = if mean_over_classes { 3 } else { 4 };
@@ -277,7 +277,7 @@ fn the_counts_of_a_batch_are_what_a_mean_may_divide_by() {
         assert_eq!(counts, wanted);
     }
     let y = SigmoidTargets::Dense(&x);
-    let plain = SigmoidBatch::with_options(Buffers::Loss(&x), shape, y, SigmoidOptions::default());
+    let plain = SigmoidBatch::with_options(Buffers::loss(&x), shape, y, SigmoidOptions::default());
     let wanted = BatchCounts {
         rows: 4,
         valid_rows: 4,
@@ -299,17 +299,17 @@ fn factors_of_other_lengths_are_refused() {
         let (samples, upstream) = (vec![1.0; samples], vec![1.0; upstream]);
         let weights = RowWeights { scale: 1.0, sample_weights: &samples, upstream: &upstream };
         let targets = SoftmaxTargets::Index(labels);
-        let batch = SoftmaxBatch::new(Buffers::Loss(&x), 2, targets).expect("valid");
+        let batch = SoftmaxBatch::new(Buffers::loss(&x), 2, targets).expect("valid");
         assert!(refused(batch.with_weights(weights).map(|_| ())));
         let batch = SigmoidBatch::with_options(
-            Buffers::Loss(&x),
+            Buffers::loss(&x),
             shape,
             SigmoidTargets::Dense(&x),
             SigmoidOptions::default(),
         );
         assert!(refused(batch.expect("valid").with_weights(weights).map(|_| ())));
         let input = LikelihoodInput::LogProbabilities;
-        let batch = LikelihoodBatch::new(Buffers::Loss(&x), shape, labels, input).expect("valid");
+        let batch = LikelihoodBatch::new(Buffers::loss(&x), shape, labels, input).expect("valid");
         assert!(refused(batch.with_weights(weights).map(|_| ())));
     }
 }

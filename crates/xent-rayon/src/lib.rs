@@ -8,7 +8,7 @@
 //! let logits = [2.0, 1.0, 0.0, /* second row */ 0.0, 3.0, 0.0_f32];
 //! let mut gradient = [0.0; 6];
 //! let targets = SoftmaxTargets::Index((&[0_u8, 1]).into());
-//! let batch = SoftmaxBatch::new(Buffers::Gradient(&logits, &mut gradient), 3, targets)?;
+//! let batch = SoftmaxBatch::new(Buffers::gradient(&logits, &mut gradient), 3, targets)?;
 //! let sum = xent_rayon::run(batch, Level::detect());
 //! assert!((sum - 0.50253).abs() < 1e-5);
 //! # Ok::<(), xent_core::Error>(())
@@ -38,7 +38,7 @@ use xent_core::{Batch, ForkJoin, Level};
 ///
 /// let logits = vec![0.5; 100_000];
 /// let targets = vec![1.0; 100_000];
-/// let batch = || SigmoidBatch::new(Buffers::Loss(&logits), &targets);
+/// let batch = || SigmoidBatch::new(Buffers::loss(&logits), &targets);
 /// let level = Level::detect();
 /// assert_eq!(xent_rayon::run(batch()?, level), batch()?.run(level));
 /// # Ok::<(), xent_core::Error>(())
@@ -80,7 +80,7 @@ fn run_part<B: Batch>(batch: B, level: Level, inside: bool) -> f64 {
 /// let shape = Shape::rows(100_000, 2)?;
 /// let targets = SoftmaxTargets::Index(Labels::from(&labels[..]));
 /// let options = SoftmaxOptions::default();
-/// let batch = SoftmaxBatch::checked_on(&Threads, Buffers::Loss(&logits), shape, targets, options);
+/// let batch = SoftmaxBatch::checked_on(&Threads, Buffers::loss(&logits), shape, targets, options);
 /// // The first of them, whichever thread found one first.
 /// assert_eq!(batch.err(), Some(Error::Label { row: 50_000, label: 3, classes: 2 }));
 /// # Ok::<(), xent_core::Error>(())

@@ -63,7 +63,7 @@ fn the_first_of_two_bad_targets_is_named_at_any_number_of_threads() {
             let bad = (first, -2.0);
             let softmax = |targets| {
                 on_all(|join| {
-                    let (x, options) = (Buffers::Loss(&x), SoftmaxOptions::default());
+                    let (x, options) = (Buffers::loss(&x), SoftmaxOptions::default());
                     let batch = SoftmaxBatch::checked_on(join, x, shape, targets, options)?;
                     Ok(batch.counts().valid_rows)
                 })
@@ -75,7 +75,7 @@ fn the_first_of_two_bad_targets_is_named_at_any_number_of_threads() {
             for input in [SigmoidInput::Logits, SigmoidInput::Probabilities] {
                 let found = on_all(|join| {
                     let options = SigmoidOptions { input, ..SigmoidOptions::default() };
-                    let (x, targets) = (Buffers::Loss(&x), SigmoidTargets::Dense(&targets));
+                    let (x, targets) = (Buffers::loss(&x), SigmoidTargets::Dense(&targets));
                     Ok(SigmoidBatch::checked_on(join, x, shape, targets, options)?.clamped())
                 });
                 assert_eq!(found, Err(of(Values::SigmoidTargets, bad, inner)));
@@ -97,7 +97,7 @@ fn the_first_of_two_bad_labels_is_named_at_any_number_of_threads() {
         let index = on_all(|join| {
             let targets = SoftmaxTargets::Index(Labels::from(&labels[..]));
             let options = SoftmaxOptions::default();
-            let batch = SoftmaxBatch::checked_on(join, Buffers::Loss(&x), shape, targets, options)?;
+            let batch = SoftmaxBatch::checked_on(join, Buffers::loss(&x), shape, targets, options)?;
             Ok(batch.counts().valid_rows)
         });
         assert_eq!(index, Err(Error::Label { row: first, label: -7, classes }));
@@ -110,7 +110,7 @@ fn the_first_of_two_bad_labels_is_named_at_any_number_of_threads() {
         let found = on_all(|join| {
             let targets = SigmoidTargets::MultiHot(Labels::from(&hot[..]));
             let options = SigmoidOptions::default();
-            let batch = SigmoidBatch::checked_on(join, Buffers::Loss(&x), shape, targets, options)?;
+            let batch = SigmoidBatch::checked_on(join, Buffers::loss(&x), shape, targets, options)?;
             Ok(batch.clamped())
         });
         let row = first / (classes * inner) * inner + first % inner;
@@ -132,7 +132,7 @@ fn the_row_of_the_first_bad_class_of_a_list_is_named_at_any_number_of_threads() 
     let found = on_all(|join| {
         let classes = Labels::from(&positives[..]);
         let targets = SigmoidTargets::Positives { offsets: &offsets, classes };
-        let (x, options) = (Buffers::Loss(&x), SigmoidOptions::default());
+        let (x, options) = (Buffers::loss(&x), SigmoidOptions::default());
         Ok(SigmoidBatch::checked_on(join, x, shape, targets, options)?.clamped())
     });
     let row = (0..ROWS).find(|&row| offsets[row + 1] > first);
@@ -151,7 +151,7 @@ fn the_first_of_two_bad_probabilities_is_named_and_the_clamped_ones_counted() {
         };
         let check = |p: &[f32]| {
             let of_labels = on_all(|join| {
-                let (p, input) = (Buffers::Loss(p), LikelihoodInput::Probabilities);
+                let (p, input) = (Buffers::loss(p), LikelihoodInput::Probabilities);
                 let labels = Labels::from(&labels[..]);
                 let batch = LikelihoodBatch::checked_on(join, p, shape, labels, input, &[], None)?;
                 Ok(batch.clamped())
@@ -161,7 +161,7 @@ fn the_first_of_two_bad_probabilities_is_named_and_the_clamped_ones_counted() {
                 let input = SigmoidInput::Probabilities;
                 let options = SigmoidOptions { input, ..SigmoidOptions::default() };
                 let (p, targets) =
-                    (Buffers::Loss(p), SigmoidTargets::MultiHot(Labels::from(&hot[..])));
+                    (Buffers::loss(p), SigmoidTargets::MultiHot(Labels::from(&hot[..])));
                 Ok(SigmoidBatch::checked_on(join, p, shape, targets, options)?.clamped())
             });
             [of_labels, of_elements]
@@ -198,7 +198,7 @@ fn rows_with_labels_are_counted_at_any_number_of_threads() {
         (0..40_000).for_each(|_| labels[places.next(x.len())] = 1.0);
         let found = on_all(|join| {
             let targets = SoftmaxTargets::MultiLabel(&labels, MultiLabel::Exact);
-            let (x, options) = (Buffers::Loss(&x), SoftmaxOptions::default());
+            let (x, options) = (Buffers::loss(&x), SoftmaxOptions::default());
             Ok(SoftmaxBatch::checked_on(join, x, shape, targets, options)?.counts().valid_rows)
         });
         let rows = (0..ROWS)

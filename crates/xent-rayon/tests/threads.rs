@@ -35,8 +35,8 @@ fn same_bits<E: Element>(shapes: &[(usize, usize)]) {
                 let mut sigmoid = vec![E::default(); x.len()];
                 let sums = {
                     let index = SoftmaxTargets::Index(Labels::from(labels.as_slice()));
-                    let a = SoftmaxBatch::new(Buffers::Gradient(&x, &mut softmax), classes, index);
-                    let b = SigmoidBatch::new(Buffers::Gradient(&x, &mut sigmoid), &targets);
+                    let a = SoftmaxBatch::new(Buffers::gradient(&x, &mut softmax), classes, index);
+                    let b = SigmoidBatch::new(Buffers::gradient(&x, &mut sigmoid), &targets);
                     let (a, b) = (a.expect("valid"), b.expect("valid"));
                     match threads {
                         None => [a.run(level), b.run(level)],
@@ -109,10 +109,10 @@ fn few_long_rows_have_the_bits_of_one_thread() {
                             let mut losses = vec![0.0; rows];
                             let mut alone = vec![0.0; rows];
                             let buffers = match mode {
-                                0 => Buffers::Loss(&x),
-                                1 => Buffers::Gradient(&x, &mut gradient),
-                                2 => Buffers::Accumulate(&x, &mut gradient),
-                                _ => Buffers::InPlace(&mut gradient),
+                                0 => Buffers::loss(&x),
+                                1 => Buffers::gradient(&x, &mut gradient),
+                                2 => Buffers::accumulate(&x, &mut gradient),
+                                _ => Buffers::in_place(&mut gradient),
                             };
                             let targets = SoftmaxTargets::Index(Labels::from(labels.as_slice()));
                             let outputs = Outputs {

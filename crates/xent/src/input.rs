@@ -1,6 +1,6 @@
 //! Logits and targets with their shapes.
 
-use xent_core::{Element, Labels, Shape};
+use xent_core::{Buffers, Element, Gradient, Labels, Quantisation, Shape};
 
 use crate::Error;
 
@@ -19,6 +19,7 @@ use crate::Error;
 pub struct Logits<'a, E = f32> {
     pub(crate) values: &'a [E],
     pub(crate) shape: Shape,
+    quantisation: Option<Quantisation>,
 }
 
 /// Logits that will be overwritten by their gradient.
@@ -43,7 +44,7 @@ pub struct LogitsMut<'a, E = f32> {
 }
 
 macro_rules! constructors {
-    ($name:ident, $slice:ty, $split:ident) => {
+    ($name:ident, $slice:ty, $split:ident $(, $quantisation:ident)?) => {
         impl<'a, E: Element> $name<'a, E> {
             /// Contiguous rows of `classes` logits: shape `(rows, classes)`.
             ///
@@ -51,7 +52,7 @@ macro_rules! constructors {
             /// [`Error::Input`] if `classes` is zero or the last row is incomplete.
             pub fn new(values: $slice, classes: usize) -> Result<Self, Error> {
                 let shape = Shape::rows_of(values.len(), classes)?;
-                Ok(Self { values, shape })
+                Self::of(values, shape)
             }
 
             /// Exactly `rows` rows of `classes` logits.
@@ -105,7 +106,7 @@ macro_rules! constructors {
             pub fn narrow(self, classes: core::ops::Range<usize>) -> Result<Self, Error> {
                 let (shape, first) = self.shape.narrow(classes)?;
                 let (_, values) = self.values.$split(first.min(self.values.len()));
-                Self::of(values, shape)
+                Ok(Self { $($quantisation: self.$quantisation,)? ..Self::of(values, shape)? })
             }
 
             /// Every `step`-th row, starting with the first, without a copy; for columns, blocks of rows.
@@ -121,7 +122,8 @@ macro_rules! constructors {
             /// # Errors
             /// [`Error::Input`] if the step is zero.
             pub fn every(self, step: usize) -> Result<Self, Error> {
-                Self::of(self.values, self.shape.every(step)?)
+                let shape = self.shape.every(step)?;
+                Ok(Self { $($quantisation: self.$quantisation,)? ..Self::of(self.values, shape)? })
             }
 
             /// A class axis that is not the last: shape `(outer, classes, inner)`, as for images `(N, C, H, W)`
@@ -142,7 +144,7 @@ macro_rules! constructors {
             pub(crate) fn of(values: $slice, shape: Shape) -> Result<Self, Error> {
                 let length = shape.check(values.len())?;
                 let (values, _) = values.$split(length);
-                Ok(Self { values, shape })
+                Ok(Self { values, shape $(, $quantisation: None)? })
             }
 
             /// The number of rows.
@@ -159,8 +161,44 @@ macro_rules! constructors {
         }
     };
 }
-constructors!(Logits, &'a [E], split_at);
+constructors!(Logits, &'a [E], split_at, quantisation);
 constructors!(LogitsMut, &'a mut [E], split_at_mut);
+
+impl<'a, E: Element> Logits<'a, E> {
+    /// Says for which numbers integers stand (feature `quantised`): the scale and the zero point of the model's
+    /// output. Losses of rows and gradients are those of f32 logits with these numbers, to the bit; the gradient is f32
+    /// ([`Pass::wide_grad`](crate::Pass::wide_grad)), by the numbers. For that by the integers, multiply it by the
+    /// scale ([`Pass::scale`](crate::Pass::scale)).
+    ///
+    /// ```
+    /// # #[cfg(feature = "quantised")]
+    /// # fn main() -> Result<(), xent::Error> {
+    /// use xent::{Logits, Quantisation, SoftmaxCrossEntropy};
+    ///
+    /// // What a device has sent, and what its model file says of that tensor.
+    /// let (dump, quantisation) = ([20_i8, -12, 4, -128, 127, 0], Quantisation::new(0.125, -4)?);
+    /// let logits = Logits::new(&dump, 3)?.quantised(quantisation);
+    /// let loss = SoftmaxCrossEntropy::new().loss(logits, &[0_u8, 1])?;
+    /// assert!((loss - 0.071_465_9).abs() < 1e-6);
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(feature = "quantised"))]
+    /// # fn main() {}
+    /// ```
+    #[must_use]
+    pub fn quantised(self, quantisation: Quantisation) -> Self {
+        Self { quantisation: Some(quantisation), ..self }
+    }
+
+    /// These logits, for the core.
+    pub(crate) fn buffers(&self, gradient: Gradient<'a, E>) -> Buffers<'a, E> {
+        let buffers = Buffers::new(self.values, gradient);
+        match self.quantisation {
+            Some(quantisation) => buffers.quantised(quantisation),
+            None => buffers,
+        }
+    }
+}
 
 impl<E: Element> Logits<'_, E> {
     /// One logit.

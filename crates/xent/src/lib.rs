@@ -197,8 +197,8 @@ pub use report::{NotFinite, Report};
 pub use weights::Weights;
 pub use xent_core::reduction::{Division, Policy};
 pub use xent_core::{
-    BatchCounts, Element, Error as InputError, Float, Hessian, Labels, Level, Shape, Values,
-    labels_from_floats,
+    BatchCounts, Element, Error as InputError, Float, Hessian, Labels, Level, Quantisation, Shape,
+    Values, labels_from_floats,
 };
 
 /// The examples of the package's first page are tested with those of the documentation.

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use xent_core::reduction::{NothingValid, Policy, Reduction};
 use xent_core::{
-    Batch, BatchCounts, Buffers, Element, Error as InputError, ForkJoin, Hessian, LikelihoodBatch,
+    Batch, BatchCounts, Element, Error as InputError, ForkJoin, Gradient, Hessian, LikelihoodBatch,
     NotFiniteRows, Outputs, RowWeights, SigmoidBatch, SoftmaxBatch,
 };
 
@@ -47,16 +47,6 @@ impl<E: Element> Default for Pass<'_, E> {
     }
 }
 
-/// The destination of the gradient.
-#[derive(Debug)]
-pub(crate) enum Gradient<'a, E: Element> {
-    None,
-    Write(&'a mut [E]),
-    Add(&'a mut [E]),
-    WriteWide(&'a mut [E::Float]),
-    AddWide(&'a mut [E::Float]),
-}
-
 impl<'a, E: Element> Pass<'a, E> {
     /// Only the loss.
     #[must_use]
@@ -78,14 +68,14 @@ impl<'a, E: Element> Pass<'a, E> {
         self
     }
 
-    /// [`grad`](Self::grad) for 16-bit logits, in f32.
+    /// [`grad`](Self::grad) for logits of 16 bits or integers, in f32.
     #[must_use]
     pub fn wide_grad(mut self, grad: &'a mut [E::Float]) -> Self {
         self.gradient = Gradient::WriteWide(grad);
         self
     }
 
-    /// [`accumulate_grad`](Self::accumulate_grad) for 16-bit logits, in f32.
+    /// [`accumulate_grad`](Self::accumulate_grad) for logits of 16 bits or integers, in f32.
     #[must_use]
     pub fn accumulate_wide_grad(mut self, grad: &'a mut [E::Float]) -> Self {
         self.gradient = Gradient::AddWide(grad);
@@ -283,13 +273,7 @@ impl<'a, E: Element> Pass<'a, E> {
         let Outputs { losses, log_sum_exp, predicted, hessian, convention, hessian_floor, .. } =
             &mut self.outputs;
         Pass {
-            gradient: match &mut self.gradient {
-                Gradient::None => Gradient::None,
-                Gradient::Write(grad) => Gradient::Write(grad),
-                Gradient::Add(grad) => Gradient::Add(grad),
-                Gradient::WriteWide(grad) => Gradient::WriteWide(grad),
-                Gradient::AddWide(grad) => Gradient::AddWide(grad),
-            },
+            gradient: self.gradient.reborrow(),
             weights: self.weights,
             outputs: Outputs {
                 losses,
@@ -302,17 +286,6 @@ impl<'a, E: Element> Pass<'a, E> {
             },
             counts_correct: self.counts_correct,
             of_sum: self.of_sum,
-        }
-    }
-
-    /// The buffers of a batch over these logits.
-    pub(crate) fn buffers(&mut self, logits: &'a [E]) -> Buffers<'a, E> {
-        match core::mem::replace(&mut self.gradient, Gradient::None) {
-            Gradient::None => Buffers::Loss(logits),
-            Gradient::Write(grad) => Buffers::Gradient(logits, grad),
-            Gradient::Add(grad) => Buffers::Accumulate(logits, grad),
-            Gradient::WriteWide(grad) => Buffers::WideGradient(logits, grad),
-            Gradient::AddWide(grad) => Buffers::WideAccumulate(logits, grad),
         }
     }
 

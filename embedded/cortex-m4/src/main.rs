@@ -88,7 +88,7 @@ fn measure() -> Result<(), Error> {
     let (mut batch, mut of_batch) = ([0.0; ROWS * CLASSES], [0.0; ROWS]);
     meter.report("SoftmaxBatch", ROWS, || {
         let outputs = Outputs { losses: &mut of_batch, ..Outputs::default() };
-        SoftmaxBatch::new(Buffers::Gradient(&logits, &mut batch), CLASSES, targets(&labels))?
+        SoftmaxBatch::new(Buffers::gradient(&logits, &mut batch), CLASSES, targets(&labels))?
             .with_outputs(outputs)?
             .run(Level::detect());
         Ok(())

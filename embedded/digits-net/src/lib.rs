@@ -17,6 +17,7 @@
 #![forbid(unsafe_code)]
 
 mod digest;
+pub mod int8;
 
 pub use digest::Digest;
 

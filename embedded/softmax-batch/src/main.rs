@@ -33,10 +33,10 @@ fn run() -> Result<f64, Error> {
 
     let not_finite = NotFiniteRows::new();
     let buffers = match black_box(0) {
-        0 => Buffers::Loss(&logits),
-        1 => Buffers::Gradient(&logits, &mut gradient),
-        2 => Buffers::Accumulate(&logits, &mut gradient),
-        _ => Buffers::InPlace(&mut logits),
+        0 => Buffers::loss(&logits),
+        1 => Buffers::gradient(&logits, &mut gradient),
+        2 => Buffers::accumulate(&logits, &mut gradient),
+        _ => Buffers::in_place(&mut logits),
     };
     let targets = match black_box(0) {
         0 => SoftmaxTargets::Index((&labels[..]).into()),

@@ -18,7 +18,7 @@ impl Row<'_> {
     pub(crate) fn softmax(self, label: &[i32], label_smoothing: f64) -> Result<f32, Error> {
         let Row { level, logits, probabilities, gradient } = self;
         let batch = SoftmaxBatch::with_options(
-            Buffers::Gradient(logits, gradient),
+            Buffers::gradient(logits, gradient),
             Shape::rows_of(logits.len(), logits.len())?,
             SoftmaxTargets::Index(label.into()),
             SoftmaxOptions { label_smoothing, ..SoftmaxOptions::default() },
@@ -33,7 +33,7 @@ impl Row<'_> {
         let Row { level, logits, probabilities, gradient } = self;
         let offsets = [0, positives.len()];
         let batch = SigmoidBatch::with_options(
-            Buffers::Gradient(logits, gradient),
+            Buffers::gradient(logits, gradient),
             Shape::rows_of(logits.len(), logits.len())?,
             SigmoidTargets::Positives { offsets: &offsets, classes: positives.into() },
             SigmoidOptions { label_smoothing, ..SigmoidOptions::default() },

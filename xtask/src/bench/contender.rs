@@ -174,9 +174,9 @@ pub(crate) fn core<E: Measured>(
     Box::new(move |results| {
         let gradient = &mut results.gradient[..elements];
         let buffers = match question {
-            SoftmaxLoss | LogSumExp | SigmoidLoss => Buffers::Loss(logits),
-            SoftmaxInPlace => Buffers::InPlace(gradient),
-            _ => Buffers::Gradient(logits, gradient),
+            SoftmaxLoss | LogSumExp | SigmoidLoss => Buffers::loss(logits),
+            SoftmaxInPlace => Buffers::in_place(gradient),
+            _ => Buffers::gradient(logits, gradient),
         };
         if question.is_sigmoid() {
             let batch = SigmoidBatch::new(buffers, &inputs.targets).expect("lengths that agree");
@@ -201,7 +201,7 @@ pub(crate) fn checks<E: Measured>(case: Case, inputs: &Inputs<E>) -> Contender<'
     let elements = shape.elements();
     let (logits, targets) = (&inputs.logits[..elements], &inputs.targets[..elements]);
     Box::new(move |results| {
-        let buffers = Buffers::Gradient(logits, &mut results.gradient[..elements]);
+        let buffers = Buffers::gradient(logits, &mut results.gradient[..elements]);
         // Those of the pool that all contenders run in.
         let join = &xent_rayon::Threads;
         if question.is_sigmoid() {

@@ -1,6 +1,6 @@
 //! Checks that apply to every loss.
 
-use xent_core::{Buffers, Element, Level};
+use xent_core::{Buffers, Element, Gradient, Level};
 use xent_reference::sum::sum;
 
 use crate::bounds::{Answer, Bound, SAME_MODES, SUM};
@@ -67,19 +67,19 @@ impl<E: Checked> Loss<'_, E> {
         let wide = |gradient: &[E]| gradient.iter().map(|g| g.wide()).collect();
 
         let mut gradient = vec![E::nearest(never); self.logits.len()];
-        let beside = run(Buffers::Gradient(self.logits, &mut gradient));
+        let beside = run(Buffers::gradient(self.logits, &mut gradient));
         let beside = Output { gradient: wide(&gradient), ..beside };
 
         gradient.copy_from_slice(self.logits);
-        let in_place = run(Buffers::InPlace(&mut gradient));
+        let in_place = run(Buffers::in_place(&mut gradient));
         let in_place = Output { gradient: wide(&gradient), ..in_place };
 
         let mut unrounded = vec![E::float(never); self.logits.len()];
-        let rounded_here = run(Buffers::WideGradient(self.logits, &mut unrounded));
+        let rounded_here = run(Buffers::new(self.logits, Gradient::WriteWide(&mut unrounded)));
         let gradient = unrounded.into_iter().map(|g| E::from_float(g).wide()).collect();
         let rounded_here = Output { gradient, ..rounded_here };
 
-        [beside, in_place, rounded_here, run(Buffers::Loss(self.logits))]
+        [beside, in_place, rounded_here, run(Buffers::loss(self.logits))]
     }
 
     fn accuracy(&self, level: Level, got: &Output, findings: &mut Findings) {
@@ -170,9 +170,9 @@ mod tests {
             logits: &logits,
             run: &|_, mut buffers, losses| {
                 losses.copy_from_slice(&numbers.map(|x| E::float(x * x / 2.0)));
-                match &mut buffers {
-                    Buffers::Gradient(x, gradient) => gradient.copy_from_slice(x),
-                    Buffers::WideGradient(_, gradient) => {
+                match buffers.logits_and_gradient() {
+                    (Some(x), Gradient::Write(gradient)) => gradient.copy_from_slice(x),
+                    (_, Gradient::WriteWide(gradient)) => {
                         gradient.copy_from_slice(&numbers.map(E::float));
                     }
                     // In place the gradient is already there.
@@ -212,7 +212,7 @@ mod tests {
     fn a_wrong_gradient_is_noticed_in_its_value_and_against_that_in_place() {
         fn failures<E: Checked>() -> usize {
             let findings = squares::<E>(|buffers, _| {
-                if let Buffers::Gradient(_, gradient) = buffers {
+                if let (Some(_), Gradient::Write(gradient)) = buffers.logits_and_gradient() {
                     gradient[2] = E::from_bits(gradient[2].bits() + 2);
                 }
             });
@@ -227,7 +227,7 @@ mod tests {
     #[test]
     fn a_gradient_that_is_rounded_twice_is_noticed() {
         let findings = squares::<bf16>(|buffers, _| {
-            if let Buffers::WideGradient(_, gradient) = buffers {
+            if let (_, Gradient::WriteWide(gradient)) = buffers.logits_and_gradient() {
                 // More than half an ULP of bf16.
                 gradient[0] = 1.005;
             }

@@ -158,7 +158,7 @@ fn shown(
 ) -> Result<Shown, Error> {
     let shape = Shape::rows_of(x.len(), x.len())?;
     let (mut gradient, mut probabilities) = (vec![0.0; x.len()], vec![0.0; x.len()]);
-    let buffers = Buffers::Gradient(x, &mut gradient);
+    let buffers = Buffers::gradient(x, &mut gradient);
     let sum = if loss == "softmax" {
         let options = SoftmaxOptions { label_smoothing, ..SoftmaxOptions::default() };
         xent_core::softmax(level, x, &mut probabilities)?;

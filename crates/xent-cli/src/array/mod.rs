@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use half::{bf16, f16};
-use xent::InputError;
+use xent::{InputError, Quantisation};
 
 use crate::failure::Failure;
 use crate::interrupt;
@@ -38,6 +38,8 @@ pub(crate) struct Array {
     begin: u64,
     /// The reader that transposes it, if it is column-major.
     turned: Option<ColumnMajor>,
+    /// What its integers stand for, if that was said.
+    quantisation: Option<Quantisation>,
     /// The state of the file before its header was read.
     state: State,
 }
@@ -182,8 +184,16 @@ impl Array {
         }
         let left = elements(&header.shape).map_err(fail)?;
         let begin = source.stream_position().map_err(Failure::io(path))?;
-        let mut array =
-            Self { path: path.to_owned(), header, left, source, begin, turned: None, state };
+        let mut array = Self {
+            path: path.to_owned(),
+            header,
+            left,
+            source,
+            begin,
+            turned: None,
+            quantisation: None,
+            state,
+        };
         array.turned = array.turn();
         Ok(array)
     }
@@ -192,6 +202,37 @@ impl Array {
     fn turn(&self) -> Option<ColumnMajor> {
         let size = self.header.element.size();
         self.is_column_major().then(|| ColumnMajor::new(self.begin, size, &self.header.shape))
+    }
+
+    /// Says what its integers stand for: from here on it is an array of f32.
+    pub(crate) fn quantised(mut self, quantisation: Quantisation) -> Result<Self, Failure> {
+        let fail = |reason: String| Err(Failure::file(&self.path, reason));
+        let Element::Integer(integer) = self.header.element else {
+            let format = self.format();
+            return fail(format!("a scale is for integers, but its numbers are {format}"));
+        };
+        let (low, high) = match integer {
+            Integer::I8 => (i8::MIN.into(), i8::MAX.into()),
+            Integer::U8 => (u8::MIN.into(), u8::MAX.into()),
+            Integer::I16 => (i16::MIN.into(), i16::MAX.into()),
+            Integer::U16 => (u16::MIN.into(), u16::MAX.into()),
+            _ => return fail("quantised inputs are integers of 8 or 16 bits".into()),
+        };
+        let zero_point = quantisation.zero_point();
+        if !(low..=high).contains(&zero_point) {
+            let reason = format!(
+                "expected a zero point from {low} to {high}, its integers; found {zero_point}"
+            );
+            return fail(reason);
+        }
+        self.quantisation = Some(quantisation);
+        Ok(self)
+    }
+
+    #[expect(dead_code, reason = "for a comparison in steps of the scale")]
+    /// The scale and the zero point of its integers, if they have one.
+    pub(crate) fn quantisation(&self) -> Option<Quantisation> {
+        self.quantisation
     }
 
     /// Whether its first axis varies fastest, and at least two axes have more than one element.
@@ -244,6 +285,7 @@ impl Array {
             Element::Bf16 => Format::Bf16,
             Element::F32 => Format::F32,
             Element::F64 => Format::F64,
+            Element::Integer(_) if self.quantisation.is_some() => Format::F32,
             Element::Integer(_) => Format::Integer,
         }
     }
@@ -264,7 +306,13 @@ impl Array {
             Element::Bf16 => take!(bf16, from_bf16),
             Element::F32 => take!(f32, from_f32),
             Element::F64 => take!(f64, from_f64),
-            Element::Integer(integer) => self.take_integers(integer, count, into, T::from_integer),
+            Element::Integer(integer) => match self.quantisation {
+                Some(quantisation) => self.take_integers(integer, count, into, |q| {
+                    // Of 16 bits at most.
+                    T::from_f32(quantisation.dequantise(q as i32))
+                }),
+                None => self.take_integers(integer, count, into, T::from_integer),
+            },
         };
         self.read(numbers)
     }

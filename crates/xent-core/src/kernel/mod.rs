@@ -6,6 +6,8 @@ pub(crate) mod coefficients;
 pub(crate) mod columns;
 #[cfg(feature = "half")]
 pub(crate) mod convert;
+#[cfg(feature = "quantised")]
+pub(crate) mod dequantise;
 pub(crate) mod element_inputs;
 pub(crate) mod element_losses;
 pub(crate) mod element_rows;

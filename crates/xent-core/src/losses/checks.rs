@@ -89,7 +89,7 @@ impl<F: Float> SigmoidSpec<'_, F> {
     pub(super) fn check_probabilities<E: Element<Float = F>>(
         &self,
         join: &dyn ForkJoin,
-        inputs: &[E],
+        buffers: &Buffers<'_, E>,
     ) -> Result<usize, Error> {
         let level = Level::detect();
         let Shape { outer, classes, inner, logits_stride, .. } = self.shape;
@@ -108,13 +108,13 @@ impl<F: Float> SigmoidSpec<'_, F> {
                 let (part, tile) = (tile / tiles_of_part, tile % tiles_of_part * TILE);
                 let count = TILE.min(length - tile);
                 let at = part * logits_stride + tile;
-                let values = inputs.get(at..at + count).unwrap_or(&[]);
-                let mut buffers = Buffers::Loss(values);
-                let direct = E::direct(&mut buffers, [0, 0], count);
+                let values = buffers.logits().get(at..at + count).unwrap_or(&[]);
+                let mut here = Buffers::loss(values);
+                let direct = E::direct(&mut here, [0, 0], count);
                 let values = if E::IS_FLOAT {
                     direct.logits()
                 } else {
-                    E::widen(level, values, &mut cells[..count]);
+                    E::widen(level, buffers.quantisation, values, &mut cells[..count]);
                     &cells[..count]
                 };
                 let first = part * length + tile;

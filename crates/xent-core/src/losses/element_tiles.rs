@@ -1,6 +1,5 @@
 //! The sigmoid losses of a batch, tile by tile.
 
-use super::buffers::Buffers;
 use super::format::{Element, Float};
 use super::rows::RowWeights;
 use super::scratch::{Scratch, TileRange};
@@ -263,9 +262,9 @@ impl<E: Element, L: ElementLoss> Tiles<'_, '_, '_, '_, E, L> {
         let shape = spec.shape;
         let Shape { classes, inner, .. } = shape;
         // In place, the gradient shows a NaN just as well, but an infinite logit looks like a large one.
-        let in_place = matches!(buffers, Buffers::InPlace(_));
+        let in_place = buffers.is_in_place();
         let is_bad = |element: usize, at: usize| {
-            let x = buffers.logits().get(at).map_or(0.0, |x| x.to_float().to_f64());
+            let x = buffers.logit(at).map_or(0.0, |x| x.to_f64());
             let of_loss = if in_place { x.is_nan() } else { !x.is_finite() };
             of_loss && spec.has_no_loss(element, x)
         };

@@ -41,7 +41,7 @@ const PIECE: usize = 1 << 12;
 /// let p = [0.25, 0.75_f32];
 /// let mut gradient = [0.0; 2];
 /// let loss = LikelihoodBatch::new(
-///     Buffers::Gradient(&p, &mut gradient),
+///     Buffers::gradient(&p, &mut gradient),
 ///     Shape::rows(1, 2)?,
 ///     (&[0_u8]).into(),
 ///     LikelihoodInput::Probabilities,
@@ -139,7 +139,7 @@ impl<'a, E: Element> LikelihoodBatch<'a, E> {
         let clamped = match input {
             LikelihoodInput::LogProbabilities => 0,
             LikelihoodInput::Probabilities => {
-                let check = |rows| spec.check_probabilities(buffers.logits(), rows);
+                let check = |rows| spec.check_probabilities(&buffers, rows);
                 count_in_pieces(join, 0..shape.row_count(), PIECE, &check)?
             }
         };
@@ -265,7 +265,7 @@ impl<F: Float> LikelihoodSpec<'_, F> {
     /// Checks the probabilities of the labels of some rows; returns how many of them are clamped.
     fn check_probabilities<E: Element<Float = F>>(
         &self,
-        inputs: &[E],
+        buffers: &Buffers<'_, E>,
         rows: Range<usize>,
     ) -> Result<usize, Error> {
         let mut clamped = 0;
@@ -276,7 +276,7 @@ impl<F: Float> LikelihoodSpec<'_, F> {
                 continue;
             }
             let at = self.place(row, class, self.shape.logits_stride);
-            let value = inputs.get(at).map_or(f64::NAN, |x| x.to_float().to_f64());
+            let value = buffers.logit(at).map_or(f64::NAN, |x| x.to_f64());
             if !(0.0..=1.0).contains(&value) {
                 let element = self.shape.place(row, class);
                 return Err(self.shape.value_error(Values::Probabilities, element, value));
@@ -296,7 +296,7 @@ impl<F: Float> LikelihoodSpec<'_, F> {
         for row in 0..self.shape.row_count() {
             let picked = self.label(row).map(|class| {
                 let at = self.place(row, class, logits_stride);
-                let input = buffers.logits().get(at).map_or(f64::NAN, |x| x.to_float().to_f64());
+                let input = buffers.logit(at).map_or(f64::NAN, |x| x.to_f64());
                 let (loss, gradient) = self.input.of(input);
                 if let Some(rows) = outputs.not_finite
                     && (input.is_nan() || input == f64::INFINITY)

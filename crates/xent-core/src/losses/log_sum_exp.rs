@@ -1,6 +1,7 @@
 //! The log-sum-exp of a batch of rows.
 
 use super::format::{Element, Float};
+use super::quantisation::Quantisation;
 use super::rows::Outputs;
 use super::softmax_spec::SoftmaxSpec;
 use crate::batch::{Batch, CHUNK, ForkJoin};
@@ -40,6 +41,7 @@ impl<'a, E: Element> LogSumExpBatch<'a, E> {
     /// # Errors
     /// [`Error::Length`] if the numbers of logits and places do not fit the shape.
     pub fn new(logits: &'a [E], shape: Shape, out: &'a mut [E::Float]) -> Result<Self, Error> {
+        Quantisation::check(E::INTEGERS, None)?;
         let logits = &logits[..shape.check(logits.len())?];
         check_length("log-sum-exp", shape.row_count(), out.len())?;
         Ok(Self { logits, shape, out })

@@ -14,7 +14,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 ///
 /// let x = [0.0, 1.0, f32::NAN, 0.0, 0.0, f32::NEG_INFINITY];
 /// let rows = NotFiniteRows::new();
-/// let batch = SoftmaxBatch::new(Buffers::Loss(&x), 2, SoftmaxTargets::Index((&[0_u8; 3]).into()))?;
+/// let batch = SoftmaxBatch::new(Buffers::loss(&x), 2, SoftmaxTargets::Index((&[0_u8; 3]).into()))?;
 /// batch.with_outputs(Outputs { not_finite: Some(&rows), ..Outputs::default() })?.run(Level::detect());
 /// assert_eq!((rows.count(), rows.first()), (1, Some(1)));
 /// # Ok::<(), xent_core::Error>(())

@@ -1,6 +1,7 @@
 //! The loss of one row, for machines with little memory.
 
-use super::format::Float;
+use super::format::{Element, Float};
+use super::quantisation::Quantisation;
 use crate::error::{Error, check_length};
 use crate::kernel::narrow::CLASSES;
 use crate::kernel::one_row::one_row;
@@ -65,6 +66,42 @@ pub fn evaluate_row<F: Float>(logits: &[F], label: usize) -> Result<RowEvaluatio
     let predicted = first_nan_or_largest(logits);
     let is_finite = finished.is_some_and(|loss| !loss.is_nan());
     Ok(RowEvaluation { loss, predicted, is_right: predicted == label, is_finite })
+}
+
+/// [`evaluate_row`] for the integers that a quantised model gives out: at most 32 logits with the scale and zero point
+/// of their tensor. The result has the bits of the row of f32 that they stand for.
+///
+/// # Errors
+/// As [`evaluate_row`]; [`Error::Option`] if the zero point is not an integer of that type.
+///
+/// ```
+/// # #[cfg(feature = "quantised")]
+/// # fn main() -> Result<(), xent_core::Error> {
+/// use xent_core::{Evaluation, Quantisation, evaluate_quantised_row};
+///
+/// // A model's output for one input, and its scale and zero point.
+/// let (logits, quantisation) = ([12_i8, -128, 100], Quantisation::new(0.125, -3)?);
+/// let mut evaluation = Evaluation::new();
+/// evaluation.add(&evaluate_quantised_row(&logits, quantisation, 2)?);
+/// assert_eq!(evaluation.correct(), 1);
+/// assert!((evaluation.mean() - 1.670156e-5).abs() < 1e-10);
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "quantised"))]
+/// # fn main() {}
+/// ```
+pub fn evaluate_quantised_row<E: Element>(
+    logits: &[E],
+    quantisation: Quantisation,
+    label: usize,
+) -> Result<RowEvaluation<E::Float>, Error> {
+    Quantisation::check(E::INTEGERS, Some(quantisation))?;
+    check(logits, label)?;
+    let mut row = [E::Float::default(); CLASSES];
+    for (place, logit) in row.iter_mut().zip(logits) {
+        *place = logit.dequantised(Some(quantisation));
+    }
+    evaluate_row(row.get(..logits.len()).unwrap_or(&[]), label)
 }
 
 /// What one row of logits says of its label.

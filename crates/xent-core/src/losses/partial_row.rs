@@ -4,6 +4,7 @@ use core::ops::Range;
 
 use super::buffers::Buffers;
 use super::format::Element;
+use super::quantisation::Quantisation;
 use super::scratch_tiles::{Classes, Converted, put_classes};
 use crate::error::{Error, check_length};
 use crate::hessian::Hessian;
@@ -41,13 +42,13 @@ use crate::simd::Compute;
 /// let whole = first.merge(&second)?;
 /// let mut gradient = vec![0.0; x.len()];
 /// let (a, b) = gradient.split_at_mut(middle);
-/// whole.gradient(level, Buffers::Gradient(&x[..middle], a), 0, 1.0)?;
-/// whole.gradient(level, Buffers::Gradient(&x[middle..], b), middle, 1.0)?;
+/// whole.gradient(level, Buffers::gradient(&x[..middle], a), 0, 1.0)?;
+/// whole.gradient(level, Buffers::gradient(&x[middle..], b), middle, 1.0)?;
 ///
 /// let mut at_once = vec![0.0; x.len()];
 /// let labels = [label as u32];
 /// let targets = SoftmaxTargets::Index((&labels).into());
-/// let batch = SoftmaxBatch::new(Buffers::Gradient(&x, &mut at_once), x.len(), targets)?;
+/// let batch = SoftmaxBatch::new(Buffers::gradient(&x, &mut at_once), x.len(), targets)?;
 /// assert_eq!(whole.loss(), Some(batch.run(level)));
 /// assert_eq!(gradient, at_once);
 /// # Ok::<(), xent_core::Error>(())
@@ -94,6 +95,7 @@ impl PartialRow {
             let reason = "expected a multiple of the tile, 4096";
             return Err(Error::Option { option: "first class of a part", reason });
         }
+        Quantisation::check(E::INTEGERS, None)?;
         if logits.is_empty() {
             return Err(Error::ZeroClasses);
         }
@@ -205,7 +207,7 @@ impl PartialRow {
         };
         // The limits.
         for at in 0..length {
-            let x = buffers.logits().get(at).map_or(f64::NAN, |x| x.to_float().to_f64());
+            let x = buffers.logit(at).map_or(f64::NAN, |x| x.to_f64());
             let g = match odd {
                 Odd::Undefined => f64::NAN,
                 Odd::Certain if logit == f64::INFINITY => 0.0,

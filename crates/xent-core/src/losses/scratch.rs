@@ -1,7 +1,8 @@
 //! Buffers in the format of the computation: in place, or a scratch buffer for as many elements as fit.
 
-use super::buffers::Buffers;
+use super::buffers::{Buffers, Gradient};
 use super::format::{Element, Float};
+use super::quantisation::Quantisation;
 use crate::dispatch::Kernel;
 use crate::kernel::row_buffers::{GradMode, RowBuffers};
 use crate::kernel::soft_cap::{Cap, Uncap, UncapSecond};
@@ -40,9 +41,15 @@ impl TileRange {
     }
 
     /// Converts the logits, one row after the other.
-    fn widen<E: Element>(self, level: Level, x: &[E], into: &mut [E::Float]) {
+    fn widen<E: Element>(
+        self,
+        level: Level,
+        quantisation: Option<Quantisation>,
+        x: &[E],
+        into: &mut [E::Float],
+    ) {
         for (place, into) in self.places::<0>().zip(into.chunks_mut(self.length)) {
-            E::widen(level, x.get(place).unwrap_or(&[]), into);
+            E::widen(level, quantisation, x.get(place).unwrap_or(&[]), into);
         }
     }
 }
@@ -92,12 +99,8 @@ impl<F: Float> TileBuffer<F> {
 impl<F: Float> Buffers<'_, F> {
     /// All elements, in place. With separate strides, the gradient's length differs from the logits'.
     pub(crate) fn all(&mut self) -> RowBuffers<'_, F> {
-        match self {
-            Self::Loss(x) => RowBuffers::loss(x),
-            Self::InPlace(x) => RowBuffers::in_place(x),
-            Self::Gradient(x, g) | Self::WideGradient(x, g) => RowBuffers::write(x, g),
-            Self::Accumulate(x, g) | Self::WideAccumulate(x, g) => RowBuffers::add(x, g),
-        }
+        let (logits, gradient) = self.logits_and_gradient();
+        row_buffers(logits, gradient)
     }
 
     /// Contiguous elements, in place: from `[logits, gradient]` on.
@@ -106,18 +109,29 @@ impl<F: Float> Buffers<'_, F> {
         [x_at, gradient_at]: [usize; 2],
         length: usize,
     ) -> RowBuffers<'_, F> {
-        let logits = |x| part(x, x_at, length);
-        let gradient = |g| part_mut(g, gradient_at, length);
-        match self {
-            Self::Loss(x) => RowBuffers::loss(logits(x)),
-            Self::InPlace(x) => RowBuffers::in_place(gradient(x)),
-            Self::Gradient(x, g) | Self::WideGradient(x, g) => {
-                RowBuffers::write(logits(x), gradient(g))
-            }
-            Self::Accumulate(x, g) | Self::WideAccumulate(x, g) => {
-                RowBuffers::add(logits(x), gradient(g))
-            }
-        }
+        let (logits, gradient) = self.logits_and_gradient();
+        let logits = logits.map(|x| part(x, x_at, length));
+        let at = |g| part_mut(g, gradient_at, length);
+        row_buffers(
+            logits,
+            match gradient {
+                Gradient::None => Gradient::None,
+                Gradient::Write(g) | Gradient::WriteWide(g) => Gradient::Write(at(g)),
+                Gradient::Add(g) | Gradient::AddWide(g) => Gradient::Add(at(g)),
+            },
+        )
+    }
+}
+
+fn row_buffers<'b, F: Float>(
+    logits: Option<&'b [F]>,
+    gradient: Gradient<'b, F>,
+) -> RowBuffers<'b, F> {
+    match (logits, gradient) {
+        (Some(x), Gradient::Write(g) | Gradient::WriteWide(g)) => RowBuffers::write(x, g),
+        (Some(x), Gradient::Add(g) | Gradient::AddWide(g)) => RowBuffers::add(x, g),
+        (None, Gradient::Write(both)) => RowBuffers::in_place(both),
+        (x, _) => RowBuffers::loss(x.unwrap_or(&[])),
     }
 }
 
@@ -134,7 +148,8 @@ impl<E: Element> Buffers<'_, E> {
             return E::direct(self, range.at, range.length);
         }
         let length = range.rows * range.length;
-        let of_loss = matches!(self, Self::Loss(_)) && !(scratch.cap != 0.0 && scratch.second);
+        let of_loss =
+            matches!(self.gradient, Gradient::None) && !(scratch.cap != 0.0 && scratch.second);
         let cells = part_mut(scratch.cells, 0, length + range.slack);
         if range.is_of_neighbours() && E::IS_FLOAT {
             let direct = E::direct(self, range.at, range.length);
@@ -147,23 +162,22 @@ impl<E: Element> Buffers<'_, E> {
             .at(level);
             return if of_loss { RowBuffers::loss(cells) } else { RowBuffers::in_place(cells) };
         }
-        let cells = match self {
+        let quantisation = self.quantisation;
+        let cells = match self.logits_and_gradient() {
             // There is enough space where the gradient goes.
-            Self::WideGradient(x, g) if range.is_of_neighbours() => {
+            (Some(x), Gradient::WriteWide(g)) if range.is_of_neighbours() => {
                 let g = part_mut(g, range.at[1], range.length);
-                range.widen(level, x, g);
+                range.widen(level, quantisation, x, g);
                 g
             }
-            Self::Loss(x)
-            | Self::Gradient(x, _)
-            | Self::Accumulate(x, _)
-            | Self::WideGradient(x, _)
-            | Self::WideAccumulate(x, _) => {
-                range.widen(level, x, cells);
+            (Some(x), _) => {
+                range.widen(level, quantisation, x, cells);
                 cells
             }
-            Self::InPlace(x) => {
-                range.widen(level, x, cells);
+            (None, gradient) => {
+                if let Gradient::Write(both) = gradient {
+                    range.widen(level, quantisation, both, cells);
+                }
                 cells
             }
         };
@@ -188,9 +202,9 @@ impl<E: Element> Buffers<'_, E> {
         }
         let mut logits = TileBuffer::new();
         let logits = &mut logits.0[..range.rows * range.length];
-        range.widen(level, self.logits(), logits);
-        let gradient = match self {
-            Self::WideGradient(_, g) if range.is_of_neighbours() && !E::IS_FLOAT => {
+        range.widen(level, self.quantisation, self.logits(), logits);
+        let gradient = match &self.gradient {
+            Gradient::WriteWide(g) if range.is_of_neighbours() && !E::IS_FLOAT => {
                 part(g, range.at[1], range.length)
             }
             _ => part(scratch.cells, 0, logits.len()),
@@ -225,23 +239,23 @@ impl<E: Element> Buffers<'_, E> {
             }
             return;
         }
-        match self {
-            Self::Loss(_) => return,
-            Self::WideGradient(_, g) if range.is_of_neighbours() => {
+        match &mut self.gradient {
+            Gradient::None => return,
+            Gradient::WriteWide(g) if range.is_of_neighbours() => {
                 uncap(part_mut(g, range.at[1], range.length), derivatives);
                 return;
             }
             _ => uncap(cells, derivatives),
         }
         let rows = range.places::<1>().zip(cells.chunks_mut(range.length));
-        match self {
-            Self::Loss(_) => {}
-            Self::Gradient(_, g) | Self::InPlace(g) => {
+        match &mut self.gradient {
+            Gradient::None => {}
+            Gradient::Write(g) => {
                 for (place, from) in rows {
                     E::narrow(level, from, g.get_mut(place).unwrap_or(&mut []));
                 }
             }
-            Self::Accumulate(_, g) => {
+            Gradient::Add(g) => {
                 for (place, from) in rows {
                     let there = g.get_mut(place).unwrap_or(&mut []);
                     for (value, there) in from.iter_mut().zip(&*there) {
@@ -250,12 +264,12 @@ impl<E: Element> Buffers<'_, E> {
                     E::narrow(level, from, there);
                 }
             }
-            Self::WideGradient(_, g) => {
+            Gradient::WriteWide(g) => {
                 for (place, from) in rows {
                     g.get_mut(place).unwrap_or(&mut []).copy_from_slice(from);
                 }
             }
-            Self::WideAccumulate(_, g) => {
+            Gradient::AddWide(g) => {
                 for (place, from) in rows {
                     for (there, value) in g.get_mut(place).unwrap_or(&mut []).iter_mut().zip(from) {
                         *there = *there + *value;

@@ -5,7 +5,7 @@ use core::ops::Range;
 use super::buffers::Buffers;
 use super::degenerate_row::DegenerateRow;
 use super::format::{Element, Float};
-#[cfg(feature = "half")]
+#[cfg(any(feature = "half", feature = "quantised"))]
 use super::log_sum_exp::LogSumExpBatch;
 use super::rows::{Outputs, RowWeights};
 use super::scratch::{Scratch, TileBuffer, TileRange};
@@ -38,8 +38,8 @@ struct LongRow<'b, 'a, E: Element> {
 impl<E: Element> LongRow<'_, '_, E> {
     /// A capped logit, and the derivative; an infinite one is not capped.
     fn capped(&self, class: usize) -> (f64, f64) {
-        let logit = self.buffers.logits().get(self.at[0] + class * self.step);
-        let x = logit.map_or(f64::NAN, |x| x.to_float().to_f64());
+        let logit = self.buffers.logit(self.at[0] + class * self.step);
+        let x = logit.map_or(f64::NAN, |x| x.to_f64());
         if self.cap == 0.0 || x.is_infinite() {
             return (x, 1.0);
         }
@@ -118,7 +118,7 @@ impl<E: Element> SoftmaxBatch<'_, E> {
         if spec.cap() != 0.0 {
             // Different logits may become equal under a cap.
             for (row, place) in predicted.iter_mut().enumerate() {
-                *place = largest_class(buffers.logits(), &spec.shape, row);
+                *place = largest_class(&buffers, &spec.shape, row);
             }
         } else {
             outputs.predicted = predicted;
@@ -138,11 +138,10 @@ impl<E: Element> SoftmaxBatch<'_, E> {
 }
 
 /// The class of the largest logit of a row, the first of equals, or of the first NaN.
-fn largest_class<E: Element>(logits: &[E], shape: &Shape, row: usize) -> u32 {
+fn largest_class<E: Element>(buffers: &Buffers<'_, E>, shape: &Shape, row: usize) -> u32 {
     let (mut largest, mut of_largest) = (E::Float::NEG_INFINITY, 0);
     for class in 0..shape.classes {
-        let logit = logits.get(shape.logit_place(row, class)).map(|x| x.to_float());
-        let Some(x) = logit else { continue };
+        let Some(x) = buffers.logit(shape.logit_place(row, class)) else { continue };
         if x.is_nan() {
             of_largest = class;
             break;
@@ -172,7 +171,8 @@ fn long_rows<E: Element>(
             let params = spec.params(row);
             let task = spec.long_row_task(&params, &outputs);
             let x = buffers.logits().get(at[0]..).unwrap_or(&[]);
-            let source = Converted { x, length: classes, step: inner, cap };
+            let quantisation = buffers.quantisation;
+            let source = Converted { x, quantisation, length: classes, step: inner, cap };
             let finished = if params.state == State::Live {
                 let targets = spec.targets_of_row(rows, row, &params, state);
                 targets.and_then(|targets| rows.finish(source, targets, &task, state))
@@ -312,12 +312,12 @@ fn run_window<E: Element>(
     sum
 }
 
-#[cfg(feature = "half")]
+#[cfg(any(feature = "half", feature = "quantised"))]
 impl<E: Element> LogSumExpBatch<'_, E> {
     /// The sum of the results, for logits that must be converted or capped.
     pub(crate) fn run_converted(self, level: Level, join: Option<&dyn ForkJoin>) -> f64 {
         let Self { logits, shape, out } = self;
-        let (buffers, spec) = (Buffers::Loss(logits), SoftmaxSpec::without_targets(shape));
+        let (buffers, spec) = (Buffers::loss(logits), SoftmaxSpec::without_targets(shape));
         let outputs = Outputs { log_sum_exp: &mut *out, ..Outputs::default() };
         SoftmaxBatch { buffers, spec, outputs }.run_converted(level, join);
         out.iter().map(|value| value.to_f64()).sum()
@@ -374,22 +374,5 @@ impl Shape {
     fn block(outer: usize, classes: usize, inner: usize) -> Self {
         let stride = classes * inner;
         Self { outer, classes, inner, logits_stride: stride, gradient_stride: stride }
-    }
-}
-
-impl<E: Element> Buffers<'_, E> {
-    /// Some of them, with the start of the logits and of the gradient: `[logits, gradient]`.
-    fn part(&mut self, [x_at, g_at]: [usize; 2], length: usize) -> Buffers<'_, E> {
-        let (x, g) = (x_at..x_at + length, g_at..g_at + length);
-        match self {
-            Self::Loss(all) => Buffers::Loss(&all[x]),
-            Self::Gradient(all, gradient) => Buffers::Gradient(&all[x], &mut gradient[g]),
-            Self::Accumulate(all, gradient) => Buffers::Accumulate(&all[x], &mut gradient[g]),
-            Self::InPlace(all) => Buffers::InPlace(&mut all[x]),
-            Self::WideGradient(all, gradient) => Buffers::WideGradient(&all[x], &mut gradient[g]),
-            Self::WideAccumulate(all, gradient) => {
-                Buffers::WideAccumulate(&all[x], &mut gradient[g])
-            }
-        }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::buffers::Buffers;
 use super::format::Element;
+use super::quantisation::Quantisation;
 use super::scratch::{Scratch, TileBuffer, TileRange};
 use crate::kernel::long_row::{FinishedRow, RowOutput, RowSource, TileState};
 use crate::kernel::sum::TILE;
@@ -11,6 +12,7 @@ use crate::level::Level;
 #[derive(Clone, Copy)]
 pub(super) struct Converted<'a, E> {
     pub(super) x: &'a [E],
+    pub(super) quantisation: Option<Quantisation>,
     pub(super) length: usize,
     /// From a class to the next.
     pub(super) step: usize,
@@ -21,7 +23,7 @@ pub(super) struct Converted<'a, E> {
 impl<'a, E: Element> Converted<'a, E> {
     /// A row, or a part of it, whose classes are contiguous.
     pub(super) fn row(x: &'a [E]) -> Self {
-        Self { x, length: x.len(), step: 1, cap: 0.0 }
+        Self { x, quantisation: None, length: x.len(), step: 1, cap: 0.0 }
     }
 }
 
@@ -36,7 +38,8 @@ impl<E: Element> RowSource<E::Float> for Converted<'_, E> {
     }
 
     fn tiles(self, level: Level, to: &mut dyn FnMut(usize, &[E::Float]) -> bool) {
-        let mut buffers = Buffers::Loss(self.x);
+        let mut buffers = Buffers::loss(self.x);
+        buffers.quantisation = self.quantisation;
         Scratch::with::<E, _>((self.cap, false), |scratch| {
             for tile in (0..self.length).step_by(TILE) {
                 let length = TILE.min(self.length - tile);

@@ -102,7 +102,7 @@ impl<F: Float> SigmoidOptions<'_, F> {
 /// use xent_core::{Batch, Buffers, Level, SigmoidBatch};
 ///
 /// let mut logits = [0.0, 100.0, -100.0_f32];
-/// let sum = SigmoidBatch::new(Buffers::InPlace(&mut logits), &[1.0, 1.0, 1.0])?
+/// let sum = SigmoidBatch::new(Buffers::in_place(&mut logits), &[1.0, 1.0, 1.0])?
 ///     .run(Level::detect());
 /// assert!((sum - (core::f64::consts::LN_2 + 100.0)).abs() < 1e-5);
 /// assert_eq!(logits, [-0.5, -3.783506e-44, -1.0]);
@@ -216,7 +216,7 @@ impl<'a, E: Element> SigmoidBatch<'a, E> {
             SigmoidSpec { shape, targets, options, weights: RowWeights::default(), first_row: 0 };
         let clamped = match options.input {
             SigmoidInput::Logits => 0,
-            SigmoidInput::Probabilities => spec.check_probabilities(join, buffers.logits())?,
+            SigmoidInput::Probabilities => spec.check_probabilities(join, &buffers)?,
         };
         Ok(Self { buffers, spec, outputs: Outputs::default(), clamped })
     }

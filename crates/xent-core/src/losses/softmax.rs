@@ -31,7 +31,7 @@ use crate::simd::Compute;
 /// let logits = [2.0, 1.0, 0.0, 0.0, 3.0, 0.0_f32];
 /// let mut gradient = [0.0; 6];
 /// let sum = SoftmaxBatch::new(
-///     Buffers::Gradient(&logits, &mut gradient),
+///     Buffers::gradient(&logits, &mut gradient),
 ///     3,
 ///     SoftmaxTargets::Index((&[0_u8, 1]).into()),
 /// )?

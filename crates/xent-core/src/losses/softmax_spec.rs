@@ -151,11 +151,14 @@ impl<F: Float> SoftmaxSpec<'_, F> {
             return rows.filter(|&row| self.has_label(labels, row)).count();
         }
         let labels = labels.get(rows.start * classes..rows.end * classes).unwrap_or(&[]);
-        let has_label = |row: &&[F]| {
-            // Without a branch for each element of a run, which would be mispredicted.
-            row.chunks(64).any(|run| run.iter().fold(false, |any, t| any | (*t != F::default())))
-        };
-        labels.chunks_exact(classes).filter(has_label).count()
+        // Without a branch for each element or short row, which would be mispredicted.
+        let has_label = |run: &[F]| run.iter().fold(false, |any, t| any | (*t != F::default()));
+        let rows = labels.chunks_exact(classes);
+        if classes <= 64 {
+            rows.map(|row| usize::from(has_label(row))).sum()
+        } else {
+            rows.filter(|row| row.chunks(64).any(has_label)).count()
+        }
     }
 
     /// The number of a row's labels that are not zero.

@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use xent_core::{Buffers, Element, Level};
+use xent_core::{Buffers, Element, Gradient, Level};
 
 use crate::memory::{Place, Slice};
 
@@ -134,12 +134,12 @@ impl<E: Number> Memory<E> {
     pub(crate) fn buffers(&mut self) -> Buffers<'_, E> {
         let Self { logits, gradient, wide, .. } = self;
         match self.mode {
-            Mode::Loss => Buffers::Loss(logits),
-            Mode::Gradient => Buffers::Gradient(logits, gradient),
-            Mode::Accumulate => Buffers::Accumulate(logits, gradient),
-            Mode::InPlace => Buffers::InPlace(logits),
-            Mode::WideGradient => Buffers::WideGradient(logits, wide),
-            Mode::WideAccumulate => Buffers::WideAccumulate(logits, wide),
+            Mode::Loss => Buffers::loss(logits),
+            Mode::Gradient => Buffers::gradient(logits, gradient),
+            Mode::Accumulate => Buffers::accumulate(logits, gradient),
+            Mode::InPlace => Buffers::in_place(logits),
+            Mode::WideGradient => Buffers::new(logits, Gradient::WriteWide(wide)),
+            Mode::WideAccumulate => Buffers::new(logits, Gradient::AddWide(wide)),
         }
     }
 

@@ -121,9 +121,9 @@ fn solve<E: Element>(
         if mode == Mode::InPlace { logits.clone() } else { shifted(&results.gradient) };
     let mut losses = vec![E::Float::default(); offset + results.losses.len()];
     let buffers = match mode {
-        Mode::Loss => Buffers::Loss(&logits[offset..]),
-        Mode::Beside => Buffers::Gradient(&logits[offset..], &mut gradient[offset..]),
-        Mode::InPlace => Buffers::InPlace(&mut gradient[offset..]),
+        Mode::Loss => Buffers::loss(&logits[offset..]),
+        Mode::Beside => Buffers::gradient(&logits[offset..], &mut gradient[offset..]),
+        Mode::InPlace => Buffers::in_place(&mut gradient[offset..]),
     };
     let outputs = Outputs {
         losses: &mut losses[offset..],
@@ -233,7 +233,7 @@ fn digest_of_sums<E: Element>(level: Level, corpus: &Corpus<E>) -> u64 {
             digest.add(part.log_sum_exp());
             digest.add(part.loss().expect("the label's class"));
             let mut gradient = vec![E::default(); classes];
-            part.gradient(level, Buffers::Gradient(row, &mut gradient), 0, 1.0)
+            part.gradient(level, Buffers::gradient(row, &mut gradient), 0, 1.0)
                 .expect("a gradient");
             digest.add_all(&gradient);
         }

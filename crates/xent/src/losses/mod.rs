@@ -213,6 +213,23 @@ macro_rules! common_methods {
             pub fn policy(&self) -> crate::Policy {
                 self.settings.policy_for(self.has_class_weights(), self.ignored())
             }
+
+            fn run<E: Element<Float = F>>(
+                &self,
+                buffers: Buffers<'_, E>,
+                shape: xent_core::Shape,
+                targets: Targets<'_, F>,
+                mut pass: Pass<'_, E>,
+            ) -> Result<Report, Error> {
+                let not_finite = xent_core::NotFiniteRows::new();
+                let judges = pass.counts_correct() && Self::PREDICTS;
+                let mut room = pass.room(judges, &targets, shape.row_count());
+                let batch = self.batch(buffers, shape, targets)?;
+                let (policy, level) = (self.policy(), self.settings.level);
+                let mut report = pass.reborrow(&mut room).run(policy, level, batch, &not_finite)?;
+                pass.judge(judges, &room, &targets, self.ignored(), &mut report);
+                Ok(report)
+            }
         }
 
         impl<F: Float, E: Element<Float = F>> Loss<E> for $loss<'_, F> {
@@ -222,36 +239,20 @@ macro_rules! common_methods {
                 targets: Targets<'_, F>,
                 mut pass: Pass<'_, E>,
             ) -> Result<Report, Error> {
-                let not_finite = xent_core::NotFiniteRows::new();
-                let judges = pass.counts_correct() && Self::PREDICTS;
-                let mut room = pass.room(judges, &targets, logits.rows());
-                let mut inner = pass.reborrow(&mut room);
-                let buffers = inner.buffers(logits.values);
-                let batch = self.batch(buffers, logits.shape, targets)?;
-                let mut report =
-                    inner.run(self.policy(), self.settings.level, batch, &not_finite)?;
-                pass.judge(judges, &room, &targets, self.ignored(), &mut report);
-                Ok(report)
+                let buffers = logits.buffers(core::mem::take(&mut pass.gradient));
+                self.run(buffers, logits.shape, targets, pass)
             }
 
             fn evaluate_in_place(
                 &self,
                 logits: LogitsMut<'_, E>,
                 targets: Targets<'_, F>,
-                mut pass: Pass<'_, E>,
+                pass: Pass<'_, E>,
             ) -> Result<Report, Error> {
-                let not_finite = xent_core::NotFiniteRows::new();
-                let judges = pass.counts_correct() && Self::PREDICTS;
-                let mut room = pass.room(judges, &targets, logits.rows());
-                let inner = pass.reborrow(&mut room);
-                if !matches!(inner.gradient, crate::pass::Gradient::None) {
+                if !matches!(pass.gradient, xent_core::Gradient::None) {
                     return Err(Error::TwoGradients);
                 }
-                let batch = self.batch(Buffers::InPlace(logits.values), logits.shape, targets)?;
-                let mut report =
-                    inner.run(self.policy(), self.settings.level, batch, &not_finite)?;
-                pass.judge(judges, &room, &targets, self.ignored(), &mut report);
-                Ok(report)
+                self.run(Buffers::in_place(logits.values), logits.shape, targets, pass)
             }
 
             fn counts(
@@ -260,7 +261,8 @@ macro_rules! common_methods {
                 targets: Targets<'_, F>,
                 sample_weights: &[F],
             ) -> Result<crate::BatchCounts, Error> {
-                let batch = self.batch(Buffers::Loss(logits.values), logits.shape, targets)?;
+                let buffers = logits.buffers(xent_core::Gradient::None);
+                let batch = self.batch(buffers, logits.shape, targets)?;
                 Pass::<E>::new().sample_weights(sample_weights).counts(batch)
             }
 

@@ -50,7 +50,7 @@ fn threads_change_no_bit() {
     let labels = vec![1_u8; 50_000];
     let batch = || {
         let targets = SoftmaxTargets::Index((&labels[..]).into());
-        SoftmaxBatch::new(Buffers::Loss(&x), 3, targets).unwrap()
+        SoftmaxBatch::new(Buffers::loss(&x), 3, targets).unwrap()
     };
     for level in Level::available() {
         assert_eq!(xent_rayon::run(batch(), level), batch().run(level));
