@@ -211,12 +211,8 @@ impl Array {
             let format = self.format();
             return fail(format!("a scale is for integers, but its numbers are {format}"));
         };
-        let (low, high) = match integer {
-            Integer::I8 => (i8::MIN.into(), i8::MAX.into()),
-            Integer::U8 => (u8::MIN.into(), u8::MAX.into()),
-            Integer::I16 => (i16::MIN.into(), i16::MAX.into()),
-            Integer::U16 => (u16::MIN.into(), u16::MAX.into()),
-            _ => return fail("quantised inputs are integers of 8 or 16 bits".into()),
+        let Some((low, high)) = integer.quantised_range() else {
+            return fail("quantised inputs are integers of 8 or 16 bits".into());
         };
         let zero_point = quantisation.zero_point();
         if !(low..=high).contains(&zero_point) {
@@ -229,10 +225,23 @@ impl Array {
         Ok(self)
     }
 
-    #[expect(dead_code, reason = "for a comparison in steps of the scale")]
     /// The scale and the zero point of its integers, if they have one.
     pub(crate) fn quantisation(&self) -> Option<Quantisation> {
         self.quantisation
+    }
+
+    /// The smallest and the largest of the integers that may have a scale.
+    pub(crate) fn quantised_range(&self) -> Option<(i32, i32)> {
+        match self.header.element {
+            Element::Integer(integer) => integer.quantised_range(),
+            _ => None,
+        }
+    }
+
+    /// Takes a shape that differs from its own only in axes of length one.
+    pub(crate) fn take_shape(&mut self, shape: &[usize]) {
+        self.header.shape = shape.to_vec();
+        self.turned = self.turn();
     }
 
     /// Whether its first axis varies fastest, and at least two axes have more than one element.
@@ -404,6 +413,19 @@ impl Array {
             }
         }
         Ok(())
+    }
+}
+
+impl Integer {
+    /// The smallest and the largest one of a type that quantised models give out.
+    fn quantised_range(self) -> Option<(i32, i32)> {
+        match self {
+            Self::I8 => Some((i8::MIN.into(), i8::MAX.into())),
+            Self::U8 => Some((u8::MIN.into(), u8::MAX.into())),
+            Self::I16 => Some((i16::MIN.into(), i16::MAX.into())),
+            Self::U16 => Some((u16::MIN.into(), u16::MAX.into())),
+            _ => None,
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The program `xent`, run as users run it.
 
+mod causes;
 mod compare;
 mod conventions;
 mod eval;
