@@ -13,4 +13,5 @@ mod nonsense;
 mod peers;
 mod precision;
 mod tensors;
+mod verdict;
 mod words;
