@@ -200,10 +200,10 @@ impl Comparison {
             }
         }
         if let Some(mean) = self.mean_lsb {
-            writeln!(f, "mean, LSB   {mean:.4}")?;
+            writeln!(f, "mean, LSB   {}", short(mean))?;
         }
         if let Some(mean) = self.mean_abs {
-            writeln!(f, "mean, abs   {mean:.4e}")?;
+            writeln!(f, "mean, abs   {}", short(mean))?;
         }
         if let Some(bins) = &self.lsb_histogram {
             self.write_steps(f, bins)?;
@@ -278,7 +278,8 @@ impl Comparison {
 
     fn write_rows(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(mean) = self.mean_kl {
-            write!(f, "KL          {mean:.4e} nats on average, at most {:.4e}", self.most_kl)?;
+            let [mean, most] = [mean, self.most_kl].map(short);
+            write!(f, "KL          {mean} nats on average, at most {most}")?;
             match self.infinite_kl_rows {
                 Some(rows) if rows > 0 => writeln!(f, ", infinite in {rows} rows")?,
                 _ => writeln!(f)?,
@@ -290,17 +291,17 @@ impl Comparison {
         }
         for row in &self.worst_rows {
             let kl = match row.kl {
-                Some(kl) => format!("KL {kl:.4e}, "),
+                Some(kl) => format!("KL {}, ", short(kl)),
                 None => String::new(),
             };
-            writeln!(f, "worst row   {} ({kl}at most {:.4e} off)", row.row, row.largest_abs)?;
+            writeln!(f, "worst row   {} ({kl}at most {} off)", row.row, short(row.largest_abs))?;
             let shown = row.shown();
             let name_classes = shown.len() < self.classes;
             let list = |of: fn(&(usize, f64, f64)) -> f64| {
                 let numbers = shown.iter().map(|number| {
                     let class =
                         if name_classes { format!("{}: ", number.0) } else { String::new() };
-                    format!("{class}{:.5}", of(number))
+                    format!("{class}{}", significant(of(number), 6))
                 });
                 numbers.collect::<Vec<_>>().join("  ")
             };
@@ -328,5 +329,28 @@ impl fmt::Display for Comparison {
                  --max-loss-difference set one"
             ),
         }
+    }
+}
+
+/// Four significant digits.
+pub(super) fn short(x: f64) -> String {
+    significant(x, 4)
+}
+
+/// Without zeros at the end.
+fn significant(x: f64, digits: usize) -> String {
+    if x == 0.0 || !x.is_finite() {
+        return x.to_string();
+    }
+    let before_point = x.abs().log10().floor();
+    if !(-5.0..7.0).contains(&before_point) {
+        return format!("{x:.*e}", digits - 1);
+    }
+    let decimals = (digits as f64 - 1.0 - before_point).max(0.0) as usize;
+    let text = format!("{x:.decimals$}");
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        text
     }
 }

@@ -56,9 +56,10 @@ impl StepCounts {
         self.elements += 1;
         self.all.add(reference, candidate);
         let [smallest, largest] = self.steps.candidate.ends();
-        let is_beyond = (candidate == largest && reference > largest + 0.5)
-            || (candidate == smallest && reference < smallest - 0.5);
-        if is_beyond {
+        let is_at_end = candidate == largest || candidate == smallest;
+        let beyond = if is_at_end { (reference - largest).max(smallest - reference) } else { 0.0 };
+        // Up to a step is that of a type whose range ends just below the largest number, as of a softmax below one.
+        if beyond > 1.0 + NEARLY {
             self.saturated += 1;
         } else {
             self.not_saturated.add(reference, candidate);
@@ -69,7 +70,7 @@ impl StepCounts {
         } else {
             self.not_wrapped.add(reference, candidate);
         }
-        if !is_beyond && reference != candidate {
+        if beyond < 0.5 && reference != candidate {
             self.rounding.add(reference, candidate, self.steps.are_whole());
         }
     }
@@ -82,9 +83,9 @@ impl StepCounts {
         causes
     }
 
-    /// Whether the rest is little of the whole difference, or that of rounding to a step.
+    /// Whether the rest is little of the whole difference, or at most a step.
     fn explains(&self, rest: Rest) -> bool {
-        rest.squares <= self.all.squares / EXPLAINED || rest.largest <= 0.5 + NEARLY
+        rest.squares <= self.all.squares / EXPLAINED || rest.largest <= 1.0 + NEARLY
     }
 
     fn saturation(&self) -> Option<Cause> {

@@ -14,6 +14,7 @@ mod votes;
 
 use serde::Serialize;
 
+use super::report::short;
 use super::rows::Row;
 use super::side::{Side, Steps};
 use fit::Sums;
@@ -80,14 +81,19 @@ impl Diagnosis {
 
     /// The causes that explain the difference.
     pub(super) fn causes(&self) -> Vec<Cause> {
-        let mut causes = self.rows.not_finite_or_zero();
-        let sums = self.rows.sums();
-        // A row that sums to two is not a wrong scale.
-        let of_all = if sums.is_some() { None } else { self.of_all_numbers() };
+        let votes = votes::votes(&self.sample, self.candidate);
+        let sums = self.rows.sums().filter(|_| votes.is_none());
+        // Neither votes nor a row that sums to two are a wrong scale.
+        let is_special = votes.is_some() || sums.is_some();
+        let of_all = if is_special { None } else { self.of_all_numbers() };
+        // Any byte in the wrong place may make a NaN.
+        let has_swapped_bytes = of_all.as_ref().is_some_and(|cause| cause.name == storage::NAME);
+        let mut causes =
+            if has_swapped_bytes { Vec::new() } else { self.rows.not_finite_or_zero() };
         causes.extend(sums);
         causes.extend(of_all);
         causes.extend(self.steps.iter().flat_map(StepCounts::causes));
-        causes.extend(votes::votes(&self.sample, self.candidate));
+        causes.extend(votes);
         causes
     }
 
@@ -112,24 +118,6 @@ impl Diagnosis {
             .or_else(|| order::permuted_classes(sample, &measure))
             .or_else(|| order::permuted_rows(sample, &measure))
             .or(last)
-    }
-}
-
-/// About four significant digits.
-fn short(x: f64) -> String {
-    if x == 0.0 || !x.is_finite() {
-        return x.to_string();
-    }
-    let digits = x.abs().log10().floor();
-    if !(-5.0..7.0).contains(&digits) {
-        return format!("{x:.3e}");
-    }
-    let decimals = (3.0 - digits).max(0.0) as usize;
-    let text = format!("{x:.decimals$}");
-    if text.contains('.') {
-        text.trim_end_matches('0').trim_end_matches('.').to_owned()
-    } else {
-        text
     }
 }
 

@@ -9,6 +9,9 @@ const NEAR: f64 = 0.01;
 /// How far the candidate's must be.
 const FAR: f64 = 0.05;
 
+/// Logits that are all zero by chance are fewer.
+const FEWEST_LOGITS: usize = 4;
+
 /// Rows of one kind.
 #[derive(Clone, Copy, Debug, Default)]
 struct Found {
@@ -73,19 +76,21 @@ impl RowCounts {
             }
             return;
         }
+        let are_positive = |x: &[f64]| x.iter().all(|x| *x >= 0.0 && x.is_finite());
+        let sum_of = |x: &[f64]| x.iter().sum::<f64>();
+        let is_one = a.len() > 1
+            && are_positive(a)
+            && (sum_of(a) - 1.0).abs() <= NEAR + self.rounding_of_reference;
         if !is_any(b, |x| *x != 0.0) {
-            if is_any(a, |x| *x != 0.0) {
+            if is_one || (a.len() >= FEWEST_LOGITS && is_any(a, |x| *x != 0.0)) {
                 self.zero.add(row.number);
             }
             return;
         }
-        let are_positive = |x: &[f64]| x.iter().all(|x| *x >= 0.0 && x.is_finite());
-        if a.len() < 2 || !are_positive(a) || !are_positive(b) {
+        if !are_positive(b) {
             return;
         }
-        let sum_of = |x: &[f64]| x.iter().sum::<f64>();
         let sum = sum_of(b);
-        let is_one = (sum_of(a) - 1.0).abs() <= NEAR + self.rounding_of_reference;
         let near = FAR + self.rounding_of_candidate;
         if is_one && (sum - 1.0).abs() > near {
             self.off.add(row.number);

@@ -7,6 +7,8 @@ use super::Cause;
 use super::sample::{Measure, Rest, Sample};
 use crate::number::Format;
 
+pub(super) const NAME: &str = "byte_order";
+
 /// The number whose bytes are those of `x` in the other order; None where there is one byte.
 fn with_swapped_bytes(side: Side, x: f64) -> Option<f64> {
     if let Some(integers) = side.integers {
@@ -47,5 +49,5 @@ pub(super) fn byte_order(
         "the bytes of each number of the {side} are in the other order: {}",
         measure.fall(rest)
     );
-    Some(Cause::new("byte_order", evidence))
+    Some(Cause::new(NAME, evidence))
 }
