@@ -137,17 +137,21 @@ pub(super) fn log_sum_exp(x: &[f64]) -> Option<f64> {
 /// The divergence of the candidate's softmax from the reference's, in nats. None if the reference has none; infinite
 /// if only the candidate has none.
 fn kl_divergence(row: &Row<'_>) -> Option<f64> {
-    let of_reference = log_sum_exp(row.reference)?;
-    if row.is_same() {
-        return Some(0.0);
-    }
-    let Some(of_candidate) = log_sum_exp(row.candidate) else { return Some(f64::INFINITY) };
-    let both = row.reference.iter().zip(row.candidate);
-    let terms = both.map(|(a, b)| {
+    // A NaN makes the sums NaN.
+    let largest = |x: &[f64]| x.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let [of_reference, of_candidate] = [row.reference, row.candidate].map(largest);
+    let (mut sum_of_reference, mut sum_of_candidate, mut sum) = (0.0, 0.0, 0.0);
+    for (a, b) in row.reference.iter().zip(row.candidate) {
         let (a, b) = (a - of_reference, b - of_candidate);
         let p = a.exp();
-        if p == 0.0 { 0.0 } else { p * (a - b) }
-    });
+        sum_of_reference += p;
+        sum_of_candidate += b.exp();
+        sum += if p == 0.0 { 0.0 } else { p * (a - b) };
+    }
+    if !sum_of_reference.is_finite() {
+        return None;
+    }
+    let kl = sum / sum_of_reference + (sum_of_candidate / sum_of_reference).ln();
     // Rounding could make it negative.
-    Some(terms.sum::<f64>().max(0.0))
+    Some(if kl.is_nan() { f64::INFINITY } else { kl.max(0.0) })
 }

@@ -7,8 +7,10 @@ use super::sample::{Measure, Rest, Sample};
 
 /// The fewest rows that tell an order.
 const FEWEST: usize = 4;
+/// The most numbers of a row or a column that are looked at to find its like.
+const MOST_LOOKED_AT: usize = 64;
 /// The most pairs of numbers that are looked at for an order.
-const MOST_PAIRS: usize = 1 << 30;
+const MOST_PAIRS: usize = 1 << 28;
 /// The most classes whose order is looked for.
 const MOST_CLASSES: usize = 1 << 12;
 /// How many moved rows or classes are named.
@@ -66,11 +68,10 @@ pub(super) fn permuted_classes(sample: &Sample, measure: &Measure) -> Option<Cau
     if !(2..=MOST_CLASSES).contains(&classes) || sample.rows() < FEWEST {
         return None;
     }
-    let rows = sample.rows().min((MOST_PAIRS / (classes * classes)).max(FEWEST));
-    let order = matching(classes, |from, to, most| {
-        let pairs = (0..rows).map(|row| (a[row * classes + from], b[row * classes + to]));
-        distance(pairs, most)
-    })?;
+    let rows = looked_at(sample.rows(), classes);
+    let column =
+        |x: &[f64], class: usize| rows.iter().map(|row| x[row * classes + class]).collect();
+    let order = matching(classes, |class| column(a, class), |class| column(b, class))?;
     let rest =
         (0..a.len()).map(|at| (a[at / classes * classes + order[at % classes]], b[at])).collect();
     measure.explains(rest).then(|| {
@@ -87,15 +88,20 @@ pub(super) fn permuted_classes(sample: &Sample, measure: &Measure) -> Option<Cau
 pub(super) fn permuted_rows(sample: &Sample, measure: &Measure) -> Option<Cause> {
     let (rows, classes) = (sample.rows(), sample.classes);
     // Single numbers are near to some other number by chance.
-    let is_small = rows.saturating_mul(rows).saturating_mul(classes) <= MOST_PAIRS;
-    if classes < 2 || rows < FEWEST || !is_small || !sample.is_everything() {
+    if classes < 2 || rows < FEWEST || !sample.is_everything() {
         return None;
     }
     let pairs_of = |from: usize, to: usize| {
         let (a, b) = (sample.row_of_reference(from), sample.row_of_candidate(to));
         a.iter().copied().zip(b.iter().copied())
     };
-    let order = matching(rows, |from, to, most| distance(pairs_of(from, to), most))?;
+    let some = looked_at(classes, rows);
+    let of_row = |row: &[f64]| some.iter().map(|class| row[*class]).collect();
+    let order = matching(
+        rows,
+        |row| of_row(sample.row_of_reference(row)),
+        |row| of_row(sample.row_of_candidate(row)),
+    )?;
     let rest = order.iter().enumerate().flat_map(|(to, &from)| pairs_of(from, to)).collect();
     measure.explains(rest).then(|| {
         let evidence = format!(
@@ -107,10 +113,16 @@ pub(super) fn permuted_rows(sample: &Sample, measure: &Measure) -> Option<Cause>
     })
 }
 
+/// Places of a row or column, evenly spread, so that `count` of them can be compared with one another.
+fn looked_at(length: usize, count: usize) -> Vec<usize> {
+    let most = (MOST_PAIRS / (count * count)).clamp(FEWEST, MOST_LOOKED_AT);
+    (0..length).step_by(length.div_ceil(most)).collect()
+}
+
 /// The sum of the squares of the differences; it may stop beyond `most`.
-fn distance(pairs: impl Iterator<Item = (f64, f64)>, most: f64) -> f64 {
+fn distance(a: &[f64], b: &[f64], most: f64) -> f64 {
     let mut sum = 0.0;
-    for (a, b) in pairs {
+    for (a, b) in a.iter().zip(b) {
         let difference = if a == b { 0.0 } else { a - b };
         sum += if difference.is_nan() { f64::INFINITY } else { difference * difference };
         if sum > most {
@@ -122,18 +134,24 @@ fn distance(pairs: impl Iterator<Item = (f64, f64)>, most: f64) -> f64 {
 
 /// For each item of the candidate, the item of the reference that it is. None unless at least half of them are much
 /// closer to theirs than to any other, which does not happen by chance.
-fn matching(count: usize, distance: impl Fn(usize, usize, f64) -> f64) -> Option<Vec<usize>> {
+fn matching(
+    count: usize,
+    of_reference: impl Fn(usize) -> Vec<f64>,
+    of_candidate: impl Fn(usize) -> Vec<f64>,
+) -> Option<Vec<usize>> {
     const CLEARLY: f64 = 100.0;
+    let items: Vec<Vec<f64>> = (0..count).map(of_reference).collect();
     let mut used = vec![false; count];
     let mut order = Vec::with_capacity(count);
     let mut clear = 0;
     for to in 0..count {
+        let item = of_candidate(to);
         let (mut nearest, mut second) = (f64::INFINITY, f64::INFINITY);
         // Among items that no other has.
         let mut free = (f64::INFINITY, None);
-        for from in 0..count {
+        for (from, other) in items.iter().enumerate() {
             let most = if used[from] { second } else { second.max(free.0) };
-            let found = distance(from, to, most);
+            let found = distance(other, &item, most);
             if found < nearest {
                 (nearest, second) = (found, nearest);
             } else if found < second {
@@ -147,8 +165,13 @@ fn matching(count: usize, distance: impl Fn(usize, usize, f64) -> f64) -> Option
         used[from] = true;
         order.push(from);
         clear += usize::from(second > CLEARLY * nearest);
+        // Too many are like others.
+        if to + 1 - clear > count.div_ceil(2) {
+            return None;
+        }
     }
-    (2 * clear >= count && order.iter().enumerate().any(|(to, from)| to != *from)).then_some(order)
+    let is_moved = order.iter().enumerate().any(|(to, from)| to != *from);
+    (2 * clear >= count && is_moved).then_some(order)
 }
 
 /// Where the first moved items went.
