@@ -55,7 +55,7 @@ impl Integers {
     }
 
     /// The distance of its integer from the zero point: exactly, since the value was rounded only once.
-    pub(super) fn from_zero(self, value: f64) -> f64 {
+    pub(super) fn whole_steps(self, value: f64) -> f64 {
         (value / self.scale()).round()
     }
 
@@ -92,14 +92,14 @@ impl Steps {
         let step = self.candidate.scale();
         match self.reference {
             // The product and the division are exact if the scales are equal.
-            Some(reference) => reference.from_zero(a) * reference.scale() / step,
+            Some(reference) => reference.whole_steps(a) * reference.scale() / step,
             None => a / step,
         }
     }
 
     /// Candidate minus reference.
     pub(super) fn between(self, a: f64, b: f64) -> f64 {
-        if a == b { 0.0 } else { self.candidate.from_zero(b) - self.of_reference(a) }
+        if a == b { 0.0 } else { self.candidate.whole_steps(b) - self.of_reference(a) }
     }
 }
 

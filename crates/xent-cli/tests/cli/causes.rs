@@ -113,6 +113,8 @@ fn a_fine_device_has_no_cause() {
     assert_eq!(of_floats(&x, &near), none());
     let p = softmax(&x, 1.0);
     assert_eq!(of_integers(&p, &quantise(&p, 1.0 / 256.0, -128.0), 1.0 / 256.0, -128), none());
+    let brains: Vec<f32> = p.iter().map(|p| bf16::from_f32(*p).to_f32()).collect();
+    assert_eq!(of_floats(&p, &brains), none());
 }
 
 #[test]
@@ -158,6 +160,29 @@ fn single_numbers_and_pairs_have_no_order_by_chance() {
         }
         assert_eq!(causes(&folder, ""), none(), "{classes}");
     }
+}
+
+#[test]
+fn few_numbers_are_no_evidence() {
+    let mut random = Random::new(30);
+    for shape in [[1, 1], [1, 2], [2, 1], [1, 3], [2, 2], [4, 1], [7, 1]] {
+        for _ in 0..10 {
+            let folder = Folder::new();
+            for name in ["a.npy", "b.npy"] {
+                let numbers: Vec<f64> =
+                    (0..shape.iter().product()).map(|_| random.normal()).collect();
+                folder.save(name, &shape, &numbers);
+            }
+            assert_eq!(causes(&folder, ""), none(), "{shape:?}");
+        }
+    }
+    // What they are is seen in one row that is long enough.
+    let folder = Folder::new();
+    let row = &logits(31)[..CLASSES];
+    folder.save("a.npy", &[1, CLASSES as u64], row);
+    let doubled: Vec<f32> = row.iter().map(|x| 2.0 * x).collect();
+    folder.save("b.npy", &[1, CLASSES as u64], &doubled);
+    assert_eq!(causes(&folder, ""), ["factor"]);
 }
 
 #[test]

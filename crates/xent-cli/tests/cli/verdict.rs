@@ -172,7 +172,11 @@ fn changed() -> Folder {
     };
     let changes = [(0, 1), (2, 0), (0, 1), (1, 2), (0, 1), (2, 0), (0, 1)];
     let pair = |row: usize| {
-        changes.get(row / 10).filter(|_| row % 10 == 0).copied().unwrap_or((row % 3, row % 3))
+        changes
+            .get(row / 10)
+            .filter(|_| row.is_multiple_of(10))
+            .copied()
+            .unwrap_or((row % 3, row % 3))
     };
     let side = |of: fn((usize, usize)) -> usize| -> Vec<f32> {
         (0..200).flat_map(|row| one_hot(of(pair(row)))).collect()

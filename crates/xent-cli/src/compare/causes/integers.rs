@@ -52,7 +52,7 @@ impl StepCounts {
 
     pub(super) fn add(&mut self, a: f64, b: f64) {
         let reference = self.steps.of_reference(a);
-        let candidate = self.steps.candidate.from_zero(b);
+        let candidate = self.steps.candidate.whole_steps(b);
         self.elements += 1;
         self.all.add(reference, candidate);
         let [smallest, largest] = self.steps.candidate.ends();

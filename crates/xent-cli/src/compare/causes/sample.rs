@@ -115,6 +115,8 @@ pub(super) struct Measure {
     step: Option<f64>,
 }
 
+/// Fewer pairs fit something by chance.
+const FEWEST: usize = 8;
 /// Squares that fall by this much are those of differences that fall by ten.
 pub(super) const EXPLAINED: f64 = 100.0;
 /// Where only the rounding to whole steps remains, they fall by this at least.
@@ -128,7 +130,7 @@ impl Measure {
     /// Whether the difference that remains, in the candidate's units, is ten times smaller, or only that of rounding
     /// to a step.
     pub(super) fn explains(&self, after: Rest) -> bool {
-        self.explains_part(after, self.before)
+        after.pairs >= FEWEST && self.explains_part(after, self.before)
     }
 
     /// Whether it explains the difference of some of the pairs.
@@ -138,13 +140,14 @@ impl Measure {
         let half = self.step.map(|step| 0.5 * step * (1.0 + 1e-6));
         let is_rounding = half.is_some_and(|half| after.largest <= half);
         left < f64::INFINITY
+            && most > 0.0
             && (left <= most / EXPLAINED || is_rounding && left <= most / TO_ROUNDING)
     }
 
     /// Whether the difference that remains, in the reference's units, is ten times smaller.
     pub(super) fn explains_reference(&self, after: Rest) -> bool {
         let most = self.before.mean_square().min(self.spread_of_reference);
-        after.mean_square() <= most / EXPLAINED
+        after.pairs >= FEWEST && most > 0.0 && after.mean_square() <= most / EXPLAINED
     }
 
     /// How much it explains, in words.

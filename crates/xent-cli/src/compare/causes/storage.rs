@@ -12,7 +12,7 @@ pub(super) const NAME: &str = "byte_order";
 /// The number whose bytes are those of `x` in the other order; None where there is one byte.
 fn with_swapped_bytes(side: Side, x: f64) -> Option<f64> {
     if let Some(integers) = side.integers {
-        let q = integers.from_zero(x) as i32 + integers.zero_point();
+        let q = integers.whole_steps(x) as i32 + integers.zero_point();
         let swapped = match (integers.smallest, integers.largest) {
             (0, 0xffff) => i32::from((q as u16).swap_bytes()),
             (-0x8000, 0x7fff) => i32::from((q as i16).swap_bytes()),
