@@ -26,7 +26,8 @@ Files:
   8 or 16 bits, which a quantised model gave out, with its --scale and --zero-point; they are computed
   in f32. NumPy has no bf16: two-byte elements without a type (V2), as saved by ml_dtypes, are read as
   bf16. Column-major arrays (fortran_order) are accepted everywhere. Axes of length one do not matter.
-  Outputs are .npy files; they get their names once all of them are complete, and replace existing files.
+  Outputs are .npy files, and the --report of compare is an HTML page; they get their names once all of them
+  are complete, and replace existing files.
 
 Exit codes:
   0    done; for compare: within the tolerance, or no tolerance given
@@ -337,6 +338,11 @@ pub(crate) struct CompareArgs {
     /// from 0 to 1 with a point (0.005) is a share of the rows that are compared.
     #[arg(long, value_name = "ROWS|SHARE", allow_hyphen_values = true)]
     pub(crate) max_changed: Option<String>,
+    /// Writes a page for a browser, whether or not the tolerances hold: the verdict, the distribution of the errors, how
+    /// reliable the probabilities of both are (softmax losses with labels), which class became which, and the worst
+    /// rows. It is one file that needs no network and no script.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) machine: MachineArgs,
 }

@@ -212,17 +212,27 @@ fn check_paths(args: &EvalArgs) -> Result<(), Failure> {
         args.pos_weight.as_ref(),
     ];
     check_inputs(inputs.into_iter().flatten())?;
+    let outputs = [&args.loss_out, &args.grad_out, &args.hessian_out].into_iter().flatten();
+    if let Some((output, reason)) =
+        outputs.clone().find_map(|output| Some((output, is_not_for_output(output)?)))
+    {
+        return Err(Failure::file(output, reason));
+    }
+    check_outputs(inputs.into_iter().flatten(), outputs)
+}
+
+/// An output must be in a folder, and must not be one of the inputs, nor another output.
+pub(crate) fn check_outputs<'a>(
+    inputs: impl Iterator<Item = &'a PathBuf>,
+    outputs: impl Iterator<Item = &'a PathBuf>,
+) -> Result<(), Failure> {
     // A file that does not exist yet is identified by its folder.
     let whole = |path: &Path| {
         let folder = || Some(folder_of(path).canonicalize().ok()?.join(path.file_name()?));
         path.canonicalize().ok().or_else(folder).unwrap_or_else(|| path.to_owned())
     };
-    let mut seen: Vec<PathBuf> =
-        inputs.into_iter().flatten().map(|path| whole(file_of(path))).collect();
-    for output in [&args.loss_out, &args.grad_out, &args.hessian_out].into_iter().flatten() {
-        if let Some(reason) = is_not_for_output(output) {
-            return Err(Failure::file(output, reason));
-        }
+    let mut seen: Vec<PathBuf> = inputs.map(|path| whole(file_of(path))).collect();
+    for output in outputs {
         check_place(output)?;
         let path = whole(output);
         if seen.contains(&path) {

@@ -1,7 +1,7 @@
-//! Arrays that are written in parts and appear only when all of them are complete.
+//! Files that appear only when all of them are complete: arrays, which are written in parts, and texts.
 
 use std::fs::File;
-use std::io::BufWriter;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use npyz::{DType, NpyWriter, Order, TypeStr, WriterBuilder};
@@ -69,6 +69,16 @@ impl<T: Number> Output<T> {
         self.writer.finish().map_err(Failure::io(&self.path))?;
         self.file.sync_all().map_err(Failure::io(&self.path))?;
         Ok(Finished { path: self.path, temporary: self.temporary })
+    }
+}
+
+impl Finished {
+    /// A file of that text.
+    pub(crate) fn text(path: &Path, text: &str) -> Result<Self, Failure> {
+        let mut file = temporary_file(folder_of(path)).map_err(Failure::io(path))?;
+        file.write_all(text.as_bytes()).map_err(Failure::io(path))?;
+        file.as_file().sync_all().map_err(Failure::io(path))?;
+        Ok(Self { path: path.to_owned(), temporary: file.into_temp_path() })
     }
 }
 

@@ -25,6 +25,11 @@ pub(super) struct Bin {
     pub(super) elements: usize,
 }
 
+impl Bin {
+    /// The last bins hold everything from that number of steps.
+    pub(super) const MOST: i64 = MOST_STEPS as i64;
+}
+
 /// Sums over all elements that are compared.
 #[derive(Clone, Debug)]
 pub(super) struct Differences {

@@ -1,8 +1,11 @@
 //! `xent compare`: compares the outputs of a model with those of another.
 
+mod calibration;
 mod causes;
 mod counted;
 mod differences;
+mod histogram;
+mod page_data;
 mod predictions;
 mod report;
 mod rows;
@@ -13,22 +16,26 @@ mod worst_rows;
 use std::path::PathBuf;
 
 use crate::args::CompareArgs;
-use crate::array::{Array, read_all};
-use crate::eval::{Arrays, check_inputs, evaluate_arrays, integers, open_quantised, plain_args};
+use crate::array::{Array, is_standard_input, read_all};
+use crate::eval::{
+    Arrays, check_inputs, check_outputs, evaluate_arrays, integers, open_quantised, plain_args,
+};
 use crate::failure::Failure;
 use crate::layout::{ClassAxis, Layout, same_but_for_ones};
 use crate::machine::{level, threads};
 use crate::number::Format;
+use crate::output::{Finished, name_all};
 use crate::progress;
 use crate::summary::Summary;
 use causes::Diagnosis;
 use counted::Counted;
 use differences::Differences;
+use page_data::PageData;
 use predictions::Predictions;
 use report::Comparison;
 use rows::Rows;
 use side::{Side, absolute};
-use tolerance::Tolerance;
+use tolerance::{Found, Tolerance};
 use worst_rows::WorstRows;
 
 /// Elements in memory at a time, unless a row is longer.
@@ -41,7 +48,12 @@ pub(crate) fn run(args: &CompareArgs) -> Result<bool, Failure> {
     let tolerance = Tolerance::of(args)?;
     let inputs = [Some(&args.reference), Some(&args.candidate), args.targets.as_ref()];
     let weights = [args.sample_weights.as_ref(), args.class_weights.as_ref()];
-    check_inputs(inputs.into_iter().chain(weights).flatten())?;
+    let inputs = inputs.into_iter().chain(weights).flatten();
+    check_inputs(inputs.clone())?;
+    if let Some(report) = args.report.as_ref().filter(|path| is_standard_input(path)) {
+        return Err(Failure::file(report, "expected a file for the report: - is only an input"));
+    }
+    check_outputs(inputs, args.report.iter())?;
     let mut reference =
         open_quantised(&args.reference, args.reference_scale, args.reference_zero_point)?;
     let mut candidate =
@@ -58,6 +70,9 @@ pub(crate) fn run(args: &CompareArgs) -> Result<bool, Failure> {
     };
     let mut counted = Counted::of(args, &layout, targets.as_mut(), &weights)?;
     let mut pass = Pass::new(&reference, &candidate, &layout, args, tolerance);
+    pass.page = args.report.as_ref().map(|_| {
+        PageData::new(args.loss, layout.classes, counted.has_labels(), pass.differences.steps)
+    });
     pass.look(&mut reference, &mut candidate, &layout, &mut counted)?;
     pass.check_compared(args, &layout)?;
 
@@ -73,11 +88,16 @@ pub(crate) fn run(args: &CompareArgs) -> Result<bool, Failure> {
         losses = Some([of_reference, of_candidate]);
     }
     let by = losses.as_ref().and_then(|[a, b]| Some(absolute(a.loss?, b.loss?)));
-    let Predictions { changed_rows, rows, .. } = pass.predictions;
-    let exceeded = tolerance.exceeded(pass.differences.missed, by, changed_rows, rows);
-    let is_within = exceeded.is_empty();
-    Comparison::new(class_axis, &layout, sides, tolerance, pass, losses, exceeded)
-        .print(args.machine.json)?;
+    let checks = tolerance.checks(&pass.found(by));
+    let is_within = checks.iter().all(|check| check.holds);
+    let page = pass.page.take();
+    let comparison = Comparison::new(class_axis, &layout, sides, tolerance, pass, losses, checks);
+    if let (Some(path), Some(data)) = (&args.report, page) {
+        let page = comparison.page([&args.reference, &args.candidate], &data);
+        let page = page.map_err(|error| Failure::file(path, error))?;
+        name_all(vec![Finished::text(path, &page)?])?;
+    }
+    comparison.print(args.machine.json)?;
     Ok(is_within)
 }
 
@@ -111,6 +131,8 @@ struct Pass {
     predictions: Predictions,
     worst_rows: WorstRows,
     diagnosis: Diagnosis,
+    /// Only if a page is written.
+    page: Option<PageData>,
 }
 
 impl Pass {
@@ -127,6 +149,7 @@ impl Pass {
             predictions: Predictions::new(args.loss),
             worst_rows: WorstRows::new(args.loss),
             diagnosis: Diagnosis::new(reference, candidate, layout.classes),
+            page: None,
         }
     }
 
@@ -152,17 +175,33 @@ impl Pass {
                 if counted.elements[i] && counted.rows[layout.row_of(i)] {
                     self.differences.look(first * block + i, a, b);
                     self.diagnosis.element(a, b);
+                    if let Some(page) = &mut self.page {
+                        page.element(a, b);
+                    }
                 }
             }
             rows.each(&a, &b, first_row, layout, counted, |row| {
                 self.predictions.look(&row);
                 self.worst_rows.look(&row);
                 self.diagnosis.row(&row);
+                if let Some(page) = &mut self.page {
+                    let label = counted.labels.get(row.number - first_row).copied();
+                    page.row(&row, label, counted.weight(row.number));
+                }
             });
             bar.inc((blocks * block) as u64);
         }
         bar.finish_and_clear();
         Ok(())
+    }
+
+    fn found(&self, loss_difference: Option<f64>) -> Found {
+        let Differences { missed, worst_ulp, worst_abs, worst_rel, worst_lsb, .. } =
+            self.differences;
+        let [ulp, abs, rel, lsb] = [worst_ulp, worst_abs, worst_rel, worst_lsb]
+            .map(|worst| worst.map(|worst| worst.distance));
+        let Predictions { changed_rows: changed, rows, .. } = self.predictions;
+        Found { missed, ulp, abs, rel, lsb, loss_difference, changed, rows }
     }
 
     /// Nothing cannot be within a tolerance.

@@ -1,5 +1,8 @@
 //! The result of a comparison, as text or JSON.
 
+mod charts;
+mod page;
+
 use std::fmt;
 
 use serde::Serialize;
@@ -9,7 +12,7 @@ use super::causes::Cause;
 use super::differences::{Bin, Worst};
 use super::predictions::Change;
 use super::side::{Formats, Scale, Side};
-use super::tolerance::Tolerance;
+use super::tolerance::{Check, Tolerance};
 use super::worst_rows::{SHOWN, WorstRow};
 use crate::failure::Failure;
 use crate::layout::{ClassAxis, Layout};
@@ -84,6 +87,8 @@ pub(super) struct Comparison {
     shows_ulp: bool,
     #[serde(skip)]
     most_kl: f64,
+    #[serde(skip)]
+    checks: Vec<Check>,
 }
 
 impl Comparison {
@@ -94,9 +99,11 @@ impl Comparison {
         tolerance: Tolerance,
         pass: Pass,
         losses: Option<[Summary; 2]>,
-        exceeded: Vec<&'static str>,
+        checks: Vec<Check>,
     ) -> Self {
-        let Pass { differences, predictions, worst_rows, diagnosis } = pass;
+        let Pass { differences, predictions, worst_rows, diagnosis, .. } = pass;
+        let exceeded: Vec<&'static str> =
+            checks.iter().filter(|check| !check.holds).map(|check| check.option).collect();
         let of_losses = |of: fn(&Summary) -> Option<f64>| match &losses {
             Some([a, b]) => [of(a), of(b)],
             None => [None; 2],
@@ -152,6 +159,7 @@ impl Comparison {
             exceeded,
             shows_ulp: tolerance.is_in_ulp() || differences.steps.is_none(),
             most_kl: worst_rows.most_kl,
+            checks,
         }
     }
 

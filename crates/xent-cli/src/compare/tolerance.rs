@@ -35,6 +35,32 @@ pub(super) struct Distances {
 /// Which tolerances of elements a number misses: in ULP, as a distance, in LSB.
 pub(super) type Misses = [bool; 3];
 
+/// What the tolerances are about, over everything that was compared.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Found {
+    pub(super) missed: Misses,
+    /// The largest distances of elements.
+    pub(super) ulp: Option<f64>,
+    pub(super) abs: Option<f64>,
+    pub(super) rel: Option<f64>,
+    pub(super) lsb: Option<f64>,
+    pub(super) loss_difference: Option<f64>,
+    /// Rows with a different prediction, and all.
+    pub(super) changed: usize,
+    pub(super) rows: usize,
+}
+
+/// A tolerance that was given.
+#[derive(Clone, Debug)]
+pub(super) struct Check {
+    /// Its option, or options.
+    pub(super) option: &'static str,
+    pub(super) allowed: String,
+    /// Numbers with their units.
+    pub(super) found: Vec<(f64, String)>,
+    pub(super) holds: bool,
+}
+
 impl Tolerance {
     pub(super) fn of(args: &CompareArgs) -> Result<Self, Failure> {
         for (option, most) in [
@@ -101,27 +127,47 @@ impl Tolerance {
         ]
     }
 
-    /// The options that do not hold: given whether elements missed them, the difference of the losses, and the
-    /// rows that changed and were compared.
-    pub(super) fn exceeded(
-        self,
-        missed: Misses,
-        loss_difference: Option<f64>,
-        changed: usize,
-        rows: usize,
-    ) -> Vec<&'static str> {
-        let distance = match (self.abs, self.rel) {
-            (Some(_), Some(_)) => "--max-abs and --max-rel",
-            (None, Some(_)) => "--max-rel",
-            _ => "--max-abs",
+    /// Holds what was found to each tolerance that was given.
+    pub(super) fn checks(self, found: &Found) -> Vec<Check> {
+        let Found { missed, ulp, abs, rel, lsb, loss_difference, changed, rows } = *found;
+        let mut checks = Vec::new();
+        let mut check = |option, allowed: Option<String>, found: Vec<(f64, String)>, holds| {
+            checks.extend(allowed.map(|allowed| Check { option, allowed, found, holds }));
         };
-        let of_elements = ["--max-ulp", distance, "--max-lsb"].into_iter().zip(missed);
-        let loss = self.loss_difference.zip(loss_difference).is_some_and(|(most, by)| by > most);
-        let changed = self.changed.is_some_and(|most| !most.holds(changed, rows));
-        of_elements
-            .chain([("--max-loss-difference", loss), ("--max-changed", changed)])
-            .filter_map(|(option, is_exceeded)| is_exceeded.then_some(option))
-            .collect()
+        let one = |number: Option<f64>, unit: &str| {
+            number.map(|number| (number, unit.to_owned())).into_iter().collect::<Vec<_>>()
+        };
+        check("--max-ulp", self.ulp.map(|most| format!("{most} ULP")), one(ulp, "ULP"), !missed[0]);
+        let distance = match (self.abs, self.rel) {
+            (Some(abs), Some(rel)) => {
+                let allowed = format!("{abs} + {rel} × |reference|");
+                ("--max-abs and --max-rel", Some(allowed))
+            }
+            (None, Some(rel)) => ("--max-rel", Some(format!("{rel} × |reference|"))),
+            (abs, None) => ("--max-abs", abs.map(|abs| abs.to_string())),
+        };
+        let mut distances = Vec::new();
+        if self.abs.is_some() {
+            distances.extend(one(abs, "absolute"));
+        }
+        if self.rel.is_some() {
+            distances.extend(one(rel, "relative"));
+        }
+        check(distance.0, distance.1, distances, !missed[1]);
+        check("--max-lsb", self.lsb.map(|most| format!("{most} LSB")), one(lsb, "LSB"), !missed[2]);
+        check(
+            "--max-loss-difference",
+            self.loss_difference.map(|most| most.to_string()),
+            one(loss_difference, ""),
+            !self.loss_difference.zip(loss_difference).is_some_and(|(most, by)| by > most),
+        );
+        check(
+            "--max-changed",
+            self.changed.map(Changed::shown),
+            vec![(changed as f64, format!("of {rows} rows"))],
+            self.changed.is_none_or(|most| most.holds(changed, rows)),
+        );
+        checks
     }
 }
 
@@ -144,6 +190,15 @@ impl Changed {
                  point (0.005), found {text:?}"
             ))
         })
+    }
+
+    fn shown(self) -> String {
+        match self {
+            Self::Rows(1) => "1 row".to_owned(),
+            Self::Rows(most) => format!("{most} rows"),
+            Self::Share(most) => format!("a share of {most} of the rows"),
+            Self::Percent(most) => format!("{most} % of the rows"),
+        }
     }
 
     fn holds(self, changed: usize, rows: usize) -> bool {
