@@ -10,6 +10,7 @@ mod folder;
 mod formats;
 mod inputs;
 mod nonsense;
+mod page;
 mod peers;
 mod precision;
 mod tensors;
