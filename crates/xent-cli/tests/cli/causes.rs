@@ -278,6 +278,12 @@ fn probabilities_compared_with_logits_are_named() {
     assert_eq!(of_floats(&p, &x), ["softmax_of_logits"]);
     let bytes = quantise(&p, 1.0 / 256.0, -128.0);
     assert_eq!(of_integers(&x, &bytes, 1.0 / 256.0, -128), ["softmax_of_logits"]);
+    // Certain rows are at both ends of the type.
+    let certain: Vec<f32> = x.iter().map(|x| 20.0 * x).collect();
+    let bytes = quantise(&softmax(&certain, 1.0), 1.0 / 256.0, -128.0);
+    assert_eq!(of_integers(&certain, &bytes, 1.0 / 256.0, -128), ["softmax_of_logits"]);
+    let others: Vec<f32> = logits(112).iter().map(|x| 20.0 * x).collect();
+    assert_eq!(of_integers(&others, &bytes, 1.0 / 256.0, -128), none());
     let logs: Vec<f32> = p.iter().map(|p| p.ln()).collect();
     assert_eq!(of_floats(&x, &logs), ["log_softmax_of_logits"]);
     let sigmoids: Vec<f32> = x.iter().map(|x| 1.0 / (1.0 + (-x).exp())).collect();

@@ -89,12 +89,15 @@ impl StepCounts {
     }
 
     fn saturation(&self) -> Option<Cause> {
-        (self.saturated > 0 && self.explains(self.not_saturated)).then(|| {
+        // Where most are at the ends, the numbers are of another kind.
+        let is_some = self.saturated > 0 && 2 * self.saturated <= self.elements;
+        (is_some && self.explains(self.not_saturated)).then(|| {
             let integers = self.steps.candidate;
             let evidence = format!(
-                "{} elements are at {} or {}, the ends of the integers, where the reference is beyond: the \
+                "{} elements ({}) are at {} or {}, the ends of the integers, where the reference is beyond: the \
                  others differ by at most {} LSB",
                 self.saturated,
+                percent(self.saturated, self.elements),
                 integers.smallest,
                 integers.largest,
                 short(self.not_saturated.largest)
