@@ -332,6 +332,17 @@ fn ends_of_the_type_are_named() {
 }
 
 #[test]
+fn a_wrong_scale_or_zero_point_is_seen_where_some_numbers_are_at_the_ends() {
+    let x = logits(27);
+    let at_ends = |q: &[i8]| q.iter().filter(|q| [-128, 127].contains(*q)).count();
+    let bytes = quantise(&x, 0.04, 5.0);
+    assert!(at_ends(&bytes) > 20, "{}", at_ends(&bytes));
+    assert_eq!(of_integers(&x, &bytes, 0.06, 5), ["factor"]);
+    assert_eq!(of_integers(&x, &bytes, 0.04, 2), ["offset"]);
+    assert_eq!(of_integers(&x, &bytes, 0.04, 5), ["saturation"]);
+}
+
+#[test]
 fn rounding_of_halves_is_named() {
     // Quarters of a step: one number in four is half way.
     let mut random = Random::new(16);

@@ -64,7 +64,9 @@ impl Diagnosis {
     /// Counts an element that is compared.
     pub(super) fn element(&mut self, a: f64, b: f64) {
         if a.is_finite() && b.is_finite() {
-            self.sums.add(a, b);
+            if !fit::is_at_end(self.candidate, b) {
+                self.sums.add(a, b);
+            }
             if let Some(steps) = &mut self.steps {
                 steps.add(a, b);
             }
