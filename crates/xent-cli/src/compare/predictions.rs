@@ -84,7 +84,7 @@ impl Predictions {
 
     /// The share of rows that are predicted as in the reference.
     pub(super) fn agreement(&self) -> Option<f64> {
-        (self.rows > 0).then(|| 1.0 - self.changed_rows as f64 / self.rows as f64)
+        (self.rows > 0).then(|| (self.rows - self.changed_rows) as f64 / self.rows as f64)
     }
 
     /// The most frequent first.

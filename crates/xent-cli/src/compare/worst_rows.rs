@@ -9,7 +9,7 @@ use crate::args::LossName;
 /// How many rows are kept.
 const KEPT: usize = 10;
 /// Up to this number of classes, rows are kept whole.
-pub(super) const WHOLE: usize = 1 << 12;
+const WHOLE: usize = 1 << 12;
 /// The classes that are kept of a longer row, those that differ most; also the most that are printed.
 pub(super) const SHOWN: usize = 10;
 
@@ -124,14 +124,6 @@ fn most_different(a: &[f64], b: &[f64]) -> Vec<usize> {
     }
     places.sort_unstable();
     places
-}
-
-/// The logarithm of the sum of exponentials; None unless it is finite.
-pub(super) fn log_sum_exp(x: &[f64]) -> Option<f64> {
-    // A NaN makes the sum NaN.
-    let most = x.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let sum: f64 = x.iter().map(|x| (x - most).exp()).sum();
-    Some(most + sum.ln()).filter(|sum| sum.is_finite())
 }
 
 /// The divergence of the candidate's softmax from the reference's, in nats. None if the reference has none; infinite

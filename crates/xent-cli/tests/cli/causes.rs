@@ -278,6 +278,12 @@ fn probabilities_compared_with_logits_are_named() {
     assert_eq!(of_floats(&p, &x), ["softmax_of_logits"]);
     let bytes = quantise(&p, 1.0 / 256.0, -128.0);
     assert_eq!(of_integers(&x, &bytes, 1.0 / 256.0, -128), ["softmax_of_logits"]);
+    // Certain rows are at both ends of the type.
+    let certain: Vec<f32> = x.iter().map(|x| 20.0 * x).collect();
+    let bytes = quantise(&softmax(&certain, 1.0), 1.0 / 256.0, -128.0);
+    assert_eq!(of_integers(&certain, &bytes, 1.0 / 256.0, -128), ["softmax_of_logits"]);
+    let others: Vec<f32> = logits(112).iter().map(|x| 20.0 * x).collect();
+    assert_eq!(of_integers(&others, &bytes, 1.0 / 256.0, -128), none());
     let logs: Vec<f32> = p.iter().map(|p| p.ln()).collect();
     assert_eq!(of_floats(&x, &logs), ["log_softmax_of_logits"]);
     let sigmoids: Vec<f32> = x.iter().map(|x| 1.0 / (1.0 + (-x).exp())).collect();
@@ -323,6 +329,17 @@ fn ends_of_the_type_are_named() {
     let wrapped: Vec<i8> =
         x.iter().map(|x| (f64::from(*x) / scale).round_ties_even() as i64 as i8).collect();
     assert_eq!(of_integers(&x, &wrapped, scale, 0), ["wrap_around"]);
+}
+
+#[test]
+fn a_wrong_scale_or_zero_point_is_seen_where_some_numbers_are_at_the_ends() {
+    let x = logits(27);
+    let at_ends = |q: &[i8]| q.iter().filter(|q| [-128, 127].contains(*q)).count();
+    let bytes = quantise(&x, 0.04, 5.0);
+    assert!(at_ends(&bytes) > 20, "{}", at_ends(&bytes));
+    assert_eq!(of_integers(&x, &bytes, 0.06, 5), ["factor"]);
+    assert_eq!(of_integers(&x, &bytes, 0.04, 2), ["offset"]);
+    assert_eq!(of_integers(&x, &bytes, 0.04, 5), ["saturation"]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::super::side::Side;
 use super::sample::{Measure, Rest, Sample};
 use super::{Cause, short};
 
-/// Sums over all elements.
+/// Sums over all elements, except at the ends of the candidate's type.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Sums {
     count: f64,
@@ -12,6 +12,11 @@ pub(super) struct Sums {
     b: f64,
     aa: f64,
     ab: f64,
+}
+
+/// Whether the candidate's integer is at an end of its type.
+pub(super) fn is_at_end(candidate: Side, b: f64) -> bool {
+    candidate.integers.is_some_and(|integers| integers.ends().contains(&integers.whole_steps(b)))
 }
 
 /// A cause of the form `factor × reference + offset`.
@@ -34,9 +39,13 @@ impl Sums {
     /// The simplest fit to all elements that explains the sample.
     pub(super) fn cause(&self, sample: &Sample, candidate: Side, measure: &Measure) -> Option<Fit> {
         let Self { count, a, b, aa, ab } = *self;
+        // Numbers at the ends of the type may be held there.
+        let pairs = sample.pairs().filter(|(_, b)| !is_at_end(candidate, *b));
+        let before: Rest = pairs.clone().filter(|(a, b)| a.is_finite() && b.is_finite()).collect();
         let explained = |factor: f64, offset: f64| {
-            let rest: Rest = sample.pairs().map(|(a, b)| (factor * a + offset, b)).collect();
-            (factor != 0.0 && measure.explains(rest)).then(|| measure.fall(rest))
+            let rest: Rest = pairs.clone().map(|(a, b)| (factor * a + offset, b)).collect();
+            let is_explained = factor != 0.0 && measure.explains_many(rest, before);
+            is_explained.then(|| Rest::fall(before, rest))
         };
         let scale = candidate.scale();
 

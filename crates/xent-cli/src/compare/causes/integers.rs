@@ -89,12 +89,15 @@ impl StepCounts {
     }
 
     fn saturation(&self) -> Option<Cause> {
-        (self.saturated > 0 && self.explains(self.not_saturated)).then(|| {
+        // Where most are at the ends, the numbers are of another kind.
+        let is_some = self.saturated > 0 && 2 * self.saturated <= self.elements;
+        (is_some && self.explains(self.not_saturated)).then(|| {
             let integers = self.steps.candidate;
             let evidence = format!(
-                "{} elements are at {} or {}, the ends of the integers, where the reference is beyond: the \
+                "{} elements ({}) are at {} or {}, the ends of the integers, where the reference is beyond: the \
                  others differ by at most {} LSB",
                 self.saturated,
+                percent(self.saturated, self.elements),
                 integers.smallest,
                 integers.largest,
                 short(self.not_saturated.largest)
@@ -133,15 +136,15 @@ impl StepCounts {
                 (is_odd && lowered == differ).then_some("reference")
             }
         };
-        let of_halves = [("halves_up", "up", up, down)]
-            .into_iter()
-            .chain([("halves_away_from_zero", "away from zero", away, towards)])
-            .find_map(|(name, rule, raised, lowered)| {
-                Some((name, rule, rule_of(raised, lowered)?))
-            });
+        let of_halves = [
+            ("halves_up", "up", up, down),
+            ("halves_away_from_zero", "away from zero", away, towards),
+        ]
+        .into_iter()
+        .find_map(|(name, rule, raised, lowered)| Some((name, rule, rule_of(raised, lowered)?)));
         if let Some((name, rule, side)) = of_halves {
             let of_what = if is_whole {
-                "from an even number, in one direction"
+                "between an even number and the next, in one direction"
             } else {
                 "where the reference lies half way between two steps"
             };

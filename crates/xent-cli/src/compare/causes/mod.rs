@@ -64,7 +64,9 @@ impl Diagnosis {
     /// Counts an element that is compared.
     pub(super) fn element(&mut self, a: f64, b: f64) {
         if a.is_finite() && b.is_finite() {
-            self.sums.add(a, b);
+            if !fit::is_at_end(self.candidate, b) {
+                self.sums.add(a, b);
+            }
             if let Some(steps) = &mut self.steps {
                 steps.add(a, b);
             }
@@ -90,9 +92,12 @@ impl Diagnosis {
         let has_swapped_bytes = of_all.as_ref().is_some_and(|cause| cause.name == storage::NAME);
         let mut causes =
             if has_swapped_bytes { Vec::new() } else { self.rows.not_finite_or_zero() };
+        // Numbers of another kind or order are also beyond the ends of the type.
+        if !is_special && of_all.is_none() {
+            causes.extend(self.steps.iter().flat_map(StepCounts::causes));
+        }
         causes.extend(sums);
         causes.extend(of_all);
-        causes.extend(self.steps.iter().flat_map(StepCounts::causes));
         causes.extend(votes);
         causes
     }

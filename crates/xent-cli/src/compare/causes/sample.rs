@@ -92,8 +92,14 @@ impl Rest {
         self.largest = self.largest.max(difference);
     }
 
-    pub(super) fn mean_square(self) -> f64 {
+    fn mean_square(self) -> f64 {
         self.squares / self.pairs.max(1) as f64
+    }
+
+    /// From one to the other, in words.
+    pub(super) fn fall(before: Self, after: Self) -> String {
+        let [from, to] = [before, after].map(|rest| short(rest.mean_square().sqrt()));
+        format!("undone, the root mean square difference falls from {from} to {to}")
     }
 }
 
@@ -130,7 +136,12 @@ impl Measure {
     /// Whether the difference that remains, in the candidate's units, is ten times smaller, or only that of rounding
     /// to a step.
     pub(super) fn explains(&self, after: Rest) -> bool {
-        after.pairs >= FEWEST && self.explains_part(after, self.before)
+        self.explains_many(after, self.before)
+    }
+
+    /// Whether it explains this difference, of enough pairs.
+    pub(super) fn explains_many(&self, after: Rest, before: Rest) -> bool {
+        after.pairs >= FEWEST && self.explains_part(after, before)
     }
 
     /// Whether it explains the difference of some of the pairs.
@@ -152,7 +163,6 @@ impl Measure {
 
     /// How much it explains, in words.
     pub(super) fn fall(&self, after: Rest) -> String {
-        let [from, to] = [self.before, after].map(|rest| short(rest.mean_square().sqrt()));
-        format!("undone, the root mean square difference falls from {from} to {to}")
+        Rest::fall(self.before, after)
     }
 }

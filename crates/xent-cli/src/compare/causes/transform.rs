@@ -1,7 +1,6 @@
 //! Probabilities or log-probabilities compared with logits.
 
 use super::super::side::Side;
-use super::super::worst_rows::log_sum_exp;
 use super::sample::{Measure, Rest, Sample};
 use super::{Cause, short};
 
@@ -46,6 +45,14 @@ impl Transform {
         }));
         true
     }
+}
+
+/// The logarithm of the sum of exponentials; None unless it is finite.
+fn log_sum_exp(x: &[f64]) -> Option<f64> {
+    // A NaN makes the sum NaN.
+    let most = x.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let sum: f64 = x.iter().map(|x| (x - most).exp()).sum();
+    Some(most + sum.ln()).filter(|sum| sum.is_finite())
 }
 
 /// The difference between the transformed rows and others; None if a row cannot be transformed.
