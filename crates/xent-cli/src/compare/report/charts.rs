@@ -15,8 +15,8 @@ pub(super) const COLOURS: [RGBColor; 2] = [RGBColor(0x2f, 0x7e, 0xc4), RGBColor(
 /// In pixels, which a browser shrinks to a narrow screen.
 const SIZE: (u32, u32) = (400, 250);
 const LABELS: (&str, u32) = ("sans-serif", 16);
-/// The most labels below bars.
-const MOST_LABELS: usize = 9;
+/// The width of a character of a label, and of the space between labels, in pixels.
+const CHARACTER: usize = 8;
 /// The bars of a group take this share of its width.
 const FILLED: f64 = 0.8;
 /// The space for the labels of the axes.
@@ -103,7 +103,9 @@ impl Bars<'_> {
                 }))?;
             }
             let style = LABELS.into_font().color(&BLACK).pos(Pos::new(HPos::Center, VPos::Top));
-            let step = groups.div_ceil(MOST_LABELS).max(1);
+            let longest = self.labels.iter().map(|label| label.chars().count()).max();
+            let width = CHARACTER * (longest.unwrap_or(0) + 1);
+            let step = (groups * width).div_ceil((SIZE.0 - LEFT) as usize).max(1);
             for (group, text) in self.labels.iter().enumerate() {
                 if group % step == self.labelled % step {
                     let (x, y) = chart.backend_coord(&(group as f64, low));

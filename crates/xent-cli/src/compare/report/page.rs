@@ -43,8 +43,11 @@ impl Comparison {
             self.tolerances(),
             self.explanations(),
             self.figures(data),
-            self.errors(data)?,
-            self.probabilities(data)?,
+            format!(
+                "<div class=\"pair\">\n{}{}</div>\n",
+                self.errors(data)?,
+                self.probabilities(data)?
+            ),
             self.changed_predictions(data),
             self.differing_rows()?,
         ];
@@ -182,7 +185,7 @@ impl Comparison {
             (None, None) => return Ok(String::new()),
         };
         if bars.is_empty() {
-            return Ok("<h2>Errors</h2>\n<p>No element is finite on both sides.</p>\n".to_owned());
+            return Ok("<section><h2>Errors</h2>\n<p>No element is finite on both sides.</p>\n</section>\n".to_owned());
         }
         let (labels, counts): (Vec<String>, Vec<f64>) =
             bars.iter().map(|(label, count)| (label.clone(), *count as f64)).unzip();
@@ -198,7 +201,7 @@ impl Comparison {
             table.row([escaped(label), count.to_string()]);
         }
         Ok(format!(
-            "<h2>Errors</h2>\n<p>The numbers of elements are on a logarithmic scale.</p>\n{}",
+            "<section><h2>Errors</h2>\n<p>The numbers of elements are on a logarithmic scale.</p>\n{}</section>\n",
             figure("Histogram of the errors", &picture.counts()?, "", &table.end())
         ))
     }
@@ -245,8 +248,8 @@ impl Comparison {
             rows => format!(" {rows} rows without a finite softmax are left out."),
         };
         Ok(format!(
-            "<h2>Reliability</h2>\n<p>On the diagonal, rows are right as often as their largest probability says. \
-             Expected calibration error over {BINS} bins: {} of the reference, {} of the candidate.{left_out}</p>\n{KEY}{}",
+            "<section><h2>Reliability</h2>\n<p>On the diagonal, rows are right as often as their largest probability says. \
+             Expected calibration error over {BINS} bins: {} of the reference, {} of the candidate.{left_out}</p>\n{KEY}{}</section>\n",
             errors[0],
             errors[1],
             figure("Reliability diagram", &reliability(&points)?, "", &table.end())
@@ -353,10 +356,13 @@ fn powers(same: usize, bins: &[(i32, usize)]) -> Vec<(String, usize)> {
 fn matrix(same: &[usize], changes: &[Change]) -> String {
     let most = changes.iter().map(|change| change.rows).max().unwrap_or(1);
     let classes: Vec<String> = (0..same.len()).map(|class| class.to_string()).collect();
-    let mut heads = vec!["reference \\ candidate"];
+    let mut heads = vec![""];
     heads.extend(classes.iter().map(String::as_str));
-    let mut table =
-        Table::of_class("matrix", "Rows by their predicted class on both sides", &heads);
+    let mut table = Table::of_class(
+        "matrix",
+        "Rows by predicted class: the reference's down, the candidate's across",
+        &heads,
+    );
     for (from, head) in classes.iter().enumerate() {
         let cells = (0..same.len()).map(|to| {
             let found = changes.iter().find(|change| (change.from, change.to) == (from, to));
