@@ -168,7 +168,8 @@ impl Comparison {
             }
         }
         let has_both = both.contains("<td");
-        format!("<h2>Figures</h2>\n{}{}", if has_both { &both } else { "" }, table.end())
+        let both = if has_both { &both } else { "" };
+        format!("<h2>Figures</h2>\n<div class=\"pair\">\n{both}{}</div>\n", table.end())
     }
 
     /// The histogram.
