@@ -1,4 +1,4 @@
-//! What LiteRT and TensorFlow Lite Micro gave out for the digits network in int8.
+//! What `LiteRT` and TensorFlow Lite Micro gave out for the digits network in int8.
 //!
 //! With the feature `golden`. `tools/devices/run_litert.py` records it.
 
@@ -10,11 +10,11 @@ use serde::Deserialize;
 pub struct Outputs {
     /// The logits, before the last operator.
     pub logits: Vec<[i8; 10]>,
-    /// What its DEQUANTIZE makes of them.
+    /// What its `DEQUANTIZE` makes of them.
     pub dequantised: Vec<[f32; 10]>,
-    /// What its LOG_SOFTMAX makes of them: steps of 1/16, and 127 for zero.
+    /// What its `LOG_SOFTMAX` makes of them: steps of 1/16, and 127 for zero.
     pub log_softmax: Vec<[i8; 10]>,
-    /// What its SOFTMAX makes of them: steps of 1/256, and -128 for zero.
+    /// What its `SOFTMAX` makes of them: steps of 1/256, and -128 for zero.
     pub softmax: Vec<[i8; 10]>,
 }
 
@@ -27,7 +27,7 @@ pub struct Digits {
     pub zero_point: i32,
     /// The class of each digit.
     pub labels: Vec<u8>,
-    /// LiteRT; its logarithm and softmax by the reference kernels.
+    /// `LiteRT`; its logarithm and softmax by the reference kernels.
     pub litert: Outputs,
     /// TensorFlow Lite Micro.
     pub micro: Outputs,

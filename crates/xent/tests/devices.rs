@@ -1,4 +1,4 @@
-//! The outputs of LiteRT and of TensorFlow Lite Micro: what their integers stand for, and the losses of these.
+//! The outputs of `LiteRT` and of TensorFlow Lite Micro: what their integers stand for, and the losses of these.
 
 use approx::assert_relative_eq;
 use xent::{
