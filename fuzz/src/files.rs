@@ -12,6 +12,31 @@ use zip::{CompressionMethod, ZipWriter};
 /// Losses that read their targets in different ways.
 const LOSSES: [&str; 4] = ["softmax", "sigmoid", "nll", "distillation"];
 
+/// Names of files of devices, and what follows them.
+const OF_DEVICES: [[&str; 8]; 3] = [
+    [
+        "t.csv",
+        "t.csv:label",
+        "t.csv:2-3",
+        "t.csv:1",
+        "t.csv:2",
+        "t.txt:f64",
+        "t.tsv:i8",
+        "t.csv:2-4:u8",
+    ],
+    ["t.jsonl", "t.jsonl:x", "t.ndjson:y", "t.jsonl:f64", "t.h", "t.h:x", "t.c:x:2x3", "t.h:2"],
+    [
+        "t:i8:2x3",
+        "t:u8:2",
+        "t:f32:2x3",
+        "t.bin:f64be:2x3",
+        "t:bf16:1x3",
+        "t:i64:2",
+        "t:u16be:6",
+        "t:int8:2",
+    ],
+];
+
 /// How an array arrives.
 #[derive(Clone, Copy, Debug)]
 enum Way {
@@ -25,8 +50,9 @@ enum Way {
     Pipe,
 }
 
-/// The first byte chooses the loss, which of its two files holds the rest, and how that file arrives; the other
-/// file is valid.
+/// The first byte chooses the loss, which of its two files holds the rest, and how that file arrives: as a file of
+/// arrays, or as one of a device, of a kind by its first two bits; the other file is valid. Integers of a device have a
+/// scale.
 pub(crate) fn run(data: &[u8]) {
     let Some((&choice, bytes)) = data.split_first() else { return };
     let choice = usize::from(choice);
@@ -43,19 +69,29 @@ pub(crate) fn run(data: &[u8]) {
     let mut files = 2;
     // It must live until the program has read it.
     let mut kept = None;
-    let odd = match way {
-        Way::File => put(if is_other_kind { "odd.safetensors" } else { "odd.npy" }, bytes),
-        Way::Archive => put("odd.npz", bytes),
-        Way::Member => put("odd.npz", &archive(bytes, is_other_kind)),
-        Way::Pipe => match piped(bytes) {
-            Some((reader, path)) => {
-                files = 1;
-                kept = Some(reader);
-                path
+    let mut scale = None;
+    let odd =
+        if let Some(names) = (choice / 64).checked_sub(1).and_then(|kind| OF_DEVICES.get(kind)) {
+            let name = names[choice / 16 % 4 + (choice & 4)];
+            put(name.split(':').next().unwrap_or(name), bytes);
+            let is_quantised = name.contains(":i8") || name.contains(":u8") || name.contains(".h");
+            scale = (!is_targets && is_quantised).then_some("0.5");
+            folder.path(name)
+        } else {
+            match way {
+                Way::File => put(if is_other_kind { "odd.safetensors" } else { "odd.npy" }, bytes),
+                Way::Archive => put("odd.npz", bytes),
+                Way::Member => put("odd.npz", &archive(bytes, is_other_kind)),
+                Way::Pipe => match piped(bytes) {
+                    Some((reader, path)) => {
+                        files = 1;
+                        kept = Some(reader);
+                        path
+                    }
+                    None => return,
+                },
             }
-            None => return,
-        },
-    };
+        };
     let has_labels = !is_targets && matches!(loss, "softmax" | "nll");
     let other = put("other.npy", &if has_labels { labels() } else { logits() });
     let output = folder.path().join("gradient.npy");
@@ -63,7 +99,8 @@ pub(crate) fn run(data: &[u8]) {
     let arguments = ["xent", "eval", "--threads", "1", "--loss", loss].map(OsString::from);
     let paths = [("--input", input), ("--targets", targets), ("--grad-out", output.clone())];
     let paths = paths.into_iter().flat_map(|(option, path)| [option.into(), path.into_os_string()]);
-    let done = xent_cli::evaluate(arguments.into_iter().chain(paths));
+    let scale = scale.into_iter().flat_map(|scale| ["--scale".into(), scale.into()]);
+    let done = xent_cli::evaluate(arguments.into_iter().chain(paths).chain(scale));
     drop(kept);
     assert_eq!(output.exists(), done.is_ok(), "a gradient of a file that was refused, or none");
     if let Err(reason) = done {

@@ -2,6 +2,7 @@
 
 mod compare;
 mod conventions;
+mod device_files;
 mod eval;
 #[cfg(unix)]
 mod faults;
