@@ -63,7 +63,11 @@ pub(super) fn read(source: &mut Window, member: Option<&str>) -> Result<(Window,
     let fail = |reason: String| Err(format!("its array {}: {reason}", shown(&declared.name)));
     let shape = match shape {
         Some(shape) => shape,
-        None => declared.shape(count).unwrap_or(nested),
+        // Braces may say more than brackets, though not to a compiler.
+        None => match declared.shape(count) {
+            Some(shape) if shape.len() >= nested.len() => shape,
+            _ => nested,
+        },
     };
     let expected = elements(&shape)?;
     if expected != count {

@@ -57,15 +57,14 @@ impl Numbers {
                 Err(_) => Err(out_of_range(integer, text)),
             },
             Kind::Known(Element::F64) => self.push_float(float(text)?),
-            _ => {
-                let wide = float(text)?;
-                // Not by way of f64, which would round twice.
-                let number: f32 = text.parse().map_err(|_| no_number(text))?;
-                if number.is_infinite() && wide.is_finite() {
-                    return Err(format!("{} is too large for f32: read it as f64", shown(text)));
+            // Not by way of f64, which would round twice.
+            _ => match text.parse::<f32>() {
+                Ok(number) if is_overflow(number.is_infinite(), text) => {
+                    Err(format!("{} is too large for f32: read it as f64", shown(text)))
                 }
-                self.write(&number.to_le_bytes())
-            }
+                Ok(number) => self.write(&number.to_le_bytes()),
+                Err(_) => Err(no_number(text)),
+            },
         }
     }
 
@@ -195,11 +194,15 @@ fn copy_whole<const N: usize>(
 
 fn float(text: &str) -> Result<f64, String> {
     let number: f64 = text.parse().map_err(|_| no_number(text))?;
-    // Without digits it is an infinity by name.
-    if number.is_infinite() && text.contains(|letter: char| letter.is_ascii_digit()) {
+    if is_overflow(number.is_infinite(), text) {
         return Err(format!("{} is too large for f64", shown(text)));
     }
     Ok(number)
+}
+
+/// Whether an infinity was written as a number, rather than by its name.
+fn is_overflow(is_infinite: bool, text: &str) -> bool {
+    is_infinite && text.bytes().any(|byte| byte.is_ascii_digit())
 }
 
 /// Part of what was found instead of a number.
