@@ -12,5 +12,6 @@ mod inputs;
 mod nonsense;
 mod peers;
 mod precision;
+mod probabilities;
 mod tensors;
 mod words;
