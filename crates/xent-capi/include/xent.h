@@ -71,8 +71,9 @@ enum xent_status
   // A stride is shorter than a row (with inner: than a block), or a gradient in place has another stride than
   // the logits.
   XENT_STATUS_STRIDE = 20,
-  // Pointers of the wrong format: logits_16 and gradient_16 are for the functions ending in _bf16 or _f16, which
-  // take no `logits`; and only one gradient may be given.
+  // Pointers of the wrong format: logits_16 and gradient_16 are for the functions ending in _bf16 or _f16, and
+  // logits_integers is for those ending in _i8, _u8 or _i16, which take no `logits`; and only one gradient may be
+  // given.
   XENT_STATUS_FORMAT = 21,
   // The focal loss's gamma is negative or not finite, its alpha is not from 0 to 1, or these targets or options
   // exclude a focal loss.
@@ -87,6 +88,9 @@ enum xent_status
   XENT_STATUS_SOFTMAX_TARGETS = 26,
   // The sample weight of the row `place` is not finite.
   XENT_STATUS_SAMPLE_WEIGHTS = 27,
+  // The scale of the logits that are integers is not positive and at most 5e33, or their zero point is not one of
+  // these integers.
+  XENT_STATUS_QUANTISATION = 28,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -442,6 +446,9 @@ typedef struct xent_softmax_loss_f32 {
   // The logits for the functions ending in _bf16 or _f16, as the bits of numbers of that format; `logits` is
   // NULL then. All other numbers are floats. NULL (default) for all other functions.
   const uint16_t *logits_16;
+  // The logits for the functions ending in _i8, _u8 or _i16, which a quantised model gave out: integers of that
+  // type; `logits` is NULL then. All other numbers are floats. NULL (default) for all other functions.
+  const void *logits_integers;
   // Targets: the class of each row. Give exactly one kind of targets.
   const int8_t *labels_i8;
   // Targets: the same, unsigned.
@@ -508,6 +515,11 @@ typedef struct xent_softmax_loss_f32 {
   // An extra factor of the gradient (not of the loss); default 1. With XENT_REDUCTION_SUM you can implement your
   // own reduction with it.
   double scale;
+  // The scale of logits_integers, positive: an integer q stands for logits_scale * (q - logits_zero_point). The
+  // gradient is by these numbers.
+  float logits_scale;
+  // The zero point of logits_integers, one of these integers; default 0.
+  int32_t logits_zero_point;
   // Rows with this label have a loss and a gradient of zero, if has_ignore_index is not 0.
   // Labels only.
   int64_t ignore_index;
@@ -555,6 +567,9 @@ typedef struct xent_softmax_loss_f64 {
   // The logits for the functions ending in _bf16 or _f16, as the bits of numbers of that format; `logits` is
   // NULL then. All other numbers are floats. NULL (default) for all other functions.
   const uint16_t *logits_16;
+  // The logits for the functions ending in _i8, _u8 or _i16, which a quantised model gave out: integers of that
+  // type; `logits` is NULL then. All other numbers are floats. NULL (default) for all other functions.
+  const void *logits_integers;
   // Targets: the class of each row. Give exactly one kind of targets.
   const int8_t *labels_i8;
   // Targets: the same, unsigned.
@@ -621,6 +636,11 @@ typedef struct xent_softmax_loss_f64 {
   // An extra factor of the gradient (not of the loss); default 1. With XENT_REDUCTION_SUM you can implement your
   // own reduction with it.
   double scale;
+  // The scale of logits_integers, positive: an integer q stands for logits_scale * (q - logits_zero_point). The
+  // gradient is by these numbers.
+  float logits_scale;
+  // The zero point of logits_integers, one of these integers; default 0.
+  int32_t logits_zero_point;
   // Rows with this label have a loss and a gradient of zero, if has_ignore_index is not 0.
   // Labels only.
   int64_t ignore_index;
@@ -688,6 +708,19 @@ xent_status xent_softmax_row_f64(const double *logits,
                                  size_t label,
                                  double *loss,
                                  double *gradient);
+
+// The softmax cross-entropy of one row of at most 32 int8_t logits of a quantised model, where an integer q stands
+// for scale * (q - zero_point), with the class `label`: writes the loss to *loss and the class of the largest logit,
+// the first of equals, to *predicted. Nothing may overlap.
+//
+// For devices with little memory, as xent_softmax_row_f32, but without a gradient.
+xent_status xent_evaluate_row_i8(const int8_t *logits,
+                                 size_t classes,
+                                 float scale,
+                                 int32_t zero_point,
+                                 size_t label,
+                                 float *loss,
+                                 size_t *predicted);
 
 // Writes the defaults. `size` is sizeof *loss, which tells the library the version of the header.
 xent_status xent_sigmoid_loss_init_f32(struct xent_sigmoid_loss_f32 *loss, size_t size);
@@ -782,6 +815,22 @@ xent_status xent_softmax_loss_run_bf16(const struct xent_softmax_loss_f32 *loss,
 
 // As xent_softmax_loss_run_bf16, with IEEE binary16 (_Float16) logits in logits_16.
 xent_status xent_softmax_loss_run_f16(const struct xent_softmax_loss_f32 *loss,
+                                      double *value,
+                                      size_t *place);
+
+// As xent_softmax_loss_run_f32, with int8_t logits in logits_integers and their logits_scale and
+// logits_zero_point. Everything is computed in float, and the gradient is float.
+xent_status xent_softmax_loss_run_i8(const struct xent_softmax_loss_f32 *loss,
+                                     double *value,
+                                     size_t *place);
+
+// As xent_softmax_loss_run_i8, with uint8_t.
+xent_status xent_softmax_loss_run_u8(const struct xent_softmax_loss_f32 *loss,
+                                     double *value,
+                                     size_t *place);
+
+// As xent_softmax_loss_run_i8, with int16_t.
+xent_status xent_softmax_loss_run_i16(const struct xent_softmax_loss_f32 *loss,
                                       double *value,
                                       size_t *place);
 

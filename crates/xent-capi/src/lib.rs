@@ -46,7 +46,7 @@ pub use level::{
     xent_available_level, xent_choose_level, xent_level_has_fma, xent_level_name, xent_version,
 };
 pub use reduction::{MeanOver, NothingValid, Reduction};
-pub use row::{xent_softmax_row_f32, xent_softmax_row_f64};
+pub use row::{xent_evaluate_row_i8, xent_softmax_row_f32, xent_softmax_row_f64};
 pub use sigmoid_loss::{
     SigmoidLoss, xent_sigmoid_loss_init_f32, xent_sigmoid_loss_init_f64,
     xent_sigmoid_loss_run_bf16, xent_sigmoid_loss_run_f16, xent_sigmoid_loss_run_f32,
@@ -59,7 +59,8 @@ pub use slices::{
 pub use softmax_loss::{
     SoftmaxLoss, xent_softmax_loss_init_f32, xent_softmax_loss_init_f64,
     xent_softmax_loss_run_bf16, xent_softmax_loss_run_f16, xent_softmax_loss_run_f32,
-    xent_softmax_loss_run_f64,
+    xent_softmax_loss_run_f64, xent_softmax_loss_run_i8, xent_softmax_loss_run_i16,
+    xent_softmax_loss_run_u8,
 };
 pub use status::{Status, xent_error_message};
 

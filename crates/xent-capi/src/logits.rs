@@ -1,9 +1,10 @@
 //! The place and the format of logits and their gradient.
 
+use core::ffi::c_void;
 use core::ptr;
 
 use half::{bf16, f16};
-use xent_core::{Buffers, Element, Gradient, Shape};
+use xent_core::{Buffers, Element, Gradient, Quantisation, Shape};
 
 use crate::memory::{Memory, Region};
 use crate::status::{Failure, Status};
@@ -15,6 +16,19 @@ pub(crate) struct Pointers<F> {
     pub(crate) logits_16: *const u16,
     pub(crate) gradient: *mut F,
     pub(crate) gradient_16: *mut u16,
+    pub(crate) integers: Integers,
+}
+
+/// The fields for logits that are integers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Integers {
+    pub(crate) logits: *const c_void,
+    pub(crate) scale: f32,
+    pub(crate) zero_point: i32,
+}
+
+impl Integers {
+    pub(crate) const NONE: Self = Self { logits: ptr::null(), scale: 0.0, zero_point: 0 };
 }
 
 /// The pointers for a format.
@@ -24,6 +38,7 @@ pub(crate) struct Chosen<E: Element> {
     gradient: *mut E,
     /// The gradient that is not rounded to the format.
     wide: *mut E::Float,
+    quantisation: Option<Quantisation>,
 }
 
 /// A format of logits that has C functions.
@@ -36,11 +51,11 @@ macro_rules! computed_in_itself {
     ($($float:ident),*) => {
         $(impl Format for $float {
             fn choose(pointers: Pointers<Self>) -> Result<Chosen<Self>, Failure> {
-                let Pointers { logits, logits_16, gradient, gradient_16 } = pointers;
-                if !(logits_16.is_null() && gradient_16.is_null()) {
+                let Pointers { logits, logits_16, gradient, gradient_16, integers } = pointers;
+                if !(logits_16.is_null() && gradient_16.is_null() && integers.logits.is_null()) {
                     return Err(Status::Format.into());
                 }
-                Ok(Chosen { logits, gradient, wide: ptr::null_mut() })
+                Ok(Chosen { logits, gradient, wide: ptr::null_mut(), quantisation: None })
             }
         })*
     };
@@ -51,16 +66,43 @@ macro_rules! of_sixteen_bits {
     ($($format:ident),*) => {
         $(impl Format for $format {
             fn choose(pointers: Pointers<f32>) -> Result<Chosen<Self>, Failure> {
-                let Pointers { logits, logits_16, gradient, gradient_16 } = pointers;
-                if !logits.is_null() || !(gradient.is_null() || gradient_16.is_null()) {
+                let Pointers { logits, logits_16, gradient, gradient_16, integers } = pointers;
+                let other = !(logits.is_null() && integers.logits.is_null());
+                if other || !(gradient.is_null() || gradient_16.is_null()) {
                     return Err(Status::Format.into());
                 }
-                Ok(Chosen { logits: logits_16.cast(), gradient: gradient_16.cast(), wide: gradient })
+                Ok(Chosen {
+                    logits: logits_16.cast(),
+                    gradient: gradient_16.cast(),
+                    wide: gradient,
+                    quantisation: None,
+                })
             }
         })*
     };
 }
 of_sixteen_bits!(bf16, f16);
+
+macro_rules! of_integers {
+    ($($format:ident),*) => {
+        $(impl Format for $format {
+            fn choose(pointers: Pointers<f32>) -> Result<Chosen<Self>, Failure> {
+                let Pointers { logits, logits_16, gradient, gradient_16, integers } = pointers;
+                if !(logits.is_null() && logits_16.is_null() && gradient_16.is_null()) {
+                    return Err(Status::Format.into());
+                }
+                let quantisation = Quantisation::new(integers.scale, integers.zero_point)?;
+                Ok(Chosen {
+                    logits: integers.logits.cast(),
+                    gradient: ptr::null_mut(),
+                    wide: gradient,
+                    quantisation: Some(quantisation),
+                })
+            }
+        })*
+    };
+}
+of_integers!(i8, u8, i16);
 
 /// The shape of a batch as a structure gives it, where zero stands for the default.
 #[derive(Clone, Copy, Debug)]
@@ -74,7 +116,13 @@ pub(crate) struct Layout {
 
 /// The memory of the logits, and the use of the gradient.
 #[derive(Debug)]
-pub(crate) enum TypedBuffers<E: Element> {
+pub(crate) struct TypedBuffers<E: Element> {
+    cells: Cells<E>,
+    quantisation: Option<Quantisation>,
+}
+
+#[derive(Debug)]
+enum Cells<E: Element> {
     Loss(Region<E>),
     InPlace(Region<E>),
     Gradient(Region<E>, Region<E>),
@@ -88,7 +136,7 @@ impl<E: Format> TypedBuffers<E> {
         pointers: Pointers<E::Float>,
         memory: &mut Memory,
     ) -> Result<(Shape, Self), Failure> {
-        let Chosen { logits, gradient, wide } = E::choose(pointers)?;
+        let Chosen { logits, gradient, wide, quantisation } = E::choose(pointers)?;
         let Layout { rows, classes, inner, mut logits_stride, mut gradient_stride } = layout;
         let inner = inner.max(1);
         if !rows.is_multiple_of(inner) {
@@ -113,34 +161,38 @@ impl<E: Format> TypedBuffers<E> {
 
         let logits = Region::needed(logits, span(logits_stride))?;
         let cells = if is_in_place {
-            Self::InPlace(memory.written(logits))
+            Cells::InPlace(memory.written(logits))
         } else if !wide.is_null() {
             let wide = Region::optional(wide, span(gradient_stride))?;
-            Self::Wide(memory.read(logits), memory.written(wide))
+            Cells::Wide(memory.read(logits), memory.written(wide))
         } else if !gradient.is_null() {
             let gradient = Region::optional(gradient, span(gradient_stride))?;
-            Self::Gradient(memory.read(logits), memory.written(gradient))
+            Cells::Gradient(memory.read(logits), memory.written(gradient))
         } else {
-            Self::Loss(memory.read(logits))
+            Cells::Loss(memory.read(logits))
         };
-        Ok((shape, cells))
+        Ok((shape, Self { cells, quantisation }))
     }
 
     /// # Safety
     /// As [`Region::read`] for the logits and [`Region::write`] for the gradient.
     pub(crate) unsafe fn buffers<'a>(self) -> Buffers<'a, E> {
         // SAFETY: as the caller promises.
-        unsafe {
-            match self {
-                Self::Loss(logits) => Buffers::loss(logits.read()),
-                Self::InPlace(logits) => Buffers::in_place(logits.write()),
-                Self::Gradient(logits, gradient) => {
+        let buffers = unsafe {
+            match self.cells {
+                Cells::Loss(logits) => Buffers::loss(logits.read()),
+                Cells::InPlace(logits) => Buffers::in_place(logits.write()),
+                Cells::Gradient(logits, gradient) => {
                     Buffers::gradient(logits.read(), gradient.write())
                 }
-                Self::Wide(logits, gradient) => {
+                Cells::Wide(logits, gradient) => {
                     Buffers::new(logits.read(), Gradient::WriteWide(gradient.write()))
                 }
             }
+        };
+        match self.quantisation {
+            Some(quantisation) => buffers.quantised(quantisation),
+            None => buffers,
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::guard::call;
 use crate::hessian::convention;
 use crate::labels::{LabelRegion, label_pointers};
 use crate::level::level;
-use crate::logits::{Format, Layout, Pointers, TypedBuffers};
+use crate::logits::{Format, Integers, Layout, Pointers, TypedBuffers};
 use crate::memory::{Memory, Region, initialise, put, structure};
 use crate::reduction::Settings;
 use crate::status::{Failure, Status};
@@ -272,6 +272,7 @@ unsafe fn run<E: Format>(
             logits_16: loss.logits_16,
             gradient: loss.gradient,
             gradient_16: loss.gradient_16,
+            integers: Integers::NONE,
         },
         &mut memory,
     )?;

@@ -1,5 +1,6 @@
 //! The softmax losses.
 
+use core::ffi::c_void;
 use core::ptr;
 
 use half::{bf16, f16};
@@ -13,7 +14,7 @@ use crate::guard::call;
 use crate::hessian::convention;
 use crate::labels::{LabelRegion, label_pointers};
 use crate::level::level;
-use crate::logits::{Format, Layout, Pointers, TypedBuffers};
+use crate::logits::{Format, Integers, Layout, Pointers, TypedBuffers};
 use crate::memory::{Memory, Region, initialise, put, structure};
 use crate::reduction::Settings;
 use crate::status::{Failure, Status};
@@ -50,6 +51,9 @@ pub struct SoftmaxLoss<F> {
     /// The logits for the functions ending in _bf16 or _f16, as the bits of numbers of that format; `logits` is
     /// NULL then. All other numbers are floats. NULL (default) for all other functions.
     pub logits_16: *const u16,
+    /// The logits for the functions ending in _i8, _u8 or _i16, which a quantised model gave out: integers of that
+    /// type; `logits` is NULL then. All other numbers are floats. NULL (default) for all other functions.
+    pub logits_integers: *const c_void,
     /// Targets: the class of each row. Give exactly one kind of targets.
     pub labels_i8: *const i8,
     /// Targets: the same, unsigned.
@@ -116,6 +120,11 @@ pub struct SoftmaxLoss<F> {
     /// An extra factor of the gradient (not of the loss); default 1. With XENT_REDUCTION_SUM you can implement your
     /// own reduction with it.
     pub scale: f64,
+    /// The scale of logits_integers, positive: an integer q stands for logits_scale * (q - logits_zero_point). The
+    /// gradient is by these numbers.
+    pub logits_scale: f32,
+    /// The zero point of logits_integers, one of these integers; default 0.
+    pub logits_zero_point: i32,
     /// Rows with this label have a loss and a gradient of zero, if has_ignore_index is not 0.
     /// Labels only.
     pub ignore_index: i64,
@@ -144,6 +153,7 @@ impl<F> SoftmaxLoss<F> {
             gradient_stride: 0,
             logits: ptr::null(),
             logits_16: ptr::null(),
+            logits_integers: ptr::null(),
             labels_i8: ptr::null(),
             labels_u8: ptr::null(),
             labels_i16: ptr::null(),
@@ -171,6 +181,8 @@ impl<F> SoftmaxLoss<F> {
             focal_gamma: 0.0,
             hessian_floor: 0.0,
             scale: 1.0,
+            logits_scale: 0.0,
+            logits_zero_point: 0,
             ignore_index: 0,
             has_ignore_index: 0,
             reduction: 0,
@@ -251,6 +263,40 @@ pub unsafe extern "C" fn xent_softmax_loss_run_f16(
     unsafe { call(place, || run::<f16>(loss, value)) }
 }
 
+/// As xent_softmax_loss_run_f32, with int8_t logits in logits_integers and their logits_scale and
+/// logits_zero_point. Everything is computed in float, and the gradient is float.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn xent_softmax_loss_run_i8(
+    loss: *const SoftmaxLoss<f32>,
+    value: *mut f64,
+    place: *mut usize,
+) -> Status {
+    // SAFETY: as the caller promises.
+    unsafe { call(place, || run::<i8>(loss, value)) }
+}
+
+/// As xent_softmax_loss_run_i8, with uint8_t.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn xent_softmax_loss_run_u8(
+    loss: *const SoftmaxLoss<f32>,
+    value: *mut f64,
+    place: *mut usize,
+) -> Status {
+    // SAFETY: as the caller promises.
+    unsafe { call(place, || run::<u8>(loss, value)) }
+}
+
+/// As xent_softmax_loss_run_i8, with int16_t.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn xent_softmax_loss_run_i16(
+    loss: *const SoftmaxLoss<f32>,
+    value: *mut f64,
+    place: *mut usize,
+) -> Status {
+    // SAFETY: as the caller promises.
+    unsafe { call(place, || run::<i16>(loss, value)) }
+}
+
 /// # Safety
 /// The structure was initialised; it and the memory it points to, and `value`, may be read, and results written.
 unsafe fn run<E: Format>(
@@ -276,6 +322,11 @@ unsafe fn run<E: Format>(
             logits_16: loss.logits_16,
             gradient: loss.gradient,
             gradient_16: loss.gradient_16,
+            integers: Integers {
+                logits: loss.logits_integers,
+                scale: loss.logits_scale,
+                zero_point: loss.logits_zero_point,
+            },
         },
         &mut memory,
     )?;

@@ -54,8 +54,9 @@ pub enum Status {
     /// A stride is shorter than a row (with inner: than a block), or a gradient in place has another stride than
     /// the logits.
     Stride = 20,
-    /// Pointers of the wrong format: logits_16 and gradient_16 are for the functions ending in _bf16 or _f16, which
-    /// take no `logits`; and only one gradient may be given.
+    /// Pointers of the wrong format: logits_16 and gradient_16 are for the functions ending in _bf16 or _f16, and
+    /// logits_integers is for those ending in _i8, _u8 or _i16, which take no `logits`; and only one gradient may be
+    /// given.
     Format = 21,
     /// The focal loss's gamma is negative or not finite, its alpha is not from 0 to 1, or these targets or options
     /// exclude a focal loss.
@@ -70,6 +71,9 @@ pub enum Status {
     SoftmaxTargets = 26,
     /// The sample weight of the row `place` is not finite.
     SampleWeights = 27,
+    /// The scale of the logits that are integers is not positive and at most 5e33, or their zero point is not one of
+    /// these integers.
+    Quantisation = 28,
 }
 
 /// The status of a refused call, and the place of the cause.
@@ -109,6 +113,7 @@ impl From<Error> for Failure {
                     "label smoothing" => Status::LabelSmoothing,
                     "ignore index" => Status::IgnoreIndex,
                     "focal gamma" | "focal alpha" => Status::Focal,
+                    "scale" | "zero point" => Status::Quantisation,
                     "Hessian" | "floor of the Hessian" => Status::Hessian,
                     _ => Status::Internal,
                 };
@@ -132,7 +137,7 @@ pub extern "C" fn xent_error_message(status: i32) -> *const c_char {
     message.map_or(UNKNOWN, |(_, message)| message).as_ptr()
 }
 
-const MESSAGES: [(Status, &CStr); 28] = [
+const MESSAGES: [(Status, &CStr); 29] = [
     (Status::Ok, c"all is well"),
     (Status::Null, c"a pointer that is needed is NULL"),
     (Status::Alignment, c"a pointer is not a multiple of its type's alignment"),
@@ -171,7 +176,7 @@ const MESSAGES: [(Status, &CStr); 28] = [
     ),
     (
         Status::Format,
-        c"logits_16 and gradient_16 are for the functions with _bf16 or _f16, without `logits`; there is one gradient",
+        c"logits_16 and gradient_16 are for the functions with _bf16 or _f16, logits_integers for those with _i8, _u8 or _i16, all without `logits`; there is one gradient",
     ),
     (
         Status::Focal,
@@ -190,5 +195,9 @@ const MESSAGES: [(Status, &CStr); 28] = [
     (
         Status::SampleWeights,
         c"sample weights: expected finite numbers; 0 for a row that is not to count",
+    ),
+    (
+        Status::Quantisation,
+        c"quantised logits: expected the scale and the zero point of the model's output: a positive scale, and one of its integers",
     ),
 ];

@@ -8,14 +8,15 @@ use half::{bf16, f16};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use xent::{
-    Element, Hessian, Level, Logits, MeanOver, MultiLabelSoftmax, NothingValid, Pass, Reduction,
-    Report, SigmoidCrossEntropy, SoftmaxCrossEntropy, Targets,
+    Element, Hessian, Level, Logits, MeanOver, MultiLabelSoftmax, NothingValid, Pass, Quantisation,
+    Reduction, Report, SigmoidCrossEntropy, SoftmaxCrossEntropy, Targets,
 };
 use xent_capi::{
     SigmoidLoss, SoftmaxLoss, Status, xent_choose_level, xent_sigmoid_loss_init_f32,
     xent_sigmoid_loss_init_f64, xent_sigmoid_loss_run_f32, xent_sigmoid_loss_run_f64,
     xent_softmax_loss_init_f32, xent_softmax_loss_init_f64, xent_softmax_loss_run_bf16,
     xent_softmax_loss_run_f16, xent_softmax_loss_run_f32, xent_softmax_loss_run_f64,
+    xent_softmax_loss_run_i8, xent_softmax_loss_run_i16, xent_softmax_loss_run_u8,
 };
 
 /// In the order of C's numbers for them.
@@ -376,4 +377,65 @@ fn losses_have_the_bits_of_xent() {
             check_sixteen(level, &mut rng, run, f16::to_bits, f16::from_bits);
         }
     }
+}
+
+type Run = unsafe extern "C" fn(*const SoftmaxLoss<f32>, *mut f64, *mut usize) -> Status;
+
+/// Integers of a quantised model, in C and in Rust.
+fn agree_on_integers<Q: Element<Float = f32>>(q: &[Q], zero_point: i32, run: Run) {
+    let (classes, scale) = (10, 0.17_f32);
+    let rows = q.len() / classes;
+    let labels: Vec<u8> = (0..rows).map(|row| (row * 7 % classes) as u8).collect();
+    let (mut gradient, mut of_rust) = (vec![7.0_f32; q.len()], vec![0.0_f32; q.len()]);
+    let mut value = 0.0;
+    let mut loss = MaybeUninit::<SoftmaxLoss<f32>>::uninit();
+    // SAFETY: there is room for the structure, and it is initialised by the call.
+    let mut loss = unsafe {
+        let status = xent_softmax_loss_init_f32(loss.as_mut_ptr(), size_of_val(&loss));
+        assert_eq!(status, Status::Ok);
+        loss.assume_init()
+    };
+    loss.rows = rows;
+    loss.classes = classes;
+    loss.logits_integers = q.as_ptr().cast();
+    loss.logits_scale = scale;
+    loss.logits_zero_point = zero_point;
+    loss.labels_u8 = labels.as_ptr();
+    loss.gradient = gradient.as_mut_ptr();
+    let mut call = |loss: &SoftmaxLoss<f32>| {
+        // SAFETY: all pointers are null or those of vectors of the right length.
+        unsafe { run(&raw const *loss, &raw mut value, ptr::null_mut()) }
+    };
+    let mut wrong = loss;
+    wrong.logits_scale = -1.0;
+    assert_eq!(call(&wrong), Status::Quantisation);
+    wrong = loss;
+    wrong.logits_zero_point = 40_000;
+    assert_eq!(call(&wrong), Status::Quantisation);
+    wrong = loss;
+    wrong.logits = of_rust.as_ptr();
+    assert_eq!(call(&wrong), Status::Format);
+    wrong = loss;
+    wrong.logits_integers = ptr::null();
+    assert_eq!(call(&wrong), Status::Null);
+    assert!(gradient.iter().all(|g| *g == 7.0));
+
+    assert_eq!(call(&loss), Status::Ok);
+    let quantisation = Quantisation::new(scale, zero_point).expect("a scale");
+    let logits = Logits::new(q, classes).expect("whole rows").quantised(quantisation);
+    let pass = Pass::new().wide_grad(&mut of_rust);
+    let report = SoftmaxCrossEntropy::new().evaluate(logits, &labels[..], pass).expect("a loss");
+    assert_eq!(value.to_bits(), report.loss.to_bits());
+    assert_eq!(gradient, of_rust);
+}
+
+#[test]
+fn integers_of_a_quantised_model() {
+    let bytes: Vec<u8> =
+        (0..2000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let signed: Vec<i8> = bytes.iter().map(|&byte| byte.cast_signed()).collect();
+    let wide: Vec<i16> = signed.iter().map(|&q| i16::from(q) * 3).collect();
+    agree_on_integers(&signed, -3, xent_softmax_loss_run_i8);
+    agree_on_integers(&bytes, 128, xent_softmax_loss_run_u8);
+    agree_on_integers(&wide, 5, xent_softmax_loss_run_i16);
 }

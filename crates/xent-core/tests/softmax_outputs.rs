@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use proptest::sample::select;
 use xent_core::{
-    Batch, Buffers, Element, Gradient, Hessian, Labels, Level, MultiLabel, Outputs, RowWeights,
-    Shape, SoftmaxBatch, SoftmaxOptions, SoftmaxTargets,
+    Batch, Buffers, Element, Hessian, Labels, Level, MultiLabel, Outputs, RowWeights, Shape,
+    SoftmaxBatch, SoftmaxOptions, SoftmaxTargets,
 };
 use xent_reference::hessian;
 
@@ -272,9 +272,9 @@ impl<E: Element> Owned<E> {
             Gradient::Wide | Gradient::WideAdd => {
                 wide = vec![float::<E>(BEFORE); g_length];
                 if gradient == Gradient::Wide {
-                    Buffers::new(&self.x, Gradient::WriteWide(&mut wide))
+                    Buffers::new(&self.x, xent_core::Gradient::WriteWide(&mut wide))
                 } else {
-                    Buffers::new(&self.x, Gradient::AddWide(&mut wide))
+                    Buffers::new(&self.x, xent_core::Gradient::AddWide(&mut wide))
                 }
             }
         };

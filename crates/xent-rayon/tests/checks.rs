@@ -76,7 +76,7 @@ fn the_first_of_two_bad_targets_is_named_at_any_number_of_threads() {
                 let found = on_all(|join| {
                     let options = SigmoidOptions { input, ..SigmoidOptions::default() };
                     let (x, targets) = (Buffers::loss(&x), SigmoidTargets::Dense(&targets));
-                    Ok(SigmoidBatch::checked_on(join, x, shape, targets, options)?.clamped())
+                    Ok(SigmoidBatch::checked_on(join, x, shape, targets, options, &[])?.clamped())
                 });
                 assert_eq!(found, Err(of(Values::SigmoidTargets, bad, inner)));
             }
@@ -110,7 +110,8 @@ fn the_first_of_two_bad_labels_is_named_at_any_number_of_threads() {
         let found = on_all(|join| {
             let targets = SigmoidTargets::MultiHot(Labels::from(&hot[..]));
             let options = SigmoidOptions::default();
-            let batch = SigmoidBatch::checked_on(join, Buffers::loss(&x), shape, targets, options)?;
+            let batch =
+                SigmoidBatch::checked_on(join, Buffers::loss(&x), shape, targets, options, &[])?;
             Ok(batch.clamped())
         });
         let row = first / (classes * inner) * inner + first % inner;
@@ -133,7 +134,7 @@ fn the_row_of_the_first_bad_class_of_a_list_is_named_at_any_number_of_threads() 
         let classes = Labels::from(&positives[..]);
         let targets = SigmoidTargets::Positives { offsets: &offsets, classes };
         let (x, options) = (Buffers::loss(&x), SigmoidOptions::default());
-        Ok(SigmoidBatch::checked_on(join, x, shape, targets, options)?.clamped())
+        Ok(SigmoidBatch::checked_on(join, x, shape, targets, options, &[])?.clamped())
     });
     let row = (0..ROWS).find(|&row| offsets[row + 1] > first);
     let row = row.expect("a row");
@@ -153,7 +154,8 @@ fn the_first_of_two_bad_probabilities_is_named_and_the_clamped_ones_counted() {
             let of_labels = on_all(|join| {
                 let (p, input) = (Buffers::loss(p), LikelihoodInput::Probabilities);
                 let labels = Labels::from(&labels[..]);
-                let batch = LikelihoodBatch::checked_on(join, p, shape, labels, input, &[], None)?;
+                let batch =
+                    LikelihoodBatch::checked_on(join, p, shape, labels, input, &[], None, &[])?;
                 Ok(batch.clamped())
             });
             let hot: Vec<i64> = (0..p.len()).map(|at| i64::from(at % 5 == 0)).collect();
@@ -162,7 +164,7 @@ fn the_first_of_two_bad_probabilities_is_named_and_the_clamped_ones_counted() {
                 let options = SigmoidOptions { input, ..SigmoidOptions::default() };
                 let (p, targets) =
                     (Buffers::loss(p), SigmoidTargets::MultiHot(Labels::from(&hot[..])));
-                Ok(SigmoidBatch::checked_on(join, p, shape, targets, options)?.clamped())
+                Ok(SigmoidBatch::checked_on(join, p, shape, targets, options, &[])?.clamped())
             });
             [of_labels, of_elements]
         };

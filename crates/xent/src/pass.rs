@@ -33,7 +33,7 @@ pub(crate) type Room = [u32; 0];
 #[derive(Debug)]
 pub struct Pass<'a, E: Element = f32> {
     pub(crate) gradient: Gradient<'a, E>,
-    weights: RowWeights<'a, E::Float>,
+    pub(crate) weights: RowWeights<'a, E::Float>,
     outputs: Outputs<'a, E::Float>,
     counts_correct: bool,
     /// Whether gradient and Hessian belong to the sum, whatever the reduction.

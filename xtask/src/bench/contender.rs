@@ -207,7 +207,7 @@ pub(crate) fn checks<E: Measured>(case: Case, inputs: &Inputs<E>) -> Contender<'
         if question.is_sigmoid() {
             let targets = SigmoidTargets::Dense(targets);
             let options = SigmoidOptions::default();
-            let batch = SigmoidBatch::checked_on(join, buffers, shape, targets, options);
+            let batch = SigmoidBatch::checked_on(join, buffers, shape, targets, options, &[]);
             black_box(batch.is_ok());
             return;
         }

@@ -99,7 +99,9 @@ impl<F: Float> SigmoidSpec<'_, F> {
             (parts, length) = (1, outer * length);
         }
         let tiles_of_part = length.div_ceil(TILE);
-        let some_unweighted = self.options.class_weights.contains(&F::default());
+        let some_unweighted = [self.options.class_weights, self.weights.sample_weights]
+            .iter()
+            .any(|weights| weights.contains(&F::default()));
         let check = |tiles: Range<usize>| {
             let (mut bytes, mut cells) = ([0; TILE + 1], [F::default(); TILE]);
             let mut scratch = TargetScratch::new(&mut bytes);
@@ -126,7 +128,7 @@ impl<F: Float> SigmoidSpec<'_, F> {
         count_in_pieces(join, 0..parts * tiles_of_part, PIECE / TILE, &check)
     }
 
-    /// The same for the elements from `first` on, at most a tile; `true` if there are classes of weight zero.
+    /// The same for the elements from `first` on, at most a tile; `true` if there are classes or rows of weight zero.
     fn check_tile(
         &self,
         level: Level,
@@ -152,11 +154,14 @@ impl<F: Float> SigmoidSpec<'_, F> {
         if let Some(clamped) = clamped.filter(|&clamped| clamped == 0 || !some_unweighted) {
             return Ok(clamped);
         }
-        // One of them is not a probability, but it may not count: it is ignored, or its class has weight zero.
+        // One of them is not a probability, but it may not count: it is ignored, or its class or row has weight zero.
         let mut clamped = 0;
         for (at, &p) in probabilities.iter().enumerate() {
             let class = (first + at) / self.shape.inner % self.shape.classes;
-            if self.options.class_weights.get(class) == Some(&F::default()) {
+            let row = self.shape.row_of(first + at);
+            if self.options.class_weights.get(class) == Some(&F::default())
+                || self.weights.sample_weights.get(row) == Some(&F::default())
+            {
                 continue;
             }
             let [some, other] = match targets {

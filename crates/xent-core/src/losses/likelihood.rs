@@ -101,14 +101,15 @@ impl<'a, E: Element> LikelihoodBatch<'a, E> {
         class_weights: &'a [E::Float],
         ignore_index: Option<i64>,
     ) -> Result<Self, Error> {
-        Self::checked_on(&InTurn, buffers, shape, labels, input, class_weights, ignore_index)
+        Self::checked_on(&InTurn, buffers, shape, labels, input, class_weights, ignore_index, &[])
     }
 
     /// [`with_options`](Self::with_options), with labels and probabilities checked on several threads; the error
-    /// does not depend on them.
+    /// does not depend on them. `sample_weights` are those of [`with_weights`](Self::with_weights), if there are
+    /// any: the probability of a row of weight zero is not checked.
     ///
     /// # Errors
-    /// As [`with_options`](Self::with_options).
+    /// As [`with_options`](Self::with_options) and [`with_weights`](Self::with_weights).
     pub fn checked_on(
         join: &dyn ForkJoin,
         buffers: Buffers<'a, E>,
@@ -117,6 +118,7 @@ impl<'a, E: Element> LikelihoodBatch<'a, E> {
         input: LikelihoodInput,
         class_weights: &'a [E::Float],
         ignore_index: Option<i64>,
+        sample_weights: &'a [E::Float],
     ) -> Result<Self, Error> {
         let shape = buffers.strides_of(shape);
         let buffers = buffers.fit(&shape)?;
@@ -126,7 +128,8 @@ impl<'a, E: Element> LikelihoodBatch<'a, E> {
         }
         Values::ClassWeights.check_classes(class_weights)?;
         labels.check(join, shape.classes, ignore_index)?;
-        let weights = RowWeights::default();
+        let weights = RowWeights { sample_weights, ..RowWeights::default() };
+        weights.check(shape.row_count(), 0)?;
         let spec = LikelihoodSpec {
             shape,
             labels,
@@ -271,8 +274,8 @@ impl<F: Float> LikelihoodSpec<'_, F> {
         let mut clamped = 0;
         for row in rows {
             let Some(class) = self.label(row) else { continue };
-            // A class of weight zero does not count.
-            if self.class_weight(class) == 0.0 {
+            // A class or row of weight zero does not count.
+            if self.class_weight(class) == 0.0 || self.weights.sample_weight(row) == 0.0 {
                 continue;
             }
             let at = self.place(row, class, self.shape.logits_stride);

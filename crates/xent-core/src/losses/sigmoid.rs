@@ -149,20 +149,22 @@ impl<'a, E: Element> SigmoidBatch<'a, E> {
         targets: SigmoidTargets<'a, E::Float>,
         options: SigmoidOptions<'a, E::Float>,
     ) -> Result<Self, Error> {
-        Self::checked_on(&InTurn, buffers, shape, targets, options)
+        Self::checked_on(&InTurn, buffers, shape, targets, options, &[])
     }
 
     /// [`with_options`](Self::with_options), with targets and probabilities checked on several threads; the error
-    /// does not depend on them.
+    /// does not depend on them. `sample_weights` are those of [`with_weights`](Self::with_weights), if there are
+    /// any: the probabilities of a row of weight zero are not checked.
     ///
     /// # Errors
-    /// As [`with_options`](Self::with_options).
+    /// As [`with_options`](Self::with_options) and [`with_weights`](Self::with_weights).
     pub fn checked_on(
         join: &dyn ForkJoin,
         buffers: Buffers<'a, E>,
         shape: Shape,
         targets: SigmoidTargets<'a, E::Float>,
         options: SigmoidOptions<'a, E::Float>,
+        sample_weights: &'a [E::Float],
     ) -> Result<Self, Error> {
         options.check()?;
         if options.ignore_index.is_some() && !matches!(targets, SigmoidTargets::MultiHot(_)) {
@@ -212,8 +214,9 @@ impl<'a, E: Element> SigmoidBatch<'a, E> {
                 positives.check(join, classes, None).map_err(|error| in_row(error, row_of))?;
             }
         }
-        let spec =
-            SigmoidSpec { shape, targets, options, weights: RowWeights::default(), first_row: 0 };
+        let weights = RowWeights { sample_weights, ..RowWeights::default() };
+        weights.check(shape.row_count(), 0)?;
+        let spec = SigmoidSpec { shape, targets, options, weights, first_row: 0 };
         let clamped = match options.input {
             SigmoidInput::Logits => 0,
             SigmoidInput::Probabilities => spec.check_probabilities(join, &buffers)?,

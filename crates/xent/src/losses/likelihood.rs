@@ -77,6 +77,7 @@ macro_rules! likelihood {
                 buffers: Buffers<'a, E>,
                 shape: Shape,
                 targets: Targets<'a, F>,
+        sample_weights: &'a [F],
             ) -> Result<Result<LikelihoodBatch<'a, E>, InputError>, Error>
             {
                 let Targets::Index(labels) = targets else {
@@ -89,6 +90,7 @@ macro_rules! likelihood {
                     LikelihoodInput::$input,
                     &self.class_weights,
                     self.ignore_index,
+                    sample_weights,
                 ))
             }
         }

@@ -10,7 +10,7 @@ pub use softmax::{Distillation, MultiLabelSoftmax, SoftmaxCrossEntropy};
 
 /// The methods of every loss: its reduction, and its calls. The loss needs a field `settings`, a constant
 /// `PREDICTS` (whether its predicted classes are compared with labels), and methods `batch(buffers, shape,
-/// targets)`, `ignored` and `has_class_weights`.
+/// targets, sample_weights)`, `ignored` and `has_class_weights`.
 ///
 /// Methods that accept anything that converts to logits and targets convert these and call the trait
 /// [`Loss`](crate::Loss), which is compiled once for each format.
@@ -224,7 +224,7 @@ macro_rules! common_methods {
                 let not_finite = xent_core::NotFiniteRows::new();
                 let judges = pass.counts_correct() && Self::PREDICTS;
                 let mut room = pass.room(judges, &targets, shape.row_count());
-                let batch = self.batch(buffers, shape, targets)?;
+                let batch = self.batch(buffers, shape, targets, pass.weights.sample_weights)?;
                 let (policy, level) = (self.policy(), self.settings.level);
                 let mut report = pass.reborrow(&mut room).run(policy, level, batch, &not_finite)?;
                 pass.judge(judges, &room, &targets, self.ignored(), &mut report);
@@ -262,7 +262,7 @@ macro_rules! common_methods {
                 sample_weights: &[F],
             ) -> Result<crate::BatchCounts, Error> {
                 let buffers = logits.buffers(xent_core::Gradient::None);
-                let batch = self.batch(buffers, logits.shape, targets)?;
+                let batch = self.batch(buffers, logits.shape, targets, sample_weights)?;
                 Pass::<E>::new().sample_weights(sample_weights).counts(batch)
             }
 

@@ -89,6 +89,7 @@ macro_rules! sigmoid_options {
                 buffers: Buffers<'a, E>,
                 shape: Shape,
                 targets: Targets<'a, F>,
+                sample_weights: &'a [F],
             ) -> Result<Result<SigmoidBatch<'a, E>, InputError>, Error> {
                 let targets = match targets {
                     Targets::Dense(values) => SigmoidTargets::Dense(values),
@@ -108,7 +109,14 @@ macro_rules! sigmoid_options {
                         return Err(Error::Targets { expected, found: other.name() });
                     }
                 };
-                Ok(SigmoidBatch::checked_on(THREADS, buffers, shape, targets, self.options()))
+                Ok(SigmoidBatch::checked_on(
+                    THREADS,
+                    buffers,
+                    shape,
+                    targets,
+                    self.options(),
+                    sample_weights,
+                ))
             }
         }
     };

@@ -184,6 +184,7 @@ impl<'w, F: Float> SoftmaxCrossEntropy<'w, F> {
         buffers: Buffers<'a, E>,
         shape: Shape,
         targets: Targets<'a, F>,
+        _: &'a [F],
     ) -> Result<Result<SoftmaxBatch<'a, E>, InputError>, Error> {
         let mut options = self.options();
         let targets = match targets {
@@ -273,6 +274,7 @@ impl<'w, F: Float> MultiLabelSoftmax<'w, F> {
         buffers: Buffers<'a, E>,
         shape: Shape,
         targets: Targets<'a, F>,
+        _: &'a [F],
     ) -> Result<Result<SoftmaxBatch<'a, E>, InputError>, Error> {
         let Targets::Dense(labels) = targets else {
             let expected = "dense targets, zero for the classes that a row does not have";
@@ -355,6 +357,7 @@ impl<'w, F: Float> Distillation<'w, F> {
         buffers: Buffers<'a, E>,
         shape: Shape,
         targets: Targets<'a, F>,
+        _: &'a [F],
     ) -> Result<Result<SoftmaxBatch<'a, E>, InputError>, Error> {
         let Targets::Teacher(logits) = targets else {
             let expected = "a teacher's logits";

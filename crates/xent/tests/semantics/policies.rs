@@ -336,6 +336,32 @@ fn a_row_of_weight_zero_has_no_part_even_if_it_is_not_finite() {
 }
 
 #[test]
+fn probabilities_of_a_row_of_weight_zero_are_neither_refused_nor_counted() {
+    let rows = |x: &'static [f32]| Logits::new(x, 2).unwrap();
+    let weights = [0.0, 1.0];
+    let pass = || Pass::new().sample_weights(&weights);
+    let labels = Targets::index(&[1_u8, 0]);
+    let loss = MultinomialLogistic::new();
+    let clamped = |x| loss.evaluate(rows(x), labels, pass()).map(|report| report.clamped);
+    assert_eq!(clamped(&[0.5, f32::NAN, 0.5, 9.0]).unwrap(), 0);
+    assert_eq!(clamped(&[0.5, 0.0, 0.0, 9.0]).unwrap(), 1);
+    let error = clamped(&[0.5, f32::NAN, 1.5, 0.5]).unwrap_err().to_string();
+    assert!(error.contains("row 1, class 0"), "{error}");
+
+    let loss = LogisticLoss::new();
+    let ones = Targets::dense(&[1.0; 4]);
+    let clamped = |x| loss.evaluate(rows(x), ones, pass()).map(|report| report.clamped);
+    assert_eq!(clamped(&[f32::NAN, -3.0, 0.5, 0.5]).unwrap(), 0);
+    assert_eq!(clamped(&[0.0, 0.0, 0.0, 0.5]).unwrap(), 1);
+    let mut grad = [7.0; 4];
+    let report = loss.evaluate(rows(&[f32::NAN, -3.0, 0.5, 0.5]), ones, pass().grad(&mut grad));
+    assert_relative_eq!(report.unwrap().loss, LN_2 / 2.0, max_relative = 1e-7);
+    assert_eq!(grad, [0.0, 0.0, -0.5, -0.5]);
+    let error = clamped(&[f32::NAN, 0.5, 0.5, 7.0]).unwrap_err().to_string();
+    assert!(error.contains("element 3 (row 1, class 1) is 7"), "{error}");
+}
+
+#[test]
 fn a_sample_weight_of_zero_has_the_mean_of_one_that_is_tiny() {
     let tiny = [1.0, 1e-30, 1.0, 1e-30];
     let zero = [1.0, 0.0, 1.0, 0.0];
