@@ -48,6 +48,8 @@ enum Way {
     Member,
     /// Through a pipe, like standard input: without a name, and only once.
     Pipe,
+    /// As a file of a device, given by that name.
+    Device(&'static str),
 }
 
 /// The first byte chooses the loss, which of its two files holds the rest, and how that file arrives: as a file of
@@ -59,7 +61,10 @@ pub(crate) fn run(data: &[u8]) {
     let loss = LOSSES[choice % LOSSES.len()];
     let is_other_kind = choice & 4 != 0;
     let is_targets = choice & 8 != 0;
-    let way = [Way::File, Way::Archive, Way::Member, Way::Pipe][choice / 16 % 4];
+    let way = match (choice / 64).checked_sub(1) {
+        Some(kind) => Way::Device(OF_DEVICES[kind][choice / 16 % 4 + (choice & 4)]),
+        None => [Way::File, Way::Archive, Way::Member, Way::Pipe][choice / 16 % 4],
+    };
     let folder = folder();
     let put = |name: &str, bytes: &[u8]| {
         let path = folder.path().join(name);
@@ -70,28 +75,25 @@ pub(crate) fn run(data: &[u8]) {
     // It must live until the program has read it.
     let mut kept = None;
     let mut scale = None;
-    let odd =
-        if let Some(names) = (choice / 64).checked_sub(1).and_then(|kind| OF_DEVICES.get(kind)) {
-            let name = names[choice / 16 % 4 + (choice & 4)];
+    let odd = match way {
+        Way::File => put(if is_other_kind { "odd.safetensors" } else { "odd.npy" }, bytes),
+        Way::Archive => put("odd.npz", bytes),
+        Way::Member => put("odd.npz", &archive(bytes, is_other_kind)),
+        Way::Pipe => match piped(bytes) {
+            Some((reader, path)) => {
+                files = 1;
+                kept = Some(reader);
+                path
+            }
+            None => return,
+        },
+        Way::Device(name) => {
             put(name.split(':').next().unwrap_or(name), bytes);
             let is_quantised = name.contains(":i8") || name.contains(":u8") || name.contains(".h");
             scale = (!is_targets && is_quantised).then_some("0.5");
-            folder.path(name)
-        } else {
-            match way {
-                Way::File => put(if is_other_kind { "odd.safetensors" } else { "odd.npy" }, bytes),
-                Way::Archive => put("odd.npz", bytes),
-                Way::Member => put("odd.npz", &archive(bytes, is_other_kind)),
-                Way::Pipe => match piped(bytes) {
-                    Some((reader, path)) => {
-                        files = 1;
-                        kept = Some(reader);
-                        path
-                    }
-                    None => return,
-                },
-            }
-        };
+            folder.path().join(name)
+        }
+    };
     let has_labels = !is_targets && matches!(loss, "softmax" | "nll");
     let other = put("other.npy", &if has_labels { labels() } else { logits() });
     let output = folder.path().join("gradient.npy");

@@ -407,7 +407,11 @@ impl<N: Input> Evaluation<'_, N> {
         let mut judge = Judge::new(layout, args.loss, self.ignored, args.top_k.map(NonZero::get));
         let mut probabilities =
             Probabilities::new(layout, args.loss, self.ignored, input.quantisation());
-        let (mut x, mut first) = (Vec::new(), 0);
+        // The largest capped logit may be another: those of a soft cap are often the same.
+        let is_predicted = args.loss.is_softmax()
+            && args.soft_cap.is_none()
+            && targets.kind() == TargetKind::Index;
+        let (mut x, mut predicted, mut first) = (Vec::new(), Vec::new(), 0);
         for outer in layout.parts::<N>() {
             let rows = outer * inner;
             let elements = rows * classes;
@@ -416,6 +420,10 @@ impl<N: Input> Evaluation<'_, N> {
             let logits = layout.logits(&x, outer)?;
             let mut pass =
                 Pass::new().scale(self.scale).sample_weights(self.weights_of(first, rows));
+            if is_predicted {
+                predicted.resize(rows, 0);
+                pass = pass.predicted(&mut predicted);
+            }
             if let Some(output) = &mut loss_out {
                 pass = pass.losses(output.part(if of_elements { elements } else { rows }));
             }
@@ -441,7 +449,8 @@ impl<N: Input> Evaluation<'_, N> {
             total.not_finite += report.not_finite.rows;
             total.first_not_finite =
                 total.first_not_finite.or(report.not_finite.first.map(|row| first + row));
-            judge.look(&x, logits, targets, self.weights_of(first, rows))?;
+            let known = is_predicted.then_some(&predicted[..]);
+            judge.look(&x, logits, targets, self.weights_of(first, rows), known)?;
             if let (Some(probabilities), Targets::Index(labels)) = (&mut probabilities, targets) {
                 probabilities.look(&x, labels, self.weights_of(first, rows));
             }

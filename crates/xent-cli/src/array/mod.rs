@@ -380,7 +380,7 @@ impl Array {
     ) -> Result<(), Failure> {
         macro_rules! take {
             ($float:ident, $from:ident) => {
-                self.take(count, into, |bytes| Ok(T::$from($float::from_le_bytes(bytes))))
+                self.take(count, into, valid, |bytes| T::$from($float::from_le_bytes(bytes)))
             };
         }
         let numbers = match self.header.element {
@@ -389,7 +389,7 @@ impl Array {
             Element::F32 => take!(f32, from_f32),
             Element::F64 => take!(f64, from_f64),
             Element::Integer(integer) => match self.quantisation {
-                Some(quantisation) => self.take_integers(integer, count, into, |q| {
+                Some(quantisation) => self.take_integers(integer, count, into, move |q| {
                     // Of 16 bits at most.
                     T::from_f32(quantisation.dequantise(q as i32))
                 }),
@@ -433,23 +433,35 @@ impl Array {
     ) -> io::Result<()> {
         macro_rules! take {
             ($integer:ident) => {
-                self.take(count, into, |bytes| {
-                    let number = $integer::from_le_bytes(bytes);
-                    let label = i64::try_from(number)
-                        .map_err(|_| io::Error::other(format!("label {number} is too large")))?;
-                    Ok(from(label))
+                // Moved, so that what it needs stays in registers.
+                self.take(count, into, valid, move |bytes| {
+                    from($integer::from_le_bytes(bytes).into())
                 })
             };
         }
         match integer {
-            Integer::Bool => self.take(count, into, |[byte]| match byte {
-                0 | 1 => Ok(from(byte.into())),
-                _ => Err(io::Error::other(format!("expected a bool, 0 or 1, found {byte}"))),
-            }),
+            Integer::Bool => {
+                let check =
+                    |chunk: &[[u8; 1]]| match chunk.as_flattened().iter().find(|byte| **byte > 1) {
+                        Some(byte) => Err(format!("expected a bool, 0 or 1, found {byte}")),
+                        None => Ok(()),
+                    };
+                self.take(count, into, check, |[byte]| from(byte.into()))
+            }
             Integer::U8 => take!(u8),
             Integer::U16 => take!(u16),
             Integer::U32 => take!(u32),
-            Integer::U64 => take!(u64),
+            Integer::U64 => {
+                let label = |bytes: [u8; 8]| u64::from_le_bytes(bytes);
+                let check = |chunk: &[[u8; 8]]| match chunk
+                    .iter()
+                    .find(|bytes| i64::try_from(label(**bytes)).is_err())
+                {
+                    Some(bytes) => Err(format!("label {} is too large", label(*bytes))),
+                    None => Ok(()),
+                };
+                self.take(count, into, check, |bytes| from(i64::from_le_bytes(bytes)))
+            }
             Integer::I8 => take!(i8),
             Integer::I16 => take!(i16),
             Integer::I32 => take!(i32),
@@ -457,12 +469,13 @@ impl Array {
         }
     }
 
-    /// The next numbers, each from its bytes in little-endian order.
+    /// The next numbers, each from its bytes in little-endian order, chunk by chunk: a chunk is checked first.
     fn take<const N: usize, T>(
         &mut self,
         count: usize,
         into: &mut Vec<T>,
-        number: impl Fn([u8; N]) -> io::Result<T>,
+        check: impl Fn(&[[u8; N]]) -> Result<(), String>,
+        number: impl Fn([u8; N]) -> T,
     ) -> io::Result<()> {
         into.clear();
         self.left =
@@ -481,12 +494,16 @@ impl Array {
             if self.header.big_endian {
                 chunk.iter_mut().for_each(|bytes| bytes.reverse());
             }
-            for &bytes in &*chunk {
-                into.push(number(bytes)?);
-            }
+            check(chunk).map_err(io::Error::other)?;
+            into.extend(chunk.iter().map(|&bytes| number(bytes)));
         }
         Ok(())
     }
+}
+
+/// Any bytes are a number.
+fn valid<const N: usize>(_: &[[u8; N]]) -> Result<(), String> {
+    Ok(())
 }
 
 impl Integer {

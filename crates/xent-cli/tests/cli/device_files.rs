@@ -333,7 +333,7 @@ fn errors_in_tables_name_line_and_column() {
         "",
         &format!("line 2, column 2: expected a number, found \"{start}\"..."),
     );
-    put(&folder, "log.csv", b"\xff\xfe1\0,\0002\0\n\0");
+    put(&folder, "log.csv", b"\xff\xfe1\x00,\x002\x00\n\0");
     let line = "log.csv: it is UTF-16: save it as UTF-8, or as ASCII";
     self::says(&folder, "--input log.csv --targets y.npy", line);
     put(&folder, "log.csv", b"1,2\n3,\xff\n");
