@@ -2,6 +2,7 @@
 
 mod compare;
 mod conventions;
+mod device_files;
 mod eval;
 #[cfg(unix)]
 mod faults;
@@ -11,5 +12,6 @@ mod inputs;
 mod nonsense;
 mod peers;
 mod precision;
+mod probabilities;
 mod tensors;
 mod words;
