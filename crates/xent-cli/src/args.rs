@@ -39,7 +39,8 @@ Files:
 Exit codes:
   0    done; for compare: within the tolerance, or no tolerance given
   1    compare: outside the tolerance
-  2    an argument or a file is wrong, a disk is full, or a file changed while it was read
+  2    an argument or a file is wrong, a disk is full, or a file changed while it was read; for compare:
+       nothing was compared, because there are no elements or all of them are ignored
   130  interrupted by SIGINT (Ctrl-C); 143 by SIGTERM: nothing was written. A second signal ends the
        program at once and may leave part of an output behind, named .xent-*";
 
@@ -67,7 +68,8 @@ pub(crate) enum Command {
     Eval(Box<EvalArgs>),
     /// Compares the outputs of a model with a reference; exits with 1 if they differ by more than the tolerance.
     ///
-    /// Without --max-ulp, --max-abs or --max-rel there is no tolerance: the differences are only reported.
+    /// All tolerances that are given (--max-...) must hold; without one, the differences are only reported. Where a
+    /// simple cause explains the difference, such as a wrong scale or classes in another order, it is named.
     #[command(after_help = FILES_AND_STATUS)]
     Compare(Box<CompareArgs>),
 }
@@ -268,10 +270,10 @@ pub(crate) struct MachineArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct CompareArgs {
-    /// The reference outputs, floats.
+    /// The reference outputs: floats, or integers with a scale.
     #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
     pub(crate) reference: PathBuf,
-    /// The outputs to check, of the same shape; their format may differ.
+    /// The outputs to check, of the same shape (but for axes of length one); their format may differ.
     #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
     pub(crate) candidate: PathBuf,
     /// The scale of reference outputs that are integers: q stands for scale × (q - zero point).
@@ -318,6 +320,9 @@ pub(crate) struct CompareArgs {
     /// One weight for each class in the loss.
     #[arg(long, value_name = "FILE", allow_hyphen_values = true, requires = "targets")]
     pub(crate) class_weights: Option<PathBuf>,
+    /// Also counts the rows whose label is among their K largest outputs, on both sides (index targets).
+    #[arg(long, value_name = "K", allow_negative_numbers = true)]
+    pub(crate) top_k: Option<NonZero<usize>>,
     /// The largest distance allowed for an element, in ULP: steps from one float to the next. If the formats of the
     /// two files differ, both are converted to f32 first.
     #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
@@ -329,6 +334,17 @@ pub(crate) struct CompareArgs {
     /// allowed, as in numpy.allclose.
     #[arg(long, value_name = "SHARE", allow_hyphen_values = true)]
     pub(crate) max_rel: Option<f64>,
+    /// The largest difference allowed for an element, in steps of the candidate's scale (LSB). Where both are
+    /// integers of one scale, it is exact; a reference of floats adds up to half a step by rounding alone.
+    #[arg(long, value_name = "STEPS", allow_hyphen_values = true)]
+    pub(crate) max_lsb: Option<f64>,
+    /// The largest difference allowed between the two losses (needs --targets).
+    #[arg(long, value_name = "DIFFERENCE", allow_hyphen_values = true)]
+    pub(crate) max_loss_difference: Option<f64>,
+    /// How many rows may be predicted differently: a whole number counts rows (3); a percentage (0.5%) or a number
+    /// from 0 to 1 with a point (0.005) is a share of the rows that are compared.
+    #[arg(long, value_name = "ROWS|SHARE", allow_hyphen_values = true)]
+    pub(crate) max_changed: Option<String>,
     #[command(flatten)]
     pub(crate) machine: MachineArgs,
 }

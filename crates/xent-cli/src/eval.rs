@@ -502,7 +502,7 @@ pub(crate) fn plain_args(compare: &CompareArgs, input: &Path) -> EvalArgs {
         reduction: None,
         mean_over: None,
         nothing_valid: None,
-        top_k: None,
+        top_k: compare.top_k,
         gamma: None,
         alpha: None,
         temperature: None,

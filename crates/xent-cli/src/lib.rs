@@ -10,8 +10,8 @@
 //!
 //! * `xent eval` computes a loss of logits in a file (`.npy`, `.npz`, `.safetensors`, raw numbers, `.csv`, JSON lines or
 //!   an array of C) and, on request, its gradient, the losses of the rows and the Hessian.
-//! * `xent compare` compares the outputs of one model with those of another, in ULP, absolutely, or relative to the
-//!   reference.
+//! * `xent compare` compares the outputs of one model with those of another, in ULP, in steps of a quantised output,
+//!   absolutely, or relative to the reference, and names simple causes of a difference.
 //!
 //! Arrays are read and written in parts, so they may be larger than memory. Results have the accuracy and the bits of
 //! the crate `xent`: f64 logits are computed in f64, all others in f32. A computation runs on all threads, and is

@@ -288,12 +288,11 @@ impl Array {
             let format = self.format();
             return fail(format!("a scale is for integers, but its numbers are {format}"));
         };
-        if Element::Integer(integer).size() > 2 || integer == Integer::Bool {
+        let Some((low, high)) = integer.quantised_range() else {
             return fail("quantised inputs are integers of 8 or 16 bits".into());
-        }
-        let (low, high) = integer.range();
+        };
         let zero_point = quantisation.zero_point();
-        if !(low..=high).contains(&zero_point.into()) {
+        if !(low..=high).contains(&zero_point) {
             let reason = format!(
                 "expected a zero point from {low} to {high}, its integers; found {zero_point}"
             );
@@ -306,6 +305,20 @@ impl Array {
     /// The scale and the zero point of its integers, if they have one.
     pub(crate) fn quantisation(&self) -> Option<Quantisation> {
         self.quantisation
+    }
+
+    /// The smallest and the largest of the integers that may have a scale.
+    pub(crate) fn quantised_range(&self) -> Option<(i32, i32)> {
+        match self.header.element {
+            Element::Integer(integer) => integer.quantised_range(),
+            _ => None,
+        }
+    }
+
+    /// Takes a shape that differs from its own only in axes of length one.
+    pub(crate) fn take_shape(&mut self, shape: &[usize]) {
+        self.header.shape = shape.to_vec();
+        self.turned = self.turn();
     }
 
     /// Whether its first axis varies fastest, and at least two axes have more than one element.
@@ -524,6 +537,16 @@ impl Integer {
 
     fn is_signed(self) -> bool {
         self.range().0 < 0
+    }
+
+    /// The smallest and the largest one of a type that quantised models give out.
+    fn quantised_range(self) -> Option<(i32, i32)> {
+        if self == Self::Bool {
+            return None;
+        }
+        let (low, high) = self.range();
+        let is_narrow = high - low <= u16::MAX.into();
+        is_narrow.then_some((i32::try_from(low).ok()?, i32::try_from(high).ok()?))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The program `xent`, run as users run it.
 
+mod causes;
 mod compare;
 mod conventions;
 mod device_files;
@@ -14,4 +15,5 @@ mod peers;
 mod precision;
 mod probabilities;
 mod tensors;
+mod verdict;
 mod words;
