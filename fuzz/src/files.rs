@@ -12,6 +12,31 @@ use zip::{CompressionMethod, ZipWriter};
 /// Losses that read their targets in different ways.
 const LOSSES: [&str; 4] = ["softmax", "sigmoid", "nll", "distillation"];
 
+/// Names of files of devices, and what follows them.
+const OF_DEVICES: [[&str; 8]; 3] = [
+    [
+        "t.csv",
+        "t.csv:label",
+        "t.csv:2-3",
+        "t.csv:1",
+        "t.csv:2",
+        "t.txt:f64",
+        "t.tsv:i8",
+        "t.csv:2-4:u8",
+    ],
+    ["t.jsonl", "t.jsonl:x", "t.ndjson:y", "t.jsonl:f64", "t.h", "t.h:x", "t.c:x:2x3", "t.h:2"],
+    [
+        "t:i8:2x3",
+        "t:u8:2",
+        "t:f32:2x3",
+        "t.bin:f64be:2x3",
+        "t:bf16:1x3",
+        "t:i64:2",
+        "t:u16be:6",
+        "t:int8:2",
+    ],
+];
+
 /// How an array arrives.
 #[derive(Clone, Copy, Debug)]
 enum Way {
@@ -23,17 +48,23 @@ enum Way {
     Member,
     /// Through a pipe, like standard input: without a name, and only once.
     Pipe,
+    /// As a file of a device, given by that name.
+    Device(&'static str),
 }
 
-/// The first byte chooses the loss, which of its two files holds the rest, and how that file arrives; the other
-/// file is valid.
+/// The first byte chooses the loss, which of its two files holds the rest, and how that file arrives: as a file of
+/// arrays, or as one of a device, of a kind by its first two bits; the other file is valid. Integers of a device have a
+/// scale.
 pub(crate) fn run(data: &[u8]) {
     let Some((&choice, bytes)) = data.split_first() else { return };
     let choice = usize::from(choice);
     let loss = LOSSES[choice % LOSSES.len()];
     let is_other_kind = choice & 4 != 0;
     let is_targets = choice & 8 != 0;
-    let way = [Way::File, Way::Archive, Way::Member, Way::Pipe][choice / 16 % 4];
+    let way = match (choice / 64).checked_sub(1) {
+        Some(kind) => Way::Device(OF_DEVICES[kind][choice / 16 % 4 + (choice & 4)]),
+        None => [Way::File, Way::Archive, Way::Member, Way::Pipe][choice / 16 % 4],
+    };
     let folder = folder();
     let put = |name: &str, bytes: &[u8]| {
         let path = folder.path().join(name);
@@ -43,6 +74,7 @@ pub(crate) fn run(data: &[u8]) {
     let mut files = 2;
     // It must live until the program has read it.
     let mut kept = None;
+    let mut scale = None;
     let odd = match way {
         Way::File => put(if is_other_kind { "odd.safetensors" } else { "odd.npy" }, bytes),
         Way::Archive => put("odd.npz", bytes),
@@ -55,6 +87,12 @@ pub(crate) fn run(data: &[u8]) {
             }
             None => return,
         },
+        Way::Device(name) => {
+            put(name.split(':').next().unwrap_or(name), bytes);
+            let is_quantised = name.contains(":i8") || name.contains(":u8") || name.contains(".h");
+            scale = (!is_targets && is_quantised).then_some("0.5");
+            folder.path().join(name)
+        }
     };
     let has_labels = !is_targets && matches!(loss, "softmax" | "nll");
     let other = put("other.npy", &if has_labels { labels() } else { logits() });
@@ -63,7 +101,8 @@ pub(crate) fn run(data: &[u8]) {
     let arguments = ["xent", "eval", "--threads", "1", "--loss", loss].map(OsString::from);
     let paths = [("--input", input), ("--targets", targets), ("--grad-out", output.clone())];
     let paths = paths.into_iter().flat_map(|(option, path)| [option.into(), path.into_os_string()]);
-    let done = xent_cli::evaluate(arguments.into_iter().chain(paths));
+    let scale = scale.into_iter().flat_map(|scale| ["--scale".into(), scale.into()]);
+    let done = xent_cli::evaluate(arguments.into_iter().chain(paths).chain(scale));
     drop(kept);
     assert_eq!(output.exists(), done.is_ok(), "a gradient of a file that was refused, or none");
     if let Err(reason) = done {

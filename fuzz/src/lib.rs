@@ -49,7 +49,7 @@ targets! {
     multinomial_logistic: MultinomialLogistic,
 }
 
-/// The readers of `.npy`, `.npz` and `.safetensors` files and of pipes, through `xent eval`.
+/// The readers of files of arrays, of files of devices and of pipes, through `xent eval`.
 pub fn file_readers(data: &[u8]) {
     files::run(data);
 }

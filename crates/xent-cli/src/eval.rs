@@ -7,7 +7,7 @@ use std::time::Instant;
 use half::{bf16, f16};
 use xent::{
     BatchCounts, Error, Hessian, InputError, Level, Loss, MeanOver, Pass, Policy, Quantisation,
-    Reduction, Values,
+    Reduction, Targets, Values,
 };
 
 use crate::args::{CompareArgs, EvalArgs, GradFormat, HessianName, LossName};
@@ -19,6 +19,7 @@ use crate::layout::{ClassAxis, Layout};
 use crate::machine::{level, threads};
 use crate::number::{Format, Input, Number};
 use crate::output::{Finished, Output, check_place, folder_of, name_all};
+use crate::probabilities::{Found, Probabilities};
 use crate::progress;
 use crate::summary::Summary;
 use crate::targets::{TargetFile, TargetKind};
@@ -184,6 +185,7 @@ fn evaluate_in<N: Input>(args: &EvalArgs, arrays: &mut Arrays) -> Result<Summary
         not_finite_rows: total.not_finite,
         first_not_finite_row: total.first_not_finite,
         clamped: total.clamped,
+        probabilities: total.probabilities.unwrap_or_default(),
         perplexity: has_perplexity.then(|| (total.loss / valid).exp()),
         level: level.name().to_owned(),
         threads,
@@ -248,7 +250,7 @@ pub(crate) fn integers(input: &Array) -> Failure {
     let reason = "expected floats, found integers: if a quantised model gave them out, give the scale and the \
                   zero point of its output (--scale and --zero-point; in compare --reference-scale, \
                   --candidate-scale and so on)";
-    Failure::file(input.path(), reason)
+    Failure::file(input.path(), format!("{reason}{}", input.or_floats()))
 }
 
 /// A pipe can be read only once, so it may be given only once.
@@ -300,6 +302,7 @@ struct Total {
     rows: Share,
     top: Share,
     elements: Share,
+    probabilities: Option<Found>,
 }
 
 impl<N: Input> Evaluation<'_, N> {
@@ -412,7 +415,13 @@ impl<N: Input> Evaluation<'_, N> {
         let mut total = Total::default();
         let bar = progress::bar("inputs", layout.rows() * classes);
         let mut judge = Judge::new(layout, args.loss, self.ignored, args.top_k.map(NonZero::get));
-        let (mut x, mut first) = (Vec::new(), 0);
+        let mut probabilities =
+            Probabilities::new(layout, args.loss, self.ignored, input.quantisation());
+        // The largest capped logit may be another: those of a soft cap are often the same.
+        let is_predicted = args.loss.is_softmax()
+            && args.soft_cap.is_none()
+            && targets.kind() == TargetKind::Index;
+        let (mut x, mut predicted, mut first) = (Vec::new(), Vec::new(), 0);
         for outer in layout.parts::<N>() {
             let rows = outer * inner;
             let elements = rows * classes;
@@ -421,6 +430,10 @@ impl<N: Input> Evaluation<'_, N> {
             let logits = layout.logits(&x, outer)?;
             let mut pass =
                 Pass::new().scale(self.scale).sample_weights(self.weights_of(first, rows));
+            if is_predicted {
+                predicted.resize(rows, 0);
+                pass = pass.predicted(&mut predicted);
+            }
             if let Some(output) = &mut loss_out {
                 pass = pass.losses(output.part(if of_elements { elements } else { rows }));
             }
@@ -446,7 +459,11 @@ impl<N: Input> Evaluation<'_, N> {
             total.not_finite += report.not_finite.rows;
             total.first_not_finite =
                 total.first_not_finite.or(report.not_finite.first.map(|row| first + row));
-            judge.look(&x, logits, targets, self.weights_of(first, rows))?;
+            let known = is_predicted.then_some(&predicted[..]);
+            judge.look(&x, logits, targets, self.weights_of(first, rows), known)?;
+            if let (Some(probabilities), Targets::Index(labels)) = (&mut probabilities, targets) {
+                probabilities.look(&x, labels, self.weights_of(first, rows));
+            }
             grad_out.as_mut().map_or(Ok(()), Output::write)?;
             for output in [&mut loss_out, &mut wide_grad_out, &mut hessian_out] {
                 output.as_mut().map_or(Ok(()), Output::write)?;
@@ -455,6 +472,7 @@ impl<N: Input> Evaluation<'_, N> {
             bar.inc(elements as u64);
         }
         bar.finish_and_clear();
+        total.probabilities = probabilities.map(Probabilities::found);
         (total.rows, total.top, total.elements) = (judge.rows, judge.top, judge.elements);
         let mut finished = Vec::new();
         finished.extend(grad_out.map(Output::finish).transpose()?);

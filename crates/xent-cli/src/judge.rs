@@ -76,18 +76,20 @@ impl<'a> Judge<'a> {
         Self { layout, loss, ignored, top_k, rows, top, elements, predicted, among }
     }
 
-    /// Examines some rows, given their inputs in memory order; without weights, each row counts as one.
+    /// Examines some rows, given their inputs in memory order; without weights, each row counts as one. The predicted
+    /// classes may be known already.
     pub(crate) fn look<N: Input>(
         &mut self,
         inputs: &[N],
         logits: Logits<'_, N>,
         targets: Targets<'_, N::Float>,
         weights: &[N::Float],
+        predicted: Option<&[u32]>,
     ) -> Result<(), Error> {
         let weight = |row: usize| weights.get(row).map_or(1.0, |&weight| weight.to_f64());
         match targets {
             Targets::Index(labels) if !self.loss.is_of_elements() => {
-                self.look_at_rows(logits, labels, weight)?;
+                self.look_at_rows(logits, labels, weight, predicted)?;
             }
             Targets::Dense(targets) if self.loss.is_of_elements() => {
                 self.look_at_elements(inputs, weight, |element| {
@@ -111,14 +113,17 @@ impl<'a> Judge<'a> {
         logits: Logits<'_, E>,
         labels: Labels<'_>,
         weight: impl Fn(usize) -> f64,
+        predicted: Option<&[u32]>,
     ) -> Result<(), Error> {
-        self.predicted.resize(logits.rows(), 0);
-        predict::argmax(logits, &mut self.predicted)?;
+        if predicted.is_none() {
+            self.predicted.resize(logits.rows(), 0);
+            predict::argmax(logits, &mut self.predicted)?;
+        }
         if let Some(k) = self.top_k {
             self.among.resize(logits.rows(), false);
             predict::in_top_k(logits, labels, k, &mut self.among)?;
         }
-        for (row, &class) in self.predicted.iter().enumerate() {
+        for (row, &class) in predicted.unwrap_or(&self.predicted).iter().enumerate() {
             let label = labels.get(row);
             if label == self.ignored && label.is_some() {
                 continue;

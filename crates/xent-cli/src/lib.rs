@@ -8,8 +8,8 @@
 //! xent compare --reference desktop.npy --candidate device.npy --max-abs 1e-3
 //! ```
 //!
-//! * `xent eval` computes a loss of logits in a `.npy`, `.npz` or `.safetensors` file and, on request, its gradient,
-//!   the losses of the rows and the Hessian.
+//! * `xent eval` computes a loss of logits in a file (`.npy`, `.npz`, `.safetensors`, raw numbers, `.csv`, JSON lines or
+//!   an array of C) and, on request, its gradient, the losses of the rows and the Hessian.
 //! * `xent compare` compares the outputs of one model with those of another, in ULP, in steps of a quantised output,
 //!   absolutely, or relative to the reference, and names simple causes of a difference.
 //!
@@ -39,6 +39,7 @@ mod machine;
 mod number;
 mod output;
 mod printed;
+mod probabilities;
 mod progress;
 mod summary;
 mod targets;

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::failure::Failure;
 use crate::layout::ClassAxis;
 use crate::printed::print;
+use crate::probabilities::Found;
 
 /// The result of `xent eval`.
 #[derive(Clone, Debug, Serialize)]
@@ -31,6 +32,8 @@ pub(crate) struct Summary {
     pub(crate) first_not_finite_row: Option<usize>,
     /// Probabilities so close to zero or one that the loss clamped them.
     pub(crate) clamped: usize,
+    #[serde(flatten)]
+    pub(crate) probabilities: Found,
     /// e to the mean cross-entropy of the valid rows; null if the losses are not a plain cross-entropy, for example
     /// with weights.
     pub(crate) perplexity: Option<f64>,
@@ -65,6 +68,7 @@ impl fmt::Display for Summary {
         if self.clamped > 0 {
             writeln!(f, "clamped     {} probabilities", self.clamped)?;
         }
+        write!(f, "{}", self.probabilities)?;
         if let Some(accuracy) = self.accuracy {
             writeln!(f, "accuracy    {accuracy:.4}")?;
         }

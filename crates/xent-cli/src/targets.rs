@@ -46,7 +46,8 @@ impl TargetKind {
             return if !same_but_for_ones(found, shape) {
                 fail(format!("expected a number for each input, shape {shape:?}, found {found:?}"))
             } else if integers {
-                fail("expected floats, the logits of a teacher, found integers".into())
+                let reason = "expected floats, the logits of a teacher, found integers";
+                fail(format!("{reason}{}", targets.or_floats()))
             } else {
                 Ok(Self::Teacher)
             };

@@ -12,7 +12,8 @@ use crate::losses::{Float, RowEvaluation, evaluate_row};
 /// Losses are added up in the format of the logits, with compensation: the mean of a million rows is as exact as
 /// that of ten. A row that is not finite makes the mean infinite or NaN, as in a batch;
 /// [`not_finite`](Self::not_finite) counts such rows, [`first_not_finite`](Self::first_not_finite) says where to
-/// look. For rows that have no part in it (padding, say) call nothing.
+/// look. (The mean is infinite, too, if the label of a finite row is a class of `-inf`.) For rows that have no part in
+/// it (padding, say) call nothing.
 ///
 /// ```
 /// use xent_core::Evaluation;
@@ -24,6 +25,23 @@ use crate::losses::{Float, RowEvaluation, evaluate_row};
 /// }
 /// assert!((evaluation.mean() - 1.7512646).abs() < 1e-6);
 /// assert_eq!((evaluation.accuracy(), evaluation.correct(), evaluation.rows()), (0.5, 1, 2));
+/// # Ok::<(), xent_core::Error>(())
+/// ```
+///
+/// For the mean of the finite rows and the number of the others, two of them:
+///
+/// ```
+/// use xent_core::{Evaluation, evaluate_row};
+///
+/// let (mut all, mut finite) = (Evaluation::new(), Evaluation::new());
+/// for logits in [[0.0, 0.0_f32], [f32::NAN, 0.0]] {
+///     let row = evaluate_row(&logits, 1)?;
+///     all.add(&row);
+///     if row.is_finite {
+///         finite.add(&row);
+///     }
+/// }
+/// assert_eq!((finite.mean(), all.not_finite()), (core::f32::consts::LN_2, 1));
 /// # Ok::<(), xent_core::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -70,7 +88,8 @@ impl<F: Float> Evaluation<F> {
         self.sum.total() / F::from_count(self.rows)
     }
 
-    /// The share of the rows whose predicted class is their label; NaN without rows.
+    /// The share of the rows whose predicted class is their label; NaN without rows. A row that is not finite is right
+    /// if its first NaN or, without one, its first `+inf` is at its label.
     #[must_use]
     pub fn accuracy(&self) -> F {
         F::from_count(self.correct) / F::from_count(self.rows)

@@ -4,7 +4,7 @@
 /// is the weight of the row (or element) and `C` the number of classes.
 ///
 /// The focal loss, the soft cap and the z-loss only have exact second derivatives, and some are negative; boosting
-/// needs a floor for them ([`Outputs::hessian_floor`](crate::Outputs::hessian_floor)). The conventions of libraries
+/// needs a floor for them (`hessian_floor`). The conventions of libraries
 /// are only defined for the plain losses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]

@@ -71,10 +71,10 @@ pub use level::RelaxedSimd;
 pub use level::{Avx2, Avx512};
 pub use losses::{
     BatchCounts, Buffers, Element, Float, Gradient, LikelihoodBatch, LikelihoodInput,
-    LogSumExpBatch, MultiLabel, NotFiniteRows, Outputs, PartialRow, Quantisation, RowEvaluation,
-    RowWeights, SigmoidBatch, SigmoidInput, SigmoidOptions, SigmoidTargets, SoftmaxBatch,
-    SoftmaxOptions, SoftmaxTargets, evaluate_quantised_row, evaluate_row,
-    softmax_cross_entropy_row,
+    LikelihoodOptions, LogSumExpBatch, MultiLabel, NotFiniteRows, Outputs, PartialRow,
+    Quantisation, RowEvaluation, RowWeights, SigmoidBatch, SigmoidInput, SigmoidOptions,
+    SigmoidTargets, SoftmaxBatch, SoftmaxOptions, SoftmaxTargets, evaluate_quantised_row,
+    evaluate_row, softmax_cross_entropy_row,
 };
 pub use shape::Shape;
 pub use slices::{

@@ -143,7 +143,7 @@ pub fn narrow<E: Element>(level: Level, x: &[E::Float], out: &mut [E]) -> Result
 /// ```
 ///
 /// # Errors
-/// [`Error::Length`] if `out` is not as long; [`Error::Value`] if a number is not whole, or so large that its
+/// [`Error::Length`] if `labels` is not as long; [`Error::Value`] if a number is not whole, or so large that its
 /// neighbours are not distinct integers (from 2^53 on). Then no label is written.
 pub fn labels_from_floats<F: Float>(values: &[F], labels: &mut [i64]) -> Result<(), Error> {
     check_length("labels", values.len(), labels.len())?;

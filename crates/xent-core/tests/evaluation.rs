@@ -170,6 +170,6 @@ fn what_is_wrong_is_refused_and_nothing_added() {
     let label = Error::Label { row: 0, label: 3, classes: 3 };
     assert_eq!(evaluation.add_row(&[0.0; 3], 3), Err(label));
     let too_many = evaluation.add_row(&[0.0; 33], 0).expect_err("too many").to_string();
-    assert_eq!(too_many, "classes: expected at most 32");
+    assert_eq!(too_many, "classes: expected at most 32; for more there is SoftmaxBatch");
     assert_eq!(evaluation, Evaluation::new());
 }

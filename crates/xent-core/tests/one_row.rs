@@ -101,5 +101,5 @@ fn what_is_wrong_is_refused_and_nothing_written() {
     let length = Error::Length { of: "gradient", expected: 3, found: 2 };
     assert_eq!(refused(3, 0, 2), length);
     let too_many = refused(33, 0, 33).to_string();
-    assert_eq!(too_many, "classes: expected at most 32");
+    assert_eq!(too_many, "classes: expected at most 32; for more there is SoftmaxBatch");
 }

@@ -2,8 +2,8 @@
 
 use xent_core::{
     Batch, BatchCounts, Buffers, Error, Hessian, Labels, Level, LikelihoodBatch, LikelihoodInput,
-    Outputs, RowWeights, Shape, SigmoidBatch, SigmoidInput, SigmoidOptions, SigmoidTargets,
-    SoftmaxBatch, SoftmaxOptions, SoftmaxTargets,
+    LikelihoodOptions, Outputs, RowWeights, Shape, SigmoidBatch, SigmoidInput, SigmoidOptions,
+    SigmoidTargets, SoftmaxBatch, SoftmaxOptions, SoftmaxTargets,
 };
 use xent_reference::{focal, hessian, probabilities, sigmoid, softmax};
 
@@ -184,8 +184,7 @@ fn all_factors_of_a_likelihood_multiply() {
                 shape,
                 Labels::from(&labels[..]),
                 input,
-                &class_weights,
-                Some(-1),
+                LikelihoodOptions { class_weights: &class_weights, ignore_index: Some(-1) },
             );
             let outputs = Outputs { losses: &mut losses, ..Outputs::default() };
             let batch = batch

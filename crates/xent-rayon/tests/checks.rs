@@ -1,9 +1,9 @@
 //! The number of threads does not change what is rejected, nor which element the error names.
 
 use xent_core::{
-    Buffers, Error, ForkJoin, InTurn, Labels, LikelihoodBatch, LikelihoodInput, MultiLabel, Shape,
-    SigmoidBatch, SigmoidInput, SigmoidOptions, SigmoidTargets, SoftmaxBatch, SoftmaxOptions,
-    SoftmaxTargets, Values,
+    Buffers, Error, ForkJoin, InTurn, Labels, LikelihoodBatch, LikelihoodInput, LikelihoodOptions,
+    MultiLabel, Shape, SigmoidBatch, SigmoidInput, SigmoidOptions, SigmoidTargets, SoftmaxBatch,
+    SoftmaxOptions, SoftmaxTargets, Values,
 };
 use xent_rayon::Threads;
 
@@ -154,8 +154,15 @@ fn the_first_of_two_bad_probabilities_is_named_and_the_clamped_ones_counted() {
             let of_labels = on_all(|join| {
                 let (p, input) = (Buffers::loss(p), LikelihoodInput::Probabilities);
                 let labels = Labels::from(&labels[..]);
-                let batch =
-                    LikelihoodBatch::checked_on(join, p, shape, labels, input, &[], None, &[])?;
+                let batch = LikelihoodBatch::checked_on(
+                    join,
+                    p,
+                    shape,
+                    labels,
+                    input,
+                    LikelihoodOptions::default(),
+                    &[],
+                )?;
                 Ok(batch.clamped())
             });
             let hot: Vec<i64> = (0..p.len()).map(|at| i64::from(at % 5 == 0)).collect();

@@ -44,6 +44,7 @@
 //! | [`ulp`] | the error of an `f32`, `f64`, `bf16` or `f16` in units in the last place |
 //! | [`sum`] | the compensated sums that the others use |
 //! | `golden` | with the feature `golden`: results of other implementations |
+//! | `devices` | with the feature `golden`: what `LiteRT` and TensorFlow Lite Micro give out for a network in int8 |
 //! | `peers` | with the feature `golden`: results of other libraries for one batch |
 //!
 //! # Batches
@@ -58,6 +59,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod bits;
+#[cfg(feature = "golden")]
+pub mod devices;
 pub mod distillation;
 pub mod exact;
 pub mod focal;

@@ -4,7 +4,8 @@ use xent_core::{Buffers, Element, Gradient, Labels, Quantisation, Shape};
 
 use crate::Error;
 
-/// The logits of a batch, with their [`Shape`]: of f32, f64 or, with the feature `half`, bf16 or f16.
+/// The logits of a batch, with their [`Shape`]: of f32, f64 or, with the feature `half`, bf16 or f16; with the feature
+/// `quantised` also integers.
 ///
 /// If rows are contiguous, a loss also takes a pair `(&values, classes)` ([`IntoLogits`](crate::IntoLogits)).
 ///

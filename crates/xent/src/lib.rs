@@ -66,14 +66,16 @@ assert!((epoch.loss - 0.501265).abs() < 1e-6);
 //! # Ok::<(), xent::Error>(())
 //! ```
 //!
-//! What can be given as logits and targets: [`IntoLogits`], [`IntoTargets`]. The folder `examples` has a training
-//! loop, the evaluation of a file, an objective for gradient boosting and a reduction of one's own.
+//! (A `dyn Loss` takes [`Logits`] and [`Targets`], not pairs.) What can be given as logits and targets: [`IntoLogits`],
+//! [`IntoTargets`]. The folder `crates/xent/examples` of the repository has `training`, the evaluation of a file
+//! (`evaluation`), an objective for gradient boosting (`boosting`) and a `reduction` of one's own: `cargo run
+//! --release --example training`.
 //!
 //! # From the task to the loss
 //!
 //! | the task | the loss | its targets |
 //! |---|---|---|
-//! | binary: one of two classes | [`SigmoidCrossEntropy`] with one logit a row | 0 or 1 |
+//! | binary: one of two classes | [`SigmoidCrossEntropy`] with one logit a row (or two and [`SoftmaxCrossEntropy`], which counts right rows) | 0 or 1 |
 //! | multi-class: one of many classes | [`SoftmaxCrossEntropy`] | an index, or a weight for each class |
 //! | multi-label: any number of many classes | [`SigmoidCrossEntropy`] (a question for each class) or [`MultiLabelSoftmax`] (classes compete) | 0 or 1 for each class, or lists of classes |
 //! | multi-label, one loss for each row | [`MultiLabelSoftMargin`] | 0 or 1 for each class |
@@ -127,8 +129,8 @@ assert!((epoch.loss - 0.501265).abs() < 1e-6);
 //!
 //! # Formats
 //!
-//! Logits are f64, f32 or, with the feature `half`, `bf16` and `f16` of the crate [`half`]. f64 is computed
-//! in f64, the others in f32; what is not a logit or a gradient is in what is computed in. A gradient of
+//! Logits are f64, f32 or, with the feature `half`, `bf16` and `f16` of the crate [`half`]; with the feature `quantised`
+//! also the integers of a quantised model ([`Logits::quantised`]). f64 is computed in f64, the others in f32; what is not a logit or a gradient is in what is computed in. A gradient of
 //! sixteen bits is that of f32 rounded once, or [not at all](Pass::wide_grad).
 //!
 //! ```

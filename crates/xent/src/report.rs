@@ -109,8 +109,8 @@ impl Report {
     }
 
     /// The share of rows whose predicted class is their label, each row with its sample weight: `Σ v [right] / Σ v`
-    /// over the rows that are not ignored. NaN if [`correct`](Self::correct) is `None`, or if the sum of the
-    /// weights is not positive.
+    /// over the rows that are not ignored. NaN if [`correct`](Self::correct) is `None` (for sigmoid losses, dense
+    /// targets, and in a sum with a report without that count), or if the sum of the weights is not positive.
     #[must_use]
     pub fn accuracy(&self) -> f64 {
         let all = self.judged.total();

@@ -1,9 +1,16 @@
-//! Arrays in `.npy`, `.npz` and `.safetensors` files, from a pipe or from standard input, read in parts.
+//! Arrays in files, from a pipe or from standard input, read in parts. Numbers in a text are copied to a file of their
+//! bytes.
 
+mod c_source;
 mod column_major;
+mod csv;
+mod json_lines;
+mod lines;
 mod npy;
 mod npz;
+mod numbers;
 mod place;
+mod raw;
 mod tensors;
 mod window;
 
@@ -21,7 +28,9 @@ use crate::number::{Format, Number};
 
 use column_major::ColumnMajor;
 use place::Place;
+use place::is_for_raw;
 pub(crate) use place::{file_of, is_not_for_output, is_standard_input};
+use raw::Description;
 use window::Window;
 
 /// Numbers that are reordered and converted at a time.
@@ -40,6 +49,8 @@ pub(crate) struct Array {
     turned: Option<ColumnMajor>,
     /// What its integers stand for, if that was said.
     quantisation: Option<Quantisation>,
+    /// Whether its type was chosen by how its numbers are written.
+    is_text: bool,
     /// The state of the file before its header was read.
     state: State,
 }
@@ -94,24 +105,68 @@ enum Integer {
 /// The expected types, for an error about another type.
 const READABLE: &str = "expected f64, f32, f16, bf16, bool, or integers of 8 to 64 bits";
 
+/// Why a file is refused that was written to meanwhile.
+const CHANGED: &str = "the file changed while it was read";
+
 /// The kind of file that holds an array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Npy,
     Npz,
     Tensors,
+    /// Numbers without a header.
+    Raw,
+    Csv,
+    JsonLines,
+    /// An array in the source of a program.
+    C,
 }
 
 impl Kind {
-    /// By the name of the file, or by its first bytes if the name does not say.
-    fn of(place: Place<'_>, first: &[u8]) -> Self {
-        match place.file.extension().and_then(|name| name.to_str()) {
-            Some("npy") => Self::Npy,
-            Some("npz") => Self::Npz,
-            Some("safetensors") => Self::Tensors,
-            _ if first.starts_with(b"PK") => Self::Npz,
-            _ if looks_like_tensors(first) => Self::Tensors,
-            _ => Self::Npy,
+    /// By the ending of a name, or by a word that stands for it.
+    fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "npy" => Self::Npy,
+            "npz" => Self::Npz,
+            "safetensors" => Self::Tensors,
+            "csv" | "tsv" | "txt" => Self::Csv,
+            "jsonl" | "ndjson" => Self::JsonLines,
+            "h" | "hh" | "hpp" | "c" | "cc" | "cpp" | "inc" => Self::C,
+            _ => return None,
+        })
+    }
+
+    fn by_extension(file: &Path) -> Option<Self> {
+        file.extension().and_then(|name| name.to_str()).and_then(Self::named)
+    }
+
+    /// By the name of the file, by what follows it, or by its first bytes; and what is left of what follows it.
+    fn of<'a>(place: Place<'a>, first: &[u8]) -> (Self, Option<&'a str>) {
+        let member = place.member;
+        if let Some(kind) = Self::by_extension(place.file) {
+            return (kind, member);
+        }
+        if member.is_some_and(|member| Description::parse(member).is_some()) {
+            return (Self::Raw, member);
+        }
+        if first.starts_with(b"PK") {
+            return (Self::Npz, member);
+        }
+        if looks_like_tensors(first) {
+            return (Self::Tensors, member);
+        }
+        // A text has no first bytes of its own: its kind may be named, as in `-:csv:label`.
+        let (name, rest) = match member.map(|member| (member, member.split_once(':'))) {
+            Some((_, Some((name, rest)))) => (name, Some(rest)),
+            Some((name, None)) => (name, None),
+            None => return (Self::Npy, None),
+        };
+        match Self::named(name) {
+            Some(kind @ (Self::Csv | Self::JsonLines | Self::C)) => (kind, rest),
+            _ if first.starts_with(npy::MAGIC) => (Self::Npy, member),
+            // What follows the name was meant for raw numbers.
+            _ if is_for_raw(place.file) => (Self::Raw, member),
+            _ => (Self::Npy, member),
         }
     }
 }
@@ -145,9 +200,12 @@ fn what_it_is(first: &[u8]) -> &'static str {
         [0x1f, 0x8b, ..] => "it is compressed with gzip: unpack it first",
         _ if looks_like_tensors(first) => "a .safetensors file, which needs that ending",
         _ if first.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace()) => {
-            "it is text: save the array with numpy.save"
+            "it is text: save the array with numpy.save, or give a table the ending .csv"
         }
-        _ => r"it does not begin with \x93NUMPY: save the array with numpy.save",
+        _ => {
+            r"it does not begin with \x93NUMPY: save the array with numpy.save, or give the type and the shape of raw
+            numbers, as in file.bin:i8:360x10"
+        }
     }
 }
 
@@ -165,20 +223,38 @@ impl Array {
         let fail = |reason: String| Failure::file(path, reason);
         let mut source = source(place).map_err(Failure::io(path))?;
         let first = first_bytes(&mut source).map_err(Failure::io(path))?;
-        let kind = Kind::of(place, &first);
+        let (kind, member) = Kind::of(place, &first);
         if kind == Kind::Npz {
             if !first.starts_with(b"PK") {
                 return Err(fail(format!("not a .npz file: {}", what_it_is(&first))));
             }
-            source = npz::member(source.into_file(), place.member).map_err(fail)?;
+            source = npz::member(source.into_file(), member).map_err(fail)?;
         }
-        let state = State::of(source.file()).map_err(Failure::io(path))?;
-        let header = match kind {
-            Kind::Tensors => tensors::header(&mut source, place.member),
-            Kind::Npy | Kind::Npz => npy::header(&mut source),
-        }
-        .map_err(fail)?;
-        if kind == Kind::Npy && place.member.is_some() {
+        let mut state = State::of(source.file()).map_err(Failure::io(path))?;
+        let of_text = match kind {
+            Kind::Csv => Some(csv::read(&mut source, member)),
+            Kind::JsonLines => Some(json_lines::read(&mut source, member)),
+            Kind::C => Some(c_source::read(&mut source, member)),
+            _ => None,
+        };
+        let header = if let Some(copied) = of_text {
+            if State::of(source.file()).map_err(Failure::io(path))? != state {
+                return Err(fail(CHANGED.into()));
+            }
+            let (copy, header) = copied.map_err(fail)?;
+            source = copy;
+            state = State::of(source.file()).map_err(Failure::io(path))?;
+            header
+        } else {
+            match (kind, member.and_then(Description::parse)) {
+                (Kind::Raw, Some(description)) => description.header(&source),
+                (Kind::Raw, None) => Err(Description::expected()),
+                (Kind::Tensors, _) => tensors::header(&mut source, member),
+                _ => npy::header(&mut source),
+            }
+            .map_err(fail)?
+        };
+        if kind == Kind::Npy && member.is_some() {
             let file = place.file.display();
             return Err(fail(format!("a .npy file holds one array, without a name: give {file}")));
         }
@@ -192,6 +268,7 @@ impl Array {
             begin,
             turned: None,
             quantisation: None,
+            is_text: matches!(kind, Kind::Csv | Kind::JsonLines),
             state,
         };
         array.turned = array.turn();
@@ -273,7 +350,7 @@ impl Array {
         if numbers.is_err() || self.left == 0 {
             let state = State::of(self.source.file()).map_err(Failure::io(&self.path))?;
             if state != self.state {
-                return Err(Failure::file(&self.path, "the file changed while it was read"));
+                return Err(Failure::file(&self.path, CHANGED));
             }
         }
         numbers.map_err(Failure::io(&self.path))
@@ -282,6 +359,15 @@ impl Array {
     /// The path as it was given, with the name of the array if there was one.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What else may be done about its integers where floats are expected.
+    pub(crate) fn or_floats(&self) -> &'static str {
+        if self.is_text {
+            "; if they are floats without decimals, name their type, as in file.csv:f32 or file.csv:2-11:f32"
+        } else {
+            ""
+        }
     }
 
     pub(crate) fn shape(&self) -> &[usize] {
@@ -307,7 +393,7 @@ impl Array {
     ) -> Result<(), Failure> {
         macro_rules! take {
             ($float:ident, $from:ident) => {
-                self.take(count, into, |bytes| Ok(T::$from($float::from_le_bytes(bytes))))
+                self.take(count, into, valid, |bytes| T::$from($float::from_le_bytes(bytes)))
             };
         }
         let numbers = match self.header.element {
@@ -316,7 +402,7 @@ impl Array {
             Element::F32 => take!(f32, from_f32),
             Element::F64 => take!(f64, from_f64),
             Element::Integer(integer) => match self.quantisation {
-                Some(quantisation) => self.take_integers(integer, count, into, |q| {
+                Some(quantisation) => self.take_integers(integer, count, into, move |q| {
                     // Of 16 bits at most.
                     T::from_f32(quantisation.dequantise(q as i32))
                 }),
@@ -360,23 +446,35 @@ impl Array {
     ) -> io::Result<()> {
         macro_rules! take {
             ($integer:ident) => {
-                self.take(count, into, |bytes| {
-                    let number = $integer::from_le_bytes(bytes);
-                    let label = i64::try_from(number)
-                        .map_err(|_| io::Error::other(format!("label {number} is too large")))?;
-                    Ok(from(label))
+                // Moved, so that what it needs stays in registers.
+                self.take(count, into, valid, move |bytes| {
+                    from($integer::from_le_bytes(bytes).into())
                 })
             };
         }
         match integer {
-            Integer::Bool => self.take(count, into, |[byte]| match byte {
-                0 | 1 => Ok(from(byte.into())),
-                _ => Err(io::Error::other(format!("expected a bool, 0 or 1, found {byte}"))),
-            }),
+            Integer::Bool => {
+                let check =
+                    |chunk: &[[u8; 1]]| match chunk.as_flattened().iter().find(|byte| **byte > 1) {
+                        Some(byte) => Err(format!("expected a bool, 0 or 1, found {byte}")),
+                        None => Ok(()),
+                    };
+                self.take(count, into, check, |[byte]| from(byte.into()))
+            }
             Integer::U8 => take!(u8),
             Integer::U16 => take!(u16),
             Integer::U32 => take!(u32),
-            Integer::U64 => take!(u64),
+            Integer::U64 => {
+                let label = |bytes: [u8; 8]| u64::from_le_bytes(bytes);
+                let check = |chunk: &[[u8; 8]]| match chunk
+                    .iter()
+                    .find(|bytes| i64::try_from(label(**bytes)).is_err())
+                {
+                    Some(bytes) => Err(format!("label {} is too large", label(*bytes))),
+                    None => Ok(()),
+                };
+                self.take(count, into, check, |bytes| from(i64::from_le_bytes(bytes)))
+            }
             Integer::I8 => take!(i8),
             Integer::I16 => take!(i16),
             Integer::I32 => take!(i32),
@@ -384,12 +482,13 @@ impl Array {
         }
     }
 
-    /// The next numbers, each from its bytes in little-endian order.
+    /// The next numbers, each from its bytes in little-endian order, chunk by chunk: a chunk is checked first.
     fn take<const N: usize, T>(
         &mut self,
         count: usize,
         into: &mut Vec<T>,
-        number: impl Fn([u8; N]) -> io::Result<T>,
+        check: impl Fn(&[[u8; N]]) -> Result<(), String>,
+        number: impl Fn([u8; N]) -> T,
     ) -> io::Result<()> {
         into.clear();
         self.left =
@@ -408,28 +507,70 @@ impl Array {
             if self.header.big_endian {
                 chunk.iter_mut().for_each(|bytes| bytes.reverse());
             }
-            for &bytes in &*chunk {
-                into.push(number(bytes)?);
-            }
+            check(chunk).map_err(io::Error::other)?;
+            into.extend(chunk.iter().map(|&bytes| number(bytes)));
         }
         Ok(())
     }
 }
 
+/// Any bytes are a number.
+fn valid<const N: usize>(_: &[[u8; N]]) -> Result<(), String> {
+    Ok(())
+}
+
 impl Integer {
+    /// The least and the largest.
+    fn range(self) -> (i128, i128) {
+        match self {
+            Self::Bool => (0, 1),
+            Self::U8 => (0, u8::MAX.into()),
+            Self::U16 => (0, u16::MAX.into()),
+            Self::U32 => (0, u32::MAX.into()),
+            Self::U64 => (0, u64::MAX.into()),
+            Self::I8 => (i8::MIN.into(), i8::MAX.into()),
+            Self::I16 => (i16::MIN.into(), i16::MAX.into()),
+            Self::I32 => (i32::MIN.into(), i32::MAX.into()),
+            Self::I64 => (i64::MIN.into(), i64::MAX.into()),
+        }
+    }
+
+    fn is_signed(self) -> bool {
+        self.range().0 < 0
+    }
+
     /// The smallest and the largest one of a type that quantised models give out.
     fn quantised_range(self) -> Option<(i32, i32)> {
-        match self {
-            Self::I8 => Some((i8::MIN.into(), i8::MAX.into())),
-            Self::U8 => Some((u8::MIN.into(), u8::MAX.into())),
-            Self::I16 => Some((i16::MIN.into(), i16::MAX.into())),
-            Self::U16 => Some((u16::MIN.into(), u16::MAX.into())),
-            _ => None,
+        if self == Self::Bool {
+            return None;
         }
+        let (low, high) = self.range();
+        let is_narrow = high - low <= u16::MAX.into();
+        is_narrow.then_some((i32::try_from(low).ok()?, i32::try_from(high).ok()?))
     }
 }
 
 impl Element {
+    /// By its name, as in `i8`.
+    fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "f16" => Self::F16,
+            "bf16" => Self::Bf16,
+            "f32" => Self::F32,
+            "f64" => Self::F64,
+            "bool" => Self::Integer(Integer::Bool),
+            "u8" => Self::Integer(Integer::U8),
+            "u16" => Self::Integer(Integer::U16),
+            "u32" => Self::Integer(Integer::U32),
+            "u64" => Self::Integer(Integer::U64),
+            "i8" => Self::Integer(Integer::I8),
+            "i16" => Self::Integer(Integer::I16),
+            "i32" => Self::Integer(Integer::I32),
+            "i64" => Self::Integer(Integer::I64),
+            _ => return None,
+        })
+    }
+
     /// Bytes of a number.
     fn size(self) -> usize {
         match self {

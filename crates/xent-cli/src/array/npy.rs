@@ -9,7 +9,7 @@ use super::window::Window;
 use super::{Element, Header, Integer, READABLE, elements, first_bytes, what_it_is};
 
 /// The first bytes of every file.
-const MAGIC: &[u8] = b"\x93NUMPY";
+pub(super) const MAGIC: &[u8] = b"\x93NUMPY";
 /// Bytes of the longest header that is read: the longest that version 1 of the format allows.
 const LONGEST_HEADER: u64 = u16::MAX as u64;
 /// The deepest nesting of brackets: structured types, which are refused by name, have four levels.

@@ -100,7 +100,7 @@ pub(super) fn copy(from: &mut impl Read, to: &mut impl Write) -> io::Result<u64>
 }
 
 /// An error of the copy, not of the file that was read.
-fn of_copy(error: io::Error) -> io::Error {
+pub(super) fn of_copy(error: io::Error) -> io::Error {
     let folder = std::env::temp_dir();
     io::Error::other(format!("its copy in {}: {error}", folder.display()))
 }

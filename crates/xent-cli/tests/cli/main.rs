@@ -3,6 +3,7 @@
 mod causes;
 mod compare;
 mod conventions;
+mod device_files;
 mod eval;
 #[cfg(unix)]
 mod faults;
@@ -13,6 +14,7 @@ mod nonsense;
 mod page;
 mod peers;
 mod precision;
+mod probabilities;
 mod tensors;
 mod verdict;
 mod words;

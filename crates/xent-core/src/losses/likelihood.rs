@@ -29,6 +29,16 @@ const LEAST: f64 = 1e-20;
 /// The number of rows whose probabilities a thread checks at a time; each is elsewhere in memory.
 const PIECE: usize = 1 << 12;
 
+/// The options of a [`LikelihoodBatch`]. The default is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct LikelihoodOptions<'a, F = f32> {
+    /// A non-negative weight for each class; empty for ones. A row whose label has weight zero has a loss and gradient
+    /// of exactly zero, whatever its input, which is not checked.
+    pub class_weights: &'a [F],
+    /// Rows with this label have a loss and gradient of zero.
+    pub ignore_index: Option<i64>,
+}
+
 /// Negative log-likelihood of the right class, with its gradient, for inputs that are already a softmax or
 /// log-softmax.
 ///
@@ -65,8 +75,7 @@ struct LikelihoodSpec<'a, F> {
     shape: Shape,
     labels: Labels<'a>,
     input: LikelihoodInput,
-    class_weights: &'a [F],
-    ignore_index: Option<i64>,
+    options: LikelihoodOptions<'a, F>,
     weights: RowWeights<'a, F>,
     /// The first row, counted in the whole batch.
     first_row: usize,
@@ -83,12 +92,10 @@ impl<'a, E: Element> LikelihoodBatch<'a, E> {
         labels: Labels<'a>,
         input: LikelihoodInput,
     ) -> Result<Self, Error> {
-        Self::with_options(buffers, shape, labels, input, &[], None)
+        Self::with_options(buffers, shape, labels, input, LikelihoodOptions::default())
     }
 
-    /// With a non-negative weight for each class (none if empty), and a label whose rows are ignored: their loss
-    /// and gradient are zero. A row whose label has weight zero has a loss and gradient of exactly zero, whatever
-    /// its input, which is not checked.
+    /// The loss with options.
     ///
     /// # Errors
     /// [`Error::Length`] or [`Error::Label`]; [`Error::Value`] if a weight is negative or not finite, or
@@ -98,10 +105,9 @@ impl<'a, E: Element> LikelihoodBatch<'a, E> {
         shape: Shape,
         labels: Labels<'a>,
         input: LikelihoodInput,
-        class_weights: &'a [E::Float],
-        ignore_index: Option<i64>,
+        options: LikelihoodOptions<'a, E::Float>,
     ) -> Result<Self, Error> {
-        Self::checked_on(&InTurn, buffers, shape, labels, input, class_weights, ignore_index, &[])
+        Self::checked_on(&InTurn, buffers, shape, labels, input, options, &[])
     }
 
     /// [`with_options`](Self::with_options), with labels and probabilities checked on several threads; the error
@@ -116,10 +122,10 @@ impl<'a, E: Element> LikelihoodBatch<'a, E> {
         shape: Shape,
         labels: Labels<'a>,
         input: LikelihoodInput,
-        class_weights: &'a [E::Float],
-        ignore_index: Option<i64>,
+        options: LikelihoodOptions<'a, E::Float>,
         sample_weights: &'a [E::Float],
     ) -> Result<Self, Error> {
+        let LikelihoodOptions { class_weights, ignore_index } = options;
         let shape = buffers.strides_of(shape);
         let buffers = buffers.fit(&shape)?;
         check_length("labels", shape.row_count(), labels.len())?;
@@ -130,15 +136,7 @@ impl<'a, E: Element> LikelihoodBatch<'a, E> {
         labels.check(join, shape.classes, ignore_index)?;
         let weights = RowWeights { sample_weights, ..RowWeights::default() };
         weights.check(shape.row_count(), 0)?;
-        let spec = LikelihoodSpec {
-            shape,
-            labels,
-            input,
-            class_weights,
-            ignore_index,
-            weights,
-            first_row: 0,
-        };
+        let spec = LikelihoodSpec { shape, labels, input, options, weights, first_row: 0 };
         let clamped = match input {
             LikelihoodInput::LogProbabilities => 0,
             LikelihoodInput::Probabilities => {
@@ -189,8 +187,8 @@ impl<'a, E: Element> LikelihoodBatch<'a, E> {
     #[must_use]
     pub fn counts(&self) -> BatchCounts {
         let spec = &self.spec;
-        let (class_weights, row_weights) = (spec.class_weights, spec.weights.sample_weights);
-        let weights = spec.labels.weights(spec.ignore_index, class_weights, row_weights);
+        let LikelihoodOptions { class_weights, ignore_index } = spec.options;
+        let weights = spec.labels.weights(ignore_index, class_weights, spec.weights.sample_weights);
         BatchCounts::of_labels(spec.shape.row_count(), weights)
     }
 }
@@ -252,11 +250,11 @@ impl<F: Float> LikelihoodSpec<'_, F> {
     /// The class of a row, unless it is ignored.
     fn label(&self, row: usize) -> Option<usize> {
         let label = self.labels.get(row)?;
-        if self.ignore_index == Some(label) { None } else { usize::try_from(label).ok() }
+        if self.options.ignore_index == Some(label) { None } else { usize::try_from(label).ok() }
     }
 
     fn class_weight(&self, class: usize) -> f64 {
-        self.class_weights.get(class).map_or(1.0, |weight| weight.to_f64())
+        self.options.class_weights.get(class).map_or(1.0, |weight| weight.to_f64())
     }
 
     /// The index of a class of a row, with that stride.

@@ -26,7 +26,7 @@ mod softmax_targets;
 
 pub use buffers::{Buffers, Gradient};
 pub use format::{Element, Float};
-pub use likelihood::{LikelihoodBatch, LikelihoodInput};
+pub use likelihood::{LikelihoodBatch, LikelihoodInput, LikelihoodOptions};
 pub use log_sum_exp::LogSumExpBatch;
 pub use not_finite::NotFiniteRows;
 pub use one_row::{RowEvaluation, evaluate_quantised_row, evaluate_row, softmax_cross_entropy_row};

@@ -112,7 +112,8 @@ pub struct RowEvaluation<F = f32> {
     pub loss: F,
     /// The class of the largest logit, the first of equals; of the first NaN, if there is one.
     pub predicted: usize,
-    /// Whether that is the label.
+    /// Whether that is the label. A row that is not finite may be right, too: if its first NaN or, without one, its
+    /// first `+inf` is at the label.
     pub is_right: bool,
     /// Whether the row has a softmax: no logit is NaN or `+inf`, and not all are `-inf`.
     pub is_finite: bool,
@@ -124,7 +125,10 @@ fn check<F>(logits: &[F], label: usize) -> Result<(), Error> {
         return Err(Error::ZeroClasses);
     }
     if classes > CLASSES {
-        return Err(Error::Option { option: "classes", reason: "expected at most 32" });
+        return Err(Error::Option {
+            option: "classes",
+            reason: "expected at most 32; for more there is SoftmaxBatch",
+        });
     }
     if label >= classes {
         return Err(Error::Label { row: 0, label: label as i128, classes });

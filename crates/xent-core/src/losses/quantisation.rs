@@ -46,14 +46,14 @@ impl Quantisation {
     ///
     /// # Errors
     /// [`Error::Option`] if the scale is not a positive number, or so large that an integer would stand for
-    /// infinity; or if the zero point is an integer of no more than 16 bits, signed or not.
+    /// infinity; or if the zero point does not fit in 16 bits, signed or unsigned.
     pub fn new(scale: f32, zero_point: i32) -> Result<Self, Error> {
         let refused = |option, reason| Err(Error::Option { option, reason });
         if !(scale > 0.0 && scale <= LARGEST_SCALE) {
             return refused("scale", "expected a positive number of at most 5e33");
         }
         if !(-LARGEST..=LARGEST).contains(&zero_point) {
-            return refused("zero point", "expected an integer of the type of the logits");
+            return refused("zero point", "expected an integer of at most 16 bits");
         }
         Ok(Self { scale, zero_point })
     }

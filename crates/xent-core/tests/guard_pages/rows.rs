@@ -1,8 +1,8 @@
 //! Losses of probabilities, the log-sum-exp of rows, and rows in parts.
 
 use xent_core::{
-    Batch, Labels, LikelihoodBatch, LikelihoodInput, LogSumExpBatch, Outputs, PartialRow,
-    RowWeights, Shape,
+    Batch, Labels, LikelihoodBatch, LikelihoodInput, LikelihoodOptions, LogSumExpBatch, Outputs,
+    PartialRow, RowWeights, Shape,
 };
 
 use crate::hold::{Answer, Memory, Mode, Number, float, hold};
@@ -62,8 +62,7 @@ fn likelihood<E: Number>() {
                         shape,
                         Labels::from(&labels[..]),
                         input,
-                        &class_weights,
-                        Some(-1),
+                        LikelihoodOptions { class_weights: &class_weights, ignore_index: Some(-1) },
                     )
                     .and_then(|batch| batch.with_weights(weights))
                     .and_then(|batch| {

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use xent_core::{
     Batch, Buffers, Element, Error, Float, Labels, Level, LikelihoodBatch, LikelihoodInput,
-    MultiLabel, Outputs, RowWeights, Shape, SigmoidBatch, SigmoidInput, SigmoidOptions,
-    SigmoidTargets, SoftmaxBatch, SoftmaxOptions, SoftmaxTargets,
+    LikelihoodOptions, MultiLabel, Outputs, RowWeights, Shape, SigmoidBatch, SigmoidInput,
+    SigmoidOptions, SigmoidTargets, SoftmaxBatch, SoftmaxOptions, SoftmaxTargets,
 };
 
 use crate::corpus::{Corpus, Layout};
@@ -102,7 +102,8 @@ impl Loss {
                     _ => LikelihoodInput::Probabilities,
                 };
                 let (labels, class_weights) = (part.labels, part.class_weights);
-                LikelihoodBatch::with_options(buffers, shape, labels, input, class_weights, Some(2))
+                let options = LikelihoodOptions { class_weights, ignore_index: Some(2) };
+                LikelihoodBatch::with_options(buffers, shape, labels, input, options)
                     .and_then(|batch| batch.with_weights(weights)?.with_outputs(outputs))
                     .map(|batch| batch.run(level))
             }

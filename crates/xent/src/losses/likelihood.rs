@@ -88,8 +88,10 @@ macro_rules! likelihood {
                     shape,
                     labels,
                     LikelihoodInput::$input,
-                    &self.class_weights,
-                    self.ignore_index,
+                    xent_core::LikelihoodOptions {
+                        class_weights: &self.class_weights,
+                        ignore_index: self.ignore_index,
+                    },
                     sample_weights,
                 ))
             }

@@ -126,7 +126,8 @@ macro_rules! sigmoid_options {
 /// σ(x) + (1 - y) ln σ(-x))` for a target `y` in [0, 1], an element weight `w` and a `pos_weight` `q`.
 ///
 /// Neither the loss nor the gradient overflows or cancels, however large the logit. The mean
-/// divides by the number of elements. Integer targets are 0 or 1 for each logit.
+/// divides by the number of elements. Integer targets are 0 or 1 for each logit. A report has no accuracy of it:
+/// compare the sign of each logit with its target, or see [`predict`](crate::predict).
 ///
 /// ```
 /// use xent::{Logits, SigmoidCrossEntropy, Targets};

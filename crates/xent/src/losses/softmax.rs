@@ -21,7 +21,7 @@ macro_rules! softmax_options {
             /// zero the term is exactly zero, even where its logit is `-inf` (`0 * inf` is 0); but a row that has no
             /// softmax (NaN, several `+inf`, no finite logit) is NaN whatever its classes weigh: give it a sample
             /// weight of zero, or a label that is ignored.
-            /// Borrowed or owned ([`Weights`]).
+            /// Borrowed or owned ([`Weights`]), in the format of the computation: f32, unless the logits are f64.
             ///
             /// # Errors
             /// [`Error::Input`] if a weight is negative or not finite, or does not go with the
@@ -87,6 +87,8 @@ macro_rules! softmax_options {
 /// loss and for the gradient. A confident row keeps its relative accuracy. [`xent_core::SoftmaxBatch`] describes
 /// the results for NaN and infinities.
 ///
+/// As the field of a struct it is `SoftmaxCrossEntropy<'static>`, with weights given as a `Vec`.
+///
 /// ```
 /// use xent::{Logits, Reduction, SoftmaxCrossEntropy, Targets};
 ///
@@ -110,8 +112,8 @@ pub struct SoftmaxCrossEntropy<'w, F = f32> {
 
 impl<'w, F: Float> SoftmaxCrossEntropy<'w, F> {
     /// The mean over the rows (by class weights, see [`MeanOver::PyTorch`](crate::MeanOver::PyTorch)), at the best
-    /// level of the machine. This is the default of no other library: no label is ignored, and a mean over nothing
-    /// is zero ([`NothingValid::Zero`]).
+    /// level of the machine. Unlike in PyTorch, no label is ignored, and a mean over nothing is zero
+    /// ([`NothingValid::Zero`]).
     ///
     /// PyTorch ignores the label -100, and a mean over nothing is NaN:
     /// [`SoftmaxCrossEntropy::preset`]`(Preset::PyTorch)`.
