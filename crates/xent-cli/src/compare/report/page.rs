@@ -286,9 +286,8 @@ impl Comparison {
         }
         let by = if self.worst_rows_by == "kl" { "KL divergence" } else { "largest difference" };
         let mut section = format!(
-            "<h2>Worst rows</h2>\n<p>The rows of the largest {by}, at most {}; rows and classes are counted from \
-             zero.</p>\n{KEY}<div class=\"rows\">\n",
-            self.worst_rows.len()
+            "<h2>Worst rows</h2>\n<p>The rows of the largest {by}, the worst first. Rows and classes are counted from \
+             zero.</p>\n{KEY}<div class=\"rows\">\n"
         );
         for row in &self.worst_rows {
             section.push_str(&self.differing_row(row)?);
