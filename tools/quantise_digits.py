@@ -11,7 +11,7 @@ It reads ``embedded/digits-net/data/layer-*.npy`` and writes next to them ``laye
 multipliers).
 
 Weights are symmetric, with one scale for a layer. Activations are affine: the pixels 0 to 16 are exact with a
-scale of 1/16; the ranges of the hidden layer and of the logits are those of the first 120 images.  A layer's
+scale of 1/16; the ranges of the hidden layer and of the logits are those of all 360 images.  A layer's
 accumulator is multiplied by ``multiplier / 2^shift``, a fixed-point number of 31 bits, and rounded once
 (B. Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
 Inference", 2018, section 2.2).
@@ -22,7 +22,6 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent / "embedded" / "digits-net"
-CALIBRATION = 120
 
 
 def affine(values: np.ndarray) -> tuple[np.float32, int]:
@@ -41,13 +40,26 @@ def fixed_point(factor: float) -> tuple[int, int]:
     return multiplier, 31 - int(exponent)
 
 
-def main() -> None:
-    images = np.load(ROOT / "data" / "images.npy").reshape(-1, 64)[:CALIBRATION].astype(np.float32) / 16
-    layers = [np.load(ROOT / "data" / f"layer-{n}.npy") for n in (1, 2)]
+def float_layers() -> list[np.ndarray]:
+    """The layers of the network: a row for each input, and the biases."""
+    return [np.load(ROOT / "data" / f"layer-{n}.npy") for n in (1, 2)]
+
+
+def activations() -> list[tuple[np.float32, int]]:
+    """Scale and zero point of the pixels, of the hidden layer and of the logits."""
+    images = np.load(ROOT / "data" / "images.npy").reshape(-1, 64).astype(np.float32) / 16
+    layers = float_layers()
     hidden = np.maximum(images @ layers[0][:-1] + layers[0][-1], 0)
     logits = hidden @ layers[1][:-1] + layers[1][-1]
+    return [(np.float32(1 / 16), 0), affine(hidden), affine(logits)]
 
-    activations = [(np.float32(1 / 16), 0), affine(hidden), affine(logits)]
+
+def scale_of_weights(layer: np.ndarray) -> np.float32:
+    return np.float32(np.abs(layer[:-1]).max() / 127)
+
+
+def main() -> None:
+    layers, ranges = float_layers(), activations()
     lines = [
         "//! Scales and zero points. Made by `tools/quantise_digits.py`.",
         "",
@@ -55,8 +67,8 @@ def main() -> None:
         "",
     ]
     for number, layer in enumerate(layers, start=1):
-        (before, _), (after, zero_point) = activations[number - 1 : number + 1]
-        scale = np.float32(np.abs(layer[:-1]).max() / 127)
+        (before, _), (after, zero_point) = ranges[number - 1 : number + 1]
+        scale = scale_of_weights(layer)
         weights = np.clip(np.rint(layer[:-1] / scale), -127, 127).astype(np.int8)
         bias = np.rint(layer[-1] / (float(before) * float(scale))).astype(np.int32)
         np.save(ROOT / "data" / f"layer-{number}-int8.npy", weights)
@@ -67,14 +79,14 @@ def main() -> None:
             f"pub(super) const {name}: Requantisation =",
             f"    Requantisation {{ multiplier: {multiplier:_}, shift: {shift}, zero_point: {zero_point} }};",
         ]
-    (scale, zero_point) = activations[2]
+    (scale, zero_point) = ranges[2]
     lines += [
         "",
         "/// The scale of the logits.",
         f"pub const SCALE: f32 = {scale!s};",
         "/// Their zero point.",
         f"pub const ZERO_POINT: i32 = {zero_point};",
-        f"pub(super) const ZERO_OF_HIDDEN: i32 = {activations[1][1]};",
+        f"pub(super) const ZERO_OF_HIDDEN: i32 = {ranges[1][1]};",
     ]
     folder = ROOT / "src" / "int8"
     folder.mkdir(exist_ok=True)

@@ -24,6 +24,10 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from tflite_micro.python.tflite_micro import runtime
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tools"))
+
+from quantise_digits import activations, fixed_point, float_layers, scale_of_weights  # noqa: E402
+
 DATA = ROOT / "embedded" / "digits-net" / "data"
 GOLDEN = ROOT / "crates" / "xent-reference" / "golden" / "quantised.json"
 RECORDED = 24
@@ -33,12 +37,6 @@ OPERATORS = {
     "SOFTMAX": (schema.BuiltinOperator.SOFTMAX, schema.SoftmaxOptionsT, schema.BuiltinOptions.SoftmaxOptions),
 }
 OUTPUTS = {"LOG_SOFTMAX": (1 / 16, 127), "SOFTMAX": (1 / 256, -128)}
-
-
-def affine(values: np.ndarray) -> tuple[float, int]:
-    low, high = min(0.0, float(values.min())), max(0.0, float(values.max()))
-    scale = np.float32((high - low) / 255)
-    return float(scale), int(np.clip(round(-128 - low / scale), -128, 127))
 
 
 class Model:
@@ -79,10 +77,9 @@ class Model:
         self.graph.operators.append(operator)
 
     def fully_connected(self, number, before, of_before, after, relu) -> int:
-        layer = np.load(DATA / f"layer-{number}.npy")
         weights = np.load(DATA / f"layer-{number}-int8.npy")
         bias = np.load(DATA / f"layer-{number}-bias.npy")
-        scale = float(np.float32(np.abs(layer[:-1]).max() / 127))
+        scale = float(scale_of_weights(float_layers()[number - 1]))
         outputs = weights.shape[1]
         w = self.tensor(f"weights{number}", weights.T.shape, schema.TensorType.INT8, (scale, 0), weights.T)
         b = self.tensor(f"bias{number}", (outputs,), schema.TensorType.INT32, (scale * of_before[0], 0), bias)
@@ -157,13 +154,11 @@ def firmware(images: np.ndarray, quantisations) -> np.ndarray:
     """The firmware's rounding: once, halves up."""
     x = images.astype(np.int64)
     for number in (1, 2):
-        layer = np.load(DATA / f"layer-{number}.npy")
-        scale = np.float32(np.abs(layer[:-1]).max() / 127)
+        scale = scale_of_weights(float_layers()[number - 1])
         (before, zero), (after, to_zero) = quantisations[number - 1 : number + 1]
         weights = np.load(DATA / f"layer-{number}-int8.npy").astype(np.int64)
         sums = (x - zero) @ weights + np.load(DATA / f"layer-{number}-bias.npy")
-        mantissa, exponent = np.frexp(float(before) * float(scale) / float(after))
-        multiplier, shift = round(float(mantissa) * 2**31), 31 - int(exponent)
+        multiplier, shift = fixed_point(float(before) * float(scale) / float(after))
         rounded = (sums * multiplier + (1 << (shift - 1))) >> shift
         x = np.clip(rounded + to_zero, -128, 127)
     return x.astype(np.int8)
@@ -172,10 +167,7 @@ def firmware(images: np.ndarray, quantisations) -> np.ndarray:
 def main() -> None:
     images = np.load(DATA / "images.npy").reshape(-1, 64).astype(np.int8)
     labels = np.load(DATA / "labels.npy").reshape(-1)
-    layers = [np.load(DATA / f"layer-{n}.npy") for n in (1, 2)]
-    some = images[:120].astype(np.float32) / 16
-    hidden = np.maximum(some @ layers[0][:-1] + layers[0][-1], 0)
-    quantisations = [(1 / 16, 0), affine(hidden), affine(hidden @ layers[1][:-1] + layers[1][-1])]
+    quantisations = [(float(scale), zero_point) for scale, zero_point in activations()]
 
     own = firmware(images, quantisations)
     found = {}

@@ -14,7 +14,7 @@ use xent_core::{Error, Evaluation, Quantisation, evaluate_quantised_row};
 fn evaluate() -> Result<Evaluation, Error> {
     let quantisation = Quantisation::new(int8::SCALE, int8::ZERO_POINT)?;
     let mut evaluation = Evaluation::new();
-    hprintln!("digit,label,0,1,2,3,4,5,6,7,8,9");
+    hprintln!("digit,label,x0,x1,x2,x3,x4,x5,x6,x7,x8,x9");
     for digit in 0..COUNT {
         let (logits, label) = (int8::logits(image(digit)), label(digit));
         evaluation.add(&evaluate_quantised_row(&logits, quantisation, label)?);
