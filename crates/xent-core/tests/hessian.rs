@@ -1,8 +1,8 @@
 //! Second derivatives: of a distillation, and of columns of any length.
 
 use xent_core::{
-    Batch, Buffers, Element, Hessian, Labels, Level, Outputs, RowWeights, Shape, SoftmaxBatch,
-    SoftmaxOptions, SoftmaxTargets,
+    Batch, Buffers, Element, Float, Hessian, Labels, Level, Outputs, RowWeights, Shape,
+    SoftmaxBatch, SoftmaxOptions, SoftmaxTargets,
 };
 use xent_reference::hessian::{self, Second};
 use xent_reference::{soft_cap, softmax, targets};
@@ -136,4 +136,51 @@ fn second_derivatives(x: &[f64], q: &[f64], cap: f64) -> Vec<Second> {
             hessian::capped(x[class], cap, first, Second::of(second[class]))
         })
         .collect()
+}
+
+/// The second derivatives of a batch whose gradient becomes this.
+fn second_of<F: Float>(
+    level: Level,
+    buffers: Buffers<'_, F>,
+    classes: usize,
+    labels: &[u32],
+    options: SoftmaxOptions<'_, F>,
+) -> Vec<u64> {
+    let mut second = vec![F::default(); buffers.len()];
+    let outputs = Outputs { hessian: &mut second, ..Outputs::default() };
+    let shape = Shape::rows(labels.len(), classes).expect("small");
+    SoftmaxBatch::with_options(buffers, shape, SoftmaxTargets::Index(labels.into()), options)
+        .and_then(|batch| batch.with_outputs(outputs))
+        .expect("valid")
+        .run(level);
+    second.into_iter().map(|h| Into::<f64>::into(h).to_bits()).collect()
+}
+
+/// The exponentials of a row come from where its gradient goes, or from its logits.
+fn gradient_and_second_derivatives_go_together<F: Float>() {
+    for (rows, classes) in [(40, 2), (9, 10), (48, 33), (70, 42), (33, 64), (40, 129), (3, 5000)] {
+        let x: Vec<F> =
+            numbers(rows * classes, 8).iter().map(|&x| F::from(9.0 * x as f32)).collect();
+        let labels: Vec<u32> = (0..rows).map(|row| (row * 5 % classes) as u32).collect();
+        for (focal_gamma, z_loss) in [(0.0, 0.0), (0.5, 0.0), (2.0, 0.01), (6.0, 0.0)] {
+            let options = SoftmaxOptions { focal_gamma, z_loss, ..SoftmaxOptions::default() };
+            for level in Level::available() {
+                let (mut beside, mut both) = (vec![F::default(); x.len()], x.clone());
+                let alone = second_of(level, Buffers::loss(&x), classes, &labels, options);
+                let agrees = |buffers: Buffers<'_, F>| {
+                    let second = second_of(level, buffers, classes, &labels, options);
+                    assert!(second == alone, "{level}, {rows} × {classes}, gamma {focal_gamma}");
+                };
+                agrees(Buffers::gradient(&x, &mut beside));
+                agrees(Buffers::accumulate(&x, &mut beside));
+                agrees(Buffers::in_place(&mut both));
+            }
+        }
+    }
+}
+
+#[test]
+fn they_have_the_same_bits_whatever_becomes_of_the_gradient() {
+    gradient_and_second_derivatives_go_together::<f32>();
+    gradient_and_second_derivatives_go_together::<f64>();
 }

@@ -46,6 +46,8 @@ pub(crate) struct RowBlock<F> {
     pub(crate) largest_class: OfRows<F>,
     pub(crate) loss: OfRows<F>,
     pub(crate) log_sum_exp: OfRows<F>,
+    /// The exponential of the label's logit; of rows with labels only.
+    pub(crate) label_exp: OfRows<F>,
     /// `S`, in the unit of the exponentials.
     pub(crate) sum: OfRows<F>,
     /// `Σ q_c`.
@@ -77,6 +79,7 @@ impl<F: Compute> RowBlock<F> {
             largest_class: zeros,
             loss: zeros,
             log_sum_exp: zeros,
+            label_exp: zeros,
             sum: ones,
             all_weights: zeros,
             probability: zeros,

@@ -366,7 +366,6 @@ impl<V: Lanes> Group<'_, V> {
     pub(super) fn finish_labels(&mut self, distances: Option<&OfRows<V::Scalar>>) {
         let token = self.token;
         let mut mass = [V::Scalar::default(); ROWS];
-        let mut label_exps = [V::Scalar::default(); ROWS];
         // Two registers at a time, because this is one long chain of dependent instructions.
         let zero = Pair::<V>::of(token, 0.0);
         for at in (0..self.rows).step_by(Pair::<V>::LANES) {
@@ -384,13 +383,13 @@ impl<V: Lanes> Group<'_, V> {
             self.block.put(at, &coefficients);
             coefficients.pivot.store(from_mut(&mut self.block.pivot_gradient, at));
             coefficients.mass.store(&mut mass[at..]);
-            label_exp.store(&mut label_exps[at..]);
+            label_exp.store(from_mut(&mut self.block.label_exp, at));
         }
         // The error of this factor is in every derivative, so it is rounded only once.
         let [highs, lows] = &self.sums.others;
         for row in 0..ROWS {
             let [high, low, label, mass] =
-                [highs[row], lows[row], label_exps[row], mass[row]].map(Compute::to_f64);
+                [highs[row], lows[row], self.block.label_exp[row], mass[row]].map(Compute::to_f64);
             let sum = high + (low + label);
             let factor = self.block.gradient_factors[row];
             self.block.probability[row] = V::Scalar::from_f64(factor * mass / sum);

@@ -17,7 +17,6 @@ use crate::kernel::rows::{GroupState, Rows};
 use crate::kernel::second_derivatives::SecondDerivatives;
 use crate::kernel::soft_weights::{CountLabels, FillWeights};
 use crate::level::Level;
-use crate::math::scalar;
 use crate::shape::Shape;
 use crate::simd::ACCUMULATORS;
 
@@ -423,12 +422,7 @@ impl<F: Float> RowSupply<F> for Chunk<'_, '_, F> {
             let x = of.get(row * stride..row * stride + classes).unwrap_or(&[]);
             let (max, unit) = (block.max[row], self.spec.unit());
             let label = if is_soft { usize::MAX } else { block.labels[row].to_count() };
-            let label_exp = match x.get(label) {
-                Some(e) if stored => e.to_f64(),
-                Some(x) => F::SCALE * scalar::exp((x.to_f64() - max.to_f64()) * unit),
-                None => 0.0,
-            };
-            let of_label = [label_exp, high + low];
+            let of_label = [block.label_exp[row].to_f64(), high + low];
             let (weight, log_sum_exp) = (weight.to_f64(), block.log_sum_exp[row].to_f64());
             SecondDerivatives {
                 x,
