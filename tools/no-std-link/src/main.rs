@@ -7,7 +7,8 @@ use core::panic::PanicInfo;
 
 use half::{bf16, f16};
 use xent_core::{
-    Batch, Buffers, Gradient, Element, Error, Float, Level, SigmoidBatch, SoftmaxBatch, SoftmaxTargets,
+    Batch, Buffers, Element, Error, Float, Gradient, Level, SigmoidBatch, SoftmaxBatch,
+    SoftmaxTargets,
 };
 
 /// The linker keeps this function, and everything that it calls.
@@ -36,7 +37,8 @@ fn every_loss<E: Element>(x: &mut [E], out: &mut [E::Float]) -> Result<f64, Erro
     xent_core::widen(level, x, out)?;
     xent_core::narrow(level, out, x)?;
     let labels = SoftmaxTargets::Index((&[0_u8][..]).into());
-    let mut sum = SoftmaxBatch::new(Buffers::new(x, Gradient::WriteWide(out)), x.len(), labels)?.run(level);
+    let mut sum =
+        SoftmaxBatch::new(Buffers::new(x, Gradient::WriteWide(out)), x.len(), labels)?.run(level);
     sum += SoftmaxBatch::new(Buffers::loss(x), x.len(), SoftmaxTargets::Dense(out))?.run(level);
     sum += SigmoidBatch::new(Buffers::in_place(x), out)?.run(level);
     Ok(sum)

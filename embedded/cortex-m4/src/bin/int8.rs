@@ -32,7 +32,13 @@ fn main() -> ! {
     match evaluate() {
         Ok(found) => {
             let (mean, correct, rows) = (found.mean(), found.correct(), found.rows());
-            hprintln!("# mean {:.6} bits {:08x} correct {} of {}", mean, mean.to_bits(), correct, rows);
+            hprintln!(
+                "# mean {:.6} bits {:08x} correct {} of {}",
+                mean,
+                mean.to_bits(),
+                correct,
+                rows
+            );
             debug::exit(debug::EXIT_SUCCESS);
         }
         Err(_) => debug::exit(debug::EXIT_FAILURE),
