@@ -14,7 +14,7 @@ use xent::{Level, Logits, Quantisation, SoftmaxCrossEntropy};
 const SHAPES: [(usize, usize); 4] = [(65536, 10), (65536, 64), (4096, 1000), (512, 32000)];
 
 fn losses(criterion: &mut Criterion) {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread");
+    rayon::ThreadPoolBuilder::new().num_threads(1).build_global().expect("the first pool");
     let quantisation = Quantisation::new(0.0625, -3).expect("a scale");
     for (rows, classes) in SHAPES {
         let integers: Vec<i8> = (0..rows * classes)
@@ -33,10 +33,8 @@ fn losses(criterion: &mut Criterion) {
             assert_relative_eq!(of_integers(), of_floats(), max_relative = 1e-8);
             let mut group = criterion.benchmark_group(format!("{rows}x{classes}, {level}"));
             group.throughput(Throughput::Elements((rows * classes) as u64));
-            pool.install(|| {
-                group.bench_function("f32", |bencher| bencher.iter(of_floats));
-                group.bench_function("i8", |bencher| bencher.iter(of_integers));
-            });
+            group.bench_function("f32", |bencher| bencher.iter(of_floats));
+            group.bench_function("i8", |bencher| bencher.iter(of_integers));
             group.finish();
         }
     }
