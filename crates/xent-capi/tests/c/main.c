@@ -19,12 +19,14 @@
 
 #include "sixteen.h"
 
+#include "integers.h"
+
 static void check_messages(void)
 {
     int32_t status, other;
     const char *unknown = xent_error_message(-1);
-    EXPECT(strcmp(unknown, xent_error_message(XENT_STATUS_SAMPLE_WEIGHTS + 1)) == 0);
-    for (status = XENT_STATUS_OK; status <= XENT_STATUS_SAMPLE_WEIGHTS; status++) {
+    EXPECT(strcmp(unknown, xent_error_message(XENT_STATUS_QUANTISATION + 1)) == 0);
+    for (status = XENT_STATUS_OK; status <= XENT_STATUS_QUANTISATION; status++) {
         EXPECT(strlen(xent_error_message(status)) > 8);
         EXPECT(strcmp(xent_error_message(status), unknown) != 0);
         for (other = XENT_STATUS_OK; other < status; other++) {
@@ -52,6 +54,7 @@ static void check_levels(void)
         check_format_f32();
         check_format_f64();
         check_sixteen();
+        check_integers();
     }
     EXPECT(level > 0 && xent_available_level(level, NULL, 0) == 0);
     EXPECT(xent_choose_level(NULL) == XENT_STATUS_OK);
