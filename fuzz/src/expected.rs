@@ -252,7 +252,9 @@ where
             LossName::LogisticLoss => {
                 let targets = self.element_targets();
                 let counts = |row, class| {
-                    !targets[layout.place(row, class)].1 && self.class_weight(class) != 0.0
+                    !targets[layout.place(row, class)].1
+                        && self.class_weight(class) != 0.0
+                        && self.sample_weight(row) != 0.0
                 };
                 (0..layout.rows()).any(|row| {
                     let p = batch.row(row).into_iter().enumerate();
@@ -301,7 +303,9 @@ where
 
     /// The probability of the label of a row, if it counts.
     fn picked(&self, row: usize) -> Option<f64> {
-        let class = self.label(row).filter(|&class| self.class_weight(class) != 0.0)?;
+        let counts =
+            |class: &usize| self.class_weight(*class) != 0.0 && self.sample_weight(row) != 0.0;
+        let class = self.label(row).filter(counts)?;
         Some(self.batch.row(row)[class])
     }
 

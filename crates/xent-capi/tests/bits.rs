@@ -376,13 +376,14 @@ fn losses_have_the_bits_of_xent() {
             let run = xent_softmax_loss_run_f16;
             check_sixteen(level, &mut rng, run, f16::to_bits, f16::from_bits);
         }
+        check_integers(level);
     }
 }
 
 type Run = unsafe extern "C" fn(*const SoftmaxLoss<f32>, *mut f64, *mut usize) -> Status;
 
 /// Integers of a quantised model, in C and in Rust.
-fn agree_on_integers<Q: Element<Float = f32>>(q: &[Q], zero_point: i32, run: Run) {
+fn agree_on_integers<Q: Element<Float = f32>>(level: Level, q: &[Q], zero_point: i32, run: Run) {
     let (classes, scale) = (10, 0.17_f32);
     let rows = q.len() / classes;
     let labels: Vec<u8> = (0..rows).map(|row| (row * 7 % classes) as u8).collect();
@@ -424,18 +425,18 @@ fn agree_on_integers<Q: Element<Float = f32>>(q: &[Q], zero_point: i32, run: Run
     let quantisation = Quantisation::new(scale, zero_point).expect("a scale");
     let logits = Logits::new(q, classes).expect("whole rows").quantised(quantisation);
     let pass = Pass::new().wide_grad(&mut of_rust);
-    let report = SoftmaxCrossEntropy::new().evaluate(logits, &labels[..], pass).expect("a loss");
+    let of_level = SoftmaxCrossEntropy::new().with_level(level);
+    let report = of_level.evaluate(logits, &labels[..], pass).expect("a loss");
     assert_eq!(value.to_bits(), report.loss.to_bits());
     assert_eq!(gradient, of_rust);
 }
 
-#[test]
-fn integers_of_a_quantised_model() {
+fn check_integers(level: Level) {
     let bytes: Vec<u8> =
         (0..2000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     let signed: Vec<i8> = bytes.iter().map(|&byte| byte.cast_signed()).collect();
     let wide: Vec<i16> = signed.iter().map(|&q| i16::from(q) * 3).collect();
-    agree_on_integers(&signed, -3, xent_softmax_loss_run_i8);
-    agree_on_integers(&bytes, 128, xent_softmax_loss_run_u8);
-    agree_on_integers(&wide, 5, xent_softmax_loss_run_i16);
+    agree_on_integers(level, &signed, -3, xent_softmax_loss_run_i8);
+    agree_on_integers(level, &bytes, 128, xent_softmax_loss_run_u8);
+    agree_on_integers(level, &wide, 5, xent_softmax_loss_run_i16);
 }

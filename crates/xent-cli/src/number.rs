@@ -151,6 +151,29 @@ fn odd_of_integer(number: i64) -> f32 {
     odd(nearest, beyond)
 }
 
+/// Four significant digits.
+pub(crate) fn short(x: f64) -> String {
+    significant(x, 4)
+}
+
+/// Without zeros at the end.
+pub(crate) fn significant(x: f64, digits: usize) -> String {
+    if x == 0.0 || !x.is_finite() {
+        return x.to_string();
+    }
+    let before_point = x.abs().log10().floor();
+    if !(-5.0..7.0).contains(&before_point) {
+        return format!("{x:.*e}", digits - 1);
+    }
+    let decimals = (digits as f64 - 1.0 - before_point).max(0.0) as usize;
+    let text = format!("{x:.decimals$}");
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        text
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,6 +16,7 @@ use super::tolerance::{Check, Tolerance};
 use super::worst_rows::{SHOWN, WorstRow};
 use crate::failure::Failure;
 use crate::layout::{ClassAxis, Layout};
+use crate::number::{short, significant};
 use crate::printed::print;
 use crate::summary::Summary;
 
@@ -337,28 +338,5 @@ impl fmt::Display for Comparison {
                  --max-loss-difference set one"
             ),
         }
-    }
-}
-
-/// Four significant digits.
-pub(super) fn short(x: f64) -> String {
-    significant(x, 4)
-}
-
-/// Without zeros at the end.
-fn significant(x: f64, digits: usize) -> String {
-    if x == 0.0 || !x.is_finite() {
-        return x.to_string();
-    }
-    let before_point = x.abs().log10().floor();
-    if !(-5.0..7.0).contains(&before_point) {
-        return format!("{x:.*e}", digits - 1);
-    }
-    let decimals = (digits as f64 - 1.0 - before_point).max(0.0) as usize;
-    let text = format!("{x:.decimals$}");
-    if text.contains('.') {
-        text.trim_end_matches('0').trim_end_matches('.').to_owned()
-    } else {
-        text
     }
 }

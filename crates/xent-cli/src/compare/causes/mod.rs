@@ -14,9 +14,9 @@ mod votes;
 
 use serde::Serialize;
 
-use super::report::short;
 use super::rows::Row;
 use super::side::{Side, Steps};
+use crate::number::short;
 use fit::Sums;
 use integers::StepCounts;
 use probabilities::RowCounts;

@@ -5,7 +5,7 @@ use std::io;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::short;
+use crate::number::short;
 
 pub(super) type DrawingError = DrawingAreaErrorKind<io::Error>;
 

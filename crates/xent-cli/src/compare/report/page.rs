@@ -7,7 +7,8 @@ use super::super::calibration::{BINS, Calibration};
 use super::super::page_data::PageData;
 use super::super::tolerance::Check;
 use super::charts::{Bars, COLOURS, DrawingError, reliability};
-use super::{Bin, Change, Comparison, SHOWN, WorstRow, short, significant};
+use super::{Bin, Change, Comparison, SHOWN, WorstRow};
+use crate::number::{short, significant};
 
 const STYLE: &str = include_str!("page.css");
 /// The most bars of the histogram for differences without a scale; smaller ones are in the first.
