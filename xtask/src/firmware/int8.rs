@@ -109,6 +109,8 @@ fn compare(folder: &Path, dump: &Path) -> Result<bool, String> {
     words.extend(
         ["--max-lsb", "2", "--max-loss-difference", "0.02", "--max-changed", "2%"].map(Into::into),
     );
+    let report = folder.join("device-int8.html");
+    words.extend(["--report".into(), report.into()]);
     xent_cli::compare(words)
 }
 
