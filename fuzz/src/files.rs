@@ -33,9 +33,12 @@ const OF_DEVICES: [[&str; 8]; 3] = [
         "t:bf16:1x3",
         "t:i64:2",
         "t:u16be:6",
-        "t:int8:2",
+        MODEL,
     ],
 ];
+
+/// The name of a model, which says what the integers of another file stand for.
+const MODEL: &str = "t.tflite";
 
 /// How an array arrives.
 #[derive(Clone, Copy, Debug)]
@@ -54,13 +57,13 @@ enum Way {
 
 /// The first byte chooses the loss, which of its two files holds the rest, and how that file arrives: as a file of
 /// arrays, or as one of a device, of a kind by its first two bits; the other file is valid. Integers of a device have a
-/// scale.
+/// scale. A model has the scale of valid integers: of its only output, or of the one that is named.
 pub(crate) fn run(data: &[u8]) {
     let Some((&choice, bytes)) = data.split_first() else { return };
     let choice = usize::from(choice);
     let loss = LOSSES[choice % LOSSES.len()];
     let is_other_kind = choice & 4 != 0;
-    let is_targets = choice & 8 != 0;
+    let mut is_targets = choice & 8 != 0;
     let way = match (choice / 64).checked_sub(1) {
         Some(kind) => Way::Device(OF_DEVICES[kind][choice / 16 % 4 + (choice & 4)]),
         None => [Way::File, Way::Archive, Way::Member, Way::Pipe][choice / 16 % 4],
@@ -74,8 +77,18 @@ pub(crate) fn run(data: &[u8]) {
     let mut files = 2;
     // It must live until the program has read it.
     let mut kept = None;
-    let mut scale = None;
+    let mut scale: Option<[OsString; 2]> = None;
     let odd = match way {
+        Way::Device(MODEL) => {
+            let mut model = put(MODEL, bytes).into_os_string();
+            if is_targets {
+                model.push(":logits");
+            }
+            scale = Some(["--quantisation".into(), model]);
+            is_targets = false;
+            files = 3;
+            put("odd.npy", &npy("|i1", "(2, 3)", &[3, 250, 1, 128, 7, 0]))
+        }
         Way::File => put(if is_other_kind { "odd.safetensors" } else { "odd.npy" }, bytes),
         Way::Archive => put("odd.npz", bytes),
         Way::Member => put("odd.npz", &archive(bytes, is_other_kind)),
@@ -90,7 +103,7 @@ pub(crate) fn run(data: &[u8]) {
         Way::Device(name) => {
             put(name.split(':').next().unwrap_or(name), bytes);
             let is_quantised = name.contains(":i8") || name.contains(":u8") || name.contains(".h");
-            scale = (!is_targets && is_quantised).then_some("0.5");
+            scale = (!is_targets && is_quantised).then(|| ["--scale".into(), "0.5".into()]);
             folder.path().join(name)
         }
     };
@@ -101,7 +114,7 @@ pub(crate) fn run(data: &[u8]) {
     let arguments = ["xent", "eval", "--threads", "1", "--loss", loss].map(OsString::from);
     let paths = [("--input", input), ("--targets", targets), ("--grad-out", output.clone())];
     let paths = paths.into_iter().flat_map(|(option, path)| [option.into(), path.into_os_string()]);
-    let scale = scale.into_iter().flat_map(|scale| ["--scale".into(), scale.into()]);
+    let scale = scale.into_iter().flatten();
     let done = xent_cli::evaluate(arguments.into_iter().chain(paths).chain(scale));
     drop(kept);
     assert_eq!(output.exists(), done.is_ok(), "a gradient of a file that was refused, or none");

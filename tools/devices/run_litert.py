@@ -9,8 +9,9 @@ its int8 logits as output, then with DEQUANTIZE, LOG_SOFTMAX and SOFTMAX behind 
 LiteRT with its default kernels (XNNPACK) and with its reference kernels, and through TensorFlow Lite Micro.
 
 It prints how far they are from each other and from the firmware's own rounding, in steps of the output, and writes
-``crates/xent-reference/golden/quantised.json``: the first digits' outputs, for tests.  With FOLDER, the logits of all
-digits are written there as ``litert-logits.npy`` and ``micro-logits.npy``, for ``xent compare``.
+``crates/xent-reference/golden/quantised.json``, the first digits' outputs, for tests, and next to it
+``digits-int8.tflite``, the model of the logits.  With FOLDER, the logits of all digits are written there as
+``litert-logits.npy`` and ``micro-logits.npy``, for ``xent compare``.
 """
 
 import json
@@ -30,6 +31,7 @@ from quantise_digits import activations, fixed_point, float_layers, scale_of_wei
 
 DATA = ROOT / "embedded" / "digits-net" / "data"
 GOLDEN = ROOT / "crates" / "xent-reference" / "golden" / "quantised.json"
+MODEL = GOLDEN.with_name("digits-int8.tflite")
 RECORDED = 24
 OPERATORS = {
     "DEQUANTIZE": (schema.BuiltinOperator.DEQUANTIZE, schema.DequantizeOptionsT, schema.BuiltinOptions.DequantizeOptions),
@@ -205,6 +207,7 @@ def main() -> None:
     }
     text = json.dumps(golden, indent=1)
     GOLDEN.write_text("\n".join(line.rstrip() for line in text.splitlines()) + "\n")
+    MODEL.write_bytes(digits(None, quantisations))
     if len(sys.argv) > 1:
         folder = Path(sys.argv[1])
         np.save(folder / "litert-logits.npy", default)

@@ -31,9 +31,10 @@ Files:
   Logits are f64, f32, f16 or bf16; targets and weights may also be integers or bool,
   and labels may be floats that are whole numbers. The loss of an f64 input is computed in f64, of all
   others in f32; targets (except labels) and weights are converted to that. Logits may also be integers of
-  8 or 16 bits, which a quantised model gave out, with its --scale and --zero-point; they are computed
-  in f32. NumPy has no bf16: two-byte elements without a type (V2), as saved by ml_dtypes, are read as
-  bf16. Column-major arrays (fortran_order) are accepted everywhere. Axes of length one do not matter.
+  8 or 16 bits, which a quantised model gave out, with its --scale and --zero-point, or a --quantisation
+  of its .tflite file; they are computed in f32. NumPy has no bf16: two-byte elements without a type (V2),
+  as saved by ml_dtypes, are read as bf16. Column-major arrays (fortran_order) are accepted everywhere. Axes
+  of length one do not matter.
   Outputs are .npy files, and the --report of compare is an HTML page; they get their names once all of them
   are complete, and replace existing files.
 
@@ -174,6 +175,16 @@ pub(crate) struct EvalArgs {
         requires = "scale"
     )]
     pub(crate) zero_point: i32,
+    /// A TensorFlow Lite model (.tflite) that has the scale and the zero point, instead of both: those of its output;
+    /// of several outputs one by its name or its number, from 0, as in model.tflite:logits or model.tflite:1.
+    #[arg(
+        long,
+        alias = "quantization",
+        value_name = "MODEL",
+        allow_hyphen_values = true,
+        conflicts_with_all = ["scale", "zero_point"]
+    )]
+    pub(crate) quantisation: Option<PathBuf>,
     /// Indices (integers, without the class axis), or one number for each input.
     #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
     pub(crate) targets: PathBuf,
@@ -289,6 +300,15 @@ pub(crate) struct CompareArgs {
         requires = "reference_scale"
     )]
     pub(crate) reference_zero_point: i32,
+    /// A TensorFlow Lite model with the scale and the zero point of the reference outputs, as in eval.
+    #[arg(
+        long,
+        alias = "reference-quantization",
+        value_name = "MODEL",
+        allow_hyphen_values = true,
+        conflicts_with_all = ["reference_scale", "reference_zero_point"]
+    )]
+    pub(crate) reference_quantisation: Option<PathBuf>,
     /// The scale of outputs to check that are integers.
     #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
     pub(crate) candidate_scale: Option<f32>,
@@ -301,6 +321,15 @@ pub(crate) struct CompareArgs {
         requires = "candidate_scale"
     )]
     pub(crate) candidate_zero_point: i32,
+    /// A TensorFlow Lite model with the scale and the zero point of the outputs to check, as in eval.
+    #[arg(
+        long,
+        alias = "candidate-quantization",
+        value_name = "MODEL",
+        allow_hyphen_values = true,
+        conflicts_with_all = ["candidate_scale", "candidate_zero_point"]
+    )]
+    pub(crate) candidate_quantisation: Option<PathBuf>,
     /// Targets, to compute the loss of both.
     #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
     pub(crate) targets: Option<PathBuf>,

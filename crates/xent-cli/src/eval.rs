@@ -58,7 +58,14 @@ pub(crate) fn evaluate(args: &EvalArgs) -> Result<Summary, Failure> {
     choose::<f32>(args, args.ignore_index, &ClassWeights::default(), Level::Portable, false)?;
     let open = |path: &Option<PathBuf>| path.as_ref().map(|path| Array::open(path)).transpose();
     let mut arrays = Arrays {
-        input: open_quantised(&args.input, args.scale, args.zero_point)?,
+        input: open_quantised(
+            &args.input,
+            Integers {
+                scale: args.scale,
+                zero_point: args.zero_point,
+                model: args.quantisation.as_deref(),
+            },
+        )?,
         targets: Array::open(&args.targets)?,
         class_weights: open(&args.class_weights)?,
         sample_weights: open(&args.sample_weights)?,
@@ -67,16 +74,24 @@ pub(crate) fn evaluate(args: &EvalArgs) -> Result<Summary, Failure> {
     evaluate_arrays(args, &mut arrays)
 }
 
-/// Opens an input whose integers have a scale and, unless it is zero, a zero point.
-pub(crate) fn open_quantised(
-    path: &Path,
-    scale: Option<f32>,
-    zero_point: i32,
-) -> Result<Array, Failure> {
+/// What the integers of an input stand for, as the options say.
+pub(crate) struct Integers<'a> {
+    pub(crate) scale: Option<f32>,
+    pub(crate) zero_point: i32,
+    /// A model that has both.
+    pub(crate) model: Option<&'a Path>,
+}
+
+/// Opens an input, whose integers may stand for other numbers.
+pub(crate) fn open_quantised(path: &Path, integers: Integers<'_>) -> Result<Array, Failure> {
+    let Integers { scale, zero_point, model } = integers;
     let array = Array::open(path)?;
-    match scale {
-        Some(scale) => array.quantised(Quantisation::new(scale, zero_point).map_err(Error::from)?),
-        None => Ok(array),
+    match (scale, model) {
+        (Some(scale), _) => {
+            array.quantised(Quantisation::new(scale, zero_point).map_err(Error::from)?)
+        }
+        (None, Some(model)) => array.quantised_by(model),
+        (None, None) => Ok(array),
     }
 }
 
@@ -178,6 +193,7 @@ fn evaluate_in<N: Input>(args: &EvalArgs, arrays: &mut Arrays) -> Result<Summary
         classes: evaluation.layout.classes,
         class_axis,
         format: N::NAME,
+        quantisation: input.quantisation().map(Into::into),
         accuracy: total.rows.of_all(),
         top_k: args.top_k.map(NonZero::get),
         top_k_accuracy: total.top.of_all(),
@@ -208,6 +224,7 @@ fn check_hessian(args: &EvalArgs, policy: Policy) -> Result<(), Failure> {
 fn check_paths(args: &EvalArgs) -> Result<(), Failure> {
     let inputs = [
         Some(&args.input),
+        args.quantisation.as_ref(),
         Some(&args.targets),
         args.class_weights.as_ref(),
         args.sample_weights.as_ref(),
@@ -248,8 +265,8 @@ pub(crate) fn check_outputs<'a>(
 /// Why integer inputs are refused.
 pub(crate) fn integers(input: &Array) -> Failure {
     let reason = "expected floats, found integers: if a quantised model gave them out, give the scale and the \
-                  zero point of its output (--scale and --zero-point; in compare --reference-scale, \
-                  --candidate-scale and so on)";
+                  zero point of its output (--scale and --zero-point, or --quantisation model.tflite; in compare \
+                  --reference-scale, --candidate-scale and so on)";
     Failure::file(input.path(), format!("{reason}{}", input.or_floats()))
 }
 
@@ -501,6 +518,7 @@ pub(crate) fn plain_args(compare: &CompareArgs, input: &Path) -> EvalArgs {
         input: input.to_owned(),
         scale: None,
         zero_point: 0,
+        quantisation: None,
         targets: compare.targets.clone().unwrap_or_default(),
         class_axis: compare.class_axis,
         class_weights: compare.class_weights.clone(),

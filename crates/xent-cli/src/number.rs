@@ -6,7 +6,7 @@ use std::fmt;
 use half::{bf16, f16};
 use npyz::FixedSizeBytes;
 use serde::{Serialize, Serializer};
-use xent::Element;
+use xent::{Element, Quantisation};
 
 /// The type of an array's numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +34,25 @@ impl fmt::Display for Format {
 impl Serialize for Format {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+/// A scale and a zero point, as they are reported.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub(crate) struct Scale {
+    pub(crate) scale: f32,
+    pub(crate) zero_point: i32,
+}
+
+impl From<Quantisation> for Scale {
+    fn from(quantisation: Quantisation) -> Self {
+        Self { scale: quantisation.scale(), zero_point: quantisation.zero_point() }
+    }
+}
+
+impl fmt::Display for Scale {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "scale {}, zero point {}", self.scale, self.zero_point)
     }
 }
 

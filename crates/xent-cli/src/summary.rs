@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::failure::Failure;
 use crate::layout::ClassAxis;
+use crate::number::Scale;
 use crate::printed::print;
 use crate::probabilities::Found;
 
@@ -20,6 +21,8 @@ pub(crate) struct Summary {
     #[serde(flatten)]
     pub(crate) class_axis: ClassAxis,
     pub(crate) format: &'static str,
+    /// Null for inputs that were no integers.
+    pub(crate) quantisation: Option<Scale>,
     /// The share of valid rows whose largest input is that of their label, with sample weights.
     pub(crate) accuracy: Option<f64>,
     pub(crate) top_k: Option<usize>,
@@ -62,6 +65,9 @@ impl fmt::Display for Summary {
         writeln!(f, "rows        {}, {} of them valid", self.rows, self.valid_rows)?;
         writeln!(f, "classes     {}", self.classes)?;
         writeln!(f, "format      {}", self.format)?;
+        if let Some(scale) = self.quantisation {
+            writeln!(f, "integers    {scale}")?;
+        }
         if let Some(first) = self.first_not_finite_row {
             writeln!(f, "not finite  {} rows, the first is row {first}", self.not_finite_rows)?;
         }

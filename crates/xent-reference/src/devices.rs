@@ -4,6 +4,9 @@
 
 use serde::Deserialize;
 
+/// The model that both ran, as a `.tflite` file: its output are the logits.
+pub const DIGITS_MODEL: &[u8] = include_bytes!("../golden/digits-int8.tflite");
+
 /// The outputs of one of them, a row of ten classes for each digit.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields)]

@@ -1,5 +1,5 @@
 //! Arrays in files, from a pipe or from standard input, read in parts. Numbers in a text are copied to a file of their
-//! bytes.
+//! bytes. What integers stand for may be read from a model.
 
 mod c_source;
 mod column_major;
@@ -12,6 +12,7 @@ mod numbers;
 mod place;
 mod raw;
 mod tensors;
+mod tflite;
 mod window;
 
 use std::fs::{File, Metadata};
@@ -199,6 +200,10 @@ fn what_it_is(first: &[u8]) -> &'static str {
         [0x89, b'H', b'D', b'F', ..] => "an HDF5 file: save the array with numpy.save",
         [0x1f, 0x8b, ..] => "it is compressed with gzip: unpack it first",
         _ if looks_like_tensors(first) => "a .safetensors file, which needs that ending",
+        _ if tflite::is_model(first) => {
+            "a TensorFlow Lite model, which has no outputs of its own: give what it gave out, and the model with \
+             --quantisation"
+        }
         _ if first.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace()) => {
             "it is text: save the array with numpy.save, or give a table the ending .csv"
         }
@@ -300,6 +305,23 @@ impl Array {
         }
         self.quantisation = Some(quantisation);
         Ok(self)
+    }
+
+    /// [`quantised`](Self::quantised) as a tensor of a model is: its only output, or the one that is named behind the
+    /// file.
+    pub(crate) fn quantised_by(self, model: &Path) -> Result<Self, Failure> {
+        let tensor = tflite::quantised(model)?;
+        if let Element::Integer(own) = self.header.element {
+            let ((low, high), (least, most)) = (own.range(), tensor.integer.range());
+            if least < low || most > high {
+                let reason = format!(
+                    "its integers are from {low} to {high}, but those of the tensor in {} from {least} to {most}",
+                    model.display()
+                );
+                return Err(Failure::file(&self.path, reason));
+            }
+        }
+        self.quantised(tensor.quantisation)
     }
 
     /// The scale and the zero point of its integers, if they have one.
@@ -649,15 +671,19 @@ const SHOWN: usize = 80;
 /// Some of the names, quoted, as they may contain anything.
 fn list(mut names: Vec<String>) -> String {
     names.sort();
-    let shown = names.iter().take(NAMED).map(|name| match name.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{:?}...", &name[..end]),
-        None => format!("{name:?}"),
-    });
-    let listed = shown.collect::<Vec<_>>().join(", ");
+    let listed = names.iter().take(NAMED).map(|name| quoted(name)).collect::<Vec<_>>().join(", ");
     match names.len() {
         0 => "there are none".into(),
         count if count > NAMED => format!("there are {listed} and {} more", count - NAMED),
         1 => format!("there is {listed}"),
         _ => format!("there are {listed}"),
+    }
+}
+
+/// A name, of which only the beginning is shown if it is long.
+fn quoted(name: &str) -> String {
+    match name.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{:?}...", &name[..end]),
+        None => format!("{name:?}"),
     }
 }

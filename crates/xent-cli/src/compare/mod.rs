@@ -18,7 +18,8 @@ use std::path::PathBuf;
 use crate::args::CompareArgs;
 use crate::array::{Array, is_standard_input, read_all};
 use crate::eval::{
-    Arrays, check_inputs, check_outputs, evaluate_arrays, integers, open_quantised, plain_args,
+    Arrays, Integers, check_inputs, check_outputs, evaluate_arrays, integers, open_quantised,
+    plain_args,
 };
 use crate::failure::Failure;
 use crate::layout::{ClassAxis, Layout, same_but_for_ones};
@@ -48,16 +49,29 @@ pub(crate) fn run(args: &CompareArgs) -> Result<bool, Failure> {
     let tolerance = Tolerance::of(args)?;
     let inputs = [Some(&args.reference), Some(&args.candidate), args.targets.as_ref()];
     let weights = [args.sample_weights.as_ref(), args.class_weights.as_ref()];
-    let inputs = inputs.into_iter().chain(weights).flatten();
+    let models = [args.reference_quantisation.as_ref(), args.candidate_quantisation.as_ref()];
+    let inputs = inputs.into_iter().chain(weights).chain(models).flatten();
     check_inputs(inputs.clone())?;
     if let Some(report) = args.report.as_ref().filter(|path| is_standard_input(path)) {
         return Err(Failure::file(report, "expected a file for the report: - is only an input"));
     }
     check_outputs(inputs, args.report.iter())?;
-    let mut reference =
-        open_quantised(&args.reference, args.reference_scale, args.reference_zero_point)?;
-    let mut candidate =
-        open_quantised(&args.candidate, args.candidate_scale, args.candidate_zero_point)?;
+    let mut reference = open_quantised(
+        &args.reference,
+        Integers {
+            scale: args.reference_scale,
+            zero_point: args.reference_zero_point,
+            model: args.reference_quantisation.as_deref(),
+        },
+    )?;
+    let mut candidate = open_quantised(
+        &args.candidate,
+        Integers {
+            scale: args.candidate_scale,
+            zero_point: args.candidate_zero_point,
+            model: args.candidate_quantisation.as_deref(),
+        },
+    )?;
     check_numbers(&reference, &mut candidate, tolerance)?;
     let open = |path: &Option<PathBuf>| path.as_ref().map(|path| Array::open(path)).transpose();
     let mut targets = open(&args.targets)?;
@@ -113,7 +127,8 @@ fn check_numbers(
         }
     }
     if tolerance.lsb.is_some() && candidate.quantisation().is_none() {
-        let reason = "--max-lsb counts steps of the candidate's scale: give --candidate-scale";
+        let reason = "--max-lsb counts steps of the candidate's scale: give --candidate-scale or \
+                      --candidate-quantisation";
         return Err(Failure::argument(reason));
     }
     if !same_but_for_ones(candidate.shape(), reference.shape()) {

@@ -11,12 +11,12 @@ use super::Pass;
 use super::causes::Cause;
 use super::differences::{Bin, Worst};
 use super::predictions::Change;
-use super::side::{Formats, Scale, Side};
+use super::side::{Formats, Side};
 use super::tolerance::{Check, Tolerance};
 use super::worst_rows::{SHOWN, WorstRow};
 use crate::failure::Failure;
 use crate::layout::{ClassAxis, Layout};
-use crate::number::{short, significant};
+use crate::number::{Scale, short, significant};
 use crate::printed::print;
 use crate::summary::Summary;
 
@@ -189,8 +189,8 @@ impl Comparison {
         }
         let Both { reference, candidate } = self.quantisation;
         for (side, scale) in [("reference", reference), ("candidate", candidate)] {
-            if let Some(Scale { scale, zero_point }) = scale {
-                writeln!(f, "integers    of the {side}: scale {scale}, zero point {zero_point}")?;
+            if let Some(scale) = scale {
+                writeln!(f, "integers    of the {side}: {scale}")?;
             }
         }
         for (name, worst) in [

@@ -5,7 +5,7 @@ use serde::Serialize;
 use xent::Quantisation;
 
 use crate::array::Array;
-use crate::number::Format;
+use crate::number::{Format, Scale};
 
 /// One of the two arrays.
 #[derive(Clone, Copy, Debug)]
@@ -24,13 +24,6 @@ pub(super) struct Integers {
     pub(super) largest: i32,
 }
 
-/// A scale and a zero point, as they are reported.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub(super) struct Scale {
-    pub(super) scale: f32,
-    pub(super) zero_point: i32,
-}
-
 impl Side {
     pub(super) fn of(array: &Array) -> Self {
         let quantised = array.quantisation().zip(array.quantised_range());
@@ -43,8 +36,7 @@ impl Side {
     }
 
     pub(super) fn scale(self) -> Option<Scale> {
-        let Integers { quantisation, .. } = self.integers?;
-        Some(Scale { scale: quantisation.scale(), zero_point: quantisation.zero_point() })
+        self.integers.map(|integers| integers.quantisation.into())
     }
 }
 

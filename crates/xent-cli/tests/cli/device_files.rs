@@ -257,8 +257,8 @@ fn numbers_of_a_table_are_integers_or_f32_unless_a_type_is_named() {
         &folder,
         "--input q.csv --targets y.npy",
         "q.csv: expected floats, found integers: if a quantised model gave them out, give the scale and the zero \
-         point of its output (--scale and --zero-point; in compare --reference-scale, --candidate-scale and so on); \
-         if they are floats without decimals, name their type, as in file.csv:f32 or file.csv:2-11:f32",
+         point of its output (--scale and --zero-point, or --quantisation model.tflite; in compare \
+         --reference-scale, --candidate-scale and so on); if they are floats without decimals, name their type, as in file.csv:f32 or file.csv:2-11:f32",
     );
     says(
         &folder,

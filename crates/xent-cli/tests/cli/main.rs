@@ -15,6 +15,7 @@ mod page;
 mod peers;
 mod precision;
 mod probabilities;
+mod quantisation;
 mod tensors;
 mod verdict;
 mod words;

@@ -72,7 +72,7 @@ impl Comparison {
         for (side, file, format, scale) in sides {
             let numbers = match scale {
                 Some(of) => {
-                    format!("integers of scale {}, zero point {}", of.scale, of.zero_point)
+                    format!("integers of {of}")
                 }
                 None => format.to_string(),
             };
