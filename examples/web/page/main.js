@@ -1,15 +1,15 @@
 // Computes and shows the numbers whenever a field changes.
 
+import * as between from './divergence.js';
 import * as read from './read.js';
+import { copyOf, Side } from './side.js';
 import * as view from './view.js';
 import * as why from './why.js';
 import { Refused, Xent } from './xent.js';
 
 const form = document.getElementById('form');
-const { logits: logitsField, target: targetField, smoothing: smoothingField, row: rowField } = form.elements;
-const rowLine = document.getElementById('row-line');
+const { target: targetField, smoothing: smoothingField, compare: compareField } = form.elements;
 const slider = document.getElementById('smoothing-slider');
-const note = document.getElementById('file-note');
 
 const HINTS = {
   softmax: ['Target class', 'One number, counted from 0; or press a class.'],
@@ -28,29 +28,50 @@ function attempt(show, run) {
   }
 }
 
+/** The two rows; the second is in the page only while they are compared. */
+let first;
+let second;
+let secondGroup;
+
 function update(xent) {
   const loss = form.elements.loss.value;
   const [label, hint] = HINTS[loss];
   document.getElementById('target-label').textContent = label;
   document.getElementById('target-hint').textContent = hint;
-  document.getElementById('log-sum-exp-row').hidden = loss !== 'softmax';
+  view.arrange(loss, compareField.checked);
   attempt(view.refuse, () => {
-    const logits = read.logits(logitsField.value);
+    const rows = (compareField.checked ? [first, second] : [first]).map((side) => [side, side.logits()]);
+    const [[, logits], [, other] = []] = rows;
+    if (other !== undefined && other.length !== logits.length) {
+      const [found, expected] = [other, logits].map((row) => row.length.toLocaleString('en'));
+      second.about(() => {
+        throw new Refused('logits', `Expected as many logits as in the first row, ${expected}; found ${found}.`);
+      });
+    }
     const smoothing = read.smoothing(smoothingField.value);
     // Without a target there are only probabilities, whose classes can be clicked.
     const isOpen = loss === 'softmax' && targetField.value.trim() === '';
     const targets = new Set(isOpen ? [] : read.targets(loss, targetField.value));
-    const computed = xent.compute(loss, logits, isOpen ? [0] : [...targets], smoothing);
     const spread = loss === 'softmax' ? logits.length : 2;
-    view.show({
-      ...computed,
+    const shown = rows.map(([side, x]) => ({
+      ...side.about(() => xent.compute(loss, x, isOpen ? [0] : [...targets], smoothing)),
       ...(isOpen ? { loss: undefined, gradient: undefined } : {}),
-      why: isOpen ? why.probabilities(loss, logits) : why.loss(loss, logits, targets, smoothing),
-      logits,
+      logits: x,
+      why: isOpen ? why.probabilities(loss, x) : why.loss(loss, x, targets, smoothing),
+    }));
+    view.show(shown, {
       format: (value) => xent.format(value),
       isTarget: (index) => targets.has(index),
       target: (index) => (isOpen ? 0 : (targets.has(index) ? 1 - smoothing : 0) + smoothing / spread),
     });
+    if (other !== undefined) {
+      view.compare({
+        difference: between.difference(logits, other),
+        divergence: between.divergence(logits, other),
+        largest: [logits, other].map(between.largest),
+        scale: second.scale,
+      });
+    }
     if (isOpen) {
       view.complain('target', 'There is no target yet: type the number of a class, or press one.');
     }
@@ -70,54 +91,20 @@ function press(index) {
   targetField.value = [...targets].sort((a, b) => a - b).join(', ');
 }
 
-/** The file whose row is in the logits field, if there is one. */
-let chosen;
-
-/** Puts a row of the file into the field, and removes the target, which belonged to another row. */
-function take(xent, index) {
-  const { name, rows, row } = chosen;
-  const numbers = row(index);
-  const text = (number) => (typeof number === 'string' ? number : digits(xent, number));
-  logitsField.value = numbers.map(text).join(', ');
-  targetField.value = '';
-  const count = numbers.length === 1 ? '1 logit' : `${numbers.length.toLocaleString('en')} logits`;
-  note.textContent = `${name}: ${count}${rows > 1 ? `, row ${index} of ${rows.toLocaleString('en')} (0 to ${rows - 1})` : ''}`;
-}
-
-/** Forgets the file. */
-function forget() {
-  chosen = undefined;
-  note.textContent = '';
-  rowLine.hidden = true;
-}
-
-/** Puts a file's first row into the field. If several files are being read, the last one wins. */
-let turn = 0;
-async function open(xent, file) {
-  turn += 1;
-  const mine = turn;
+/** Takes a file's first row. The target belonged to another row. */
+async function open(xent, side, file) {
   let complaint;
   try {
-    const found = await read.file(file);
-    if (mine !== turn) {
+    if (!await side.open(file)) {
       return;
     }
-    const before = chosen;
-    chosen = { name: file.name, ...found };
-    try {
-      take(xent, 0);
-    } catch (error) {
-      chosen = before;
-      throw error;
+    if (side === first) {
+      targetField.value = '';
     }
-    rowField.value = 0;
-    rowField.max = found.rows - 1;
-    rowLine.hidden = found.rows === 1;
   } catch (error) {
     if (!(error instanceof Refused)) {
       throw error;
     }
-    forget();
     complaint = error;
   }
   update(xent);
@@ -126,24 +113,23 @@ async function open(xent, file) {
   }
 }
 
-/** Shows another row of the file. */
-function choose(xent) {
-  try {
-    take(xent, read.row(rowField.value, chosen.rows));
-    update(xent);
-  } catch (error) {
-    if (!(error instanceof Refused)) {
-      throw error;
+/** Shows another row of the file, and of the other one, if it has as many. */
+function choose(xent, side) {
+  // Numbers that belong to another row than the one named would mislead.
+  attempt(view.refuse, () => {
+    side.choose();
+    const other = side === first ? second : first;
+    const isFollowed = compareField.checked && other.follow(side);
+    if (side === first || isFollowed) {
+      targetField.value = '';
     }
-    // Numbers that belong to another row than the one named would mislead.
-    view.refuse(error);
-  }
+    update(xent);
+  });
 }
 
-/** A number of a file, as it would be typed: as f32 with the fewest digits, unless it is too large for f32. */
-function digits(xent, number) {
-  const value = Math.fround(number);
-  return Number.isFinite(number) && !Number.isFinite(value) ? String(number) : xent.format(value);
+/** The side that an element belongs to. */
+function sideOf(element) {
+  return [first, second].find((side) => side.has(element));
 }
 
 function listen(xent) {
@@ -155,19 +141,24 @@ function listen(xent) {
       smoothingField.value = slider.value;
     } else if (target === smoothingField) {
       slider.value = smoothingField.value;
-    } else if (target === logitsField) {
-      forget();
-    } else if (target === rowField) {
-      choose(xent);
-      return;
+    } else if (target === compareField) {
+      document.getElementById('second').replaceChildren(...(target.checked ? [secondGroup] : []));
     }
-    update(xent);
+    const side = sideOf(target);
+    if (side?.changed(target)) {
+      choose(xent, side);
+    } else {
+      update(xent);
+    }
   });
   form.addEventListener('submit', (event) => event.preventDefault());
-  form.elements.file.addEventListener('change', ({ target }) => {
+  form.addEventListener('change', ({ target }) => {
+    if (target.type !== 'file') {
+      return;
+    }
     const [file] = target.files;
     if (file) {
-      open(xent, file);
+      open(xent, sideOf(target), file);
     }
     // The same file may be chosen again after it has changed.
     target.value = '';
@@ -194,7 +185,7 @@ function listen(xent) {
     body.classList.remove('dragging');
     const [file] = event.dataTransfer.files;
     if (file) {
-      open(xent, file);
+      open(xent, sideOf(event.target) ?? first, file);
     }
   });
 }
@@ -202,6 +193,10 @@ function listen(xent) {
 try {
   const xent = await Xent.load('xent.wasm');
   document.getElementById('level').textContent = xent.level();
+  const group = document.getElementById('side');
+  secondGroup = copyOf(group, 'second-', 'Second row');
+  first = new Side(group, '', (value) => xent.format(value));
+  second = new Side(secondGroup, 'second-', (value) => xent.format(value));
   listen(xent);
   update(xent);
 } catch (error) {

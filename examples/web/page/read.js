@@ -78,6 +78,37 @@ export function logits(text) {
   return Float32Array.from(found, single);
 }
 
+/** The integers of 8 or 16 bits, signed or not. */
+const [LEAST, MOST] = [-32_768, 65_535];
+/** The largest scale whose integers all stand for finite numbers, as in the library. */
+const LARGEST_SCALE = 5e33;
+/** A number of a file may have been written with a point. */
+const INTEGER = /^[+-]?\d+(\.0*)?$/;
+
+/** The numbers that the integers in the field stand for: each a product that is rounded once. */
+export function integers(text, scaleText, zeroText) {
+  const found = words(text);
+  if (found.length === 0) {
+    throw new Refused('logits', 'There is no logit yet: type an integer.');
+  }
+  const isWrong = (word) => !INTEGER.test(word) || Number(word) < LEAST || Number(word) > MOST;
+  const at = found.findIndex(isWrong);
+  if (at !== -1) {
+    throw new Refused('logits', `${quoted(found[at])} (class ${at}) is not an integer of 8 or 16 bits.`);
+  }
+  const scale = Math.fround(NUMBER.test(scaleText.trim()) ? Number(scaleText) : NaN);
+  if (!(scale > 0 && scale <= LARGEST_SCALE)) {
+    throw new Refused('scale', scaleText.trim() === ''
+      ? 'Give the scale of the output tensor, which the model has.'
+      : 'Scale: expected a positive number of at most 5e33.');
+  }
+  const zero = zeroText.replaceAll('−', '-').trim();
+  if (isWrong(zero)) {
+    throw new Refused('zero-point', 'Zero point: expected an integer of 8 or 16 bits.');
+  }
+  return Float32Array.from(found, (word) => Math.fround(scale * (Number(word) - Number(zero))));
+}
+
 /** The target classes: one, or any number for the sigmoid loss. */
 export function targets(loss, text) {
   const found = words(text);
@@ -107,18 +138,20 @@ const LARGEST = 64 << 20;
 
 /**
  * The number of rows in a file, and a function that reads one of them, counted from 0. Numbers may be f64, or still
- * words; errors in a row are reported when it is read.
+ * words; errors in a row are reported when it is read. `areIntegers` is undefined if the file has no types; then
+ * `hasIntegers` says what its numbers are.
  */
-export async function file(chosen) {
+export async function file(chosen, hasIntegers = false) {
   const said = (error) => {
     const reason = error instanceof TypeError ? 'it is not text' : error.message;
     return new Refused('file', `${chosen.name}: ${reason}.`);
   };
-  const { rows, row } = await contents(chosen).catch((error) => {
+  const { rows, row, areIntegers } = await contents(chosen, hasIntegers).catch((error) => {
     throw said(error);
   });
   return {
     rows,
+    areIntegers,
     row(index) {
       try {
         return row(index);
@@ -129,7 +162,7 @@ export async function file(chosen) {
   };
 }
 
-async function contents(chosen) {
+async function contents(chosen, hasIntegers) {
   if (chosen.size > LARGEST) {
     throw new Error('it is larger than 64 MiB');
   }
@@ -138,7 +171,7 @@ async function contents(chosen) {
     return npy(bytes);
   }
   const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  return chosen.name.toLowerCase().endsWith('.json') ? json(text) : csv(text);
+  return chosen.name.toLowerCase().endsWith('.json') ? json(text) : csv(text, hasIntegers);
 }
 
 /** The place of an error, if the file has several rows. */
@@ -147,7 +180,7 @@ function inRow(index, rows) {
 }
 
 /** A line is a row; lines of one number each are one row together. */
-function csv(text) {
+function csv(text, hasIntegers) {
   const lines = text.split(/\r?\n/).map(words).filter((line) => line.length > 0);
   if (lines.length === 0) {
     throw new Error('it contains no number');
@@ -162,7 +195,8 @@ function csv(text) {
   };
   // The first line may hold names.
   row(0);
-  const group = decimalComma(text);
+  // Integers have no decimal comma.
+  const group = hasIntegers ? undefined : decimalComma(text);
   if (group !== undefined) {
     throw new Error(aboutComma(group));
   }
@@ -194,24 +228,27 @@ function json(text) {
   return { rows: rows.length, row };
 }
 
-/** What to do about numbers that are not f32 or f64. */
+/** What to do about numbers of other types. */
 function aboutNumbers(descr) {
+  const expected = 'expected f32, f64, or integers of 8 or 16 bits of a quantised model';
   if (descr === undefined) {
-    return 'its number format is unknown; expected f32 or f64';
+    return `its number format is unknown; ${expected}`;
   }
-  const kind = /^[<>|=]([iu])(\d)$/.exec(descr);
-  if (kind && kind[2] === '1') {
-    return `its numbers are ${descr}, 8-bit integers, as quantised logits are: save them as floats, `
-      + "as in np.save('x.npy', (q.astype('f4') - zero_point) * scale)";
-  }
-  if (kind) {
-    return `its numbers are ${descr}, integers; expected f32 or f64. Labels belong in the target field; `
-      + "save quantised logits as (q.astype('f4') - zero_point) * scale";
-  }
-  return `its numbers are ${descr}; expected f32 or f64: save x.astype('f4')`;
+  const isInteger = /^[<>|=][iu]\d$/.test(descr);
+  return `its numbers are ${descr}; ${expected}${isInteger ? '. Labels belong in the target field' : ": save x.astype('f4')"}`;
 }
 
-/** NumPy's format, with f32 or f64 in either byte order and either memory order. */
+/** How a number of a type is read from a view. */
+const TYPES = {
+  f4: [4, (view, place, little) => view.getFloat32(place, little)],
+  f8: [8, (view, place, little) => view.getFloat64(place, little)],
+  i1: [1, (view, place) => view.getInt8(place)],
+  u1: [1, (view, place) => view.getUint8(place)],
+  i2: [2, (view, place, little) => view.getInt16(place, little)],
+  u2: [2, (view, place, little) => view.getUint16(place, little)],
+};
+
+/** NumPy's format, with floats or short integers in either byte order and either memory order. */
 function npy(buffer) {
   const view = new DataView(buffer);
   const bytes = new Uint8Array(buffer);
@@ -226,10 +263,11 @@ function npy(buffer) {
   const descr = /'descr':\s*'([^']*)'/.exec(header)?.[1];
   const fortran = /'fortran_order':\s*(True|False)/.exec(header)?.[1] === 'True';
   const shape = /'shape':\s*\(([\d\s,]*)\)/.exec(header)?.[1].match(/\d+/g)?.map(Number) ?? [];
-  const size = { f4: 4, f8: 8 }[descr?.slice(1)];
-  if (size === undefined) {
+  const type = descr?.slice(1);
+  if (!Object.hasOwn(TYPES, type)) {
     throw new Error(aboutNumbers(descr));
   }
+  const [size, number] = TYPES[type];
   if (shape.length > 2) {
     throw new Error(`it has ${shape.length} axes; expected a row, or rows of classes`);
   }
@@ -243,11 +281,8 @@ function npy(buffer) {
   }
   const little = descr[0] !== '>';
   const [first, step] = fortran ? [size, rows * size] : [classes * size, size];
-  const row = (index) => Array.from({ length: classes }, (_, at) => {
-    const place = data + index * first + at * step;
-    return size === 4 ? view.getFloat32(place, little) : view.getFloat64(place, little);
-  });
-  return { rows, row };
+  const row = (index) => Array.from({ length: classes }, (_, at) => number(view, data + index * first + at * step, little));
+  return { rows, row, areIntegers: !type.startsWith('f') };
 }
 
 /** The number of a row of a file. */

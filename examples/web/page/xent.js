@@ -53,8 +53,9 @@ export class Xent {
     return {
       loss: xent.xent_loss(),
       logSumExp: xent.xent_log_sum_exp(count),
-      probabilities: new Float32Array(memory.buffer, xent.xent_probabilities(), count),
-      gradient: new Float32Array(memory.buffer, xent.xent_gradient(), count),
+      // Copies, since the next row is computed in the same buffers.
+      probabilities: new Float32Array(memory.buffer, xent.xent_probabilities(), count).slice(),
+      gradient: new Float32Array(memory.buffer, xent.xent_gradient(), count).slice(),
     };
   }
 

@@ -52,22 +52,45 @@ export async function open(browser, address, options = {}) {
   return { context, page, wrong };
 }
 
-/** Fields by their names, as for a screen reader. */
+/** The fields of a row. */
+const row = (page, name = 'First row') => page.getByRole('group', { name });
+
+/** Fields by their names, as for a screen reader; those of a row are the first row's unless it is named. */
 export const field = {
   loss: (page, name) => page.getByRole('radio', { name }),
-  logits: (page) => page.getByLabel('Logits', { exact: true }),
+  logits: (page, of) => row(page, of).getByLabel('Logits', { exact: true }),
   target: (page) => page.getByLabel(/^Target class(es)?$/),
   smoothing: (page) => page.getByLabel('Label smoothing', { exact: true }),
   slider: (page) => page.getByRole('slider', { name: 'Label smoothing' }),
-  file: (page) => page.getByLabel('Choose a file'),
-  row: (page) => page.getByLabel('Row of the file'),
+  file: (page, of) => row(page, of).getByLabel('Choose a file'),
+  row: (page, of) => row(page, of).getByLabel('Row of the file'),
+  integers: (page, of) => row(page, of).getByLabel('Integers of a quantised model'),
+  scale: (page, of) => row(page, of).getByLabel('Scale'),
+  'zero-point': (page, of) => row(page, of).getByLabel('Zero point'),
+  compare: (page) => page.getByLabel('Compare with a second row'),
 };
 
-export async function enter(page, { loss, logits, targets, smoothing }) {
+/** Says what the integers of a row stand for, or that its logits are floats. */
+export async function quantise(page, quantisation, of) {
+  await field.integers(page, of).setChecked(Boolean(quantisation));
+  if (quantisation) {
+    const [scale, zeroPoint] = quantisation;
+    await field.scale(page, of).fill(String(scale));
+    await field['zero-point'](page, of).fill(String(zeroPoint));
+  }
+}
+
+export async function enter(page, { loss, logits, targets, smoothing, quantisation }, of) {
   if (loss !== undefined) {
     await field.loss(page, loss === 'softmax' ? 'Softmax' : 'Sigmoid').check();
   }
-  for (const [name, text] of [['logits', logits], ['target', targets], ['smoothing', smoothing]]) {
+  if (quantisation !== undefined) {
+    await quantise(page, quantisation, of);
+  }
+  if (logits !== undefined) {
+    await field.logits(page, of).fill(logits);
+  }
+  for (const [name, text] of [['target', targets], ['smoothing', smoothing]]) {
     if (text !== undefined) {
       await field[name](page).fill(text);
     }
@@ -88,28 +111,39 @@ export async function read(page) {
       const term = [...document.querySelectorAll('dt')].find((dt) => dt.innerText === name);
       return term ? text(term.parentElement.querySelector('dd')) : null;
     };
-    const rows = [...document.querySelectorAll('tbody tr')].filter(isSeen).map((row) => {
-      const [head, probability, gradient] = row.cells;
+    const lines = [...document.querySelectorAll('tbody tr')].filter(isSeen);
+    const rowsOf = (side) => lines.map((line) => {
+      const [head, probability, gradient] = line.cells;
       const button = head.querySelector('button');
-      const bars = (cell) => ({
-        text: text(cell.querySelector('.number')),
-        track: box(cell.querySelector('.track')),
-        bar: box(cell.querySelector('.bar')),
+      const bars = (part) => ({
+        text: text(part.querySelector('.number')),
+        track: box(part.querySelector('.track')),
+        bar: box(part.querySelector('.bar')),
       });
       return {
         index: Number(text(button)),
         isTarget: button.getAttribute('aria-pressed') === 'true',
-        logit: text(head.querySelector('.logit')),
-        probability: bars(probability),
-        mark: box(probability.querySelector('.mark')),
-        gradient: bars(gradient),
+        logit: text(head.querySelectorAll('.logit')[side]),
+        probability: bars(probability.children[side]),
+        mark: box(probability.children[side].querySelector('.mark')),
+        gradient: bars(gradient.children[side]),
       };
     });
+    const level = named('Computed with');
     return {
       loss: named('Loss'),
       logSumExp: named('Log-sum-exp'),
-      level: named('Computed with'),
-      rows,
+      level,
+      rows: rowsOf(0),
+      second: {
+        loss: named('Loss of the second row'),
+        logSumExp: named('Its log-sum-exp'),
+        level,
+        rows: rowsOf(1),
+      },
+      difference: named('Largest difference'),
+      divergence: named('KL divergence, nats'),
+      largest: named('Largest class'),
     };
   });
 }

@@ -7,10 +7,11 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
-import { DESK, PHONE, drawn, enter, field, launch, lines, open, read } from './browser.mjs';
+import { DESK, PHONE, drawn, enter, field, launch, lines, open, quantise, read } from './browser.mjs';
 
 const [address, folder, executable] = process.argv.slice(2);
-const cases = JSON.parse(await readFile(path.join(folder, 'cases.json'), 'utf8'));
+const [cases, pairs] = await Promise.all(['cases.json', 'pairs.json']
+  .map(async (name) => JSON.parse(await readFile(path.join(folder, name), 'utf8'))));
 /** The most lines that the page shows. */
 const SHOWN = 50;
 
@@ -178,8 +179,8 @@ onPage('a file that cannot be read is refused with a reason, and what was typed 
   const array = (descr, shape) => header(`{'descr': '${descr}', 'fortran_order': False, 'shape': ${shape}, }\n`);
   const files = [
     ['words.npy', Buffer.from('1, 2, 3, 4, 5, 6'), 'it is not a NumPy file'],
-    ['integers.npy', array('<i8', '(2,)'), "its numbers are <i8, integers; expected f32 or f64. Labels belong in the target field; "
-      + "save quantised logits as (q.astype('f4') - zero_point) * scale"],
+    ['integers.npy', array('<i8', '(2,)'), 'its numbers are <i8; expected f32, f64, or integers of 8 or 16 bits of a '
+      + 'quantised model. Labels belong in the target field'],
     ['cube.npy', array('<f4', '(1, 1, 1)'), 'it has 3 axes; expected a row, or rows of classes'],
     ['cut.npy', array('<f4', '(2,)'), 'it ends before its last number'],
     ['none.npy', array('<f4', '(0,)'), 'it contains no number'],
@@ -228,6 +229,111 @@ onPage('every row of a file can be chosen, and its target is its own', async (pa
   await enter(page, TYPED);
   assert.ok(!(await field.row(page).isVisible()), 'typed logits are no row of a file');
   compare(await read(page), TYPED);
+});
+
+/** Compares what is said about two rows with what this program found. */
+function compareBoth(seen, { first, second, difference, lsb, divergence, largest: [a, b] }) {
+  compare(seen, first);
+  compare(seen.second, second);
+  // Four digits are shown.
+  const near = (text, expected, what) => {
+    const found = value(text);
+    const off = Math.abs(found - expected);
+    assert.ok(off <= 6e-4 * expected || off < 1e-12, `${what}: ${text}, expected ${expected}`);
+  };
+  const [, ofDifference, ofSteps] = /^(\S+)(?: \((\S+) LSB\))?$/.exec(seen.difference);
+  near(ofDifference, difference, 'largest difference');
+  if (lsb === null) {
+    assert.equal(ofSteps, undefined, 'floats have no steps');
+  } else {
+    near(ofSteps, lsb, 'largest difference in LSB');
+  }
+  if (first.loss === 'softmax') {
+    near(seen.divergence, divergence, 'divergence');
+  } else {
+    assert.equal(seen.divergence, null);
+  }
+  assert.equal(seen.largest, a === b ? `${a} in both` : `${a}, then ${b}`);
+}
+
+onPage('two rows, of floats or integers, are compared', async (page, t) => {
+  assert.ok((await read(page)).second.loss === null, 'there is no second row yet');
+  await field.compare(page).check();
+  for (const [at, pair] of pairs.entries()) {
+    await t.test(`pair ${at}, ${pair.first.loss}`, async () => {
+      await enter(page, pair.first);
+      await enter(page, pair.second, 'Second row');
+      compareBoth(await read(page), pair);
+    });
+  }
+  await field.compare(page).uncheck();
+  const seen = await read(page);
+  compare(seen, pairs.at(-1).first);
+  assert.deepEqual([seen.second.loss, seen.difference, seen.second.rows[0].logit], [null, null, null]);
+});
+
+onPage('rows of two files are shown together, whichever is chosen', async (page, t) => {
+  await field.compare(page).check();
+  await field.file(page).setInputFiles(path.join(folder, 'desk.npy'));
+  await page.getByText('desk.npy: 10 logits, row 0 of 3 (0 to 2)', { exact: true }).waitFor();
+  await field.file(page, 'Second row').setInputFiles(path.join(folder, 'device.npy'));
+  await page.getByText('device.npy: 10 logits, row 0 of 3 (0 to 2)', { exact: true }).waitFor();
+  assert.ok(await field.integers(page, 'Second row').isChecked(), 'the file says that they are integers');
+  assert.ok(!(await field.integers(page).isChecked()));
+  await page.getByText('Give the scale of the output tensor, which the model has.').waitFor();
+  assert.deepEqual((await read(page)).rows, [], 'integers without a scale are no logits');
+  const files = pairs.filter(({ row }) => row !== null);
+  assert.equal(files.length, 3);
+  await quantise(page, files[0].second.quantisation, 'Second row');
+  for (const pair of files) {
+    for (const of of ['First row', 'Second row']) {
+      await t.test(`row ${pair.row}, chosen in the ${of}`, async () => {
+        await field.row(page, of).fill(String((pair.row + 1) % 3));
+        await field.row(page, of).fill(String(pair.row));
+        assert.equal(await field.target(page).inputValue(), '', 'the target was that of another row');
+        await enter(page, { targets: pair.first.targets });
+        compareBoth(await read(page), pair);
+      });
+    }
+  }
+  await field.row(page, 'Second row').fill('3');
+  await page.getByText('Expected the number of a row, from 0 to 2.').waitFor();
+  assert.equal(await field.row(page, 'Second row').getAttribute('aria-invalid'), 'true');
+});
+
+onPage('a second row that does not fit is refused with a reason next to it', async (page, t) => {
+  await enter(page, TYPED);
+  await field.compare(page).check();
+  const of = 'Second row';
+  const refusals = [
+    ['nothing', { logits: '' }, 'logits', 'There is no logit yet: type a number.'],
+    ['two of three', { logits: '1, 2.0' }, 'logits', 'Expected as many logits as in the first row, 3; found 2.'],
+    ['half a step', { logits: '1 2 0.5', quantisation: [0.5, 0] }, 'logits',
+      '“0.5” (class 2) is not an integer of 8 or 16 bits.'],
+    ['no scale', { logits: '1 2 3', quantisation: ['', 0] }, 'scale',
+      'Give the scale of the output tensor, which the model has.'],
+    ['no zero point', { logits: '1 2 3', quantisation: [0.5, 'x'] }, 'zero-point',
+      'Zero point: expected an integer of 8 or 16 bits.'],
+  ];
+  for (const [name, input, wrong, message] of refusals) {
+    await t.test(name, async () => {
+      await enter(page, { quantisation: null, ...input }, of);
+      const control = field[wrong](page, of);
+      assert.equal(await control.getAttribute('aria-invalid'), 'true');
+      const described = (await control.getAttribute('aria-describedby')).split(' ');
+      const said = page.locator(`#${described.at(-1)}`);
+      assert.equal(await said.innerText(), message);
+      assert.ok(await said.isVisible());
+      assert.equal(await page.locator('[aria-invalid]').count(), 1, 'nothing else is wrong');
+      const seen = await read(page);
+      assert.deepEqual([seen.loss, seen.second.loss, seen.divergence, seen.rows], ['–', '–', '–', []]);
+    });
+  }
+  await enter(page, { logits: TYPED.logits, quantisation: null }, of);
+  const seen = await read(page);
+  assert.deepEqual([seen.difference, seen.divergence], ['0', '0']);
+  compare(seen, TYPED);
+  compare(seen.second, TYPED);
 });
 
 onPage('a loss that is not finite has a reason', async (page) => {
@@ -309,9 +415,15 @@ describe('it is drawn as it should be', () => {
     ['phone-dark', { colorScheme: 'dark', viewport: PHONE }],
   ];
   const row = { loss: 'softmax', logits: '2.25, 1, 0.1, -7.3456783, 2', targets: '1', smoothing: '0.1' };
-  for (const [name, options] of looks) {
+  const second = { logits: '18 9 -1 -62 16', quantisation: [0.125, 1] };
+  const all = looks.flatMap(([name, options]) => [[name, options, false], [`${name}-compared`, options, true]]);
+  for (const [name, options, isCompared] of all) {
     onPage(name, async (page) => {
       await enter(page, row);
+      if (isCompared) {
+        await field.compare(page).check();
+        await enter(page, second, 'Second row');
+      }
       const { width } = options.viewport ?? DESK;
       const wide = await page.evaluate(() => document.documentElement.scrollWidth);
       assert.ok(wide <= width, `nothing is cut at the side: ${wide} of ${width}`);
@@ -327,23 +439,25 @@ describe('it is drawn as it should be', () => {
         };
         return {
           bar: of('tbody .bar'),
+          second: of('tbody .side-1 .bar'),
           mark: of('tbody .mark'),
           up: of('.positive'),
           down: of('.negative'),
           track: of('.track'),
         };
       });
-      assert.equal(new Set(Object.values(painted)).size, 5, 'five colours');
+      assert.equal(new Set(Object.values(painted)).size, 6, 'six colours');
       const wanted = [];
       const want = (what, { track }, pixels) => {
         const clear = pixels.filter((colour) => colour !== null).length;
         assert.ok(clear > 0.8 * track.width, `${what}: ${clear} pixels of ${track.width} are compared`);
         wanted.push({ what, x: Math.floor(track.left), y: Math.floor(track.top + track.height / 2), pixels });
       };
-      for (const { index, isTarget, probability: p, gradient: g } of seen.rows) {
+      const rows = [[seen.rows, painted.bar], ...(isCompared ? [[seen.second.rows, painted.second]] : [])];
+      for (const [{ index, isTarget, probability: p, gradient: g }, bar] of rows.flatMap(([some, colour]) => some.map((one) => [one, colour]))) {
         const end = p.track.left + value(p.text) * p.track.width;
         const mark = p.track.left + share(isTarget, seen.rows.length, row) * p.track.width;
-        const pixels = across(p, [p.track.left, end], painted.bar, painted.track, [mark - 1, mark, mark + 1]);
+        const pixels = across(p, [p.track.left, end], bar, painted.track, [mark - 1, mark, mark + 1]);
         // Wherever two pixels are rounded to, one of them contains the middle.
         pixels[Math.floor(mark) - Math.floor(p.track.left)] = painted.mark;
         want(`probability ${index}`, p, pixels);

@@ -10,8 +10,8 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde::Serialize;
 use xent_core::{
-    Batch, Buffers, Error, Level, Shape, SigmoidBatch, SigmoidOptions, SigmoidTargets,
-    SoftmaxBatch, SoftmaxOptions, SoftmaxTargets,
+    Batch, Buffers, Error, Level, Quantisation, Shape, SigmoidBatch, SigmoidOptions,
+    SigmoidTargets, SoftmaxBatch, SoftmaxOptions, SoftmaxTargets,
 };
 
 use crate::npy;
@@ -23,6 +23,8 @@ struct Case {
     loss: &'static str,
     /// A file to choose; without one, text is typed.
     file: Option<&'static str>,
+    /// The scale and the zero point of logits that are integers.
+    quantisation: Option<(f32, i32)>,
     logits: String,
     targets: String,
     smoothing: String,
@@ -39,6 +41,21 @@ struct Shown {
     gradient: Vec<String>,
 }
 
+/// Two rows to compare.
+#[derive(Serialize)]
+struct Pair {
+    /// If they are that row of `desk.npy` and `device.npy`.
+    row: Option<usize>,
+    first: Case,
+    second: Case,
+    /// The largest distance of two logits, and that in steps of the second row's integers.
+    difference: f64,
+    lsb: Option<f64>,
+    /// From the first row to the second, in nats.
+    divergence: f64,
+    largest: [usize; 2],
+}
+
 /// Writes the files and the cases into a folder.
 pub(super) fn write(folder: &Path) -> io::Result<()> {
     let Some(level) = Level::available().find(|level| !level.has_fma()) else {
@@ -48,8 +65,9 @@ pub(super) fn write(folder: &Path) -> io::Result<()> {
     };
     let mut cases = typed(level)?;
     cases.extend(files(level, folder)?);
-    let json = serde_json::to_string_pretty(&cases)?;
-    fs::write(folder.join("cases.json"), json)
+    fs::write(folder.join("cases.json"), serde_json::to_string_pretty(&cases)?)?;
+    let pairs = pairs(level, folder)?;
+    fs::write(folder.join("pairs.json"), serde_json::to_string_pretty(&pairs)?)
 }
 
 fn typed(level: Level) -> io::Result<Vec<Case>> {
@@ -122,6 +140,83 @@ fn files(level: Level, folder: &Path) -> io::Result<Vec<Case>> {
     names.into_iter().map(of).collect()
 }
 
+/// Rows of a desk and of a device, typed and in two files of several rows.
+fn pairs(level: Level, folder: &Path) -> io::Result<Vec<Pair>> {
+    const ROWS: usize = 3;
+    const CLASSES: usize = 10;
+    const SCALE: f32 = 0.238_589_26;
+    const ZERO_POINT: i32 = -2;
+    let mut random = StdRng::seed_from_u64(5);
+    let desk: Vec<f32> =
+        (0..ROWS * CLASSES).map(|_| random.random::<f32>() * 40.0 - 20.0).collect();
+    let device: Vec<i8> = desk
+        .iter()
+        .map(|x| (x / SCALE).round() as i32 + ZERO_POINT + random.random_range(-3..=3))
+        .map(|q| q.clamp(i8::MIN.into(), i8::MAX.into()) as i8)
+        .collect();
+    npy::write(&folder.join("desk.npy"), &[ROWS, CLASSES], desk.iter().copied())?;
+    npy::write(&folder.join("device.npy"), &[ROWS, CLASSES], device.iter().copied())?;
+    let words = |row: &[i8]| row.iter().map(i8::to_string).collect::<Vec<_>>().join(" ");
+    let floats = |row: &[f32]| row.iter().map(f32::to_string).collect::<Vec<_>>().join(" ");
+    let quantised = Some((SCALE, ZERO_POINT));
+    let mut pairs = Vec::new();
+    for (row, (a, b)) in desk.chunks(CLASSES).zip(device.chunks(CLASSES)).enumerate() {
+        let (a, b) = (floats(a), words(b));
+        pairs.push(pair(level, Some(row), "softmax", [(&a, None), (&b, quantised)])?);
+        pairs.push(pair(level, None, "sigmoid", [(&a, None), (&b, quantised)])?);
+        pairs.push(pair(level, None, "softmax", [(&b, quantised), (&a, None)])?);
+    }
+    // Unsigned, 16 bits, and the same row twice.
+    let (unsigned, wide) = ("0 255 128 127 3", "-32768 32767 0 1 -1");
+    let (of_unsigned, of_wide) = (Some((0.125, 128)), Some((0.000_25, 0)));
+    pairs.push(pair(level, None, "softmax", [(unsigned, of_unsigned), (wide, of_wide)])?);
+    pairs.push(pair(level, None, "softmax", [(wide, of_wide), (wide, of_wide)])?);
+    Ok(pairs)
+}
+
+/// A row as it is typed, and what its integers stand for.
+type Typed<'a> = (&'a str, Option<(f32, i32)>);
+
+fn pair(
+    level: Level,
+    row: Option<usize>,
+    loss: &'static str,
+    typed: [Typed<'_>; 2],
+) -> io::Result<Pair> {
+    let of = |(logits, quantisation)| {
+        quantised_case(level, "a row", loss, logits, quantisation, "2", "0")
+    };
+    let [a, b] = typed.map(|(logits, quantisation)| read(logits, quantisation));
+    let (a, b) = (a?, b?);
+    // The sums of the formula, in f64.
+    let lse = |x: &[f32]| x.iter().map(|x| f64::from(*x).exp()).sum::<f64>().ln();
+    let (of_a, of_b) = (lse(&a), lse(&b));
+    let both = || a.iter().zip(&b).map(|(a, b)| (f64::from(*a), f64::from(*b)));
+    let divergence = both().map(|(a, b)| (a - of_a).exp() * ((a - of_a) - (b - of_b))).sum();
+    let difference = both().map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+    let largest = |x: &[f32]| {
+        let most = x.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        x.iter().position(|x| *x == most).unwrap_or(0)
+    };
+    Ok(Pair {
+        row,
+        first: of(typed[0])?,
+        second: of(typed[1])?,
+        difference,
+        lsb: typed[1].1.map(|(scale, _)| difference / f64::from(scale)),
+        divergence,
+        largest: [largest(&a), largest(&b)],
+    })
+}
+
+/// The logits of a text.
+fn read(text: &str, quantisation: Option<(f32, i32)>) -> io::Result<Vec<f32>> {
+    let Some((scale, zero_point)) = quantisation else { return numbers(text) };
+    let quantisation = Quantisation::new(scale, zero_point).map_err(io::Error::other)?;
+    let integer = |word: &str| word.parse().map_err(io::Error::other);
+    text.split(' ').map(|word| Ok(quantisation.dequantise(integer(word)?))).collect()
+}
+
 fn numbers(text: &str) -> io::Result<Vec<f32>> {
     let words = text.split([' ', ',', ';', '\n']).filter(|word| !word.is_empty());
     words.map(|word| word.parse().map_err(io::Error::other)).collect()
@@ -135,13 +230,26 @@ fn case(
     targets: &str,
     smoothing: &str,
 ) -> io::Result<Case> {
-    let x = numbers(logits)?;
+    quantised_case(level, name, loss, logits, None, targets, smoothing)
+}
+
+fn quantised_case(
+    level: Level,
+    name: &str,
+    loss: &'static str,
+    logits: &str,
+    quantisation: Option<(f32, i32)>,
+    targets: &str,
+    smoothing: &str,
+) -> io::Result<Case> {
+    let x = read(logits, quantisation)?;
     let classes: Vec<u32> = numbers(targets)?.into_iter().map(|class| class as u32).collect();
     let shown = shown(level, loss, &x, &classes, smoothing.parse().map_err(io::Error::other)?);
     Ok(Case {
         name: name.into(),
         loss,
         file: None,
+        quantisation,
         logits: logits.into(),
         targets: targets.into(),
         smoothing: smoothing.into(),
