@@ -376,7 +376,7 @@ pub(crate) struct CompareArgs {
     #[arg(long, value_name = "ROWS|SHARE", allow_hyphen_values = true)]
     pub(crate) max_changed: Option<String>,
     /// Writes a page for a browser, whether or not the tolerances hold: the verdict, the distribution of the errors, how
-    /// reliable the probabilities of both are (softmax losses with labels), which class became which, and the worst
+    /// reliable the probabilities of both are (with one label a row), which class became which, and the worst
     /// rows. It is one file that needs no network and no script.
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,

@@ -2,8 +2,10 @@
 
 mod cases;
 mod needs;
+mod reports;
 mod serve;
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -25,7 +27,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 8000, requires = "serve")]
     port: u16,
     /// Uses the page in a headless Chromium like a person would, and compares the numbers it shows with those of
-    /// this program; leaves screenshots in `target/web-test`.
+    /// this program; reads reports of `xent compare` in it, too. Leaves screenshots in `target/web-test`.
     #[arg(long)]
     test: bool,
     /// Installs what is missing: Rust targets with rustup, if it is there, and programs with Debian's apt-get,
@@ -110,29 +112,33 @@ fn test(page: &Path) -> Result<(), String> {
     let output = crate::target_folder("web-test");
     fs::create_dir_all(&output)
         .and_then(|()| cases::write(&output))
+        .and_then(|()| reports::write(&output))
         .map_err(|error| format!("{}: {error}", output.display()))?;
     let server = Server::start(page, 0)?;
     let address = server.address();
     std::thread::spawn(move || server.run());
+    let node = |test: &str, arguments: &[&OsStr], failed: &str| {
+        let status = Command::new("node")
+            .current_dir(&folder)
+            .args(["--test-reporter=spec", test])
+            .args(arguments)
+            .status()
+            .map_err(|error| format!("node: {error}"))?;
+        if status.success() { Ok(()) } else { Err(failed.to_owned()) }
+    };
     // The tests without a browser come first.
-    let read = Command::new("node")
-        .current_dir(&folder)
-        .args(["--test-reporter=spec", "read.test.mjs"])
-        .status()
-        .map_err(|error| format!("node: {error}"))?;
-    if !read.success() {
-        return Err("the page does not read text and files as it should".into());
-    }
-    let status = Command::new("node")
-        .current_dir(&folder)
-        .args(["--test-reporter=spec", "page.test.mjs", &address])
-        .args([&output, &browser])
-        .status()
-        .map_err(|error| format!("node: {error}"))?;
-    if !status.success() {
-        return Err("the page does not do what it should".into());
-    }
-    println!("screenshots: {}", output.display());
+    node("read.test.mjs", &[], "the page does not read text and files as it should")?;
+    let (output, browser) = (output.as_os_str(), browser.as_os_str());
+    let of_page = [address.as_ref(), output, browser];
+    node("page.test.mjs", &of_page, "the page does not do what it should")?;
+    let of_reports = [output, browser];
+    node(
+        "report.test.mjs",
+        &of_reports,
+        "the report of xent compare does not show what it should",
+    )?;
+    let output = output.display();
+    println!("screenshots: {output}");
     Ok(())
 }
 

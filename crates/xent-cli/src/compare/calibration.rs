@@ -7,10 +7,12 @@ use crate::judge::argmax;
 pub(super) const BINS: usize = 15;
 
 /// The rows of one side by the probability of their prediction.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Calibration {
+    /// Whether the inputs are probabilities, not logits.
+    of_probabilities: bool,
     pub(super) bins: [ConfidenceBin; BINS],
-    /// Rows whose softmax is not finite; they are in no bin.
+    /// Rows whose largest probability is not finite; they are in no bin.
     pub(super) not_finite: usize,
 }
 
@@ -25,21 +27,30 @@ pub(super) struct ConfidenceBin {
 }
 
 impl Calibration {
-    /// Whether the inputs of that loss are those of a softmax; log-probabilities are logits, too.
-    pub(super) fn is_of(loss: LossName) -> bool {
-        matches!(loss, LossName::Softmax | LossName::SoftmaxFocal | LossName::Nll)
+    /// None if the inputs of that loss are no rows of probabilities or logits; log-probabilities are logits, too.
+    pub(super) fn of(loss: LossName) -> Option<Self> {
+        let of_probabilities = match loss {
+            LossName::Softmax | LossName::SoftmaxFocal | LossName::Nll => false,
+            LossName::MultinomialLogistic => true,
+            _ => return None,
+        };
+        Some(Self { of_probabilities, bins: Default::default(), not_finite: 0 })
     }
 
-    /// Examines a row of logits.
+    /// Examines a row.
     pub(super) fn look(&mut self, row: &[f64], label: i64, weight: f64) {
         let class = argmax(row.iter().copied());
-        // The largest, unless the row has a NaN.
-        let sum: f64 = row.iter().map(|x| (x - row[class]).exp()).sum();
-        if !sum.is_finite() {
+        let confidence = if self.of_probabilities {
+            Some(row[class])
+        } else {
+            // The largest has an exponential of one, unless the row has a NaN.
+            let sum: f64 = row.iter().map(|x| (x - row[class]).exp()).sum();
+            sum.is_finite().then(|| 1.0 / sum)
+        };
+        let Some(confidence) = confidence.filter(|p| p.is_finite()) else {
             self.not_finite += 1;
             return;
-        }
-        let confidence = 1.0 / sum;
+        };
         // A bin holds its upper end.
         let place = (confidence * BINS as f64).ceil() as usize;
         let bin = &mut self.bins[place.clamp(1, BINS) - 1];

@@ -33,7 +33,7 @@ impl<'a> Counted<'a> {
         weights: &'a [f64],
     ) -> Result<Self, Failure> {
         let ignored = args.ignore_index;
-        let are_shown = args.report.is_some() && Calibration::is_of(args.loss);
+        let are_shown = args.report.is_some() && Calibration::of(args.loss).is_some();
         let targets = match targets {
             Some(targets) if ignored.is_some() || are_shown => {
                 let kind = TargetKind::of(targets, layout, args.loss, ignored.is_some())?;

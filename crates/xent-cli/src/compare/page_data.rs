@@ -15,7 +15,7 @@ const MATRIX: usize = 20;
 pub(super) struct PageData {
     /// None if the differences are counted in steps.
     pub(super) histogram: Option<Histogram>,
-    /// Of the reference and the candidate; None unless each row has a label and a softmax.
+    /// Of the reference and the candidate; None unless each row has a label and probabilities.
     pub(super) calibration: Option<[Calibration; 2]>,
     /// For each class the rows that both sides predict as that; None if there are many classes, or no classes.
     pub(super) same: Option<Vec<usize>>,
@@ -31,7 +31,9 @@ impl PageData {
         let has_matrix = classes <= MATRIX && !loss.is_of_elements();
         Self {
             histogram: steps.is_none().then(Histogram::new),
-            calibration: (has_labels && Calibration::is_of(loss)).then(Default::default),
+            calibration: Calibration::of(loss)
+                .filter(|_| has_labels)
+                .map(|side| [side.clone(), side]),
             same: has_matrix.then(|| vec![0; classes]),
         }
     }

@@ -95,7 +95,9 @@ fn calibration_error(predictions: &[(f64, bool, f64)]) -> f64 {
     let all: f64 = predictions.iter().map(|(.., weight)| weight).sum();
     let of_bin = |bin: usize| {
         let (low, high) = (bin as f64 / 15.0, (bin + 1) as f64 / 15.0);
-        let inside = || predictions.iter().filter(|(p, ..)| *p > low && *p <= high);
+        // A bin holds its upper end, and the first one zero, too.
+        let is_in = |p: f64| (p > low || p == 0.0 && bin == 0) && p <= high;
+        let inside = || predictions.iter().filter(|(p, ..)| is_in(*p));
         let weight: f64 = inside().map(|(.., weight)| weight).sum();
         if weight == 0.0 {
             return 0.0;
@@ -143,6 +145,48 @@ fn the_calibration_error_is_that_of_the_formula() {
             assert_relative_eq!(float(&bin[first + 2]), right, max_relative = 1e-9);
         }
     }
+}
+
+#[test]
+fn probabilities_have_the_calibration_of_their_own_numbers() {
+    let mut random = Random::new(75);
+    // Of a device: steps of 1/256, and rows that do not add up to one.
+    let rows = |random: &mut Random| -> Vec<i8> {
+        let of_row = |random: &mut Random| {
+            let x: Vec<f64> = (0..5).map(|_| (1.5 * random.normal()).exp()).collect();
+            let sum: f64 = x.iter().sum();
+            x.into_iter().map(|x| ((256.0 * x / sum).round() - 128.0).min(127.0) as i8).collect()
+        };
+        (0..200).flat_map(|_| -> Vec<i8> { of_row(random) }).collect()
+    };
+    let (a, mut b) = (rows(&mut random), rows(&mut random));
+    // As devices do with many equal logits.
+    b[..5].fill(-128);
+    let labels: Vec<i64> = (0..200).map(|_| (5.0 * random.next()) as i64).collect();
+    let folder = Folder::new();
+    folder.save("a.npy", &[200, 5], &a);
+    folder.save("b.npy", &[200, 5], &b);
+    folder.save("y.npy", &[200], &labels);
+    let scale = "-scale 0.00390625 --";
+    let quantised = format!(
+        "--reference{scale}reference-zero-point -128 --candidate{scale}candidate-zero-point -128"
+    );
+    report(&folder, &format!("--targets y.npy --loss multinomial-logistic {quantised}"));
+    let page = Page::of(&folder);
+    let errors = page.row("Both sides", "expected calibration error");
+    for (found, q) in errors.iter().zip([&a, &b]) {
+        let of_row = |(row, label): (&[i8], &i64)| {
+            let p: Vec<f64> = row.iter().map(|q| f64::from(i16::from(*q) + 128) / 256.0).collect();
+            let class = largest(&p);
+            (p[class], class as i64 == *label, 1.0)
+        };
+        let rows: Vec<_> = q.chunks(5).zip(&labels).map(of_row).collect();
+        let expected = calibration_error(&rows);
+        assert_relative_eq!(float(found), expected, max_relative = 1e-9);
+    }
+    let bins = page.table("Rows by their largest probability");
+    let counts: usize = bins.iter().map(|bin| bin[4].parse::<usize>().unwrap()).sum();
+    assert_eq!(counts, 200);
 }
 
 #[test]
@@ -201,7 +245,7 @@ fn only_labels_of_a_softmax_have_a_calibration() {
         a.iter().enumerate().map(|(i, x)| if i == 9 { f32::NAN } else { *x }).collect();
     folder.save("b.npy", &[20, 4], &nan);
     report(&folder, "--targets y.npy");
-    assert!(Page::of(&folder).0.contains(" 1 rows without a finite softmax are left out."));
+    assert!(Page::of(&folder).0.contains(" 1 rows without a largest probability are left out."));
 }
 
 #[test]

@@ -247,7 +247,7 @@ impl Comparison {
         let not_finite: usize = sides.iter().map(|side| side.not_finite).sum();
         let left_out = match not_finite {
             0 => String::new(),
-            rows => format!(" {rows} rows without a finite softmax are left out."),
+            rows => format!(" {rows} rows without a largest probability are left out."),
         };
         Ok(format!(
             "<section><h2>Reliability</h2>\n<p>On the diagonal, rows are right as often as their largest probability says. \
@@ -285,7 +285,7 @@ impl Comparison {
         if self.worst_rows.is_empty() {
             return Ok("<h2>Worst rows</h2>\n<p>No row differs.</p>\n".to_owned());
         }
-        let by = if self.worst_rows_by == "kl" { "KL divergence" } else { "largest difference" };
+        let by = if self.worst_rows_by == "kl" { "KL divergence" } else { "difference" };
         let mut section = format!(
             "<h2>Worst rows</h2>\n<p>The rows of the largest {by}, the worst first. Rows and classes are counted from \
              zero.</p>\n{KEY}<div class=\"rows\">\n"
