@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use xent_core::{Buffers, Gradient, Level, NotFiniteRows, Outputs, SoftmaxRows, widen};
 use xent_rayon::Threads;
 
+use crate::filter::{Blocks, Quantum, add_gradients};
 use crate::pass::{LinearPass, place};
 use crate::product::{Matrix, MatrixMut, Product, multiply};
 use crate::top_k::top_k;
@@ -21,6 +22,8 @@ pub(crate) struct Chunks<'a, E: Number> {
     pub(crate) plan: Plan,
     /// Whether ignored rows are left out.
     pub(crate) skips: bool,
+    /// The ε of the filter; zero for none.
+    pub(crate) filter: f64,
 }
 
 /// What rows write besides their gradient, from the same row on. A slice that is not wanted is empty.
@@ -63,13 +66,13 @@ fn split<T>(slice: &mut [T], at: usize) -> (&mut [T], &mut [T]) {
 const WORTH_A_THREAD: usize = 1 << 17;
 
 impl<E: Number> Chunks<'_, E> {
-    /// Computes all rows; returns those that are not finite.
+    /// Computes all rows; returns those that are not finite, and the blocks of the filter.
     pub(crate) fn run(
         &self,
         pass: &mut LinearPass<'_, E::Float>,
         workspace: &mut Workspace<E::Float>,
-    ) -> Result<NotFiniteRows, Error> {
-        let not_finite = NotFiniteRows::new();
+    ) -> Result<(NotFiniteRows, Blocks), Error> {
+        let (not_finite, mut blocks) = (NotFiniteRows::new(), Blocks::default());
         self.clear_ignored(pass);
         let mut live = mem::take(&mut workspace.live);
         let (mut next, mut is_first) = (0, true);
@@ -84,13 +87,14 @@ impl<E: Number> Chunks<'_, E> {
             if live.is_empty() {
                 break;
             }
-            self.chunk(&live, is_first, pass, workspace, &not_finite)?;
+            let of_chunk = self.chunk(&live, is_first, pass, workspace, &not_finite)?;
+            blocks.all += of_chunk.all;
+            blocks.left_out += of_chunk.left_out;
             is_first = false;
         }
         workspace.live = live;
-        let Layer { classes, hidden, weight_stride, .. } = self.layer;
-        if let (Gradient::Write(grad), true) = (&mut pass.of_weights, is_first) {
-            (0..classes).for_each(|class| row_of(grad, class, weight_stride, hidden).fill(E::Float::default()));
+        if is_first {
+            self.clear_weight_gradient(pass);
         }
         if let Some((grad, adds)) = place(&mut pass.of_bias) {
             for (place, &sum) in grad.iter_mut().zip(&workspace.bias_grads) {
@@ -98,19 +102,34 @@ impl<E: Number> Chunks<'_, E> {
                 *place = E::Float::rounded(before + sum);
             }
         }
-        Ok(not_finite)
+        Ok((not_finite, blocks))
     }
 
-    /// Writes what ignored rows have if they are left out: zeros.
+    /// Writes zeros for rows that are left out; with a filter, for all, since blocks are added.
     fn clear_ignored(&self, pass: &mut LinearPass<'_, E::Float>) {
-        if !self.skips {
-            return;
-        }
         let Layer { rows, hidden, input_stride, .. } = self.layer;
-        pass.losses.fill(E::Float::default());
-        if let Gradient::Write(grad) = &mut pass.of_inputs {
-            for row in (0..rows).filter(|&row| self.rows.is_ignored(row)) {
-                row_of(grad, row, input_stride, hidden).fill(E::Float::default());
+        if self.skips {
+            pass.losses.fill(E::Float::default());
+        }
+        if self.plan.filters {
+            self.clear_weight_gradient(pass);
+        }
+        if let (Gradient::Write(grad), true) =
+            (&mut pass.of_inputs, self.skips || self.plan.filters)
+        {
+            for row in 0..rows {
+                if self.plan.filters || self.rows.is_ignored(row) {
+                    row_of(grad, row, input_stride, hidden).fill(E::Float::default());
+                }
+            }
+        }
+    }
+
+    fn clear_weight_gradient(&self, pass: &mut LinearPass<'_, E::Float>) {
+        let Layer { classes, hidden, weight_stride, .. } = self.layer;
+        if let Gradient::Write(grad) = &mut pass.of_weights {
+            for class in 0..classes {
+                row_of(grad, class, weight_stride, hidden).fill(E::Float::default());
             }
         }
     }
@@ -124,13 +143,13 @@ impl<E: Number> Chunks<'_, E> {
         pass: &mut LinearPass<'_, E::Float>,
         workspace: &mut Workspace<E::Float>,
         not_finite: &NotFiniteRows,
-    ) -> Result<(), Error> {
+    ) -> Result<Blocks, Error> {
         let Layer { classes, hidden, input_stride, weight_stride, .. } = self.layer;
-        let rows = live.len();
+        let (rows, mut blocks) = (live.len(), Blocks::default());
         let (first, end) = (live[0], live[rows - 1] + 1);
         let is_run = end - first == rows;
-        let Workspace { logits, inputs, input_grads, tile, losses, bias_grads, predicted, .. } =
-            workspace;
+        let Workspace { logits, inputs, input_grads, tile, losses, bias_grads, .. } = workspace;
+        let (predicted, filter) = (&mut workspace.predicted, &mut workspace.filter);
         let logits = &mut logits[..rows * classes];
 
         let inputs = match E::as_floats(self.layer.inputs) {
@@ -161,11 +180,25 @@ impl<E: Number> Chunks<'_, E> {
         };
         self.losses(live, first, backward, logits, outputs, not_finite)?;
         if !backward {
-            return Ok(());
+            return Ok(blocks);
         }
 
         if !matches!(pass.of_bias, Gradient::None) {
             add_rows(logits, classes, bias_grads);
+        }
+        if self.plan.filters {
+            for start in (0..rows).step_by(self.plan.quantum) {
+                let of_quantum = start..(start + self.plan.quantum).min(rows);
+                let quantum = Quantum {
+                    rows: &live[of_quantum.clone()],
+                    gradient: &logits[of_quantum.start * classes..of_quantum.end * classes],
+                    inputs: inputs.rows_of(of_quantum),
+                };
+                let found = add_gradients(self, self.filter, &quantum, pass, filter)?;
+                blocks.all += found.all;
+                blocks.left_out += found.left_out;
+            }
+            return Ok(blocks);
         }
         let gradient = Matrix::new(&*logits, rows, classes, classes);
         if let Some((grad, adds)) = place(&mut pass.of_weights) {
@@ -196,7 +229,7 @@ impl<E: Number> Chunks<'_, E> {
                 }
             }
         }
-        Ok(())
+        Ok(blocks)
     }
 
     /// `X Wᵀ + b`, for some rows of `X`.
@@ -302,18 +335,17 @@ impl<E: Number> Chunks<'_, E> {
         range: Range<usize>,
         tile: &'t mut [E::Float],
     ) -> Result<Matrix<'t, E::Float>, Error> {
-        let Layer { hidden, weight_stride, .. } = self.layer;
+        let hidden = self.layer.hidden;
         let places = tile[..range.len() * hidden].par_chunks_exact_mut(hidden).with_min_len(16);
         places.zip(range.clone()).try_for_each(|(place, class)| {
-            let start = class * weight_stride;
-            widen(self.level, &self.layer.weights[start..start + hidden], place)
+            widen(self.level, self.layer.weights_of(class), place)
         })?;
         Ok(Matrix::new(tile, range.len(), hidden, hidden))
     }
 }
 
 /// A row of a matrix with a stride.
-fn row_of<F>(values: &mut [F], row: usize, stride: usize, columns: usize) -> &mut [F] {
+pub(crate) fn row_of<F>(values: &mut [F], row: usize, stride: usize, columns: usize) -> &mut [F] {
     &mut values[row * stride..row * stride + columns]
 }
 

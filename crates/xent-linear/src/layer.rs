@@ -156,6 +156,12 @@ impl<E> Layer<'_, E> {
         self.hidden
     }
 
+    /// The weights of a class.
+    pub(crate) fn weights_of(&self, class: usize) -> &[E] {
+        let start = class * self.weight_stride;
+        &self.weights[start..start + self.hidden]
+    }
+
     /// Checks the length of inputs or weights, or of their gradient.
     pub(crate) fn check(
         &self,

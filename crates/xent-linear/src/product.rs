@@ -13,7 +13,7 @@ pub(crate) const TERMS: usize = 256;
 
 /// A matrix that is read.
 #[derive(Clone, Copy, Debug)]
-pub struct Matrix<'a, F> {
+pub(crate) struct Matrix<'a, F> {
     values: &'a [F],
     rows: usize,
     columns: usize,
@@ -30,6 +30,12 @@ impl<'a, F> Matrix<'a, F> {
 
     pub(crate) fn rows(&self) -> usize {
         self.rows
+    }
+
+    /// A row of a matrix whose rows are contiguous.
+    pub(crate) fn row(&self, row: usize) -> &'a [F] {
+        let start = self.at(row, 0);
+        &self.values[start..start + self.columns]
     }
 
     pub(crate) fn transposed(self) -> Self {

@@ -163,9 +163,9 @@ impl Plan {
         while self.quantum > 1 && self.quantum.saturating_mul(bytes_of_row) > QUANTUM_BYTES {
             self.quantum /= 2;
         }
-        if self.converts || self.filters {
+        if self.converts {
             let tile = (TILE_BYTES / (hidden * size) / TERMS).max(1) * TERMS;
-            self.tile = if self.filters { TERMS } else { tile }.min(classes);
+            self.tile = tile.min(classes);
         }
         let copies = usize::from(self.copies) + usize::from(self.copies && self.input_grads);
         let of_row = bytes_of_row

@@ -106,6 +106,14 @@ impl<F: Float> SoftmaxRows<'_, F> {
         by_label || self.spec.weights.sample_weight(row) == 0.0
     }
 
+    /// The label of a row, if its targets are labels and it is not the ignored one.
+    #[must_use]
+    pub fn label(&self, row: usize) -> Option<usize> {
+        let SoftmaxTargets::Index(labels) = self.spec.targets else { return None };
+        let label = labels.get(row).filter(|label| Some(*label) != self.spec.options.ignore_index);
+        label.and_then(|label| usize::try_from(label).ok())
+    }
+
     /// The factor of the gradient of a row: the scale, times its sample weight and its upstream gradient.
     #[must_use]
     pub fn gradient_factor(&self, row: usize) -> f64 {
