@@ -20,8 +20,10 @@ pub(crate) struct Chunks<'a, E: Number> {
     pub(crate) rows: SoftmaxRows<'a, E::Float>,
     pub(crate) level: Level,
     pub(crate) plan: Plan,
-    /// Whether ignored rows are left out.
+    /// Whether some rows are ignored: they are in no product for a gradient.
     pub(crate) skips: bool,
+    /// Whether right rows are counted.
+    pub(crate) judges: bool,
     /// The ε of the filter; zero for none.
     pub(crate) filter: f64,
 }
@@ -75,22 +77,23 @@ impl<E: Number> Chunks<'_, E> {
         let (not_finite, mut blocks) = (NotFiniteRows::new(), Blocks::default());
         self.clear_ignored(pass);
         let mut live = mem::take(&mut workspace.live);
-        let (mut next, mut is_first) = (0, true);
-        while next < self.layer.rows {
-            live.clear();
-            while live.len() < self.plan.chunk && next < self.layer.rows {
-                if !(self.skips && self.rows.is_ignored(next)) {
-                    live.push(next);
-                }
-                next += 1;
-            }
-            if live.is_empty() {
-                break;
-            }
-            let of_chunk = self.chunk(&live, is_first, pass, workspace, &not_finite)?;
+        let mut is_first = true;
+        let mut next = 0;
+        while self.next_rows(&mut next, &mut live, |row| !self.rows.is_ignored(row)) {
+            let of_chunk = self.chunk(&live, Some(is_first), pass, workspace, &not_finite)?;
             blocks.all += of_chunk.all;
             blocks.left_out += of_chunk.left_out;
             is_first = false;
+        }
+        // Rows that are ignored, but something is wanted of: their logits alone.
+        let wants_all = pass.wants_all_rows();
+        let is_wanted = |row: usize| {
+            let judged = self.judges && self.rows.label(row).is_some();
+            self.rows.is_ignored(row) && (wants_all || judged)
+        };
+        next = if self.skips && (wants_all || self.judges) { 0 } else { self.layer.rows };
+        while self.next_rows(&mut next, &mut live, is_wanted) {
+            self.chunk(&live, None, pass, workspace, &not_finite)?;
         }
         workspace.live = live;
         if is_first {
@@ -103,6 +106,23 @@ impl<E: Number> Chunks<'_, E> {
             }
         }
         Ok((not_finite, blocks))
+    }
+
+    /// The rows of the next chunk, from `next` on.
+    fn next_rows(
+        &self,
+        next: &mut usize,
+        rows: &mut Vec<usize>,
+        belongs: impl Fn(usize) -> bool,
+    ) -> bool {
+        rows.clear();
+        while rows.len() < self.plan.chunk && *next < self.layer.rows {
+            if belongs(*next) {
+                rows.push(*next);
+            }
+            *next += 1;
+        }
+        !rows.is_empty()
     }
 
     /// Writes zeros for rows that are left out; with a filter, for all, since blocks are added.
@@ -135,11 +155,11 @@ impl<E: Number> Chunks<'_, E> {
     }
 
     /// Computes some rows: their logits, from these their losses and the gradient in place, and from that the
-    /// gradients of the layer.
+    /// gradients of the layer: `backward` says whether these are the first. `None` for logits and losses alone.
     fn chunk(
         &self,
         live: &[usize],
-        is_first: bool,
+        backward: Option<bool>,
         pass: &mut LinearPass<'_, E::Float>,
         workspace: &mut Workspace<E::Float>,
         not_finite: &NotFiniteRows,
@@ -166,10 +186,14 @@ impl<E: Number> Chunks<'_, E> {
         };
         self.logits(inputs, logits, tile)?;
         if let (k @ 1.., classes_of_rows) = (pass.k(self.layer.rows), &mut *pass.top_k) {
-            let largest = classes_of_rows[first * k..end * k].par_chunks_mut(k);
-            largest.zip(logits.par_chunks(classes)).for_each(|(place, row)| top_k(row, place));
+            let places = classes_of_rows[first * k..end * k].par_chunks_exact_mut(k);
+            places.zip(first..end).for_each(|(place, row)| {
+                if let Ok(at) = live.binary_search(&row) {
+                    top_k(&logits[at * classes..(at + 1) * classes], place);
+                }
+            });
         }
-        let backward = pass.wants_gradient();
+        let backward = backward.filter(|_| pass.wants_gradient());
         let range = first..end;
         let room = if self.plan.predicted { &mut **predicted } else { &mut *pass.predicted };
         let outputs = RowOutputs {
@@ -178,10 +202,8 @@ impl<E: Number> Chunks<'_, E> {
             log_sum_exp: part(pass.log_sum_exp, &range),
             predicted: part(room, &range),
         };
-        self.losses(live, first, backward, logits, outputs, not_finite)?;
-        if !backward {
-            return Ok(blocks);
-        }
+        self.losses(live, first, backward.is_some(), logits, outputs, not_finite)?;
+        let Some(is_first) = backward else { return Ok(blocks) };
 
         if !matches!(pass.of_bias, Gradient::None) {
             add_rows(logits, classes, bias_grads);
@@ -272,7 +294,8 @@ impl<E: Number> Chunks<'_, E> {
         let (first, rows) = (live[0], live.len());
         if live[rows - 1] - first + 1 == rows {
             let (_, outputs) = outputs.split_at(first - origin);
-            let (RowOutputs { losses, rounded, log_sum_exp, predicted }, _) = outputs.split_at(rows);
+            let (RowOutputs { losses, rounded, log_sum_exp, predicted }, _) =
+                outputs.split_at(rows);
             let outputs = Outputs {
                 losses: rounded,
                 log_sum_exp,
