@@ -1,0 +1,8 @@
+//! The fused layer and loss, compared with what shares no code with it.
+
+mod bits;
+mod exactness;
+mod filter;
+mod layer;
+mod policies;
+mod refused;
