@@ -79,7 +79,7 @@ pub(crate) fn choose<'w, E: Element>(
     weights: &'w ClassWeights<E::Float>,
     level: Level,
     is_part: bool,
-) -> Result<Box<dyn Loss<E> + 'w>, Error> {
+) -> Result<Box<dyn Loss<E> + Send + Sync + 'w>, Error> {
     macro_rules! start {
         ($loss:ident) => {
             args.preset.map_or_else($loss::new, $loss::preset)

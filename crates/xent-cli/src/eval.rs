@@ -1,5 +1,6 @@
 //! `xent eval`.
 
+use std::mem;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -32,7 +33,7 @@ pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
 struct Evaluation<'a, N: Input> {
     args: &'a EvalArgs,
     layout: Layout,
-    loss: Box<dyn Loss<N> + 'a>,
+    loss: Box<dyn Loss<N> + Send + Sync + 'a>,
     /// The label to ignore.
     ignored: Option<i64>,
     /// Empty if there are none.
@@ -431,18 +432,22 @@ impl<N: Input> Evaluation<'_, N> {
         };
         let mut total = Total::default();
         let bar = progress::bar("inputs", layout.rows() * classes);
-        let mut judge = Judge::new(layout, args.loss, self.ignored, args.top_k.map(NonZero::get));
         let mut probabilities =
             Probabilities::new(layout, args.loss, self.ignored, input.quantisation());
         // The largest capped logit may be another: those of a soft cap are often the same.
         let is_predicted = args.loss.is_softmax()
             && args.soft_cap.is_none()
             && targets.kind() == TargetKind::Index;
-        let (mut x, mut predicted, mut first) = (Vec::new(), Vec::new(), 0);
-        for outer in layout.parts::<N>() {
+        let mut judge = Judge::new(layout, args.loss, self.ignored, args.top_k.map(NonZero::get));
+        judge.rows_are_counted = is_predicted && self.sample_weights.is_empty();
+        let (mut x, mut ahead, mut predicted, mut first) = (Vec::new(), Vec::new(), Vec::new(), 0);
+        let mut parts =
+            layout.parts::<N>().map(|outer| (outer, outer * inner * classes)).peekable();
+        if let Some((_, elements)) = parts.peek() {
+            input.floats(*elements, &mut x)?;
+        }
+        while let Some((outer, elements)) = parts.next() {
             let rows = outer * inner;
-            let elements = rows * classes;
-            input.floats(elements, &mut x)?;
             let targets = targets.next(rows, classes)?;
             let logits = layout.logits(&x, outer)?;
             let mut pass =
@@ -466,16 +471,25 @@ impl<N: Input> Evaluation<'_, N> {
                     pass = pass.hessian_floor(floor);
                 }
             }
-            let report = self
-                .loss
-                .evaluate(logits, targets, pass)
-                .map_err(|error| self.blame(error, first))?;
+            // The next inputs are read meanwhile.
+            let (report, read) = rayon::join(
+                || self.loss.evaluate(logits, targets, pass),
+                || match parts.peek() {
+                    Some((_, elements)) => input.floats(*elements, &mut ahead),
+                    None => Ok(()),
+                },
+            );
+            let report = report.map_err(|error| self.blame(error, first))?;
+            read?;
             total.loss += report.loss;
             total.valid_rows += report.valid_rows;
             total.clamped += report.clamped;
             total.not_finite += report.not_finite.rows;
             total.first_not_finite =
                 total.first_not_finite.or(report.not_finite.first.map(|row| first + row));
+            if let (true, Some(correct)) = (judge.rows_are_counted, report.correct) {
+                judge.rows.add_rows(correct, report.valid_rows);
+            }
             let known = is_predicted.then_some(&predicted[..]);
             judge.look(&x, logits, targets, self.weights_of(first, rows), known)?;
             if let (Some(probabilities), Targets::Index(labels)) = (&mut probabilities, targets) {
@@ -487,6 +501,7 @@ impl<N: Input> Evaluation<'_, N> {
             }
             first += rows;
             bar.inc(elements as u64);
+            mem::swap(&mut x, &mut ahead);
         }
         bar.finish_and_clear();
         total.probabilities = probabilities.map(Probabilities::found);

@@ -41,6 +41,12 @@ impl Share {
         self.all += weight;
     }
 
+    /// Adds rows without weights.
+    pub(crate) fn add_rows(&mut self, right: usize, all: usize) {
+        self.right += right as f64;
+        self.all += all as f64;
+    }
+
     /// The share of right predictions, if there are any.
     pub(crate) fn of_all(self) -> Option<f64> {
         (self.all > 0.0).then(|| self.right / self.all)
@@ -54,6 +60,8 @@ pub(crate) struct Judge<'a> {
     loss: LossName,
     ignored: Option<i64>,
     top_k: Option<usize>,
+    /// Whether others add to `rows`.
+    pub(crate) rows_are_counted: bool,
     /// Rows whose label is predicted.
     pub(crate) rows: Share,
     /// Rows whose label is among the `top_k` largest inputs.
@@ -73,7 +81,19 @@ impl<'a> Judge<'a> {
     ) -> Self {
         let (rows, top, elements) = Default::default();
         let (predicted, among) = (Vec::new(), Vec::new());
-        Self { layout, loss, ignored, top_k, rows, top, elements, predicted, among }
+        let rows_are_counted = false;
+        Self {
+            layout,
+            loss,
+            ignored,
+            top_k,
+            rows_are_counted,
+            rows,
+            top,
+            elements,
+            predicted,
+            among,
+        }
     }
 
     /// Examines some rows, given their inputs in memory order; without weights, each row counts as one. The predicted
@@ -115,6 +135,9 @@ impl<'a> Judge<'a> {
         weight: impl Fn(usize) -> f64,
         predicted: Option<&[u32]>,
     ) -> Result<(), Error> {
+        if self.rows_are_counted && self.top_k.is_none() {
+            return Ok(());
+        }
         if predicted.is_none() {
             self.predicted.resize(logits.rows(), 0);
             predict::argmax(logits, &mut self.predicted)?;
@@ -128,7 +151,9 @@ impl<'a> Judge<'a> {
             if label == self.ignored && label.is_some() {
                 continue;
             }
-            self.rows.add(label == Some(i64::from(class)), weight(row));
+            if !self.rows_are_counted {
+                self.rows.add(label == Some(i64::from(class)), weight(row));
+            }
             if self.top_k.is_some() {
                 self.top.add(self.among[row], weight(row));
             }

@@ -10,8 +10,9 @@ use crate::array::Array;
 use crate::failure::Failure;
 use crate::number::Input;
 
-/// Bytes of inputs in memory at a time, in the format of the computation, unless a row is longer.
-const PART: usize = 1 << 24;
+/// Bytes of inputs that are computed at a time, in the format of the computation, unless a row is longer. As many are
+/// read meanwhile.
+const PART: usize = 1 << 23;
 /// The most numbers of a column-major array that are computed in place, all at once; a larger array is transposed
 /// part by part.
 const COLUMNS: usize = 1 << 24;

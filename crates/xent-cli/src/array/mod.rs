@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use half::{bf16, f16};
+use rayon::prelude::*;
 use xent::{InputError, Quantisation};
 
 use crate::failure::Failure;
@@ -34,8 +35,10 @@ pub(crate) use place::{file_of, is_not_for_output, is_standard_input};
 use raw::Description;
 use window::Window;
 
-/// Numbers that are reordered and converted at a time.
-const CHUNK: usize = 1 << 12;
+/// Numbers that are read at a time,
+const CHUNK: usize = 1 << 20;
+/// and those of them that one thread converts.
+const PIECE: usize = 1 << 16;
 
 /// An array whose header has been read. Its numbers arrive in row-major order.
 pub(crate) struct Array {
@@ -44,6 +47,8 @@ pub(crate) struct Array {
     /// How many numbers have not been read yet.
     left: usize,
     source: Window,
+    /// Space for the numbers of a chunk.
+    bytes: Vec<u8>,
     /// The place of the first number in the file.
     begin: u64,
     /// The reader that transposes it, if it is column-major.
@@ -270,6 +275,7 @@ impl Array {
             header,
             left,
             source,
+            bytes: Vec::new(),
             begin,
             turned: None,
             quantisation: None,
@@ -459,19 +465,16 @@ impl Array {
         })
     }
 
-    fn take_integers<T>(
+    fn take_integers<T: Copy + Default + Send>(
         &mut self,
         integer: Integer,
         count: usize,
         into: &mut Vec<T>,
-        from: impl Fn(i64) -> T,
+        from: impl Fn(i64) -> T + Sync,
     ) -> io::Result<()> {
         macro_rules! take {
             ($integer:ident) => {
-                // Moved, so that what it needs stays in registers.
-                self.take(count, into, valid, move |bytes| {
-                    from($integer::from_le_bytes(bytes).into())
-                })
+                self.take(count, into, valid, |bytes| from($integer::from_le_bytes(bytes).into()))
             };
         }
         match integer {
@@ -504,33 +507,42 @@ impl Array {
         }
     }
 
-    /// The next numbers, each from its bytes in little-endian order, chunk by chunk: a chunk is checked first.
-    fn take<const N: usize, T>(
+    /// The next numbers, each from its bytes in little-endian order, chunk by chunk: each piece of a chunk is checked
+    /// and converted by one thread.
+    fn take<const N: usize, T: Copy + Default + Send>(
         &mut self,
         count: usize,
         into: &mut Vec<T>,
-        check: impl Fn(&[[u8; N]]) -> Result<(), String>,
-        number: impl Fn([u8; N]) -> T,
+        check: impl Fn(&[[u8; N]]) -> Result<(), String> + Sync,
+        number: impl Fn([u8; N]) -> T + Sync,
     ) -> io::Result<()> {
-        into.clear();
         self.left =
             self.left.checked_sub(count).ok_or(io::Error::from(io::ErrorKind::UnexpectedEof))?;
-        into.reserve(count);
-        let mut chunk = [[0; N]; CHUNK];
-        while into.len() < count {
+        into.resize(count, T::default());
+        let is_big_endian = self.header.big_endian;
+        let convert = |(bytes, numbers): (&mut [[u8; N]], &mut [T])| {
+            if is_big_endian {
+                bytes.iter_mut().for_each(|bytes| bytes.reverse());
+            }
+            check(bytes)?;
+            for (place, &bytes) in numbers.iter_mut().zip(&*bytes) {
+                *place = number(bytes);
+            }
+            Ok(())
+        };
+        for numbers in into.chunks_mut(CHUNK) {
             // A single row may have many.
             interrupt::check().map_err(io::Error::other)?;
-            let chunk = &mut chunk[..CHUNK.min(count - into.len())];
-            let bytes = chunk.as_flattened_mut();
+            self.bytes.resize(numbers.len() * N, 0);
             match &mut self.turned {
-                Some(turned) => turned.read_exact(&mut self.source, bytes)?,
-                None => self.source.read_exact(bytes)?,
+                Some(turned) => turned.read_exact(&mut self.source, &mut self.bytes)?,
+                None => self.source.read_exact(&mut self.bytes)?,
             }
-            if self.header.big_endian {
-                chunk.iter_mut().for_each(|bytes| bytes.reverse());
-            }
-            check(chunk).map_err(io::Error::other)?;
-            into.extend(chunk.iter().map(|&bytes| number(bytes)));
+            let (bytes, _) = self.bytes.as_chunks_mut();
+            let pieces = bytes.par_chunks_mut(PIECE).zip(numbers.par_chunks_mut(PIECE));
+            // The first one, whichever thread is first.
+            let wrong = pieces.map(convert).find_map_first(Result::err);
+            wrong.map_or(Ok(()), |reason: String| Err(io::Error::other(reason)))?;
         }
         Ok(())
     }
