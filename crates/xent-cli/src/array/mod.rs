@@ -470,11 +470,13 @@ impl Array {
         integer: Integer,
         count: usize,
         into: &mut Vec<T>,
-        from: impl Fn(i64) -> T + Sync,
+        from: impl Fn(i64) -> T + Copy + Send + Sync,
     ) -> io::Result<()> {
         macro_rules! take {
             ($integer:ident) => {
-                self.take(count, into, valid, |bytes| from($integer::from_le_bytes(bytes).into()))
+                self.take(count, into, valid, move |bytes| {
+                    from($integer::from_le_bytes(bytes).into())
+                })
             };
         }
         match integer {
@@ -484,7 +486,7 @@ impl Array {
                         Some(byte) => Err(format!("expected a bool, 0 or 1, found {byte}")),
                         None => Ok(()),
                     };
-                self.take(count, into, check, |[byte]| from(byte.into()))
+                self.take(count, into, check, move |[byte]| from(byte.into()))
             }
             Integer::U8 => take!(u8),
             Integer::U16 => take!(u16),
@@ -498,7 +500,7 @@ impl Array {
                     Some(bytes) => Err(format!("label {} is too large", label(*bytes))),
                     None => Ok(()),
                 };
-                self.take(count, into, check, |bytes| from(i64::from_le_bytes(bytes)))
+                self.take(count, into, check, move |bytes| from(i64::from_le_bytes(bytes)))
             }
             Integer::I8 => take!(i8),
             Integer::I16 => take!(i16),
@@ -513,14 +515,16 @@ impl Array {
         &mut self,
         count: usize,
         into: &mut Vec<T>,
-        check: impl Fn(&[[u8; N]]) -> Result<(), String> + Sync,
-        number: impl Fn([u8; N]) -> T + Sync,
+        check: impl Fn(&[[u8; N]]) -> Result<(), String> + Copy + Send + Sync,
+        number: impl Fn([u8; N]) -> T + Copy + Send + Sync,
     ) -> io::Result<()> {
         self.left =
             self.left.checked_sub(count).ok_or(io::Error::from(io::ErrorKind::UnexpectedEof))?;
         into.resize(count, T::default());
         let is_big_endian = self.header.big_endian;
-        let convert = |(bytes, numbers): (&mut [[u8; N]], &mut [T])| {
+        let convert = move |(bytes, numbers): (&mut [[u8; N]], &mut [T])| {
+            // A copy of its own, so that what it needs stays in registers.
+            let number = number;
             if is_big_endian {
                 bytes.iter_mut().for_each(|bytes| bytes.reverse());
             }

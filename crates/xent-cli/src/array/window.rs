@@ -5,8 +5,8 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 
 use crate::interrupt;
 
-/// Bytes read at a time.
-const BUFFER: usize = 1 << 20;
+/// Bytes read at a time, unless more are asked for: those come without a copy.
+const BUFFER: usize = 1 << 16;
 
 /// A range of bytes of a file, accessed like a file of its own.
 pub(super) struct Window {
