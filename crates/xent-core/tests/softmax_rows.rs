@@ -59,7 +59,8 @@ impl Case<'_> {
 
     /// In parts of some rows each; the gradient overwrites the logits.
     fn in_parts(&self, level: Level, parts: &[usize]) -> Results {
-        let rows = SoftmaxRows::checked_on(&InTurn, self.rows, self.classes, self.targets, self.options);
+        let rows =
+            SoftmaxRows::checked_on(&InTurn, self.rows, self.classes, self.targets, self.options);
         let rows = rows.unwrap().with_weights(self.weights).unwrap();
         let mut gradient = self.logits.to_vec();
         let (mut losses, mut lse) = (vec![0.0; self.rows], vec![0.0; self.rows]);
@@ -162,7 +163,8 @@ fn rows_that_are_ignored_are_known_before_their_logits() {
     let targets = SoftmaxTargets::from(&[0_i8, -1, 2, 1]);
     let options = SoftmaxOptions { ignore_index: Some(-1), ..SoftmaxOptions::default() };
     let rows = SoftmaxRows::checked_on(&InTurn, 4, 3, targets, options).unwrap();
-    let weights = RowWeights { scale: 0.5, sample_weights: &[1.0, 1.0, 0.0, -3.0], upstream: &[2.0; 4] };
+    let weights =
+        RowWeights { scale: 0.5, sample_weights: &[1.0, 1.0, 0.0, -3.0], upstream: &[2.0; 4] };
     let rows = rows.with_weights(weights).unwrap();
     assert_eq!([0, 1, 2, 3].map(|row| rows.is_ignored(row)), [false, true, true, false]);
     assert_eq!([0, 1, 2, 3].map(|row| rows.label(row)), [Some(0), None, Some(2), Some(1)]);
@@ -190,6 +192,7 @@ fn parts_that_do_not_fit_are_refused() {
     assert!(matches!(run(0, &[0.0; 4], 2), Err(Error::Length { of: "logits", .. })));
     assert_eq!(rows.sum(&[1.0]), Err(Error::Length { of: "losses", expected: 2, found: 1 }));
     let labels = SoftmaxTargets::from(&[0_i8, 3]);
-    let error = SoftmaxRows::<f32>::checked_on(&InTurn, 2, 3, labels, SoftmaxOptions::default()).err();
+    let error =
+        SoftmaxRows::<f32>::checked_on(&InTurn, 2, 3, labels, SoftmaxOptions::default()).err();
     assert_eq!(error, Some(Error::Label { row: 1, label: 3, classes: 3 }));
 }

@@ -8,8 +8,10 @@ mod filter;
 mod layer;
 mod loss;
 mod pass;
+mod plan;
 #[allow(unsafe_code, reason = "calls of the product of matrices, each argued")]
 mod product;
+mod task;
 mod top_k;
 mod workspace;
 

@@ -140,7 +140,8 @@ fn filter(model: &mut Model, batch: &text::Batch) -> Result<(), Box<dyn Error>> 
 fn memory() {
     let Some(fused) = peak_memory() else { return };
     println!("most memory of this program: {fused:.0} MiB");
-    let child = std::env::current_exe().and_then(|program| Command::new(program).arg("plain").output());
+    let child =
+        std::env::current_exe().and_then(|program| Command::new(program).arg("plain").output());
     if let Ok(output) = child
         && output.status.success()
     {

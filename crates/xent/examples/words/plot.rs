@@ -32,10 +32,9 @@ pub(crate) fn curve(curve: &Curve) -> Result<PathBuf, Box<dyn Error>> {
             [("training", &curve.training, BLUE), ("held out", &curve.held_out, RED)]
         {
             let points = curve.seconds.iter().zip(values).map(|(&x, loss)| (x, loss.exp()));
-            chart
-                .draw_series(LineSeries::new(points, color.stroke_width(2)))?
-                .label(name)
-                .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], color.stroke_width(2)));
+            chart.draw_series(LineSeries::new(points, color.stroke_width(2)))?.label(name).legend(
+                move |(x, y)| PathElement::new([(x, y), (x + 16, y)], color.stroke_width(2)),
+            );
         }
         chart
             .configure_series_labels()

@@ -58,7 +58,8 @@ impl Text {
             lines.iter_mut().for_each(|line| join(line, &of_pair));
             next += pairs.len();
         }
-        let (mut training, mut held_out, mut held_out_bytes) = (Batch::default(), Batch::default(), 0);
+        let (mut training, mut held_out, mut held_out_bytes) =
+            (Batch::default(), Batch::default(), 0);
         for (number, (tokens, line)) in lines.iter().zip(text.lines()).enumerate() {
             if is_held_out(number) {
                 held_out.add(tokens);
