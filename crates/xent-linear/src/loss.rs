@@ -6,8 +6,10 @@ use xent_rayon::Threads;
 
 use crate::chunk::Chunks;
 use crate::pass::{LinearPass, LinearReport};
+use crate::plan::Plan;
 use crate::product::Product;
-use crate::workspace::{Plan, Workspace};
+use crate::task::Task;
+use crate::workspace::Workspace;
 use crate::{Error, Layer, Number};
 
 /// The softmax cross-entropy of the logits of a [`Layer`], which are never in memory as a whole.
@@ -220,8 +222,8 @@ impl<'a, F: Product> LinearCrossEntropy<'a, F> {
             size: size_of::<F>(),
             ..Plan::default()
         })?;
-        let level = self.level;
-        let chunks = Chunks { layer, rows, level, plan, skips, judges, filter: self.filter };
+        let task = Task { layer, rows, level: self.level };
+        let chunks = Chunks { task, plan, skips, judges, filter: self.filter };
         let (not_finite, blocks) = chunks.run(&mut pass, workspace)?;
 
         let sum = rows.sum(&workspace.losses[..layer.rows])?;
