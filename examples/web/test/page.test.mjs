@@ -113,15 +113,20 @@ onPage('numbers follow each key', async (page) => {
   compare(await read(page), TYPED);
 });
 
+/** Drops a file at a place of the window. */
+async function drop(page, file, { x, y }) {
+  const client = await page.context().newCDPSession(page);
+  const data = { items: [], files: [path.resolve(folder, file)], dragOperationsMask: 1 };
+  for (const type of ['dragEnter', 'dragOver', 'drop']) {
+    await client.send('Input.dispatchDragEvent', { type, x, y, data });
+  }
+}
+
 onPage('a dropped file is taken', async (page) => {
   const one = cases.find(({ file }) => file === 'columns.npy');
   await enter(page, one);
   await field.logits(page).fill('0 0 0 0');
-  const client = await page.context().newCDPSession(page);
-  const data = { items: [], files: [path.resolve(folder, one.file)], dragOperationsMask: 1 };
-  for (const type of ['dragEnter', 'dragOver', 'drop']) {
-    await client.send('Input.dispatchDragEvent', { type, x: 400, y: 400, data });
-  }
+  await drop(page, one.file, { x: 400, y: 400 });
   await page.getByText('columns.npy: 6 logits, row 0 of 2 (0 to 1)').waitFor();
   await enter(page, { targets: one.targets });
   compare(await read(page), one);
@@ -276,9 +281,12 @@ onPage('rows of two files are shown together, whichever is chosen', async (page,
   await field.compare(page).check();
   await field.file(page).setInputFiles(path.join(folder, 'desk.npy'));
   await page.getByText('desk.npy: 10 logits, row 0 of 3 (0 to 2)', { exact: true }).waitFor();
-  await field.file(page, 'Second row').setInputFiles(path.join(folder, 'device.npy'));
+  const place = await field.logits(page, 'Second row').boundingBox();
+  await drop(page, 'device.npy', { x: place.x + place.width / 2, y: place.y + place.height / 2 });
   await page.getByText('device.npy: 10 logits, row 0 of 3 (0 to 2)', { exact: true }).waitFor();
   assert.ok(await field.integers(page, 'Second row').isChecked(), 'the file says that they are integers');
+  // Where a file is chosen, it is taken, too.
+  await field.file(page, 'Second row').setInputFiles(path.join(folder, 'device.npy'));
   assert.ok(!(await field.integers(page).isChecked()));
   await page.getByText('Give the scale of the output tensor, which the model has.').waitFor();
   assert.deepEqual((await read(page)).rows, [], 'integers without a scale are no logits');
