@@ -113,6 +113,11 @@ impl<F: Float> SoftmaxSpec<'_, F> {
         }
     }
 
+    /// Whether the gradient is written past the caches.
+    pub(super) fn streams(&self) -> bool {
+        self.elements >= STREAM_FROM
+    }
+
     fn lane_task(&self, level: Level, outputs: &Outputs<'_, F>) -> LaneTask {
         let Shape { classes, inner, logits_stride, gradient_stride, .. } = self.shape;
         LaneTask {
@@ -191,7 +196,7 @@ impl<F: Float> SoftmaxSpec<'_, F> {
             strides: [logits_stride, gradient_stride],
             terms: self.terms(),
             unit: self.unit(),
-            stream: self.elements >= STREAM_FROM,
+            stream: self.streams(),
             largest_class: !outputs.predicted.is_empty(),
             takes_rows: outputs.take_rows(),
             second: !outputs.hessian.is_empty(),
@@ -236,7 +241,7 @@ impl<F: Float> SoftmaxSpec<'_, F> {
     ) -> f64 {
         let Shape { classes, logits_stride, gradient_stride, .. } = self.shape;
         let rows = LongRows { level, join };
-        let stream = self.elements >= STREAM_FROM;
+        let stream = self.streams();
         self.with_tile_state(|state| {
             let mut sum = 0.0;
             for row in 0..self.shape.row_count() {

@@ -77,17 +77,17 @@ impl<E: Element> DegenerateRow<E::Float> for LongRow<'_, '_, E> {
     }
 }
 
-/// The gradient and second derivatives of contiguous classes, on several threads if `join` is given.
+/// The gradient and second derivatives of contiguous classes, which are all of these buffers, on several threads if
+/// `join` is given.
 fn put_in_pieces<E: Element>(
     rows: LongRows<'_>,
     finished: &FinishedRow<'_, E::Float>,
     mut buffers: Buffers<'_, E>,
-    first: usize,
+    of: Classes,
     hessian: &mut [E::Float],
 ) {
-    let length = buffers.len();
+    let length = of.count;
     let Some(join) = rows.join.filter(|_| length > CHUNK) else {
-        let of = Classes { first, count: length, at: [0, 0], step: 1 };
         let mut state = TileState::new(&mut []);
         return put_classes(
             rows.level,
@@ -102,12 +102,14 @@ fn put_in_pieces<E: Element>(
     let (a, b) = buffers.split_at(middle, middle);
     let (of_a, of_b) = hessian.split_at_mut(middle.min(hessian.len()));
     let (mut a, mut b) = (Some((a, of_a)), Some((b, of_b)));
-    let put = |part: &mut Option<(Buffers<'_, E>, &mut [E::Float])>, first| {
+    let put = |part: &mut Option<(Buffers<'_, E>, &mut [E::Float])>, of| {
         if let Some((buffers, hessian)) = part.take() {
-            put_in_pieces(rows, finished, buffers, first, hessian);
+            put_in_pieces(rows, finished, buffers, of, hessian);
         }
     };
-    join.join(&mut || put(&mut a, first), &mut || put(&mut b, first + middle));
+    let of_first = Classes { count: middle, ..of };
+    let of_second = Classes { first: of.first + middle, count: length - middle, ..of };
+    join.join(&mut || put(&mut a, of_first), &mut || put(&mut b, of_second));
 }
 
 impl<E: Element> SoftmaxBatch<'_, E> {
@@ -197,10 +199,11 @@ fn long_rows<E: Element>(
             }
             let first = spec.shape.place(row, 0);
             let hessian = outputs.hessian.get_mut(first..).unwrap_or(&mut []);
+            let of = Classes { first: 0, count: classes, at, step: inner, stream: spec.streams() };
             if join.is_some() && inner == 1 && cap == 0.0 {
-                put_in_pieces(rows, &finished, buffers.part(at, classes), 0, hessian);
+                let buffers = buffers.part(at, classes);
+                put_in_pieces(rows, &finished, buffers, Classes { at: [0, 0], ..of }, hessian);
             } else {
-                let of = Classes { first: 0, count: classes, at, step: inner };
                 put_classes(level, &finished, &mut buffers, of, (hessian, cap, floor), state);
             }
             sum += result.loss;
