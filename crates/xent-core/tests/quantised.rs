@@ -5,7 +5,7 @@ use xent_core::{
     Batch, Buffers, Element, Error, Gradient, Hessian, Level, LikelihoodBatch, LikelihoodInput,
     LogSumExpBatch, MultiLabel, Outputs, PartialRow, Quantisation, RowWeights, Shape, SigmoidBatch,
     SigmoidInput, SigmoidOptions, SigmoidTargets, SoftmaxBatch, SoftmaxOptions, SoftmaxTargets,
-    evaluate_quantised_row, evaluate_row, narrow, widen,
+    evaluate_quantised_row, evaluate_row, narrow, unpack_i4, widen,
 };
 
 /// A type of integers.
@@ -402,5 +402,39 @@ fn integers_become_floats_and_floats_the_nearest_integers() {
         let mut unsigned = [1_u8; 9];
         narrow(level, &from, &mut unsigned).unwrap();
         assert_eq!(unsigned, [0, 2, 0, 0, 2, 255, 0, 255, 0], "{level}");
+    }
+}
+
+/// `a` in the low half of a byte and `b` in the high half, by arithmetic.
+fn byte_of(a: i8, b: i8) -> u8 {
+    let half = |q: i8| i32::from(q).rem_euclid(16);
+    u8::try_from(half(a) + 16 * half(b)).unwrap()
+}
+
+#[test]
+fn packed_integers_are_two_in_a_byte() {
+    // Of the header of LiteRT's function.
+    let mut four = [0; 4];
+    unpack_i4(&[0x12, 0x34], &mut four).unwrap();
+    assert_eq!(four, [2, 1, 4, 3]);
+
+    let all: Vec<[i8; 2]> = (-8..8).flat_map(|a| (-8..8).map(move |b| [a, b])).collect();
+    let packed: Vec<u8> = all.iter().map(|&[a, b]| byte_of(a, b)).collect();
+    let mut integers = vec![99; 512];
+    unpack_i4(&packed, &mut integers).unwrap();
+    assert_eq!(integers, all.as_flattened());
+    // The last high half is not read.
+    for count in 0..=67 {
+        let mut integers = vec![99; count];
+        unpack_i4(&packed[..count.div_ceil(2)], &mut integers).unwrap();
+        assert_eq!(integers, all.as_flattened()[..count]);
+    }
+    for (bytes, count) in [(0, 1), (1, 0), (1, 3), (2, 2), (3, 4)] {
+        let mut integers = vec![99; count];
+        let refused = unpack_i4(&packed[..bytes], &mut integers).unwrap_err();
+        let expected = count.div_ceil(2);
+        let of = "packed integers, in bytes";
+        assert_eq!(refused, Error::Length { of, expected, found: bytes });
+        assert!(integers.iter().all(|&q| q == 99));
     }
 }
