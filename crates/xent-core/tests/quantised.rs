@@ -185,11 +185,37 @@ fn every_softmax_has_the_bits_of_f32() {
         agrees_with_f32::<u8>(shape, 2, 0.1, 128);
         agrees_with_f32::<i16>(shape, 3, 3.1e-4, 12);
     }
+    // More rows than are converted at a time; of one class, some rows have no label.
+    for (rows, classes) in [(4200, 1), (500, 10), (150, 33), (70, 100)] {
+        agrees_with_f32::<i8>(Shape::rows(rows, classes).unwrap(), 7, 0.09375, -3);
+    }
+}
+
+/// From 2^22 elements on the gradient is written past the caches.
+#[test]
+fn a_large_gradient_of_long_rows_has_the_bits_of_f32() {
+    let (rows, classes, scale, zero_point) = (129, 32_771, 0.07, 11);
+    let shape = Shape::rows(rows, classes).unwrap();
+    let q: Vec<i8> = integers(rows * classes, 8);
+    let x = floats_of(&q, scale, zero_point);
+    let labels: Vec<u32> = (0..rows).map(|row| (row * 251 % classes) as u32).collect();
+    let targets = SoftmaxTargets::Index((&labels[..]).into());
+    let options = SoftmaxOptions::default();
+    let case = Case { shape, targets, options, sample_weights: &[], adds: false, hessian: false };
+    let quantisation = Quantisation::new(scale, zero_point).unwrap();
+    for level in Level::available() {
+        let (of_integers, of_floats) =
+            (case.run(level, &q, Some(quantisation)), case.run(level, &x, None));
+        assert!(of_integers.1 == of_floats.1, "{level}");
+        is_same_sum(of_integers.0, of_floats.0, level.name());
+    }
 }
 
 #[test]
 fn columns_have_the_bits_of_f32() {
-    for (outer, classes, inner) in [(3, 4, 5), (2, 40, 33), (1, 4096, 3)] {
+    for (outer, classes, inner) in
+        [(3, 4, 5), (2, 40, 33), (1, 4096, 3), (1, 5, 2000), (1, 40, 300)]
+    {
         let shape = Shape::columns(outer, classes, inner).unwrap();
         agrees_with_f32::<i8>(shape, 4, 0.0625, 127);
         agrees_with_f32::<i16>(shape, 5, 1.0e-3, i16::MIN.into());
