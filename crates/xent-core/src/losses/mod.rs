@@ -21,6 +21,7 @@ mod scratch_rows;
 mod scratch_tiles;
 mod sigmoid;
 mod softmax;
+mod softmax_rows;
 mod softmax_spec;
 mod softmax_targets;
 
@@ -35,4 +36,5 @@ pub use quantisation::Quantisation;
 pub use rows::{BatchCounts, Outputs, RowWeights};
 pub use sigmoid::{SigmoidBatch, SigmoidInput, SigmoidOptions, SigmoidTargets};
 pub use softmax::SoftmaxBatch;
+pub use softmax_rows::SoftmaxRows;
 pub use softmax_targets::{MultiLabel, SoftmaxOptions, SoftmaxTargets};

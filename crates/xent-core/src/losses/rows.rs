@@ -179,7 +179,7 @@ fn put<T>(slice: &mut [T], at: usize, value: T) {
     }
 }
 
-fn check_optional(of: &'static str, expected: usize, found: usize) -> Result<(), Error> {
+pub(super) fn check_optional(of: &'static str, expected: usize, found: usize) -> Result<(), Error> {
     if found == 0 { Ok(()) } else { check_length(of, expected, found) }
 }
 

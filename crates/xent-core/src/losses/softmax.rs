@@ -1,18 +1,15 @@
 //! The softmax losses.
 
 use super::buffers::Buffers;
-use super::checks::PIECE;
 use super::format::{Element, Float};
-use super::labels::LabelWeights;
 use super::rows::{BatchCounts, Outputs, RowWeights};
 use super::softmax_spec::{Kind, SoftmaxSpec};
 use super::softmax_targets::{SoftmaxOptions, SoftmaxTargets};
-use crate::batch::{Batch, CHUNK, ForkJoin, InTurn, count_in_pieces};
-use crate::error::{Error, Values, check_length};
-use crate::kernel::sum::{TILE, sum_of};
+use crate::batch::{Batch, CHUNK, ForkJoin, InTurn};
+use crate::error::{Error, check_length};
+use crate::kernel::sum::TILE;
 use crate::level::Level;
 use crate::shape::Shape;
-use crate::simd::Compute;
 
 /// Softmax cross-entropy of a batch of rows, with its gradient.
 ///
@@ -87,41 +84,16 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
         targets: SoftmaxTargets<'a, E::Float>,
         options: SoftmaxOptions<'a, E::Float>,
     ) -> Result<Self, Error> {
-        options.check()?;
-        options.check_targets(&targets)?;
         let shape = buffers.strides_of(shape);
-        let Shape { classes, .. } = shape;
-        if !options.class_weights.is_empty() {
-            check_length("class weights", classes, options.class_weights.len())?;
+        let spec = SoftmaxSpec::with_options(shape, targets, options)?;
+        // A teacher's softmax needs contiguous classes.
+        if spec.is_teacher() && !E::IS_FLOAT && shape.inner != 1 && shape.classes > TILE {
+            let reason =
+                "with a teacher, columns of more than 4096 classes have to be of f32 or f64";
+            return Err(Error::Option { option: "format of the logits", reason });
         }
         let buffers = buffers.fit(&shape)?;
-        let mut spec = SoftmaxSpec { options, ..SoftmaxSpec::new(shape, targets) };
-        match &targets {
-            SoftmaxTargets::Index(labels) => {
-                check_length("labels", shape.row_count(), labels.len())?;
-                spec.rows_with_labels = labels.check(join, classes, options.ignore_index)?;
-            }
-            SoftmaxTargets::Dense(values) => {
-                check_length("targets", shape.elements(), values.len())?;
-                Values::SoftmaxTargets.check(join, &shape, values)?;
-            }
-            SoftmaxTargets::MultiLabel(values, _) => {
-                check_length("targets", shape.elements(), values.len())?;
-                Values::MultiLabels.check(join, &shape, values)?;
-                let count = |rows| Ok(spec.count_rows_with_labels(values, rows));
-                let rows_of_piece = (PIECE / classes).max(1);
-                spec.rows_with_labels =
-                    count_in_pieces(join, 0..shape.row_count(), rows_of_piece, &count)?;
-            }
-            SoftmaxTargets::Teacher(values, _) => {
-                check_length("teacher's logits", shape.elements(), values.len())?;
-                // A teacher's softmax needs contiguous classes.
-                if !E::IS_FLOAT && shape.inner != 1 && classes > TILE {
-                    let reason = "with a teacher, columns of more than 4096 classes have to be of f32 or f64";
-                    return Err(Error::Option { option: "format of the logits", reason });
-                }
-            }
-        }
+        let spec = spec.checked_on(join)?;
         Ok(Self { buffers, spec, outputs: Outputs::default() })
     }
 
@@ -170,46 +142,13 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
     /// The number and the weights of the valid rows: the possible divisors of a mean.
     #[must_use]
     pub fn counts(&self) -> BatchCounts {
-        let spec = &self.spec;
-        let rows = spec.shape.row_count();
-        let (class_weights, row_weights) =
-            (spec.options.class_weights, spec.weights.sample_weights);
-        if let SoftmaxTargets::Index(labels) = spec.targets {
-            let count = spec.rows_with_labels;
-            let weights = if class_weights.is_empty() && row_weights.is_empty() {
-                let weight = count as f64;
-                LabelWeights { count, of_classes: weight, of_both: weight }
-            } else {
-                labels.weights(spec.options.ignore_index, class_weights, row_weights)
-            };
-            return BatchCounts::of_labels(rows, weights);
-        }
-        let counts = |row: usize| match spec.targets {
-            SoftmaxTargets::MultiLabel(labels, _) => spec.has_label(labels, row),
-            _ => true,
-        };
-        let count = match spec.targets {
-            SoftmaxTargets::MultiLabel(..) => spec.rows_with_labels,
-            _ => rows,
-        };
-        let of_classes = count as f64;
-        let of_both = if row_weights.is_empty() {
-            of_classes
-        } else {
-            let weighed = row_weights.iter().enumerate().filter(|&(row, _)| counts(row));
-            sum_of(weighed.map(|(_, weight)| weight.to_f64()))
-        };
-        BatchCounts::of_rows(rows, LabelWeights { count, of_classes, of_both })
+        self.spec.counts()
     }
 
     /// The first row without a target, if there is one.
     #[must_use]
     pub fn first_empty_row(&self) -> Option<usize> {
-        let SoftmaxTargets::MultiLabel(labels, _) = self.spec.targets else { return None };
-        let mut rows = 0..self.spec.shape.row_count();
-        rows.find(|&row| {
-            self.spec.weights.sample_weight(row) != 0.0 && !self.spec.has_label(labels, row)
-        })
+        self.spec.first_empty_row()
     }
 }
 
@@ -238,54 +177,15 @@ impl<E: Element> Batch for SoftmaxBatch<'_, E> {
 
     fn split_at(self, part: usize) -> (Self, Self) {
         let Self { buffers, spec, outputs } = self;
-        let SoftmaxSpec { shape, targets, weights, .. } = spec;
+        let shape = spec.shape;
         let rows = part * shape.inner;
-        let elements = rows * shape.classes;
         let at = |stride| shape.offset(part, stride);
         let buffers = buffers.split_at(at(shape.logits_stride), at(shape.gradient_stride));
-        let targets = match targets {
-            SoftmaxTargets::Index(labels) => {
-                let (a, b) = labels.split_at(rows);
-                (SoftmaxTargets::Index(a), SoftmaxTargets::Index(b))
-            }
-            SoftmaxTargets::Dense(values) => {
-                let (a, b) = values.split_at(elements);
-                (SoftmaxTargets::Dense(a), SoftmaxTargets::Dense(b))
-            }
-            SoftmaxTargets::MultiLabel(values, gradient) => {
-                let (a, b) = values.split_at(elements);
-                (SoftmaxTargets::MultiLabel(a, gradient), SoftmaxTargets::MultiLabel(b, gradient))
-            }
-            SoftmaxTargets::Teacher(values, temperature) => {
-                let (a, b) = values.split_at(elements);
-                (SoftmaxTargets::Teacher(a, temperature), SoftmaxTargets::Teacher(b, temperature))
-            }
-        };
-        let weights = weights.split_at(rows, rows);
-        let outputs = outputs.split_at(rows, rows, elements);
-        let shapes = (shape.with_outer(part), shape.with_outer(shape.outer - part));
+        let outputs = outputs.split_at(rows, rows, rows * shape.classes);
+        let spec = spec.split_at(part);
         (
-            Self {
-                buffers: buffers.0,
-                spec: SoftmaxSpec {
-                    shape: shapes.0,
-                    targets: targets.0,
-                    weights: weights.0,
-                    ..spec
-                },
-                outputs: outputs.0,
-            },
-            Self {
-                buffers: buffers.1,
-                spec: SoftmaxSpec {
-                    shape: shapes.1,
-                    targets: targets.1,
-                    weights: weights.1,
-                    first_row: spec.first_row + rows,
-                    ..spec
-                },
-                outputs: outputs.1,
-            },
+            Self { buffers: buffers.0, spec: spec.0, outputs: outputs.0 },
+            Self { buffers: buffers.1, spec: spec.1, outputs: outputs.1 },
         )
     }
 

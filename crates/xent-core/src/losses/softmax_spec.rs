@@ -2,11 +2,16 @@
 
 use core::ops::Range;
 
+use super::checks::PIECE;
 use super::format::Float;
-use super::rows::RowWeights;
+use super::labels::LabelWeights;
+use super::rows::{BatchCounts, RowWeights};
 use super::softmax_targets::{MultiLabel, SoftmaxOptions, SoftmaxTargets, rounded};
+use crate::batch::{ForkJoin, count_in_pieces};
+use crate::error::{Error, Values, check_length};
 use crate::kernel::block::SharedLabels;
 use crate::kernel::coefficients::Factors;
+use crate::kernel::sum::sum_of;
 use crate::shape::Shape;
 
 /// A batch without its outputs.
@@ -72,9 +77,130 @@ impl<'a, F: Float> SoftmaxSpec<'a, F> {
             of_columns,
         }
     }
+
+    /// Checks the options, and that they go with these targets and that many classes.
+    pub(super) fn with_options(
+        shape: Shape,
+        targets: SoftmaxTargets<'a, F>,
+        options: SoftmaxOptions<'a, F>,
+    ) -> Result<Self, Error> {
+        options.check()?;
+        options.check_targets(&targets)?;
+        if !options.class_weights.is_empty() {
+            check_length("class weights", shape.classes, options.class_weights.len())?;
+        }
+        Ok(Self { options, ..Self::new(shape, targets) })
+    }
+
+    /// Checks the number and the range of the targets, on several threads, and counts the rows with labels.
+    pub(super) fn checked_on(mut self, join: &dyn ForkJoin) -> Result<Self, Error> {
+        let Self { shape, .. } = self;
+        match self.targets {
+            SoftmaxTargets::Index(labels) => {
+                check_length("labels", shape.row_count(), labels.len())?;
+                self.rows_with_labels =
+                    labels.check(join, shape.classes, self.options.ignore_index)?;
+            }
+            SoftmaxTargets::Dense(values) => {
+                check_length("targets", shape.elements(), values.len())?;
+                Values::SoftmaxTargets.check(join, &shape, values)?;
+            }
+            SoftmaxTargets::MultiLabel(values, _) => {
+                check_length("targets", shape.elements(), values.len())?;
+                Values::MultiLabels.check(join, &shape, values)?;
+                let count = |rows| Ok(self.count_rows_with_labels(values, rows));
+                let rows_of_piece = (PIECE / shape.classes).max(1);
+                self.rows_with_labels =
+                    count_in_pieces(join, 0..shape.row_count(), rows_of_piece, &count)?;
+            }
+            SoftmaxTargets::Teacher(values, _) => {
+                check_length("teacher's logits", shape.elements(), values.len())?;
+            }
+        }
+        Ok(self)
+    }
+
+    /// Splits off the first blocks of rows.
+    pub(super) fn split_at(self, part: usize) -> (Self, Self) {
+        let Self { shape, targets, weights, .. } = self;
+        let rows = part * shape.inner;
+        let elements = rows * shape.classes;
+        let targets = match targets {
+            SoftmaxTargets::Index(labels) => {
+                let (a, b) = labels.split_at(rows);
+                (SoftmaxTargets::Index(a), SoftmaxTargets::Index(b))
+            }
+            SoftmaxTargets::Dense(values) => {
+                let (a, b) = values.split_at(elements);
+                (SoftmaxTargets::Dense(a), SoftmaxTargets::Dense(b))
+            }
+            SoftmaxTargets::MultiLabel(values, gradient) => {
+                let (a, b) = values.split_at(elements);
+                (SoftmaxTargets::MultiLabel(a, gradient), SoftmaxTargets::MultiLabel(b, gradient))
+            }
+            SoftmaxTargets::Teacher(values, temperature) => {
+                let (a, b) = values.split_at(elements);
+                (SoftmaxTargets::Teacher(a, temperature), SoftmaxTargets::Teacher(b, temperature))
+            }
+        };
+        let weights = weights.split_at(rows, rows);
+        let first_row = self.first_row + rows;
+        let rest = shape.with_outer(shape.outer - part);
+        (
+            Self {
+                shape: shape.with_outer(part),
+                targets: targets.0,
+                weights: weights.0,
+                ..self
+            },
+            Self { shape: rest, targets: targets.1, weights: weights.1, first_row, ..self },
+        )
+    }
 }
 
 impl<F: Float> SoftmaxSpec<'_, F> {
+    /// The number and the weights of the valid rows: the possible divisors of a mean.
+    pub(super) fn counts(&self) -> BatchCounts {
+        let rows = self.shape.row_count();
+        let (class_weights, row_weights) =
+            (self.options.class_weights, self.weights.sample_weights);
+        if let SoftmaxTargets::Index(labels) = self.targets {
+            let count = self.rows_with_labels;
+            let weights = if class_weights.is_empty() && row_weights.is_empty() {
+                let weight = count as f64;
+                LabelWeights { count, of_classes: weight, of_both: weight }
+            } else {
+                labels.weights(self.options.ignore_index, class_weights, row_weights)
+            };
+            return BatchCounts::of_labels(rows, weights);
+        }
+        let counts = |row: usize| match self.targets {
+            SoftmaxTargets::MultiLabel(labels, _) => self.has_label(labels, row),
+            _ => true,
+        };
+        let count = match self.targets {
+            SoftmaxTargets::MultiLabel(..) => self.rows_with_labels,
+            _ => rows,
+        };
+        let of_classes = count as f64;
+        let of_both = if row_weights.is_empty() {
+            of_classes
+        } else {
+            let weighed = row_weights.iter().enumerate().filter(|&(row, _)| counts(row));
+            sum_of(weighed.map(|(_, weight)| weight.to_f64()))
+        };
+        BatchCounts::of_rows(rows, LabelWeights { count, of_classes, of_both })
+    }
+
+    /// The first row without a target, if there is one.
+    pub(super) fn first_empty_row(&self) -> Option<usize> {
+        let SoftmaxTargets::MultiLabel(labels, _) = self.targets else { return None };
+        let mut rows = 0..self.shape.row_count();
+        rows.find(|&row| {
+            self.weights.sample_weight(row) != 0.0 && !self.has_label(labels, row)
+        })
+    }
+
     pub(super) fn class_weight(&self, class: usize) -> f64 {
         self.options.class_weights.get(class).map_or(1.0, |weight| weight.to_f64())
     }

@@ -23,6 +23,16 @@ pub enum SoftmaxTargets<'a, F = f32> {
     Teacher(&'a [F], f64),
 }
 
+/// Labels of any type.
+impl<'a, F, L> From<L> for SoftmaxTargets<'a, F>
+where
+    L: Into<Labels<'a>>,
+{
+    fn from(labels: L) -> Self {
+        Self::Index(labels.into())
+    }
+}
+
 /// The gradient of multi-label softmax.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum MultiLabel {

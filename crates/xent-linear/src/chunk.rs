@@ -1,0 +1,370 @@
+//! Chunks of rows: their logits, their losses, and the gradients.
+
+use core::mem;
+use core::ops::Range;
+
+use rayon::prelude::*;
+use xent_core::{Buffers, Gradient, Level, NotFiniteRows, Outputs, SoftmaxRows, widen};
+use xent_rayon::Threads;
+
+use crate::filter::{Blocks, Quantum, add_gradients};
+use crate::pass::{LinearPass, place};
+use crate::product::{Matrix, MatrixMut, Product, multiply};
+use crate::top_k::top_k;
+use crate::workspace::{Plan, Workspace};
+use crate::{Error, Layer, Number};
+
+/// The chunks of a call.
+pub(crate) struct Chunks<'a, E: Number> {
+    pub(crate) layer: Layer<'a, E>,
+    pub(crate) rows: SoftmaxRows<'a, E::Float>,
+    pub(crate) level: Level,
+    pub(crate) plan: Plan,
+    /// Whether ignored rows are left out.
+    pub(crate) skips: bool,
+    /// The ε of the filter; zero for none.
+    pub(crate) filter: f64,
+}
+
+/// What rows write besides their gradient, from the same row on. A slice that is not wanted is empty.
+struct RowOutputs<'o, F> {
+    losses: &'o mut [f64],
+    rounded: &'o mut [F],
+    log_sum_exp: &'o mut [F],
+    predicted: &'o mut [u32],
+}
+
+impl<'o, F> RowOutputs<'o, F> {
+    fn split_at(self, row: usize) -> (Self, Self) {
+        let losses = split(self.losses, row);
+        let rounded = split(self.rounded, row);
+        let log_sum_exp = split(self.log_sum_exp, row);
+        let predicted = split(self.predicted, row);
+        (
+            Self {
+                losses: losses.0,
+                rounded: rounded.0,
+                log_sum_exp: log_sum_exp.0,
+                predicted: predicted.0,
+            },
+            Self {
+                losses: losses.1,
+                rounded: rounded.1,
+                log_sum_exp: log_sum_exp.1,
+                predicted: predicted.1,
+            },
+        )
+    }
+}
+
+/// Both parts are empty if the slice is.
+fn split<T>(slice: &mut [T], at: usize) -> (&mut [T], &mut [T]) {
+    slice.split_at_mut(at.min(slice.len()))
+}
+
+/// With fewer logits, the runs of rows of a chunk are not worth another thread.
+const WORTH_A_THREAD: usize = 1 << 17;
+
+impl<E: Number> Chunks<'_, E> {
+    /// Computes all rows; returns those that are not finite, and the blocks of the filter.
+    pub(crate) fn run(
+        &self,
+        pass: &mut LinearPass<'_, E::Float>,
+        workspace: &mut Workspace<E::Float>,
+    ) -> Result<(NotFiniteRows, Blocks), Error> {
+        let (not_finite, mut blocks) = (NotFiniteRows::new(), Blocks::default());
+        self.clear_ignored(pass);
+        let mut live = mem::take(&mut workspace.live);
+        let (mut next, mut is_first) = (0, true);
+        while next < self.layer.rows {
+            live.clear();
+            while live.len() < self.plan.chunk && next < self.layer.rows {
+                if !(self.skips && self.rows.is_ignored(next)) {
+                    live.push(next);
+                }
+                next += 1;
+            }
+            if live.is_empty() {
+                break;
+            }
+            let of_chunk = self.chunk(&live, is_first, pass, workspace, &not_finite)?;
+            blocks.all += of_chunk.all;
+            blocks.left_out += of_chunk.left_out;
+            is_first = false;
+        }
+        workspace.live = live;
+        if is_first {
+            self.clear_weight_gradient(pass);
+        }
+        if let Some((grad, adds)) = place(&mut pass.of_bias) {
+            for (place, &sum) in grad.iter_mut().zip(&workspace.bias_grads) {
+                let before: f64 = if adds { (*place).into() } else { 0.0 };
+                *place = E::Float::rounded(before + sum);
+            }
+        }
+        Ok((not_finite, blocks))
+    }
+
+    /// Writes zeros for rows that are left out; with a filter, for all, since blocks are added.
+    fn clear_ignored(&self, pass: &mut LinearPass<'_, E::Float>) {
+        let Layer { rows, hidden, input_stride, .. } = self.layer;
+        if self.skips {
+            pass.losses.fill(E::Float::default());
+        }
+        if self.plan.filters {
+            self.clear_weight_gradient(pass);
+        }
+        if let (Gradient::Write(grad), true) =
+            (&mut pass.of_inputs, self.skips || self.plan.filters)
+        {
+            for row in 0..rows {
+                if self.plan.filters || self.rows.is_ignored(row) {
+                    row_of(grad, row, input_stride, hidden).fill(E::Float::default());
+                }
+            }
+        }
+    }
+
+    fn clear_weight_gradient(&self, pass: &mut LinearPass<'_, E::Float>) {
+        let Layer { classes, hidden, weight_stride, .. } = self.layer;
+        if let Gradient::Write(grad) = &mut pass.of_weights {
+            for class in 0..classes {
+                row_of(grad, class, weight_stride, hidden).fill(E::Float::default());
+            }
+        }
+    }
+
+    /// Computes some rows: their logits, from these their losses and the gradient in place, and from that the
+    /// gradients of the layer.
+    fn chunk(
+        &self,
+        live: &[usize],
+        is_first: bool,
+        pass: &mut LinearPass<'_, E::Float>,
+        workspace: &mut Workspace<E::Float>,
+        not_finite: &NotFiniteRows,
+    ) -> Result<Blocks, Error> {
+        let Layer { classes, hidden, input_stride, weight_stride, .. } = self.layer;
+        let (rows, mut blocks) = (live.len(), Blocks::default());
+        let (first, end) = (live[0], live[rows - 1] + 1);
+        let is_run = end - first == rows;
+        let Workspace { logits, inputs, input_grads, tile, losses, bias_grads, .. } = workspace;
+        let (predicted, filter) = (&mut workspace.predicted, &mut workspace.filter);
+        let logits = &mut logits[..rows * classes];
+
+        let inputs = match E::as_floats(self.layer.inputs) {
+            Some(inputs) if is_run => {
+                Matrix::new(&inputs[first * input_stride..], rows, hidden, input_stride)
+            }
+            _ => {
+                for (row, place) in live.iter().zip(inputs.chunks_exact_mut(hidden)) {
+                    let start = row * input_stride;
+                    widen(self.level, &self.layer.inputs[start..start + hidden], place)?;
+                }
+                Matrix::new(inputs, rows, hidden, hidden)
+            }
+        };
+        self.logits(inputs, logits, tile)?;
+        if let (k @ 1.., classes_of_rows) = (pass.k(self.layer.rows), &mut *pass.top_k) {
+            let largest = classes_of_rows[first * k..end * k].par_chunks_mut(k);
+            largest.zip(logits.par_chunks(classes)).for_each(|(place, row)| top_k(row, place));
+        }
+        let backward = pass.wants_gradient();
+        let range = first..end;
+        let room = if self.plan.predicted { &mut **predicted } else { &mut *pass.predicted };
+        let outputs = RowOutputs {
+            losses: &mut losses[range.clone()],
+            rounded: part(pass.losses, &range),
+            log_sum_exp: part(pass.log_sum_exp, &range),
+            predicted: part(room, &range),
+        };
+        self.losses(live, first, backward, logits, outputs, not_finite)?;
+        if !backward {
+            return Ok(blocks);
+        }
+
+        if !matches!(pass.of_bias, Gradient::None) {
+            add_rows(logits, classes, bias_grads);
+        }
+        if self.plan.filters {
+            for start in (0..rows).step_by(self.plan.quantum) {
+                let of_quantum = start..(start + self.plan.quantum).min(rows);
+                let quantum = Quantum {
+                    rows: &live[of_quantum.clone()],
+                    gradient: &logits[of_quantum.start * classes..of_quantum.end * classes],
+                    inputs: inputs.rows_of(of_quantum),
+                };
+                let found = add_gradients(self, self.filter, &quantum, pass, filter)?;
+                blocks.all += found.all;
+                blocks.left_out += found.left_out;
+            }
+            return Ok(blocks);
+        }
+        let gradient = Matrix::new(&*logits, rows, classes, classes);
+        if let Some((grad, adds)) = place(&mut pass.of_weights) {
+            // A quantum has its own chain of multiply-adds; 256 rows are what the product takes for one anyway.
+            let mut adds = adds || !is_first;
+            for start in (0..rows).step_by(self.plan.quantum) {
+                let of_quantum = start..(start + self.plan.quantum).min(rows);
+                let into = MatrixMut::new(&mut *grad, classes, hidden, weight_stride);
+                let (a, b) = (gradient.rows_of(of_quantum.clone()), inputs.rows_of(of_quantum));
+                multiply(a.transposed(), b, into, adds);
+                adds = true;
+            }
+        }
+        if let Some((grad, adds)) = place(&mut pass.of_inputs) {
+            if is_run {
+                let grad = &mut grad[first * input_stride..];
+                self.input_gradient(gradient, (grad, input_stride), adds, tile)?;
+            } else {
+                let of_live = &mut input_grads[..rows * hidden];
+                for (&row, place) in live.iter().zip(of_live.chunks_exact_mut(hidden)) {
+                    if adds {
+                        place.copy_from_slice(row_of(grad, row, input_stride, hidden));
+                    }
+                }
+                self.input_gradient(gradient, (of_live, hidden), adds, tile)?;
+                for (&row, place) in live.iter().zip(of_live.chunks_exact(hidden)) {
+                    row_of(grad, row, input_stride, hidden).copy_from_slice(place);
+                }
+            }
+        }
+        Ok(blocks)
+    }
+
+    /// `X Wᵀ + b`, for some rows of `X`.
+    fn logits(
+        &self,
+        inputs: Matrix<'_, E::Float>,
+        logits: &mut [E::Float],
+        tile: &mut [E::Float],
+    ) -> Result<(), Error> {
+        let Layer { classes, hidden, weight_stride, bias, .. } = self.layer;
+        let (rows, has_bias) = (logits.len() / classes, !bias.is_empty());
+        if has_bias {
+            let (first, others) = logits.split_at_mut(classes);
+            widen(self.level, bias, first)?;
+            others.par_chunks_exact_mut(classes).for_each(|row| row.copy_from_slice(first));
+        }
+        if let Some(weights) = E::as_floats(self.layer.weights) {
+            let weights = Matrix::new(weights, classes, hidden, weight_stride);
+            let logits = MatrixMut::new(logits, rows, classes, classes);
+            multiply(inputs, weights.transposed(), logits, has_bias);
+            return Ok(());
+        }
+        for range in self.tiles() {
+            let of_tile = MatrixMut::new(&mut logits[range.start..], rows, range.len(), classes);
+            multiply(inputs, self.weights(range, tile)?.transposed(), of_tile, has_bias);
+        }
+        Ok(())
+    }
+
+    /// The losses of rows, and their gradient in place of the logits. Rows of the outputs start at `origin`.
+    fn losses(
+        &self,
+        live: &[usize],
+        origin: usize,
+        backward: bool,
+        logits: &mut [E::Float],
+        outputs: RowOutputs<'_, E::Float>,
+        not_finite: &NotFiniteRows,
+    ) -> Result<(), Error> {
+        let (first, rows) = (live[0], live.len());
+        if live[rows - 1] - first + 1 == rows {
+            let (_, outputs) = outputs.split_at(first - origin);
+            let (RowOutputs { losses, rounded, log_sum_exp, predicted }, _) = outputs.split_at(rows);
+            let outputs = Outputs {
+                losses: rounded,
+                log_sum_exp,
+                predicted,
+                not_finite: Some(not_finite),
+                ..Outputs::default()
+            };
+            let buffers =
+                if backward { Buffers::in_place(logits) } else { Buffers::loss(&*logits) };
+            self.rows.run(&Threads, self.level, first, buffers, losses, outputs)?;
+            return Ok(());
+        }
+        // Rows with gaps, which are computed run by run.
+        let (of_first, of_second) = live.split_at(rows / 2);
+        let middle = of_second[0];
+        let worth = logits.len() >= WORTH_A_THREAD;
+        let (logits_1, logits_2) = logits.split_at_mut(rows / 2 * self.layer.classes);
+        let (outputs_1, outputs_2) = outputs.split_at(middle - origin);
+        let run_1 = || self.losses(of_first, origin, backward, logits_1, outputs_1, not_finite);
+        let run_2 = || self.losses(of_second, middle, backward, logits_2, outputs_2, not_finite);
+        let (result_1, result_2) =
+            if worth { rayon::join(run_1, run_2) } else { (run_1(), run_2()) };
+        result_1.and(result_2)
+    }
+
+    /// The gradient by the inputs: that of the logits, times the weights.
+    fn input_gradient(
+        &self,
+        gradient: Matrix<'_, E::Float>,
+        (into, stride): (&mut [E::Float], usize),
+        mut adds: bool,
+        tile: &mut [E::Float],
+    ) -> Result<(), Error> {
+        let Layer { classes, hidden, weight_stride, .. } = self.layer;
+        let rows = gradient.rows();
+        if let Some(weights) = E::as_floats(self.layer.weights) {
+            let weights = Matrix::new(weights, classes, hidden, weight_stride);
+            multiply(gradient, weights, MatrixMut::new(into, rows, hidden, stride), adds);
+            return Ok(());
+        }
+        for range in self.tiles() {
+            let of_tile = gradient.columns_of(range.clone());
+            let weights = self.weights(range, tile)?;
+            multiply(of_tile, weights, MatrixMut::new(&mut *into, rows, hidden, stride), adds);
+            adds = true;
+        }
+        Ok(())
+    }
+
+    /// The classes whose weights are converted together. All but the last tile are whole chains of the product over
+    /// classes, so that the gradient of the inputs is the one without tiles.
+    fn tiles(&self) -> impl Iterator<Item = Range<usize>> {
+        let (classes, tile) = (self.layer.classes, self.plan.tile);
+        (0..classes).step_by(tile.max(1)).map(move |start| start..(start + tile).min(classes))
+    }
+
+    /// Converted weights of some classes.
+    fn weights<'t>(
+        &self,
+        range: Range<usize>,
+        tile: &'t mut [E::Float],
+    ) -> Result<Matrix<'t, E::Float>, Error> {
+        let hidden = self.layer.hidden;
+        let places = tile[..range.len() * hidden].par_chunks_exact_mut(hidden).with_min_len(16);
+        places.zip(range.clone()).try_for_each(|(place, class)| {
+            widen(self.level, self.layer.weights_of(class), place)
+        })?;
+        Ok(Matrix::new(tile, range.len(), hidden, hidden))
+    }
+}
+
+/// A row of a matrix with a stride.
+pub(crate) fn row_of<F>(values: &mut [F], row: usize, stride: usize, columns: usize) -> &mut [F] {
+    &mut values[row * stride..row * stride + columns]
+}
+
+/// Some of a slice; empty if that is empty.
+fn part<'s, T>(slice: &'s mut [T], range: &Range<usize>) -> &'s mut [T] {
+    slice.get_mut(range.clone()).unwrap_or(&mut [])
+}
+
+/// Adds rows to sums of their columns: in f64, so that the order does not matter much; row after row, so that it does
+/// not depend on chunks.
+fn add_rows<F: Product>(rows: &[F], columns: usize, sums: &mut [f64]) {
+    const COLUMNS: usize = 512;
+    sums[..columns].par_chunks_mut(COLUMNS).enumerate().for_each(|(index, sums)| {
+        let first = index * COLUMNS;
+        for row in rows.chunks_exact(columns) {
+            for (sum, &value) in sums.iter_mut().zip(&row[first..]) {
+                let value: f64 = value.into();
+                *sum += value;
+            }
+        }
+    });
+}
