@@ -73,8 +73,8 @@ pub use losses::{
     BatchCounts, Buffers, Element, Float, Gradient, LikelihoodBatch, LikelihoodInput,
     LikelihoodOptions, LogSumExpBatch, MultiLabel, NotFiniteRows, Outputs, PartialRow,
     Quantisation, RowEvaluation, RowWeights, SigmoidBatch, SigmoidInput, SigmoidOptions,
-    SigmoidTargets, SoftmaxBatch, SoftmaxOptions, SoftmaxRows, SoftmaxTargets, evaluate_quantised_row,
-    evaluate_row, softmax_cross_entropy_row,
+    SigmoidTargets, SoftmaxBatch, SoftmaxOptions, SoftmaxRows, SoftmaxTargets,
+    evaluate_quantised_row, evaluate_row, softmax_cross_entropy_row,
 };
 pub use shape::Shape;
 pub use slices::{

@@ -272,7 +272,8 @@ impl<E: Number> Chunks<'_, E> {
         let (first, rows) = (live[0], live.len());
         if live[rows - 1] - first + 1 == rows {
             let (_, outputs) = outputs.split_at(first - origin);
-            let (RowOutputs { losses, rounded, log_sum_exp, predicted }, _) = outputs.split_at(rows);
+            let (RowOutputs { losses, rounded, log_sum_exp, predicted }, _) =
+                outputs.split_at(rows);
             let outputs = Outputs {
                 losses: rounded,
                 log_sum_exp,

@@ -109,16 +109,8 @@ impl<'a, E: Number> Layer<'a, E> {
             return Err(InputError::Length { of: "inputs of a row", expected: 1, found: 0 }.into());
         }
         Shape::rows(rows, classes)?;
-        let layer = Self {
-            inputs,
-            weights,
-            bias: &[],
-            rows,
-            classes,
-            hidden,
-            input_stride,
-            weight_stride,
-        };
+        let layer =
+            Self { inputs, weights, bias: &[], rows, classes, hidden, input_stride, weight_stride };
         layer.check("inputs", rows, input_stride, inputs.len())?;
         layer.check("weights", classes, weight_stride, weights.len())?;
         Ok(layer)
@@ -171,7 +163,11 @@ impl<E> Layer<'_, E> {
         found: usize,
     ) -> Result<(), Error> {
         if stride < self.hidden {
-            let of = if of.ends_with("weights") { "stride of the weights" } else { "stride of the inputs" };
+            let of = if of.ends_with("weights") {
+                "stride of the weights"
+            } else {
+                "stride of the inputs"
+            };
             return Err(InputError::Length { of, expected: self.hidden, found: stride }.into());
         }
         let too_large = InputError::TooLarge { rows, classes: stride };

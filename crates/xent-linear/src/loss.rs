@@ -204,11 +204,9 @@ impl<'a, F: Product> LinearCrossEntropy<'a, F> {
         let rows = rows.with_scale(division.scale(pass.row_weights.scale));
 
         let judges = (pass.counts_correct || !pass.predicted.is_empty()) && labels.is_some();
-        let skips = !pass.wants_all_rows()
-            && (0..layer.rows).any(|row| rows.is_ignored(row));
-        let wants = |gradient: &xent_core::Gradient<'_, F>| {
-            !matches!(gradient, xent_core::Gradient::None)
-        };
+        let skips = !pass.wants_all_rows() && (0..layer.rows).any(|row| rows.is_ignored(row));
+        let wants =
+            |gradient: &xent_core::Gradient<'_, F>| !matches!(gradient, xent_core::Gradient::None);
         let plan = workspace.reserve(Plan {
             rows: layer.rows,
             classes: layer.classes,

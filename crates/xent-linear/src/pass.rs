@@ -222,7 +222,9 @@ fn length<F: Product>(gradient: &Gradient<'_, F>) -> Option<usize> {
 }
 
 /// The place of a gradient, and whether it is added to what is there.
-pub(crate) fn place<'g, F: Product>(gradient: &'g mut Gradient<'_, F>) -> Option<(&'g mut [F], bool)> {
+pub(crate) fn place<'g, F: Product>(
+    gradient: &'g mut Gradient<'_, F>,
+) -> Option<(&'g mut [F], bool)> {
     match gradient {
         Gradient::None => None,
         Gradient::Write(g) | Gradient::WriteWide(g) => Some((g, false)),

@@ -164,7 +164,12 @@ const WORTH_A_THREAD: usize = 1 << 19;
 const UNIT: usize = 64;
 
 /// `c = a b`, or `c += a b`, on the threads of the current rayon pool.
-pub(crate) fn multiply<F: Product>(a: Matrix<'_, F>, b: Matrix<'_, F>, c: MatrixMut<'_, F>, adds: bool) {
+pub(crate) fn multiply<F: Product>(
+    a: Matrix<'_, F>,
+    b: Matrix<'_, F>,
+    c: MatrixMut<'_, F>,
+    adds: bool,
+) {
     assert_eq!((a.rows, b.columns, a.columns), (c.rows, c.columns, b.rows), "shapes of a product");
     if c.rows == 0 || c.columns == 0 {
         return;
@@ -175,7 +180,13 @@ pub(crate) fn multiply<F: Product>(a: Matrix<'_, F>, b: Matrix<'_, F>, c: Matrix
     let threads = rayon::current_num_threads().min(work / WORTH_A_THREAD).max(1);
     // More parts than threads, so that one that is late holds up less; but each copies its rows of `b`.
     let long = c.rows.max(c.columns);
-    let parts = if threads == 1 { 1 } else if long >= 64 * UNIT * threads { 4 * threads } else { threads };
+    let parts = if threads == 1 {
+        1
+    } else if long >= 64 * UNIT * threads {
+        4 * threads
+    } else {
+        threads
+    };
     split(part, parts);
 }
 

@@ -168,9 +168,8 @@ impl Plan {
             self.tile = tile.min(classes);
         }
         let copies = usize::from(self.copies) + usize::from(self.copies && self.input_grads);
-        let of_row = bytes_of_row
-            .saturating_add(copies * hidden * size)
-            .saturating_add(size_of::<usize>());
+        let of_row =
+            bytes_of_row.saturating_add(copies * hidden * size).saturating_add(size_of::<usize>());
         let of_all = rows * 8
             + if self.bias_grads { classes * 8 } else { 0 }
             + if self.predicted { rows * 4 } else { 0 }

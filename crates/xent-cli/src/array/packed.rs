@@ -20,12 +20,12 @@ impl Packed {
 
     /// The next integers.
     pub(super) fn read_exact(&mut self, source: &mut Window, into: &mut [u8]) -> io::Result<()> {
-        let mut rest = into;
-        if let Some((first, others)) = rest.split_first_mut()
+        let held = usize::from(self.second.is_some()).min(into.len());
+        let (first, rest) = into.split_at_mut(held);
+        if let [first] = first
             && let Some(second) = self.second.take()
         {
             *first = second.cast_unsigned();
-            rest = others;
         }
         let (mut bytes, mut integers) = ([0; CHUNK / 2], [0; CHUNK]);
         for into in rest.chunks_mut(CHUNK) {

@@ -138,7 +138,11 @@ impl<F: Float> SoftmaxRows<'_, F> {
     ) -> Result<(), Error> {
         let (rows, all) = (losses.len(), self.spec.shape.row_count());
         if first.checked_add(rows).is_none_or(|end| end > all) {
-            return Err(Error::Length { of: "losses", expected: all.saturating_sub(first), found: rows });
+            return Err(Error::Length {
+                of: "losses",
+                expected: all.saturating_sub(first),
+                found: rows,
+            });
         }
         let (_, spec) = self.spec.split_at(first);
         let (spec, _) = spec.split_at(rows);

@@ -147,12 +147,7 @@ impl<'a, F: Float> SoftmaxSpec<'a, F> {
         let first_row = self.first_row + rows;
         let rest = shape.with_outer(shape.outer - part);
         (
-            Self {
-                shape: shape.with_outer(part),
-                targets: targets.0,
-                weights: weights.0,
-                ..self
-            },
+            Self { shape: shape.with_outer(part), targets: targets.0, weights: weights.0, ..self },
             Self { shape: rest, targets: targets.1, weights: weights.1, first_row, ..self },
         )
     }
@@ -196,9 +191,7 @@ impl<F: Float> SoftmaxSpec<'_, F> {
     pub(super) fn first_empty_row(&self) -> Option<usize> {
         let SoftmaxTargets::MultiLabel(labels, _) = self.targets else { return None };
         let mut rows = 0..self.shape.row_count();
-        rows.find(|&row| {
-            self.weights.sample_weight(row) != 0.0 && !self.has_label(labels, row)
-        })
+        rows.find(|&row| self.weights.sample_weight(row) != 0.0 && !self.has_label(labels, row))
     }
 
     pub(super) fn class_weight(&self, class: usize) -> f64 {
