@@ -73,12 +73,15 @@ const QUICK: &[&str] = &[
     "--test=guard_pages",
     "--test=formats",
     "--test=softmax",
+    "--package=xent-linear",
+    "--test=linear",
 ];
 
 /// Documentation tests would be compiled one by one.
 const ALL: &[&str] = &[
     "--package=xent-core",
     "--package=xent",
+    "--package=xent-linear",
     "--package=xent-rayon",
     "--package=xent-cli",
     "--features=xent-core/half",

@@ -11,9 +11,10 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 const KNOWS_ITS_USERS: &str = "losses/format";
 
 /// The crates whose files are read.
-const CRATES: [&str; 9] = [
+const CRATES: [&str; 10] = [
     "crates/xent-core",
     "crates/xent-rayon",
+    "crates/xent-linear",
     "crates/xent",
     "crates/xent-capi",
     "crates/xent-cli",

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 /// The crates with unsafe code, each with a table.
-const WITH_UNSAFE_CODE: [&str; 2] = ["xent-core", "xent-capi"];
+const WITH_UNSAFE_CODE: [&str; 3] = ["xent-core", "xent-capi", "xent-linear"];
 
 /// The counts in a crate's table.
 fn counts_of_table(text: &str, of: &str) -> BTreeMap<String, usize> {

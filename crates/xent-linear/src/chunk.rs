@@ -4,24 +4,26 @@ use core::mem;
 use core::ops::Range;
 
 use rayon::prelude::*;
-use xent_core::{Buffers, Gradient, Level, NotFiniteRows, Outputs, SoftmaxRows, widen};
+use xent_core::{Buffers, Gradient, NotFiniteRows, Outputs, widen};
 use xent_rayon::Threads;
 
 use crate::filter::{Blocks, Quantum, add_gradients};
 use crate::pass::{LinearPass, place};
+use crate::plan::Plan;
 use crate::product::{Matrix, MatrixMut, Product, multiply};
+use crate::task::{Task, row_of};
 use crate::top_k::top_k;
-use crate::workspace::{Plan, Workspace};
+use crate::workspace::Workspace;
 use crate::{Error, Layer, Number};
 
 /// The chunks of a call.
 pub(crate) struct Chunks<'a, E: Number> {
-    pub(crate) layer: Layer<'a, E>,
-    pub(crate) rows: SoftmaxRows<'a, E::Float>,
-    pub(crate) level: Level,
+    pub(crate) task: Task<'a, E>,
     pub(crate) plan: Plan,
-    /// Whether ignored rows are left out.
+    /// Whether some rows are ignored: they are in no product for a gradient.
     pub(crate) skips: bool,
+    /// Whether right rows are counted.
+    pub(crate) judges: bool,
     /// The ε of the filter; zero for none.
     pub(crate) filter: f64,
 }
@@ -75,22 +77,23 @@ impl<E: Number> Chunks<'_, E> {
         let (not_finite, mut blocks) = (NotFiniteRows::new(), Blocks::default());
         self.clear_ignored(pass);
         let mut live = mem::take(&mut workspace.live);
-        let (mut next, mut is_first) = (0, true);
-        while next < self.layer.rows {
-            live.clear();
-            while live.len() < self.plan.chunk && next < self.layer.rows {
-                if !(self.skips && self.rows.is_ignored(next)) {
-                    live.push(next);
-                }
-                next += 1;
-            }
-            if live.is_empty() {
-                break;
-            }
-            let of_chunk = self.chunk(&live, is_first, pass, workspace, &not_finite)?;
+        let mut is_first = true;
+        let mut next = 0;
+        while self.next_rows(&mut next, &mut live, |row| !self.task.rows.is_ignored(row)) {
+            let of_chunk = self.chunk(&live, Some(is_first), pass, workspace, &not_finite)?;
             blocks.all += of_chunk.all;
             blocks.left_out += of_chunk.left_out;
             is_first = false;
+        }
+        // Rows that are ignored, but something is wanted of: their logits alone.
+        let wants_all = pass.wants_all_rows();
+        let is_wanted = |row: usize| {
+            let judged = self.judges && self.task.rows.label(row).is_some();
+            self.task.rows.is_ignored(row) && (wants_all || judged)
+        };
+        next = if self.skips && (wants_all || self.judges) { 0 } else { self.task.layer.rows };
+        while self.next_rows(&mut next, &mut live, is_wanted) {
+            self.chunk(&live, None, pass, workspace, &not_finite)?;
         }
         workspace.live = live;
         if is_first {
@@ -105,9 +108,26 @@ impl<E: Number> Chunks<'_, E> {
         Ok((not_finite, blocks))
     }
 
+    /// The rows of the next chunk, from `next` on.
+    fn next_rows(
+        &self,
+        next: &mut usize,
+        rows: &mut Vec<usize>,
+        belongs: impl Fn(usize) -> bool,
+    ) -> bool {
+        rows.clear();
+        while rows.len() < self.plan.chunk && *next < self.task.layer.rows {
+            if belongs(*next) {
+                rows.push(*next);
+            }
+            *next += 1;
+        }
+        !rows.is_empty()
+    }
+
     /// Writes zeros for rows that are left out; with a filter, for all, since blocks are added.
     fn clear_ignored(&self, pass: &mut LinearPass<'_, E::Float>) {
-        let Layer { rows, hidden, input_stride, .. } = self.layer;
+        let Layer { rows, hidden, input_stride, .. } = self.task.layer;
         if self.skips {
             pass.losses.fill(E::Float::default());
         }
@@ -118,7 +138,7 @@ impl<E: Number> Chunks<'_, E> {
             (&mut pass.of_inputs, self.skips || self.plan.filters)
         {
             for row in 0..rows {
-                if self.plan.filters || self.rows.is_ignored(row) {
+                if self.plan.filters || self.task.rows.is_ignored(row) {
                     row_of(grad, row, input_stride, hidden).fill(E::Float::default());
                 }
             }
@@ -126,7 +146,7 @@ impl<E: Number> Chunks<'_, E> {
     }
 
     fn clear_weight_gradient(&self, pass: &mut LinearPass<'_, E::Float>) {
-        let Layer { classes, hidden, weight_stride, .. } = self.layer;
+        let Layer { classes, hidden, weight_stride, .. } = self.task.layer;
         if let Gradient::Write(grad) = &mut pass.of_weights {
             for class in 0..classes {
                 row_of(grad, class, weight_stride, hidden).fill(E::Float::default());
@@ -135,16 +155,16 @@ impl<E: Number> Chunks<'_, E> {
     }
 
     /// Computes some rows: their logits, from these their losses and the gradient in place, and from that the
-    /// gradients of the layer.
+    /// gradients of the layer: `backward` says whether these are the first. `None` for logits and losses alone.
     fn chunk(
         &self,
         live: &[usize],
-        is_first: bool,
+        backward: Option<bool>,
         pass: &mut LinearPass<'_, E::Float>,
         workspace: &mut Workspace<E::Float>,
         not_finite: &NotFiniteRows,
     ) -> Result<Blocks, Error> {
-        let Layer { classes, hidden, input_stride, weight_stride, .. } = self.layer;
+        let Layer { classes, hidden, input_stride, weight_stride, .. } = self.task.layer;
         let (rows, mut blocks) = (live.len(), Blocks::default());
         let (first, end) = (live[0], live[rows - 1] + 1);
         let is_run = end - first == rows;
@@ -152,24 +172,28 @@ impl<E: Number> Chunks<'_, E> {
         let (predicted, filter) = (&mut workspace.predicted, &mut workspace.filter);
         let logits = &mut logits[..rows * classes];
 
-        let inputs = match E::as_floats(self.layer.inputs) {
+        let inputs = match E::as_floats(self.task.layer.inputs) {
             Some(inputs) if is_run => {
                 Matrix::new(&inputs[first * input_stride..], rows, hidden, input_stride)
             }
             _ => {
                 for (row, place) in live.iter().zip(inputs.chunks_exact_mut(hidden)) {
                     let start = row * input_stride;
-                    widen(self.level, &self.layer.inputs[start..start + hidden], place)?;
+                    widen(self.task.level, &self.task.layer.inputs[start..start + hidden], place)?;
                 }
                 Matrix::new(inputs, rows, hidden, hidden)
             }
         };
         self.logits(inputs, logits, tile)?;
-        if let (k @ 1.., classes_of_rows) = (pass.k(self.layer.rows), &mut *pass.top_k) {
-            let largest = classes_of_rows[first * k..end * k].par_chunks_mut(k);
-            largest.zip(logits.par_chunks(classes)).for_each(|(place, row)| top_k(row, place));
+        if let (k @ 1.., classes_of_rows) = (pass.k(self.task.layer.rows), &mut *pass.top_k) {
+            let places = classes_of_rows[first * k..end * k].par_chunks_exact_mut(k);
+            places.zip(first..end).for_each(|(place, row)| {
+                if let Ok(at) = live.binary_search(&row) {
+                    top_k(&logits[at * classes..(at + 1) * classes], place);
+                }
+            });
         }
-        let backward = pass.wants_gradient();
+        let backward = backward.filter(|_| pass.wants_gradient());
         let range = first..end;
         let room = if self.plan.predicted { &mut **predicted } else { &mut *pass.predicted };
         let outputs = RowOutputs {
@@ -178,10 +202,8 @@ impl<E: Number> Chunks<'_, E> {
             log_sum_exp: part(pass.log_sum_exp, &range),
             predicted: part(room, &range),
         };
-        self.losses(live, first, backward, logits, outputs, not_finite)?;
-        if !backward {
-            return Ok(blocks);
-        }
+        self.losses(live, first, backward.is_some(), logits, outputs, not_finite)?;
+        let Some(is_first) = backward else { return Ok(blocks) };
 
         if !matches!(pass.of_bias, Gradient::None) {
             add_rows(logits, classes, bias_grads);
@@ -194,7 +216,7 @@ impl<E: Number> Chunks<'_, E> {
                     gradient: &logits[of_quantum.start * classes..of_quantum.end * classes],
                     inputs: inputs.rows_of(of_quantum),
                 };
-                let found = add_gradients(self, self.filter, &quantum, pass, filter)?;
+                let found = add_gradients(&self.task, self.filter, &quantum, pass, filter)?;
                 blocks.all += found.all;
                 blocks.left_out += found.left_out;
             }
@@ -239,14 +261,14 @@ impl<E: Number> Chunks<'_, E> {
         logits: &mut [E::Float],
         tile: &mut [E::Float],
     ) -> Result<(), Error> {
-        let Layer { classes, hidden, weight_stride, bias, .. } = self.layer;
+        let Layer { classes, hidden, weight_stride, bias, .. } = self.task.layer;
         let (rows, has_bias) = (logits.len() / classes, !bias.is_empty());
         if has_bias {
             let (first, others) = logits.split_at_mut(classes);
-            widen(self.level, bias, first)?;
+            widen(self.task.level, bias, first)?;
             others.par_chunks_exact_mut(classes).for_each(|row| row.copy_from_slice(first));
         }
-        if let Some(weights) = E::as_floats(self.layer.weights) {
+        if let Some(weights) = E::as_floats(self.task.layer.weights) {
             let weights = Matrix::new(weights, classes, hidden, weight_stride);
             let logits = MatrixMut::new(logits, rows, classes, classes);
             multiply(inputs, weights.transposed(), logits, has_bias);
@@ -283,14 +305,14 @@ impl<E: Number> Chunks<'_, E> {
             };
             let buffers =
                 if backward { Buffers::in_place(logits) } else { Buffers::loss(&*logits) };
-            self.rows.run(&Threads, self.level, first, buffers, losses, outputs)?;
+            self.task.rows.run(&Threads, self.task.level, first, buffers, losses, outputs)?;
             return Ok(());
         }
         // Rows with gaps, which are computed run by run.
         let (of_first, of_second) = live.split_at(rows / 2);
         let middle = of_second[0];
         let worth = logits.len() >= WORTH_A_THREAD;
-        let (logits_1, logits_2) = logits.split_at_mut(rows / 2 * self.layer.classes);
+        let (logits_1, logits_2) = logits.split_at_mut(rows / 2 * self.task.layer.classes);
         let (outputs_1, outputs_2) = outputs.split_at(middle - origin);
         let run_1 = || self.losses(of_first, origin, backward, logits_1, outputs_1, not_finite);
         let run_2 = || self.losses(of_second, middle, backward, logits_2, outputs_2, not_finite);
@@ -307,9 +329,9 @@ impl<E: Number> Chunks<'_, E> {
         mut adds: bool,
         tile: &mut [E::Float],
     ) -> Result<(), Error> {
-        let Layer { classes, hidden, weight_stride, .. } = self.layer;
+        let Layer { classes, hidden, weight_stride, .. } = self.task.layer;
         let rows = gradient.rows();
-        if let Some(weights) = E::as_floats(self.layer.weights) {
+        if let Some(weights) = E::as_floats(self.task.layer.weights) {
             let weights = Matrix::new(weights, classes, hidden, weight_stride);
             multiply(gradient, weights, MatrixMut::new(into, rows, hidden, stride), adds);
             return Ok(());
@@ -326,7 +348,7 @@ impl<E: Number> Chunks<'_, E> {
     /// The classes whose weights are converted together. All but the last tile are whole chains of the product over
     /// classes, so that the gradient of the inputs is the one without tiles.
     fn tiles(&self) -> impl Iterator<Item = Range<usize>> {
-        let (classes, tile) = (self.layer.classes, self.plan.tile);
+        let (classes, tile) = (self.task.layer.classes, self.plan.tile);
         (0..classes).step_by(tile.max(1)).map(move |start| start..(start + tile).min(classes))
     }
 
@@ -336,18 +358,13 @@ impl<E: Number> Chunks<'_, E> {
         range: Range<usize>,
         tile: &'t mut [E::Float],
     ) -> Result<Matrix<'t, E::Float>, Error> {
-        let hidden = self.layer.hidden;
+        let hidden = self.task.layer.hidden;
         let places = tile[..range.len() * hidden].par_chunks_exact_mut(hidden).with_min_len(16);
         places.zip(range.clone()).try_for_each(|(place, class)| {
-            widen(self.level, self.layer.weights_of(class), place)
+            widen(self.task.level, self.task.layer.weights_of(class), place)
         })?;
         Ok(Matrix::new(tile, range.len(), hidden, hidden))
     }
-}
-
-/// A row of a matrix with a stride.
-pub(crate) fn row_of<F>(values: &mut [F], row: usize, stride: usize, columns: usize) -> &mut [F] {
-    &mut values[row * stride..row * stride + columns]
 }
 
 /// Some of a slice; empty if that is empty.

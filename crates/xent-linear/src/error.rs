@@ -6,7 +6,6 @@ use xent_core::Error as InputError;
 
 /// Why a call was refused. When an error is returned, nothing has been written.
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[non_exhaustive]
 pub enum Error {
     /// The input is wrong.
     Input(InputError),

@@ -6,14 +6,14 @@ use core::ops::Range;
 use rayon::prelude::*;
 use xent_core::widen;
 
-use crate::chunk::{Chunks, row_of};
 use crate::pass::{LinearPass, place};
-use crate::product::{Matrix, MatrixMut, Product, multiply};
-use crate::workspace::{Plan, fit};
+use crate::plan::{Plan, fit};
+use crate::product::{Matrix, MatrixMut, Product, TERMS, multiply};
+use crate::task::{Task, row_of};
 use crate::{Error, Number};
 
 /// The classes of a block: what the product takes for one chain of multiply-adds.
-pub(crate) const CLASSES: usize = crate::product::TERMS;
+pub(crate) const CLASSES: usize = TERMS;
 
 /// The memory of the filter, for a quantum of rows.
 #[derive(Clone, Debug, Default)]
@@ -95,17 +95,17 @@ pub(crate) struct Quantum<'q, F> {
 
 /// Adds the gradients of the kept blocks of a quantum to those by inputs and weights.
 pub(crate) fn add_gradients<E: Number>(
-    chunks: &Chunks<'_, E>,
+    task: &Task<'_, E>,
     epsilon: f64,
     quantum: &Quantum<'_, E::Float>,
     pass: &mut LinearPass<'_, E::Float>,
     buffers: &mut Buffers<E::Float>,
 ) -> Result<Blocks, Error> {
-    let classes = chunks.layer.classes;
+    let classes = task.layer.classes;
     let of_quantum = quantum.rows.len();
     let blocks = classes.div_ceil(CLASSES);
-    order_classes(chunks, quantum, buffers);
-    choose_blocks(chunks, epsilon, quantum, buffers);
+    order_classes(task, quantum, buffers);
+    choose_blocks(task, epsilon, quantum, buffers);
 
     for block in 0..blocks {
         let in_order = block * CLASSES..((block + 1) * CLASSES).min(classes);
@@ -113,10 +113,10 @@ pub(crate) fn add_gradients<E: Number>(
         let keeps = &buffers.keeps[..of_quantum * blocks];
         buffers.rows.extend((0..of_quantum).filter(|row| keeps[row * blocks + block]));
         if !buffers.rows.is_empty() {
-            add_block(chunks, in_order, quantum, pass, buffers)?;
+            add_block(task, in_order, quantum, pass, buffers)?;
         }
     }
-    add_labels(chunks, quantum, pass, buffers)?;
+    add_labels(task, quantum, pass, buffers)?;
 
     let all = of_quantum * blocks;
     let left_out = buffers.keeps[..all].iter().filter(|keeps| !**keeps).count();
@@ -125,17 +125,17 @@ pub(crate) fn add_gradients<E: Number>(
 
 /// Orders the classes by the sum of what their rows have, so that those with little of it share blocks.
 fn order_classes<E: Number>(
-    chunks: &Chunks<'_, E>,
+    task: &Task<'_, E>,
     quantum: &Quantum<'_, E::Float>,
     buffers: &mut Buffers<E::Float>,
 ) {
     const COLUMNS: usize = 512;
-    let classes = chunks.layer.classes;
+    let classes = task.layer.classes;
     let sums = &mut buffers.sums[..classes];
     sums.par_chunks_mut(COLUMNS).enumerate().for_each(|(index, sums)| {
         sums.fill(0.0);
         for (row, gradient) in quantum.rows.iter().zip(quantum.gradient.chunks_exact(classes)) {
-            let factor = chunks.rows.gradient_factor(*row);
+            let factor = task.rows.gradient_factor(*row);
             let inverse = if factor == 0.0 { 0.0 } else { 1.0 / factor };
             for (sum, &value) in sums.iter_mut().zip(&gradient[index * COLUMNS..]) {
                 let value: f64 = value.into();
@@ -157,19 +157,19 @@ fn order_classes<E: Number>(
 
 /// Finds the blocks that are kept: those with an element that is not small, but for the label's.
 fn choose_blocks<E: Number>(
-    chunks: &Chunks<'_, E>,
+    task: &Task<'_, E>,
     epsilon: f64,
     quantum: &Quantum<'_, E::Float>,
     buffers: &mut Buffers<E::Float>,
 ) {
-    let classes = chunks.layer.classes;
+    let classes = task.layer.classes;
     let blocks = classes.div_ceil(CLASSES);
     let order = &buffers.order[..classes];
     let of_rows = buffers.keeps[..quantum.rows.len() * blocks].par_chunks_exact_mut(blocks);
     let rows = of_rows.zip(quantum.rows).zip(quantum.gradient.par_chunks_exact(classes));
     rows.for_each(|((keeps, &row), gradient)| {
-        let least = epsilon * chunks.rows.gradient_factor(row).abs();
-        let label = chunks.rows.label(row);
+        let least = epsilon * task.rows.gradient_factor(row).abs();
+        let label = task.rows.label(row);
         for (keeps, classes) in keeps.iter_mut().zip(order.chunks(CLASSES)) {
             *keeps = classes.iter().any(|&class| {
                 let class = class as usize;
@@ -183,13 +183,13 @@ fn choose_blocks<E: Number>(
 
 /// Adds what a block and its rows have.
 fn add_block<E: Number>(
-    chunks: &Chunks<'_, E>,
+    task: &Task<'_, E>,
     in_order: Range<usize>,
     quantum: &Quantum<'_, E::Float>,
     pass: &mut LinearPass<'_, E::Float>,
     buffers: &mut Buffers<E::Float>,
 ) -> Result<(), Error> {
-    let layer = &chunks.layer;
+    let layer = &task.layer;
     let (hidden, classes) = (layer.hidden, layer.classes);
     let Buffers { order, rows, gradient, inputs, of_inputs, weights, of_weights, .. } = buffers;
     let of_block = &order[in_order];
@@ -222,7 +222,7 @@ fn add_block<E: Number>(
     if let Some((grad, _)) = place(&mut pass.of_inputs) {
         let places = weights[..width * hidden].par_chunks_exact_mut(hidden).zip(of_block);
         places.with_min_len(16).try_for_each(|(place, &class)| {
-            widen(chunks.level, layer.weights_of(class as usize), place)
+            widen(task.level, layer.weights_of(class as usize), place)
         })?;
         let weights = Matrix::new(&*weights, width, hidden, hidden);
         multiply(gradient, weights, MatrixMut::new(&mut *of_inputs, height, hidden, hidden), false);
@@ -235,16 +235,16 @@ fn add_block<E: Number>(
 
 /// Adds what labels have whose blocks their rows do not keep.
 fn add_labels<E: Number>(
-    chunks: &Chunks<'_, E>,
+    task: &Task<'_, E>,
     quantum: &Quantum<'_, E::Float>,
     pass: &mut LinearPass<'_, E::Float>,
     buffers: &mut Buffers<E::Float>,
 ) -> Result<(), Error> {
-    let layer = &chunks.layer;
+    let layer = &task.layer;
     let (hidden, classes) = (layer.hidden, layer.classes);
     let blocks = classes.div_ceil(CLASSES);
     for (index, &row) in quantum.rows.iter().enumerate() {
-        let Some(label) = chunks.rows.label(row) else { continue };
+        let Some(label) = task.rows.label(row) else { continue };
         if buffers.keeps[index * blocks + buffers.block_of[label] as usize] {
             continue;
         }
@@ -255,7 +255,7 @@ fn add_labels<E: Number>(
         }
         if let Some((grad, _)) = place(&mut pass.of_inputs) {
             let weights = &mut buffers.weights[..hidden];
-            widen(chunks.level, layer.weights_of(label), weights)?;
+            widen(task.level, layer.weights_of(label), weights)?;
             add_multiple(row_of(grad, row, layer.input_stride, hidden), factor, weights);
         }
     }

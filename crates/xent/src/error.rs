@@ -34,6 +34,14 @@ pub enum Error {
     TwoGradients,
     /// No preset has this name; those in [`Preset::ALL`](crate::Preset::ALL) are in lower case.
     UnknownPreset,
+    /// The workspace of a layer's loss may not take as many bytes as are needed.
+    #[cfg(feature = "linear")]
+    Workspace {
+        /// The bytes that it needs.
+        needed: usize,
+        /// The bytes that it may take.
+        allowed: usize,
+    },
     /// The layout of an array does not allow reading it without a copy.
     Layout {
         /// The reason, and what to do.
@@ -77,6 +85,10 @@ impl fmt::Display for Error {
                 }
                 Ok(())
             }
+            #[cfg(feature = "linear")]
+            &Self::Workspace { needed, allowed } => {
+                xent_linear::Error::Workspace { needed, allowed }.fmt(f)
+            }
             Self::Layout { reason } => {
                 write!(f, "the array cannot be read without a copy: {reason}")
             }
@@ -96,6 +108,21 @@ impl core::error::Error for Error {
 impl From<xent_core::Error> for Error {
     fn from(error: xent_core::Error) -> Self {
         Self::Input(error)
+    }
+}
+
+#[cfg(feature = "linear")]
+impl From<xent_linear::Error> for Error {
+    fn from(error: xent_linear::Error) -> Self {
+        match error {
+            xent_linear::Error::Input(error) => Self::Input(error),
+            xent_linear::Error::Workspace { needed, allowed } => {
+                Self::Workspace { needed, allowed }
+            }
+            xent_linear::Error::NotReduced => Self::NotReduced,
+            xent_linear::Error::UpstreamOfRows => Self::UpstreamOfRows,
+            xent_linear::Error::NothingValid => Self::NothingValid,
+        }
     }
 }
 

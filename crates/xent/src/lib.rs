@@ -93,6 +93,12 @@ assert!((epoch.loss - 0.501265).abs() < 1e-6);
 //! [`MultinomialLogistic`], or for log-probabilities [`NegativeLogLikelihood`]. From logits back to
 //! classes: [`predict`].
 //!
+//! # The last layer and its loss in one
+//!
+//! With many classes the logits take most of the memory of a training step, and most of its time is in the products
+//! of matrices before and after the loss. With the feature `linear`, [`SoftmaxCrossEntropy::linear`] computes loss and
+//! gradients from the layer's inputs and weights, some rows at a time ([`linear`]).
+//!
 //! # What a call does
 //!
 //! The loss of a batch is reduced by [`Reduction::Mean`] unless told otherwise. No label is ignored, and a mean over
@@ -177,6 +183,8 @@ mod array;
 mod convert;
 mod error;
 mod input;
+#[cfg(feature = "linear")]
+pub mod linear;
 mod loss;
 mod losses;
 mod pass;

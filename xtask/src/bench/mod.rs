@@ -6,6 +6,7 @@
 mod case;
 mod chart;
 mod contender;
+mod linear;
 mod measure;
 mod overview;
 mod peers;
@@ -21,6 +22,7 @@ use indicatif::ProgressBar;
 use xent_core::Level;
 
 use self::case::Case;
+use self::linear::{LinearCase, LinearLine};
 use self::measure::{Effort, Measured, Threads, medians};
 use self::peers::{Comparison, PEERS, Python};
 use self::report::{Api, Line, Report, Style, Times};
@@ -89,9 +91,14 @@ pub(crate) fn run(options: &Options) -> ExitCode {
         None => true,
     };
     let cases: Vec<Case> = Case::all().filter(wanted).collect();
-    if cases.is_empty() {
+    let has_text = |case: &LinearCase| {
+        options.filter.as_ref().is_none_or(|text| case.to_string().contains(text.as_str()))
+    };
+    let of_layers: Vec<LinearCase> = LinearCase::all().filter(has_text).collect();
+    if cases.is_empty() && of_layers.is_empty() {
         eprintln!("no case has that text in its name; all cases are:");
         Case::all().for_each(|case| eprintln!("  {case}"));
+        LinearCase::all().for_each(|case| eprintln!("  {case}"));
         return ExitCode::FAILURE;
     }
     let levels = match options.level.as_slice() {
@@ -105,6 +112,10 @@ pub(crate) fn run(options: &Options) -> ExitCode {
         _ => Style::Text,
     };
 
+    // A filter may leave cases of one kind alone.
+    if cases.is_empty() {
+        return layers(options, &of_layers, &levels);
+    }
     if let Some(python) = &options.peers {
         let mut cases: Vec<Case> = cases.into_iter().filter(Case::has_peers).collect();
         // The shapes of each case together, in the order of their first appearance.
@@ -122,7 +133,7 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     let bar = progress::bar("bench", 0);
     let report = Report::new(style);
     bar.suspend(|| report.head());
-    let measurement = Measurement { cases, levels, threads, effort, report, bar };
+    let measurement = Measurement { cases, levels: levels.clone(), threads, effort, report, bar };
     let of_format = |format: &Format| match format {
         Format::F32 => measurement.run::<f32>(),
         Format::F64 => measurement.run::<f64>(),
@@ -133,6 +144,29 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     measurement.bar.finish_and_clear();
     if options.overview {
         print!("{}", overview::overview(&lines));
+        return ExitCode::SUCCESS;
+    }
+    layers(options, &of_layers, &levels)
+}
+
+/// Measures the cases of a layer and its loss.
+fn layers(options: &Options, cases: &[LinearCase], levels: &[Level]) -> ExitCode {
+    let threads: Vec<Threads> = options.threads.iter().map(|&n| Threads::new(n.into())).collect();
+    if let Some(python) = &options.peers {
+        let ran = linear::against_peers(cases, python, levels[0], &threads[0], options.quick);
+        return if ran { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
+    if !options.json && !cases.is_empty() {
+        println!("\n{}", LinearLine::HEAD);
+    }
+    for &case in cases {
+        let case = if options.quick { case.quick() } else { case };
+        for &level in levels {
+            for threads in &threads {
+                let line = linear::line(case, level, threads, options.quick);
+                println!("{}", if options.json { line.json() } else { line.markdown() });
+            }
+        }
     }
     ExitCode::SUCCESS
 }

@@ -38,7 +38,7 @@ pub(super) const PROGRAMS: [Program; 3] = [
         dependencies: "half = \"2\"\n\
                        ndarray = { version = \"0.17\", default-features = false }\n\
                        ndarray-0-16 = { package = \"ndarray\", version = \"0.16\", default-features = false }\n\
-                       xent = { version = \"VERSION\", features = [\"half\", \"ndarray\", \"ndarray-0-16\"] }\n\
+                       xent = { version = \"VERSION\", features = [\"half\", \"linear\", \"ndarray\", \"ndarray-0-16\"] }\n\
                        xent-core = { version = \"VERSION\", features = [\"half\"] }\n\
                        xent-rayon = \"VERSION\"\n\
                        xent-reference = { version = \"VERSION\", features = [\"golden\"] }\n",

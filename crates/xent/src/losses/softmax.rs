@@ -107,7 +107,7 @@ macro_rules! softmax_options {
 pub struct SoftmaxCrossEntropy<'w, F = f32> {
     options: SoftmaxOptions<'w, F>,
     class_weights: Weights<'w, F>,
-    settings: Settings,
+    pub(crate) settings: Settings,
 }
 
 impl<'w, F: Float> SoftmaxCrossEntropy<'w, F> {
@@ -167,7 +167,7 @@ impl<'w, F: Float> SoftmaxCrossEntropy<'w, F> {
         self.options().check()
     }
 
-    fn options(&self) -> SoftmaxOptions<'_, F> {
+    pub(crate) fn options(&self) -> SoftmaxOptions<'_, F> {
         SoftmaxOptions { class_weights: &self.class_weights, ..self.options }
     }
 

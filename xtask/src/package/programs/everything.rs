@@ -45,6 +45,16 @@ fn views_of_both_versions_of_ndarray_are_logits() {
 }
 
 #[test]
+fn a_layer_and_its_loss_need_no_logits() {
+    use xent::linear::Layer;
+    // The weights are the logits of a row of one.
+    let (x, w) = ([1.0], [2.0, 1.0, 0.0]);
+    let loss = SoftmaxCrossEntropy::new();
+    let of_layer = loss.linear().unwrap().loss(Layer::new(&x, &w, 1).unwrap(), &[0_u8]).unwrap();
+    assert_eq!(of_layer, loss.loss((&w, 3), &[0_u8]).unwrap());
+}
+
+#[test]
 fn threads_change_no_bit() {
     let x = vec![0.5_f32; 50_000 * 3];
     let labels = vec![1_u8; 50_000];
