@@ -163,7 +163,8 @@ pub fn labels_from_floats<F: Float>(values: &[F], labels: &mut [i64]) -> Result<
 }
 
 /// Widens packed integers of four bits, from -8 to 7, to bytes. Two are in a byte, the first in its low half, as ONNX
-/// and LiteRT store a tensor; rows are not padded. If their number is odd, the high half of the last byte is not read.
+/// and `LiteRT` store a tensor; rows are not padded. If their number is odd, the high half of the last byte is not
+/// read.
 ///
 /// They are no [`Element`]: logits are a slice, which is cut between any two of them, and two logits in one byte are
 /// not two elements of a slice. So widen some rows at a time. A row with an odd number of classes may start within a
