@@ -21,7 +21,8 @@ Files:
   Arrays are .npy files, or members of .npz and .safetensors files: file.npz:name, or without the name if
   there is only one. - is standard input, for one array of a command; pipes work, too (both are copied to
   a temporary file). The files of devices are read as well:
-    dump.bin:i8:360x10     raw little-endian numbers, by type and shape; i16be, f32be: big-endian
+    dump.bin:i8:360x10     raw little-endian numbers, by type and shape; i16be, f32be: big-endian;
+                           i4: two in a byte, the first in its low half
     log.csv, .tsv, .txt    all columns of a table, with a line of names or without
     log.csv:label          a column by its name; log.csv:2-11 and log.csv:1 by number, from 1
     out.jsonl, .ndjson     an array a line; out.jsonl:key: of objects
@@ -31,7 +32,7 @@ Files:
   Logits are f64, f32, f16 or bf16; targets and weights may also be integers or bool,
   and labels may be floats that are whole numbers. The loss of an f64 input is computed in f64, of all
   others in f32; targets (except labels) and weights are converted to that. Logits may also be integers of
-  8 or 16 bits, which a quantised model gave out, with its --scale and --zero-point, or a --quantisation
+  4, 8 or 16 bits, which a quantised model gave out, with its --scale and --zero-point, or a --quantisation
   of its .tflite file; they are computed in f32. NumPy has no bf16: two-byte elements without a type (V2),
   as saved by ml_dtypes, are read as bf16. Column-major arrays (fortran_order) are accepted everywhere. Axes
   of length one do not matter.

@@ -79,7 +79,7 @@ pub use losses::{
 pub use shape::Shape;
 pub use slices::{
     exp, labels_from_floats, ln, log_softmax, log_sum_exp, log1p, logit, max, narrow, sigmoid,
-    softmax, widen,
+    softmax, unpack_i4, widen,
 };
 
 /// The examples of the package's README are tested with those of the documentation.

@@ -162,6 +162,55 @@ pub fn labels_from_floats<F: Float>(values: &[F], labels: &mut [i64]) -> Result<
     Ok(())
 }
 
+/// Widens packed integers of four bits, from -8 to 7, to bytes. Two are in a byte, the first in its low half, as ONNX
+/// and `LiteRT` store a tensor; rows are not padded. If their number is odd, the high half of the last byte is not
+/// read.
+///
+/// They are no [`Element`]: logits are a slice, which is cut between any two of them, and two logits in one byte are
+/// not two elements of a slice. So widen some rows at a time. A row with an odd number of classes may start within a
+/// byte; an even number of such rows does not.
+///
+/// ```
+/// use xent_core::{
+///     Batch, Buffers, Level, Quantisation, Shape, SoftmaxBatch, SoftmaxOptions, SoftmaxTargets, unpack_i4,
+/// };
+///
+/// # #[cfg(feature = "quantised")]
+/// # fn main() -> Result<(), xent_core::Error> {
+/// // Four rows of three classes: [1, 2, -1], [-8, 7, 0], [0, 0, 4], [-2, 3, 5].
+/// let (packed, labels) = ([0x21, 0x8f, 0x07, 0x00, 0xe4, 0x53], [1_u8, 1, 2, 0]);
+/// let quantisation = Quantisation::new(0.5, 0)?;
+/// let (mut two_rows, mut sum) = ([0_i8; 6], 0.0);
+/// for (packed, labels) in packed.chunks(3).zip(labels.chunks(2)) {
+///     unpack_i4(packed, &mut two_rows)?;
+///     let logits = Buffers::loss(&two_rows).quantised(quantisation);
+///     let (shape, targets) = (Shape::rows(2, 3)?, SoftmaxTargets::Index(labels.into()));
+///     sum += SoftmaxBatch::with_options(logits, shape, targets, SoftmaxOptions::default())?
+///         .run(Level::detect());
+/// }
+/// assert!((sum - 4.7091).abs() < 1e-4);
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "quantised"))]
+/// # fn main() {}
+/// ```
+///
+/// # Errors
+/// [`Error::Length`] if there are not half as many bytes as integers, rounded up. Then nothing is written.
+pub fn unpack_i4(packed: &[u8], integers: &mut [i8]) -> Result<(), Error> {
+    check_length("packed integers, in bytes", integers.len().div_ceil(2), packed.len())?;
+    let (pairs, last) = integers.as_chunks_mut::<2>();
+    // Shifts of a signed number repeat its sign.
+    let low = |byte: u8| (byte << 4).cast_signed() >> 4;
+    for (pair, &byte) in pairs.iter_mut().zip(packed) {
+        *pair = [low(byte), byte.cast_signed() >> 4];
+    }
+    if let ([last], Some(&byte)) = (last, packed.last()) {
+        *last = low(byte);
+    }
+    Ok(())
+}
+
 /// The largest element; NaN if there is a NaN, `-inf` for an empty slice.
 ///
 /// ```

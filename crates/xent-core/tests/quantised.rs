@@ -5,7 +5,7 @@ use xent_core::{
     Batch, Buffers, Element, Error, Gradient, Hessian, Level, LikelihoodBatch, LikelihoodInput,
     LogSumExpBatch, MultiLabel, Outputs, PartialRow, Quantisation, RowWeights, Shape, SigmoidBatch,
     SigmoidInput, SigmoidOptions, SigmoidTargets, SoftmaxBatch, SoftmaxOptions, SoftmaxTargets,
-    evaluate_quantised_row, evaluate_row, narrow, widen,
+    evaluate_quantised_row, evaluate_row, narrow, unpack_i4, widen,
 };
 
 /// A type of integers.
@@ -185,11 +185,37 @@ fn every_softmax_has_the_bits_of_f32() {
         agrees_with_f32::<u8>(shape, 2, 0.1, 128);
         agrees_with_f32::<i16>(shape, 3, 3.1e-4, 12);
     }
+    // More rows than are converted at a time; of one class, some rows have no label.
+    for (rows, classes) in [(4200, 1), (500, 10), (150, 33), (70, 100)] {
+        agrees_with_f32::<i8>(Shape::rows(rows, classes).unwrap(), 7, 0.09375, -3);
+    }
+}
+
+/// From 2^22 elements on the gradient is written past the caches.
+#[test]
+fn a_large_gradient_of_long_rows_has_the_bits_of_f32() {
+    let (rows, classes, scale, zero_point) = (129, 32_771, 0.07, 11);
+    let shape = Shape::rows(rows, classes).unwrap();
+    let q: Vec<i8> = integers(rows * classes, 8);
+    let x = floats_of(&q, scale, zero_point);
+    let labels: Vec<u32> = (0..rows).map(|row| (row * 251 % classes) as u32).collect();
+    let targets = SoftmaxTargets::Index((&labels[..]).into());
+    let options = SoftmaxOptions::default();
+    let case = Case { shape, targets, options, sample_weights: &[], adds: false, hessian: false };
+    let quantisation = Quantisation::new(scale, zero_point).unwrap();
+    for level in Level::available() {
+        let (of_integers, of_floats) =
+            (case.run(level, &q, Some(quantisation)), case.run(level, &x, None));
+        assert!(of_integers.1 == of_floats.1, "{level}");
+        is_same_sum(of_integers.0, of_floats.0, level.name());
+    }
 }
 
 #[test]
 fn columns_have_the_bits_of_f32() {
-    for (outer, classes, inner) in [(3, 4, 5), (2, 40, 33), (1, 4096, 3)] {
+    for (outer, classes, inner) in
+        [(3, 4, 5), (2, 40, 33), (1, 4096, 3), (1, 5, 2000), (1, 40, 300)]
+    {
         let shape = Shape::columns(outer, classes, inner).unwrap();
         agrees_with_f32::<i8>(shape, 4, 0.0625, 127);
         agrees_with_f32::<i16>(shape, 5, 1.0e-3, i16::MIN.into());
@@ -402,5 +428,39 @@ fn integers_become_floats_and_floats_the_nearest_integers() {
         let mut unsigned = [1_u8; 9];
         narrow(level, &from, &mut unsigned).unwrap();
         assert_eq!(unsigned, [0, 2, 0, 0, 2, 255, 0, 255, 0], "{level}");
+    }
+}
+
+/// `a` in the low half of a byte and `b` in the high half, by arithmetic.
+fn byte_of(a: i8, b: i8) -> u8 {
+    let half = |q: i8| i32::from(q).rem_euclid(16);
+    u8::try_from(half(a) + 16 * half(b)).unwrap()
+}
+
+#[test]
+fn packed_integers_are_two_in_a_byte() {
+    // Of the header of LiteRT's function.
+    let mut four = [0; 4];
+    unpack_i4(&[0x12, 0x34], &mut four).unwrap();
+    assert_eq!(four, [2, 1, 4, 3]);
+
+    let all: Vec<[i8; 2]> = (-8..8).flat_map(|a| (-8..8).map(move |b| [a, b])).collect();
+    let packed: Vec<u8> = all.iter().map(|&[a, b]| byte_of(a, b)).collect();
+    let mut integers = vec![99; 512];
+    unpack_i4(&packed, &mut integers).unwrap();
+    assert_eq!(integers, all.as_flattened());
+    // The last high half is not read.
+    for count in 0..=67 {
+        let mut integers = vec![99; count];
+        unpack_i4(&packed[..count.div_ceil(2)], &mut integers).unwrap();
+        assert_eq!(integers, all.as_flattened()[..count]);
+    }
+    for (bytes, count) in [(0, 1), (1, 0), (1, 3), (2, 2), (3, 4)] {
+        let mut integers = vec![99; count];
+        let refused = unpack_i4(&packed[..bytes], &mut integers).unwrap_err();
+        let expected = count.div_ceil(2);
+        let of = "packed integers, in bytes";
+        assert_eq!(refused, Error::Length { of, expected, found: bytes });
+        assert!(integers.iter().all(|&q| q == 99));
     }
 }

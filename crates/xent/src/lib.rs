@@ -208,7 +208,7 @@ pub use weights::Weights;
 pub use xent_core::reduction::{Division, Policy};
 pub use xent_core::{
     BatchCounts, Element, Error as InputError, Float, Hessian, Labels, Level, Quantisation, Shape,
-    Values, labels_from_floats,
+    Values, labels_from_floats, unpack_i4,
 };
 
 /// The examples of the package's first page are tested with those of the documentation.

@@ -9,6 +9,7 @@ mod lines;
 mod npy;
 mod npz;
 mod numbers;
+mod packed;
 mod place;
 mod raw;
 mod tensors;
@@ -29,6 +30,7 @@ use crate::interrupt;
 use crate::number::{Format, Number};
 
 use column_major::ColumnMajor;
+use packed::Packed;
 use place::Place;
 use place::is_for_raw;
 pub(crate) use place::{file_of, is_not_for_output, is_standard_input};
@@ -53,6 +55,8 @@ pub(crate) struct Array {
     begin: u64,
     /// The reader that transposes it, if it is column-major.
     turned: Option<ColumnMajor>,
+    /// The reader that widens it, if two numbers are in a byte.
+    packed: Option<Packed>,
     /// What its integers stand for, if that was said.
     quantisation: Option<Quantisation>,
     /// Whether its type was chosen by how its numbers are written.
@@ -102,6 +106,8 @@ enum Integer {
     U16,
     U32,
     U64,
+    /// Two are in a byte of a file; once it is read, each has its own.
+    I4,
     I8,
     I16,
     I32,
@@ -247,6 +253,7 @@ impl Array {
             Kind::C => Some(c_source::read(&mut source, member)),
             _ => None,
         };
+        let mut packed = None;
         let header = if let Some(copied) = of_text {
             if State::of(source.file()).map_err(Failure::io(path))? != state {
                 return Err(fail(CHANGED.into()));
@@ -257,7 +264,10 @@ impl Array {
             header
         } else {
             match (kind, member.and_then(Description::parse)) {
-                (Kind::Raw, Some(description)) => description.header(&source),
+                (Kind::Raw, Some(description)) => {
+                    packed = description.is_packed().then(Packed::default);
+                    description.header(&source)
+                }
                 (Kind::Raw, None) => Err(Description::expected()),
                 (Kind::Tensors, _) => tensors::header(&mut source, member),
                 _ => npy::header(&mut source),
@@ -278,6 +288,7 @@ impl Array {
             bytes: Vec::new(),
             begin,
             turned: None,
+            packed,
             quantisation: None,
             is_text: matches!(kind, Kind::Csv | Kind::JsonLines),
             state,
@@ -300,7 +311,7 @@ impl Array {
             return fail(format!("a scale is for integers, but its numbers are {format}"));
         };
         let Some((low, high)) = integer.quantised_range() else {
-            return fail("quantised inputs are integers of 8 or 16 bits".into());
+            return fail("quantised inputs are integers of 4, 8 or 16 bits".into());
         };
         let zero_point = quantisation.zero_point();
         if !(low..=high).contains(&zero_point) {
@@ -367,6 +378,9 @@ impl Array {
         self.left = self.header.shape.iter().product();
         if let Some(turned) = &mut self.turned {
             turned.rewind();
+        }
+        if let Some(packed) = &mut self.packed {
+            packed.rewind();
         }
         self.source.seek(SeekFrom::Start(self.begin)).map_err(Failure::io(&self.path))?;
         Ok(())
@@ -502,7 +516,7 @@ impl Array {
                 };
                 self.take(count, into, check, move |bytes| from(i64::from_le_bytes(bytes)))
             }
-            Integer::I8 => take!(i8),
+            Integer::I4 | Integer::I8 => take!(i8),
             Integer::I16 => take!(i16),
             Integer::I32 => take!(i32),
             Integer::I64 => take!(i64),
@@ -538,9 +552,11 @@ impl Array {
             // A single row may have many.
             interrupt::check().map_err(io::Error::other)?;
             self.bytes.resize(numbers.len() * N, 0);
-            match &mut self.turned {
-                Some(turned) => turned.read_exact(&mut self.source, &mut self.bytes)?,
-                None => self.source.read_exact(&mut self.bytes)?,
+            let bytes = &mut self.bytes[..];
+            match (&mut self.turned, &mut self.packed) {
+                (Some(turned), _) => turned.read_exact(&mut self.source, bytes)?,
+                (None, Some(packed)) => packed.read_exact(&mut self.source, bytes)?,
+                (None, None) => self.source.read_exact(bytes)?,
             }
             let (bytes, _) = self.bytes.as_chunks_mut();
             let pieces = bytes.par_chunks_mut(PIECE).zip(numbers.par_chunks_mut(PIECE));
@@ -566,6 +582,7 @@ impl Integer {
             Self::U16 => (0, u16::MAX.into()),
             Self::U32 => (0, u32::MAX.into()),
             Self::U64 => (0, u64::MAX.into()),
+            Self::I4 => (-8, 7),
             Self::I8 => (i8::MIN.into(), i8::MAX.into()),
             Self::I16 => (i16::MIN.into(), i16::MAX.into()),
             Self::I32 => (i32::MIN.into(), i32::MAX.into()),
@@ -601,6 +618,7 @@ impl Element {
             "u16" => Self::Integer(Integer::U16),
             "u32" => Self::Integer(Integer::U32),
             "u64" => Self::Integer(Integer::U64),
+            "i4" => Self::Integer(Integer::I4),
             "i8" => Self::Integer(Integer::I8),
             "i16" => Self::Integer(Integer::I16),
             "i32" => Self::Integer(Integer::I32),
@@ -609,10 +627,10 @@ impl Element {
         })
     }
 
-    /// Bytes of a number.
+    /// Bytes of a number, once it is read.
     fn size(self) -> usize {
         match self {
-            Self::Integer(Integer::Bool | Integer::U8 | Integer::I8) => 1,
+            Self::Integer(Integer::Bool | Integer::U8 | Integer::I4 | Integer::I8) => 1,
             Self::F16 | Self::Bf16 | Self::Integer(Integer::U16 | Integer::I16) => 2,
             Self::F32 | Self::Integer(Integer::U32 | Integer::I32) => 4,
             Self::F64 | Self::Integer(Integer::U64 | Integer::I64) => 8,

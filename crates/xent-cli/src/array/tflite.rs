@@ -70,7 +70,7 @@ enum Unusable {
          name, as in {file}:name"
     )]
     NotInteger { tensor: String, kind: String, file: String },
-    #[error("the tensor {tensor} is {kind}: expected integers of 8 or 16 bits")]
+    #[error("the tensor {tensor} is {kind}: expected integers of 4, 8 or 16 bits")]
     Wide { tensor: String, kind: String },
     #[error(
         "the tensor {tensor} is {kind} without a scale: give its scale and its zero point as options"

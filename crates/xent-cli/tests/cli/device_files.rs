@@ -158,11 +158,20 @@ fn raw_numbers_that_do_not_fit_their_shape_are_refused() {
         "expected 0 bytes for shape [0, 3], found 35, which are 11 rows and 2 bytes",
     );
     says("x.bin:i8:2x0", "expected 0 bytes for shape [2, 0], found 35");
+    // Half a byte is no byte less.
+    says(
+        "x.bin:i4:22x3",
+        "expected 33 bytes for shape [22, 3], found 35, which are 23 whole rows: the first length would be 23",
+    );
+    says(
+        "x.bin:i4:2x4",
+        "expected 4 bytes for shape [2, 4], found 35, which are 17 rows and 1 bytes",
+    );
     let types = "raw numbers: expected a type and a shape, as in file.bin:i8:360x10; types are bool, u8, u16, u32, \
-                 u64, i8, i16, i32, i64, f16, bf16, f32 or f64, and with more than a byte big-endian ones, as i16be";
+                 u64, i4, i8, i16, i32, i64, f16, bf16, f32 or f64, and with more than a byte big-endian ones, as i16be";
     for member in [
-        "int8:2x3", "i8be:2x3", "i8", "i8:", "i8:2x", "i8:-2x3", "i8:2*3", ":2x3", "i8:2x3:",
-        "f8:2",
+        "int8:2x3", "i8be:2x3", "i4be:2x3", "i8", "i8:", "i8:2x", "i8:-2x3", "i8:2*3", ":2x3",
+        "i8:2x3:", "f8:2",
     ] {
         says(&format!("x.bin:{member}"), types);
     }
@@ -170,6 +179,58 @@ fn raw_numbers_that_do_not_fit_their_shape_are_refused() {
     let huge =
         folder.run("eval --loss softmax --input x.bin:i8:4294967296x4294967296x2 --targets y.npy");
     huge.is_refused(&["x.bin:i8:4294967296x4294967296x2: ", "too large"]);
+}
+
+/// Two in a byte, the first in its low half: by arithmetic.
+fn packed(integers: &[i8]) -> Vec<u8> {
+    let half = |integer: &i8| i32::from(*integer).rem_euclid(16);
+    let byte = |pair: &[i8]| half(&pair[0]) + 16 * pair.get(1).map_or(9, half);
+    integers.chunks(2).map(|pair| u8::try_from(byte(pair)).expect("a byte")).collect()
+}
+
+#[test]
+fn integers_of_four_bits_are_two_in_a_byte() {
+    let folder = folder();
+    // More than are read at a time; with odd rows some begin within a byte.
+    for (rows, classes) in [(1, 1), (3, 5), (4, 4), (4099, 3), (3, 4097), (1, 8191)] {
+        let of = |i: usize| (i * 7 % 31 % 16) as i8 - 8;
+        let integers: Vec<i8> = (0..rows * classes).map(of).collect();
+        let labels: Vec<i8> = (0..rows).map(|row| (row % classes % 7) as i8).collect();
+        put(&folder, "x8.bin", integers.iter().map(|q| q.cast_unsigned()).collect::<Vec<_>>());
+        put(&folder, "x4.bin", packed(&integers));
+        put(&folder, "y8.bin", labels.iter().map(|q| q.cast_unsigned()).collect::<Vec<_>>());
+        put(&folder, "y4.bin", packed(&labels));
+        let of = |bits| {
+            let files = format!(
+                "--input x{bits}.bin:i{bits}:{rows}x{classes} --targets y{bits}.bin:i{bits}:{rows}"
+            );
+            losses(&folder, &format!("softmax {files} --scale 0.3 --zero-point -2"))
+        };
+        assert_eq!(of(4), of(8), "{rows} x {classes}");
+    }
+    let options = |zero_point| format!("--targets y.npy --scale 0.3 --zero-point {zero_point}");
+    put(&folder, "x.bin", packed(&[1, -8, 7, 0, 3, -1]));
+    let outcome = folder.run_with(
+        &packed(&[1, -8, 7, 0, 3, -1]),
+        &format!("eval --loss softmax --input -:i4:2x3 {} --json", options(7)),
+    );
+    assert_eq!(outcome.status, Some(0), "{}", outcome.stderr);
+    says(
+        &folder,
+        &format!("--input x.bin:i4:2x3 {}", options(8)),
+        "x.bin:i4:2x3: expected a zero point from -8 to 7, its integers; found 8",
+    );
+    // Of a text, each in its own field; the type says which zero points there are.
+    put(&folder, "x.csv", "1,-8,7\n0,3,-1\n");
+    let of = |input| losses(&folder, &format!("softmax --input {input} {}", options(-8)));
+    assert_eq!(of("x.csv:i4"), of("x.bin:i4:2x3"));
+    says_of(
+        &folder,
+        "x.csv",
+        "1,-8,8\n0,3,-1\n",
+        ":i4",
+        "line 1, column 3: expected a whole number from -8 to 7, found \"8\"",
+    );
 }
 
 #[test]

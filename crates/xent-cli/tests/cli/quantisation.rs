@@ -14,6 +14,7 @@ const I32: i8 = 2;
 const U8: i8 = 3;
 const I16: i8 = 7;
 const I8: i8 = 9;
+const I4: i8 = 17;
 
 const EVAL: &str = "eval --loss softmax --input x.bin:i8:2x3 --targets y.npy";
 
@@ -222,15 +223,15 @@ fn a_model_without_one_scale_is_refused() {
         ),
         (
             Tensor { kind: I32, ..logits() },
-            "the tensor \"logits\" is i32: expected integers of 8 or 16 bits",
+            "the tensor \"logits\" is i32: expected integers of 4, 8 or 16 bits",
         ),
         (
             Tensor { quantisation: Some((&[f32::NAN], &[0])), ..logits() },
             "the tensor \"logits\": scale: expected a positive number of at most 5e33",
         ),
         (
-            Tensor { kind: 17, ..logits() },
-            "the tensor \"logits\" has no scale, since it is i4: if integers were dumped, choose their tensor by its \
+            Tensor { kind: 18, ..logits() },
+            "the tensor \"logits\" has no scale, since it is bf16: if integers were dumped, choose their tensor by its \
              name, as in m.tflite:name",
         ),
         (
@@ -279,8 +280,17 @@ fn integers_of_another_type_are_another_tensors() {
     put(&folder, "m.tflite", &model(&[wide], &[0]));
     folder.refused(&eval("x.bin:i8:2x3"), &["from -32768 to 32767"]);
     assert!(loss("long.bin:i16:2x3").is_number());
+    let packed = Tensor { kind: I4, quantisation: Some((&[0.5], &[-3])), ..logits() };
+    put(&folder, "m.tflite", &model(&[packed], &[0]));
+    assert!(loss("x.bin:i8:2x3").is_number());
+    fs::write(folder.path("x4.bin"), [0x25, 0x81, 0x37]).expect("integers");
+    fs::write(folder.path("x8.bin"), [5_i8, 2, 1, -8, 7, 3].map(i8::cast_unsigned))
+        .expect("integers");
+    assert_eq!(loss("x4.bin:i4:2x3"), loss("x8.bin:i8:2x3"));
+    put(&folder, "m.tflite", &model(&[logits()], &[0]));
+    folder.refused(&eval("x4.bin:i4:2x3"), &["from -8 to 7", "from -128 to 127"]);
     folder.save("sums.npy", &[2, 3], &[5_i32, -6, 1, 17, 3, -128]);
-    folder.refused(&eval("sums.npy"), &["sums.npy", "integers of 8 or 16 bits"]);
+    folder.refused(&eval("sums.npy"), &["sums.npy", "integers of 4, 8 or 16 bits"]);
 }
 
 #[test]

@@ -6,7 +6,6 @@ pub(crate) mod coefficients;
 pub(crate) mod columns;
 #[cfg(feature = "half")]
 pub(crate) mod convert;
-#[cfg(feature = "quantised")]
 pub(crate) mod dequantise;
 pub(crate) mod element_inputs;
 pub(crate) mod element_losses;

@@ -26,10 +26,20 @@ use crate::simd::ACCUMULATORS;
 /// would not stay in them until it is read, and a store through the cache first reads the line that it overwrites.
 const STREAM_FROM: usize = 1 << 22;
 
+/// A kernel, with the space for what it keeps from some rows to the next.
+pub(super) enum KernelState<'s, F> {
+    /// [`Narrow`], with as many blocks as its rows fill, or [`BLOCKS`].
+    Narrow(&'s mut [RowBlock<F>]),
+    /// [`Columns`].
+    Columns(&'s mut RowBlock<F>),
+    /// [`Rows`].
+    Groups(GroupState<'s, F>),
+    /// [`Rows`] for a row at a time, tile by tile.
+    LongRows,
+}
+
 impl<F: Float> SoftmaxSpec<'_, F> {
-    /// The sum of the losses. This is the one place that chooses how rows are computed. It depends only on their
-    /// shape and the kind of targets, so that a row has the same bits alone and in a batch, whatever outputs are
-    /// wanted.
+    /// The sum of the losses.
     pub(super) fn run(
         self,
         level: Level,
@@ -37,19 +47,75 @@ impl<F: Float> SoftmaxSpec<'_, F> {
         buffers: RowBuffers<'_, F>,
         outputs: Outputs<'_, F>,
     ) -> f64 {
-        let Shape { classes, .. } = self.shape;
+        let rows = self.shape.row_count();
+        self.with_state(rows, |state| self.run_in(state, level, join, buffers, outputs))
+    }
+
+    /// Chooses the kernel, and makes its state for at most that many rows. This is the one place that chooses how
+    /// rows are computed. It depends only on their shape and the kind of targets, so that a row has the same bits
+    /// alone and in a batch, whatever outputs are wanted.
+    ///
+    /// A state serves any rows of this batch: what it keeps of those before is what a kernel keeps of its own.
+    pub(super) fn with_state<R>(
+        &self,
+        rows: usize,
+        run: impl FnOnce(&mut KernelState<'_, F>) -> R,
+    ) -> R {
+        let classes = self.shape.classes;
+        if classes <= CLASSES {
+            // Only as many as the rows fill.
+            return match rows.div_ceil(ROWS) {
+                0 | 1 => run(&mut KernelState::Narrow(&mut [self.block()])),
+                2 => run(&mut KernelState::Narrow(&mut [self.block(), self.block()])),
+                _ => run(&mut KernelState::Narrow(&mut [(); BLOCKS].map(|()| self.block()))),
+            };
+        }
+        if self.of_columns {
+            return run(&mut KernelState::Columns(&mut self.block()));
+        }
+        if classes > TILE {
+            return run(&mut KernelState::LongRows);
+        }
+        let (mut block, mut sums) = (self.block(), BlockSums::new());
+        let run = |folded: &mut [[F; ACCUMULATORS]]| {
+            let (block, sums) = (&mut block, &mut sums);
+            run(&mut KernelState::Groups(GroupState { block, sums, folded }))
+        };
+        let row = [F::default(); ACCUMULATORS];
+        match (self.kind(), rows.min(rows_of_group(classes))) {
+            (Kind::Soft, ..=4) => run(&mut [row; 3 * 4]),
+            (Kind::Soft, _) => run(&mut [row; 3 * ROWS]),
+            (_, ..=4) => run(&mut [row; 4]),
+            _ => run(&mut [row; ROWS]),
+        }
+    }
+
+    /// The sum of the losses, by the kernel of a state.
+    #[inline(never)]
+    pub(super) fn run_in(
+        self,
+        state: &mut KernelState<'_, F>,
+        level: Level,
+        join: Option<&dyn ForkJoin>,
+        buffers: RowBuffers<'_, F>,
+        outputs: Outputs<'_, F>,
+    ) -> f64 {
         if buffers.is_in_place() && !outputs.predicted.is_empty() {
             self.mark_nans(level, buffers.logits(), outputs.predicted);
         }
-        if classes <= CLASSES {
-            self.narrow(level, buffers, outputs)
-        } else if self.of_columns {
-            self.columns(level, buffers, outputs)
-        } else if classes <= TILE {
-            self.groups(level, buffers, outputs)
-        } else {
-            self.long_rows(level, join, buffers, outputs)
+        match state {
+            KernelState::Narrow(blocks) => self.narrow(level, buffers, outputs, blocks),
+            KernelState::Columns(block) => self.columns(level, buffers, outputs, block),
+            KernelState::Groups(GroupState { block, sums, folded }) => {
+                self.groups(level, buffers, outputs, GroupState { block, sums, folded })
+            }
+            KernelState::LongRows => self.long_rows(level, join, buffers, outputs),
         }
+    }
+
+    /// Whether the gradient is written past the caches.
+    pub(super) fn streams(&self) -> bool {
+        self.elements >= STREAM_FROM
     }
 
     fn lane_task(&self, level: Level, outputs: &Outputs<'_, F>) -> LaneTask {
@@ -78,43 +144,51 @@ impl<F: Float> SoftmaxSpec<'_, F> {
         if self.cap() == 0.0 { curvature.with_floor(outputs.hessian_floor) } else { curvature }
     }
 
-    fn narrow(self, level: Level, buffers: RowBuffers<'_, F>, outputs: Outputs<'_, F>) -> f64 {
+    fn narrow(
+        self,
+        level: Level,
+        buffers: RowBuffers<'_, F>,
+        outputs: Outputs<'_, F>,
+        blocks: &mut [RowBlock<F>],
+    ) -> f64 {
         let task = self.lane_task(level, &outputs);
         let rows = self.shape.row_count();
         let labels = self.kind() == Kind::Labels && self.shape.inner == 1;
         let of = if labels { self.shape.classes } else { 0 };
-        let mut supply = Chunk::new(&self, level, outputs);
-        let run = |blocks: &mut [RowBlock<F>]| {
-            macro_rules! kernel {
-                ($of:literal, $fours:literal) => {{
-                    let supply = &mut supply;
-                    Narrow::<F, $of, $fours> { task, buffers, rows, supply, blocks }.at(level)
-                }};
-            }
-            match of {
-                2 => kernel!(2, 1),
-                3 => kernel!(3, 1),
-                10 => kernel!(10, 3),
-                _ => kernel!(0, 8),
-            }
-        };
-        // Only as many as the rows fill.
-        match rows.div_ceil(ROWS) {
-            0 | 1 => run(&mut [self.block()]),
-            2 => run(&mut [self.block(), self.block()]),
-            _ => run(&mut [(); BLOCKS].map(|()| self.block())),
+        let supply = &mut Chunk::new(&self, level, outputs);
+        macro_rules! kernel {
+            ($of:literal, $fours:literal) => {
+                Narrow::<F, $of, $fours> { task, buffers, rows, supply, blocks }.at(level)
+            };
+        }
+        match of {
+            2 => kernel!(2, 1),
+            3 => kernel!(3, 1),
+            10 => kernel!(10, 3),
+            _ => kernel!(0, 8),
         }
     }
 
-    fn columns(self, level: Level, buffers: RowBuffers<'_, F>, outputs: Outputs<'_, F>) -> f64 {
+    fn columns(
+        self,
+        level: Level,
+        buffers: RowBuffers<'_, F>,
+        outputs: Outputs<'_, F>,
+        block: &mut RowBlock<F>,
+    ) -> f64 {
         let task = self.lane_task(level, &outputs);
         let rows = self.shape.row_count();
-        let block = &mut self.block();
         let mut supply = Chunk::new(&self, level, outputs);
         Columns { task, buffers, rows, supply: &mut supply, block }.at(level)
     }
 
-    fn groups(self, level: Level, buffers: RowBuffers<'_, F>, outputs: Outputs<'_, F>) -> f64 {
+    fn groups(
+        self,
+        level: Level,
+        buffers: RowBuffers<'_, F>,
+        outputs: Outputs<'_, F>,
+        state: GroupState<'_, F>,
+    ) -> f64 {
         let Shape { classes, logits_stride, gradient_stride, .. } = self.shape;
         let task = RowTask {
             level,
@@ -122,51 +196,39 @@ impl<F: Float> SoftmaxSpec<'_, F> {
             strides: [logits_stride, gradient_stride],
             terms: self.terms(),
             unit: self.unit(),
-            stream: self.elements >= STREAM_FROM,
+            stream: self.streams(),
             largest_class: !outputs.predicted.is_empty(),
             takes_rows: outputs.take_rows(),
             second: !outputs.hessian.is_empty(),
             steps: Steps::All,
         };
         let rows = self.shape.row_count();
-        let (mut block, mut sums) = (self.block(), BlockSums::new());
-        let (block, sums) = (&mut block, &mut sums);
-        let run = |supply: &mut Chunk<'_, '_, F>, folded: &mut [[F; ACCUMULATORS]]| {
-            let state = GroupState { block, sums, folded };
-            Rows { task, buffers, rows, supply, state }.at(level)
-        };
         let mut supply = Chunk::new(&self, level, outputs);
-        let row = [F::default(); ACCUMULATORS];
-        match self.kind() {
-            Kind::Soft => {
-                supply.in_groups = true;
-                let group = rows.min(rows_of_group(classes));
-                // Only the used part is cleared.
-                let (mut few, mut many);
-                if !supply.are_weights() && group * classes <= 1024 {
-                    few = [F::default(); 1024];
-                    supply.weights = &mut few;
-                } else if !supply.are_weights() {
-                    many = [F::default(); TILE];
-                    supply.weights = &mut many;
-                }
-                let mut changed = [(usize::MAX, F::default()); ROWS];
-                supply.changed = &mut changed;
-                let mut teacher;
-                if self.is_teacher() {
-                    teacher = TeacherState::new();
-                    supply.teacher = Some(&mut teacher);
-                }
-                supply.prepare_weights(group);
-                if group <= 4 {
-                    run(&mut supply, &mut [row; 3 * 4])
-                } else {
-                    run(&mut supply, &mut [row; 3 * ROWS])
-                }
-            }
-            _ if rows_of_group(classes) <= 4 => run(&mut supply, &mut [row; 4]),
-            _ => run(&mut supply, &mut [row; ROWS]),
+        let run =
+            |supply: &mut Chunk<'_, '_, F>| Rows { task, buffers, rows, supply, state }.at(level);
+        if self.kind() != Kind::Soft {
+            return run(&mut supply);
         }
+        supply.in_groups = true;
+        let group = rows.min(rows_of_group(classes));
+        // Only the used part is cleared.
+        let (mut few, mut many);
+        if !supply.are_weights() && group * classes <= 1024 {
+            few = [F::default(); 1024];
+            supply.weights = &mut few;
+        } else if !supply.are_weights() {
+            many = [F::default(); TILE];
+            supply.weights = &mut many;
+        }
+        let mut changed = [(usize::MAX, F::default()); ROWS];
+        supply.changed = &mut changed;
+        let mut teacher;
+        if self.is_teacher() {
+            teacher = TeacherState::new();
+            supply.teacher = Some(&mut teacher);
+        }
+        supply.prepare_weights(group);
+        run(&mut supply)
     }
 
     /// One row after the other.
@@ -179,7 +241,7 @@ impl<F: Float> SoftmaxSpec<'_, F> {
     ) -> f64 {
         let Shape { classes, logits_stride, gradient_stride, .. } = self.shape;
         let rows = LongRows { level, join };
-        let stream = self.elements >= STREAM_FROM;
+        let stream = self.streams();
         self.with_tile_state(|state| {
             let mut sum = 0.0;
             for row in 0..self.shape.row_count() {

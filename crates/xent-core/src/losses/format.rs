@@ -319,7 +319,7 @@ mod converted {
     #[cfg(feature = "quantised")]
     mod integers {
         use super::*;
-        use crate::kernel::dequantise::Dequantise;
+        use crate::kernel::dequantise::slices::Dequantise;
 
         macro_rules! integer {
             ($element:ident) => {

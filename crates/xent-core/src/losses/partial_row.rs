@@ -198,7 +198,7 @@ impl PartialRow {
         let odd = match self.sums() {
             Ok(sums) => {
                 let finished = finish(sums, label, scale);
-                let of = Classes { first, count: length, at: [0, 0], step: 1 };
+                let of = Classes { first, count: length, at: [0, 0], step: 1, stream: false };
                 let mut state = TileState::new(&mut []);
                 put_classes(level, &finished, &mut buffers, of, (&mut [], 0.0, 0.0), &mut state);
                 return Ok(());

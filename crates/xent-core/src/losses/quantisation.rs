@@ -3,6 +3,7 @@
 use core::ops::RangeInclusive;
 
 use crate::error::Error;
+use crate::kernel::dequantise::dequantise;
 
 /// How an integer `q` of a quantised model stands for a number: `scale × (q - zero_point)`.
 ///
@@ -74,7 +75,7 @@ impl Quantisation {
     #[must_use]
     #[inline]
     pub fn dequantise(self, q: i32) -> f32 {
-        q.wrapping_sub(self.zero_point) as f32 * self.scale
+        dequantise(q, self.scale, self.zero_point)
     }
 
     /// Integers need one, whose zero point is one of them; other numbers must not have one.

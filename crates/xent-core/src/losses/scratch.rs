@@ -63,6 +63,9 @@ pub(crate) struct Scratch<'r, F> {
     pub(super) cap: f64,
     /// Whether the gradient by capped logits is needed, even if no gradient is wanted.
     pub(super) second: bool,
+    /// Whether a gradient that needs no conversion goes past the caches, so that logits are not converted to its
+    /// place.
+    pub(super) stream: bool,
 }
 
 impl<F: Float> Scratch<'_, F> {
@@ -72,13 +75,15 @@ impl<F: Float> Scratch<'_, F> {
         (cap, second): (f64, bool),
         run: impl FnOnce(&mut Scratch<'_, F>) -> R,
     ) -> R {
+        let with = |cells, derivatives| {
+            run(&mut Scratch { cells, derivatives, cap, second, stream: false })
+        };
         if cap != 0.0 {
-            let (mut cells, mut derivatives) = (TileBuffer::new(), TileBuffer::new());
-            run(&mut Scratch { cells: &mut cells.0, derivatives: &mut derivatives.0, cap, second })
+            with(&mut TileBuffer::new().0, &mut TileBuffer::new().0)
         } else if E::IS_FLOAT {
-            run(&mut Scratch { cells: &mut [], derivatives: &mut [], cap, second })
+            with(&mut [], &mut [])
         } else {
-            run(&mut Scratch { cells: &mut TileBuffer::new().0, derivatives: &mut [], cap, second })
+            with(&mut TileBuffer::new().0, &mut [])
         }
     }
 }
@@ -167,6 +172,10 @@ impl<E: Element> Buffers<'_, E> {
             // There is enough space where the gradient goes.
             (Some(x), Gradient::WriteWide(g)) if range.is_of_neighbours() => {
                 let g = part_mut(g, range.at[1], range.length);
+                if scratch.stream {
+                    range.widen(level, quantisation, x, cells);
+                    return RowBuffers::write(cells, g);
+                }
                 range.widen(level, quantisation, x, g);
                 g
             }

@@ -3,6 +3,7 @@
 use core::ops::Range;
 
 use super::buffers::Buffers;
+use super::choose::KernelState;
 use super::degenerate_row::DegenerateRow;
 use super::format::{Element, Float};
 #[cfg(any(feature = "half", feature = "quantised"))]
@@ -76,17 +77,17 @@ impl<E: Element> DegenerateRow<E::Float> for LongRow<'_, '_, E> {
     }
 }
 
-/// The gradient and second derivatives of contiguous classes, on several threads if `join` is given.
+/// The gradient and second derivatives of contiguous classes, which are all of these buffers, on several threads if
+/// `join` is given.
 fn put_in_pieces<E: Element>(
     rows: LongRows<'_>,
     finished: &FinishedRow<'_, E::Float>,
     mut buffers: Buffers<'_, E>,
-    first: usize,
+    of: Classes,
     hessian: &mut [E::Float],
 ) {
-    let length = buffers.len();
+    let length = of.count;
     let Some(join) = rows.join.filter(|_| length > CHUNK) else {
-        let of = Classes { first, count: length, at: [0, 0], step: 1 };
         let mut state = TileState::new(&mut []);
         return put_classes(
             rows.level,
@@ -101,12 +102,14 @@ fn put_in_pieces<E: Element>(
     let (a, b) = buffers.split_at(middle, middle);
     let (of_a, of_b) = hessian.split_at_mut(middle.min(hessian.len()));
     let (mut a, mut b) = (Some((a, of_a)), Some((b, of_b)));
-    let put = |part: &mut Option<(Buffers<'_, E>, &mut [E::Float])>, first| {
+    let put = |part: &mut Option<(Buffers<'_, E>, &mut [E::Float])>, of| {
         if let Some((buffers, hessian)) = part.take() {
-            put_in_pieces(rows, finished, buffers, first, hessian);
+            put_in_pieces(rows, finished, buffers, of, hessian);
         }
     };
-    join.join(&mut || put(&mut a, first), &mut || put(&mut b, first + middle));
+    let of_first = Classes { count: middle, ..of };
+    let of_second = Classes { first: of.first + middle, count: length - middle, ..of };
+    join.join(&mut || put(&mut a, of_first), &mut || put(&mut b, of_second));
 }
 
 impl<E: Element> SoftmaxBatch<'_, E> {
@@ -130,9 +133,12 @@ impl<E: Element> SoftmaxBatch<'_, E> {
         // Whole blocks of rows, if there are enough rows.
         let most = if scratch < ROWS { scratch } else { scratch / ROWS * ROWS };
         let second = !outputs.hessian.is_empty();
+        let rows = most.min(spec.shape.row_count());
         Scratch::with::<E, _>((spec.cap(), second), |scratch| {
-            let windows = Windows { level, spec, buffers, outputs, most, scratch };
-            if inner == 1 { windows.rows() } else { windows.columns() }
+            spec.with_state(rows, |state| {
+                let windows = Windows { level, spec, buffers, outputs, most, scratch, state };
+                if inner == 1 { windows.rows() } else { windows.columns() }
+            })
         })
     }
 }
@@ -193,10 +199,11 @@ fn long_rows<E: Element>(
             }
             let first = spec.shape.place(row, 0);
             let hessian = outputs.hessian.get_mut(first..).unwrap_or(&mut []);
+            let of = Classes { first: 0, count: classes, at, step: inner, stream: spec.streams() };
             if join.is_some() && inner == 1 && cap == 0.0 {
-                put_in_pieces(rows, &finished, buffers.part(at, classes), 0, hessian);
+                let buffers = buffers.part(at, classes);
+                put_in_pieces(rows, &finished, buffers, Classes { at: [0, 0], ..of }, hessian);
             } else {
-                let of = Classes { first: 0, count: classes, at, step: inner };
                 put_classes(level, &finished, &mut buffers, of, (hessian, cap, floor), state);
             }
             sum += result.loss;
@@ -209,7 +216,7 @@ fn long_rows<E: Element>(
 const OVERRUN: usize = 3;
 
 /// A batch whose rows are converted a few at a time.
-struct Windows<'a, 'o, 'r, 's, E: Element> {
+struct Windows<'a, 'o, 'r, 's, 'k, E: Element> {
     level: Level,
     spec: SoftmaxSpec<'a, E::Float>,
     buffers: Buffers<'o, E>,
@@ -217,9 +224,12 @@ struct Windows<'a, 'o, 'r, 's, E: Element> {
     /// Rows of a range.
     most: usize,
     scratch: &'r mut Scratch<'s, E::Float>,
+    /// The kernel of all ranges.
+    state: &'r mut KernelState<'k, E::Float>,
 }
 
-impl<E: Element> Windows<'_, '_, '_, '_, E> {
+impl<E: Element> Windows<'_, '_, '_, '_, '_, E> {
+    #[inline(never)]
     fn rows(mut self) -> f64 {
         let Shape { outer, classes, logits_stride, gradient_stride, .. } = self.spec.shape;
         let strides = [logits_stride, gradient_stride];
@@ -236,12 +246,13 @@ impl<E: Element> Windows<'_, '_, '_, '_, E> {
             let dense = self.spec.dense().get(elements.clone()).unwrap_or(&[]);
             let spec = self.spec.part(first..first + rows, Shape::block(rows, classes, 1), dense);
             let outputs = self.outputs.part(first..first + rows, elements);
-            let Self { level, ref mut buffers, ref mut scratch, .. } = self;
-            sum += run_window(level, spec, buffers, range, scratch, outputs);
+            let Self { level, ref mut buffers, ref mut scratch, ref mut state, .. } = self;
+            sum += run_window((level, state), spec, buffers, range, scratch, outputs);
         }
         sum
     }
 
+    #[inline(never)]
     fn columns(mut self) -> f64 {
         let Shape { outer, classes, inner, logits_stride, gradient_stride } = self.spec.shape;
         let (mut of_dense, mut of_hessian) =
@@ -273,8 +284,8 @@ impl<E: Element> Windows<'_, '_, '_, '_, E> {
                 let spec = self.spec.part(first..first + count, shape, dense);
                 let outputs = self.outputs.part(first..first + count, 0..0);
                 let outputs = Outputs { hessian: &mut *hessian, ..outputs };
-                let Self { level, ref mut buffers, ref mut scratch, .. } = self;
-                sum += run_window(level, spec, buffers, range, scratch, outputs);
+                let Self { level, ref mut buffers, ref mut scratch, ref mut state, .. } = self;
+                sum += run_window((level, state), spec, buffers, range, scratch, outputs);
                 for (class, column) in hessian.chunks(count).enumerate() {
                     let places = self.outputs.hessian.get_mut(place(class));
                     places.unwrap_or(&mut []).copy_from_slice(column);
@@ -287,7 +298,7 @@ impl<E: Element> Windows<'_, '_, '_, '_, E> {
 
 /// The rows of a range.
 fn run_window<E: Element>(
-    level: Level,
+    (level, state): (Level, &mut KernelState<'_, E::Float>),
     spec: SoftmaxSpec<'_, E::Float>,
     buffers: &mut Buffers<'_, E>,
     range: TileRange,
@@ -306,7 +317,7 @@ fn run_window<E: Element>(
         not_finite,
     };
     let floor = outputs.floor();
-    let sum = spec.run(level, None, buffers.open(level, range, scratch), outputs);
+    let sum = spec.run_in(state, level, None, buffers.open(level, range, scratch), outputs);
     buffers.uncap_second(level, range, scratch, (hessian, floor));
     buffers.close(level, range, scratch);
     sum

@@ -1,6 +1,6 @@
 //! Rows that are longer than the scratch buffer, tile by tile: converted or capped logits.
 
-use super::buffers::Buffers;
+use super::buffers::{Buffers, Gradient};
 use super::format::Element;
 use super::quantisation::Quantisation;
 use super::scratch::{Scratch, TileBuffer, TileRange};
@@ -62,13 +62,14 @@ fn classes(count: usize, at: [usize; 2], step: usize) -> TileRange {
 }
 
 /// The place of classes of a row: the first class, their number, the index of the first (`[logits,
-/// gradient]`) and the step to the next.
+/// gradient]`) and the step to the next; and whether the gradient goes past the caches where it can.
 #[derive(Clone, Copy)]
 pub(super) struct Classes {
     pub(super) first: usize,
     pub(super) count: usize,
     pub(super) at: [usize; 2],
     pub(super) step: usize,
+    pub(super) stream: bool,
 }
 
 /// Writes the gradient of classes of a row and, if wanted, their second derivatives, tile by tile. These have the
@@ -81,12 +82,16 @@ pub(super) fn put_classes<E: Element>(
     (hessian, cap, floor): (&mut [E::Float], f64, f64),
     state: &mut TileState<'_, E::Float>,
 ) {
+    if matches!(buffers.gradient, Gradient::None) && hessian.is_empty() {
+        return;
+    }
     Scratch::with::<E, _>((cap, !hessian.is_empty()), |scratch| {
+        scratch.stream = of.stream && cap == 0.0;
         let mut put = |tile: usize, length: usize, hessian: &mut [E::Float]| {
             let range = classes(length, of.at.map(|at| at + tile * of.step), of.step);
             let cells = buffers.open(level, range, scratch);
             let place = RowOutput { buffers: cells, hessian: &mut *hessian };
-            finished.put(level, place, of.first + tile, false, state);
+            finished.put(level, place, of.first + tile, of.stream, state);
             buffers.uncap_second(level, range, scratch, (hessian, floor));
             buffers.close(level, range, scratch);
         };

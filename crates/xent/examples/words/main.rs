@@ -6,8 +6,8 @@
 //! folder the learning curve as a picture.
 //!
 //! ```sh
-//! cargo run --release --example words --features linear            # two minutes
-//! cargo run --release --example words --features linear -- 10      # ten seconds
+//! cargo run --release -p xent --features linear --example words          # two minutes
+//! cargo run --release -p xent --features linear --example words -- 10    # ten seconds
 //! ```
 
 mod model;
