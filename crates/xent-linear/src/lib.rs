@@ -28,7 +28,7 @@
 //!   dense targets, multi-label targets or a teacher's logits ([`SoftmaxTargets`]); reductions ([`Policy`]); gradients
 //!   that are written, added, or left out; the loss, log-sum-exp, class and largest classes of each row ([`LinearPass`]).
 //!   Rows that are ignored or have a weight of zero are in no product.
-//! * **How:** some rows at a time, at least 256 if 52 MiB hold their logits: a product makes their logits, the loss puts
+//! * **How:** some rows at a time, at least 256 if 63 MiB hold their logits: a product makes their logits, the loss puts
 //!   its gradient in their place, and two products more make the gradients of the layer. Nothing is computed twice.
 //! * **How fast:** the three products take nearly all of the time: loss and gradients take 1.0 to 1.1 times as long as
 //!   these alone (`docs/linear.md` of the repository). They are those of the crate [`matrixmultiply`], on the threads of

@@ -40,13 +40,13 @@ pub(crate) struct Plan {
 
 /// The bytes of logits in a quantum, at most: the quantum depends on the shape alone, so that results do not depend
 /// on the workspace.
-const QUANTUM_BYTES: usize = 52 << 20;
+const QUANTUM_BYTES: usize = 63 << 20;
 
 /// The bytes of converted weights, about.
 const TILE_BYTES: usize = 4 << 20;
 
 /// The bytes of logits in a chunk, if a quantum has fewer.
-const CHUNK_BYTES: usize = 8 << 20;
+const CHUNK_BYTES: usize = 4 << 20;
 
 impl Plan {
     /// Sets the quantum and the tile; the other fields but the chunk are what is known.
