@@ -79,14 +79,14 @@ impl LinearCase {
 }
 
 /// What was measured.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub(super) struct LinearLine {
-    case: &'static str,
+    case: String,
     rows: usize,
     hidden: usize,
     classes: usize,
     threads: usize,
-    level: &'static str,
+    level: String,
     seconds: f64,
     /// The bare products, in the same turns.
     seconds_of_products: f64,
@@ -201,6 +201,26 @@ fn cut(
     }
 }
 
+/// Measures a case in a program of its own: memory that an earlier case has freed may still belong to this one.
+pub(super) fn line_of_its_own(
+    case: LinearCase,
+    level: Level,
+    threads: usize,
+    quick: bool,
+) -> Result<LinearLine, String> {
+    let program = std::env::current_exe().map_err(|why| why.to_string())?;
+    let mut command = Command::new(program);
+    command.args(["bench", "--json", "--filter", &case.to_string(), "--level", level.name()]);
+    command.args(["--threads", &threads.to_string()]).args(quick.then_some("--quick"));
+    let output = command.output().map_err(|why| why.to_string())?;
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let line = printed
+        .lines()
+        .next()
+        .ok_or_else(|| String::from_utf8_lossy(&output.stderr).into_owned())?;
+    serde_json::from_str(line).map_err(|why| format!("{why} in {line:?}"))
+}
+
 /// Measures a case.
 pub(super) fn line(case: LinearCase, level: Level, threads: &Threads, quick: bool) -> LinearLine {
     let mut numbers = Numbers::new(case);
@@ -228,12 +248,12 @@ pub(super) fn line(case: LinearCase, level: Level, threads: &Threads, quick: boo
     let LinearCase { rows, hidden, classes, .. } = case;
     let operations = 2.0 * (case.products() * rows * hidden) as f64 * classes as f64;
     LinearLine {
-        case: case.name(),
+        case: case.name().to_owned(),
         rows,
         hidden,
         classes,
         threads: threads.count(),
-        level: level.name(),
+        level: level.name().to_owned(),
         seconds,
         seconds_of_products: of_products,
         ratio_to_products: seconds / of_products,

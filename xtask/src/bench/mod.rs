@@ -159,12 +159,22 @@ fn layers(options: &Options, cases: &[LinearCase], levels: &[Level]) -> ExitCode
     if !options.json && !cases.is_empty() {
         println!("\n{}", LinearLine::HEAD);
     }
-    for &case in cases {
-        let case = if options.quick { case.quick() } else { case };
-        for &level in levels {
-            for threads in &threads {
-                let line = linear::line(case, level, threads, options.quick);
-                println!("{}", if options.json { line.json() } else { line.markdown() });
+    let all = cases.iter().flat_map(|&case| levels.iter().map(move |&level| (case, level)));
+    for (case, level) in all {
+        for threads in &threads {
+            let line = if let [_] = cases {
+                let case = if options.quick { case.quick() } else { case };
+                Ok(linear::line(case, level, threads, options.quick))
+            } else {
+                linear::line_of_its_own(case, level, threads.count(), options.quick)
+            };
+            match line {
+                Ok(line) if options.json => println!("{}", line.json()),
+                Ok(line) => println!("{}", line.markdown()),
+                Err(why) => {
+                    eprintln!("{case}: {why}");
+                    return ExitCode::FAILURE;
+                }
             }
         }
     }
