@@ -33,8 +33,8 @@
 //! * **How fast:** the three products take nearly all of the time: loss and gradients take 1.0 to 1.1 times as long as
 //!   these alone (`docs/linear.md` of the repository). They are those of the crate [`matrixmultiply`], on the threads of
 //!   the current rayon pool. A [filter](LinearCrossEntropy::with_gradient_filter) leaves small parts of two of them out.
-//! * **How much memory:** a [`Workspace`] of at most 60 MiB, or what 256 rows need with fewer rows where that is more;
-//!   and about 1.1 MiB for each thread.
+//! * **How much memory:** a [`Workspace`] of at most 60 MiB, up to 64 MiB with many classes (a row of logits, with
+//!   more than 16 million); about 1.1 MiB for each thread.
 //! * **How exact:** a logit is within `n ε/2` times the sum of the absolute values of its terms, with `n` the number of
 //!   inputs, at most 256, plus one for each 256, and ε = 2^-23 (f64: 2^-52); so are the sums over classes and rows of the
 //!   gradients. What is between is as exact as the loss of the core: 4 units in the last place, and one more for each unit

@@ -44,8 +44,8 @@ impl<F: Product> Default for Workspace<F> {
 }
 
 impl<F: Product> Workspace<F> {
-    /// An empty workspace that may take 60 MiB, or what the fewest rows need that can be computed together, if that
-    /// is more.
+    /// An empty workspace that may take 60 MiB, or what the fewest rows need that are computed together, if that is
+    /// more: of many classes as many rows, up to 256, as have logits of at most 63 MiB.
     #[must_use]
     pub fn new() -> Self {
         Self::of(None)
