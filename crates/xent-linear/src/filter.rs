@@ -174,8 +174,7 @@ fn choose_blocks<E: Number>(
             *keeps = classes.iter().any(|&class| {
                 let class = class as usize;
                 let value: f64 = gradient[class].into();
-                // NaN is kept.
-                !(value.abs() < least) && Some(class) != label
+                (value.abs() >= least || value.is_nan()) && Some(class) != label
             });
         }
     });
