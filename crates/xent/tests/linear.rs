@@ -25,7 +25,7 @@ fn every_preset_has_the_report_of_the_logits() -> Result<(), Error> {
             let loss = SoftmaxCrossEntropy::preset(preset)
                 .with_ignore_index(-100)
                 .with_label_smoothing(smoothing)?
-                .with_class_weights(&class_weights)?;
+                .with_class_weights(class_weights)?;
             let pass = Pass::new().count_correct().sample_weights(&sample_weights);
             let expected = loss.evaluate((&logits, CLASSES), &labels, pass)?;
             let pass = LinearPass::new().count_correct().sample_weights(&sample_weights);

@@ -307,7 +307,7 @@ fn more_rows_than_a_chain_have_them_too() {
         (0..rows as i64).map(|row| if row % 3 == 0 { -1 } else { row * 7 % 40 }).collect();
     for ignore in [None, Some(-1)] {
         let labels: Vec<i64> =
-            labels.iter().map(|l| if ignore.is_some() { *l } else { l.max(&0) + 0 }).collect();
+            labels.iter().map(|l| if ignore.is_some() { *l } else { (*l).max(0) }).collect();
         check(&numbers, &Setup { labels, ignore, ..Setup::default() });
     }
 }
