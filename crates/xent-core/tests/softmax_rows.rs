@@ -18,7 +18,13 @@ struct Results {
 }
 
 fn bits(values: &[f32]) -> Vec<u32> {
-    values.iter().map(|value| value.to_bits()).collect()
+    // The sign of a NaN may be either.
+    let one = |value: &f32| if value.is_nan() { f32::NAN.to_bits() } else { value.to_bits() };
+    values.iter().map(one).collect()
+}
+
+fn sum_bits(sum: f64) -> u64 {
+    if sum.is_nan() { f64::NAN.to_bits() } else { sum.to_bits() }
 }
 
 struct Case<'a> {
@@ -46,7 +52,7 @@ impl Case<'_> {
             ..Outputs::default()
         };
         let batch = batch.with_weights(self.weights).unwrap().with_outputs(outputs).unwrap();
-        let sum = batch.run(level).to_bits();
+        let sum = sum_bits(batch.run(level));
         Results {
             sum,
             losses: bits(&losses),
@@ -82,7 +88,7 @@ impl Case<'_> {
             first = end;
         }
         Results {
-            sum: rows.sum(&sums).unwrap().to_bits(),
+            sum: sum_bits(rows.sum(&sums).unwrap()),
             losses: bits(&losses),
             log_sum_exp: bits(&lse),
             predicted,
