@@ -11,12 +11,14 @@ use std::process::{Command, Output};
 use tempfile::TempDir;
 
 /// Commands that are not run here.
-const ELSEWHERE: [&str; 9] = [
+const ELSEWHERE: [&str; 10] = [
     // This is for the reader's own package.
     "cargo add --path ../xent/crates/xent",
     // This runs the test itself; the program under test is the one installed.
     "cargo test --release --workspace",
     "cargo install --path crates/xent-cli",
+    // This takes two minutes; CI runs it for some seconds.
+    "cargo run --release -p xent --features linear --example words",
     // These checks have tests of their own, and need a C compiler, an emulator or a browser.
     "cargo xtask ",
     "cargo build --release --package xent-capi",
