@@ -73,8 +73,6 @@ const QUICK: &[&str] = &[
     "--test=guard_pages",
     "--test=formats",
     "--test=softmax",
-    "--package=xent-linear",
-    "--test=linear",
 ];
 
 /// Documentation tests would be compiled one by one.
