@@ -8,7 +8,7 @@ use xent_core::{Buffers, Gradient, NotFiniteRows, Outputs, widen};
 use xent_rayon::Threads;
 
 use crate::filter::{Blocks, Quantum, add_gradients};
-use crate::pass::{LinearPass, place};
+use crate::pass::{LinearPass, is_wanted, place};
 use crate::plan::Plan;
 use crate::product::{Matrix, MatrixMut, Product, multiply};
 use crate::task::{Task, row_of};
@@ -205,7 +205,7 @@ impl<E: Number> Chunks<'_, E> {
         self.losses(live, first, backward.is_some(), logits, outputs, not_finite)?;
         let Some(is_first) = backward else { return Ok(blocks) };
 
-        if !matches!(pass.of_bias, Gradient::None) {
+        if is_wanted(&pass.of_bias) {
             add_rows(logits, classes, bias_grads);
         }
         if self.plan.filters {

@@ -5,7 +5,7 @@ use xent_core::{Error as InputError, Level, SoftmaxOptions, SoftmaxRows, Softmax
 use xent_rayon::Threads;
 
 use crate::chunk::Chunks;
-use crate::pass::{LinearPass, LinearReport};
+use crate::pass::{LinearPass, LinearReport, is_wanted};
 use crate::plan::Plan;
 use crate::product::Product;
 use crate::task::Task;
@@ -207,18 +207,17 @@ impl<'a, F: Product> LinearCrossEntropy<'a, F> {
 
         let judges = (pass.counts_correct || !pass.predicted.is_empty()) && labels.is_some();
         let skips = (0..layer.rows).any(|row| rows.is_ignored(row));
-        let wants =
-            |gradient: &xent_core::Gradient<'_, F>| !matches!(gradient, xent_core::Gradient::None);
+        let filters = self.filter > 0.0 && pass.wants_gradient();
         let plan = workspace.reserve(Plan {
             rows: layer.rows,
             classes: layer.classes,
             hidden: layer.hidden,
             copies: skips || E::as_floats(layer.inputs).is_none(),
             converts: E::as_floats(layer.weights).is_none(),
-            input_grads: wants(&pass.of_inputs) && self.filter == 0.0,
-            bias_grads: wants(&pass.of_bias),
+            input_grads: is_wanted(&pass.of_inputs) && !filters,
+            bias_grads: is_wanted(&pass.of_bias),
             predicted: judges && pass.predicted.is_empty(),
-            filters: self.filter > 0.0 && pass.wants_gradient(),
+            filters,
             size: size_of::<F>(),
             ..Plan::default()
         })?;

@@ -206,9 +206,7 @@ impl<'a, F: Product> LinearPass<'a, F> {
     }
 
     pub(crate) fn wants_gradient(&self) -> bool {
-        [&self.of_inputs, &self.of_weights, &self.of_bias]
-            .iter()
-            .any(|gradient| !matches!(gradient, Gradient::None))
+        [&self.of_inputs, &self.of_weights, &self.of_bias].into_iter().any(is_wanted)
     }
 }
 
@@ -219,6 +217,10 @@ fn length<F: Product>(gradient: &Gradient<'_, F>) -> Option<usize> {
         Gradient::Write(g) | Gradient::Add(g) => Some(g.len()),
         Gradient::WriteWide(g) | Gradient::AddWide(g) => Some(g.len()),
     }
+}
+
+pub(crate) fn is_wanted<F: Product>(gradient: &Gradient<'_, F>) -> bool {
+    !matches!(gradient, Gradient::None)
 }
 
 /// The place of a gradient, and whether it is added to what is there.
