@@ -73,7 +73,7 @@ pub use losses::{
     BatchCounts, Buffers, Element, Float, Gradient, LikelihoodBatch, LikelihoodInput,
     LikelihoodOptions, LogSumExpBatch, MultiLabel, NotFiniteRows, Outputs, PartialRow,
     Quantisation, RowEvaluation, RowWeights, SigmoidBatch, SigmoidInput, SigmoidOptions,
-    SigmoidTargets, SoftmaxBatch, SoftmaxOptions, SoftmaxRows, SoftmaxTargets,
+    SigmoidTargets, SoftmaxBatch, SoftmaxOptions, SoftmaxRows, SoftmaxShard, SoftmaxTargets,
     evaluate_quantised_row, evaluate_row, softmax_cross_entropy_row,
 };
 pub use shape::Shape;

@@ -4,13 +4,14 @@ use core::mem;
 use core::ops::Range;
 
 use rayon::prelude::*;
-use xent_core::{Buffers, Gradient, NotFiniteRows, Outputs, widen};
+use xent_core::{Buffers, Gradient, NotFiniteRows, Outputs};
 use xent_rayon::Threads;
 
 use crate::filter::{Blocks, Quantum, add_gradients};
 use crate::pass::{LinearPass, is_wanted, place};
 use crate::plan::Plan;
-use crate::product::{Matrix, MatrixMut, Product, multiply};
+use crate::product::Matrix;
+use crate::products::Products;
 use crate::task::{Task, row_of};
 use crate::top_k::top_k;
 use crate::workspace::Workspace;
@@ -19,6 +20,7 @@ use crate::{Error, Layer, Number};
 /// The chunks of a call.
 pub(crate) struct Chunks<'a, E: Number> {
     pub(crate) task: Task<'a, E>,
+    pub(crate) products: Products<'a, E>,
     pub(crate) plan: Plan,
     /// Whether some rows are ignored: they are in no product for a gradient.
     pub(crate) skips: bool,
@@ -102,7 +104,7 @@ impl<E: Number> Chunks<'_, E> {
         if let Some((grad, adds)) = place(&mut pass.of_bias) {
             for (place, &sum) in grad.iter_mut().zip(&workspace.bias_grads) {
                 let before: f64 = if adds { (*place).into() } else { 0.0 };
-                *place = E::Float::rounded(before + sum);
+                *place = Products::<E>::rounded(before + sum);
             }
         }
         Ok((not_finite, blocks))
@@ -164,7 +166,7 @@ impl<E: Number> Chunks<'_, E> {
         workspace: &mut Workspace<E::Float>,
         not_finite: &NotFiniteRows,
     ) -> Result<Blocks, Error> {
-        let Layer { classes, hidden, input_stride, weight_stride, .. } = self.task.layer;
+        let Layer { classes, hidden, input_stride, .. } = self.task.layer;
         let (rows, mut blocks) = (live.len(), Blocks::default());
         let (first, end) = (live[0], live[rows - 1] + 1);
         let is_run = end - first == rows;
@@ -173,18 +175,13 @@ impl<E: Number> Chunks<'_, E> {
         let logits = &mut logits[..rows * classes];
 
         let inputs = match E::as_floats(self.task.layer.inputs) {
-            Some(inputs) if is_run => {
-                Matrix::new(&inputs[first * input_stride..], rows, hidden, input_stride)
-            }
+            Some(inputs) if is_run => (&inputs[first * input_stride..], input_stride),
             _ => {
-                for (row, place) in live.iter().zip(inputs.chunks_exact_mut(hidden)) {
-                    let start = row * input_stride;
-                    widen(self.task.level, &self.task.layer.inputs[start..start + hidden], place)?;
-                }
-                Matrix::new(inputs, rows, hidden, hidden)
+                self.products.gather(live, inputs)?;
+                (&**inputs, hidden)
             }
         };
-        self.logits(inputs, logits, tile)?;
+        self.products.logits(inputs, logits, tile)?;
         if let (k @ 1.., classes_of_rows) = (pass.k(self.task.layer.rows), &mut *pass.top_k) {
             let places = classes_of_rows[first * k..end * k].par_chunks_exact_mut(k);
             places.zip(first..end).for_each(|(place, row)| {
@@ -206,15 +203,16 @@ impl<E: Number> Chunks<'_, E> {
         let Some(is_first) = backward else { return Ok(blocks) };
 
         if is_wanted(&pass.of_bias) {
-            add_rows(logits, classes, bias_grads);
+            self.products.bias_gradient(logits, bias_grads);
         }
         if self.plan.filters {
+            let all = Matrix::new(inputs.0, rows, hidden, inputs.1);
             for start in (0..rows).step_by(self.plan.quantum) {
                 let of_quantum = start..(start + self.plan.quantum).min(rows);
                 let quantum = Quantum {
                     rows: &live[of_quantum.clone()],
                     gradient: &logits[of_quantum.start * classes..of_quantum.end * classes],
-                    inputs: inputs.rows_of(of_quantum),
+                    inputs: all.rows_of(of_quantum),
                 };
                 let found = add_gradients(&self.task, self.filter, &quantum, pass, filter)?;
                 blocks.all += found.all;
@@ -222,22 +220,14 @@ impl<E: Number> Chunks<'_, E> {
             }
             return Ok(blocks);
         }
-        let gradient = Matrix::new(&*logits, rows, classes, classes);
+        let quantum = self.plan.quantum;
         if let Some((grad, adds)) = place(&mut pass.of_weights) {
-            // A quantum has its own chain of multiply-adds; 256 rows are what the product takes for one anyway.
-            let mut adds = adds || !is_first;
-            for start in (0..rows).step_by(self.plan.quantum) {
-                let of_quantum = start..(start + self.plan.quantum).min(rows);
-                let into = MatrixMut::new(&mut *grad, classes, hidden, weight_stride);
-                let (a, b) = (gradient.rows_of(of_quantum.clone()), inputs.rows_of(of_quantum));
-                multiply(a.transposed(), b, into, adds);
-                adds = true;
-            }
+            self.products.weight_gradient(logits, inputs, quantum, grad, adds || !is_first);
         }
         if let Some((grad, adds)) = place(&mut pass.of_inputs) {
             if is_run {
                 let grad = &mut grad[first * input_stride..];
-                self.input_gradient(gradient, (grad, input_stride), adds, tile)?;
+                self.products.input_gradient(logits, (grad, input_stride), adds, tile)?;
             } else {
                 let of_live = &mut input_grads[..rows * hidden];
                 for (&row, place) in live.iter().zip(of_live.chunks_exact_mut(hidden)) {
@@ -245,40 +235,13 @@ impl<E: Number> Chunks<'_, E> {
                         place.copy_from_slice(row_of(grad, row, input_stride, hidden));
                     }
                 }
-                self.input_gradient(gradient, (of_live, hidden), adds, tile)?;
+                self.products.input_gradient(logits, (of_live, hidden), adds, tile)?;
                 for (&row, place) in live.iter().zip(of_live.chunks_exact(hidden)) {
                     row_of(grad, row, input_stride, hidden).copy_from_slice(place);
                 }
             }
         }
         Ok(blocks)
-    }
-
-    /// `X Wᵀ + b`, for some rows of `X`.
-    fn logits(
-        &self,
-        inputs: Matrix<'_, E::Float>,
-        logits: &mut [E::Float],
-        tile: &mut [E::Float],
-    ) -> Result<(), Error> {
-        let Layer { classes, hidden, weight_stride, bias, .. } = self.task.layer;
-        let (rows, has_bias) = (logits.len() / classes, !bias.is_empty());
-        if has_bias {
-            let (first, others) = logits.split_at_mut(classes);
-            widen(self.task.level, bias, first)?;
-            others.par_chunks_exact_mut(classes).for_each(|row| row.copy_from_slice(first));
-        }
-        if let Some(weights) = E::as_floats(self.task.layer.weights) {
-            let weights = Matrix::new(weights, classes, hidden, weight_stride);
-            let logits = MatrixMut::new(logits, rows, classes, classes);
-            multiply(inputs, weights.transposed(), logits, has_bias);
-            return Ok(());
-        }
-        for range in self.tiles() {
-            let of_tile = MatrixMut::new(&mut logits[range.start..], rows, range.len(), classes);
-            multiply(inputs, self.weights(range, tile)?.transposed(), of_tile, has_bias);
-        }
-        Ok(())
     }
 
     /// The losses of rows, and their gradient in place of the logits. Rows of the outputs start at `origin`.
@@ -320,69 +283,9 @@ impl<E: Number> Chunks<'_, E> {
             if worth { rayon::join(run_1, run_2) } else { (run_1(), run_2()) };
         result_1.and(result_2)
     }
-
-    /// The gradient by the inputs: that of the logits, times the weights.
-    fn input_gradient(
-        &self,
-        gradient: Matrix<'_, E::Float>,
-        (into, stride): (&mut [E::Float], usize),
-        mut adds: bool,
-        tile: &mut [E::Float],
-    ) -> Result<(), Error> {
-        let Layer { classes, hidden, weight_stride, .. } = self.task.layer;
-        let rows = gradient.rows();
-        if let Some(weights) = E::as_floats(self.task.layer.weights) {
-            let weights = Matrix::new(weights, classes, hidden, weight_stride);
-            multiply(gradient, weights, MatrixMut::new(into, rows, hidden, stride), adds);
-            return Ok(());
-        }
-        for range in self.tiles() {
-            let of_tile = gradient.columns_of(range.clone());
-            let weights = self.weights(range, tile)?;
-            multiply(of_tile, weights, MatrixMut::new(&mut *into, rows, hidden, stride), adds);
-            adds = true;
-        }
-        Ok(())
-    }
-
-    /// The classes whose weights are converted together. All but the last tile are whole chains of the product over
-    /// classes, so that the gradient of the inputs is the one without tiles.
-    fn tiles(&self) -> impl Iterator<Item = Range<usize>> {
-        let (classes, tile) = (self.task.layer.classes, self.plan.tile);
-        (0..classes).step_by(tile.max(1)).map(move |start| start..(start + tile).min(classes))
-    }
-
-    /// Converted weights of some classes.
-    fn weights<'t>(
-        &self,
-        range: Range<usize>,
-        tile: &'t mut [E::Float],
-    ) -> Result<Matrix<'t, E::Float>, Error> {
-        let hidden = self.task.layer.hidden;
-        let places = tile[..range.len() * hidden].par_chunks_exact_mut(hidden).with_min_len(16);
-        places.zip(range.clone()).try_for_each(|(place, class)| {
-            widen(self.task.level, self.task.layer.weights_of(class), place)
-        })?;
-        Ok(Matrix::new(tile, range.len(), hidden, hidden))
-    }
 }
 
 /// Some of a slice; empty if that is empty.
 fn part<'s, T>(slice: &'s mut [T], range: &Range<usize>) -> &'s mut [T] {
     slice.get_mut(range.clone()).unwrap_or(&mut [])
-}
-
-/// Adds rows to sums of their columns: in f64, so that the order does not matter much; row after row, so that it does
-/// not depend on chunks.
-fn add_rows<F: Product>(rows: &[F], columns: usize, sums: &mut [f64]) {
-    const COLUMNS: usize = 512;
-    sums[..columns].par_chunks_mut(COLUMNS).enumerate().for_each(|(index, sums)| {
-        let first = index * COLUMNS;
-        for row in rows.chunks_exact(columns) {
-            for (sum, &value) in sums.iter_mut().zip(&row[first..]) {
-                let value: f64 = value.into();
-                *sum += value;
-            }
-        }
-    });
 }

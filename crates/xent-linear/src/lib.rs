@@ -60,6 +60,7 @@ mod pass;
 mod plan;
 #[allow(unsafe_code, reason = "the call of the product of matrices, which is argued there")]
 mod product;
+mod products;
 mod task;
 mod top_k;
 mod workspace;
@@ -68,6 +69,7 @@ pub use error::Error;
 pub use layer::{Layer, Number};
 pub use loss::LinearCrossEntropy;
 pub use pass::{LinearPass, LinearReport};
+pub use products::Products;
 pub use workspace::Workspace;
 pub use xent_core::reduction::Policy;
 pub use xent_core::{SoftmaxOptions, SoftmaxTargets};

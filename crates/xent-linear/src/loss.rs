@@ -8,6 +8,7 @@ use crate::chunk::Chunks;
 use crate::pass::{LinearPass, LinearReport, is_wanted};
 use crate::plan::Plan;
 use crate::product::Product;
+use crate::products::Products;
 use crate::task::Task;
 use crate::workspace::Workspace;
 use crate::{Error, Layer, Number};
@@ -208,12 +209,14 @@ impl<'a, F: Product> LinearCrossEntropy<'a, F> {
         let judges = (pass.counts_correct || !pass.predicted.is_empty()) && labels.is_some();
         let skips = (0..layer.rows).any(|row| rows.is_ignored(row));
         let filters = self.filter > 0.0 && pass.wants_gradient();
+        let products = Products::new(layer, self.level);
         let plan = workspace.reserve(Plan {
             rows: layer.rows,
             classes: layer.classes,
             hidden: layer.hidden,
             copies: skips || E::as_floats(layer.inputs).is_none(),
-            converts: E::as_floats(layer.weights).is_none(),
+            tile: products.scratch(),
+            quantum: products.quantum(layer.classes),
             input_grads: is_wanted(&pass.of_inputs) && !filters,
             bias_grads: is_wanted(&pass.of_bias),
             predicted: judges && pass.predicted.is_empty(),
@@ -222,7 +225,7 @@ impl<'a, F: Product> LinearCrossEntropy<'a, F> {
             ..Plan::default()
         })?;
         let task = Task { layer, rows, level: self.level };
-        let chunks = Chunks { task, plan, skips, judges, filter: self.filter };
+        let chunks = Chunks { task, products, plan, skips, judges, filter: self.filter };
         let (not_finite, blocks) = chunks.run(&mut pass, workspace)?;
 
         let sum = rows.sum(&workspace.losses[..layer.rows])?;

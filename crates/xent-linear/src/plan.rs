@@ -22,8 +22,6 @@ pub(crate) struct Plan {
     pub(crate) hidden: usize,
     /// Whether inputs are copied: converted, or gathered.
     pub(crate) copies: bool,
-    /// Whether weights are converted.
-    pub(crate) converts: bool,
     pub(crate) input_grads: bool,
     pub(crate) bias_grads: bool,
     pub(crate) predicted: bool,
@@ -34,7 +32,7 @@ pub(crate) struct Plan {
     pub(crate) quantum: usize,
     /// Rows that are computed together: a multiple of the quantum, unless there are fewer.
     pub(crate) chunk: usize,
-    /// Classes whose weights are converted together: a multiple of [`TERMS`], or all.
+    /// Numbers of converted weights.
     pub(crate) tile: usize,
 }
 
@@ -42,28 +40,20 @@ pub(crate) struct Plan {
 /// on the workspace.
 const QUANTUM_BYTES: usize = 63 << 20;
 
-/// The bytes of converted weights, about.
-const TILE_BYTES: usize = 4 << 20;
-
 /// The bytes of logits in a chunk, if a quantum has fewer.
 const CHUNK_BYTES: usize = 4 << 20;
 
-impl Plan {
-    /// Sets the quantum and the tile; the other fields but the chunk are what is known.
-    pub(crate) fn with_quantum(mut self) -> Self {
-        let Self { classes, hidden, size, .. } = self;
-        let bytes_of_row = classes.saturating_mul(size);
-        self.quantum = TERMS;
-        while self.quantum > 1 && self.quantum.saturating_mul(bytes_of_row) > QUANTUM_BYTES {
-            self.quantum /= 2;
-        }
-        if self.converts {
-            let tile = (TILE_BYTES / (hidden * size) / TERMS).max(1) * TERMS;
-            self.tile = tile.min(classes);
-        }
-        self
+/// The rows whose terms of the gradient of the weights are in one chain of multiply-adds.
+pub(crate) fn quantum(classes: usize, size: usize) -> usize {
+    let bytes_of_row = classes.saturating_mul(size);
+    let mut quantum = TERMS;
+    while quantum > 1 && quantum.saturating_mul(bytes_of_row) > QUANTUM_BYTES {
+        quantum /= 2;
     }
+    quantum
+}
 
+impl Plan {
     /// Sets the chunk: as many rows as fit into the limit (`None` for the usual one, or more where that is needed)
     /// beside the memory of a filter.
     pub(crate) fn cut(mut self, limit: Option<usize>, of_filter: usize) -> Result<Self, Error> {
@@ -75,7 +65,7 @@ impl Plan {
         let of_all = rows * 8
             + if self.bias_grads { classes * 8 } else { 0 }
             + if self.predicted { rows * 4 } else { 0 }
-            + self.tile * hidden * size
+            + self.tile * size
             + of_filter;
         let least = self.quantum.min(rows);
         let needed = of_row.saturating_mul(least).saturating_add(of_all);

@@ -28,10 +28,6 @@ impl<'a, F> Matrix<'a, F> {
         Self { values, rows, columns, steps: [stride, 1] }
     }
 
-    pub(crate) fn rows(&self) -> usize {
-        self.rows
-    }
-
     /// A row of a matrix whose rows are contiguous.
     pub(crate) fn row(&self, row: usize) -> &'a [F] {
         let start = self.at(row, 0);

@@ -90,7 +90,6 @@ impl<F: Product> Workspace<F> {
 
     /// Cuts the rows, and takes the memory that this needs.
     pub(crate) fn reserve(&mut self, plan: Plan) -> Result<Plan, Error> {
-        let plan = plan.with_quantum();
         let of_filter = if plan.filters { filter::bytes(&plan) } else { 0 };
         let plan = plan.cut(self.limit, of_filter)?;
         let zero = F::default();
@@ -98,7 +97,7 @@ impl<F: Product> Workspace<F> {
         fit(&mut self.inputs, if plan.copies { plan.chunk * plan.hidden } else { 0 }, zero);
         let of_grads = if plan.copies && plan.input_grads { plan.chunk * plan.hidden } else { 0 };
         fit(&mut self.input_grads, of_grads, zero);
-        fit(&mut self.tile, plan.tile * plan.hidden, zero);
+        fit(&mut self.tile, plan.tile, zero);
         fit(&mut self.losses, plan.rows, 0.0);
         fit(&mut self.bias_grads, if plan.bias_grads { plan.classes } else { 0 }, 0.0);
         fit(&mut self.predicted, if plan.predicted { plan.rows } else { 0 }, 0);

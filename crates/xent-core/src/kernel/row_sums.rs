@@ -76,9 +76,9 @@ impl RowSums {
         }
     }
 
-    /// `m + ln S`.
+    /// `m + ln S`, in units.
     pub(crate) fn log_sum_exp(&self) -> f64 {
-        self.max + self.ln_sum()
+        self.max * self.unit + self.ln_sum()
     }
 
     /// The same sums relative to a larger maximum.

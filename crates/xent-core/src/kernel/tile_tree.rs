@@ -1,5 +1,7 @@
 //! The tree by which the sums of a row's tiles are merged.
 
+use core::ops::Range;
+
 use super::row_sums::RowSums;
 
 /// Enough for 2^32 tiles with any first tile: two runs of each length.
@@ -35,9 +37,14 @@ impl TileTree {
 
     /// Adds the runs that follow.
     pub(crate) fn append(&mut self, later: &Self) {
-        for &(height, sums) in later.runs.iter().take(later.count).flatten() {
+        for (height, sums) in later.runs() {
             self.push_run(height, sums);
         }
+    }
+
+    /// The runs, one after the other, each with the `h` of its length.
+    pub(crate) fn runs(&self) -> impl Iterator<Item = (u32, RowSums)> {
+        self.runs.iter().take(self.count).flatten().copied()
     }
 
     /// All tiles merged.
@@ -50,8 +57,9 @@ impl TileTree {
         total
     }
 
+    /// Adds a run of `2^height` tiles that follows.
     #[inline(always)]
-    fn push_run(&mut self, mut height: u32, mut run: RowSums) {
+    pub(crate) fn push_run(&mut self, mut height: u32, mut run: RowSums) {
         self.end += 1 << height;
         while let Some(Some((h, before))) = self.runs.get(self.count.wrapping_sub(1))
             && *h == height
@@ -66,4 +74,15 @@ impl TileTree {
             self.count += 1;
         }
     }
+}
+
+/// The lengths, as their `h`, of the runs that the tree leaves of some tiles.
+pub(crate) fn heights(tiles: Range<usize>) -> impl Iterator<Item = u32> {
+    let mut at = tiles.start;
+    core::iter::from_fn(move || {
+        let left = tiles.end.checked_sub(at).filter(|left| *left > 0)?;
+        let height = at.trailing_zeros().min(left.ilog2());
+        at += 1 << height;
+        Some(height)
+    })
 }

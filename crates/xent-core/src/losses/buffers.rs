@@ -97,7 +97,9 @@ impl<E: Element> Buffers<'_, E> {
         self.logits.is_none()
     }
 
-    pub(crate) fn logits(&self) -> &[E] {
+    /// The logits.
+    #[must_use]
+    pub fn logits(&self) -> &[E] {
         match (self.logits, &self.gradient) {
             (Some(logits), _) => logits,
             (None, Gradient::Write(both)) => both,
@@ -124,8 +126,9 @@ impl<E: Element> Buffers<'_, E> {
         }
     }
 
-    /// The number of gradients; none if they have no slice of their own.
-    pub(crate) fn gradients(&self) -> Option<usize> {
+    /// The number of gradients; none if they are not wanted, or have no slice of their own.
+    #[must_use]
+    pub fn gradients(&self) -> Option<usize> {
         match &self.gradient {
             _ if self.is_in_place() => None,
             Gradient::None => None,
@@ -202,7 +205,19 @@ impl<E: Element> Buffers<'_, E> {
     }
 
     /// Some of them, with the start of the logits and of the gradient: `[logits, gradient]`.
-    pub(super) fn part(&mut self, [x_at, g_at]: [usize; 2], length: usize) -> Buffers<'_, E> {
+    ///
+    /// ```
+    /// use xent_core::Buffers;
+    ///
+    /// let (x, mut of_logits) = ([0.0_f32, 1.0, 2.0, 3.0], [0.0; 4]);
+    /// let mut both = Buffers::gradient(&x, &mut of_logits);
+    /// assert_eq!(both.part([2, 2], 2).logits(), [2.0, 3.0]);
+    /// ```
+    ///
+    /// # Panics
+    /// If there are not that many.
+    #[must_use]
+    pub fn part(&mut self, [x_at, g_at]: [usize; 2], length: usize) -> Buffers<'_, E> {
         let Self { logits, gradient, quantisation } = self;
         Buffers {
             logits: logits.map(|x| &x[x_at..x_at + length]),

@@ -3,7 +3,7 @@
 use super::chunk::{Chunk, TeacherState};
 use super::format::Float;
 use super::rows::Outputs;
-use super::softmax_spec::{Kind, SoftmaxSpec, State};
+use super::softmax_spec::{Kind, RowParams, SoftmaxSpec, State};
 use crate::batch::ForkJoin;
 use crate::dispatch::Kernel;
 use crate::hessian::Curvature;
@@ -11,7 +11,7 @@ use crate::kernel::block::{BlockSums, ROWS, RowBlock};
 use crate::kernel::coefficients::Terms;
 use crate::kernel::columns::Columns;
 use crate::kernel::lane_task::{LaneLayout, LaneTask};
-use crate::kernel::long_row::{LongRowTask, LongRows, RowOutput, TileState};
+use crate::kernel::long_row::{LongRowTask, LongRows, RowOutput, RowSource, TileState};
 use crate::kernel::narrow::{BLOCKS, CLASSES, Narrow};
 use crate::kernel::row_buffers::RowBuffers;
 use crate::kernel::row_targets::{RowTargets, SoftSource, TeacherSums};
@@ -268,11 +268,30 @@ impl<F: Float> SoftmaxSpec<'_, F> {
                         rows.put(&finished, place, 0, stream, state);
                         result.loss
                     }
-                    None => self.fallback_row(row, &params, &mut buffers, &mut outputs),
+                    None => {
+                        let known = self.log_sum_exp_of_skipped(rows, x, &params, &outputs, state);
+                        self.fallback_row(row, &params, known, &mut buffers, &mut outputs)
+                    }
                 };
             }
             sum
         })
+    }
+
+    /// The log-sum-exp of a long row that is ignored or empty, if it is wanted and finite.
+    pub(super) fn log_sum_exp_of_skipped(
+        &self,
+        rows: LongRows<'_>,
+        x: impl RowSource<F>,
+        params: &RowParams,
+        outputs: &Outputs<'_, F>,
+        state: &mut TileState<'_, F>,
+    ) -> Option<f64> {
+        if params.state == State::Live || outputs.log_sum_exp.is_empty() {
+            return None;
+        }
+        let sums = rows.sums(x, &RowTargets::Nothing, (self.unit(), false), state)?;
+        Some(sums.log_sum_exp())
     }
 
     /// The scratch buffer for a tile, with space for the weights of its classes if needed.
@@ -286,7 +305,7 @@ impl<F: Float> SoftmaxSpec<'_, F> {
 
     pub(super) fn long_row_task(
         &self,
-        params: &super::softmax_spec::RowParams,
+        params: &RowParams,
         outputs: &Outputs<'_, F>,
     ) -> LongRowTask {
         LongRowTask {
@@ -304,19 +323,13 @@ impl<F: Float> SoftmaxSpec<'_, F> {
         &self,
         rows: LongRows<'_>,
         row: usize,
-        params: &super::softmax_spec::RowParams,
+        params: &RowParams,
         state: &mut TileState<'_, F>,
     ) -> Option<RowTargets<'_, F>> {
         let classes = self.shape.classes;
-        let weight = params.label_weight;
         match self.kind() {
             Kind::Nothing => return Some(RowTargets::Nothing),
-            Kind::Labels => {
-                return Some(match params.label {
-                    Some(class) => RowTargets::Label { class, weight },
-                    None => RowTargets::Nothing,
-                });
-            }
+            Kind::Labels => return Some(self.targets_of_label(params)),
             Kind::Soft => {}
         }
         let inner = self.shape.inner;
@@ -334,16 +347,36 @@ impl<F: Float> SoftmaxSpec<'_, F> {
                 unit,
             });
         }
+        Some(RowTargets::Soft(self.soft_source(params, dense, teacher)))
+    }
+
+    /// The target of a long row, for targets that are labels.
+    pub(super) fn targets_of_label(&self, params: &RowParams) -> RowTargets<'_, F> {
+        if self.kind() == Kind::Soft {
+            return RowTargets::Soft(self.soft_source(params, &[], None));
+        }
+        match params.label {
+            Some(class) => RowTargets::Label { class, weight: params.label_weight },
+            None => RowTargets::Nothing,
+        }
+    }
+
+    fn soft_source<'s>(
+        &'s self,
+        params: &RowParams,
+        dense: &'s [F],
+        teacher: Option<TeacherSums<F>>,
+    ) -> SoftSource<'s, F> {
         let scale = F::from_f64(params.target_scale);
-        Some(RowTargets::Soft(SoftSource {
+        SoftSource {
             dense,
-            step: inner,
+            step: self.shape.inner,
             scale,
             smoothing_per_class: F::from_f64(self.smoothing_per_class()),
             class_weights: self.options.class_weights,
-            label: params.label.map(|class| (class, F::from_f64(weight))),
+            label: params.label.map(|class| (class, F::from_f64(params.label_weight))),
             own: self.is_caffe().then_some(scale),
             teacher,
-        }))
+        }
     }
 }

@@ -315,7 +315,7 @@ impl<F: Float> Chunk<'_, '_, F> {
             let mut column = Column { cells: &mut cells, first: index % inner, step: inner };
             let params = self.spec.params(index);
             // Zero, infinite or NaN.
-            let loss = self.spec.fallback_row(index, &params, &mut column, &mut self.outputs);
+            let loss = self.spec.fallback_row(index, &params, None, &mut column, &mut self.outputs);
             block.loss[row] = F::from_f64(loss);
         }
     }

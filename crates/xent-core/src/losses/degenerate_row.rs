@@ -1,6 +1,8 @@
 //! The rows whose gradient does not come from the kernels.
 
 use super::format::Float;
+use core::ops::Range;
+
 use super::rows::Outputs;
 use super::softmax_spec::{RowParams, SoftmaxSpec, State};
 use super::softmax_targets::SoftmaxTargets;
@@ -10,14 +12,14 @@ use crate::level::Level;
 use crate::math::scalar;
 
 /// An overview of a row before any arithmetic.
-#[derive(Clone, Copy)]
-struct Extremes {
-    max: f64,
-    argmax: usize,
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Extremes {
+    pub(super) max: f64,
+    pub(super) argmax: usize,
     /// The class of the first NaN or, without one, of the largest logit.
-    predicted: usize,
-    infinite: usize,
-    any_nan: bool,
+    pub(super) predicted: usize,
+    pub(super) infinite: usize,
+    pub(super) any_nan: bool,
 }
 
 impl Extremes {
@@ -42,16 +44,16 @@ impl Extremes {
     }
 
     /// With NaN, with several `+inf`, or without a finite logit, the softmax is undefined.
-    fn undefined(&self) -> bool {
+    pub(super) fn undefined(&self) -> bool {
         self.any_nan || self.infinite > 1 || self.max == f64::NEG_INFINITY
     }
 
     /// Whether there is a softmax that is not a limit.
-    fn is_finite(&self) -> bool {
+    pub(super) fn is_finite(&self) -> bool {
         !self.undefined() && self.max != f64::INFINITY
     }
 
-    fn log_sum_exp(&self) -> f64 {
+    pub(super) fn log_sum_exp(&self) -> f64 {
         if self.any_nan { f64::NAN } else { self.max }
     }
 }
@@ -102,42 +104,49 @@ fn number<F: Float>(logit: Option<&F>) -> f64 {
 }
 
 impl<F: Float> SoftmaxSpec<'_, F> {
-    /// A row that no kernel has computed.
+    /// A row that no kernel has computed. Of one that is ignored or empty, its log-sum-exp, if the sums of its tiles
+    /// are known.
     #[cold]
     #[inline(never)]
     pub(super) fn fallback_row(
         &self,
         row: usize,
         params: &RowParams,
-        cells: &mut impl DegenerateRow<F>,
-        outputs: &mut Outputs<'_, F>,
-    ) -> f64 {
-        match params.state {
-            State::Live => self.degenerate_row(row, params, cells, outputs),
-            State::Ignored | State::Empty => self.skipped_row(row, params, cells, outputs),
-        }
-    }
-
-    /// A row that is ignored or has no target: its loss and gradient are zero, or NaN if it should
-    /// have had a target. Outputs that do not depend on its target are computed all the same.
-    fn skipped_row(
-        &self,
-        row: usize,
-        params: &RowParams,
+        log_sum_exp: Option<f64>,
         cells: &mut impl DegenerateRow<F>,
         outputs: &mut Outputs<'_, F>,
     ) -> f64 {
         let classes = 0..self.shape.classes;
-        let logit = |class| cells.logit(class);
-        let x = Extremes::of(classes.clone().map(logit));
-        let max = x.max * self.unit();
-        let exp = |class| scalar::exp(logit(class) * self.unit() - max);
-        let log_sum_exp = if x.max.is_finite() && !x.any_nan && !outputs.log_sum_exp.is_empty() {
-            let others = classes.clone().filter(|class| *class != x.argmax);
-            max + scalar::log1p(sum_of(others.map(exp)))
-        } else {
-            x.log_sum_exp()
+        let seen = Extremes::of(classes.clone().map(|class| cells.logit(class)));
+        if params.state == State::Live {
+            return self.degenerate_row(row, params, seen, classes, cells, outputs);
+        }
+        let log_sum_exp = match log_sum_exp {
+            Some(known) => known,
+            None if seen.is_finite() && !outputs.log_sum_exp.is_empty() => {
+                let max = seen.max * self.unit();
+                let others = classes.clone().filter(|class| *class != seen.argmax);
+                let exp = |class| scalar::exp(cells.logit(class) * self.unit() - max);
+                max + scalar::log1p(sum_of(others.map(exp)))
+            }
+            None => 0.0,
         };
+        self.skipped_row(row, params, (seen, log_sum_exp), classes, cells, outputs)
+    }
+
+    /// A row that is ignored or has no target: its loss and gradient are zero, or NaN if it should
+    /// have had a target. Outputs that do not depend on its target are computed all the same. `log_sum_exp` is that
+    /// of a finite row. The gradient is that of some of its classes.
+    pub(super) fn skipped_row(
+        &self,
+        row: usize,
+        params: &RowParams,
+        (x, log_sum_exp): (Extremes, f64),
+        classes: Range<usize>,
+        cells: &mut impl DegenerateRow<F>,
+        outputs: &mut Outputs<'_, F>,
+    ) -> f64 {
+        let log_sum_exp = if x.is_finite() { log_sum_exp } else { x.log_sum_exp() };
         let nan = params.state == State::Empty && self.options.empty_is_nan;
         let value = if nan { f64::NAN } else { 0.0 };
         for class in classes {
@@ -153,17 +162,19 @@ impl<F: Float> SoftmaxSpec<'_, F> {
     }
 
     /// A row whose largest logit, or its teacher's, is not finite: in the limit, a single `+inf`
-    /// has all of the probability.
-    fn degenerate_row(
+    /// has all of the probability. The gradient is that of some of its classes; without a teacher, no logit of
+    /// others is read.
+    pub(super) fn degenerate_row(
         &self,
         row: usize,
         params: &RowParams,
+        x: Extremes,
+        of_gradient: Range<usize>,
         cells: &mut impl DegenerateRow<F>,
         outputs: &mut Outputs<'_, F>,
     ) -> f64 {
         let classes = 0..self.shape.classes;
         let logit = |class| cells.logit(class);
-        let x = Extremes::of(classes.clone().map(logit));
         let teacher = match self.targets {
             SoftmaxTargets::Teacher(logits, _) => {
                 let at = |class| logits.get(self.shape.place(row, class));
@@ -178,7 +189,7 @@ impl<F: Float> SoftmaxSpec<'_, F> {
         // The probabilities of a finite row with a certain teacher.
         let exp = |x_c: f64| scalar::exp((x_c - x.max) * unit);
         let is_other = |class: &usize| *class != x.argmax;
-        let others: f64 = if certain {
+        let others: f64 = if certain || x.undefined() {
             0.0
         } else {
             sum_of(classes.clone().filter(is_other).map(|class| exp(logit(class))))
@@ -221,7 +232,7 @@ impl<F: Float> SoftmaxSpec<'_, F> {
         }
         loss *= params.factors.loss;
 
-        for class in classes {
+        for class in of_gradient {
             // Read before it is overwritten by the gradient.
             let x_c = cells.logit(class);
             let is_max = class == x.argmax;

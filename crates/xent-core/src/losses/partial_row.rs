@@ -4,16 +4,16 @@ use core::ops::Range;
 
 use super::buffers::Buffers;
 use super::format::Element;
+use super::part_sums::{PartSums, is_cut};
 use super::quantisation::Quantisation;
 use super::scratch_tiles::{Classes, Converted, put_classes};
 use crate::error::{Error, check_length};
 use crate::hessian::Hessian;
 use crate::kernel::coefficients::{Factors, Terms};
-use crate::kernel::long_row::{FinishedRow, RowSource, TileState, tile_sums};
+use crate::kernel::long_row::{FinishedRow, TileState};
 use crate::kernel::row_sums::RowSums;
 use crate::kernel::row_targets::RowTargets;
 use crate::kernel::sum::TILE;
-use crate::kernel::tile_tree::TileTree;
 use crate::level::Level;
 use crate::simd::Compute;
 
@@ -60,19 +60,7 @@ pub struct PartialRow {
     label: Option<usize>,
     /// If the label is one of the classes.
     label_logit: Option<f64>,
-    tree: TileTree,
-    /// For tiles that the tree treats as masked.
-    infinite: usize,
-    any_nan: bool,
-}
-
-/// A row whose result is a limit or undefined.
-#[derive(Clone, Copy, PartialEq)]
-enum Odd {
-    /// With NaN, with several `+inf`, or with nothing but `-inf`.
-    Undefined,
-    /// With a single `+inf`, which has all of the probability.
-    Certain,
+    sums: PartSums,
 }
 
 impl PartialRow {
@@ -91,7 +79,7 @@ impl PartialRow {
         first: usize,
         label: Option<usize>,
     ) -> Result<Self, Error> {
-        if !first.is_multiple_of(TILE) {
+        if !is_cut(first) {
             let reason = "expected a multiple of the tile, 4096";
             return Err(Error::Option { option: "first class of a part", reason });
         }
@@ -106,17 +94,11 @@ impl PartialRow {
         }
         let label_logit =
             label.and_then(|class| class.checked_sub(first)).and_then(|at| logits.get(at));
-        let tree = TileTree::new(first / TILE);
-        let part = Self {
-            first,
-            end,
-            label,
-            label_logit: label_logit.map(|x| x.to_float().to_f64()),
-            tree,
-            infinite: 0,
-            any_nan: false,
-        };
-        Ok(part.filled(level, logits, &targets_of(label)))
+        let mut sums = PartSums::new(first / TILE);
+        let state = &mut TileState::new(&mut []);
+        sums.add(level, Converted::row(logits), first, &targets_of(label), false, state);
+        let label_logit = label_logit.map(|x| x.to_float().to_f64());
+        Ok(Self { first, end, label, label_logit, sums })
     }
 
     /// The range of its classes.
@@ -140,20 +122,16 @@ impl PartialRow {
         let mut merged = *self;
         merged.end = later.end;
         merged.label_logit = self.label_logit.or(later.label_logit);
-        merged.infinite += later.infinite;
-        merged.any_nan |= later.any_nan;
-        merged.tree.append(&later.tree);
+        merged.sums.append(&later.sums);
         Ok(merged)
     }
 
     /// `ln Σ e^x` of its classes; NaN if there is a NaN.
     #[must_use]
     pub fn log_sum_exp(&self) -> f64 {
-        match self.sums() {
-            Ok(sums) => sums.log_sum_exp(),
-            Err(_) if self.has_nan() => f64::NAN,
-            Err(_) if self.infinite > 0 => f64::INFINITY,
-            Err(_) => f64::NEG_INFINITY,
+        match self.sums.finite() {
+            Some(sums) => sums.log_sum_exp(),
+            None => self.sums.extremes().log_sum_exp(),
         }
     }
 
@@ -162,11 +140,11 @@ impl PartialRow {
     #[must_use]
     pub fn loss(&self) -> Option<f64> {
         let (label, logit) = self.label.zip(self.label_logit)?;
-        Some(match self.sums() {
-            Ok(sums) => finish::<f64>(sums, label, 1.0).result().loss,
-            Err(Odd::Undefined) => f64::NAN,
-            Err(Odd::Certain) if logit == f64::INFINITY => 0.0,
-            Err(Odd::Certain) => f64::INFINITY,
+        Some(match self.sums.finite() {
+            Some(sums) => finish::<f64>(sums, label, 1.0).result().loss,
+            None if self.sums.extremes().undefined() => f64::NAN,
+            None if logit == f64::INFINITY => 0.0,
+            None => f64::INFINITY,
         })
     }
 
@@ -195,69 +173,31 @@ impl PartialRow {
             let reason = "a gradient needs a label among the classes of the row";
             return Err(Error::Option { option: "parts of a row", reason });
         };
-        let odd = match self.sums() {
-            Ok(sums) => {
-                let finished = finish(sums, label, scale);
-                let of = Classes { first, count: length, at: [0, 0], step: 1, stream: false };
-                let mut state = TileState::new(&mut []);
-                put_classes(level, &finished, &mut buffers, of, (&mut [], 0.0, 0.0), &mut state);
-                return Ok(());
-            }
-            Err(odd) => odd,
-        };
-        // The limits.
+        if let Some(sums) = self.sums.finite() {
+            let finished = finish(sums, label, scale);
+            let of = Classes { first, count: length, at: [0, 0], step: 1, stream: false };
+            let mut state = TileState::new(&mut []);
+            put_classes(level, &finished, &mut buffers, of, (&mut [], 0.0, 0.0), &mut state);
+            return Ok(());
+        }
+        // The limits: with a single `+inf`, it has all of the probability.
+        let undefined = self.sums.extremes().undefined();
         for at in 0..length {
             let x = buffers.logit(at).map_or(f64::NAN, |x| x.to_f64());
-            let g = match odd {
-                Odd::Undefined => f64::NAN,
-                Odd::Certain if logit == f64::INFINITY => 0.0,
-                Odd::Certain if x == f64::INFINITY => 1.0,
-                Odd::Certain if first + at == label => -1.0,
-                Odd::Certain => 0.0,
+            let g = if undefined {
+                f64::NAN
+            } else if logit == f64::INFINITY {
+                0.0
+            } else if x == f64::INFINITY {
+                1.0
+            } else if first + at == label {
+                -1.0
+            } else {
+                0.0
             };
             buffers.put(at, E::Float::from_f64(scale * g));
         }
         Ok(())
-    }
-
-    /// The values that the equation needs, if the row has no limits.
-    fn sums(&self) -> Result<RowSums, Odd> {
-        match self.tree.total() {
-            Some(sums) if self.infinite == 0 && !self.any_nan && sums.max.is_finite() => Ok(sums),
-            _ if self.infinite == 1 && !self.has_nan() => Err(Odd::Certain),
-            _ => Err(Odd::Undefined),
-        }
-    }
-
-    /// Whether there is a NaN, among the logits or in the sums.
-    fn has_nan(&self) -> bool {
-        self.any_nan
-            || self.label_logit.is_some_and(f64::is_nan)
-            || self.tree.total().is_some_and(|sums| sums.max.is_finite() && sums.sum().is_nan())
-    }
-
-    /// With the sums of its tiles.
-    fn filled<E: Element>(
-        mut self,
-        level: Level,
-        logits: &[E],
-        targets: &RowTargets<'_, E::Float>,
-    ) -> Self {
-        let first = self.first;
-        let mut state = TileState::new(&mut []);
-        Converted::row(logits).tiles(level, &mut |at, tile| {
-            let sums = tile_sums(level, tile, first + at, targets, (1.0, false), &mut state);
-            let sums = sums.unwrap_or_else(|| {
-                self.infinite += tile.iter().filter(|x| **x == E::Float::INFINITY).count();
-                self.any_nan |= tile.iter().any(|x| x.is_nan());
-                let classes = first + at..first + at + tile.len();
-                let label = self.label.filter(|label| classes.contains(label));
-                RowSums::masked(label, 0.0, 1.0)
-            });
-            self.tree.push(sums);
-            true
-        });
-        self
     }
 }
 

@@ -24,16 +24,16 @@ use crate::shape::Shape;
 use crate::simd::Compute;
 
 /// A row with more classes than the scratch buffer holds.
-struct LongRow<'b, 'a, E: Element> {
-    buffers: &'b mut Buffers<'a, E>,
+pub(super) struct LongRow<'b, 'a, E: Element> {
+    pub(super) buffers: &'b mut Buffers<'a, E>,
     /// The place of the first class: `[logits, gradient]`.
-    at: [usize; 2],
+    pub(super) at: [usize; 2],
     /// From a class to the next.
-    step: usize,
+    pub(super) step: usize,
     /// The soft cap; zero for none.
-    cap: f64,
+    pub(super) cap: f64,
     /// The smallest second derivative.
-    floor: f64,
+    pub(super) floor: f64,
 }
 
 impl<E: Element> LongRow<'_, '_, E> {
@@ -186,8 +186,9 @@ fn long_rows<E: Element>(
                 None
             };
             let Some(finished) = finished else {
+                let known = spec.log_sum_exp_of_skipped(rows, source, &params, &outputs, state);
                 let mut odd = LongRow { buffers: &mut buffers, at, step: inner, cap, floor };
-                sum += spec.fallback_row(row, &params, &mut odd, &mut outputs);
+                sum += spec.fallback_row(row, &params, known, &mut odd, &mut outputs);
                 continue;
             };
             let result = finished.result();

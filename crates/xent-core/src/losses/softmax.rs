@@ -109,11 +109,8 @@ impl<'a, E: Element> SoftmaxBatch<'a, E> {
     /// # Errors
     /// [`Error::Length`] if a slice is not empty and does not have one for each row; [`Error::Value`] if a sample
     /// weight is not finite.
-    pub fn with_weights(mut self, weights: RowWeights<'a, E::Float>) -> Result<Self, Error> {
-        let rows = self.spec.shape.row_count();
-        weights.check(rows, rows)?;
-        self.spec.weights = weights;
-        Ok(self)
+    pub fn with_weights(self, weights: RowWeights<'a, E::Float>) -> Result<Self, Error> {
+        Ok(Self { spec: self.spec.with_weights(weights)?, ..self })
     }
 
     /// Also writes the loss of every row.

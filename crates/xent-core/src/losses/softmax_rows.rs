@@ -66,11 +66,8 @@ impl<'a, F: Float> SoftmaxRows<'a, F> {
     /// # Errors
     /// [`Error::Length`] if a slice is not empty and does not have one for each row; [`Error::Value`] if a sample
     /// weight is not finite.
-    pub fn with_weights(mut self, weights: RowWeights<'a, F>) -> Result<Self, Error> {
-        let rows = self.spec.shape.row_count();
-        weights.check(rows, rows)?;
-        self.spec.weights = weights;
-        Ok(self)
+    pub fn with_weights(self, weights: RowWeights<'a, F>) -> Result<Self, Error> {
+        Ok(Self { spec: self.spec.with_weights(weights)? })
     }
 
     /// Sets a factor of the gradient (not of the loss): for a mean, one over the number of rows.
@@ -159,8 +156,7 @@ impl<F: Float> SoftmaxRows<'_, F> {
     /// # Errors
     /// [`Error::Length`] if there is not one for each row.
     pub fn sum(&self, losses: &[f64]) -> Result<f64, Error> {
-        check_optional("losses", self.spec.shape.row_count(), losses.len())?;
-        Ok(sum_of_part(&self.spec.shape, losses))
+        sum_of_rows(&self.spec.shape, losses)
     }
 }
 
@@ -212,6 +208,12 @@ fn run_part<F: Float>(
         }
     };
     join.join(&mut || run(&mut first), &mut || run(&mut second));
+}
+
+/// The sum of the losses of all rows.
+pub(super) fn sum_of_rows(shape: &Shape, losses: &[f64]) -> Result<f64, Error> {
+    check_optional("losses", shape.row_count(), losses.len())?;
+    Ok(sum_of_part(shape, losses))
 }
 
 /// By the tree of a batch ([`Batch::halves`]), and in a chunk in the order of its kernel.

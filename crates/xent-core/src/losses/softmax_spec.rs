@@ -120,6 +120,14 @@ impl<'a, F: Float> SoftmaxSpec<'a, F> {
         Ok(self)
     }
 
+    /// With factors of its rows, which are checked.
+    pub(super) fn with_weights(mut self, weights: RowWeights<'a, F>) -> Result<Self, Error> {
+        let rows = self.shape.row_count();
+        weights.check(rows, rows)?;
+        self.weights = weights;
+        Ok(self)
+    }
+
     /// Splits off the first blocks of rows.
     pub(super) fn split_at(self, part: usize) -> (Self, Self) {
         let Self { shape, targets, weights, .. } = self;
