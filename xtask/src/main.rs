@@ -21,6 +21,7 @@ mod foreign;
 mod format;
 mod fuzz;
 mod install_c;
+mod mpi;
 mod mutants;
 mod npy;
 mod package;
@@ -84,6 +85,9 @@ enum Command {
     Firmware(firmware::Options),
     /// Runs the fuzz targets, and reports their findings.
     Fuzz(fuzz::Options),
+    /// Builds integrations/mpi, runs its tests under mpirun with several numbers of ranks, compares their digests, and
+    /// measures what communication costs.
+    Mpi(mpi::Options),
     /// Counts how many mutants of the core and of xent the tests kill; needs cargo-mutants.
     Mutants(mutants::Options),
     /// Builds the page of examples/web; serves it, or tests it in a browser.
@@ -128,6 +132,7 @@ fn main() -> ExitCode {
         Command::Portability(options) => return portability::run(&options),
         Command::Firmware(options) => return firmware::run(&options),
         Command::Fuzz(options) => return fuzz::run(&options),
+        Command::Mpi(options) => return mpi::run(&options),
         Command::Mutants(options) => return mutants::run(&options),
         Command::Web(options) => return web::run(&options),
         Command::InstallC(options) => return install_c::run(&options),

@@ -417,7 +417,7 @@ fn no_byte_of_the_sums_makes_a_panic() {
             changed[at] = value;
             let mut total = vec![0; shard.len_of_total(2)];
             if shard.merge(0..2, [&changed[..], &b], &mut total).is_ok() {
-                let mut gradient = vec![0.0; 2 * TILE];
+                let mut gradient = vec![0.0_f32; 2 * TILE];
                 let mut losses = [0.0; 2];
                 shard.finish(0..2, &total, &mut losses, Outputs::default()).unwrap();
                 let buffers = Buffers::in_place(&mut gradient);

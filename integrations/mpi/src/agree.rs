@@ -135,6 +135,39 @@ pub(crate) fn agree(
     Ok(Agreement { shards, chunk })
 }
 
+/// The value, if no rank has an error; otherwise the error of the first rank that has one, on every rank. For what comes
+/// before a loss: reading the files of a rank, say.
+///
+/// ```no_run
+/// let universe = mpi::initialize().unwrap();
+/// let text = std::fs::read_to_string("labels.txt").map_err(|error| error.to_string());
+/// let text = xent_mpi::all_or_none(&universe.world(), text)?;
+/// # let _ = text;
+/// # Ok::<(), xent_mpi::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::Input`] of [`Kind::Other`].
+pub fn all_or_none<T>(comm: &dyn Communicator, result: Result<T, String>) -> Result<T, Error> {
+    let rank = rank_of(comm);
+    let result = result.map_err(|message| Error::Input { rank, kind: Kind::Other, message });
+    let call = result.as_ref().map(|_| Call { call: hash("all or none"), ..Call::default() });
+    agree(comm, call.map_err(Clone::clone))?;
+    result
+}
+
+/// Makes a panic of this process end the whole job.
+///
+/// Without it a rank that panics drops the `Universe`, which calls `MPI_Finalize`; that waits for the other ranks, and
+/// these wait for messages of this one: the job hangs (Open MPI 4.1.4, crate `mpi` 0.8.2).
+pub fn abort_on_panic() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        usual(panic);
+        mpi::topology::SimpleCommunicator::world().abort(101);
+    }));
+}
+
 pub(crate) fn rank_of(comm: &dyn Communicator) -> usize {
     usize::try_from(comm.rank()).unwrap_or_default()
 }

@@ -44,6 +44,8 @@ pub enum Kind {
     Value,
     /// An option is invalid, or does not go with the others.
     Option,
+    /// What was passed to [`all_or_none`](crate::all_or_none).
+    Other,
 }
 
 /// What ranks have to agree on.
@@ -84,7 +86,8 @@ impl Error {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 4] = [Self::Shape, Self::Label, Self::Value, Self::Option];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Shape, Self::Label, Self::Value, Self::Option, Self::Other];
 
     fn of(error: &InputError) -> Self {
         match error {

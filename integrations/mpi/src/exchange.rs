@@ -34,6 +34,9 @@ impl Messages {
     }
 }
 
+/// Some rows, and the bytes of their total.
+pub(crate) type Total<'t> = (Range<usize>, &'t [u8]);
+
 /// The shards of all ranks, and the memory for their messages.
 pub(crate) struct Exchange<'c, 'a, F> {
     comm: &'c dyn Communicator,
@@ -160,7 +163,7 @@ impl<'c, 'a, F: Float> Exchange<'c, 'a, F> {
     }
 
     /// The totals of the rows of the last run, and their rows.
-    pub(crate) fn totals(&self, rows: &Range<usize>) -> Result<Vec<(Range<usize>, &[u8])>, Error> {
+    pub(crate) fn totals(&self, rows: &Range<usize>) -> Result<Vec<Total<'_>>, Error> {
         let parts = self.parts(rows);
         if !self.scatters {
             return Ok(parts.into_iter().zip([&self.total[..]]).collect());

@@ -30,6 +30,7 @@
 //!   while the sums of the next are computed.
 //! * **Errors** are the same on every rank, before anything is written: a label out of range on one, or other options, are
 //!   told to all ([`Error`]). A rank that dies ends the job, as MPI does it.
+//! * **Panics:** a rank that panics would wait in `MPI_Finalize` for ranks that wait for it: call [`abort_on_panic`] once.
 //! * **Threads:** each rank uses the current rayon pool, and calls MPI from the calling thread alone
 //!   (`Threading::Funneled`).
 //! * **What it needs:** an MPI library (tested with Open MPI 4.1) and libclang to build.
@@ -45,6 +46,7 @@ mod messages;
 mod pass;
 mod softmax;
 
+pub use agree::{abort_on_panic, all_or_none};
 pub use cut::even_shards;
 pub use data_parallel::DataParallel;
 pub use error::{Error, Kind, What};

@@ -49,8 +49,9 @@ pub struct ShardedSoftmax<'c, 'a, F = f32> {
     messages: Messages,
 }
 
-/// Logits of a chunk of rows on a rank and thread: half of what a second-level cache holds.
-const CHUNK: usize = 1 << 18;
+/// Logits of a chunk of rows on a rank and thread: two chunks fit into a second-level cache, the one whose sums are on
+/// their way and the next.
+const CHUNK: usize = 1 << 17;
 
 impl<'c, 'a, F: Float> ShardedSoftmax<'c, 'a, F> {
     /// The mean over the rows, with these options. Classes are cut [evenly](even_shards).

@@ -28,6 +28,7 @@ fn main() {
     let (universe, threading) =
         mpi::initialize_with_threading(Threading::Funneled).expect("MPI starts once");
     assert!(threading >= Threading::Funneled, "MPI gives {threading:?}");
+    xent_mpi::abort_on_panic();
     // The threads of each rank, this one among them: the one that calls MPI.
     let threads =
         std::env::var("XENT_MPI_THREADS").map_or(2, |count| count.parse().expect("a number"));
@@ -40,7 +41,7 @@ fn main() {
         ranks.ends_in_the_middle(dies.parse().expect("a rank"));
         return;
     }
-    let checks: [(&str, fn(&mut Ranks)); 9] = [
+    let checks: [(&str, Check); 9] = [
         ("a sharded batch has the bits of the whole one", Ranks::sharded),
         ("so has one with options, in each of four formats", Ranks::sharded_with_options),
         ("and rows that are not finite", Ranks::sharded_not_finite),
@@ -65,6 +66,8 @@ fn main() {
         println!("digest {digest:016x}");
     }
 }
+
+type Check = fn(&mut Ranks);
 
 struct Ranks {
     world: SimpleCommunicator,

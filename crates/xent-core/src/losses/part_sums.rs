@@ -46,7 +46,7 @@ impl PartSums {
             let sums = of_tile.unwrap_or_else(|| {
                 let is_infinite = |x: &E::Float| *x == E::Float::INFINITY;
                 self.infinite += tile.iter().filter(|x| is_infinite(x)).count();
-                if let Some(place) = tile.iter().position(|x| is_infinite(x)) {
+                if let Some(place) = tile.iter().position(is_infinite) {
                     self.first_infinite.get_or_insert(first + at + place);
                 }
                 self.any_nan |= tile.iter().any(|x| x.is_nan());

@@ -222,7 +222,7 @@ impl<F: Float> SoftmaxShard<'_, F> {
             }
             let at = HEADER + row * length;
             let place = total.get_mut(at..at + length).unwrap_or(&mut []);
-            whole.write_total::<F>(part.header.layout, place);
+            whole.write_total(part.header.layout, place);
         }
         part.header.write(total)?;
         Ok(())
@@ -402,7 +402,7 @@ impl<F: Float> Part<'_, F> {
             let rows = logits.chunks_exact(self.width()).zip(bytes.chunks_exact_mut(length));
             for (row, (x, place)) in rows.enumerate() {
                 let params = self.spec.params(row);
-                self.sums_of_row(level, x, &params, state).write::<F>(self.header.layout, place);
+                self.sums_of_row(level, x, &params, state).write(self.header.layout, place);
             }
         });
     }

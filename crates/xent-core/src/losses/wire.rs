@@ -15,7 +15,6 @@
 //!
 //! F is a number of the format of the computation; all numbers are little-endian.
 
-use super::format::Float;
 use super::part_sums::{PartSums, is_cut};
 use crate::error::Error;
 use crate::kernel::row_sums::{Pivot, RowSums};
@@ -192,21 +191,16 @@ impl WireRow {
     }
 
     /// Writes the runs of its tiles.
-    pub(super) fn write<F: Float>(&self, layout: Layout, bytes: &mut [u8]) {
-        self.write_runs::<F>(layout, self.sums.tree.runs().map(|(_, sums)| sums), bytes);
+    pub(super) fn write(&self, layout: Layout, bytes: &mut [u8]) {
+        self.write_runs(layout, self.sums.tree.runs().map(|(_, sums)| sums), bytes);
     }
 
     /// Writes all tiles as one.
-    pub(super) fn write_total<F: Float>(&self, layout: Layout, bytes: &mut [u8]) {
-        self.write_runs::<F>(layout, self.sums.tree.total().into_iter(), bytes);
+    pub(super) fn write_total(&self, layout: Layout, bytes: &mut [u8]) {
+        self.write_runs(layout, self.sums.tree.total().into_iter(), bytes);
     }
 
-    fn write_runs<F: Float>(
-        &self,
-        layout: Layout,
-        runs: impl Iterator<Item = RowSums>,
-        bytes: &mut [u8],
-    ) {
+    fn write_runs(&self, layout: Layout, runs: impl Iterator<Item = RowSums>, bytes: &mut [u8]) {
         let Self { sums, label_logit, largest, first_nan } = *self;
         if bytes.is_empty() {
             return;
