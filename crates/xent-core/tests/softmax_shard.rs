@@ -469,7 +469,7 @@ fn shards_that_are_none_are_refused() {
     assert!(of(4096, 0..4096).unwrap_err().contains("give each process some of the rows"));
     let cut = "classes of a shard: expected neighbouring classes from one multiple of 4096 to another, \
                or to the last";
-    for shard in [1..6000, 0..5999, 4096..8192, TILE..0] {
+    for shard in [1..6000, 0..5999, 4096..8192, Range { start: TILE, end: 0 }] {
         assert_eq!(of(6000, shard).unwrap_err(), cut);
     }
     assert_eq!(
