@@ -25,6 +25,12 @@ pub enum Messages {
 }
 
 impl Messages {
+    /// The messages that a rank sends for a chunk of rows.
+    pub(crate) fn count(self, ranks: usize) -> usize {
+        let others = ranks - 1;
+        if self.scatters(ranks) { 2 * others } else { others }
+    }
+
     fn scatters(self, ranks: usize) -> bool {
         match self {
             Self::Auto => ranks > 8,

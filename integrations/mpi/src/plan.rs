@@ -79,7 +79,8 @@ pub(crate) fn run(options: &Options) {
 /// The sums of the rows of a group of ranks.
 fn sums(ranks: f64, rows: f64, width: u64) -> Sent {
     let scatters = ranks > 8.0;
-    let of_chunk = CHUNK.div_ceil(width) as f64;
+    let of_chunk = if scatters { 2.0 } else { 1.0 } * (ranks - 1.0);
+    let of_chunk = ((of_chunk / 2.0).ceil().max(1.0) * CHUNK as f64 / width as f64).ceil();
     let chunk = if scatters { (of_chunk / ranks).ceil() * ranks } else { of_chunk };
     let chunks = (rows / chunk).ceil();
     let others = ranks - 1.0;

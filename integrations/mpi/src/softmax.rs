@@ -9,7 +9,9 @@ use xent_core::{
 };
 use xent_rayon::Threads;
 
-use crate::agree::{Agreement, Call, agree, hash, hash_floats, hash_labels, hash_options, rank_of};
+use crate::agree::{
+    Agreement, Call, agree, hash, hash_floats, hash_labels, hash_options, rank_of, size_of_comm,
+};
 use crate::cut::even_shards;
 use crate::error::Error;
 use crate::exchange::{Exchange, Messages};
@@ -49,7 +51,7 @@ pub struct ShardedSoftmax<'c, 'a, F = f32> {
     messages: Messages,
 }
 
-/// Logits of a chunk of rows on a rank and thread: two chunks fit into a second-level cache, the one whose sums are on
+/// Logits of a chunk of rows on a rank and thread, between two ranks: two chunks fit into a second-level cache, the one whose sums are on
 /// their way and the next.
 const CHUNK: usize = 1 << 17;
 
@@ -57,8 +59,7 @@ impl<'c, 'a, F: Float> ShardedSoftmax<'c, 'a, F> {
     /// The mean over the rows, with these options. Classes are cut [evenly](even_shards).
     #[must_use]
     pub fn new(comm: &'c dyn Communicator, classes: usize, options: SoftmaxOptions<'a, F>) -> Self {
-        let ranks = crate::agree::size_of_comm(comm);
-        let shard = even_shards(classes, ranks).swap_remove(rank_of(comm));
+        let shard = even_shards(classes, size_of_comm(comm)).swap_remove(rank_of(comm));
         Self {
             comm,
             classes,
@@ -157,7 +158,7 @@ impl<'c, 'a, F: Float> ShardedSoftmax<'c, 'a, F> {
             labels: hash_labels(&labels),
             weights: hash(&(hash_floats(sample_weights), pass.scale.to_bits())),
             shard: self.first..self.end,
-            chunk: (CHUNK * rayon::current_num_threads()).div_ceil(width.max(1)),
+            chunk: self.chunk().div_ceil(width.max(1)),
             ..Call::default()
         });
         let Agreement { shards, chunk } = agree(self.comm, call)?;
@@ -202,6 +203,12 @@ impl<'c, 'a, F: Float> ShardedSoftmax<'c, 'a, F> {
             not_finite: (not_finite.count(), not_finite.first()),
             bytes_sent: exchange.bytes,
         })
+    }
+
+    /// The logits of a chunk: more of them for more messages, which each cost as much as some thousand logits.
+    fn chunk(&self) -> usize {
+        let messages = self.messages.count(size_of_comm(self.comm));
+        CHUNK * rayon::current_num_threads() * messages.div_ceil(2).max(1)
     }
 
     /// What can be checked on this rank alone.

@@ -29,6 +29,11 @@ impl TileTree {
         Self { runs: [None; NODES], count: 0, end: start }
     }
 
+    /// The same as a new one.
+    pub(crate) fn restart(&mut self, start: usize) {
+        (self.count, self.end) = (0, start);
+    }
+
     /// Adds the next tile.
     #[inline(always)]
     pub(crate) fn push(&mut self, tile: RowSums) {

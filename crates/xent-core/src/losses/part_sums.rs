@@ -27,6 +27,14 @@ impl PartSums {
         Self { tree: TileTree::new(start), infinite: 0, first_infinite: None, any_nan: false }
     }
 
+    /// The same as a new one, without clearing what will be overwritten.
+    pub(super) fn restart(&mut self, start: usize) {
+        self.tree.restart(start);
+        self.infinite = 0;
+        self.first_infinite = None;
+        self.any_nan = false;
+    }
+
     /// Adds the tiles of some logits, whose first class is `first`.
     pub(super) fn add<E: Element>(
         &mut self,

@@ -13,7 +13,7 @@ use super::scratch_tiles::{Classes, Converted, put_classes};
 use super::softmax_rows::sum_of_rows;
 use super::softmax_spec::{Kind, RowParams, SoftmaxSpec, State};
 use super::softmax_targets::{SoftmaxOptions, SoftmaxTargets};
-use super::wire::{HEADER, Header, Layout, WireRow, refused};
+use super::wire::{HEADER, Header, Layout, RowHead, WireRow, refused};
 use crate::batch::{CHUNK, ForkJoin};
 use crate::error::{Error, check_length};
 use crate::hessian::Hessian;
@@ -209,12 +209,13 @@ impl<F: Float> SoftmaxShard<'_, F> {
         let part = self.part(rows.clone(), true)?;
         check_length("bytes of the total", part.header.length(), total.len())?;
         let length = part.header.row();
+        let mut whole = WireRow::new(0);
         for row in 0..rows.len() {
             let label = part.label(&part.spec.params(row));
-            let mut whole = WireRow::new(0);
+            whole.restart(0);
             for sums in sums.clone() {
                 let header = wanted.with_classes(Header::classes_of(sums));
-                whole.read(
+                whole.add(
                     &header,
                     label,
                     header.bytes_of(row, sums.get(HEADER..).unwrap_or(&[])),
@@ -399,10 +400,11 @@ impl<F: Float> Part<'_, F> {
             return;
         }
         self.spec.with_tile_state(|state| {
+            let mut sums = WireRow::new(self.first / TILE);
             let rows = logits.chunks_exact(self.width()).zip(bytes.chunks_exact_mut(length));
             for (row, (x, place)) in rows.enumerate() {
-                let params = self.spec.params(row);
-                self.sums_of_row(level, x, &params, state).write(self.header.layout, place);
+                self.sums_of_row(level, x, &self.spec.params(row), &mut sums, state);
+                sums.write(self.header.layout, place);
             }
         });
     }
@@ -412,9 +414,10 @@ impl<F: Float> Part<'_, F> {
         level: Level,
         x: &[E],
         params: &RowParams,
+        row: &mut WireRow,
         state: &mut TileState<'_, F>,
-    ) -> WireRow {
-        let mut row = WireRow::new(self.first / TILE);
+    ) {
+        row.restart(self.first / TILE);
         let capped = Converted { cap: self.spec.cap(), ..Converted::row(x) };
         row.sums.add(level, capped, self.first, &self.targets(params), true, state);
         if self.label(params).is_some() {
@@ -432,7 +435,6 @@ impl<F: Float> Part<'_, F> {
             let Extremes { max, argmax, .. } = sums.extremes();
             row.largest = (max, argmax);
         }
-        row
     }
 
     /// The rows of a total, if it is one.
@@ -446,15 +448,21 @@ impl<F: Float> Part<'_, F> {
     }
 
     fn row(&self, row: usize, params: &RowParams, total: &[u8]) -> Result<WholeRow, Error> {
-        let mut whole = WireRow::new(0);
-        whole.read(&self.header, self.label(params), self.header.bytes_of(row, total))?;
-        let mut seen = whole.sums.extremes();
-        if seen.any_nan {
-            seen.predicted = whole.first_nan;
-        } else if self.header.layout.capped {
-            seen.predicted = whole.largest.1;
-        }
-        Ok(WholeRow { sums: whole.sums.finite(), seen })
+        let bytes = self.header.bytes_of(row, total);
+        let mut sums = None;
+        let head = self.header.read_row(self.label(params), bytes, |_, run| sums = Some(run))?;
+        let RowHead { infinite, any_nan, odd, largest, .. } = head;
+        let max = sums.map_or(f64::NEG_INFINITY, |sums| sums.max);
+        let argmax = odd.or(sums.map(|sums| sums.largest_class)).unwrap_or_default();
+        let is_capped = self.header.layout.capped && !any_nan;
+        let seen = Extremes {
+            max: if infinite > 0 { f64::INFINITY } else { max },
+            argmax,
+            predicted: if is_capped { largest.1 } else { argmax },
+            infinite,
+            any_nan,
+        };
+        Ok(WholeRow { sums: sums.filter(|_| seen.is_finite()), seen })
     }
 
     /// A row whose gradient can be written, if it is finite and not ignored.

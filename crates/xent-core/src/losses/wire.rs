@@ -167,13 +167,25 @@ impl Header {
     }
 }
 
-/// What is sent of a row.
+/// What is sent of a row besides its runs.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct WireRow {
-    pub(super) sums: PartSums,
+pub(super) struct RowHead {
+    /// Logits of `+inf`; two for more.
+    pub(super) infinite: usize,
+    pub(super) any_nan: bool,
+    /// The class of the first NaN or, without one, of the first `+inf`.
+    pub(super) odd: Option<usize>,
     /// The logit of the label, if it is among the classes and has all of the weight.
     pub(super) label_logit: f64,
     /// The largest logit before the cap, and its class.
+    pub(super) largest: (f64, usize),
+}
+
+/// A row while its parts are added up.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WireRow {
+    pub(super) sums: PartSums,
+    pub(super) label_logit: f64,
     pub(super) largest: (f64, usize),
     /// The class of the first NaN, if there is one.
     pub(super) first_nan: usize,
@@ -188,6 +200,14 @@ impl WireRow {
             largest: (f64::NEG_INFINITY, 0),
             first_nan: 0,
         }
+    }
+
+    /// The same as a new one, without clearing what will be overwritten.
+    pub(super) fn restart(&mut self, start: usize) {
+        self.sums.restart(start);
+        self.label_logit = 0.0;
+        self.largest = (f64::NEG_INFINITY, 0);
+        self.first_nan = 0;
     }
 
     /// Writes the runs of its tiles.
@@ -232,85 +252,21 @@ impl WireRow {
     }
 
     /// Adds a row of a part with these classes. `label` is the label that has all of the weight.
-    pub(super) fn read(
+    pub(super) fn add(
         &mut self,
         header: &Header,
         label: Option<usize>,
         bytes: &[u8],
     ) -> Result<(), Error> {
-        let Header { layout, classes: [first, end], .. } = *header;
-        if bytes.is_empty() {
-            return Ok(());
-        }
-        let mut from = Reader(bytes);
-        let [flags] = from.take();
-        if flags & !(INFINITE | NAN) != 0 || flags & INFINITE == INFINITE {
-            return refused("a row has unknown flags");
-        }
-        let (infinite, any_nan) = (usize::from(flags & INFINITE), flags & NAN != 0);
-        let of_label = if layout.soft { 0.0 } else { from.float(layout) };
+        let tree = &mut self.sums.tree;
+        let head = header.read_row(label, bytes, |height, run| tree.push_run(height, run))?;
+        let RowHead { infinite, any_nan, odd, label_logit, largest } = head;
+        let [first, end] = header.classes;
         if label.is_some_and(|label| (first..end).contains(&label)) {
-            self.label_logit = of_label;
+            self.label_logit = label_logit;
         }
-        if layout.capped {
-            let of_part = (from.float(layout), u32::from_le_bytes(from.take()) as usize);
-            if of_part.0 > self.largest.0 {
-                self.largest = of_part;
-            }
-        }
-        let mut class_of_run = first;
-        let read_run = |from: &mut Reader<'_>, end_of_run: usize, is_first: bool| {
-            let max = from.float(layout);
-            let class = u32::from_le_bytes(from.take()) as usize;
-            let others = from.double();
-            let [of_pivot, weights, distances] =
-                if layout.soft { [(); 3].map(|()| from.double()) } else { [0.0; 3] };
-            let range = class_of_run..end_of_run;
-            class_of_run = end_of_run;
-            let is_odd = is_first && flags != 0;
-            let in_range =
-                if is_odd { (first..end).contains(&class) } else { range.contains(&class) };
-            // A run of masked classes has no largest one.
-            let is_masked = max == f64::NEG_INFINITY;
-            if !in_range && !is_masked || max.is_nan() || max == f64::INFINITY {
-                return refused("a row has no such largest logit");
-            }
-            let is_sum = |sum: f64| sum >= 0.0 || any_nan && sum.is_nan();
-            if ![others, weights, of_pivot].into_iter().all(is_sum) {
-                return refused("a row has a sum that is negative or not a number");
-            }
-            let logit = match label {
-                Some(label) if range.contains(&label) => Some((label, of_label)),
-                Some(_) => None,
-                None => Some((class, max)).filter(|_| !is_masked),
-            };
-            Ok((
-                is_odd.then_some(class),
-                RowSums {
-                    max,
-                    largest_class: class,
-                    unit: 1.0,
-                    pivot: logit.map(|(class, logit)| Pivot { class, logit, weight: of_pivot }),
-                    others,
-                    weights,
-                    distances,
-                },
-            ))
-        };
-        let mut read_run = read_run;
-        let mut odd = None;
-        if layout.total {
-            let (class, run) = read_run(&mut from, end, true)?;
-            odd = class;
-            self.sums.tree.push_run(0, run);
-        } else {
-            let mut tile = header.tiles().start;
-            for (index, height) in heights(header.tiles()).enumerate() {
-                tile += 1 << height;
-                let (class, run) = read_run(&mut from, end.min(tile * TILE), index == 0)?;
-                odd = odd.or(class);
-                self.sums.tree.push_run(height, run);
-            }
+        if largest.0 > self.largest.0 {
+            self.largest = largest;
         }
         if any_nan && !self.sums.any_nan {
             self.first_nan = odd.unwrap_or_default();
@@ -321,6 +277,101 @@ impl WireRow {
         }
         self.sums.infinite += infinite;
         Ok(())
+    }
+}
+
+impl Header {
+    /// Reads a row, and passes its runs on, each with the `h` of its length. `label` is the label that has all of the
+    /// weight.
+    pub(super) fn read_row(
+        &self,
+        label: Option<usize>,
+        bytes: &[u8],
+        mut to: impl FnMut(u32, RowSums),
+    ) -> Result<RowHead, Error> {
+        let Self { layout, classes: [first, end], .. } = *self;
+        let mut head = RowHead {
+            infinite: 0,
+            any_nan: false,
+            odd: None,
+            label_logit: 0.0,
+            largest: (f64::NEG_INFINITY, 0),
+        };
+        if bytes.is_empty() {
+            return Ok(head);
+        }
+        let mut from = Reader(bytes);
+        let [flags] = from.take();
+        if flags & !(INFINITE | NAN) != 0 || flags & INFINITE == INFINITE {
+            return refused("a row has unknown flags");
+        }
+        head.infinite = usize::from(flags & INFINITE);
+        head.any_nan = flags & NAN != 0;
+        if !layout.soft {
+            head.label_logit = from.float(layout);
+        }
+        if layout.capped {
+            head.largest = (from.float(layout), u32::from_le_bytes(from.take()) as usize);
+        }
+        let mut start = first;
+        let mut run = |height: u32, end_of_run: usize| {
+            let sums = read_run(&mut from, layout);
+            let range = start..end_of_run;
+            start = end_of_run;
+            let class = sums.largest_class;
+            let in_range = if flags != 0 && range.start == first {
+                head.odd = Some(class);
+                (first..end).contains(&class)
+            } else {
+                range.contains(&class)
+            };
+            // A run of masked classes has no largest one.
+            let is_masked = sums.max == f64::NEG_INFINITY;
+            if !in_range && !is_masked || sums.max.is_nan() || sums.max == f64::INFINITY {
+                return refused("a row has no such largest logit");
+            }
+            let weight = sums.pivot.map_or(0.0, |pivot| pivot.weight);
+            let is_sum = |sum: f64| sum >= 0.0 || head.any_nan && sum.is_nan();
+            if ![sums.others, sums.weights, weight].into_iter().all(is_sum) {
+                return refused("a row has a sum that is negative or not a number");
+            }
+            let pivot = match label {
+                Some(label) if range.contains(&label) => Some((label, head.label_logit)),
+                Some(_) => None,
+                None => Some((class, sums.max)).filter(|_| !is_masked),
+            };
+            let pivot = pivot.map(|(class, logit)| Pivot { class, logit, weight });
+            to(height, RowSums { pivot, ..sums });
+            Ok(())
+        };
+        if layout.total {
+            run(0, end)?;
+        } else {
+            let mut tile = self.tiles().start;
+            for height in heights(self.tiles()) {
+                tile += 1 << height;
+                run(height, end.min(tile * TILE))?;
+            }
+        }
+        Ok(head)
+    }
+}
+
+/// The next run, whose pivot has a weight but is not known yet.
+fn read_run(from: &mut Reader<'_>, layout: Layout) -> RowSums {
+    let max = from.float(layout);
+    let class = u32::from_le_bytes(from.take()) as usize;
+    let others = from.double();
+    let [weight, weights, distances] =
+        if layout.soft { [(); 3].map(|()| from.double()) } else { [0.0; 3] };
+    RowSums {
+        max,
+        largest_class: class,
+        unit: 1.0,
+        pivot: Some(Pivot { class, logit: max, weight }),
+        others,
+        weights,
+        distances,
     }
 }
 
