@@ -54,3 +54,8 @@ pub use exchange::Messages;
 pub use linear::{LayerGradients, ShardedLinear};
 pub use pass::{Pass, Report};
 pub use softmax::ShardedSoftmax;
+
+/// The example of README.md is compiled with those of the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use mpi::request::Request;
 use mpi::traits::{Communicator, Destination, Equivalence, Root, Source};
 use xent_core::reduction::Policy;
 use xent_core::{
@@ -367,15 +368,7 @@ impl<E: Number<Float: Equivalence>> Run<'_, '_, '_, '_, E> {
         if !self.bias_sums.is_empty() {
             self.products.bias_gradient(&logits, &mut self.bias_sums);
         }
-        // The first rank starts the gradient of the inputs, and the others have their own to do until it comes.
-        if rank == 0 {
-            self.input_gradient(rows, &logits, &mut scratch)?;
-            self.weight_gradient(&logits, &inputs);
-        } else {
-            self.weight_gradient(&logits, &inputs);
-            self.input_gradient(rows, &logits, &mut scratch)?;
-        }
-        Ok(())
+        self.backward(rows, &logits, &inputs, &mut scratch)
     }
 
     fn weight_gradient(&mut self, logits: &[E::Float], inputs: &[E::Float]) {
@@ -387,37 +380,49 @@ impl<E: Number<Float: Equivalence>> Run<'_, '_, '_, '_, E> {
         }
     }
 
-    /// Adds the part of this rank to that of those before it.
-    fn input_gradient(
+    /// The gradients by the weights of this rank and by the inputs. Of the latter each rank adds its part to that of those
+    /// before it, some rows at a time. The first starts with it, the others have the weights to do until it comes.
+    fn backward(
         &mut self,
         rows: &[usize],
         logits: &[E::Float],
+        inputs: &[E::Float],
         scratch: &mut Vec<E::Float>,
     ) -> Result<(), Error> {
-        if self.gradients.inputs.is_empty() {
-            return Ok(());
-        }
-        let (comm, hidden) = (self.of.comm, self.products.hidden());
-        let (rank, ranks) = (rank_of(comm), size_of_comm(comm));
-        let classes = self.of.end - self.of.first;
-        let mut all = vec![E::Float::default(); rows.len() * hidden];
-        for start in (0..rows.len()).step_by(ROWS_OF_MESSAGE) {
-            let end = (start + ROWS_OF_MESSAGE).min(rows.len());
-            let part = &mut all[start * hidden..end * hidden];
+        let (comm, products, hidden) = (self.of.comm, self.products, self.products.hidden());
+        let (rank, ranks, classes) =
+            (rank_of(comm), size_of_comm(comm), self.of.end - self.of.first);
+        let wanted = if self.gradients.inputs.is_empty() { 0 } else { rows.len() * hidden };
+        let mut of_inputs = vec![E::Float::default(); wanted];
+        let mut result = Ok(());
+        mpi::request::scope(|scope| {
+            let mut sent = vec![];
             if rank > 0 {
-                comm.process_at_rank(rank as i32 - 1).receive_into_with_tag(part, TAG);
+                self.weight_gradient(logits, inputs);
             }
-            let of_logits = &logits[start * classes..end * classes];
-            self.products
-                .input_gradient(of_logits, (part, hidden), rank > 0, scratch)
-                .map_err(|error| of_layer(rank, &error))?;
-            if rank + 1 < ranks {
-                comm.process_at_rank(rank as i32 + 1).send_with_tag(part, TAG);
+            let parts = of_inputs.chunks_mut(ROWS_OF_MESSAGE * hidden);
+            for (part, of_logits) in parts.zip(logits.chunks(ROWS_OF_MESSAGE * classes)) {
+                if rank > 0 {
+                    comm.process_at_rank(rank as i32 - 1).receive_into_with_tag(&mut *part, TAG);
+                }
+                let added = products.input_gradient(of_logits, (part, hidden), rank > 0, scratch);
+                result = std::mem::replace(&mut result, Ok(())).and(added);
+                if rank + 1 < ranks {
+                    let next = comm.process_at_rank(rank as i32 + 1);
+                    sent.push(next.immediate_send_with_tag(scope, &*part, TAG));
+                }
             }
-        }
-        comm.process_at_rank(ranks as i32 - 1).broadcast_into(&mut all[..]);
-        for (&row, part) in rows.iter().zip(all.chunks_exact(hidden)) {
-            self.gradients.inputs[row * hidden..(row + 1) * hidden].copy_from_slice(part);
+            if rank == 0 {
+                self.weight_gradient(logits, inputs);
+            }
+            sent.into_iter().for_each(Request::wait_without_status);
+        });
+        result.map_err(|error| of_layer(rank, &error))?;
+        if wanted > 0 {
+            comm.process_at_rank(ranks as i32 - 1).broadcast_into(&mut of_inputs[..]);
+            for (&row, part) in rows.iter().zip(of_inputs.chunks_exact(hidden)) {
+                self.gradients.inputs[row * hidden..(row + 1) * hidden].copy_from_slice(part);
+            }
         }
         Ok(())
     }

@@ -60,7 +60,7 @@ use crate::shape::Shape;
 /// first.merge(0..2, [&a[..], &b], &mut total)?;
 /// let mut losses = [0.0; 2];
 /// first.finish(0..2, &total, &mut losses, Outputs::default())?;
-/// assert!((first.sum(&losses)? - 24.178_868).abs() < 1e-5);
+/// assert!((first.sum(&losses)? - 28.265_359).abs() < 1e-5);
 /// let mut gradient = vec![0.0; of_first.len()];
 /// let buffers = Buffers::gradient(&of_first, &mut gradient);
 /// first.gradient(&InTurn, level, 0..2, &total, buffers)?;
