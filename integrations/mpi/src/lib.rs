@@ -23,6 +23,7 @@
 //! * **The same bits** as one process, for any number of ranks and threads, any cut, and any [`Messages`]: what ranks send
 //!   each other are the sums of complete runs of a row's tiles ([`SoftmaxShard`](xent_core::SoftmaxShard)), which every
 //!   rank merges by one tree. No sum is left to MPI, whose order follows the number of ranks and the length of messages.
+//!   (On machines of which some have fused multiply-add and some have not, results are valid but those of neither kind.)
 //! * **How exact:** as the losses of the core: 4 units in the last place, plus one for each unit of distance between a
 //!   logit and the largest of its row.
 //! * **What is sent:** for each row and run of tiles 16 bytes (f32; with smoothed labels 40) and 5 or 1 more a row. A rank

@@ -179,8 +179,9 @@ impl<F: Float> SoftmaxShard<'_, F> {
         bytes: &mut [u8],
     ) -> Result<(), Error> {
         Quantisation::check(E::INTEGERS, None)?;
-        check_length("logits", rows.len() * (self.end - self.first), logits.len())?;
+        let count = rows.len();
         let part = self.part(rows, false)?;
+        check_length("logits", count * (self.end - self.first), logits.len())?;
         let of_rows = part.header.write(bytes)?;
         part.sums(join, level, logits, of_rows);
         Ok(())
@@ -274,13 +275,13 @@ impl<F: Float> SoftmaxShard<'_, F> {
         total: &[u8],
         buffers: Buffers<'_, E>,
     ) -> Result<(), Error> {
-        let width = self.end - self.first;
         Quantisation::check(E::INTEGERS, None)?;
-        check_length("logits", rows.len() * width, buffers.len())?;
+        let count = rows.len();
+        let part = self.part(rows, true)?;
+        check_length("logits", count * (self.end - self.first), buffers.len())?;
         if let Some(found) = buffers.gradients() {
             check_length("gradient", buffers.len(), found)?;
         }
-        let part = self.part(rows, true)?;
         let total = part.checked(total)?;
         part.gradient(join, level, total, buffers);
         Ok(())
