@@ -45,6 +45,7 @@ mod exchange;
 mod linear;
 mod messages;
 mod pass;
+mod setup;
 mod softmax;
 
 pub use agree::{abort_on_panic, all_or_none};

@@ -4,10 +4,7 @@ use std::ops::Range;
 
 use mpi::request::Request;
 use mpi::traits::{Communicator, Destination, Equivalence, Root, Source};
-use xent_core::reduction::Policy;
-use xent_core::{
-    Buffers, Float, Labels, Level, NotFiniteRows, RowWeights, SoftmaxOptions, SoftmaxShard,
-};
+use xent_core::{Buffers, Float, Labels, NotFiniteRows, RowWeights, SoftmaxOptions, SoftmaxShard};
 use xent_linear::{Layer, Number, Products};
 use xent_rayon::Threads;
 
@@ -15,8 +12,9 @@ use crate::agree::{
     Agreement, Call, agree, hash, hash_floats, hash_labels, hash_options, rank_of, size_of_comm,
 };
 use crate::error::{Error, of_layer};
-use crate::exchange::{Exchange, Messages};
+use crate::exchange::Exchange;
 use crate::pass::{Pass, Report};
+use crate::setup::{Setup, set_up};
 
 /// A linear layer and its softmax cross-entropy in one, with the classes cut over the ranks of a communicator: each rank
 /// has the weights and the bias of neighbouring classes, and all inputs.
@@ -48,14 +46,7 @@ use crate::pass::{Pass, Report};
 /// ```
 #[derive(Clone, Copy)]
 pub struct ShardedLinear<'c, 'a, F = f32> {
-    comm: &'c dyn Communicator,
-    classes: usize,
-    first: usize,
-    end: usize,
-    options: SoftmaxOptions<'a, F>,
-    policy: Policy,
-    level: Level,
-    messages: Messages,
+    setup: Setup<'c, 'a, F>,
 }
 
 /// Where the gradients of a layer go, in its shapes and contiguous; an empty slice is not wanted, the default is none.
@@ -86,51 +77,13 @@ const TAG: i32 = 2601;
 
 impl<'c, 'a, F: Float + Equivalence> ShardedLinear<'c, 'a, F> {
     /// The mean over the rows, with these options. Classes are cut [evenly](crate::even_shards).
+    /// Each rank has at least one.
     #[must_use]
     pub fn new(comm: &'c dyn Communicator, classes: usize, options: SoftmaxOptions<'a, F>) -> Self {
-        let shard = crate::even_shards(classes, size_of_comm(comm)).swap_remove(rank_of(comm));
-        Self {
-            comm,
-            classes,
-            first: shard.start,
-            end: shard.end,
-            options,
-            policy: Policy::default(),
-            level: Level::detect(),
-            messages: Messages::default(),
-        }
+        Self { setup: Setup::new(comm, classes, options) }
     }
 
-    /// Gives this rank other classes: at least one. Those of all ranks follow each other, and start at multiples of
-    /// [`SoftmaxShard::TILE`].
-    #[must_use]
-    pub fn with_shard(self, shard: Range<usize>) -> Self {
-        Self { first: shard.start, end: shard.end, ..self }
-    }
-
-    /// Sets how the losses of the rows are reduced.
-    #[must_use]
-    pub fn with_policy(self, policy: Policy) -> Self {
-        Self { policy, ..self }
-    }
-
-    /// Uses this level for the loss instead of the best one.
-    #[must_use]
-    pub fn with_level(self, level: Level) -> Self {
-        Self { level, ..self }
-    }
-
-    /// Sets how ranks send each other what they know of rows.
-    #[must_use]
-    pub fn with_messages(self, messages: Messages) -> Self {
-        Self { messages, ..self }
-    }
-
-    /// The classes of this rank.
-    #[must_use]
-    pub fn shard(&self) -> Range<usize> {
-        self.first..self.end
-    }
+    set_up!();
 
     /// The loss, the gradients that are wanted, and everything else that the pass asks for. The layer has all inputs,
     /// and the weights and bias of the classes of this rank.
@@ -146,9 +99,10 @@ impl<'c, 'a, F: Float + Equivalence> ShardedLinear<'c, 'a, F> {
         gradients: LayerGradients<'_, F>,
         mut pass: Pass<'_, F>,
     ) -> Result<Report, Error> {
-        let (labels, rank) = (labels.into(), rank_of(self.comm));
-        let products = Products::new(layer, self.level);
-        let quantum = products.quantum(self.classes);
+        let setup = &self.setup;
+        let (labels, rank) = (labels.into(), rank_of(setup.comm));
+        let products = Products::new(layer, setup.level);
+        let quantum = products.quantum(setup.classes);
         let sample_weights = pass.sample_weights;
         let all = self.checked(&layer, labels, sample_weights, &gradients).and_then(|all| {
             pass.check(rank, layer.rows())?;
@@ -156,29 +110,29 @@ impl<'c, 'a, F: Float + Equivalence> ShardedLinear<'c, 'a, F> {
         });
         let LayerGradients { inputs, weights, bias } = gradients;
         let wants = [!inputs.is_empty(), !weights.is_empty(), !bias.is_empty()];
-        let bytes_of_row = size_of::<F>() * (self.end - self.first.min(self.end)).max(1);
+        let bytes_of_row = size_of::<F>() * setup.width().max(1);
         let call = all.clone().map(|_| Call {
-            call: hash(&("linear", wants, pass.wanted(), self.messages)),
+            call: hash(&("linear", wants, pass.wanted(), setup.messages)),
             format: hash(E::NAME),
             rows: labels.len(),
-            classes: self.classes,
-            options: hash_options(&self.options, self.policy),
+            classes: setup.classes,
+            options: hash_options(&setup.options, setup.policy),
             labels: hash_labels(&labels),
             weights: hash(&(hash_floats(sample_weights), pass.scale.to_bits())),
             hidden: layer.hidden(),
             inputs: hash_inputs(&products, layer.rows()),
-            shard: self.first..self.end,
+            shard: self.shard(),
             chunk: CHUNK_BYTES / bytes_of_row,
         });
-        let Agreement { shards, chunk } = agree(self.comm, call)?;
+        let Agreement { shards, chunk } = agree(setup.comm, call)?;
         let all = all?;
         let counts = all.counts();
-        let division = self.policy.division(&counts).ok_or(Error::NothingValid)?;
+        let division = setup.policy.division(&counts).ok_or(Error::NothingValid)?;
 
         inputs.fill(F::default());
         weights.fill(F::default());
         let mut run = Run {
-            of: self,
+            of: setup,
             products,
             quantum,
             shards: &shards,
@@ -212,7 +166,7 @@ impl<'c, 'a, F: Float + Equivalence> ShardedLinear<'c, 'a, F> {
         Ok(Report {
             loss: division.loss(sum).unwrap_or(sum),
             sum,
-            policy: self.policy,
+            policy: setup.policy,
             counts,
             not_finite,
             bytes_sent: bytes,
@@ -227,15 +181,11 @@ impl<'c, 'a, F: Float + Equivalence> ShardedLinear<'c, 'a, F> {
         sample_weights: &'s [F],
         gradients: &LayerGradients<'_, F>,
     ) -> Result<SoftmaxShard<'s, F>, Error> {
-        let rank = rank_of(self.comm);
-        let input = |error: xent_core::Error| Error::input(rank, &error);
-        let (rows, shard) = (layer.rows(), self.first..self.end);
+        let rank = rank_of(self.setup.comm);
+        let rows = layer.rows();
         let weights = RowWeights { sample_weights, ..RowWeights::default() };
-        let checked =
-            SoftmaxShard::checked_on(&Threads, rows, self.classes, shard, labels, self.options)
-                .and_then(|shard| shard.with_weights(weights))
-                .map_err(input)?;
-        let (classes, hidden) = (self.end - self.first, layer.hidden());
+        let checked = self.setup.checked(rows, labels, weights)?;
+        let (classes, hidden) = (self.setup.width(), layer.hidden());
         let LayerGradients { inputs, weights, bias } = gradients;
         let lengths = [
             ("classes of the layer", classes, layer.classes()),
@@ -261,7 +211,7 @@ fn hash_inputs<E: Number>(products: &Products<'_, E>, rows: usize) -> u64 {
 
 /// A call under way.
 struct Run<'r, 'c, 'a, 'w, E: Number> {
-    of: &'r ShardedLinear<'c, 'a, E::Float>,
+    of: &'r Setup<'c, 'a, E::Float>,
     products: Products<'r, E>,
     quantum: usize,
     shards: &'r [Range<usize>],
@@ -293,8 +243,7 @@ impl<E: Number<Float: Equivalence>> Run<'_, '_, '_, '_, E> {
     ) -> Result<(), Error> {
         let of = self.of;
         let (rank, count) = (rank_of(of.comm), rows.len());
-        let (classes, hidden) = (of.end - of.first, self.products.hidden());
-        let input = |error: xent_core::Error| Error::input(rank, &error);
+        let (classes, hidden) = (of.width(), self.products.hidden());
         let layer = |error: xent_linear::Error| of_layer(rank, &error);
 
         // These rows, one after the other.
@@ -302,18 +251,8 @@ impl<E: Number<Float: Equivalence>> Run<'_, '_, '_, '_, E> {
         let weights: Vec<_> =
             rows.iter().filter_map(|&row| self.sample_weights.get(row).copied()).collect();
         let labels = (&labels[..]).into();
-        let shard = of.first..of.end;
-        let shard =
-            SoftmaxShard::checked_on(&Threads, count, of.classes, shard, labels, of.options)
-                .and_then(|shard| {
-                    let scale = self.scale;
-                    shard.with_weights(RowWeights {
-                        scale,
-                        sample_weights: &weights,
-                        upstream: &[],
-                    })
-                })
-                .map_err(input)?;
+        let weights = RowWeights { scale: self.scale, sample_weights: &weights, upstream: &[] };
+        let shard = of.checked(count, labels, weights)?;
 
         let inputs = self.products.inputs_of(rows).map_err(layer)?;
         let (mut logits, mut scratch) = (vec![E::Float::default(); count * classes], vec![]);
@@ -390,8 +329,7 @@ impl<E: Number<Float: Equivalence>> Run<'_, '_, '_, '_, E> {
         scratch: &mut Vec<E::Float>,
     ) -> Result<(), Error> {
         let (comm, products, hidden) = (self.of.comm, self.products, self.products.hidden());
-        let (rank, ranks, classes) =
-            (rank_of(comm), size_of_comm(comm), self.of.end - self.of.first);
+        let (rank, ranks, classes) = (rank_of(comm), size_of_comm(comm), self.of.width());
         let wanted = if self.gradients.inputs.is_empty() { 0 } else { rows.len() * hidden };
         let mut of_inputs = vec![E::Float::default(); wanted];
         let mut result = Ok(());

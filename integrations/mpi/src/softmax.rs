@@ -3,19 +3,18 @@
 use std::ops::Range;
 
 use mpi::traits::Communicator;
-use xent_core::reduction::Policy;
 use xent_core::{
-    Buffers, Element, Float, Labels, Level, NotFiniteRows, RowWeights, SoftmaxOptions, SoftmaxShard,
+    Buffers, Element, Float, Labels, NotFiniteRows, RowWeights, SoftmaxOptions, SoftmaxShard,
 };
 use xent_rayon::Threads;
 
 use crate::agree::{
     Agreement, Call, agree, hash, hash_floats, hash_labels, hash_options, rank_of, size_of_comm,
 };
-use crate::cut::even_shards;
 use crate::error::Error;
-use crate::exchange::{Exchange, Messages};
+use crate::exchange::Exchange;
 use crate::pass::{Pass, Report};
+use crate::setup::{Setup, set_up};
 
 /// The softmax cross-entropy of rows whose classes are cut over the ranks of a communicator: each rank has the logits of
 /// neighbouring classes of every row, and gets the gradient by these. Labels are indices among all classes; labels,
@@ -41,14 +40,7 @@ use crate::pass::{Pass, Report};
 /// ```
 #[derive(Clone, Copy)]
 pub struct ShardedSoftmax<'c, 'a, F = f32> {
-    comm: &'c dyn Communicator,
-    classes: usize,
-    first: usize,
-    end: usize,
-    options: SoftmaxOptions<'a, F>,
-    policy: Policy,
-    level: Level,
-    messages: Messages,
+    setup: Setup<'c, 'a, F>,
 }
 
 /// Logits of a chunk of rows on a rank and thread, between two ranks: two chunks fit into a second-level cache, the one whose sums are on
@@ -56,52 +48,14 @@ pub struct ShardedSoftmax<'c, 'a, F = f32> {
 const CHUNK: usize = 1 << 17;
 
 impl<'c, 'a, F: Float> ShardedSoftmax<'c, 'a, F> {
-    /// The mean over the rows, with these options. Classes are cut [evenly](even_shards).
+    /// The mean over the rows, with these options. Classes are cut [evenly](crate::even_shards).
+    /// A rank may have none.
     #[must_use]
     pub fn new(comm: &'c dyn Communicator, classes: usize, options: SoftmaxOptions<'a, F>) -> Self {
-        let shard = even_shards(classes, size_of_comm(comm)).swap_remove(rank_of(comm));
-        Self {
-            comm,
-            classes,
-            first: shard.start,
-            end: shard.end,
-            options,
-            policy: Policy::default(),
-            level: Level::detect(),
-            messages: Messages::default(),
-        }
+        Self { setup: Setup::new(comm, classes, options) }
     }
 
-    /// Gives this rank other classes. Those of all ranks follow each other, and start at multiples of
-    /// [`SoftmaxShard::TILE`]; a rank may have none.
-    #[must_use]
-    pub fn with_shard(self, shard: Range<usize>) -> Self {
-        Self { first: shard.start, end: shard.end, ..self }
-    }
-
-    /// Sets how the losses of the rows are reduced.
-    #[must_use]
-    pub fn with_policy(self, policy: Policy) -> Self {
-        Self { policy, ..self }
-    }
-
-    /// Uses this level instead of the best one.
-    #[must_use]
-    pub fn with_level(self, level: Level) -> Self {
-        Self { level, ..self }
-    }
-
-    /// Sets how ranks send each other what they know of rows.
-    #[must_use]
-    pub fn with_messages(self, messages: Messages) -> Self {
-        Self { messages, ..self }
-    }
-
-    /// The classes of this rank.
-    #[must_use]
-    pub fn shard(&self) -> Range<usize> {
-        self.first..self.end
-    }
+    set_up!();
 
     /// The reduced loss of logits of shape `(rows, classes of this rank)`.
     ///
@@ -141,33 +95,34 @@ impl<'c, 'a, F: Float> ShardedSoftmax<'c, 'a, F> {
         labels: impl Into<Labels<'l>>,
         mut pass: Pass<'_, F>,
     ) -> Result<Report, Error> {
-        let (labels, rank) = (labels.into(), rank_of(self.comm));
+        let setup = &self.setup;
+        let (labels, rank) = (labels.into(), rank_of(setup.comm));
         let sample_weights = pass.sample_weights;
         let shard = self.checked(&buffers, labels, sample_weights).and_then(|shard| {
             pass.check(rank, labels.len())?;
             Ok(shard)
         });
-        let width = self.end.saturating_sub(self.first);
+        let width = setup.width();
         let wants_gradient = buffers.gradients().is_some() || !is_loss(&mut buffers);
         let call = shard.clone().map(|_| Call {
-            call: hash(&("softmax", wants_gradient, pass.wanted(), self.messages)),
+            call: hash(&("softmax", wants_gradient, pass.wanted(), setup.messages)),
             format: hash(E::NAME),
             rows: labels.len(),
-            classes: self.classes,
-            options: hash_options(&self.options, self.policy),
+            classes: setup.classes,
+            options: hash_options(&setup.options, setup.policy),
             labels: hash_labels(&labels),
             weights: hash(&(hash_floats(sample_weights), pass.scale.to_bits())),
-            shard: self.first..self.end,
+            shard: self.shard(),
             chunk: self.chunk().div_ceil(width.max(1)),
             ..Call::default()
         });
-        let Agreement { shards, chunk } = agree(self.comm, call)?;
+        let Agreement { shards, chunk } = agree(setup.comm, call)?;
         let shard = shard?;
         let counts = shard.counts();
-        let division = self.policy.division(&counts).ok_or(Error::NothingValid)?;
+        let division = setup.policy.division(&counts).ok_or(Error::NothingValid)?;
         let shard = shard.with_scale(division.scale(pass.scale));
 
-        let mut exchange = Exchange::new(self.comm, self.level, self.messages, shard, &shards)?;
+        let mut exchange = Exchange::new(setup.comm, setup.level, setup.messages, shard, &shards)?;
         let (rows, chunk) = (labels.len(), exchange.chunk(chunk.min(labels.len().max(1))));
         let chunk_at = |first: usize| first.min(rows)..(first + chunk).min(rows);
         let logits_of = |rows: &Range<usize>| rows.start * width..rows.end * width;
@@ -190,7 +145,7 @@ impl<'c, 'a, F: Float> ShardedSoftmax<'c, 'a, F> {
                 if wants_gradient {
                     let at = rows.start * width;
                     let of_rows = buffers.part([at; 2], rows.len() * width);
-                    shard.gradient(&Threads, self.level, rows, total, of_rows).map_err(message)?;
+                    shard.gradient(&Threads, setup.level, rows, total, of_rows).map_err(message)?;
                 }
             }
         }
@@ -198,7 +153,7 @@ impl<'c, 'a, F: Float> ShardedSoftmax<'c, 'a, F> {
         Ok(Report {
             loss: division.loss(sum).unwrap_or(sum),
             sum,
-            policy: self.policy,
+            policy: setup.policy,
             counts,
             not_finite: (not_finite.count(), not_finite.first()),
             bytes_sent: exchange.bytes,
@@ -207,7 +162,7 @@ impl<'c, 'a, F: Float> ShardedSoftmax<'c, 'a, F> {
 
     /// The logits of a chunk: more of them for more messages, which each cost as much as some thousand logits.
     fn chunk(&self) -> usize {
-        let messages = self.messages.count(size_of_comm(self.comm));
+        let messages = self.setup.messages.count(size_of_comm(self.setup.comm));
         CHUNK * rayon::current_num_threads() * messages.div_ceil(2).max(1)
     }
 
@@ -218,15 +173,9 @@ impl<'c, 'a, F: Float> ShardedSoftmax<'c, 'a, F> {
         labels: Labels<'s>,
         sample_weights: &'s [F],
     ) -> Result<SoftmaxShard<'s, F>, Error> {
-        let rank = rank_of(self.comm);
-        let input = |error: xent_core::Error| Error::input(rank, &error);
-        let (rows, shard) = (labels.len(), self.first..self.end);
         let weights = RowWeights { sample_weights, ..RowWeights::default() };
-        let checked =
-            SoftmaxShard::checked_on(&Threads, rows, self.classes, shard, labels, self.options)
-                .and_then(|shard| shard.with_weights(weights))
-                .map_err(input)?;
-        let expected = rows * (self.end - self.first);
+        let checked = self.setup.checked(labels.len(), labels, weights)?;
+        let (rank, expected) = (rank_of(self.setup.comm), labels.len() * self.setup.width());
         if buffers.len() != expected {
             return Err(Error::shape(rank, "logits", expected, buffers.len()));
         }
