@@ -11,7 +11,7 @@ use xent_rayon::Threads;
 use crate::agree::{Call, agree, hash, hash_options, rank_of};
 use crate::error::{Error, What};
 use crate::messages::{gather, refused};
-use crate::pass::{Pass, Report};
+use crate::pass::{Pass, Report, check_buffers};
 
 /// The softmax cross-entropy of a batch whose rows are cut over the ranks of a communicator: each rank has all logits of
 /// some rows, any number, with their labels and weights. The mean is that of all rows, and so is the divisor of every
@@ -103,13 +103,12 @@ impl<'c, 'a, F: Float + Equivalence> DataParallel<'c, 'a, F> {
         let call = self.checked(&buffers, &labels, of_rank.is_some(), &pass).map(|()| Call {
             call: hash("data parallel"),
             format: hash(F::NAME),
-            classes: self.classes,
+            // Every rank has all classes: none is cut.
+            hidden: self.classes,
             options: hash_options(&self.options, self.policy),
             weights: pass.scale.to_bits(),
             ..Call::default()
         });
-        // Every rank has all classes.
-        let call = call.map(|call| Call { classes: 0, hidden: call.classes, ..call });
         agree(self.comm, call)?;
         let (all_labels, lengths) = gather(self.comm, &of_rank.unwrap_or_default(), 0)?;
         let (all_weights, weights_of) = gather(self.comm, pass.sample_weights, F::default())?;
@@ -182,12 +181,7 @@ impl<'c, 'a, F: Float + Equivalence> DataParallel<'c, 'a, F> {
             return Err(refused(rank, "labels: one is larger than any class"));
         }
         let expected = rows * self.classes;
-        if buffers.len() != expected {
-            return Err(Error::shape(rank, "logits", expected, buffers.len()));
-        }
-        if let Some(found) = buffers.gradients().filter(|found| *found != expected) {
-            return Err(Error::shape(rank, "gradient", expected, found));
-        }
+        check_buffers(rank, expected, buffers)?;
         let weights = pass.sample_weights.len();
         if weights != 0 && weights != rows {
             return Err(Error::shape(rank, "sample weights", rows, weights));

@@ -1,7 +1,7 @@
 //! What a call computes besides the loss and its gradient, and what it reports.
 
 use xent_core::reduction::Policy;
-use xent_core::{BatchCounts, Float, NotFiniteRows, Outputs};
+use xent_core::{BatchCounts, Buffers, Element, Float, NotFiniteRows, Outputs};
 
 use crate::error::Error;
 
@@ -74,6 +74,21 @@ impl<F: Float> Pass<'_, F> {
             not_finite: Some(not_finite),
             ..Outputs::default()
         }
+    }
+}
+
+/// Checks the number of logits, and of gradients where they have a slice of their own.
+pub(crate) fn check_buffers<E: Element>(
+    rank: usize,
+    expected: usize,
+    buffers: &Buffers<'_, E>,
+) -> Result<(), Error> {
+    if buffers.len() != expected {
+        return Err(Error::shape(rank, "logits", expected, buffers.len()));
+    }
+    match buffers.gradients() {
+        Some(found) if found != expected => Err(Error::shape(rank, "gradient", expected, found)),
+        _ => Ok(()),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::agree::{
 };
 use crate::error::Error;
 use crate::exchange::Exchange;
-use crate::pass::{Pass, Report};
+use crate::pass::{Pass, Report, check_buffers};
 use crate::setup::{Setup, set_up};
 
 /// The softmax cross-entropy of rows whose classes are cut over the ranks of a communicator: each rank has the logits of
@@ -43,8 +43,8 @@ pub struct ShardedSoftmax<'c, 'a, F = f32> {
     setup: Setup<'c, 'a, F>,
 }
 
-/// Logits of a chunk of rows on a rank and thread, between two ranks: two chunks fit into a second-level cache, the one whose sums are on
-/// their way and the next.
+/// Logits of a chunk of rows on a rank and thread, between two ranks: two chunks fit into a second-level cache, the one
+/// whose sums are on their way and the next.
 const CHUNK: usize = 1 << 17;
 
 impl<'c, 'a, F: Float> ShardedSoftmax<'c, 'a, F> {
@@ -103,7 +103,7 @@ impl<'c, 'a, F: Float> ShardedSoftmax<'c, 'a, F> {
             Ok(shard)
         });
         let width = setup.width();
-        let wants_gradient = buffers.gradients().is_some() || !is_loss(&mut buffers);
+        let wants_gradient = !is_loss(&mut buffers);
         let call = shard.clone().map(|_| Call {
             call: hash(&("softmax", wants_gradient, pass.wanted(), setup.messages)),
             format: hash(E::NAME),
@@ -176,12 +176,7 @@ impl<'c, 'a, F: Float> ShardedSoftmax<'c, 'a, F> {
         let weights = RowWeights { sample_weights, ..RowWeights::default() };
         let checked = self.setup.checked(labels.len(), labels, weights)?;
         let (rank, expected) = (rank_of(self.setup.comm), labels.len() * self.setup.width());
-        if buffers.len() != expected {
-            return Err(Error::shape(rank, "logits", expected, buffers.len()));
-        }
-        if let Some(found) = buffers.gradients().filter(|found| *found != expected) {
-            return Err(Error::shape(rank, "gradient", expected, found));
-        }
+        check_buffers(rank, expected, buffers)?;
         Ok(checked)
     }
 }
