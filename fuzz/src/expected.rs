@@ -202,7 +202,12 @@ where
             (Given::Index(_), LossName::NegativeLogLikelihood | LossName::MultinomialLogistic) => {
                 true
             }
-            (Given::Index(_), loss) => loss.is_of_elements() && self.batch.layout.classes == 1,
+            // One label for every logit; also of no rows, which have no logits either.
+            (Given::Index(labels), loss) => {
+                let layout = self.batch.layout;
+                let of_logits = labels.values().len() == layout.elements();
+                loss.is_of_elements() && (layout.classes == 1 || of_logits)
+            }
             (Given::Dense(_), loss) => {
                 loss.is_of_elements()
                     || matches!(loss, LossName::SoftmaxCrossEntropy | LossName::MultiLabelSoftmax)
