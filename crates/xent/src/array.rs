@@ -77,7 +77,7 @@ macro_rules! arrays {
                 let layout = Layout::of(view.shape(), view.strides(), class_axis.index())?;
                 // `to_slice` keeps the lifetime, but only takes the standard layout, so the axes are sorted first.
                 let sorted = view.into_dyn().permuted_axes(layout.order);
-                Logits::of(sorted.to_slice().ok_or(GAPS)?, layout.shape)
+                Logits::with_layout(sorted.to_slice().ok_or(GAPS)?, layout.shape)
             }
         }
 
@@ -90,7 +90,7 @@ macro_rules! arrays {
                 let (view, class_axis) = self;
                 let layout = Layout::of(view.shape(), view.strides(), class_axis.index())?;
                 let sorted = view.into_dyn().permuted_axes(layout.order);
-                LogitsMut::of(sorted.into_slice().ok_or(GAPS)?, layout.shape)
+                LogitsMut::with_layout(sorted.into_slice().ok_or(GAPS)?, layout.shape)
             }
         }
 

@@ -53,7 +53,7 @@ macro_rules! constructors {
             /// [`Error::Input`] if `classes` is zero or the last row is incomplete.
             pub fn new(values: $slice, classes: usize) -> Result<Self, Error> {
                 let shape = Shape::rows_of(values.len(), classes)?;
-                Self::of(values, shape)
+                Self::with_layout(values, shape)
             }
 
             /// Exactly `rows` rows of `classes` logits.
@@ -61,7 +61,7 @@ macro_rules! constructors {
             /// # Errors
             /// [`Error::Input`] if `classes` is zero or there are more or fewer elements than that.
             pub fn with_shape(values: $slice, rows: usize, classes: usize) -> Result<Self, Error> {
-                Self::of(values, Shape::rows(rows, classes)?)
+                Self::with_layout(values, Shape::rows(rows, classes)?)
             }
 
             /// `rows` rows of `classes` logits, with `stride` elements from the start of one to the next. The
@@ -87,7 +87,7 @@ macro_rules! constructors {
                 classes: usize,
                 stride: usize,
             ) -> Result<Self, Error> {
-                Self::of(values, Shape::rows(rows, classes)?.with_strides(stride, stride)?)
+                Self::with_layout(values, Shape::rows(rows, classes)?.with_strides(stride, stride)?)
             }
 
             /// Some of the classes, without a copy: labels count from the first of these. The gradient has the
@@ -107,7 +107,7 @@ macro_rules! constructors {
             pub fn narrow(self, classes: core::ops::Range<usize>) -> Result<Self, Error> {
                 let (shape, first) = self.shape.narrow(classes)?;
                 let (_, values) = self.values.$split(first.min(self.values.len()));
-                Ok(Self { $($quantisation: self.$quantisation,)? ..Self::of(values, shape)? })
+                Ok(Self { $($quantisation: self.$quantisation,)? ..Self::with_layout(values, shape)? })
             }
 
             /// Every `step`-th row, starting with the first, without a copy; for columns, blocks of rows.
@@ -124,7 +124,7 @@ macro_rules! constructors {
             /// [`Error::Input`] if the step is zero.
             pub fn every(self, step: usize) -> Result<Self, Error> {
                 let shape = self.shape.every(step)?;
-                Ok(Self { $($quantisation: self.$quantisation,)? ..Self::of(self.values, shape)? })
+                Ok(Self { $($quantisation: self.$quantisation,)? ..Self::with_layout(self.values, shape)? })
             }
 
             /// A class axis that is not the last: shape `(outer, classes, inner)`, as for images `(N, C, H, W)`
@@ -138,11 +138,26 @@ macro_rules! constructors {
                 classes: usize,
                 inner: usize,
             ) -> Result<Self, Error> {
-                Self::of(values, Shape::columns(outer, classes, inner)?)
+                Self::with_layout(values, Shape::columns(outer, classes, inner)?)
             }
 
-            /// Any shape; a slice that is too short is rejected when it is used.
-            pub(crate) fn of(values: $slice, shape: Shape) -> Result<Self, Error> {
+            /// Any [`Shape`], also one whose gradient has another stride than its logits.
+            ///
+            /// ```
+            /// use xent::{Logits, Shape, SoftmaxCrossEntropy};
+            ///
+            /// // The first two of three classes; the gradient of each row follows that of the row before.
+            /// let shape = Shape::rows(2, 2)?.with_strides(3, 2)?;
+            /// let logits = Logits::with_layout(&[0.0, 0.0, 7.0, 0.0, 0.0, 7.0_f32], shape)?;
+            /// let mut grad = [0.0; 4];
+            /// SoftmaxCrossEntropy::new().loss_and_grad(logits, &[1, 0], &mut grad)?;
+            /// assert_eq!(grad, [0.25, -0.25, -0.25, 0.25]);
+            /// # Ok::<(), xent::Error>(())
+            /// ```
+            ///
+            /// # Errors
+            /// [`Error::Input`] if there are more or fewer elements than that.
+            pub fn with_layout(values: $slice, shape: Shape) -> Result<Self, Error> {
                 let length = shape.check(values.len())?;
                 let (values, _) = values.$split(length);
                 Ok(Self { values, shape $(, $quantisation: None)? })

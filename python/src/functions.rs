@@ -1,0 +1,212 @@
+//! The functions of the module.
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyFloat};
+use rayon::prelude::*;
+use xent::{Level, Reduction};
+
+use crate::array::{Array, Borrows, Dtype};
+use crate::call::{self, Outcome};
+use crate::errors::{exception, value_error};
+use crate::layout::{axis_of, inverse};
+use crate::options::{Kind, parse};
+use crate::threads;
+
+/// The reduced loss as a number, or the loss of each row.
+fn loss_of<'py>(py: Python<'py>, outcome: &mut Outcome<'py>) -> PyResult<Bound<'py, PyAny>> {
+    if outcome.reduction == Reduction::None
+        && let Some(losses) = outcome.losses.take()
+    {
+        return Ok(losses);
+    }
+    Ok(PyFloat::new(py, outcome.report.loss).into_any())
+}
+
+/// The loss.
+#[pyfunction]
+#[pyo3(signature = (loss, logits, targets, **options))]
+pub(crate) fn value<'py>(
+    loss: &Bound<'py, PyAny>,
+    logits: &Bound<'py, PyAny>,
+    targets: &Bound<'py, PyAny>,
+    options: Option<&Bound<'py, PyDict>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let (loss, call) = parse(Kind::of(loss)?, options)?;
+    let mut outcome = call::evaluate(logits, targets, &loss, call)?;
+    loss_of(logits.py(), &mut outcome)
+}
+
+/// The loss and its gradient.
+#[pyfunction]
+#[pyo3(signature = (loss, logits, targets, **options))]
+pub(crate) fn value_and_grad<'py>(
+    loss: &Bound<'py, PyAny>,
+    logits: &Bound<'py, PyAny>,
+    targets: &Bound<'py, PyAny>,
+    options: Option<&Bound<'py, PyDict>>,
+) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+    let (loss, mut call) = parse(Kind::of(loss)?, options)?;
+    call.grad = true;
+    let mut outcome = call::evaluate(logits, targets, &loss, call)?;
+    let value = loss_of(logits.py(), &mut outcome)?;
+    let grad = outcome.grad.take().ok_or_else(|| PyTypeError::new_err("no gradient"))?;
+    Ok((value, grad))
+}
+
+/// All results of a pass, by name.
+#[pyfunction]
+#[pyo3(signature = (loss, logits, targets, **options))]
+pub(crate) fn evaluate<'py>(
+    loss: &Bound<'py, PyAny>,
+    logits: &Bound<'py, PyAny>,
+    targets: &Bound<'py, PyAny>,
+    options: Option<&Bound<'py, PyDict>>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let py = logits.py();
+    let (loss, call) = parse(Kind::of(loss)?, options)?;
+    let Outcome { report, reduction, grad, losses, log_sum_exp, predicted, hessian } =
+        call::evaluate(logits, targets, &loss, call)?;
+    let results = PyDict::new(py);
+    results.set_item("loss", (reduction != Reduction::None).then_some(report.loss))?;
+    results.set_item("mean_loss", report.mean_loss)?;
+    results.set_item("grad", grad)?;
+    results.set_item("losses", losses)?;
+    results.set_item("log_sum_exp", log_sum_exp)?;
+    results.set_item("predicted", predicted)?;
+    results.set_item("hessian", hessian)?;
+    results.set_item("rows", report.rows)?;
+    results.set_item("valid_rows", report.valid_rows)?;
+    results.set_item("denominator", report.denominator)?;
+    results.set_item("correct", report.correct)?;
+    results.set_item("accuracy", report.correct.map(|_| report.accuracy()))?;
+    results.set_item("not_finite", report.not_finite.rows)?;
+    results.set_item("clamped", report.clamped)?;
+    Ok(results)
+}
+
+/// What is computed of each row.
+#[derive(Clone, Copy)]
+enum OfRows {
+    LogSumExp,
+    Softmax,
+    LogSoftmax,
+}
+
+/// The log-sum-exp of each row.
+#[pyfunction]
+#[pyo3(signature = (logits, *, axis = -1))]
+pub(crate) fn log_sum_exp<'py>(
+    logits: &Bound<'py, PyAny>,
+    axis: isize,
+) -> PyResult<Bound<'py, PyAny>> {
+    of_rows(logits, axis, OfRows::LogSumExp)
+}
+
+/// The probabilities of each row.
+#[pyfunction]
+#[pyo3(signature = (logits, *, axis = -1))]
+pub(crate) fn softmax<'py>(logits: &Bound<'py, PyAny>, axis: isize) -> PyResult<Bound<'py, PyAny>> {
+    of_rows(logits, axis, OfRows::Softmax)
+}
+
+/// The logarithms of the probabilities of each row.
+#[pyfunction]
+#[pyo3(signature = (logits, *, axis = -1))]
+pub(crate) fn log_softmax<'py>(
+    logits: &Bound<'py, PyAny>,
+    axis: isize,
+) -> PyResult<Bound<'py, PyAny>> {
+    of_rows(logits, axis, OfRows::LogSoftmax)
+}
+
+fn of_rows<'py>(
+    logits: &Bound<'py, PyAny>,
+    axis: isize,
+    what: OfRows,
+) -> PyResult<Bound<'py, PyAny>> {
+    let array = Array::of(logits, "logits")?;
+    match array.dtype {
+        Dtype::F32 => rows_of::<f32>(array, axis, what),
+        Dtype::F64 => rows_of::<f64>(array, axis, what),
+        // Computed in f32, and rounded once.
+        dtype if dtype.is_float() => {
+            let given = array.object().getattr("dtype")?;
+            rows_of::<f32>(array.cast(Dtype::F32)?, axis, what)?.call_method1("astype", (given,))
+        }
+        dtype => Err(PyTypeError::new_err(format!(
+            "logits: expected float32, float64, float16 or bfloat16, found {}: convert them with astype",
+            dtype.name()
+        ))),
+    }
+}
+
+fn rows_of<'py, F: call::Number>(
+    array: Array<'py>,
+    axis: isize,
+    what: OfRows,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = array.object().py();
+    let dimensions = array.shape().len();
+    let axis = axis_of(axis, dimensions)?;
+    // The classes last.
+    let mut order: Vec<usize> = (0..dimensions).filter(|at| *at != axis).collect();
+    order.push(axis);
+    let rows = array.transposed(&order)?.contiguous()?;
+    let (classes, elements) = (array.shape()[axis], array.len());
+    if classes == 0 {
+        return Err(value_error("logits", xent::InputError::ZeroClasses));
+    }
+    let lengths = rows.shape();
+    let lengths =
+        if matches!(what, OfRows::LogSumExp) { &lengths[..dimensions - 1] } else { lengths };
+    let out = Array::zeros::<F>(py, lengths)?;
+    let borrows = Borrows::new(&[("out", &out)], &[("logits", &rows)])?;
+    let (x, results) = (rows.memory::<F>(), out.memory_mut::<F>(&borrows));
+    let level = Level::detect();
+    let computed = threads::run(py, elements, move || match what {
+        OfRows::LogSumExp => {
+            let shape = xent::Shape::rows(results.len(), classes)?;
+            let batch = xent_core::LogSumExpBatch::new(x, shape, results)?;
+            xent_rayon::run(batch, level);
+            Ok(())
+        }
+        OfRows::Softmax => {
+            each_row(x, results, classes, |x, out| xent_core::softmax(level, x, out))
+        }
+        OfRows::LogSoftmax => {
+            each_row(x, results, classes, |x, out| xent_core::log_softmax(level, x, out))
+        }
+    });
+    computed.map_err(|error: xent::InputError| exception(error.into()))?;
+    Ok(match what {
+        OfRows::LogSumExp => out.into_any(),
+        _ => out.transposed(&inverse(&order))?.into_any(),
+    })
+}
+
+/// Rows that a thread computes at a time have about so many numbers.
+const CHUNK: usize = 1 << 15;
+
+fn each_row<F: Send + Sync>(
+    x: &[F],
+    out: &mut [F],
+    classes: usize,
+    compute: impl Fn(&[F], &mut [F]) -> Result<(), xent::InputError> + Sync,
+) -> Result<(), xent::InputError> {
+    let length = (CHUNK / classes).max(1) * classes;
+    let rows = |(x, out): (&[F], &mut [F])| {
+        let mut rows = x.chunks(classes).zip(out.chunks_mut(classes));
+        rows.try_for_each(|(x, out)| compute(x, out))
+    };
+    if x.len() <= length {
+        return rows((x, out));
+    }
+    x.par_chunks(length).zip(out.par_chunks_mut(length)).try_for_each(rows)
+}
+
+/// The instruction sets that the losses are compiled for and this processor has, the best first.
+#[pyfunction]
+pub(crate) fn levels() -> Vec<String> {
+    Level::available().map(|level| level.to_string()).collect()
+}

@@ -1,0 +1,164 @@
+//! A linear layer and its loss in one.
+
+use half::{bf16, f16};
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use xent::Reduction;
+use xent::linear::{Layer, LinearPass, SoftmaxTargets, Workspace};
+
+use crate::array::{Array, Borrows, Dtype, Stored};
+use crate::call::{Format, Number, labels, numbers, of_length};
+use crate::errors::exception;
+use crate::options::{CallOptions, Kind, LossOptions, parse};
+use crate::threads;
+
+/// The loss of a layer's logits, and the gradients of inputs, weights and bias: `None` without `grad` (and for the
+/// bias if there is none).
+#[pyfunction]
+#[pyo3(signature = (inputs, weights, targets, bias = None, **options))]
+pub(crate) fn linear_cross_entropy<'py>(
+    inputs: &Bound<'py, PyAny>,
+    weights: &Bound<'py, PyAny>,
+    targets: &Bound<'py, PyAny>,
+    bias: Option<&Bound<'py, PyAny>>,
+    options: Option<&Bound<'py, PyDict>>,
+) -> PyResult<Results<'py>> {
+    let (loss, call) = parse(Kind::SoftmaxCrossEntropy, options)?;
+    for (name, is_given) in [
+        ("out", call.out.is_some()),
+        ("axis", call.axis != -1),
+        ("quantisation", call.quantisation.is_some()),
+        ("hessian", call.hessian.is_some()),
+    ] {
+        if is_given {
+            return Err(PyTypeError::new_err(format!("linear_cross_entropy has no option {name}")));
+        }
+    }
+    let inputs = Array::of(inputs, "inputs")?.contiguous()?;
+    let weights = Array::of(weights, "weights")?.contiguous()?;
+    let bias = bias.map(|bias| Array::of(bias, "bias")?.contiguous()).transpose()?;
+    let [inputs_shape, weights_shape] = [inputs.shape(), weights.shape()];
+    let hidden = inputs_shape.last().copied().unwrap_or(0);
+    if inputs_shape.is_empty() || weights_shape.len() != 2 || weights_shape[1] != hidden {
+        return Err(PyValueError::new_err(format!(
+            "weights: expected the shape (classes, inputs of a row), with as many inputs as {inputs_shape:?} has \
+             last, found {weights_shape:?}",
+        )));
+    }
+    for (name, array) in [("weights", Some(&weights)), ("bias", bias.as_ref())] {
+        if let Some(array) = array
+            && array.dtype != inputs.dtype
+        {
+            return Err(PyTypeError::new_err(format!(
+                "{name}: expected {} like the inputs, found {}",
+                inputs.dtype.name(),
+                array.dtype.name()
+            )));
+        }
+    }
+    let given = Given { inputs, weights, bias, targets };
+    match given.inputs.dtype {
+        Dtype::F32 => run::<f32>(&given, &loss, &call),
+        Dtype::F64 => run::<f64>(&given, &loss, &call),
+        Dtype::F16 => run::<f16>(&given, &loss, &call),
+        Dtype::Bf16 => run::<bf16>(&given, &loss, &call),
+        dtype => Err(PyTypeError::new_err(format!(
+            "inputs: expected float32, float64, float16 or bfloat16, found {}",
+            dtype.name()
+        ))),
+    }
+}
+
+/// The loss, and the gradients.
+type Results<'py> = (Bound<'py, PyAny>, [Option<Bound<'py, PyAny>>; 3]);
+
+struct Given<'a, 'py> {
+    inputs: Array<'py>,
+    weights: Array<'py>,
+    bias: Option<Array<'py>>,
+    targets: &'a Bound<'py, PyAny>,
+}
+
+fn run<'py, E>(
+    given: &Given<'_, 'py>,
+    loss: &LossOptions,
+    call: &CallOptions<'py>,
+) -> PyResult<Results<'py>>
+where
+    E: Format + xent::linear::Number<Float: Number + xent::linear::Number<Float = E::Float>>,
+{
+    let py = given.targets.py();
+    let number = <E::Float as Stored>::DTYPE;
+    let (rows, classes) =
+        (&given.inputs.shape()[..given.inputs.shape().len() - 1], given.weights.shape()[0]);
+    let hidden = given.weights.shape()[1];
+    let count = rows.iter().product();
+    let targets = Array::of(given.targets, "targets")?.contiguous()?;
+    let targets = if targets.dtype.is_float() {
+        of_length(targets, count * classes, "targets")?.cast(number)?
+    } else {
+        of_length(targets, count, "targets")?
+    };
+    let optional = |option: &Option<Bound<'py, PyAny>>, length, name| {
+        option
+            .as_ref()
+            .map(|given| {
+                of_length(Array::of(given, name)?.contiguous()?, length, name)?.cast(number)
+            })
+            .transpose()
+    };
+    let class_weights = optional(&call.class_weights, classes, "class_weights")?;
+    let sample_weights = optional(&call.sample_weights, count, "sample_weights")?;
+    let upstream = optional(&call.upstream, count, "upstream")?;
+    let softmax = loss.softmax(numbers(&class_weights)).map_err(exception)?;
+    let reduction = softmax.policy().reduction;
+    let linear = softmax.linear().map_err(exception)?;
+    let layer = Layer::new(given.inputs.memory::<E>(), given.weights.memory::<E>(), hidden);
+    let mut layer = layer.map_err(|error| exception(error.into()))?;
+    if let Some(bias) = &given.bias {
+        let with_bias = layer.with_bias(bias.memory::<E>());
+        layer = with_bias.map_err(|error| exception(error.into()))?;
+    }
+    let zeros = |shape: &[usize]| Array::zeros::<E::Float>(py, shape);
+    let of_grad = |shape: &[usize], wanted: bool| wanted.then(|| zeros(shape)).transpose();
+    let grads = [
+        of_grad(given.inputs.shape(), call.grad)?,
+        of_grad(given.weights.shape(), call.grad)?,
+        of_grad(&[classes], call.grad && given.bias.is_some())?,
+    ];
+    let losses = (reduction == Reduction::None).then(|| zeros(rows)).transpose()?;
+    // All that is written has been made here.
+    let borrows = Borrows::new(&[], &[])?;
+    let mut pass = LinearPass::new()
+        .scale(call.scale)
+        .sample_weights(numbers(&sample_weights))
+        .upstream(numbers(&upstream));
+    if let Some(array) = &grads[0] {
+        pass = pass.grad_inputs(array.memory_mut(&borrows));
+    }
+    if let Some(array) = &grads[1] {
+        pass = pass.grad_weights(array.memory_mut(&borrows));
+    }
+    if let Some(array) = &grads[2] {
+        pass = pass.grad_bias(array.memory_mut(&borrows));
+    }
+    if let Some(array) = &losses {
+        pass = pass.losses(array.memory_mut(&borrows));
+    }
+    let targets = if targets.dtype.is_float() {
+        SoftmaxTargets::Dense(targets.memory())
+    } else {
+        SoftmaxTargets::Index(labels(&targets)?)
+    };
+    let work = count.saturating_mul(classes).saturating_mul(hidden);
+    let report = threads::run(py, work, move || {
+        linear.evaluate(layer, targets, pass, &mut Workspace::new())
+    });
+    let report = report.map_err(|error| exception(error.into()))?;
+    let value = match losses {
+        Some(losses) => losses.into_any(),
+        None => pyo3::types::PyFloat::new(py, report.loss).into_any(),
+    };
+    Ok((value, grads.map(|array| array.map(Array::into_any))))
+}

@@ -1,0 +1,479 @@
+//! The options of a loss and of a call, from keyword arguments.
+
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString};
+use xent::{
+    Distillation, Element, Float, Hessian, LogisticLoss, Loss, MeanOver, MultiLabelSoftMargin,
+    MultiLabelSoftmax, MultinomialLogistic, NegativeLogLikelihood, NothingValid, Preset, Reduction,
+    SigmoidCrossEntropy, SoftmaxCrossEntropy,
+};
+
+use crate::errors::value_error;
+
+/// The losses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    SoftmaxCrossEntropy,
+    MultiLabelSoftmax,
+    Distillation,
+    SigmoidCrossEntropy,
+    MultiLabelSoftMargin,
+    LogisticLoss,
+    NegativeLogLikelihood,
+    MultinomialLogistic,
+}
+
+impl Kind {
+    const ALL: [(&'static str, Self); 8] = [
+        ("softmax_cross_entropy", Self::SoftmaxCrossEntropy),
+        ("multi_label_softmax", Self::MultiLabelSoftmax),
+        ("distillation", Self::Distillation),
+        ("sigmoid_cross_entropy", Self::SigmoidCrossEntropy),
+        ("multi_label_soft_margin", Self::MultiLabelSoftMargin),
+        ("logistic_loss", Self::LogisticLoss),
+        ("negative_log_likelihood", Self::NegativeLogLikelihood),
+        ("multinomial_logistic", Self::MultinomialLogistic),
+    ];
+
+    /// From a function of this package, or its name.
+    pub(crate) fn of(loss: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let name = match loss.cast::<PyString>() {
+            Ok(name) => name.clone(),
+            Err(_) => match loss.getattr("__name__").map(|name| name.cast_into::<PyString>()) {
+                Ok(Ok(name)) => name,
+                _ => {
+                    return Err(PyTypeError::new_err(
+                        "loss: expected a loss function of xent, or its name",
+                    ));
+                }
+            },
+        };
+        let name = name.to_cow()?;
+        let found = Self::ALL.iter().find(|(of, _)| *of == name);
+        found.map(|(_, kind)| *kind).ok_or_else(|| {
+            let names: Vec<_> = Self::ALL.iter().map(|(name, _)| *name).collect();
+            PyValueError::new_err(format!("loss: no loss {name}: expected {}", names.join(", ")))
+        })
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(_, kind)| *kind == self).map_or("", |(name, _)| name)
+    }
+
+    /// Whether every logit is a question of its own, with a loss of its own.
+    pub(crate) fn has_losses_of_elements(self) -> bool {
+        matches!(self, Self::SigmoidCrossEntropy | Self::LogisticLoss)
+    }
+
+    /// Whether targets are zero or one, or numbers in between, for every logit.
+    pub(crate) fn is_of_elements(self) -> bool {
+        self.has_losses_of_elements() || self == Self::MultiLabelSoftMargin
+    }
+
+    /// Whether it has log-sum-exps and predicted classes.
+    pub(crate) fn is_of_softmax(self) -> bool {
+        matches!(self, Self::SoftmaxCrossEntropy | Self::MultiLabelSoftmax | Self::Distillation)
+    }
+
+    /// The options that it has besides those of every loss.
+    fn options(self) -> &'static [&'static str] {
+        match self {
+            Self::SoftmaxCrossEntropy => &[
+                "class_weights",
+                "label_smoothing",
+                "ignore_index",
+                "focal_gamma",
+                "z_loss",
+                "soft_cap",
+            ],
+            Self::MultiLabelSoftmax => {
+                &["class_weights", "label_smoothing", "z_loss", "soft_cap", "caffe_gradient"]
+            }
+            Self::Distillation => &["class_weights", "temperature"],
+            Self::SigmoidCrossEntropy => &[
+                "class_weights",
+                "pos_weight",
+                "label_smoothing",
+                "ignore_index",
+                "focal_gamma",
+                "focal_alpha",
+            ],
+            Self::MultiLabelSoftMargin | Self::LogisticLoss => {
+                &["class_weights", "pos_weight", "label_smoothing", "ignore_index"]
+            }
+            Self::NegativeLogLikelihood | Self::MultinomialLogistic => {
+                &["class_weights", "ignore_index"]
+            }
+        }
+    }
+
+    fn has_preset(self) -> bool {
+        !matches!(self, Self::MultiLabelSoftmax | Self::Distillation | Self::MultiLabelSoftMargin)
+    }
+}
+
+/// What a loss is built from. Numbers that are not given are those of `Default`, which switch their option off.
+#[derive(Clone, Debug)]
+pub(crate) struct LossOptions {
+    pub(crate) kind: Kind,
+    preset: Option<Preset>,
+    pub(crate) reduction: Option<Reduction>,
+    mean_over: Option<MeanOver>,
+    nothing_valid: Option<NothingValid>,
+    label_smoothing: f64,
+    pub(crate) ignore_index: Option<i64>,
+    focal_gamma: Option<f64>,
+    focal_alpha: Option<f64>,
+    z_loss: f64,
+    soft_cap: Option<f64>,
+    temperature: f64,
+    caffe_gradient: bool,
+}
+
+/// Second derivatives of every logit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HessianOptions {
+    pub(crate) convention: Hessian,
+    pub(crate) floor: Option<f64>,
+}
+
+/// What a call takes and gives besides logits and targets.
+#[derive(Debug)]
+pub(crate) struct CallOptions<'py> {
+    pub(crate) axis: isize,
+    pub(crate) class_weights: Option<Bound<'py, PyAny>>,
+    pub(crate) pos_weight: Option<Bound<'py, PyAny>>,
+    pub(crate) sample_weights: Option<Bound<'py, PyAny>>,
+    pub(crate) upstream: Option<Bound<'py, PyAny>>,
+    pub(crate) scale: f64,
+    pub(crate) quantisation: Option<(f32, i32)>,
+    pub(crate) out: Option<Bound<'py, PyAny>>,
+    pub(crate) accumulate: bool,
+    pub(crate) grad: bool,
+    pub(crate) losses: bool,
+    pub(crate) log_sum_exp: bool,
+    pub(crate) predicted: bool,
+    pub(crate) count_correct: bool,
+    pub(crate) hessian: Option<HessianOptions>,
+    /// First and second derivatives of each row's own loss, whatever the reduction.
+    pub(crate) boosting: bool,
+}
+
+/// All options of a call.
+pub(crate) fn parse<'py>(
+    kind: Kind,
+    given: Option<&Bound<'py, PyDict>>,
+) -> PyResult<(LossOptions, CallOptions<'py>)> {
+    let mut loss = LossOptions {
+        kind,
+        preset: None,
+        reduction: None,
+        mean_over: None,
+        nothing_valid: None,
+        label_smoothing: 0.0,
+        ignore_index: None,
+        focal_gamma: None,
+        focal_alpha: None,
+        z_loss: 0.0,
+        soft_cap: None,
+        temperature: 1.0,
+        caffe_gradient: false,
+    };
+    let mut call = CallOptions {
+        axis: -1,
+        class_weights: None,
+        pos_weight: None,
+        sample_weights: None,
+        upstream: None,
+        scale: 1.0,
+        quantisation: None,
+        out: None,
+        accumulate: false,
+        grad: false,
+        losses: false,
+        log_sum_exp: false,
+        predicted: false,
+        count_correct: false,
+        hessian: None,
+        boosting: false,
+    };
+    let Some(given) = given else { return Ok((loss, call)) };
+    let mut floor = None;
+    for (name, value) in given.iter() {
+        let name = name.cast::<PyString>()?.to_cow()?;
+        if value.is_none() {
+            known(kind, &name)?;
+            continue;
+        }
+        let of_loss = kind.options().contains(&&*name);
+        let number =
+            || value.extract::<f64>().map_err(|error| of_argument(&name, "a number", &error));
+        let flag = || value.extract::<bool>().map_err(|error| of_argument(&name, "a bool", &error));
+        match &*name {
+            "class_weights" if of_loss => call.class_weights = Some(value),
+            "pos_weight" if of_loss => call.pos_weight = Some(value),
+            "label_smoothing" if of_loss => loss.label_smoothing = number()?,
+            "ignore_index" if of_loss => {
+                let label = value.extract::<i64>();
+                loss.ignore_index = Some(
+                    label.map_err(|error| of_argument(&name, "an integer of 64 bits", &error))?,
+                );
+            }
+            "focal_gamma" if of_loss => loss.focal_gamma = Some(number()?),
+            "focal_alpha" if of_loss => loss.focal_alpha = Some(number()?),
+            "z_loss" if of_loss => loss.z_loss = number()?,
+            "soft_cap" if of_loss => loss.soft_cap = Some(number()?),
+            "temperature" if of_loss => loss.temperature = number()?,
+            "caffe_gradient" if of_loss => loss.caffe_gradient = flag()?,
+            "preset" if kind.has_preset() => {
+                loss.preset =
+                    Some(text(&name, &value)?.parse().map_err(|error| value_error(&name, error))?);
+            }
+            "reduction" => {
+                use Reduction as R;
+                loss.reduction = Some(one_of(
+                    &name,
+                    &value,
+                    &[("mean", R::Mean), ("sum", R::Sum), ("none", R::None)],
+                )?);
+            }
+            "mean_over" => {
+                use MeanOver as M;
+                let names = [
+                    ("all_rows", M::AllRows),
+                    ("not_ignored", M::NotIgnored),
+                    ("pytorch", M::PyTorch),
+                    ("weights", M::Weights),
+                ];
+                loss.mean_over = Some(one_of(&name, &value, &names)?);
+            }
+            "nothing_valid" => {
+                use NothingValid as N;
+                let names = [("zero", N::Zero), ("nan", N::Nan), ("error", N::Error)];
+                loss.nothing_valid = Some(one_of(&name, &value, &names)?);
+            }
+            "axis" => {
+                let axis = value.extract::<isize>();
+                call.axis = axis.map_err(|error| of_argument(&name, "an integer", &error))?;
+            }
+            "sample_weights" => call.sample_weights = Some(value),
+            "upstream" => call.upstream = Some(value),
+            "scale" => call.scale = number()?,
+            "quantisation" => {
+                let pair = value.extract::<(f32, i32)>();
+                let what = "a pair (scale, zero point)";
+                call.quantisation = Some(pair.map_err(|error| of_argument(&name, what, &error))?);
+            }
+            "out" => call.out = Some(value),
+            "accumulate" => call.accumulate = flag()?,
+            "grad" => call.grad = flag()?,
+            "losses" => call.losses = flag()?,
+            "log_sum_exp" if kind.is_of_softmax() => call.log_sum_exp = flag()?,
+            "predicted" if kind.is_of_softmax() => call.predicted = flag()?,
+            "count_correct" if kind == Kind::SoftmaxCrossEntropy => call.count_correct = flag()?,
+            "hessian" => {
+                use Hessian as H;
+                let names =
+                    [("exact", H::Exact), ("xgboost", H::XgBoost), ("lightgbm", H::LightGbm)];
+                let convention = one_of(&name, &value, &names)?;
+                call.hessian = Some(HessianOptions { convention, floor: None });
+            }
+            "hessian_floor" => floor = Some(number()?),
+            "boosting" => call.boosting = flag()?,
+            _ => known(kind, &name)?,
+        }
+    }
+    if let Some(hessian) = &mut call.hessian {
+        hessian.floor = floor;
+    } else if call.boosting {
+        call.hessian = Some(HessianOptions { convention: Hessian::Exact, floor });
+    }
+    Ok((loss, call))
+}
+
+/// The options of every loss and every call.
+const COMMON: [&str; 17] = [
+    "reduction",
+    "mean_over",
+    "nothing_valid",
+    "axis",
+    "sample_weights",
+    "upstream",
+    "scale",
+    "quantisation",
+    "out",
+    "accumulate",
+    "grad",
+    "losses",
+    "hessian",
+    "hessian_floor",
+    "boosting",
+    "log_sum_exp",
+    "predicted",
+];
+
+/// # Errors
+/// `TypeError` if this loss has no option of that name.
+fn known(kind: Kind, name: &str) -> PyResult<()> {
+    let of_softmax = ["log_sum_exp", "predicted"];
+    let exists = kind.options().contains(&name)
+        || (name == "preset" && kind.has_preset())
+        || (name == "count_correct" && kind == Kind::SoftmaxCrossEntropy)
+        || (COMMON.contains(&name) && (kind.is_of_softmax() || !of_softmax.contains(&name)));
+    if exists {
+        return Ok(());
+    }
+    let mut names = kind.options().to_vec();
+    if kind.has_preset() {
+        names.push("preset");
+    }
+    names.extend(["reduction", "mean_over", "nothing_valid", "sample_weights", "axis"]);
+    Err(PyTypeError::new_err(format!(
+        "{} has no option {name}: it has {}",
+        kind.name(),
+        names.join(", ")
+    )))
+}
+
+fn of_argument(name: &str, expected: &str, error: &PyErr) -> PyErr {
+    Python::attach(|py| {
+        PyTypeError::new_err(format!("{name}: expected {expected}: {}", error.value(py)))
+    })
+}
+
+fn text<'a>(name: &str, value: &'a Bound<'_, PyAny>) -> PyResult<std::borrow::Cow<'a, str>> {
+    let text = value.cast::<PyString>();
+    text.map_err(|_| PyTypeError::new_err(format!("{name}: expected a string")))?.to_cow()
+}
+
+fn one_of<T: Copy>(name: &str, value: &Bound<'_, PyAny>, all: &[(&str, T)]) -> PyResult<T> {
+    let text = text(name, value)?;
+    all.iter().find(|(of, _)| *of == text).map(|(_, value)| *value).ok_or_else(|| {
+        let names: Vec<_> = all.iter().map(|(name, _)| *name).collect();
+        PyValueError::new_err(format!("{name}: expected {}, found {text}", names.join(", ")))
+    })
+}
+
+/// A loss with the options that are given, each by the method that sets it, and with what every loss has.
+macro_rules! built {
+    ($options:ident: $loss:expr $(, $given:expr => $with:ident)* $(; $ignored:expr)?) => {{
+        let mut loss = $loss;
+        $(
+            if let Some(value) = $given {
+                loss = loss.$with(value)?;
+            }
+        )*
+        $(
+            if let Some(label) = $ignored {
+                loss = loss.with_ignore_index(label);
+            }
+        )?
+        if let Some(reduction) = $options.reduction {
+            loss = loss.with_reduction(reduction);
+        }
+        if let Some(mean_over) = $options.mean_over {
+            loss = loss.with_mean_over(mean_over);
+        }
+        if let Some(nothing_valid) = $options.nothing_valid {
+            loss = loss.with_nothing_valid(nothing_valid);
+        }
+        loss
+    }};
+}
+
+fn not_zero(number: f64) -> Option<f64> {
+    (number != 0.0).then_some(number)
+}
+
+fn some<F>(weights: &[F]) -> Option<&[F]> {
+    (!weights.is_empty()).then_some(weights)
+}
+
+impl LossOptions {
+    /// The softmax loss, with these weights.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build).
+    pub(crate) fn softmax<'w, F: Float>(
+        &self,
+        class_weights: &'w [F],
+    ) -> Result<SoftmaxCrossEntropy<'w, F>, xent::Error> {
+        Ok(built!(
+            self: self.preset.map_or_else(SoftmaxCrossEntropy::new, SoftmaxCrossEntropy::preset),
+            some(class_weights) => with_class_weights,
+            not_zero(self.label_smoothing) => with_label_smoothing,
+            self.focal_gamma => with_focal_gamma,
+            not_zero(self.z_loss) => with_z_loss,
+            self.soft_cap => with_soft_cap;
+            self.ignore_index
+        ))
+    }
+
+    /// The loss, with these weights.
+    ///
+    /// # Errors
+    /// Of an option that is out of its range, or does not go with the others.
+    pub(crate) fn build<'w, F: Float, E: Element<Float = F>>(
+        &self,
+        class_weights: &'w [F],
+        pos_weight: &'w [F],
+    ) -> Result<Box<dyn Loss<E> + Send + Sync + 'w>, xent::Error> {
+        let (classes, positive) = (some(class_weights), some(pos_weight));
+        let smoothing = not_zero(self.label_smoothing);
+        Ok(match self.kind {
+            Kind::SoftmaxCrossEntropy => Box::new(self.softmax(class_weights)?),
+            Kind::MultiLabelSoftmax => {
+                let loss = MultiLabelSoftmax::new();
+                let loss = if self.caffe_gradient { loss.with_caffe_gradient()? } else { loss };
+                Box::new(built!(
+                    self: loss,
+                    classes => with_class_weights,
+                    smoothing => with_label_smoothing,
+                    not_zero(self.z_loss) => with_z_loss,
+                    self.soft_cap => with_soft_cap
+                ))
+            }
+            Kind::Distillation => Box::new(
+                built!(self: Distillation::new(self.temperature)?, classes => with_class_weights),
+            ),
+            Kind::SigmoidCrossEntropy => {
+                let loss =
+                    self.preset.map_or_else(SigmoidCrossEntropy::new, SigmoidCrossEntropy::preset);
+                let is_focal = self.focal_gamma.is_some() || self.focal_alpha.is_some();
+                let gamma = self.focal_gamma.unwrap_or(0.0);
+                Box::new(built!(
+                    self: if is_focal { loss.with_focal(gamma, self.focal_alpha)? } else { loss },
+                    classes => with_class_weights,
+                    positive => with_pos_weight,
+                    smoothing => with_label_smoothing;
+                    self.ignore_index
+                ))
+            }
+            Kind::MultiLabelSoftMargin => Box::new(built!(
+                self: MultiLabelSoftMargin::new(),
+                classes => with_class_weights,
+                positive => with_pos_weight,
+                smoothing => with_label_smoothing;
+                self.ignore_index
+            )),
+            Kind::LogisticLoss => Box::new(built!(
+                self: self.preset.map_or_else(LogisticLoss::new, LogisticLoss::preset),
+                classes => with_class_weights,
+                positive => with_pos_weight,
+                smoothing => with_label_smoothing;
+                self.ignore_index
+            )),
+            Kind::NegativeLogLikelihood => Box::new(built!(
+                self: self.preset.map_or_else(NegativeLogLikelihood::new, NegativeLogLikelihood::preset),
+                classes => with_class_weights;
+                self.ignore_index
+            )),
+            Kind::MultinomialLogistic => Box::new(built!(
+                self: self.preset.map_or_else(MultinomialLogistic::new, MultinomialLogistic::preset),
+                classes => with_class_weights;
+                self.ignore_index
+            )),
+        })
+    }
+}
