@@ -14,7 +14,7 @@ CatBoost            ``CatBoost({"loss_function": o.catboost()})``  ``"eval_metri
 ==================  =============================================  ============================================
 
 With a plain ``softprob`` or ``logistic`` the trees are those of the built-in objectives, if they start from the same scores: see
-:meth:`Objective.init_score`. A model with a custom objective predicts margins; :meth:`Objective.predict_proba` makes
+:meth:`Objective.init_score`. A model with a custom objective may predict margins; :meth:`Objective.predict_proba` makes
 probabilities of them.
 
 XGBoost from 2.1, LightGBM from 4.0 and CatBoost from 1.2 are supported.
@@ -179,7 +179,7 @@ class Objective:
         Args:
             predt: The margins: shape (rows, classes), or (rows,) for ``logistic``.
             dtrain: The ``DMatrix``, whose labels and weights are used. For probabilities its labels may be of the shape
-                (rows, classes); then do not set ``num_class``.
+                (rows, classes); then set neither ``num_class`` nor ``objective``.
             sample_weight: Only when called as in scikit-learn, ``(y_true, y_pred, sample_weight)``; a ``DMatrix`` has its
                 own.
 
@@ -192,9 +192,10 @@ class Objective:
         XGBoost computes its own ``softprob`` and ``logistic`` in float32, and takes a probability of more than 1 - 6e-8
         for one. Derivatives here are exact, so that margins beyond 16 have a Hessian above the floor of 1e-16.
 
-        With a custom objective XGBoost takes ``base_score``, 0.5 by default, for a margin: set it to 0 for ``logistic``. (All
-        margins of ``softprob`` may have the same constant added.) The built-in objectives start from the frequencies of the
-        classes, unless ``base_score`` is given, a probability in ``binary:logistic``.
+        Name the built-in objective, too: ``{"objective": "binary:logistic"}`` or ``"multi:softprob"`` with ``num_class``. Then
+        ``predict`` gives probabilities, and ``base_score`` is one: 0.5 with a custom objective if it is not set. (Without
+        the name it is a margin: a margin of 0.5.) The built-in objectives start from the frequencies of the classes instead,
+        unless it is set.
         """
         margins, labels, weights = self._arguments(predt, dtrain, sample_weight, "predt", "dtrain")
         return self._derivatives(margins, labels, weights, self._hessian or "xgboost", "predt")
@@ -234,7 +235,8 @@ class Objective:
 
         The leaves equal those of ``Logloss``, ``CrossEntropy`` and ``MultiClass`` if the options of the training do. CatBoost
         chooses the defaults of some by the name of the loss, among them ``learning_rate``, ``leaf_estimation_method``,
-        ``leaf_estimation_iterations`` and ``boost_from_average``: set these.
+        ``leaf_estimation_iterations``, ``leaf_estimation_backtracking``, ``score_function`` and ``boost_from_average``: set
+        these.
 
         Raises:
             ValueError: ``hessian`` is a convention of another library, and the objective is ``softprob``.
@@ -271,7 +273,8 @@ class Objective:
         """The metric for ``xgb.train(…, custom_metric=objective.xgboost_metric)``: name and mean loss; smaller is better.
 
         It expects margins, which is what XGBoost gives to it when the objective is a custom one. With a built-in objective
-        it would get probabilities. For the classes of XGBoost for scikit-learn use ``eval_metric=objective.metric``.
+        it would get probabilities. XGBoost keeps six decimals of a custom metric. For its scikit-learn classes use
+        ``eval_metric=objective.metric``.
         """
         margins, labels, weights = self._arguments(predt, dtrain, None, "predt", "dtrain")
         return self.name, self._mean(margins, labels, weights, "predt")
@@ -423,7 +426,7 @@ class Objective:
         if labels.size != rows:
             raise ValueError(f"{name}: expected {rows} labels, one for each row, found the shape {labels.shape}")
         labels = labels.reshape(rows)
-        at = labels.astype(np.int64)
+        at = _whole(labels)
         wrong = (at != labels) | (at < 0) | (at >= len(table))
         if wrong.any():
             row = int(wrong.argmax())
@@ -662,7 +665,7 @@ def balanced_weights(
     if labels.ndim == 2:
         mass = weights @ labels
     else:
-        at = labels.astype(np.int64)
+        at = _whole(labels)
         wrong = (at != labels) | (at < 0) | (at >= (classes or np.inf))
         if labels.ndim != 1 or wrong.any():
             found = f"the shape {labels.shape}" if labels.ndim != 1 else f"{labels[wrong.argmax()]}"
@@ -759,6 +762,12 @@ def _weights(given: ArrayLike) -> tuple[float, ...]:
     if weights.ndim != 1 or len(weights) == 0:
         raise ValueError(f"class_weights: expected a number for each class, found the shape {weights.shape}")
     return tuple(weights.tolist())
+
+
+def _whole(labels: np.ndarray) -> np.ndarray:
+    """Labels as integers: what is not one differs from its label then."""
+    with np.errstate(invalid="ignore"):
+        return labels.astype(np.int64)
 
 
 def _table(given: ArrayLike) -> np.ndarray:
