@@ -1,0 +1,707 @@
+"""The losses of PyTorch under their own names: change an import, and they take one pass for loss and gradient.
+
+>>> import torch
+>>> from xent.torch import cross_entropy
+>>> logits = torch.tensor([[2.0, 1.0, 0.0], [0.0, 3.0, 0.0]], requires_grad=True)
+>>> loss = cross_entropy(logits, torch.tensor([0, 1]))
+>>> loss.backward()
+>>> round(loss.item(), 6), logits.grad.shape
+(0.251265, torch.Size([2, 3]))
+
+Signatures, defaults, shapes, types and exceptions are those of ``torch.nn.functional`` (and of torchvision's
+``sigmoid_focal_loss``). xent computes tensors on the CPU of float32, float64, float16 and bfloat16, in any memory order. What it
+does not compute is PyTorch's to compute or to refuse: gradients of targets and weights, negative weights, other types, tensor
+subclasses, forward-mode differentiation and ``torch.func``. Tensors on other devices are refused, or with ``fallback=True`` handed
+to PyTorch.
+
+The gradient is computed together with the loss, if one will be asked for. It is kept until the backward pass, which scales it in
+place and hands it over; a second backward pass (``retain_graph=True``) computes it again. Second derivatives are refused.
+``torch.compile`` sees one operator, ``xent::loss``. Under autocast the loss is float32, as PyTorch's is.
+
+Where the numbers differ from PyTorch's: a class or row of weight zero contributes zero, where PyTorch has ``0 * inf = nan``.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn._reduction import legacy_get_string
+
+from xent import _xent
+
+try:
+    from ml_dtypes import bfloat16 as _bfloat16
+except ImportError:  # Then PyTorch computes bfloat16.
+    _bfloat16 = None
+
+__all__ = [
+    "BCEWithLogitsLoss",
+    "CrossEntropyLoss",
+    "LinearCrossEntropyLoss",
+    "MultiLabelSoftMarginLoss",
+    "NLLLoss",
+    "binary_cross_entropy_with_logits",
+    "cross_entropy",
+    "kl_div_with_logits",
+    "linear_cross_entropy",
+    "multilabel_soft_margin_loss",
+    "nll_loss",
+    "sigmoid_focal_loss",
+]
+
+_PLAIN = (Tensor, nn.Parameter)
+_FORMATS = frozenset({torch.float32, torch.float64, torch.float16} | ({torch.bfloat16} if _bfloat16 else set()))
+_REDUCTIONS = frozenset({"mean", "sum", "none"})
+
+
+class _NotTaken(Exception):
+    """What xent does not compute, and PyTorch may."""
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    """The tensor's own memory."""
+    if tensor.dtype == torch.bfloat16:
+        return tensor.view(torch.uint16).numpy().view(_bfloat16)
+    return tensor.numpy()
+
+
+def _check_device(name: str, tensors: tuple[Tensor | None, ...], fallback: bool) -> None:
+    for tensor in tensors:
+        if tensor is not None and isinstance(tensor, Tensor) and tensor.device.type != "cpu" and not fallback:
+            raise RuntimeError(
+                f"xent.torch.{name} computes on the CPU, found a tensor on {tensor.device}: "
+                "move it, or give fallback=True to let PyTorch compute it"
+            )
+
+
+def _takes(input: Tensor, *constants: Tensor | None) -> bool:
+    """Whether these are plain tensors, of which only the first may be differentiated."""
+    if type(input) not in _PLAIN or input.dtype not in _FORMATS or input.layout is not torch.strided or not input.is_cpu:
+        return False
+    for other in constants:
+        if other is None:
+            continue
+        if type(other) not in _PLAIN or not other.is_cpu or other.requires_grad or other.layout is not torch.strided:
+            return False
+    if torch.compiler.is_compiling():
+        return True
+    is_transformed = torch._C._are_functorch_transforms_active() or torch.autograd.forward_ad._current_level >= 0
+    return not is_transformed and not input.is_neg()
+
+
+def _compute(
+    name: str, input: Tensor, target: Any, options: dict[str, Any], dtype: torch.dtype, want_grad: bool
+) -> tuple[Tensor, Tensor | None]:
+    """The loss as a tensor of this type, and the gradient. Called where nothing is differentiated."""
+    grad = None
+    try:
+        logits = _array(input)
+        if want_grad:
+            grad = torch.empty_like(input)
+            value, _ = _xent.value_and_grad(name, logits, target, out=_array(grad), **options)
+        else:
+            value = _xent.value(name, logits, target, **options)
+    except (TypeError, ValueError) as error:
+        raise _NotTaken(str(error)) from error
+    if isinstance(value, float):
+        return torch.scalar_tensor(value, dtype=dtype), grad
+    return torch.from_numpy(np.asarray(value)).to(dtype), grad
+
+
+class _Loss(torch.autograd.Function):
+    """A loss with its gradient, which is there before it is asked for."""
+
+    @staticmethod
+    def forward(ctx: Any, input: Tensor, call: tuple[Any, ...], axis: int | None) -> Tensor:
+        name, target, options, dtype = call
+        loss, ctx.grad = _compute(name, input, target, options, dtype, True)
+        ctx.save_for_backward(input)
+        ctx.call = call
+        ctx.axis = axis
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        _refuse_second_derivatives()
+        grad, ctx.grad = ctx.grad, None
+        if grad is None:
+            (input,) = ctx.saved_tensors
+            name, target, options, dtype = ctx.call
+            _, grad = _compute(name, input, target, options, dtype, True)
+        return _scaled(grad, upstream, ctx.axis), None, None
+
+
+def _refuse_second_derivatives() -> None:
+    # PyTorch records what a backward pass does if it is to be differentiated, too.
+    if torch.is_grad_enabled():
+        raise RuntimeError(
+            "the losses of xent.torch have no second derivatives: with create_graph=True use torch.nn.functional's"
+        )
+
+
+def _scaled(grad: Tensor, upstream: Tensor, axis: int | None) -> Tensor:
+    """The gradient, multiplied in place by that of the one loss, of each row's or of each element's."""
+    if upstream.dim() != 0:
+        return grad.mul_(upstream if upstream.dim() == grad.dim() else upstream.unsqueeze(axis))
+    factor = upstream.item()
+    return grad if factor == 1.0 else grad.mul_(factor)
+
+
+def _result_type(input: Tensor) -> torch.dtype:
+    half = input.dtype in (torch.float16, torch.bfloat16)
+    return torch.float32 if half and torch.is_autocast_enabled("cpu") else input.dtype
+
+
+def _call(
+    name: str, input: Tensor, target: Tensor, options: dict[str, Any], *, axis: int | None, weights: dict[str, Tensor]
+) -> Tensor:
+    """The loss of a call. `axis` is where an upstream gradient of rows is missing one; `weights` are options that are tensors."""
+    want_grad = input.requires_grad and torch.is_grad_enabled()
+    if torch.compiler.is_compiling():
+        text = ";".join([f"{key}={value!r}" for key, value in options.items()])
+        given = (input, target, list(weights.values()), ";".join(weights), name, text, axis, want_grad)
+        return torch.ops.xent.loss(*given)[0]
+    arrays = {key: _array(tensor.detach()) for key, tensor in weights.items()}
+    call = (name, _array(target.detach()), {**options, **arrays}, _result_type(input))
+    if want_grad:
+        return _Loss.apply(input, call, axis)
+    return _compute(*call[:1], input, *call[1:], False)[0]
+
+
+def _read(options: str) -> dict[str, Any]:
+    """Options that were written as a text: an operator takes no dictionary."""
+    pairs = (text.split("=", 1) for text in options.split(";"))
+    return {key: ast.literal_eval(value) for key, value in pairs}
+
+
+@torch.library.custom_op("xent::loss", mutates_args=())
+def _operator(
+    input: Tensor,
+    target: Tensor,
+    weights: list[Tensor],
+    names: str,
+    name: str,
+    options: str,
+    axis: int | None,
+    want_grad: bool,
+) -> tuple[Tensor, Tensor]:
+    arrays = {key: _array(tensor) for key, tensor in zip(names.split(";"), weights, strict=False)}
+    given = {**_read(options), **arrays}
+    try:
+        loss, grad = _compute(name, input.detach(), _array(target), given, _result_type(input), want_grad)
+    except _NotTaken as error:
+        raise (IndexError if "label" in str(error) else RuntimeError)(str(error)) from error
+    return loss, input.new_empty(0) if grad is None else grad
+
+
+@_operator.register_fake
+def _(
+    input: Tensor,
+    target: Tensor,
+    weights: list[Tensor],
+    names: str,
+    name: str,
+    options: str,
+    axis: int | None,
+    want_grad: bool,
+) -> tuple[Tensor, Tensor]:
+    shape = list(input.shape) if _read(options)["reduction"] == "none" else []
+    if shape and axis is not None:
+        del shape[axis]
+    loss = input.new_empty(shape, dtype=_result_type(input))
+    return loss, torch.empty_like(input) if want_grad else input.new_empty(0)
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    ctx.axis, ctx.weights = inputs[6], len(inputs[2])
+    ctx.save_for_backward(output[1])
+    ctx.mark_non_differentiable(output[1])
+
+
+def _backward(ctx: Any, upstream: Tensor, _: Any) -> tuple[Tensor | None, ...]:
+    (grad,) = ctx.saved_tensors
+    if 0 < upstream.dim() < grad.dim():
+        upstream = upstream.unsqueeze(ctx.axis)
+    return grad * upstream, None, [None] * ctx.weights, None, None, None, None, None
+
+
+_operator.register_autograd(_backward, setup_context=_keep)
+
+
+def _reduction(reduction: str, size_average: bool | None, reduce: bool | None) -> str:
+    if size_average is not None or reduce is not None:
+        return legacy_get_string(size_average, reduce)
+    return reduction
+
+
+def cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    ignore_index: int = -100,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+    *,
+    fallback: bool = False,
+) -> Tensor:
+    """``torch.nn.functional.cross_entropy``, with its arguments.
+
+    Args:
+        input: Logits of the shape ``(C,)``, ``(N, C)`` or ``(N, C, d1, …)``.
+        target: Labels without the axis of the classes, or probabilities in the shape of the logits.
+        fallback: Hands tensors of other devices to PyTorch instead of refusing them.
+
+    >>> logits = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    >>> cross_entropy(logits, torch.tensor([0, -100]), label_smoothing=0.1)
+    tensor(0.3633)
+    """
+
+    def theirs() -> Tensor:
+        return F.cross_entropy(input, target, weight, size_average, ignore_index, reduce, reduction, label_smoothing)
+
+    _check_device("cross_entropy", (input, target, weight), fallback)
+    how = _reduction(reduction, size_average, reduce)
+    if not _takes(input, target, weight) or how not in _REDUCTIONS or input.dim() == 0:
+        return theirs()
+    axis = 0 if input.dim() == 1 else 1
+    options: dict[str, Any] = {"preset": "pytorch", "reduction": how, "axis": axis}
+    if label_smoothing != 0.0:
+        options["label_smoothing"] = label_smoothing
+    if target.dtype in (torch.int64, torch.uint8) and target.dim() + 1 == input.dim():
+        if target.shape != input.shape[:axis] + input.shape[axis + 1 :]:
+            return theirs()
+        options["ignore_index"] = ignore_index
+    elif target.dtype != input.dtype or target.shape != input.shape or ignore_index >= 0:
+        return theirs()
+    weights = {} if weight is None else {"class_weights": weight}
+    if weight is not None and (weight.dtype != input.dtype or weight.shape != input.shape[axis : axis + 1]):
+        return theirs()
+    return _ours_or(theirs, "softmax_cross_entropy", input, target, options, axis, weights)
+
+
+def _ours_or(
+    theirs: Callable[[], Tensor],
+    name: str,
+    input: Tensor,
+    target: Tensor,
+    options: dict[str, Any],
+    axis: int | None,
+    weights: dict[str, Tensor],
+) -> Tensor:
+    try:
+        return _call(name, input, target, options, axis=axis, weights=weights)
+    except _NotTaken:
+        # It raises what PyTorch raises, or computes what only PyTorch takes.
+        return theirs()
+
+
+def nll_loss(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    ignore_index: int = -100,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    *,
+    fallback: bool = False,
+) -> Tensor:
+    """``torch.nn.functional.nll_loss``, with its arguments: log-probabilities, and labels.
+
+    :func:`cross_entropy` of the logits is faster and more exact.
+
+    >>> nll_loss(torch.tensor([[-0.5, -1.0]]), torch.tensor([1]))
+    tensor(1.)
+    """
+
+    def theirs() -> Tensor:
+        return F.nll_loss(input, target, weight, size_average, ignore_index, reduce, reduction)
+
+    _check_device("nll_loss", (input, target, weight), fallback)
+    how = _reduction(reduction, size_average, reduce)
+    if not _takes(input, target, weight) or how not in _REDUCTIONS or input.dim() == 0:
+        return theirs()
+    axis = 0 if input.dim() == 1 else 1
+    is_labels = target.dtype in (torch.int64, torch.uint8)
+    if not is_labels or target.shape != input.shape[:axis] + input.shape[axis + 1 :]:
+        return theirs()
+    weights = {} if weight is None else {"class_weights": weight}
+    if weight is not None and (weight.dtype != input.dtype or weight.shape != input.shape[axis : axis + 1]):
+        return theirs()
+    options = {"preset": "pytorch", "reduction": how, "axis": axis, "ignore_index": ignore_index}
+    return _ours_or(theirs, "negative_log_likelihood", input, target, options, axis, weights)
+
+
+def _axis_of(weight: Tensor, input: Tensor) -> int | None:
+    """The one axis of the input that these weights differ on; the last if they do not differ; ``None`` if there are more."""
+    lengths = (1,) * (input.dim() - weight.dim()) + tuple(weight.shape)
+    longer = [axis for axis, length in enumerate(lengths) if length != 1]
+    if weight.dim() > input.dim() or len(longer) > 1:
+        return None
+    axis = longer[0] if longer else max(input.dim() - 1, 0)
+    fits = weight.numel() == 1 or weight.numel() == input.shape[axis]
+    return axis if fits else None
+
+
+def binary_cross_entropy_with_logits(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    pos_weight: Tensor | None = None,
+    *,
+    fallback: bool = False,
+) -> Tensor:
+    """``torch.nn.functional.binary_cross_entropy_with_logits``, with its arguments.
+
+    Args:
+        input: Logits of any shape.
+        target: Numbers from 0 to 1, of that shape.
+        weight: A factor of each loss, of a shape that broadcasts to it.
+        pos_weight: A factor of the positive part: of one axis (such as the classes), or one number. Others are PyTorch's.
+        fallback: Hands tensors of other devices to PyTorch instead of refusing them.
+
+    >>> binary_cross_entropy_with_logits(torch.tensor([0.0, 100.0]), torch.tensor([1.0, 1.0]))
+    tensor(0.3466)
+    """
+
+    def theirs() -> Tensor:
+        return F.binary_cross_entropy_with_logits(input, target, weight, size_average, reduce, reduction, pos_weight)
+
+    _check_device("binary_cross_entropy_with_logits", (input, target, weight, pos_weight), fallback)
+    how = _reduction(reduction, size_average, reduce)
+    if not _takes(input, target, weight, pos_weight) or how not in _REDUCTIONS:
+        return theirs()
+    if target.dtype != input.dtype or target.shape != input.shape or input.numel() == 0:
+        return theirs()
+    for given in (weight, pos_weight):
+        if given is not None and given.dtype != input.dtype:
+            return theirs()
+    if input.dim() < 2 and (weight is not None or pos_weight is not None):
+        # One row, whose classes the weights are of.
+        losses = binary_cross_entropy_with_logits(
+            input.reshape(1, -1), target.reshape(1, -1), weight, reduction=how, pos_weight=pos_weight
+        )
+        return losses.reshape(input.shape) if how == "none" else losses
+    options: dict[str, Any] = {"preset": "pytorch", "reduction": how}
+    axes = [_axis_of(given, input) for given in (pos_weight, weight) if given is not None]
+    if axes[:1] == [None] and pos_weight is not None:
+        return theirs()
+    if weight is not None and (axes[-1] is None or axes[0] != axes[-1]):
+        losses = binary_cross_entropy_with_logits(input, target, reduction="none", pos_weight=pos_weight) * weight
+        return losses if how == "none" else losses.mean() if how == "mean" else losses.sum()
+    weights: dict[str, Tensor] = {}
+    if pos_weight is not None:
+        weights["pos_weight"] = pos_weight.reshape(-1)
+    if weight is not None:
+        weights["class_weights"] = weight.reshape(-1).expand(input.shape[axes[0]])
+    if axes:
+        options["axis"] = axes[0]
+    return _ours_or(theirs, "sigmoid_cross_entropy", input, target, options, None, weights)
+
+
+def multilabel_soft_margin_loss(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    *,
+    fallback: bool = False,
+) -> Tensor:
+    """``torch.nn.functional.multilabel_soft_margin_loss``, with its arguments; the classes are on the last axis.
+
+    >>> multilabel_soft_margin_loss(torch.tensor([[0.0, 100.0]]), torch.tensor([[1.0, 1.0]]))
+    tensor(0.3466)
+    """
+
+    def theirs() -> Tensor:
+        return F.multilabel_soft_margin_loss(input, target, weight, size_average, reduce, reduction)
+
+    _check_device("multilabel_soft_margin_loss", (input, target, weight), fallback)
+    how = _reduction(reduction, size_average, reduce)
+    if not _takes(input, target, weight) or how not in _REDUCTIONS or input.dim() == 0 or input.numel() == 0:
+        return theirs()
+    if target.dtype != input.dtype or target.shape != input.shape:
+        return theirs()
+    weights: dict[str, Tensor] = {}
+    if weight is not None:
+        if weight.dtype != input.dtype or weight.shape[:-1].numel() != 1 or _axis_of(weight, input) != input.dim() - 1:
+            return theirs()
+        weights["class_weights"] = weight.reshape(-1).expand(input.shape[-1])
+    options = {"nothing_valid": "nan", "reduction": how}
+    axis = input.dim() - 1
+    return _ours_or(theirs, "multi_label_soft_margin", input, target, options, axis, weights)
+
+
+def sigmoid_focal_loss(
+    inputs: Tensor,
+    targets: Tensor,
+    alpha: float = 0.25,
+    gamma: float = 2,
+    reduction: str = "none",
+    *,
+    fallback: bool = False,
+) -> Tensor:
+    """torchvision's ``sigmoid_focal_loss``, with its arguments: a negative ``alpha`` is none.
+
+    >>> sigmoid_focal_loss(torch.tensor([0.0]), torch.tensor([1.0]), reduction="mean")
+    tensor(0.0433)
+    """
+
+    def theirs() -> Tensor:
+        p = torch.sigmoid(inputs)
+        loss = F.binary_cross_entropy_with_logits(inputs, targets, reduction="none")
+        loss = loss * (1 - (p * targets + (1 - p) * (1 - targets))) ** gamma
+        if alpha >= 0:
+            loss = (alpha * targets + (1 - alpha) * (1 - targets)) * loss
+        if reduction not in _REDUCTIONS:
+            raise ValueError(f"reduction: expected none, mean or sum, found {reduction}")
+        return loss if reduction == "none" else loss.mean() if reduction == "mean" else loss.sum()
+
+    _check_device("sigmoid_focal_loss", (inputs, targets), fallback)
+    if not _takes(inputs, targets) or reduction not in _REDUCTIONS or inputs.numel() == 0:
+        return theirs()
+    if targets.dtype != inputs.dtype or targets.shape != inputs.shape:
+        return theirs()
+    options: dict[str, Any] = {"preset": "pytorch", "reduction": reduction, "focal_gamma": gamma}
+    if alpha >= 0:
+        options["focal_alpha"] = alpha
+    return _ours_or(theirs, "sigmoid_cross_entropy", inputs, targets, options, None, {})
+
+
+def kl_div_with_logits(
+    input: Tensor, target: Tensor, temperature: float = 1.0, reduction: str = "batchmean", *, fallback: bool = False
+) -> Tensor:
+    """``τ² KL(softmax(target / τ) ‖ softmax(input / τ))``, both from logits: the loss of distillation.
+
+    It is ``F.kl_div(F.log_softmax(input / τ, 1), F.softmax(target / τ, 1), reduction="batchmean") * τ ** 2`` in one pass.
+    Rows that are equal have a loss of zero; close ones lose digits, as the difference of two cross-entropies does.
+
+    Args:
+        input: The student's logits, shape ``(C,)``, ``(N, C)`` or ``(N, C, d1, …)``.
+        target: The teacher's, of that shape; they get no gradient.
+        temperature: τ.
+        reduction: ``"batchmean"`` (the sum divided by ``N``), ``"sum"``, or ``"none"`` for the loss of each row.
+
+    Raises:
+        ValueError: There is no such reduction.
+
+    >>> kl_div_with_logits(torch.tensor([[1.0, 0.0, -1.0]]), torch.tensor([[3.0, 0.0, -3.0]]), temperature=2.0)
+    tensor(0.7418)
+    """
+    if reduction not in ("batchmean", "sum", "none"):
+        raise ValueError(f"reduction: expected batchmean, sum or none, found {reduction}")
+    axis = 0 if input.dim() == 1 else 1
+    rows = input.shape[0] if input.dim() > 1 else 1
+
+    def theirs() -> Tensor:
+        student, teacher = F.log_softmax(input / temperature, axis), F.log_softmax(target / temperature, axis)
+        losses = F.kl_div(student, teacher, reduction="none", log_target=True).sum(axis) * temperature**2
+        return losses if reduction == "none" else losses.sum() / (rows if reduction == "batchmean" else 1)
+
+    _check_device("kl_div_with_logits", (input, target), fallback)
+    if not _takes(input, target) or target.shape != input.shape or input.dim() == 0 or input.numel() == 0:
+        return theirs()
+    how = "none" if reduction == "none" else "sum"
+    options = {"temperature": float(temperature), "axis": axis, "reduction": how}
+    loss = _ours_or(theirs, "distillation", input, target, options, axis, {})
+    return loss / rows if reduction == "batchmean" and rows != 1 else loss
+
+
+class _LinearLoss(torch.autograd.Function):
+    """The loss of a layer with the gradients of its inputs, weights and bias."""
+
+    @staticmethod
+    def forward(ctx: Any, input: Tensor, weight: Tensor, bias: Tensor | None, call: tuple[Any, ...]) -> Tensor:
+        target, options, dtype = call
+        loss, ctx.grads = _compute_linear(input, weight, bias, target, options, dtype, True)
+        ctx.save_for_backward(input, weight, bias)
+        ctx.call = call
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        _refuse_second_derivatives()
+        grads, ctx.grads = ctx.grads, None
+        if grads is None:
+            _, grads = _compute_linear(*ctx.saved_tensors, *ctx.call, True)
+        factor = upstream.item()
+        if factor != 1.0:
+            for grad in grads:
+                if grad is not None:
+                    grad.mul_(factor)
+        return *grads, None
+
+
+def _compute_linear(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    target: np.ndarray,
+    options: dict[str, Any],
+    dtype: torch.dtype,
+    want_grad: bool,
+) -> tuple[Tensor, list[Tensor | None]]:
+    of_bias = None if bias is None else _array(bias)
+    try:
+        value, grads = _xent.linear_cross_entropy(_array(input), _array(weight), target, of_bias, grad=want_grad, **options)
+    except (TypeError, ValueError) as error:
+        raise _NotTaken(str(error)) from error
+    tensors = [None if grad is None else torch.from_numpy(grad).to(input.dtype) for grad in grads]
+    if isinstance(value, float):
+        return torch.scalar_tensor(value, dtype=dtype), tensors
+    return torch.from_numpy(np.asarray(value)).to(dtype), tensors
+
+
+def linear_cross_entropy(
+    input: Tensor,
+    linear_weight: Tensor,
+    target: Tensor,
+    *,
+    linear_bias: Tensor | None = None,
+    weight: Tensor | None = None,
+    reduction: str = "mean",
+    ignore_index: int | None = None,
+    label_smoothing: float = 0.0,
+    options: Any = None,
+    fallback: bool = False,
+) -> Tensor:
+    """``torch.nn.functional.linear_cross_entropy`` of PyTorch 2.15, with its arguments: a layer and its loss in one.
+
+    The logits are made some rows at a time and are never in memory as a whole. ``options``, which say how PyTorch cuts its work,
+    have no effect. ``reduction="none"`` with a gradient and classes on more than one axis are PyTorch's to compute.
+
+    >>> x, w = torch.eye(2), torch.tensor([[2.0, 0.0], [0.0, 3.0], [1.0, 1.0]])
+    >>> linear_cross_entropy(x, w, torch.tensor([0, 1]))
+    tensor(0.2888)
+    """
+
+    def theirs() -> Tensor:
+        logits = F.linear(input, linear_weight.reshape(-1, linear_weight.shape[-1]), _flat(linear_bias))
+        logits = logits.reshape(*input.shape[:-1], *linear_weight.shape[:-1])
+        label = -100 if ignore_index is None else ignore_index
+        return F.cross_entropy(
+            logits, target, weight, reduction=reduction, ignore_index=label, label_smoothing=label_smoothing
+        )
+
+    of_torch = getattr(F, "linear_cross_entropy", None)
+    if of_torch is not None:
+        theirs = lambda: of_torch(  # noqa: E731
+            input,
+            linear_weight,
+            target,
+            linear_bias=linear_bias,
+            weight=weight,
+            reduction=reduction,
+            ignore_index=ignore_index,
+            label_smoothing=label_smoothing,
+            options=options,
+        )
+    _check_device("linear_cross_entropy", (input, linear_weight, target, linear_bias, weight), fallback)
+    layer = [tensor for tensor in (input, linear_weight, linear_bias) if tensor is not None]
+    want_grad = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in layer)
+    if not all(_takes(tensor, target, weight) and tensor.dtype == input.dtype for tensor in layer):
+        return theirs()
+    if torch.compiler.is_compiling() or reduction not in _REDUCTIONS or (reduction == "none" and want_grad):
+        return theirs()
+    if input.dim() != 2 or linear_weight.dim() != 2 or input.shape[1] != linear_weight.shape[1]:
+        return theirs()
+    if linear_bias is not None and linear_bias.shape != linear_weight.shape[:1]:
+        return theirs()
+    if target.dtype != torch.int64 or target.shape != input.shape[:1] or input.numel() == 0:
+        return theirs()
+    if weight is not None and (weight.dtype != input.dtype or weight.shape != linear_weight.shape[:1]):
+        return theirs()
+    given: dict[str, Any] = {"preset": "pytorch", "reduction": reduction, "label_smoothing": label_smoothing}
+    if ignore_index is not None:
+        given["ignore_index"] = ignore_index
+    if weight is not None:
+        given["class_weights"] = _array(weight)
+    call = (_array(target), given, _result_type(input))
+    try:
+        if want_grad:
+            return _LinearLoss.apply(input, linear_weight, linear_bias, call)
+        return _compute_linear(input, linear_weight, linear_bias, *call, False)[0]
+    except _NotTaken:
+        return theirs()
+
+
+def _flat(bias: Tensor | None) -> Tensor | None:
+    return None if bias is None else bias.reshape(-1)
+
+
+class CrossEntropyLoss(nn.CrossEntropyLoss):
+    """``torch.nn.CrossEntropyLoss``, by :func:`cross_entropy`.
+
+    >>> CrossEntropyLoss(label_smoothing=0.1)(torch.tensor([[1.0, 0.0]]), torch.tensor([0]))
+    tensor(0.3633)
+    """
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return cross_entropy(
+            input,
+            target,
+            self.weight,
+            ignore_index=self.ignore_index,
+            reduction=self.reduction,
+            label_smoothing=self.label_smoothing,
+        )
+
+
+class BCEWithLogitsLoss(nn.BCEWithLogitsLoss):
+    """``torch.nn.BCEWithLogitsLoss``, by :func:`binary_cross_entropy_with_logits`."""
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return binary_cross_entropy_with_logits(
+            input, target, self.weight, pos_weight=self.pos_weight, reduction=self.reduction
+        )
+
+
+class NLLLoss(nn.NLLLoss):
+    """``torch.nn.NLLLoss``, by :func:`nll_loss`."""
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return nll_loss(input, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction)
+
+
+class MultiLabelSoftMarginLoss(nn.MultiLabelSoftMarginLoss):
+    """``torch.nn.MultiLabelSoftMarginLoss``, by :func:`multilabel_soft_margin_loss`."""
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return multilabel_soft_margin_loss(input, target, self.weight, reduction=self.reduction)
+
+
+if hasattr(nn, "LinearCrossEntropyLoss"):
+
+    class LinearCrossEntropyLoss(nn.LinearCrossEntropyLoss):
+        """``torch.nn.LinearCrossEntropyLoss`` of PyTorch 2.15, by :func:`linear_cross_entropy`."""
+
+        def forward(self, input: Tensor, target: Tensor) -> Tensor:
+            weight, bias = self.linear.weight, self.linear.bias
+            if self.out_features:
+                axes = (self.num_classes, *self.out_features)
+                weight = weight.reshape(*axes, -1)
+                bias = None if bias is None else bias.reshape(axes)
+            return linear_cross_entropy(
+                input,
+                weight,
+                target,
+                linear_bias=bias,
+                weight=self.weight,
+                reduction=self.reduction,
+                ignore_index=self.ignore_index,
+                label_smoothing=self.label_smoothing,
+                options=self.options,
+            )
