@@ -378,7 +378,8 @@ def test_start_of_lightgbm(weights):
     average = np.average(DATA.binary, weights=weights)
     assert init == pytest.approx(np.log(average / (1.0 - average)), rel=1e-13)
     start = np.full(ROWS, init)
-    theirs = lgb.train({**LGB, "objective": "binary", "boost_from_average": True}, lgb.Dataset(DATA.x, DATA.binary, weight=weights), 4)
+    data = lgb.Dataset(DATA.x, DATA.binary, weight=weights)
+    theirs = lgb.train({**LGB, "objective": "binary", "boost_from_average": True}, data, 4)
     data = lgb.Dataset(DATA.x, DATA.binary, weight=weights, init_score=start)
     ours = lgb.train({**LGB, "objective": objective.lightgbm}, data, 4)
     found = ours.predict(DATA.x, raw_score=True) + init
@@ -546,7 +547,8 @@ def test_copies_are_equal(objective):
 
 def test_repr():
     assert repr(softprob()) == "softprob()"
-    assert repr(logistic(class_weights=[1, 2], label_smoothing=0.1)) == "logistic(class_weights=(1.0, 2.0), label_smoothing=0.1)"
+    found = repr(logistic(class_weights=[1, 2], label_smoothing=0.1))
+    assert found == "logistic(class_weights=(1.0, 2.0), label_smoothing=0.1)"
     assert repr(softprob(soft_labels=[[0.5, 0.5]])) == "softprob(soft_labels=<1 rows>)"
 
 

@@ -13,8 +13,8 @@ LightGBM, sklearn   ``LGBMModel(objective=o.lightgbm)``            ``fit(…, ev
 CatBoost            ``CatBoost({"loss_function": o.catboost()})``  ``"eval_metric": o.catboost_metric()``
 ==================  =============================================  ============================================
 
-With a plain ``softprob`` or ``logistic`` the trees are those of the built-in objectives, if they start from the same scores: see
-:meth:`Objective.init_score`. A model with a custom objective may predict margins; :meth:`Objective.predict_proba` makes
+With a plain ``softprob`` or ``logistic`` the trees are those of the built-in objectives, if they start from the same scores:
+see :meth:`Objective.init_score`. A model with a custom objective may predict margins; :meth:`Objective.predict_proba` makes
 probabilities of them.
 
 XGBoost from 2.1, LightGBM from 4.0 and CatBoost from 1.2 are supported.
