@@ -28,6 +28,7 @@ mod package;
 mod packages;
 mod portability;
 mod progress;
+mod python;
 mod rows;
 mod same;
 mod sanitize;
@@ -88,6 +89,9 @@ enum Command {
     /// Builds integrations/mpi, runs its tests under mpirun with several numbers of ranks, compares their digests, and
     /// measures what communication costs.
     Mpi(mpi::Options),
+    /// Builds the Python package as a wheel, installs it into an environment of its own, and runs its tests; with
+    /// `--frameworks` also those with PyTorch, JAX and the libraries of gradient boosting.
+    Python(python::Options),
     /// Counts how many mutants of the core and of xent the tests kill; needs cargo-mutants.
     Mutants(mutants::Options),
     /// Builds the page of examples/web; serves it, or tests it in a browser.
@@ -133,6 +137,7 @@ fn main() -> ExitCode {
         Command::Firmware(options) => return firmware::run(&options),
         Command::Fuzz(options) => return fuzz::run(&options),
         Command::Mpi(options) => return mpi::run(&options),
+        Command::Python(options) => return python::run(&options),
         Command::Mutants(options) => return mutants::run(&options),
         Command::Web(options) => return web::run(&options),
         Command::InstallC(options) => return install_c::run(&options),

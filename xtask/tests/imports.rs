@@ -11,7 +11,7 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 const KNOWS_ITS_USERS: &str = "losses/format";
 
 /// The crates whose files are read.
-const CRATES: [&str; 11] = [
+const CRATES: [&str; 12] = [
     "crates/xent-core",
     "crates/xent-rayon",
     "crates/xent-linear",
@@ -23,6 +23,7 @@ const CRATES: [&str; 11] = [
     "fuzz",
     "examples/web",
     "integrations/mpi",
+    "python",
 ];
 
 /// The files of a crate by name (`losses/format`, the root is empty), and those that each imports.

@@ -1,0 +1,126 @@
+//! `cargo xtask python`: the Python package, built as a wheel, installed into an environment of its own, and tested there.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use clap::Args;
+
+use crate::packages::{self, Missing};
+use crate::tools;
+
+/// What is tested.
+#[derive(Args, Debug)]
+pub(crate) struct Options {
+    /// Also with PyTorch, JAX, XGBoost, LightGBM, CatBoost and scikit-learn, which are downloaded (several GB): their
+    /// tests, and PyTorch's own.
+    #[arg(long)]
+    frameworks: bool,
+    /// Installs Python's virtual environments, if they are missing, with Debian's apt-get.
+    #[arg(long)]
+    install: bool,
+}
+
+/// What builds the wheel.
+const MATURIN: &str = "maturin>=1.9,<2";
+
+/// What `--frameworks` tests with; expecttest is for PyTorch's own tests.
+const FRAMEWORKS: &[&str] =
+    &["torch", "expecttest", "jax", "xgboost", "lightgbm", "catboost", "scikit-learn"];
+
+/// More would be a surprise to who installs it.
+const LARGEST_WHEEL: u64 = 2_000_000;
+
+pub(crate) fn run(options: &Options) -> ExitCode {
+    match check(options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn check(options: &Options) -> Result<(), String> {
+    packages::provide(missing, options.install)?;
+    let folder = crate::target_folder("python");
+    let wheel = build(&folder)?;
+    let size = wheel.metadata().map_err(|error| format!("{}: {error}", wheel.display()))?.len();
+    println!("{}: {size} bytes", wheel.display());
+    if size > LARGEST_WHEEL {
+        return Err(format!("the wheel has {size} bytes, more than {LARGEST_WHEEL}"));
+    }
+    let name = if options.frameworks { "frameworks" } else { "clean" };
+    let environment = Environment::new(folder.join(name))?;
+    let with_tests = format!("{}[test]", wheel.display());
+    environment.install(&["--force-reinstall", "--no-deps", &wheel.display().to_string()])?;
+    environment.install(&[&with_tests])?;
+    if options.frameworks {
+        environment.install(FRAMEWORKS)?;
+    }
+    let package = crate::root().join("python");
+    let mut tests = environment.python();
+    tests.args(["-m", "pytest", "-q", "--import-mode=importlib", "-p", "no:cacheprovider"]);
+    // Not where the package's sources are: what is tested is what was installed.
+    tools::succeed(tests.arg(package.join("tests")).current_dir(&folder))?;
+    if options.frameworks {
+        let mut judge = environment.python();
+        judge.arg(package.join("tools/pytorch_tests.py")).current_dir(&folder);
+        tools::succeed(&mut judge)?;
+    }
+    Ok(())
+}
+
+fn missing() -> Vec<Missing> {
+    let mut probe = Command::new("python3");
+    let works = probe.args(["-c", "import ensurepip, venv"]).status();
+    let has = works.is_ok_and(|status| status.success());
+    let packages = &["python3", "python3-venv"];
+    if has { vec![] } else { vec![Missing::new("virtual environments of Python", packages)] }
+}
+
+/// The wheel.
+fn build(folder: &Path) -> Result<PathBuf, String> {
+    let wheels = folder.join("wheels");
+    // An older one would be installed instead.
+    if wheels.exists() {
+        std::fs::remove_dir_all(&wheels)
+            .map_err(|error| format!("{}: {error}", wheels.display()))?;
+    }
+    let environment = Environment::new(folder.join("tools"))?;
+    environment.install(&[MATURIN])?;
+    let mut maturin = environment.python();
+    maturin
+        .args(["-m", "maturin", "build", "--release", "--locked", "--out"])
+        .arg(&wheels)
+        .env("CARGO_TARGET_DIR", folder.join("target"))
+        .current_dir(crate::root().join("python"));
+    tools::succeed(&mut maturin)?;
+    let files = wheels.read_dir().map_err(|error| format!("{}: {error}", wheels.display()))?;
+    let mut files = files.flatten().map(|file| file.path());
+    files.next().ok_or_else(|| format!("no wheel in {}", wheels.display()))
+}
+
+/// A virtual environment of Python.
+struct Environment(PathBuf);
+
+impl Environment {
+    fn new(folder: PathBuf) -> Result<Self, String> {
+        if !folder.join("bin/python").exists() {
+            tools::succeed(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
+        }
+        Ok(Self(folder))
+    }
+
+    fn python(&self) -> Command {
+        let mut command = Command::new(self.0.join("bin/python"));
+        // Nothing of the caller's.
+        command.env_remove("PYTHONPATH").env_remove("PYTHONHOME");
+        command
+    }
+
+    fn install(&self, what: &[&str]) -> Result<(), String> {
+        let mut pip = self.python();
+        pip.args(["-m", "pip", "install", "-q", "--disable-pip-version-check"]).args(what);
+        tools::succeed(&mut pip)
+    }
+}
