@@ -57,6 +57,7 @@ __all__ = [
 
 _PLAIN = (Tensor, nn.Parameter)
 _FORMATS = frozenset({torch.float32, torch.float64, torch.float16} | ({torch.bfloat16} if _bfloat16 else set()))
+_LABELS = frozenset({torch.int64, torch.uint8})
 _REDUCTIONS = frozenset({"mean", "sum", "none"})
 
 
@@ -66,12 +67,12 @@ class _NotTaken(Exception):
 
 def _array(tensor: Tensor) -> np.ndarray:
     """The tensor's own memory."""
-    if tensor.dtype == torch.bfloat16:
+    if tensor.dtype is torch.bfloat16:
         return tensor.view(torch.uint16).numpy().view(_bfloat16)
     return tensor.numpy()
 
 
-def _check_device(name: str, tensors: tuple[Tensor | None, ...], fallback: bool) -> None:
+def _check_device(name: str, fallback: bool, *tensors: Tensor | None) -> None:
     for tensor in tensors:
         if tensor is not None and isinstance(tensor, Tensor) and tensor.device.type != "cpu" and not fallback:
             raise RuntimeError(
@@ -154,24 +155,30 @@ def _scaled(grad: Tensor, upstream: Tensor, axis: int | None) -> Tensor:
 
 
 def _result_type(input: Tensor) -> torch.dtype:
-    half = input.dtype in (torch.float16, torch.bfloat16)
-    return torch.float32 if half and torch.is_autocast_enabled("cpu") else input.dtype
+    dtype = input.dtype
+    if dtype is torch.float32 or dtype is torch.float64:
+        return dtype
+    return torch.float32 if torch.is_autocast_enabled("cpu") else dtype
 
 
 def _call(
     name: str, input: Tensor, target: Tensor, options: dict[str, Any], *, axis: int | None, weights: dict[str, Tensor]
 ) -> Tensor:
-    """The loss of a call. `axis` is where an upstream gradient of rows is missing one; `weights` are options that are tensors."""
+    """The loss of a call. `axis` is where an upstream gradient of rows is missing one; `weights` are options that are tensors.
+
+    Targets and weights have no gradient, so their memory may be asked for.
+    """
     want_grad = input.requires_grad and torch.is_grad_enabled()
     if torch.compiler.is_compiling():
         text = ";".join([f"{key}={value!r}" for key, value in options.items()])
         given = (input, target, list(weights.values()), ";".join(weights), name, text, axis, want_grad)
         return torch.ops.xent.loss(*given)[0]
-    arrays = {key: _array(tensor.detach()) for key, tensor in weights.items()}
-    call = (name, _array(target.detach()), {**options, **arrays}, _result_type(input))
+    for key, tensor in weights.items():
+        options[key] = _array(tensor)
+    call = (name, _array(target), options, _result_type(input))
     if want_grad:
         return _Loss.apply(input, call, axis)
-    return _compute(*call[:1], input, *call[1:], False)[0]
+    return _compute(name, input, *call[1:], False)[0]
 
 
 def _read(options: str) -> dict[str, Any]:
@@ -234,10 +241,11 @@ def _backward(ctx: Any, upstream: Tensor, _: Any) -> tuple[Tensor | None, ...]:
 _operator.register_autograd(_backward, setup_context=_keep)
 
 
-def _reduction(reduction: str, size_average: bool | None, reduce: bool | None) -> str:
-    if size_average is not None or reduce is not None:
-        return legacy_get_string(size_average, reduce)
-    return reduction
+def _are_labels(target: Tensor, input: Tensor, axis: int) -> bool:
+    """Whether there is one for each row."""
+    if input.dim() == 2:
+        return target.dim() == 1 and target.shape[0] == input.shape[0]
+    return target.shape == input.shape[:axis] + input.shape[axis + 1 :]
 
 
 def cross_entropy(
@@ -265,18 +273,18 @@ def cross_entropy(
     """
 
     def theirs() -> Tensor:
+        _check_device("cross_entropy", fallback, input, target, weight)
         return F.cross_entropy(input, target, weight, size_average, ignore_index, reduce, reduction, label_smoothing)
 
-    _check_device("cross_entropy", (input, target, weight), fallback)
-    how = _reduction(reduction, size_average, reduce)
+    how = reduction if size_average is None and reduce is None else legacy_get_string(size_average, reduce)
     if not _takes(input, target, weight) or how not in _REDUCTIONS or input.dim() == 0:
         return theirs()
     axis = 0 if input.dim() == 1 else 1
     options: dict[str, Any] = {"preset": "pytorch", "reduction": how, "axis": axis}
     if label_smoothing != 0.0:
         options["label_smoothing"] = label_smoothing
-    if target.dtype in (torch.int64, torch.uint8) and target.dim() + 1 == input.dim():
-        if target.shape != input.shape[:axis] + input.shape[axis + 1 :]:
+    if target.dtype in _LABELS and target.dim() + 1 == input.dim():
+        if not _are_labels(target, input, axis):
             return theirs()
         options["ignore_index"] = ignore_index
     elif target.dtype != input.dtype or target.shape != input.shape or ignore_index >= 0:
@@ -323,15 +331,14 @@ def nll_loss(
     """
 
     def theirs() -> Tensor:
+        _check_device("nll_loss", fallback, input, target, weight)
         return F.nll_loss(input, target, weight, size_average, ignore_index, reduce, reduction)
 
-    _check_device("nll_loss", (input, target, weight), fallback)
-    how = _reduction(reduction, size_average, reduce)
+    how = reduction if size_average is None and reduce is None else legacy_get_string(size_average, reduce)
     if not _takes(input, target, weight) or how not in _REDUCTIONS or input.dim() == 0:
         return theirs()
     axis = 0 if input.dim() == 1 else 1
-    is_labels = target.dtype in (torch.int64, torch.uint8)
-    if not is_labels or target.shape != input.shape[:axis] + input.shape[axis + 1 :]:
+    if target.dtype not in _LABELS or not _are_labels(target, input, axis):
         return theirs()
     weights = {} if weight is None else {"class_weights": weight}
     if weight is not None and (weight.dtype != input.dtype or weight.shape != input.shape[axis : axis + 1]):
@@ -376,10 +383,10 @@ def binary_cross_entropy_with_logits(
     """
 
     def theirs() -> Tensor:
+        _check_device("binary_cross_entropy_with_logits", fallback, input, target, weight, pos_weight)
         return F.binary_cross_entropy_with_logits(input, target, weight, size_average, reduce, reduction, pos_weight)
 
-    _check_device("binary_cross_entropy_with_logits", (input, target, weight, pos_weight), fallback)
-    how = _reduction(reduction, size_average, reduce)
+    how = reduction if size_average is None and reduce is None else legacy_get_string(size_average, reduce)
     if not _takes(input, target, weight, pos_weight) or how not in _REDUCTIONS:
         return theirs()
     if target.dtype != input.dtype or target.shape != input.shape or input.numel() == 0:
@@ -427,10 +434,10 @@ def multilabel_soft_margin_loss(
     """
 
     def theirs() -> Tensor:
+        _check_device("multilabel_soft_margin_loss", fallback, input, target, weight)
         return F.multilabel_soft_margin_loss(input, target, weight, size_average, reduce, reduction)
 
-    _check_device("multilabel_soft_margin_loss", (input, target, weight), fallback)
-    how = _reduction(reduction, size_average, reduce)
+    how = reduction if size_average is None and reduce is None else legacy_get_string(size_average, reduce)
     if not _takes(input, target, weight) or how not in _REDUCTIONS or input.dim() == 0 or input.numel() == 0:
         return theirs()
     if target.dtype != input.dtype or target.shape != input.shape:
@@ -461,6 +468,7 @@ def sigmoid_focal_loss(
     """
 
     def theirs() -> Tensor:
+        _check_device("sigmoid_focal_loss", fallback, inputs, targets)
         p = torch.sigmoid(inputs)
         loss = F.binary_cross_entropy_with_logits(inputs, targets, reduction="none")
         loss = loss * (1 - (p * targets + (1 - p) * (1 - targets))) ** gamma
@@ -470,7 +478,6 @@ def sigmoid_focal_loss(
             raise ValueError(f"reduction: expected none, mean or sum, found {reduction}")
         return loss if reduction == "none" else loss.mean() if reduction == "mean" else loss.sum()
 
-    _check_device("sigmoid_focal_loss", (inputs, targets), fallback)
     if not _takes(inputs, targets) or reduction not in _REDUCTIONS or inputs.numel() == 0:
         return theirs()
     if targets.dtype != inputs.dtype or targets.shape != inputs.shape:
@@ -507,11 +514,11 @@ def kl_div_with_logits(
     rows = input.shape[0] if input.dim() > 1 else 1
 
     def theirs() -> Tensor:
+        _check_device("kl_div_with_logits", fallback, input, target)
         student, teacher = F.log_softmax(input / temperature, axis), F.log_softmax(target / temperature, axis)
         losses = F.kl_div(student, teacher, reduction="none", log_target=True).sum(axis) * temperature**2
         return losses if reduction == "none" else losses.sum() / (rows if reduction == "batchmean" else 1)
 
-    _check_device("kl_div_with_logits", (input, target), fallback)
     if not _takes(input, target) or target.shape != input.shape or input.dim() == 0 or input.numel() == 0:
         return theirs()
     how = "none" if reduction == "none" else "sum"
@@ -589,6 +596,20 @@ def linear_cross_entropy(
     """
 
     def theirs() -> Tensor:
+        _check_device("linear_cross_entropy", fallback, input, linear_weight, target, linear_bias, weight)
+        of_torch = getattr(F, "linear_cross_entropy", None)
+        if of_torch is not None:
+            return of_torch(
+                input,
+                linear_weight,
+                target,
+                linear_bias=linear_bias,
+                weight=weight,
+                reduction=reduction,
+                ignore_index=ignore_index,
+                label_smoothing=label_smoothing,
+                options=options,
+            )
         logits = F.linear(input, linear_weight.reshape(-1, linear_weight.shape[-1]), _flat(linear_bias))
         logits = logits.reshape(*input.shape[:-1], *linear_weight.shape[:-1])
         label = -100 if ignore_index is None else ignore_index
@@ -596,20 +617,6 @@ def linear_cross_entropy(
             logits, target, weight, reduction=reduction, ignore_index=label, label_smoothing=label_smoothing
         )
 
-    of_torch = getattr(F, "linear_cross_entropy", None)
-    if of_torch is not None:
-        theirs = lambda: of_torch(  # noqa: E731
-            input,
-            linear_weight,
-            target,
-            linear_bias=linear_bias,
-            weight=weight,
-            reduction=reduction,
-            ignore_index=ignore_index,
-            label_smoothing=label_smoothing,
-            options=options,
-        )
-    _check_device("linear_cross_entropy", (input, linear_weight, target, linear_bias, weight), fallback)
     layer = [tensor for tensor in (input, linear_weight, linear_bias) if tensor is not None]
     want_grad = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in layer)
     if not all(_takes(tensor, target, weight) and tensor.dtype == input.dtype for tensor in layer):
