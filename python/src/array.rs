@@ -52,6 +52,16 @@ impl Dtype {
         }
     }
 
+    /// The bytes of a number.
+    fn size(self) -> usize {
+        match self {
+            Self::I8 | Self::U8 | Self::Bool => 1,
+            Self::F16 | Self::Bf16 | Self::I16 | Self::U16 => 2,
+            Self::F32 | Self::I32 | Self::U32 => 4,
+            Self::F64 | Self::I64 | Self::U64 => 8,
+        }
+    }
+
     /// What NumPy says of it: its kind, the bytes of an item, its character, and its number.
     fn of(kind: u8, size: usize, char: u8, number: i32) -> Option<Self> {
         Some(match (kind, size) {
@@ -92,35 +102,63 @@ stored!(f16: F16, bf16: Bf16, f32: F32, f64: F64, i8: I8, i16: I16, i32: I32, i6
 stored!(u8: U8, u16: U16, u32: U32, u64: U64);
 
 /// An array in the memory of this machine: native byte order, aligned, without an axis that goes backwards.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Array<'py> {
     object: Bound<'py, PyUntypedArray>,
     pub(crate) dtype: Dtype,
 }
 
-/// The helpers in Python that make an array of anything else.
-fn convert<'py>(
-    object: &Bound<'py, PyAny>,
-    argument: &str,
-) -> PyResult<Bound<'py, PyUntypedArray>> {
-    static TO_NUMPY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let py = object.py();
-    let to_numpy = TO_NUMPY.get_or_try_init(py, || {
-        py.import("xent._arrays")?.getattr("to_numpy").map(Bound::unbind)
-    })?;
-    let array = to_numpy.bind(py).call1((object, argument))?;
-    Ok(array.cast_into::<PyUntypedArray>()?)
+/// The functions of `xent._arrays` that make an array of anything else.
+struct Helpers {
+    to_numpy: Py<PyAny>,
+    to_output: Py<PyAny>,
+}
+
+fn helpers(py: Python<'_>) -> PyResult<&'static Helpers> {
+    static HELPERS: PyOnceLock<Helpers> = PyOnceLock::new();
+    HELPERS.get_or_try_init(py, || {
+        let module = py.import("xent._arrays")?;
+        let of_name = |name| module.getattr(name).map(Bound::unbind);
+        Ok(Helpers { to_numpy: of_name("to_numpy")?, to_output: of_name("to_output")? })
+    })
 }
 
 impl<'py> Array<'py> {
     /// What was given as an argument. Only what cannot be read as it is is copied.
     pub(crate) fn of(object: &Bound<'py, PyAny>, argument: &str) -> PyResult<Self> {
         // A subclass may mean something else by its memory: the mask of a masked array would be lost.
-        let exact = object.cast_exact::<PyUntypedArray>();
-        let array = match exact {
-            Ok(array) if is_plain(array) => array.clone(),
-            _ => convert(object, argument)?,
+        match object.cast_exact::<PyUntypedArray>() {
+            Ok(array) if is_plain(array) => Self::new(array.clone(), argument),
+            _ => {
+                let to_numpy = helpers(object.py())?.to_numpy.bind(object.py());
+                Self::new(to_numpy.call1((object, argument))?.cast_into()?, argument)
+            }
+        }
+    }
+
+    /// An array for results, which is written where it is: it is never a copy.
+    pub(crate) fn of_output(object: &Bound<'py, PyAny>, argument: &str) -> PyResult<Self> {
+        let array = match object.cast_exact::<PyUntypedArray>() {
+            Ok(array) => array.clone(),
+            Err(_) => {
+                let to_output = helpers(object.py())?.to_output.bind(object.py());
+                to_output.call1((object, argument))?.cast_into()?
+            }
         };
+        if !is_plain(&array) {
+            return Err(PyTypeError::new_err(format!(
+                "{argument}: expected an array that is aligned, in the byte order of this machine and without an axis \
+                 that goes backwards",
+            )));
+        }
+        let array = Self::new(array, argument)?;
+        if !array.is_writeable() {
+            return Err(PyValueError::new_err(format!("{argument}: the array is read-only")));
+        }
+        Ok(array)
+    }
+
+    fn new(array: Bound<'py, PyUntypedArray>, argument: &str) -> PyResult<Self> {
         let descr = array.dtype();
         let of = Dtype::of(descr.kind(), descr.itemsize(), descr.char(), descr.num());
         let dtype = of.ok_or_else(|| {
@@ -130,23 +168,6 @@ impl<'py> Array<'py> {
             ))
         })?;
         Ok(Self { object: array, dtype })
-    }
-
-    /// An array for results, which is written where it is: it is never a copy.
-    pub(crate) fn of_output(object: &Bound<'py, PyAny>, argument: &str) -> PyResult<Self> {
-        let array = object.cast_exact::<PyUntypedArray>().map_err(|_| {
-            PyTypeError::new_err(format!("{argument}: expected a NumPy array to write to"))
-        })?;
-        if !is_plain(array) {
-            return Err(PyTypeError::new_err(format!(
-                "{argument}: expected an array that is aligned and in the byte order of this machine",
-            )));
-        }
-        let array = Self::of(object, argument)?;
-        if !array.is_writeable() {
-            return Err(PyValueError::new_err(format!("{argument}: the array is read-only")));
-        }
-        Ok(array)
     }
 
     /// Zeros of the shape and with the type of another array.
@@ -180,7 +201,12 @@ impl<'py> Array<'py> {
     }
 
     pub(crate) fn item_size(&self) -> usize {
-        self.object.dtype().itemsize()
+        self.dtype.size()
+    }
+
+    /// Whether its numbers follow each other in memory in the order of their indices.
+    pub(crate) fn is_contiguous(&self) -> bool {
+        self.object.is_c_contiguous()
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -194,11 +220,21 @@ impl<'py> Array<'py> {
 
     /// The same numbers, row after row: itself, or a copy.
     pub(crate) fn contiguous(self) -> PyResult<Self> {
-        if self.object.is_c_contiguous() {
+        if self.is_contiguous() {
             return Ok(self);
         }
+        self.copied()
+    }
+
+    /// A copy, row after row.
+    pub(crate) fn copied(&self) -> PyResult<Self> {
         let copied = self.object.call_method1("copy", ("C",))?;
         Ok(Self { object: copied.cast_into()?, dtype: self.dtype })
+    }
+
+    /// Copies the numbers of an array of the same shape and type here.
+    pub(crate) fn assign(&self, other: &Self) -> PyResult<()> {
+        self.object.set_item(self.object.py().Ellipsis(), &other.object)
     }
 
     /// The same numbers in this type: itself, or a copy.
@@ -206,12 +242,16 @@ impl<'py> Array<'py> {
         if self.dtype == dtype {
             return Ok(self);
         }
-        let cast = self.object.call_method1("astype", (dtype.name(),))?;
+        // In C order, whatever that of the array is.
+        let cast = self.object.call_method1("astype", (dtype.name(), "C"))?;
         Ok(Self { object: cast.cast_into()?, dtype })
     }
 
     /// The axes in this order; the memory is the same.
     pub(crate) fn transposed(&self, axes: &[usize]) -> PyResult<Self> {
+        if axes.is_sorted() {
+            return Ok(self.clone());
+        }
         let axes = PyTuple::new(self.object.py(), axes)?;
         let view = self.object.call_method1("transpose", (axes,))?;
         Ok(Self { object: view.cast_into()?, dtype: self.dtype })
@@ -219,15 +259,36 @@ impl<'py> Array<'py> {
 
     /// The addresses of its numbers: from the first to the byte after the last.
     pub(crate) fn addresses(&self) -> Range<usize> {
-        // SAFETY: the object is alive, and is an array, whose pointer may be read.
-        let start = unsafe { (*self.object.as_array_ptr()).fields.data } as usize;
-        if self.len() == 0 {
-            return start..start;
-        }
-        let steps = self.shape().iter().zip(self.strides());
-        let last: usize =
-            steps.map(|(&length, &stride)| (length - 1) * stride.unsigned_abs()).sum();
-        start..start + last + self.item_size()
+        addresses(&self.object)
+    }
+
+    /// Whether this is a view of the same numbers in the same order.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let axes = |array: &Self| {
+            let axes = array.shape().iter().zip(array.strides());
+            // The stride of one number is never stepped.
+            axes.map(|(&length, &stride)| (length, if length > 1 { stride } else { 0 }))
+                .collect::<Vec<_>>()
+        };
+        self.dtype == other.dtype
+            && self.addresses() == other.addresses()
+            && axes(self) == axes(other)
+    }
+
+    /// Whether two of its numbers may be in the same place.
+    pub(crate) fn overlaps_itself(&self) -> bool {
+        let axes = self.shape().iter().zip(self.strides());
+        let mut axes: Vec<_> = axes
+            .filter(|(length, _)| **length > 1)
+            .map(|(length, stride)| (stride.unsigned_abs(), *length))
+            .collect();
+        axes.sort_unstable();
+        let mut extent = self.item_size();
+        axes.iter().any(|(stride, length)| {
+            let is_short = *stride < extent;
+            extent += stride * (length - 1);
+            is_short
+        })
     }
 
     /// The memory from the first number to the last, gaps included.
@@ -259,17 +320,17 @@ impl<'py> Array<'py> {
     fn span<T: Stored>(&self) -> (*mut u8, usize) {
         let is_bytes_of_bool = self.dtype == Dtype::Bool && T::DTYPE == Dtype::U8;
         assert!(self.dtype == T::DTYPE || is_bytes_of_bool, "{:?} as {:?}", self.dtype, T::DTYPE);
-        assert!(self.strides().iter().all(|stride| *stride >= 0), "an axis that goes backwards");
+        // NumPy may have no memory for no numbers; a slice needs an address that is aligned.
+        if self.len() == 0 {
+            return (std::ptr::without_provenance_mut(align_of::<T>()), 0);
+        }
+        // Asked again of the array, which code of the caller's may have changed since it was given (`__array__` of
+        // another argument can do anything).
+        assert!(is_plain(&self.object), "an array that has changed during the call");
         let Range { start, end } = self.addresses();
-        let length = (end - start) / size_of::<T>();
         // SAFETY: as in `addresses`.
         let data = unsafe { (*self.object.as_array_ptr()).fields.data }.cast::<u8>();
-        // NumPy may have no memory for no numbers; a slice needs an address that is aligned.
-        if length == 0 {
-            (std::ptr::without_provenance_mut(align_of::<T>()), 0)
-        } else {
-            (data, length)
-        }
+        (data, (end - start) / size_of::<T>())
     }
 }
 
@@ -277,10 +338,60 @@ impl<'py> Array<'py> {
 fn is_plain(array: &Bound<'_, PyUntypedArray>) -> bool {
     // SAFETY: the object is alive, and is an array, whose flags may be read.
     let flags = unsafe { (*array.as_array_ptr()).fields.flags };
-    let forward = array.strides().iter().all(|stride| *stride >= 0);
     flags & NPY_ARRAY_ALIGNED != 0
         && array.dtype().is_native_byteorder() != Some(false)
-        && (forward || array.is_empty())
+        && array.strides().iter().all(|stride| *stride >= 0)
+}
+
+/// The addresses of an array's numbers: from the first to the byte after the last.
+fn addresses(array: &Bound<'_, PyUntypedArray>) -> Range<usize> {
+    // SAFETY: the object is alive, and is an array, whose pointer may be read.
+    let first = unsafe { (*array.as_array_ptr()).fields.data } as usize;
+    if array.is_empty() {
+        return first..first;
+    }
+    let (mut start, mut last) = (first, first);
+    for (&length, &stride) in array.shape().iter().zip(array.strides()) {
+        let step = (length - 1) * stride.unsigned_abs();
+        if stride < 0 {
+            start -= step;
+        } else {
+            last += step;
+        }
+    }
+    start..last + array.dtype().itemsize()
+}
+
+fn overlap(one: &Range<usize>, other: &Range<usize>) -> bool {
+    one.start < other.end && other.start < one.end
+}
+
+/// Checks that an array for results shares no memory with those that were given, even if it is copies of them that are
+/// read: the caller's numbers would be overwritten.
+///
+/// # Errors
+/// `ValueError` with the name of the one that overlaps.
+pub(crate) fn check_apart(
+    output: (&str, &Array<'_>),
+    given: &[(&str, Option<&Bound<'_, PyAny>>)],
+) -> PyResult<()> {
+    let (name, output) = output;
+    let of_output = output.addresses();
+    for (other, object) in given {
+        if let Some(object) = object
+            && let Ok(array) = object.cast::<PyUntypedArray>()
+            && overlap(&of_output, &addresses(array))
+        {
+            return Err(overlapping(name, other));
+        }
+    }
+    Ok(())
+}
+
+fn overlapping(name: &str, other: &str) -> PyErr {
+    PyValueError::new_err(format!(
+        "{name} and {other} overlap in memory: give {name} memory of its own",
+    ))
 }
 
 fn zeros<'py>(
@@ -322,11 +433,8 @@ impl Borrows {
         for (at, (name, output)) in written.iter().enumerate() {
             let of_output = output.addresses();
             for (other, array) in written[at + 1..].iter().chain(read) {
-                let of_other = array.addresses();
-                if of_output.start < of_other.end && of_other.start < of_output.end {
-                    return Err(PyValueError::new_err(format!(
-                        "{name} and {other} overlap in memory: give {name} memory of its own",
-                    )));
+                if overlap(&of_output, &array.addresses()) {
+                    return Err(overlapping(name, other));
                 }
             }
         }

@@ -9,7 +9,7 @@ use xent::{
     labels_from_floats,
 };
 
-use crate::array::{Array, Borrows, Dtype, Stored};
+use crate::array::{Array, Borrows, Dtype, Stored, check_apart};
 use crate::errors::{exception, value_error};
 use crate::layout::{Layout, axis_of, inverse};
 use crate::options::{CallOptions, Kind, LossOptions};
@@ -50,19 +50,20 @@ pub(crate) fn evaluate<'py>(
     loss: &LossOptions,
     call: CallOptions<'py>,
 ) -> PyResult<Outcome<'py>> {
-    let logits = Array::of(logits, "logits")?;
+    let object = logits;
+    let logits = Array::of(object, "logits")?;
     match (logits.dtype, call.quantisation) {
         (Dtype::I8 | Dtype::U8 | Dtype::I16, None) => Err(PyTypeError::new_err(format!(
             "logits: {} without quantisation: give quantisation=(scale, zero_point), or convert them to float32",
             logits.dtype.name(),
         ))),
-        (Dtype::F32, None) => Call::new(logits, loss, call)?.run::<f32>(targets),
-        (Dtype::F64, None) => Call::new(logits, loss, call)?.run::<f64>(targets),
-        (Dtype::F16, None) => Call::new(logits, loss, call)?.run::<f16>(targets),
-        (Dtype::Bf16, None) => Call::new(logits, loss, call)?.run::<bf16>(targets),
-        (Dtype::I8, Some(_)) => Call::new(logits, loss, call)?.run::<i8>(targets),
-        (Dtype::U8, Some(_)) => Call::new(logits, loss, call)?.run::<u8>(targets),
-        (Dtype::I16, Some(_)) => Call::new(logits, loss, call)?.run::<i16>(targets),
+        (Dtype::F32, None) => Call::new(object, logits, loss, call)?.run::<f32>(targets),
+        (Dtype::F64, None) => Call::new(object, logits, loss, call)?.run::<f64>(targets),
+        (Dtype::F16, None) => Call::new(object, logits, loss, call)?.run::<f16>(targets),
+        (Dtype::Bf16, None) => Call::new(object, logits, loss, call)?.run::<bf16>(targets),
+        (Dtype::I8, Some(_)) => Call::new(object, logits, loss, call)?.run::<i8>(targets),
+        (Dtype::U8, Some(_)) => Call::new(object, logits, loss, call)?.run::<u8>(targets),
+        (Dtype::I16, Some(_)) => Call::new(object, logits, loss, call)?.run::<i16>(targets),
         (dtype, Some(_)) => Err(PyTypeError::new_err(format!(
             "quantisation: {} logits have none: int8, uint8 and int16 do",
             dtype.name(),
@@ -86,6 +87,11 @@ enum Prepared<'py> {
 }
 
 struct Call<'a, 'py> {
+    /// What was given as the logits.
+    object: &'a Bound<'py, PyAny>,
+    /// Its array.
+    given: Array<'py>,
+    /// Those that are read: the same, or a copy in an order that has a layout.
     logits: Array<'py>,
     layout: Layout,
     loss: &'a LossOptions,
@@ -93,18 +99,25 @@ struct Call<'a, 'py> {
 }
 
 impl<'a, 'py> Call<'a, 'py> {
-    fn new(logits: Array<'py>, loss: &'a LossOptions, options: CallOptions<'py>) -> PyResult<Self> {
+    fn new(
+        object: &'a Bound<'py, PyAny>,
+        logits: Array<'py>,
+        loss: &'a LossOptions,
+        options: CallOptions<'py>,
+    ) -> PyResult<Self> {
         let dimensions = logits.shape().len();
         // Logits of a yes or no question may have no axis of classes.
         let axis = if loss.kind.has_losses_of_elements() && dimensions < 2 {
+            axis_of(options.axis, 1)?;
             None
         } else {
             Some(axis_of(options.axis, dimensions)?)
         };
+        let given = logits.clone();
         let (logits, layout) = match Layout::of(&logits, axis) {
             Some(layout) => (logits, layout),
             None => {
-                let copied = logits.contiguous()?;
+                let copied = logits.copied()?;
                 let layout = Layout::of(&copied, axis);
                 let layout =
                     layout.ok_or_else(|| PyValueError::new_err("logits: no such layout"))?;
@@ -114,13 +127,13 @@ impl<'a, 'py> Call<'a, 'py> {
         if layout.classes() == 0 {
             return Err(value_error("logits", InputError::ZeroClasses));
         }
-        Ok(Self { logits, layout, loss, options })
+        Ok(Self { object, given, logits, layout, loss, options })
     }
 
     fn run<E: Format>(self, targets: &Bound<'py, PyAny>) -> PyResult<Outcome<'py>> {
         let py = targets.py();
         let number = <E::Float as Stored>::DTYPE;
-        let Self { logits, layout, loss, options } = &self;
+        let Self { logits, layout, loss, options, .. } = &self;
         let prepared = self.targets(targets, number)?;
         let class_weights = self.weights(&options.class_weights, "class_weights", number)?;
         let pos_weight = self.weights(&options.pos_weight, "pos_weight", number)?;
@@ -135,7 +148,7 @@ impl<'a, 'py> Call<'a, 'py> {
         let built = built.map_err(exception)?;
         let reduction = built.policy().reduction;
 
-        let gradient = self.gradient::<E>()?;
+        let gradient = self.gradient::<E>(targets)?;
         let of_elements = loss.kind.has_losses_of_elements();
         let losses = (options.losses || reduction == Reduction::None)
             .then(|| self.zeros::<E::Float>(py, of_elements))
@@ -227,19 +240,19 @@ impl<'a, 'py> Call<'a, 'py> {
         let report = if matches!(gradient, Place::InPlace) {
             let logits = LogitsMut::with_layout(logits.memory_mut::<E>(&borrows), shape);
             let logits = logits.map_err(exception)?;
-            threads::run(py, elements, move || built.evaluate_in_place(logits, targets, pass))
+            threads::run(py, elements, move || built.evaluate_in_place(logits, targets, pass))?
         } else {
             let mut logits = Logits::with_layout(logits.memory::<E>(), shape).map_err(exception)?;
             if let Some((scale, zero_point)) = options.quantisation {
                 let quantisation = Quantisation::new(scale, zero_point);
                 logits = logits.quantised(quantisation.map_err(|error| exception(error.into()))?);
             }
-            threads::run(py, elements, move || built.evaluate(logits, targets, pass))
+            threads::run(py, elements, move || built.evaluate(logits, targets, pass))?
         };
         let report = report.map_err(exception)?;
         let grad = match (&options.out, gradient) {
-            (Some(out), Place::Here(Here { array, is_copy: true, .. })) => {
-                out.set_item(py.Ellipsis(), array.object())?;
+            (Some(out), Place::Here(Here { array, copied_to: Some(place), .. })) => {
+                place.assign(&array)?;
                 Some(out.clone())
             }
             (Some(out), _) => Some(out.clone()),
@@ -258,8 +271,16 @@ impl<'a, 'py> Call<'a, 'py> {
     }
 
     /// Where the gradient goes.
-    fn gradient<E: Format>(&self) -> PyResult<Place<'py>> {
+    fn gradient<E: Format>(&self, targets: &Bound<'py, PyAny>) -> PyResult<Place<'py>> {
         let Self { logits, layout, options, .. } = self;
+        if options.boosting {
+            if !E::DTYPE.is_float() {
+                return Err(value_error("boosting", "there is none of integer logits"));
+            }
+            if options.accumulate {
+                return Err(value_error("accumulate", "boosting adds nothing up"));
+            }
+        }
         let Some(out) = &options.out else {
             if options.accumulate {
                 return Err(PyValueError::new_err("accumulate: give the array to add to as out"));
@@ -279,51 +300,62 @@ impl<'a, 'py> Call<'a, 'py> {
             )));
         }
         let number = <E::Float as Stored>::DTYPE;
-        if array.dtype != number && (array.dtype != E::DTYPE || !E::DTYPE.is_float()) {
+        let is_narrow = array.dtype == E::DTYPE && E::DTYPE.is_float();
+        if !is_narrow && (array.dtype != number || options.boosting) {
             return Err(PyTypeError::new_err(format!(
                 "out: expected an array of {}, found {}",
                 if E::DTYPE.is_float() { E::DTYPE.name() } else { number.name() },
                 array.dtype.name(),
             )));
         }
-        let is_logits = array.dtype == logits.dtype
-            && array.addresses() == logits.addresses()
-            && array.strides() == logits.strides();
-        if is_logits && logits.len() != 0 {
-            if options.accumulate {
-                let reason = "logits that are overwritten have no gradient to add to";
-                return Err(value_error("accumulate", reason));
-            }
-            if options.boosting {
-                return Err(value_error("out", "boosting does not overwrite the logits"));
-            }
+        let is_logits = array.is_same(&self.given) && logits.len() != 0;
+        if is_logits && options.accumulate {
+            let reason = "logits that are overwritten have no gradient to add to";
+            return Err(value_error("accumulate", reason));
+        }
+        if is_logits && options.boosting {
+            return Err(value_error("out", "boosting does not overwrite the logits"));
+        }
+        let given = [
+            ("targets", Some(targets)),
+            ("class_weights", options.class_weights.as_ref()),
+            ("pos_weight", options.pos_weight.as_ref()),
+            ("sample_weights", options.sample_weights.as_ref()),
+            ("upstream", options.upstream.as_ref()),
+            ("logits", Some(self.object).filter(|_| !is_logits)),
+        ];
+        check_apart(("out", &array), &given)?;
+        if is_logits && array.is_same(logits) {
             return Ok(Place::InPlace);
         }
         match Layout::of(&array, layout.axis()) {
             Some(of_out) if layout.goes_with(&of_out) => {
-                Ok(Place::Here(Here { array, layout: of_out, is_copy: false }))
+                Ok(Place::Here(Here { array, layout: of_out, copied_to: None }))
+            }
+            _ if array.overlaps_itself() => {
+                Err(value_error("out", "numbers of the array share their memory"))
             }
             // Some layout of its own: there and back.
-            _ => self.new_gradient::<E>(Some(&array)).map(Place::Here),
+            _ => self.new_gradient::<E>(Some(array)).map(Place::Here),
         }
     }
 
-    /// An array for the gradient, with the numbers of another.
-    fn new_gradient<E: Format>(&self, from: Option<&Array<'py>>) -> PyResult<Here<'py>> {
+    /// An array for the gradient, which is copied to another.
+    fn new_gradient<E: Format>(&self, copied_to: Option<Array<'py>>) -> PyResult<Here<'py>> {
         let Self { logits, layout, .. } = self;
         let shape = self.memory_shape();
-        let array = match from {
+        let array = match &copied_to {
             Some(other) => Array::zeros_like(other, &shape)?,
             None if E::DTYPE.is_float() => Array::zeros_like(logits, &shape)?,
             None => Array::zeros::<E::Float>(logits.object().py(), &shape)?,
         };
         let array = self.indexed(array)?;
-        if let Some(other) = from {
-            array.object().set_item(array.object().py().Ellipsis(), other.object())?;
+        if let Some(other) = &copied_to
+            && self.options.accumulate
+        {
+            array.assign(other)?;
         }
-        let of_array = Layout::of(&array, layout.axis());
-        let layout = of_array.ok_or_else(|| PyValueError::new_err("out: no such layout"))?;
-        Ok(Here { array, layout, is_copy: from.is_some() })
+        Ok(Here { array, layout: layout.without_gaps(), copied_to })
     }
 
     /// The lengths of the axes of the logits, as they follow each other in memory.
@@ -367,7 +399,7 @@ impl<'a, 'py> Call<'a, 'py> {
         }
     }
 
-    /// Weights of classes: one number, or one for each class.
+    /// Weights of classes: one for each class, or for `pos_weight` also one for all.
     fn weights(
         &self,
         given: &Option<Bound<'py, PyAny>>,
@@ -376,13 +408,9 @@ impl<'a, 'py> Call<'a, 'py> {
     ) -> PyResult<Option<Array<'py>>> {
         let Some(given) = given else { return Ok(None) };
         let array = Array::of(given, argument)?;
-        let classes = self.layout.classes();
-        if array.len() != classes && (array.len() != 1 || argument == "class_weights") {
-            return Err(PyValueError::new_err(format!(
-                "{argument}: expected {classes} numbers, one for each class, found {}",
-                array.len()
-            )));
-        }
+        let is_one = argument == "pos_weight" && array.len() == 1;
+        let array =
+            if is_one { array } else { reshaped(array, &[self.layout.classes()], argument)? };
         array.contiguous()?.cast(number).map(Some)
     }
 
@@ -405,7 +433,11 @@ impl<'a, 'py> Call<'a, 'py> {
             && kind.is_of_elements()
             && pair.len() == 2
         {
-            return positives(pair);
+            let offsets = Array::of(&pair.get_item(0)?, "targets")?;
+            // Two numbers are the targets of two logits.
+            if !offsets.shape().is_empty() {
+                return positives(offsets, Array::of(&pair.get_item(1)?, "targets")?);
+            }
         }
         let array = Array::of(targets, "targets")?;
         let of_logits = is_shape(array.shape(), logits.shape());
@@ -430,10 +462,11 @@ impl<'a, 'py> Call<'a, 'py> {
         }
         let takes_labels = !matches!(kind, Kind::MultiLabelSoftmax | Kind::Distillation);
         let takes_dense = !matches!(kind, Kind::NegativeLogLikelihood | Kind::MultinomialLogistic);
-        let is_labels = takes_labels && of_rows && (is_integer || !of_logits || !takes_dense);
-        if is_labels && array.dtype != Dtype::Bool {
+        // With one class, a number for each logit is one for each row: integers are labels then, others are not.
+        let is_label = is_integer && array.dtype != Dtype::Bool;
+        if takes_labels && of_rows && (is_label || !of_logits || !takes_dense) {
             let array = reshaped(array, layout.rows(), "targets")?.contiguous()?;
-            return if is_integer { Ok(Prepared::Labels(array)) } else { whole(array, number) };
+            return if is_integer { Ok(Prepared::Labels(array)) } else { whole(array) };
         }
         if takes_dense && of_logits {
             let array = self.like_logits(array, "targets")?.cast(number)?;
@@ -464,8 +497,8 @@ enum Place<'py> {
 struct Here<'py> {
     array: Array<'py>,
     layout: Layout,
-    /// Whether it goes from here to the caller's array, whose layout does not suit.
-    is_copy: bool,
+    /// The caller's array, whose layout does not suit: the numbers go there from here.
+    copied_to: Option<Array<'py>>,
 }
 
 /// The numbers of an optional array.
@@ -479,7 +512,12 @@ fn is_shape(found: &[usize], wanted: &[usize]) -> bool {
     found.iter().filter(longer).eq(wanted.iter().filter(longer))
 }
 
-fn reshaped<'py>(array: Array<'py>, wanted: &[usize], argument: &str) -> PyResult<Array<'py>> {
+/// The same numbers in a shape that differs in axes of length one at most.
+pub(crate) fn reshaped<'py>(
+    array: Array<'py>,
+    wanted: &[usize],
+    argument: &str,
+) -> PyResult<Array<'py>> {
     if array.shape() == wanted {
         return Ok(array);
     }
@@ -495,26 +533,34 @@ fn reshaped<'py>(array: Array<'py>, wanted: &[usize], argument: &str) -> PyResul
 }
 
 /// Labels that are whole numbers of a float type.
-fn whole<'py>(array: Array<'py>, number: Dtype) -> PyResult<Prepared<'py>> {
-    let array = array.cast(number)?;
+fn whole<'py>(array: Array<'py>) -> PyResult<Prepared<'py>> {
+    // Every other type of floats would round labels of this one.
+    let array = array.cast(Dtype::F64)?;
     let mut labels = vec![0; array.len()];
-    let read = match number {
-        Dtype::F64 => labels_from_floats(array.memory::<f64>(), &mut labels),
-        _ => labels_from_floats(array.memory::<f32>(), &mut labels),
-    };
+    let read = labels_from_floats(array.memory::<f64>(), &mut labels);
     read.map_err(|error| value_error("targets", error))?;
     Ok(Prepared::Whole(labels))
 }
 
 /// The classes of each row: where those of a row start (and those of the last end), and the classes.
-fn positives<'py>(pair: &Bound<'py, PyTuple>) -> PyResult<Prepared<'py>> {
-    let offsets: Vec<usize> =
-        pair.get_item(0)?.call_method0("tolist").or_else(|_| pair.get_item(0))?.extract()?;
-    let classes = Array::of(&pair.get_item(1)?, "targets")?.contiguous()?;
-    if classes.dtype.is_float() {
-        return Err(PyTypeError::new_err("targets: the classes of rows are integers"));
-    }
-    Ok(Prepared::Positives(offsets, classes))
+fn positives<'py>(offsets: Array<'py>, classes: Array<'py>) -> PyResult<Prepared<'py>> {
+    let integers = |array: Array<'py>, what: &str| {
+        if array.shape().len() != 1 {
+            return Err(value_error("targets", format!("the {what} of rows have one axis")));
+        }
+        // An empty list is one of floats to NumPy.
+        if array.dtype.is_float() && array.len() != 0 {
+            return Err(PyTypeError::new_err(format!("targets: the {what} of rows are integers")));
+        }
+        if array.dtype.is_float() { array.cast(Dtype::I64) } else { array.contiguous() }
+    };
+    let classes = integers(classes, "classes")?;
+    let offsets = integers(offsets, "offsets")?.cast(Dtype::I64)?;
+    let numbers = offsets.memory::<i64>().iter().map(|offset| {
+        let number = usize::try_from(*offset);
+        number.map_err(|_| value_error("targets", format!("there is no offset {offset}")))
+    });
+    Ok(Prepared::Positives(numbers.collect::<PyResult<_>>()?, classes))
 }
 
 /// Labels of any type of integers.
@@ -530,19 +576,4 @@ pub(crate) fn labels<'a>(array: &'a Array<'_>) -> PyResult<Labels<'a>> {
         Dtype::U64 => array.memory::<u64>().into(),
         _ => return Err(PyTypeError::new_err("targets: expected integers")),
     })
-}
-
-/// An array with as many numbers.
-pub(crate) fn of_length<'py>(
-    array: Array<'py>,
-    length: usize,
-    argument: &str,
-) -> PyResult<Array<'py>> {
-    if array.len() == length {
-        return Ok(array);
-    }
-    Err(PyValueError::new_err(format!(
-        "{argument}: expected {length} numbers, found the shape {:?}",
-        array.shape()
-    )))
 }

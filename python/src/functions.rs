@@ -10,7 +10,7 @@ use crate::array::{Array, Borrows, Dtype};
 use crate::call::{self, Outcome};
 use crate::errors::{exception, value_error};
 use crate::layout::{axis_of, inverse};
-use crate::options::{Kind, parse};
+use crate::options::{Function, Kind, integer, parse};
 use crate::threads;
 
 /// The reduced loss as a number, or the loss of each row.
@@ -32,7 +32,7 @@ pub(crate) fn value<'py>(
     targets: &Bound<'py, PyAny>,
     options: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let (loss, call) = parse(Kind::of(loss)?, options)?;
+    let (loss, call) = parse(Kind::of(loss)?, Function::Value, options)?;
     let mut outcome = call::evaluate(logits, targets, &loss, call)?;
     loss_of(logits.py(), &mut outcome)
 }
@@ -46,7 +46,7 @@ pub(crate) fn value_and_grad<'py>(
     targets: &Bound<'py, PyAny>,
     options: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
-    let (loss, mut call) = parse(Kind::of(loss)?, options)?;
+    let (loss, mut call) = parse(Kind::of(loss)?, Function::ValueAndGrad, options)?;
     call.grad = true;
     let mut outcome = call::evaluate(logits, targets, &loss, call)?;
     let value = loss_of(logits.py(), &mut outcome)?;
@@ -64,7 +64,7 @@ pub(crate) fn evaluate<'py>(
     options: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<Bound<'py, PyDict>> {
     let py = logits.py();
-    let (loss, call) = parse(Kind::of(loss)?, options)?;
+    let (loss, call) = parse(Kind::of(loss)?, Function::Evaluate, options)?;
     let Outcome { report, reduction, grad, losses, log_sum_exp, predicted, hessian } =
         call::evaluate(logits, targets, &loss, call)?;
     let results = PyDict::new(py);
@@ -93,38 +93,75 @@ enum OfRows {
     LogSoftmax,
 }
 
-/// The log-sum-exp of each row.
+/// The log-sum-exp of each row: ``ln Σ_c e^(x_c)``.
+///
+/// Args:
+///     logits: Any array of float32, float64, float16 or bfloat16 (ml_dtypes), with the classes on ``axis``.
+///     axis: The axis of the classes.
+///
+/// Returns:
+///     An array of the shape of the logits without that axis, and of their type.
+///
+/// Raises:
+///     ValueError: There is no such axis, or it has no class.
+///     TypeError: The array has a type that is not supported.
+///
+/// >>> import xent
+/// >>> xent.log_sum_exp([[0.0, 0.0], [1000.0, 0.0]]).round(6).tolist()
+/// [0.693147, 1000.0]
 #[pyfunction]
-#[pyo3(signature = (logits, *, axis = -1))]
+#[pyo3(signature = (logits, *, axis = None), text_signature = "(logits, *, axis=-1)")]
 pub(crate) fn log_sum_exp<'py>(
     logits: &Bound<'py, PyAny>,
-    axis: isize,
+    axis: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     of_rows(logits, axis, OfRows::LogSumExp)
 }
 
-/// The probabilities of each row.
+/// The probabilities of each row: ``e^(x_c) / Σ_j e^(x_j)``.
+///
+/// Returns:
+///     An array of the shape and the type of the logits.
+///
+/// Arguments and errors are those of :func:`log_sum_exp`.
+///
+/// >>> import xent
+/// >>> xent.softmax([[0.0, 0.0], [1000.0, 0.0]]).tolist()
+/// [[0.5, 0.5], [1.0, 0.0]]
 #[pyfunction]
-#[pyo3(signature = (logits, *, axis = -1))]
-pub(crate) fn softmax<'py>(logits: &Bound<'py, PyAny>, axis: isize) -> PyResult<Bound<'py, PyAny>> {
+#[pyo3(signature = (logits, *, axis = None), text_signature = "(logits, *, axis=-1)")]
+pub(crate) fn softmax<'py>(
+    logits: &Bound<'py, PyAny>,
+    axis: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
     of_rows(logits, axis, OfRows::Softmax)
 }
 
-/// The logarithms of the probabilities of each row.
+/// The logarithms of the probabilities of each row: ``x_c - ln Σ_j e^(x_j)``.
+///
+/// Returns:
+///     An array of the shape and the type of the logits.
+///
+/// Arguments and errors are those of :func:`log_sum_exp`.
+///
+/// >>> import xent
+/// >>> xent.log_softmax([[1000.0, 0.0]]).tolist()
+/// [[0.0, -1000.0]]
 #[pyfunction]
-#[pyo3(signature = (logits, *, axis = -1))]
+#[pyo3(signature = (logits, *, axis = None), text_signature = "(logits, *, axis=-1)")]
 pub(crate) fn log_softmax<'py>(
     logits: &Bound<'py, PyAny>,
-    axis: isize,
+    axis: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     of_rows(logits, axis, OfRows::LogSoftmax)
 }
 
 fn of_rows<'py>(
     logits: &Bound<'py, PyAny>,
-    axis: isize,
+    axis: Option<&Bound<'py, PyAny>>,
     what: OfRows,
 ) -> PyResult<Bound<'py, PyAny>> {
+    let axis = axis.map_or(Ok(-1), |axis| integer("axis", axis))?;
     let array = Array::of(logits, "logits")?;
     match array.dtype {
         Dtype::F32 => rows_of::<f32>(array, axis, what),
@@ -177,7 +214,7 @@ fn rows_of<'py, F: call::Number>(
         OfRows::LogSoftmax => {
             each_row(x, results, classes, |x, out| xent_core::log_softmax(level, x, out))
         }
-    });
+    })?;
     computed.map_err(|error: xent::InputError| exception(error.into()))?;
     Ok(match what {
         OfRows::LogSumExp => out.into_any(),

@@ -46,15 +46,18 @@ impl Layout {
         let has_axis = axis.is_some();
         let axis = axis.unwrap_or(shape.len());
         let classes = shape.get(axis).copied().unwrap_or(1);
-        let rows: Vec<usize> =
-            shape.iter().enumerate().filter(|(at, _)| *at != axis).map(|(_, n)| *n).collect();
-        let layout = |before, stride, outer, inner| {
-            let rows = rows.clone();
+        let mut rows = shape.to_vec();
+        if has_axis {
+            rows.remove(axis);
+        }
+        let count = rows.len();
+        let layout = move |before, stride, outer, inner| {
             Some(Self { axis, has_axis, before, rows, classes, stride, outer, inner })
         };
-        if array.len() == 0 {
-            let outer = rows.iter().product();
-            return layout(rows.len(), Some(classes), outer, 1);
+        if array.len() == 0 || (axis == count && array.is_contiguous()) {
+            let outer = shape.iter().enumerate().filter(|(at, _)| *at != axis);
+            let outer = outer.map(|(_, length)| length).product();
+            return layout(count, Some(classes), outer, 1);
         }
         let strides: Vec<usize> =
             array.strides().iter().map(|stride| stride.unsigned_abs() / size).collect();
@@ -69,9 +72,12 @@ impl Layout {
         }
         if (classes == 1 || class_stride == 1) && follow(&of_rows) {
             let stride = of_rows.last().map_or(classes, |axis| axis.stride);
-            return (stride >= classes)
-                .then(|| layout(rows.len(), Some(stride), product(&of_rows), 1))
-                .flatten();
+            // Rows that share memory are copied.
+            return if stride < classes {
+                None
+            } else {
+                layout(count, Some(stride), product(&of_rows), 1)
+            };
         }
         let before = of_rows.iter().take_while(|axis| axis.stride > class_stride).count();
         let (outer, inner) = of_rows.split_at(before);
@@ -83,7 +89,12 @@ impl Layout {
             && outer.last().is_none_or(|axis| axis.stride == length * classes);
         // Counted among all other axes.
         let before = others().take(before).last().map_or(0, |at| at + 1 - usize::from(at > axis));
-        is_dense.then(|| layout(before, None, outer_length, length)).flatten()
+        if is_dense { layout(before, None, outer_length, length) } else { None }
+    }
+
+    /// Of an array with these axes in the same order, without gaps.
+    pub(crate) fn without_gaps(&self) -> Self {
+        Self { stride: self.stride.map(|_| self.classes), ..self.clone() }
     }
 
     /// For the logits, with this stride of the gradient.

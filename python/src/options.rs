@@ -1,6 +1,7 @@
 //! The options of a loss and of a call, from keyword arguments.
 
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 use xent::{
@@ -40,7 +41,10 @@ impl Kind {
     pub(crate) fn of(loss: &Bound<'_, PyAny>) -> PyResult<Self> {
         let name = match loss.cast::<PyString>() {
             Ok(name) => name.clone(),
-            Err(_) => match loss.getattr("__name__").map(|name| name.cast_into::<PyString>()) {
+            Err(_) => match loss
+                .getattr(intern!(loss.py(), "__name__"))
+                .map(|name| name.cast_into::<PyString>())
+            {
                 Ok(Ok(name)) => name,
                 _ => {
                     return Err(PyTypeError::new_err(
@@ -49,7 +53,7 @@ impl Kind {
                 }
             },
         };
-        let name = name.to_cow()?;
+        let name = name.to_string_lossy();
         let found = Self::ALL.iter().find(|(of, _)| *of == name);
         found.map(|(_, kind)| *kind).ok_or_else(|| {
             let names: Vec<_> = Self::ALL.iter().map(|(name, _)| *name).collect();
@@ -71,11 +75,6 @@ impl Kind {
         self.has_losses_of_elements() || self == Self::MultiLabelSoftMargin
     }
 
-    /// Whether it has log-sum-exps and predicted classes.
-    pub(crate) fn is_of_softmax(self) -> bool {
-        matches!(self, Self::SoftmaxCrossEntropy | Self::MultiLabelSoftmax | Self::Distillation)
-    }
-
     /// The options that it has besides those of every loss.
     fn options(self) -> &'static [&'static str] {
         match self {
@@ -86,6 +85,7 @@ impl Kind {
                 "focal_gamma",
                 "z_loss",
                 "soft_cap",
+                "preset",
             ],
             Self::MultiLabelSoftmax => {
                 &["class_weights", "label_smoothing", "z_loss", "soft_cap", "caffe_gradient"]
@@ -98,19 +98,84 @@ impl Kind {
                 "ignore_index",
                 "focal_gamma",
                 "focal_alpha",
+                "preset",
             ],
-            Self::MultiLabelSoftMargin | Self::LogisticLoss => {
+            Self::MultiLabelSoftMargin => {
                 &["class_weights", "pos_weight", "label_smoothing", "ignore_index"]
             }
+            Self::LogisticLoss => {
+                &["class_weights", "pos_weight", "label_smoothing", "ignore_index", "preset"]
+            }
             Self::NegativeLogLikelihood | Self::MultinomialLogistic => {
-                &["class_weights", "ignore_index"]
+                &["class_weights", "ignore_index", "preset"]
             }
         }
     }
+}
 
-    fn has_preset(self) -> bool {
-        !matches!(self, Self::MultiLabelSoftmax | Self::Distillation | Self::MultiLabelSoftMargin)
+/// The functions that take options.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Function {
+    Value,
+    ValueAndGrad,
+    Evaluate,
+    Linear,
+}
+
+impl Function {
+    /// The options that it has besides those of the loss.
+    fn options(self) -> &'static [&'static str] {
+        match self {
+            Self::Value => &["axis", "quantisation"],
+            Self::ValueAndGrad => {
+                &["axis", "quantisation", "scale", "upstream", "out", "accumulate"]
+            }
+            Self::Evaluate => &[
+                "axis",
+                "quantisation",
+                "scale",
+                "upstream",
+                "out",
+                "accumulate",
+                "grad",
+                "losses",
+            ],
+            Self::Linear => &["scale", "upstream", "grad"],
+        }
     }
+
+    /// What it can give of some losses only.
+    fn outputs(self, kind: Kind) -> &'static [&'static str] {
+        if self != Self::Evaluate {
+            return &[];
+        }
+        match kind {
+            Kind::SoftmaxCrossEntropy => &[
+                "hessian",
+                "hessian_floor",
+                "boosting",
+                "log_sum_exp",
+                "predicted",
+                "count_correct",
+            ],
+            Kind::MultiLabelSoftmax | Kind::Distillation => {
+                &["hessian", "hessian_floor", "boosting", "log_sum_exp", "predicted"]
+            }
+            Kind::SigmoidCrossEntropy | Kind::MultiLabelSoftMargin => {
+                &["hessian", "hessian_floor", "boosting"]
+            }
+            // Of probabilities.
+            _ => &[],
+        }
+    }
+}
+
+/// The options of every loss.
+const COMMON: [&str; 4] = ["reduction", "mean_over", "nothing_valid", "sample_weights"];
+
+/// All options of a loss in a function, in groups.
+fn all(kind: Kind, function: Function) -> [&'static [&'static str]; 4] {
+    [kind.options(), &COMMON, function.options(), function.outputs(kind)]
 }
 
 /// What a loss is built from. Numbers that are not given are those of `Default`, which switch their option off.
@@ -163,6 +228,7 @@ pub(crate) struct CallOptions<'py> {
 /// All options of a call.
 pub(crate) fn parse<'py>(
     kind: Kind,
+    function: Function,
     given: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<(LossOptions, CallOptions<'py>)> {
     let mut loss = LossOptions {
@@ -201,32 +267,33 @@ pub(crate) fn parse<'py>(
     let Some(given) = given else { return Ok((loss, call)) };
     let mut floor = None;
     for (name, value) in given.iter() {
-        let name = name.cast::<PyString>()?.to_cow()?;
+        let name = name.cast::<PyString>()?.to_string_lossy();
+        if !all(kind, function).iter().any(|names| names.contains(&&*name)) {
+            return Err(no_option(kind, function, &name));
+        }
         if value.is_none() {
-            known(kind, &name)?;
             continue;
         }
-        let of_loss = kind.options().contains(&&*name);
         let number =
             || value.extract::<f64>().map_err(|error| of_argument(&name, "a number", &error));
         let flag = || value.extract::<bool>().map_err(|error| of_argument(&name, "a bool", &error));
         match &*name {
-            "class_weights" if of_loss => call.class_weights = Some(value),
-            "pos_weight" if of_loss => call.pos_weight = Some(value),
-            "label_smoothing" if of_loss => loss.label_smoothing = number()?,
-            "ignore_index" if of_loss => {
+            "class_weights" => call.class_weights = Some(value),
+            "pos_weight" => call.pos_weight = Some(value),
+            "label_smoothing" => loss.label_smoothing = number()?,
+            "ignore_index" => {
                 let label = value.extract::<i64>();
                 loss.ignore_index = Some(
                     label.map_err(|error| of_argument(&name, "an integer of 64 bits", &error))?,
                 );
             }
-            "focal_gamma" if of_loss => loss.focal_gamma = Some(number()?),
-            "focal_alpha" if of_loss => loss.focal_alpha = Some(number()?),
-            "z_loss" if of_loss => loss.z_loss = number()?,
-            "soft_cap" if of_loss => loss.soft_cap = Some(number()?),
-            "temperature" if of_loss => loss.temperature = number()?,
-            "caffe_gradient" if of_loss => loss.caffe_gradient = flag()?,
-            "preset" if kind.has_preset() => {
+            "focal_gamma" => loss.focal_gamma = Some(number()?),
+            "focal_alpha" => loss.focal_alpha = Some(number()?),
+            "z_loss" => loss.z_loss = number()?,
+            "soft_cap" => loss.soft_cap = Some(number()?),
+            "temperature" => loss.temperature = number()?,
+            "caffe_gradient" => loss.caffe_gradient = flag()?,
+            "preset" => {
                 loss.preset =
                     Some(text(&name, &value)?.parse().map_err(|error| value_error(&name, error))?);
             }
@@ -253,10 +320,7 @@ pub(crate) fn parse<'py>(
                 let names = [("zero", N::Zero), ("nan", N::Nan), ("error", N::Error)];
                 loss.nothing_valid = Some(one_of(&name, &value, &names)?);
             }
-            "axis" => {
-                let axis = value.extract::<isize>();
-                call.axis = axis.map_err(|error| of_argument(&name, "an integer", &error))?;
-            }
+            "axis" => call.axis = integer(&name, &value)?,
             "sample_weights" => call.sample_weights = Some(value),
             "upstream" => call.upstream = Some(value),
             "scale" => call.scale = number()?,
@@ -269,9 +333,9 @@ pub(crate) fn parse<'py>(
             "accumulate" => call.accumulate = flag()?,
             "grad" => call.grad = flag()?,
             "losses" => call.losses = flag()?,
-            "log_sum_exp" if kind.is_of_softmax() => call.log_sum_exp = flag()?,
-            "predicted" if kind.is_of_softmax() => call.predicted = flag()?,
-            "count_correct" if kind == Kind::SoftmaxCrossEntropy => call.count_correct = flag()?,
+            "log_sum_exp" => call.log_sum_exp = flag()?,
+            "predicted" => call.predicted = flag()?,
+            "count_correct" => call.count_correct = flag()?,
             "hessian" => {
                 use Hessian as H;
                 let names =
@@ -281,70 +345,66 @@ pub(crate) fn parse<'py>(
             }
             "hessian_floor" => floor = Some(number()?),
             "boosting" => call.boosting = flag()?,
-            _ => known(kind, &name)?,
+            _ => return Err(no_option(kind, function, &name)),
         }
     }
-    if let Some(hessian) = &mut call.hessian {
-        hessian.floor = floor;
-    } else if call.boosting {
-        call.hessian = Some(HessianOptions { convention: Hessian::Exact, floor });
+    if call.boosting {
+        call.grad = true;
+        let exact = HessianOptions { convention: Hessian::Exact, floor };
+        call.hessian.get_or_insert(exact);
+    }
+    match &mut call.hessian {
+        Some(hessian) => hessian.floor = floor,
+        None if floor.is_some() => {
+            return Err(value_error("hessian_floor", "ask for second derivatives with hessian"));
+        }
+        None => {}
     }
     Ok((loss, call))
 }
 
-/// The options of every loss and every call.
-const COMMON: [&str; 17] = [
-    "reduction",
-    "mean_over",
-    "nothing_valid",
-    "axis",
-    "sample_weights",
-    "upstream",
-    "scale",
-    "quantisation",
-    "out",
-    "accumulate",
-    "grad",
-    "losses",
-    "hessian",
-    "hessian_floor",
-    "boosting",
-    "log_sum_exp",
-    "predicted",
-];
-
-/// # Errors
-/// `TypeError` if this loss has no option of that name.
-fn known(kind: Kind, name: &str) -> PyResult<()> {
-    let of_softmax = ["log_sum_exp", "predicted"];
-    let exists = kind.options().contains(&name)
-        || (name == "preset" && kind.has_preset())
-        || (name == "count_correct" && kind == Kind::SoftmaxCrossEntropy)
-        || (COMMON.contains(&name) && (kind.is_of_softmax() || !of_softmax.contains(&name)));
-    if exists {
-        return Ok(());
-    }
-    let mut names = kind.options().to_vec();
-    if kind.has_preset() {
-        names.push("preset");
-    }
-    names.extend(["reduction", "mean_over", "nothing_valid", "sample_weights", "axis"]);
-    Err(PyTypeError::new_err(format!(
-        "{} has no option {name}: it has {}",
-        kind.name(),
-        names.join(", ")
-    )))
+/// `TypeError`: this loss has no option of that name there.
+fn no_option(kind: Kind, function: Function, name: &str) -> PyErr {
+    let of = match function {
+        Function::Linear => "linear_cross_entropy",
+        _ => kind.name(),
+    };
+    let names = all(kind, function).concat().join(", ");
+    let elsewhere = match function {
+        Function::Value if all(kind, Function::ValueAndGrad).concat().contains(&name) => {
+            ": value_and_grad has"
+        }
+        Function::Value | Function::ValueAndGrad
+            if all(kind, Function::Evaluate).concat().contains(&name) =>
+        {
+            ": evaluate has"
+        }
+        _ => "",
+    };
+    PyTypeError::new_err(format!("{of} has no option {name}{elsewhere}; it has {names}"))
 }
 
+/// A `TypeError` that names the argument; a `ValueError` for a number that is too large.
 fn of_argument(name: &str, expected: &str, error: &PyErr) -> PyErr {
     Python::attach(|py| {
-        PyTypeError::new_err(format!("{name}: expected {expected}: {}", error.value(py)))
+        let message = format!("{name}: expected {expected}: {}", error.value(py));
+        if error.is_instance_of::<PyOverflowError>(py) {
+            PyValueError::new_err(message)
+        } else {
+            PyTypeError::new_err(message)
+        }
     })
+}
+
+/// An integer of the machine's size.
+pub(crate) fn integer(name: &str, value: &Bound<'_, PyAny>) -> PyResult<isize> {
+    value.extract().map_err(|error| of_argument(name, "an integer", &error))
 }
 
 fn text<'a>(name: &str, value: &'a Bound<'_, PyAny>) -> PyResult<std::borrow::Cow<'a, str>> {
     let text = value.cast::<PyString>();
-    text.map_err(|_| PyTypeError::new_err(format!("{name}: expected a string")))?.to_cow()
+    let text = text.map_err(|_| PyTypeError::new_err(format!("{name}: expected a string")))?;
+    Ok(text.to_string_lossy())
 }
 
 fn one_of<T: Copy>(name: &str, value: &Bound<'_, PyAny>, all: &[(&str, T)]) -> PyResult<T> {

@@ -3,8 +3,8 @@
 >>> import numpy as np, xent
 >>> logits = np.array([[2.0, 1.0, 0.0], [0.0, 3.0, 0.0]], np.float32)
 >>> loss, grad = xent.value_and_grad(xent.softmax_cross_entropy, logits, [0, 1])
->>> round(loss, 6), grad.dtype, grad.shape
-(0.251265, dtype('float32'), (2, 3))
+>>> round(loss, 4), grad.dtype, grad.shape
+(0.2513, dtype('float32'), (2, 3))
 
 :mod:`xent.torch` has the losses of PyTorch under their own names, :mod:`xent.jax` functions for JAX, :mod:`xent.boosting`
 objectives for XGBoost, LightGBM and CatBoost.

@@ -14,14 +14,36 @@ def to_numpy(given: Any, argument: str) -> np.ndarray:
     """
     if isinstance(given, np.ma.MaskedArray):
         raise TypeError(f"{argument}: a masked array would lose its mask: give its rows a sample weight of 0, or fill it")
-    array = given if isinstance(given, np.ndarray) else _of_others(given, argument)
-    if type(array) is not np.ndarray:
-        array = np.asarray(array)
+    array = given if isinstance(given, np.ndarray) else _named(given, argument)
+    # Not a subclass, whatever the object returned.
+    array = np.asarray(array)
     is_plain = array.flags.aligned and array.dtype.isnative and all(stride >= 0 for stride in array.strides)
     return array if is_plain else np.array(array, dtype=array.dtype.newbyteorder("="), order="C")
 
 
-def _of_others(given: Any, argument: str) -> np.ndarray:
+def to_output(given: Any, argument: str) -> np.ndarray:
+    """The memory of a subclass of NumPy's array, such as a memory map, to be written."""
+    if not isinstance(given, np.ndarray) or isinstance(given, np.ma.MaskedArray):
+        raise TypeError(f"{argument}: expected a NumPy array to write to, found {type(given).__name__}")
+    return np.asarray(given)
+
+
+def _named(given: Any, argument: str) -> np.ndarray:
+    """The numbers of some other object, or an error that names the argument."""
+    try:
+        array = _of_others(given)
+    except MemoryError:
+        raise
+    except ValueError as error:
+        raise ValueError(f"{argument}: {error}") from error
+    except Exception as error:
+        raise TypeError(f"{argument}: no array can be made of {type(given).__name__}: {error}") from error
+    if array.dtype.hasobject:
+        raise TypeError(f"{argument}: expected numbers, found {type(given).__name__}")
+    return array
+
+
+def _of_others(given: Any) -> np.ndarray:
     if _is_bfloat16(given):
         # NumPy has no bfloat16, and PyTorch gives none of it away.
         import ml_dtypes
@@ -32,10 +54,7 @@ def _of_others(given: Any, argument: str) -> np.ndarray:
         given = given.detach()
     if hasattr(given, "__dlpack__") and not hasattr(given, "__array__"):
         return np.from_dlpack(given)
-    array = np.asarray(given)
-    if array.dtype.hasobject:
-        raise TypeError(f"{argument}: expected numbers, found {type(given).__name__}")
-    return array
+    return np.asarray(given)
 
 
 def _is_bfloat16(given: Any) -> bool:
