@@ -312,8 +312,10 @@ impl<'py> Array<'py> {
     pub(crate) fn memory_mut<T: Stored>(&self, _: &Borrows) -> &mut [T] {
         assert!(self.is_writeable(), "a read-only array is no output");
         let (start, length) = self.span::<T>();
-        // SAFETY: as in `memory`; the array may be written to, and a `Borrows` is only made of arrays of which those
-        // that are written overlap with no other array of the call. Each is asked for its memory once.
+        // SAFETY: as in `memory`; the array may be written to. It is either one that the call has just made, to which
+        // nothing else refers, or the caller's, of which `Borrows` has checked that it shares no memory with what is
+        // read; that no two of its numbers are in the same place follows from its layout, whose rows are apart. Each
+        // array is asked for its memory once.
         unsafe { std::slice::from_raw_parts_mut(start.cast(), length) }
     }
 
@@ -422,20 +424,19 @@ fn zeros<'py>(
 pub(crate) struct Borrows(());
 
 impl Borrows {
-    /// Compares what is written with everything else.
+    /// Compares what is written with what is read. What the call itself has made for results is new memory.
     ///
     /// # Errors
     /// `ValueError` with the names of two that overlap.
     pub(crate) fn new(
-        written: &[(&str, &Array<'_>)],
-        read: &[(&str, &Array<'_>)],
+        written: Option<(&str, &Array<'_>)>,
+        read: &[(&str, Option<&Array<'_>>)],
     ) -> PyResult<Self> {
-        for (at, (name, output)) in written.iter().enumerate() {
-            let of_output = output.addresses();
-            for (other, array) in written[at + 1..].iter().chain(read) {
-                if overlap(&of_output, &array.addresses()) {
-                    return Err(overlapping(name, other));
-                }
+        let Some((name, output)) = written else { return Ok(Self(())) };
+        let of_output = output.addresses();
+        for (other, array) in read {
+            if array.is_some_and(|array| overlap(&of_output, &array.addresses())) {
+                return Err(overlapping(name, other));
             }
         }
         Ok(Self(()))

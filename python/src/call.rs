@@ -1,5 +1,7 @@
 //! One call: arrays in, arrays out.
 
+use std::borrow::Cow;
+
 use half::{bf16, f16};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -48,7 +50,7 @@ pub(crate) fn evaluate<'py>(
     logits: &Bound<'py, PyAny>,
     targets: &Bound<'py, PyAny>,
     loss: &LossOptions,
-    call: CallOptions<'py>,
+    call: &CallOptions<'py>,
 ) -> PyResult<Outcome<'py>> {
     let object = logits;
     let logits = Array::of(object, "logits")?;
@@ -86,6 +88,20 @@ enum Prepared<'py> {
     Positives(Vec<usize>, Array<'py>),
 }
 
+impl<'py> Prepared<'py> {
+    /// The array that is read.
+    fn array(&self) -> Option<&Array<'py>> {
+        match self {
+            Self::Labels(array)
+            | Self::MultiHot(array)
+            | Self::Dense(array)
+            | Self::Teacher(array)
+            | Self::Positives(_, array) => Some(array),
+            Self::Whole(_) => None,
+        }
+    }
+}
+
 struct Call<'a, 'py> {
     /// What was given as the logits.
     object: &'a Bound<'py, PyAny>,
@@ -95,7 +111,7 @@ struct Call<'a, 'py> {
     logits: Array<'py>,
     layout: Layout,
     loss: &'a LossOptions,
-    options: CallOptions<'py>,
+    options: &'a CallOptions<'py>,
 }
 
 impl<'a, 'py> Call<'a, 'py> {
@@ -103,7 +119,7 @@ impl<'a, 'py> Call<'a, 'py> {
         object: &'a Bound<'py, PyAny>,
         logits: Array<'py>,
         loss: &'a LossOptions,
-        options: CallOptions<'py>,
+        options: &'a CallOptions<'py>,
     ) -> PyResult<Self> {
         let dimensions = logits.shape().len();
         // Logits of a yes or no question may have no axis of classes.
@@ -158,32 +174,20 @@ impl<'a, 'py> Call<'a, 'py> {
         let predicted = options.predicted.then(|| self.zeros::<u32>(py, false)).transpose()?;
         let hessian = options.hessian.map(|_| self.zeros::<E::Float>(py, true)).transpose()?;
 
-        let mut read = vec![];
-        for (name, array) in [
-            ("class_weights", &class_weights),
-            ("pos_weight", &pos_weight),
-            ("sample_weights", &sample_weights),
-            ("upstream", &upstream),
-        ] {
-            read.extend(array.as_ref().map(|array| (name, array)));
-        }
-        match &prepared {
-            Prepared::Labels(array)
-            | Prepared::MultiHot(array)
-            | Prepared::Dense(array)
-            | Prepared::Teacher(array)
-            | Prepared::Positives(_, array) => read.push(("targets", array)),
-            Prepared::Whole(_) => {}
-        }
-        if !matches!(gradient, Place::InPlace) {
-            read.push(("logits", logits));
-        }
+        let read = [
+            ("class_weights", class_weights.as_ref()),
+            ("pos_weight", pos_weight.as_ref()),
+            ("sample_weights", sample_weights.as_ref()),
+            ("upstream", upstream.as_ref()),
+            ("targets", prepared.array()),
+            ("logits", (!matches!(gradient, Place::InPlace)).then_some(logits)),
+        ];
         let written = match &gradient {
             Place::InPlace => Some(("out", logits)),
             Place::Here(here) => Some(("out", &here.array)),
             Place::Nowhere => None,
         };
-        let borrows = Borrows::new(written.as_slice(), &read)?;
+        let borrows = Borrows::new(written, &read)?;
 
         let targets = match &prepared {
             Prepared::Labels(array) => Targets::Index(labels(array)?),
@@ -359,10 +363,12 @@ impl<'a, 'py> Call<'a, 'py> {
     }
 
     /// The lengths of the axes of the logits, as they follow each other in memory.
-    fn memory_shape(&self) -> Vec<usize> {
+    fn memory_shape(&self) -> Cow<'_, [usize]> {
         let shape = self.logits.shape();
-        let order = self.layout.order();
-        order.map_or_else(|| shape.to_vec(), |order| order.iter().map(|at| shape[*at]).collect())
+        match self.layout.order() {
+            Some(order) => order.iter().map(|at| shape[*at]).collect(),
+            None => shape.into(),
+        }
     }
 
     /// An array in the order of the logits' memory, as it is indexed.
@@ -408,9 +414,14 @@ impl<'a, 'py> Call<'a, 'py> {
     ) -> PyResult<Option<Array<'py>>> {
         let Some(given) = given else { return Ok(None) };
         let array = Array::of(given, argument)?;
+        let classes = self.layout.classes();
         let is_one = argument == "pos_weight" && array.len() == 1;
-        let array =
-            if is_one { array } else { reshaped(array, &[self.layout.classes()], argument)? };
+        if !is_one && !is_shape(array.shape(), &[classes]) {
+            return Err(PyValueError::new_err(format!(
+                "{argument}: expected {classes} numbers, one for each class, found the shape {:?}",
+                array.shape()
+            )));
+        }
         array.contiguous()?.cast(number).map(Some)
     }
 

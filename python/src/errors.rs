@@ -27,6 +27,7 @@ pub(crate) fn exception(error: Error) -> PyErr {
             Values::Probabilities => "logits",
             _ => "targets",
         },
+        Error::Input(InputError::Option { option: "floor of the Hessian", .. }) => "hessian_floor",
         // An option has the name of its argument, in words.
         Error::Input(InputError::Option { option, reason }) => {
             return value_error(&option.to_lowercase().replace(' ', "_"), reason);

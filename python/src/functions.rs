@@ -33,11 +33,37 @@ pub(crate) fn value<'py>(
     options: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let (loss, call) = parse(Kind::of(loss)?, Function::Value, options)?;
-    let mut outcome = call::evaluate(logits, targets, &loss, call)?;
+    let mut outcome = call::evaluate(logits, targets, &loss, &call)?;
     loss_of(logits.py(), &mut outcome)
 }
 
-/// The loss and its gradient.
+/// The loss and its gradient by the logits, in one pass.
+///
+/// Args:
+///     loss: One of the loss functions, or its name.
+///     logits: As for :func:`softmax_cross_entropy`.
+///     targets: As for the loss.
+///     out: Where the gradient is written: an array of the shape of the logits, and their type (for 16 bits also float32).
+///         If it is the logits' own array, their place is taken by the gradient.
+///     accumulate: The gradient is added to what ``out`` has.
+///     scale: A factor of the gradient.
+///     upstream: With ``reduction="none"``, a factor of the gradient of each row (of each element).
+///
+/// Other options are those of the loss.
+///
+/// Returns:
+///     The loss, and the gradient: ``out``, or an array with the type and the memory order of the logits. Of integer logits
+///     it is float32.
+///
+/// Raises:
+///     ValueError: A shape, a label or a number is wrong, or ``out`` shares memory with another argument; the message names
+///         the argument. Nothing has been written then.
+///     TypeError: An array has a type that is not supported, or there is no such option.
+///
+/// >>> import numpy as np, xent
+/// >>> logits = np.array([[0.0, 0.0]], np.float32)
+/// >>> xent.value_and_grad(xent.softmax_cross_entropy, logits, [1])[1]
+/// array([[ 0.5, -0.5]], dtype=float32)
 #[pyfunction]
 #[pyo3(signature = (loss, logits, targets, **options))]
 pub(crate) fn value_and_grad<'py>(
@@ -48,7 +74,7 @@ pub(crate) fn value_and_grad<'py>(
 ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
     let (loss, mut call) = parse(Kind::of(loss)?, Function::ValueAndGrad, options)?;
     call.grad = true;
-    let mut outcome = call::evaluate(logits, targets, &loss, call)?;
+    let mut outcome = call::evaluate(logits, targets, &loss, &call)?;
     let value = loss_of(logits.py(), &mut outcome)?;
     let grad = outcome.grad.take().ok_or_else(|| PyTypeError::new_err("no gradient"))?;
     Ok((value, grad))
@@ -66,7 +92,7 @@ pub(crate) fn evaluate<'py>(
     let py = logits.py();
     let (loss, call) = parse(Kind::of(loss)?, Function::Evaluate, options)?;
     let Outcome { report, reduction, grad, losses, log_sum_exp, predicted, hessian } =
-        call::evaluate(logits, targets, &loss, call)?;
+        call::evaluate(logits, targets, &loss, &call)?;
     let results = PyDict::new(py);
     results.set_item("loss", (reduction != Reduction::None).then_some(report.loss))?;
     results.set_item("mean_loss", report.mean_loss)?;
@@ -198,7 +224,7 @@ fn rows_of<'py, F: call::Number>(
     let lengths =
         if matches!(what, OfRows::LogSumExp) { &lengths[..dimensions - 1] } else { lengths };
     let out = Array::zeros::<F>(py, lengths)?;
-    let borrows = Borrows::new(&[("out", &out)], &[("logits", &rows)])?;
+    let borrows = Borrows::new(Some(("out", &out)), &[("logits", Some(&rows))])?;
     let (x, results) = (rows.memory::<F>(), out.memory_mut::<F>(&borrows));
     let level = Level::detect();
     let computed = threads::run(py, elements, move || match what {

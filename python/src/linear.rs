@@ -142,7 +142,7 @@ where
     ];
     let losses = (reduction == Reduction::None).then(|| zeros(rows)).transpose()?;
     // All that is written has been made here.
-    let borrows = Borrows::new(&[], &[])?;
+    let borrows = Borrows::new(None, &[])?;
     let mut pass = LinearPass::new()
         .scale(call.scale)
         .sample_weights(numbers(&sample_weights))

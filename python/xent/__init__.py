@@ -25,7 +25,6 @@ from xent._losses import (
     negative_log_likelihood,
     sigmoid_cross_entropy,
     softmax_cross_entropy,
-    value_and_grad,
 )
 from xent._versions import show_versions
 from xent._xent import (
@@ -37,6 +36,7 @@ from xent._xent import (
     log_sum_exp,
     set_num_threads,
     softmax,
+    value_and_grad,
 )
 
 # The threads of a process are not there in one that it forks.

@@ -265,30 +265,6 @@ def multinomial_logistic(
     return _xent.value("multinomial_logistic", probabilities, targets, **options)
 
 
-def value_and_grad(
-    loss: str | Callable[..., Any], logits: ArrayLike, targets: ArrayLike, **options: Any
-) -> tuple[float | np.ndarray, np.ndarray]:
-    """The loss and its gradient by the logits, in one pass.
-
-    Args:
-        loss: One of the functions above, or its name.
-        out: Where the gradient is written: an array of the shape of the logits, and their type (for 16 bits also float32).
-            If it is the logits' own array, their place is taken by the gradient.
-        accumulate: The gradient is added to what ``out`` has.
-        scale: A factor of the gradient.
-        upstream: With ``reduction="none"``, a factor of the gradient of each row (of each element).
-
-    Other arguments are those of the loss. The gradient has the type and the memory order of the logits; of integer logits
-    it is float32.
-
-    >>> import numpy as np, xent
-    >>> logits = np.array([[0.0, 0.0]], np.float32)
-    >>> xent.value_and_grad(xent.softmax_cross_entropy, logits, [1])[1]
-    array([[ 0.5, -0.5]], dtype=float32)
-    """
-    return _xent.value_and_grad(loss, logits, targets, **options)
-
-
 def evaluate(loss: str | Callable[..., Any], logits: ArrayLike, targets: ArrayLike, **options: Any) -> Evaluation:
     """Everything that a pass can give.
 

@@ -1,5 +1,6 @@
 """The compiled part of the package."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -7,15 +8,15 @@ from numpy.typing import ArrayLike
 
 VERSION: str
 
-def value(loss: Any, logits: ArrayLike, targets: Any, **options: Any) -> float | np.ndarray:
+def value(loss: str | Callable[..., Any], logits: ArrayLike, targets: Any, **options: Any) -> float | np.ndarray:
     """The loss: a float, or with ``reduction="none"`` an array."""
 
 def value_and_grad(
-    loss: Any, logits: ArrayLike, targets: Any, **options: Any
+    loss: str | Callable[..., Any], logits: ArrayLike, targets: Any, **options: Any
 ) -> tuple[float | np.ndarray, np.ndarray]:
     """The loss and its gradient."""
 
-def evaluate(loss: Any, logits: ArrayLike, targets: Any, **options: Any) -> dict[str, Any]:
+def evaluate(loss: str | Callable[..., Any], logits: ArrayLike, targets: Any, **options: Any) -> dict[str, Any]:
     """All results of a pass, by name."""
 
 def linear_cross_entropy(
