@@ -100,6 +100,8 @@ class Objective:
             raise ValueError(f"loss: expected softprob or logistic, found {loss}")
         if hessian is not None and hessian not in _HESSIANS:
             raise ValueError(f"hessian: expected {', '.join(_HESSIANS)}, found {hessian}")
+        if hessian_floor is not None and not np.isfinite(hessian_floor):
+            raise ValueError(f"hessian_floor: expected a finite number, found {hessian_floor}")
         is_focal = focal_gamma is not None or focal_alpha is not None
         if is_focal and hessian not in (None, "exact"):
             raise ValueError(f"hessian: the focal loss has the exact one only, found {hessian}")
@@ -114,7 +116,8 @@ class Objective:
         self._focal_alpha = None if focal_alpha is None else float(focal_alpha)
         self._soft_labels = None if soft_labels is None else _table(soft_labels)
         self._hessian = "exact" if is_focal else hessian
-        self._hessian_floor = _FOCAL_FLOOR if is_focal and hessian_floor is None else hessian_floor
+        default = _FOCAL_FLOOR if is_focal else None
+        self._hessian_floor = default if hessian_floor is None else float(hessian_floor)
         self._is_focal = is_focal
         self._options = self._make_options()
         # What the options cannot be is known before a library is at work.

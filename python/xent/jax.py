@@ -55,6 +55,8 @@ _DENSE = _OF_ELEMENTS | {"multi_label_soft_margin", "multi_label_softmax", "dist
 _OF_LABELS = {"negative_log_likelihood", "multinomial_logistic"}
 #: Arguments that are arrays; they may be traced.
 _ARRAYS = ("class_weights", "pos_weight", "sample_weights")
+#: The types of logits.
+_FLOATS = {"float64", "float32", "float16", "bfloat16"}
 #: Options by which the mean over one row differs from its loss.
 _OF_MEANS = {"ignore_index", "mean_over", "nothing_valid", "preset"}
 #: What :func:`xent.evaluate` has, and a function of JAX has not.
@@ -90,8 +92,8 @@ def softmax_cross_entropy(logits: ArrayLike, targets: ArrayLike, **options: Unpa
 
     Raises:
         ValueError: A shape or an option is wrong; the message names the argument.
-        TypeError: The logits are no floats, there is no such option, or a derivative is asked for that is not there: that by
-            targets or weights. ``jax.lax.stop_gradient`` says that it is not wanted.
+        TypeError: The logits have another type, there is no such option, or a derivative is asked for that is not there: that
+            by targets or weights. ``jax.lax.stop_gradient`` says that it is not wanted.
         jax.errors.JaxRuntimeError: A label, a target or a weight has a wrong value, which is only found while it runs.
 
     There is no second derivative, and no derivative in forward mode.
@@ -104,7 +106,9 @@ def softmax_cross_entropy(logits: ArrayLike, targets: ArrayLike, **options: Unpa
     return _loss("softmax_cross_entropy", logits, targets, options)
 
 
-def multi_label_softmax(logits: ArrayLike, targets: ArrayLike, **options: Unpack[_losses.MultiLabelSoftmaxOptions]) -> Array:
+def multi_label_softmax(
+    logits: ArrayLike, targets: ArrayLike, **options: Unpack[_losses.MultiLabelSoftmaxOptions]
+) -> Array:
     """Multi-label softmax: see :func:`xent.multi_label_softmax`, and for the rest :func:`softmax_cross_entropy`.
 
     >>> f"{multi_label_softmax([[2.0, 1.0, 0.0]], [[1, 1, 0]]):.6f}"
@@ -125,7 +129,7 @@ def distillation(logits: ArrayLike, targets: ArrayLike, **options: Unpack[_losse
 
 
 def sigmoid_cross_entropy(logits: ArrayLike, targets: ArrayLike, **options: Unpack[_losses.SigmoidOptions]) -> Array:
-    """Sigmoid (binary) cross-entropy: see :func:`xent.sigmoid_cross_entropy`, and for the rest :func:`softmax_cross_entropy`.
+    """Sigmoid (binary) cross-entropy: see :func:`xent.sigmoid_cross_entropy`, for the rest :func:`softmax_cross_entropy`.
 
     Targets have the shape of the logits. With ``reduction="none"`` there is a loss for each element. ``pos_weight`` is an
     array, too: one number, or one for each class.
@@ -188,8 +192,9 @@ def _loss(name: str, logits: ArrayLike, targets: ArrayLike, options: Any) -> Arr
             raise TypeError(f"{of}: not an option of the losses for JAX")
         if not isinstance(value, Hashable):
             raise TypeError(f"{of}: expected a constant, found {type(value).__name__}: convert it with float(), outside of jit")
-    if not jnp.issubdtype(logits.dtype, jnp.floating):
-        raise TypeError(f"logits: expected floats, found {logits.dtype}: convert them with astype")
+    if logits.dtype.name not in _FLOATS:
+        found = f"found {logits.dtype}: convert them with astype"
+        raise TypeError(f"logits: expected float32, float64, float16 or bfloat16, {found}")
     lowest = 0 if name in _OF_ELEMENTS else 1
     if logits.ndim < lowest:
         raise ValueError("logits: expected an axis of classes, found a single number")
