@@ -89,8 +89,8 @@ enum Command {
     /// Builds integrations/mpi, runs its tests under mpirun with several numbers of ranks, compares their digests, and
     /// measures what communication costs.
     Mpi(mpi::Options),
-    /// Builds the Python package as a wheel, installs it into an environment of its own, and runs its tests; with
-    /// `--frameworks` also those with PyTorch, JAX and the libraries of gradient boosting.
+    /// Builds the Python package as a wheel, installs it into an environment of its own, and runs its tests, also those
+    /// with PyTorch, JAX and the libraries of gradient boosting.
     Python(python::Options),
     /// Counts how many mutants of the core and of xent the tests kill; needs cargo-mutants.
     Mutants(mutants::Options),

@@ -11,10 +11,10 @@ use crate::tools;
 /// What is tested.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
-    /// Also with PyTorch, JAX, XGBoost, LightGBM, CatBoost and scikit-learn, which are downloaded (several GB): their
-    /// tests, and PyTorch's own.
+    /// Only what needs NumPy alone. Without it the wheel is built from the source distribution, and PyTorch, JAX, XGBoost,
+    /// LightGBM, CatBoost and scikit-learn are downloaded (several GB) for their tests, and PyTorch's own.
     #[arg(long)]
-    frameworks: bool,
+    quick: bool,
     /// Installs Python's virtual environments, if they are missing, with Debian's apt-get.
     #[arg(long)]
     install: bool,
@@ -23,7 +23,7 @@ pub(crate) struct Options {
 /// What builds the wheel.
 const MATURIN: &str = "maturin>=1.9,<2";
 
-/// What `--frameworks` tests with; expecttest is for PyTorch's own tests.
+/// What a full run tests with; expecttest is for PyTorch's own tests.
 const FRAMEWORKS: &[&str] =
     &["torch", "expecttest", "jax", "xgboost", "lightgbm", "catboost", "scikit-learn"];
 
@@ -43,18 +43,18 @@ pub(crate) fn run(options: &Options) -> ExitCode {
 fn check(options: &Options) -> Result<(), String> {
     packages::provide(missing, options.install)?;
     let folder = crate::target_folder("python");
-    let wheel = build(&folder)?;
+    let wheel = build(&folder, options.quick)?;
     let size = wheel.metadata().map_err(|error| format!("{}: {error}", wheel.display()))?.len();
     println!("{}: {size} bytes", wheel.display());
     if size > LARGEST_WHEEL {
         return Err(format!("the wheel has {size} bytes, more than {LARGEST_WHEEL}"));
     }
-    let name = if options.frameworks { "frameworks" } else { "clean" };
+    let name = if options.quick { "clean" } else { "frameworks" };
     let environment = Environment::new(folder.join(name))?;
     let with_tests = format!("{}[test]", wheel.display());
     environment.install(&["--force-reinstall", "--no-deps", &wheel.display().to_string()])?;
     environment.install(&[&with_tests])?;
-    if options.frameworks {
+    if !options.quick {
         environment.install(FRAMEWORKS)?;
     }
     let package = crate::root().join("python");
@@ -62,7 +62,7 @@ fn check(options: &Options) -> Result<(), String> {
     tests.args(["-m", "pytest", "-q", "--import-mode=importlib", "-p", "no:cacheprovider"]);
     // Not where the package's sources are: what is tested is what was installed.
     tools::succeed(tests.arg(package.join("tests")).current_dir(&folder))?;
-    if options.frameworks {
+    if !options.quick {
         let mut judge = environment.python();
         judge.arg(package.join("tools/pytorch_tests.py")).current_dir(&folder);
         tools::succeed(&mut judge)?;
@@ -79,7 +79,7 @@ fn missing() -> Vec<Missing> {
 }
 
 /// The wheel.
-fn build(folder: &Path) -> Result<PathBuf, String> {
+fn build(folder: &Path, quick: bool) -> Result<PathBuf, String> {
     let wheels = folder.join("wheels");
     // An older one would be installed instead.
     if wheels.exists() {
@@ -92,12 +92,14 @@ fn build(folder: &Path) -> Result<PathBuf, String> {
     maturin
         .args(["-m", "maturin", "build", "--release", "--locked", "--out"])
         .arg(&wheels)
+        .args((!quick).then_some("--sdist"))
         .env("CARGO_TARGET_DIR", folder.join("target"))
         .current_dir(crate::root().join("python"));
     tools::succeed(&mut maturin)?;
     let files = wheels.read_dir().map_err(|error| format!("{}: {error}", wheels.display()))?;
     let mut files = files.flatten().map(|file| file.path());
-    files.next().ok_or_else(|| format!("no wheel in {}", wheels.display()))
+    let wheel = files.find(|file| file.extension().is_some_and(|of| of == "whl"));
+    wheel.ok_or_else(|| format!("no wheel in {}", wheels.display()))
 }
 
 /// A virtual environment of Python.
