@@ -21,6 +21,7 @@ mod foreign;
 mod format;
 mod fuzz;
 mod install_c;
+mod integrations;
 mod mpi;
 mod mutants;
 mod npy;
@@ -88,6 +89,8 @@ enum Command {
     /// Builds integrations/mpi, runs its tests under mpirun with several numbers of ranks, compares their digests, and
     /// measures what communication costs.
     Mpi(mpi::Options),
+    /// Formats, lints and tests integrations/candle and integrations/burn, whose frameworks take minutes to build.
+    Integrations(integrations::Options),
     /// Counts how many mutants of the core and of xent the tests kill; needs cargo-mutants.
     Mutants(mutants::Options),
     /// Builds the page of examples/web; serves it, or tests it in a browser.
@@ -133,6 +136,7 @@ fn main() -> ExitCode {
         Command::Firmware(options) => return firmware::run(&options),
         Command::Fuzz(options) => return fuzz::run(&options),
         Command::Mpi(options) => return mpi::run(&options),
+        Command::Integrations(options) => return integrations::run(&options),
         Command::Mutants(options) => return mutants::run(&options),
         Command::Web(options) => return web::run(&options),
         Command::InstallC(options) => return install_c::run(&options),
