@@ -115,13 +115,15 @@ impl BinaryCrossEntropyLoss {
         targets: Targets,
     ) -> Tensor<1> {
         targets.check(&logits.dims(), true);
+        let is_f64 = logits.dtype() == DType::F64;
         let targets = match self.config.smoothing {
             Some(epsilon) => {
-                targets.smoothed(epsilon, if D > 1 { logits.dims()[D - 1] } else { 2 })
+                let classes = if D > 1 { logits.dims()[D - 1] } else { 2 };
+                targets.smoothed(epsilon, classes, if is_f64 { DType::F64 } else { DType::F32 })
             }
             None => targets,
         };
-        let built = match (logits.dtype() == DType::F64, self.config.logits) {
+        let built = match (is_f64, self.config.logits) {
             (false, true) => {
                 self.sigmoid::<f32>(reduction).map(|loss| loss.forward(logits, targets))
             }

@@ -52,12 +52,13 @@ impl Targets {
         }
     }
 
-    /// `(1 - ε) y + ε / classes`, as floats.
-    pub(crate) fn smoothed(self, epsilon: f32, classes: usize) -> Self {
+    /// `(1 - ε) y + ε / classes`, as floats of the format that the loss computes in.
+    pub(crate) fn smoothed(self, epsilon: f32, classes: usize, computed: DType) -> Self {
         let numbers = match self.tensor {
             Kinds::Labels(labels) => labels.float(),
             Kinds::Numbers(numbers) => numbers,
         };
+        let numbers = numbers.cast(computed);
         let numbers = numbers * (1.0 - f64::from(epsilon)) + f64::from(epsilon) / classes as f64;
         Self { tensor: Kinds::Numbers(numbers), dims: self.dims }
     }

@@ -211,7 +211,8 @@ impl Case {
         prop_assert_eq!(loss.dtype(), if self.is_f64() { DType::F64 } else { DType::F32 });
         let (losses, divisor) = theirs(view(their_array.clone()));
         let expected: Tensor<1> = match self.reduction {
-            Reduction::Mean => losses.sum() / divisor,
+            // Not a division, whose way back rounds the reciprocal to f32 (burn 0.22.1).
+            Reduction::Mean => losses.sum() * (1.0 / divisor),
             Reduction::Sum => losses.sum(),
             Reduction::None => losses.reshape([-1]),
         };
@@ -284,17 +285,41 @@ proptest! {
             pads.clear();
         }
         let case = Case { reduction: Reduction::Mean, ..case };
-        let options = (Some(pads).filter(|pads| !pads.is_empty()), weighted.then(|| case.weights()));
+        let (pads, weights) = (Some(pads).filter(|pads| !pads.is_empty()), weighted.then(|| case.weights()));
         let ours = CrossEntropyLossConfig::new()
-            .with_pad_tokens(options.0.clone())
-            .with_weights(options.1.clone())
+            .with_pad_tokens(pads.clone())
+            .with_weights(weights.clone())
             .with_smoothing(smoothing)
             .init(&device());
-        let theirs = burn::nn::loss::CrossEntropyLossConfig::new().with_pad_tokens(options.0).with_smoothing(smoothing).init(&device());
-        // Weights of f64, which its configuration has no place for.
-        let weights = options.1.map(|weights| Tensor::from_data(TensorData::new(weights, [case.classes]), (&device(), DType::F64)));
-        let theirs = burn::nn::loss::CrossEntropyLoss { weights, ..theirs };
-        case.compare(SOFTMAX, |x| ours.forward(x, case.labels()), |x| (theirs.forward(x, case.labels().cast(DType::I64)), 1.0))?;
+        // In f32, by its own loss, whose softmax errs more.
+        let theirs = burn::nn::loss::CrossEntropyLossConfig::new()
+            .with_pad_tokens(pads.clone())
+            .with_weights(weights.clone())
+            .with_smoothing(smoothing)
+            .init(&device());
+        let x = case.view(case.array(DType::F32));
+        let (of_ours, of_theirs) = (ours.forward(x.clone(), case.labels()), theirs.forward(x, case.labels()));
+        let (of_ours, of_theirs) = (values(of_ours)[0], values(of_theirs)[0]);
+        prop_assert!((of_ours - of_theirs).abs() <= 1e-5 * of_theirs.abs().max(0.1), "{of_ours} against burn's {of_theirs}");
+
+        // In every format, by its operations in f64: with smoothing or weights its loss is for f32 alone.
+        case.compare(SOFTMAX, |x| ours.forward(x, case.labels()), |x| {
+            let smoothing: f64 = smoothing.unwrap_or(0.0).into();
+            let weights: Vec<f64> = match &weights {
+                Some(weights) => weights.iter().map(|&weight| weight.into()).collect(),
+                None => vec![1.0; case.classes],
+            };
+            let of_labels = case.label_values().into_iter().map(|label| {
+                let counts = pads.as_ref().is_none_or(|pads| !pads.contains(&(label as usize)));
+                (if counts { 1.0 } else { 0.0 }, weights[label as usize])
+            });
+            let (counts, of_labels): (Vec<f64>, Vec<f64>) = of_labels.unzip();
+            let divisor = counts.iter().zip(&of_labels).map(|(counts, weight)| counts * weight).sum();
+            let counts = array(&counts, [case.rows, 1], DType::F64, &device());
+            let weights = array(&weights, [1, case.classes], DType::F64, &device());
+            let targets = case.one_hot() * (1.0 - smoothing) + smoothing / case.classes as f64;
+            (cross_entropy_of(x, targets * weights) * counts, divisor)
+        })?;
     }
 
     #[test]
@@ -303,19 +328,26 @@ proptest! {
         let targets = case.unit().greater_equal_elem(0.5).int();
         let weights = weighted.then(|| case.weights());
         let ours = BinaryCrossEntropyLossConfig::new().with_logits(true).with_weights(weights.clone()).with_smoothing(smoothing).init(&device());
-        let theirs = burn::nn::loss::BinaryCrossEntropyLossConfig::new().with_logits(true).with_smoothing(smoothing).init(&device());
-        let weights = weights.map(|weights| Tensor::from_data(TensorData::new(weights, [case.classes]), (&device(), DType::F64)));
-        let theirs = burn::nn::loss::BinaryCrossEntropyLoss { weights, ..theirs };
+        // In f32, by its own loss.
+        let theirs = burn::nn::loss::BinaryCrossEntropyLossConfig::new().with_logits(true).with_weights(weights.clone()).with_smoothing(smoothing).init(&device());
+        let x = case.view(case.array(DType::F32));
+        let (of_ours, of_theirs) = (ours.forward(x.clone(), targets.clone()), theirs.forward(x, targets.clone()));
+        let (of_ours, of_theirs) = (values(of_ours)[0], values(of_theirs)[0]);
+        prop_assert!((of_ours - of_theirs).abs() <= 1e-5 * of_theirs.abs().max(0.1), "{of_ours} against burn's {of_theirs}");
+
+        // In every format, by its operations in f64.
         case.compare(SOFTMAX, |x| ours.forward(x, targets.clone()), |x| {
-            // Its targets become floats of the device's format: the same numbers in f64.
             let y = targets.clone().float().cast(DType::F64);
             let y = match smoothing {
                 Some(epsilon) => y * (1.0 - f64::from(epsilon)) + f64::from(epsilon) / case.classes as f64,
                 None => y,
             };
             let losses = (y.neg() + 1.0) * x.clone() - log_sigmoid(x);
-            let losses = match &theirs.weights {
-                Some(weights) => losses * weights.clone().unsqueeze::<2>(),
+            let losses = match &weights {
+                Some(weights) => {
+                    let weights: Vec<f64> = weights.iter().map(|&weight| weight.into()).collect();
+                    losses * array(&weights, [1, case.classes], DType::F64, &device())
+                }
                 None => losses,
             };
             (losses, (case.rows * case.classes) as f64)
