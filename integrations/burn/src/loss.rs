@@ -288,7 +288,7 @@ impl<L: Kind + Send + Sync> Rule for Fuse<L> {
         let shape = logits.layout().shape().clone();
         let elements = shape.num_elements();
         let classes = shape[shape.num_dims() - 1];
-        let rows = if classes == 0 { 0 } else { elements / classes };
+        let rows = elements.checked_div(classes).unwrap_or(0);
         let (TargetTensor::Labels(tensor) | TargetTensor::Numbers(tensor)) = targets;
         let tensor = contiguous(tensor);
         let targets = match targets {
