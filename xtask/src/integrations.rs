@@ -10,8 +10,9 @@ use crate::tools;
 /// What is checked.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
-    /// Compiles everything of xent-candle without making code, with Clippy: nothing runs. QUICKTIME of processor time
-    /// from an empty target folder. (In full: TIMES.)
+    /// Checks everything of xent-candle with Clippy, without making code: nothing runs. It takes 1.9 minutes of processor
+    /// time from an empty target folder. (In full, building the tests of candle takes 10 and of burn 14 minutes; the tests
+    /// themselves take seconds.)
     #[arg(long)]
     quick: bool,
 }
