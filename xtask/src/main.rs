@@ -21,6 +21,7 @@ mod foreign;
 mod format;
 mod fuzz;
 mod install_c;
+mod integrations;
 mod mpi;
 mod mutants;
 mod npy;
@@ -92,6 +93,8 @@ enum Command {
     /// Builds the Python package as a wheel, installs it into an environment of its own, and runs its tests, also those
     /// with PyTorch, JAX and the libraries of gradient boosting.
     Python(python::Options),
+    /// Formats, lints and tests integrations/candle and integrations/burn, whose frameworks take minutes to build.
+    Integrations(integrations::Options),
     /// Counts how many mutants of the core and of xent the tests kill; needs cargo-mutants.
     Mutants(mutants::Options),
     /// Builds the page of examples/web; serves it, or tests it in a browser.
@@ -138,6 +141,7 @@ fn main() -> ExitCode {
         Command::Fuzz(options) => return fuzz::run(&options),
         Command::Mpi(options) => return mpi::run(&options),
         Command::Python(options) => return python::run(&options),
+        Command::Integrations(options) => return integrations::run(&options),
         Command::Mutants(options) => return mutants::run(&options),
         Command::Web(options) => return web::run(&options),
         Command::InstallC(options) => return install_c::run(&options),

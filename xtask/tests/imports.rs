@@ -11,7 +11,7 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 const KNOWS_ITS_USERS: &str = "losses/format";
 
 /// The crates whose files are read.
-const CRATES: [&str; 12] = [
+const CRATES: [&str; 14] = [
     "crates/xent-core",
     "crates/xent-rayon",
     "crates/xent-linear",
@@ -22,6 +22,8 @@ const CRATES: [&str; 12] = [
     "xtask",
     "fuzz",
     "examples/web",
+    "integrations/burn",
+    "integrations/candle",
     "integrations/mpi",
     "python",
 ];

@@ -11,7 +11,7 @@ use std::process::{Command, Output};
 use tempfile::TempDir;
 
 /// Commands that are not run here.
-const ELSEWHERE: [&str; 11] = [
+const ELSEWHERE: [&str; 12] = [
     // This is for the reader's own package.
     "cargo add --path ../xent/crates/xent",
     // This runs the test itself; the program under test is the one installed.
@@ -22,6 +22,7 @@ const ELSEWHERE: [&str; 11] = [
     // These checks have tests of their own, and need a C compiler, an emulator or a browser.
     "cargo xtask ",
     "pip install ./python",
+    "cargo bench --manifest-path integrations/candle/Cargo.toml --bench step",
     "cargo build --release --package xent-capi",
     "cc -Icrates/xent-capi/include ",
     "cc crates/xent-capi/",
