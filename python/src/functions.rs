@@ -268,7 +268,7 @@ fn each_row<F: Send + Sync>(
     x.par_chunks(length).zip(out.par_chunks_mut(length)).try_for_each(rows)
 }
 
-/// The instruction sets that the losses are compiled for and this processor has, the best first.
+/// The instruction sets that the losses are compiled for and this processor has, the best last.
 #[pyfunction]
 pub(crate) fn levels() -> Vec<String> {
     Level::available().map(|level| level.to_string()).collect()

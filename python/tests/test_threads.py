@@ -162,6 +162,16 @@ for _ in range(10):
         found = xent.softmax_cross_entropy(x, y), xent.get_num_threads()
         xent.linear_cross_entropy(x, x[:50], y)
         xent.softmax(x)
+        # Batches that are too small for threads, by rows and by classes.
+        for rows, classes in ((16383, 1), (8191, 2), (1, 16383), (4, 10)):
+            part, dense = x.ravel()[: rows * classes].reshape(rows, classes), np.ones((rows, classes))
+            at = np.zeros(rows, np.int64)
+            for name, targets in (("softmax_cross_entropy", at), ("softmax_cross_entropy", dense), ("distillation", dense),
+                                  ("sigmoid_cross_entropy", dense), ("negative_log_likelihood", at)):
+                xent.evaluate(name, part, targets, grad=True, losses=True, sample_weights=np.ones(rows))
+            xent.softmax(part)
+            xent.log_sum_exp(part)
+        xent.linear_cross_entropy(x[:2], x[:70], y[:2], grad=True)
         # And a process that the child forks.
         grandchild = os.fork()
         if grandchild == 0:

@@ -43,4 +43,4 @@ def after_fork() -> None:
     """Tells a forked process that the threads of its parent are not there."""
 
 def levels() -> list[str]:
-    """The instruction sets that the losses are compiled for and this processor has, the best first."""
+    """The instruction sets that the losses are compiled for and this processor has, the best last."""
