@@ -151,7 +151,7 @@ def multi_label_soft_margin(logits: ArrayLike, targets: ArrayLike, **options: Un
     return _loss("multi_label_soft_margin", logits, targets, options)
 
 
-def logistic_loss(probabilities: ArrayLike, targets: ArrayLike, **options: Unpack[_losses.ElementOptions]) -> Array:
+def logistic_loss(probabilities: ArrayLike, targets: ArrayLike, **options: Unpack[_losses.LogisticOptions]) -> Array:
     """Logistic loss of probabilities: see :func:`xent.logistic_loss`, and for the rest :func:`sigmoid_cross_entropy`.
 
     >>> f"{logistic_loss([0.25, 1.0], [0, 1]):.6f}"
