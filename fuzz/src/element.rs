@@ -51,13 +51,19 @@ pub(crate) fn element(
         (value, gradient, scale, 7.0)
     };
     let mut of_loss = tolerance.near(value, 0.0, ulp);
+    let mut gradient = tolerance.near(gradient, scale, ulp);
     if value.is_finite() && y > 0.0 && y * positive < tolerance.least_normal() {
-        // The product is rounded with the spacing of subnormal numbers, however large the logit.
-        of_loss.allowed += tolerance.format.spacing(0.0) * x.abs();
+        // The product is rounded with the spacing of subnormal numbers, however large what it multiplies.
+        let (loss_of_yes, slope_of_yes) = match loss {
+            LossName::LogisticLoss => probabilities::logistic(x, 1.0),
+            _ => (x, 1.0),
+        };
+        of_loss.allowed += tolerance.format.spacing(0.0) * loss_of_yes.abs();
+        gradient.allowed += tolerance.format.spacing(0.0) * slope_of_yes.abs();
     }
     ElementAnswers {
         loss: of_loss,
-        gradient: tolerance.near(gradient, scale, ulp),
+        gradient,
         curvature: tolerance.near(hessian::sigmoid(x, y, positive, 1.0), 0.0, 20.0),
     }
 }

@@ -124,8 +124,9 @@ fn log_ratios(
 ) -> Vec<f64> {
     let plain = || (0..x.len()).map(|c| master.surprise(c) - student.surprise(c)).collect();
     let Some(k) = master.distance.iter().position(|&d| d == 0.0) else { return plain() };
-    let gaps: Vec<f64> =
-        (0..x.len()).map(|c| ((x[c] - teacher[c]) - (x[k] - teacher[k])) / temperature).collect();
+    // Summed without loss: of a teacher whose logits are all -1e30, `x_c - teacher_c` knows nothing of x_c.
+    let gap = |c: usize| sum([x[c], -teacher[c], -x[k], teacher[k]]) / temperature;
+    let gaps: Vec<f64> = (0..x.len()).map(gap).collect();
     // Σ q_j·expm1(b_j). If b_j is large or not finite, the exponential is q_j·e^b_j = q_k·e^((x_j -
     // x_k)/τ).
     let terms: Vec<f64> = (0..x.len())
@@ -285,6 +286,19 @@ mod tests {
         }
         let wrong = divergence(&x, &[0.0, 0.0, -INF], 2.0);
         assert_eq!((wrong.loss, &wrong.grad[..]), (INF, &[-1.0, 1.0, 0.0][..]));
+    }
+
+    #[test]
+    fn a_teacher_that_masks_every_class_has_no_preference() {
+        let x = [56.0, 0.0, -3.0];
+        let expected = divergence(&x, &[0.0; 3], 7.0);
+        for mask in [-1e30, -3.4e38] {
+            let found = divergence(&x, &[mask; 3], 7.0);
+            assert_close(found.loss, expected.loss, 1e-15);
+            for (found, expected) in found.grad.iter().zip(&expected.grad) {
+                assert_close(*found, *expected, 1e-15);
+            }
+        }
     }
 
     #[test]
