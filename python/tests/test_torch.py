@@ -235,6 +235,91 @@ def test_modules(ours, theirs, options, kind, ours_only):
     same(module, theirs(**options), x, y)
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_a_scaled_gradient_of_float16_is_not_lost(reduction, compiled):
+    """A factor comes before the rounding to 16 bits, as GradScaler expects."""
+    x = torch.randn(256, 2000).half()
+    y = torch.randint(0, 2000, (256,))
+    function = X.cross_entropy
+    if compiled:
+        function = torch.compile(lambda x, y, **options: X.cross_entropy(x, y, **options), backend="aot_eager")
+    scale = 8192.0 if reduction == "mean" else 32.0
+    grads = []
+    for of, logits in [(function, x.clone()), (F.cross_entropy, x.double())]:
+        logits.requires_grad_()
+        with torch.autocast("cpu", torch.float16):
+            loss = of(logits, y, reduction=reduction)
+        assert loss.dtype == (torch.float32 if logits.dtype == torch.float16 else torch.float64)
+        (loss.sum() * scale).backward()
+        grads.append(logits.grad)
+    torch.testing.assert_close(grads[0], grads[1].half(), rtol=2e-3, atol=1e-7)
+
+
+def test_tracing_records_what_pytorch_computes():
+    x, y = torch.randn(4, 3), torch.tensor([0, 1, 2, 0])
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    graph = make_fx(lambda x, y: X.cross_entropy(x, y))(x, y)
+    other = torch.randn(4, 3)
+    torch.testing.assert_close(graph(other, y), F.cross_entropy(other, y))
+
+
+def test_targets_and_weights_that_are_changed_before_a_second_backward_pass_are_refused():
+    for change in range(2):
+        x, y, w = torch.randn(4, 3, requires_grad=True), torch.tensor([0, 1, 2, 0]), torch.rand(3)
+        loss = X.cross_entropy(x, y, w)
+        loss.backward(retain_graph=True)
+        (y, w)[change].zero_()
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            loss.backward()
+
+
+def test_batches_of_upstream_gradients():
+    x, y = torch.randn(3, 4, dtype=torch.float64, requires_grad=True), torch.tensor([0, 1, 2])
+    for reduction, upstream in [("none", torch.eye(3).double()), ("mean", torch.arange(3.0).double())]:
+        grads = [
+            torch.autograd.grad(f(x, y, reduction=reduction), x, upstream, is_grads_batched=True)[0]
+            for f in (X.cross_entropy, F.cross_entropy)
+        ]
+        torch.testing.assert_close(*grads)
+
+
+def test_targets_with_the_negative_bit():
+    x, y = torch.randn(4, dtype=torch.float64), torch.randn(4, 2, dtype=torch.float64)
+    targets = torch.view_as_complex(-y.abs().clamp(max=1)).conj().imag
+    assert targets.is_neg()
+    same(X.binary_cross_entropy_with_logits, F.binary_cross_entropy_with_logits, x, targets)
+
+
+@pytest.mark.parametrize(("shape", "weight"), [((4,), (3, 1)), ((), (3,)), ((1,), (4,)), ((2, 4), (3, 2, 4)), ((4,), (1, 1, 4))])
+def test_weights_that_do_not_broadcast_to_the_logits_are_refused(shape, weight):
+    call = lambda f: f(torch.zeros(shape), torch.zeros(shape), torch.ones(weight))  # noqa: E731
+    with pytest.raises(Exception) as theirs:
+        call(F.binary_cross_entropy_with_logits)
+    with pytest.raises(type(theirs.value)):
+        call(X.binary_cross_entropy_with_logits)
+
+
+def test_autocast_has_the_types_of_pytorch():
+    x, y = torch.randn(4, 3).bfloat16(), torch.randint(0, 2, (4, 3)).bfloat16()
+    for ours, theirs in [
+        (X.multilabel_soft_margin_loss, F.multilabel_soft_margin_loss),
+        (X.binary_cross_entropy_with_logits, F.binary_cross_entropy_with_logits),
+    ]:
+        with torch.autocast("cpu", torch.bfloat16):
+            assert ours(x, y).dtype == theirs(x, y).dtype
+
+
+def test_modules_may_hand_other_devices_over():
+    x, y = torch.empty(4, 3, device="meta"), torch.empty(4, dtype=torch.int64, device="meta")
+    module = X.CrossEntropyLoss()
+    with pytest.raises(RuntimeError, match="fallback=True"):
+        module(x, y)
+    module.fallback = True
+    assert module(x, y).device.type == "meta"
+
+
 def test_no_gradient_is_computed_without_need(monkeypatch):
     called = []
     monkeypatch.setattr(X._xent, "value_and_grad", lambda *_, **__: called.append(1))
@@ -327,7 +412,8 @@ def test_opcheck(reduction, want_grad):
     x = torch.randn(4, 3, dtype=torch.float64, requires_grad=want_grad)
     options = f"preset='pytorch';reduction={reduction!r};axis=1"
     weights = ([torch.rand(3).double()], "class_weights")
-    arguments = (x, torch.tensor([0, 1, 2, 0]), *weights, "softmax_cross_entropy", options, 1, want_grad)
+    of_loss = ("softmax_cross_entropy", options, torch.float64, 1, want_grad)
+    arguments = (x, torch.tensor([0, 1, 2, 0]), *weights, *of_loss)
     torch.library.opcheck(torch.ops.xent.loss.default, arguments)
 
 

@@ -15,8 +15,9 @@ subclasses, forward-mode differentiation and ``torch.func``. Tensors on other de
 to PyTorch.
 
 The gradient is computed together with the loss, if one will be asked for. It is kept until the backward pass, which scales it in
-place and hands it over; a second backward pass (``retain_graph=True``) computes it again. Second derivatives are refused.
-``torch.compile`` sees one operator, ``xent::loss``. Under autocast the loss is float32, as PyTorch's is.
+place and hands it over; a second backward pass (``retain_graph=True``), and a factor of a gradient of 16 bits, computes it again.
+Second derivatives are refused. ``torch.compile`` sees one operator, ``xent::loss``, which refuses what only PyTorch computes. Under
+autocast the loss has the type of PyTorch's.
 
 Where the numbers differ from PyTorch's: a class or row of weight zero contributes zero, where PyTorch has ``0 * inf = nan``.
 """
@@ -25,7 +26,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -57,6 +58,7 @@ __all__ = [
 
 _PLAIN = (Tensor, nn.Parameter)
 _FORMATS = frozenset({torch.float32, torch.float64, torch.float16} | ({torch.bfloat16} if _bfloat16 else set()))
+_HALVES = frozenset({torch.float16, torch.bfloat16})
 _LABELS = frozenset({torch.int64, torch.uint8})
 _REDUCTIONS = frozenset({"mean", "sum", "none"})
 
@@ -82,7 +84,7 @@ def _check_device(name: str, fallback: bool, *tensors: Tensor | None) -> None:
 
 
 def _takes(input: Tensor, *constants: Tensor | None) -> bool:
-    """Whether these are plain tensors, of which only the first may be differentiated."""
+    """Whether these are plain tensors, of which only the first may require a gradient."""
     if type(input) not in _PLAIN or input.dtype not in _FORMATS or input.layout is not torch.strided or not input.is_cpu:
         return False
     for other in constants:
@@ -92,50 +94,97 @@ def _takes(input: Tensor, *constants: Tensor | None) -> bool:
             return False
     if torch.compiler.is_compiling():
         return True
-    is_transformed = torch._C._are_functorch_transforms_active() or torch.autograd.forward_ad._current_level >= 0
-    return not is_transformed and not input.is_neg()
+    if torch._C._are_functorch_transforms_active() or torch.autograd.forward_ad._current_level >= 0:
+        return False
+    # Tracing records what PyTorch computes.
+    if torch._C._get_tracing_state() is not None or torch._C._len_torch_dispatch_stack() > 0:
+        return False
+    return not (input.is_neg() or any(other is not None and other.is_neg() for other in constants))
 
 
 def _compute(
-    name: str, input: Tensor, target: Any, options: dict[str, Any], dtype: torch.dtype, want_grad: bool
-) -> tuple[Tensor, Tensor | None]:
-    """The loss as a tensor of this type, and the gradient. Called where nothing is differentiated."""
-    grad = None
+    name: str,
+    input: Tensor,
+    target: Tensor,
+    weights: dict[str, Tensor],
+    options: dict[str, Any],
+    dtype: torch.dtype,
+    grad: Tensor | None,
+) -> Tensor:
+    """The loss as a tensor of this type; the gradient goes to a tensor. Called where nothing is differentiated."""
+    arrays = {key: _array(tensor) for key, tensor in weights.items()} if weights else {}
     try:
-        logits = _array(input)
-        if want_grad:
-            grad = torch.empty_like(input)
-            value, _ = _xent.value_and_grad(name, logits, target, out=_array(grad), **options)
+        if grad is None:
+            value = _xent.value(name, _array(input), _array(target), **options, **arrays)
         else:
-            value = _xent.value(name, logits, target, **options)
+            given = (name, _array(input), _array(target))
+            value, _ = _xent.value_and_grad(*given, out=_array(grad), **options, **arrays)
     except (TypeError, ValueError) as error:
         raise _NotTaken(str(error)) from error
     if isinstance(value, float):
-        return torch.scalar_tensor(value, dtype=dtype), grad
-    return torch.from_numpy(np.asarray(value)).to(dtype), grad
+        return torch.scalar_tensor(value, dtype=dtype)
+    return torch.from_numpy(np.asarray(value)).to(dtype)
+
+
+class _Call(NamedTuple):
+    """A loss without its tensors."""
+
+    name: str
+    #: The options that are tensors.
+    weights: tuple[str, ...]
+    options: dict[str, Any]
+    dtype: torch.dtype
+    #: Where an upstream gradient of rows is missing an axis.
+    axis: int | None
 
 
 class _Loss(torch.autograd.Function):
     """A loss with its gradient, which is there before it is asked for."""
 
     @staticmethod
-    def forward(ctx: Any, input: Tensor, call: tuple[Any, ...], axis: int | None) -> Tensor:
-        name, target, options, dtype = call
-        loss, ctx.grad = _compute(name, input, target, options, dtype, True)
-        ctx.save_for_backward(input)
-        ctx.call = call
-        ctx.axis = axis
+    def forward(ctx: Any, input: Tensor, target: Tensor, call: _Call, *weights: Tensor) -> Tensor:
+        ctx.grad = torch.empty_like(input)
+        named = dict(zip(call.weights, weights))
+        loss = _compute(call.name, input, target, named, call.options, call.dtype, ctx.grad)
+        # For a second backward pass; changes of any of these are noticed.
+        ctx.save_for_backward(input, target, *weights)
+        ctx.call, ctx.dtype = call, input.dtype
         return loss
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
         _refuse_second_derivatives()
         grad, ctx.grad = ctx.grad, None
-        if grad is None:
-            (input,) = ctx.saved_tensors
-            name, target, options, dtype = ctx.call
-            _, grad = _compute(name, input, target, options, dtype, True)
-        return _scaled(grad, upstream, ctx.axis), None, None
+        nothing = (None,) * (2 + len(ctx.call.weights))
+        is_batched = _is_batched(upstream)
+        if upstream.dim() == 0 and not is_batched:
+            factor = upstream.item()
+            if factor != 1.0 and ctx.dtype in _HALVES:
+                # A small gradient of 16 bits is zero already: the factor has to come before it is rounded.
+                return _again(ctx, scale=factor), *nothing
+            grad = _again(ctx) if grad is None else grad
+            return grad if factor == 1.0 else grad.mul_(factor), *nothing
+        if grad is None or ctx.dtype in _HALVES:
+            grad = _again(ctx, wide=True)
+        if 0 < upstream.dim() < grad.dim():
+            upstream = upstream.unsqueeze(ctx.call.axis)
+        scaled = grad * upstream if is_batched else grad.mul_(upstream)
+        return scaled.to(ctx.dtype), *nothing
+
+
+def _is_batched(upstream: Tensor) -> bool:
+    """Whether it stands for several gradients, as under `is_grads_batched`."""
+    functorch = torch._C._functorch
+    return functorch.is_batchedtensor(upstream) or functorch.is_legacy_batchedtensor(upstream)
+
+
+def _again(ctx: Any, wide: bool = False, **options: Any) -> Tensor:
+    """The gradient, computed again; in float32 if it is wide and would have 16 bits."""
+    input, target, *weights = ctx.saved_tensors
+    call = ctx.call
+    grad = torch.empty_like(input, dtype=torch.float32 if wide and input.dtype in _HALVES else input.dtype)
+    _compute(call.name, input, target, dict(zip(call.weights, weights)), {**call.options, **options}, call.dtype, grad)
+    return grad
 
 
 def _refuse_second_derivatives() -> None:
@@ -146,17 +195,10 @@ def _refuse_second_derivatives() -> None:
         )
 
 
-def _scaled(grad: Tensor, upstream: Tensor, axis: int | None) -> Tensor:
-    """The gradient, multiplied in place by that of the one loss, of each row's or of each element's."""
-    if upstream.dim() != 0:
-        return grad.mul_(upstream if upstream.dim() == grad.dim() else upstream.unsqueeze(axis))
-    factor = upstream.item()
-    return grad if factor == 1.0 else grad.mul_(factor)
-
-
-def _result_type(input: Tensor) -> torch.dtype:
+def _result_type(name: str, input: Tensor) -> torch.dtype:
     dtype = input.dtype
-    if dtype is torch.float32 or dtype is torch.float64:
+    # PyTorch computes the soft margin in the type of its input.
+    if dtype not in _HALVES or name == "multi_label_soft_margin":
         return dtype
     return torch.float32 if torch.is_autocast_enabled("cpu") else dtype
 
@@ -164,21 +206,16 @@ def _result_type(input: Tensor) -> torch.dtype:
 def _call(
     name: str, input: Tensor, target: Tensor, options: dict[str, Any], *, axis: int | None, weights: dict[str, Tensor]
 ) -> Tensor:
-    """The loss of a call. `axis` is where an upstream gradient of rows is missing one; `weights` are options that are tensors.
-
-    Targets and weights have no gradient, so their memory may be asked for.
-    """
+    """The loss of a call. `axis` is where an upstream gradient of rows is missing one; `weights` are options that are tensors."""
     want_grad = input.requires_grad and torch.is_grad_enabled()
+    dtype = _result_type(name, input)
     if torch.compiler.is_compiling():
         text = ";".join([f"{key}={value!r}" for key, value in options.items()])
-        given = (input, target, list(weights.values()), ";".join(weights), name, text, axis, want_grad)
+        given = (input, target, list(weights.values()), ";".join(weights), name, text, dtype, axis, want_grad)
         return torch.ops.xent.loss(*given)[0]
-    for key, tensor in weights.items():
-        options[key] = _array(tensor)
-    call = (name, _array(target), options, _result_type(input))
     if want_grad:
-        return _Loss.apply(input, call, axis)
-    return _compute(name, input, *call[1:], False)[0]
+        return _Loss.apply(input, target, _Call(name, tuple(weights), options, dtype, axis), *weights.values())
+    return _compute(name, input, target, weights, options, dtype, None)
 
 
 def _read(options: str) -> dict[str, Any]:
@@ -195,16 +232,18 @@ def _operator(
     names: str,
     name: str,
     options: str,
+    dtype: torch.dtype,
     axis: int | None,
     want_grad: bool,
 ) -> tuple[Tensor, Tensor]:
-    arrays = {key: _array(tensor) for key, tensor in zip(names.split(";"), weights, strict=False)}
-    given = {**_read(options), **arrays}
+    named = dict(zip(names.split(";"), weights, strict=False))
+    grad = _empty_gradient(input, want_grad)
     try:
-        loss, grad = _compute(name, input.detach(), _array(target), given, _result_type(input), want_grad)
+        out = grad if want_grad else None
+        loss = _compute(name, input.detach(), target, named, _read(options), dtype, out)
     except _NotTaken as error:
-        raise (IndexError if "label" in str(error) else RuntimeError)(str(error)) from error
-    return loss, input.new_empty(0) if grad is None else grad
+        raise (IndexError if str(error).startswith("targets: label") else RuntimeError)(str(error)) from error
+    return loss, grad
 
 
 @_operator.register_fake
@@ -215,18 +254,24 @@ def _(
     names: str,
     name: str,
     options: str,
+    dtype: torch.dtype,
     axis: int | None,
     want_grad: bool,
 ) -> tuple[Tensor, Tensor]:
     shape = list(input.shape) if _read(options)["reduction"] == "none" else []
     if shape and axis is not None:
         del shape[axis]
-    loss = input.new_empty(shape, dtype=_result_type(input))
-    return loss, torch.empty_like(input) if want_grad else input.new_empty(0)
+    return input.new_empty(shape, dtype=dtype), _empty_gradient(input, want_grad)
+
+
+def _empty_gradient(input: Tensor, want_grad: bool) -> Tensor:
+    """Room for it before it is scaled: of 16 bits in float32, or small ones would be zero."""
+    dtype = torch.float32 if input.dtype in _HALVES else input.dtype
+    return torch.empty_like(input, dtype=dtype) if want_grad else input.new_empty(0, dtype=dtype)
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    ctx.axis, ctx.weights = inputs[6], len(inputs[2])
+    ctx.axis, ctx.weights, ctx.dtype = inputs[7], len(inputs[2]), inputs[0].dtype
     ctx.save_for_backward(output[1])
     ctx.mark_non_differentiable(output[1])
 
@@ -235,7 +280,7 @@ def _backward(ctx: Any, upstream: Tensor, _: Any) -> tuple[Tensor | None, ...]:
     (grad,) = ctx.saved_tensors
     if 0 < upstream.dim() < grad.dim():
         upstream = upstream.unsqueeze(ctx.axis)
-    return grad * upstream, None, [None] * ctx.weights, None, None, None, None, None
+    return (grad * upstream).to(ctx.dtype), None, [None] * ctx.weights, None, None, None, None, None, None
 
 
 _operator.register_autograd(_backward, setup_context=_keep)
@@ -277,7 +322,7 @@ def cross_entropy(
         return F.cross_entropy(input, target, weight, size_average, ignore_index, reduce, reduction, label_smoothing)
 
     how = reduction if size_average is None and reduce is None else legacy_get_string(size_average, reduce)
-    if not _takes(input, target, weight) or how not in _REDUCTIONS or input.dim() == 0:
+    if not _takes(input, target, weight) or how not in _REDUCTIONS or input.dim() == 0 or not 0.0 <= label_smoothing <= 1.0:
         return theirs()
     axis = 0 if input.dim() == 1 else 1
     options: dict[str, Any] = {"preset": "pytorch", "reduction": how, "axis": axis}
@@ -358,6 +403,12 @@ def _axis_of(weight: Tensor, input: Tensor) -> int | None:
     return axis if fits else None
 
 
+def _broadcasts(weight: Tensor, input: Tensor) -> bool:
+    """Whether weights broadcast to the shape of the input."""
+    lengths = zip(reversed(weight.shape), reversed(input.shape))
+    return weight.dim() <= input.dim() and all(n in (1, wanted) for n, wanted in lengths)
+
+
 def binary_cross_entropy_with_logits(
     input: Tensor,
     target: Tensor,
@@ -394,6 +445,8 @@ def binary_cross_entropy_with_logits(
     for given in (weight, pos_weight):
         if given is not None and given.dtype != input.dtype:
             return theirs()
+    if weight is not None and not _broadcasts(weight, input):
+        return theirs()
     if input.dim() < 2 and (weight is not None or pos_weight is not None):
         # One row, whose classes the weights are of.
         losses = binary_cross_entropy_with_logits(
@@ -531,11 +584,20 @@ class _LinearLoss(torch.autograd.Function):
     """The loss of a layer with the gradients of its inputs, weights and bias."""
 
     @staticmethod
-    def forward(ctx: Any, input: Tensor, weight: Tensor, bias: Tensor | None, call: tuple[Any, ...]) -> Tensor:
-        target, options, dtype = call
-        loss, ctx.grads = _compute_linear(input, weight, bias, target, options, dtype, True)
-        ctx.save_for_backward(input, weight, bias)
-        ctx.call = call
+    def forward(
+        ctx: Any,
+        input: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        target: Tensor,
+        class_weights: Tensor | None,
+        options: dict[str, Any],
+        dtype: torch.dtype,
+    ) -> Tensor:
+        tensors = input, weight, bias, target, class_weights
+        loss, ctx.grads = _compute_linear(*tensors, options, dtype, True)
+        ctx.save_for_backward(*tensors)
+        ctx.options, ctx.dtype = options, input.dtype
         return loss
 
     @staticmethod
@@ -543,30 +605,30 @@ class _LinearLoss(torch.autograd.Function):
         _refuse_second_derivatives()
         grads, ctx.grads = ctx.grads, None
         if grads is None:
-            _, grads = _compute_linear(*ctx.saved_tensors, *ctx.call, True)
+            _, grads = _compute_linear(*ctx.saved_tensors, ctx.options, ctx.dtype, True)
         factor = upstream.item()
-        if factor != 1.0:
-            for grad in grads:
-                if grad is not None:
-                    grad.mul_(factor)
-        return *grads, None
+        # In float32, if the layer has 16 bits: small numbers are scaled before they are rounded.
+        scaled = [grad if grad is None or factor == 1.0 else grad.mul_(factor) for grad in grads]
+        return *(grad if grad is None else grad.to(ctx.dtype) for grad in scaled), None, None, None, None
 
 
 def _compute_linear(
     input: Tensor,
     weight: Tensor,
     bias: Tensor | None,
-    target: np.ndarray,
+    target: Tensor,
+    class_weights: Tensor | None,
     options: dict[str, Any],
     dtype: torch.dtype,
     want_grad: bool,
 ) -> tuple[Tensor, list[Tensor | None]]:
-    of_bias = None if bias is None else _array(bias)
+    of_bias, of_classes = (None if tensor is None else _array(tensor) for tensor in (bias, class_weights))
+    given = (_array(input), _array(weight), _array(target), of_bias)
     try:
-        value, grads = _xent.linear_cross_entropy(_array(input), _array(weight), target, of_bias, grad=want_grad, **options)
+        value, grads = _xent.linear_cross_entropy(*given, class_weights=of_classes, grad=want_grad, **options)
     except (TypeError, ValueError) as error:
         raise _NotTaken(str(error)) from error
-    tensors = [None if grad is None else torch.from_numpy(grad).to(input.dtype) for grad in grads]
+    tensors = [None if grad is None else torch.from_numpy(grad) for grad in grads]
     if isinstance(value, float):
         return torch.scalar_tensor(value, dtype=dtype), tensors
     return torch.from_numpy(np.asarray(value)).to(dtype), tensors
@@ -634,13 +696,9 @@ def linear_cross_entropy(
     given: dict[str, Any] = {"preset": "pytorch", "reduction": reduction, "label_smoothing": label_smoothing}
     if ignore_index is not None:
         given["ignore_index"] = ignore_index
-    if weight is not None:
-        given["class_weights"] = _array(weight)
-    call = (_array(target), given, _result_type(input))
+    call = (input, linear_weight, linear_bias, target, weight, given, _result_type("softmax_cross_entropy", input))
     try:
-        if want_grad:
-            return _LinearLoss.apply(input, linear_weight, linear_bias, call)
-        return _compute_linear(input, linear_weight, linear_bias, *call, False)[0]
+        return _LinearLoss.apply(*call) if want_grad else _compute_linear(*call, False)[0]
     except _NotTaken:
         return theirs()
 
@@ -656,6 +714,9 @@ class CrossEntropyLoss(nn.CrossEntropyLoss):
     tensor(0.3633)
     """
 
+    #: Whether tensors of other devices are handed to PyTorch: set it on the module.
+    fallback = False
+
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return cross_entropy(
             input,
@@ -664,36 +725,51 @@ class CrossEntropyLoss(nn.CrossEntropyLoss):
             ignore_index=self.ignore_index,
             reduction=self.reduction,
             label_smoothing=self.label_smoothing,
+            fallback=self.fallback,
         )
 
 
 class BCEWithLogitsLoss(nn.BCEWithLogitsLoss):
     """``torch.nn.BCEWithLogitsLoss``, by :func:`binary_cross_entropy_with_logits`."""
 
+    #: Whether tensors of other devices are handed to PyTorch: set it on the module.
+    fallback = False
+
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return binary_cross_entropy_with_logits(
-            input, target, self.weight, pos_weight=self.pos_weight, reduction=self.reduction
+            input, target, self.weight, pos_weight=self.pos_weight, reduction=self.reduction, fallback=self.fallback
         )
 
 
 class NLLLoss(nn.NLLLoss):
     """``torch.nn.NLLLoss``, by :func:`nll_loss`."""
 
+    #: Whether tensors of other devices are handed to PyTorch: set it on the module.
+    fallback = False
+
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return nll_loss(input, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction)
+        return nll_loss(
+            input, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction, fallback=self.fallback
+        )
 
 
 class MultiLabelSoftMarginLoss(nn.MultiLabelSoftMarginLoss):
     """``torch.nn.MultiLabelSoftMarginLoss``, by :func:`multilabel_soft_margin_loss`."""
 
+    #: Whether tensors of other devices are handed to PyTorch: set it on the module.
+    fallback = False
+
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return multilabel_soft_margin_loss(input, target, self.weight, reduction=self.reduction)
+        return multilabel_soft_margin_loss(input, target, self.weight, reduction=self.reduction, fallback=self.fallback)
 
 
 if hasattr(nn, "LinearCrossEntropyLoss"):
 
     class LinearCrossEntropyLoss(nn.LinearCrossEntropyLoss):
         """``torch.nn.LinearCrossEntropyLoss`` of PyTorch 2.15, by :func:`linear_cross_entropy`."""
+
+        #: Whether tensors of other devices are handed to PyTorch: set it on the module.
+        fallback = False
 
         def forward(self, input: Tensor, target: Tensor) -> Tensor:
             weight, bias = self.linear.weight, self.linear.bias
@@ -711,4 +787,5 @@ if hasattr(nn, "LinearCrossEntropyLoss"):
                 ignore_index=self.ignore_index,
                 label_smoothing=self.label_smoothing,
                 options=self.options,
+                fallback=self.fallback,
             )
