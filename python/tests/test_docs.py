@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ast
 import doctest
-import importlib
+import importlib.util
 import inspect
 import pathlib
+import re
 
 import numpy as np
 import pytest
@@ -146,3 +147,16 @@ def test_every_public_name_is_documented():
     for name in xent.__all__:
         if name != "__version__":
             assert inspect.getdoc(getattr(xent, name)), name
+
+
+def test_the_programs_of_the_readme_run():
+    text = (pathlib.Path(__file__).parent.parent / "README.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", text, re.S)
+    assert len(blocks) >= 4
+    names = {}
+    for block in blocks:
+        libraries = {"xent.torch": "torch", "import jax": "jax", "xent import boosting": "numpy"}
+        missing = [of for word, of in libraries.items() if word in block and importlib.util.find_spec(of) is None]
+        if not missing:
+            exec(block, names)
+    assert names["grad"].shape == (2, 3)

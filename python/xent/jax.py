@@ -32,7 +32,7 @@ from jax.custom_derivatives import SymbolicZero
 from xent import _losses, _xla
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from jax import Array
     from jax.typing import ArrayLike
@@ -271,27 +271,41 @@ def _function(
         (loss,) = _called(key, (result_of(logits),), logits, targets, weights)
         return loss
 
-    def forward(logits: Any, targets: Any, weights: Any) -> tuple[Array, Array | None]:
+    def forward(logits: Any, targets: Any, weights: Any) -> tuple[Array, tuple[Array, Array] | None]:
         for of, array in {"targets": targets, **weights}.items():
             if array.perturbed and jnp.issubdtype(array.value.dtype, jnp.inexact):
                 raise TypeError(f"{of}: there is no derivative by them: if none is wanted, use jax.lax.stop_gradient")
         values = logits.value, targets.value, {of: array.value for of, array in weights.items()}
         if not logits.perturbed:
             return function(*values), None
-        of_grad = jax.ShapeDtypeStruct(logits.value.shape, logits.value.dtype)
-        result = (result_of(logits.value), of_grad)
-        return _called(key, result, *values)
+        # In the type of the loss: small numbers of 16 bits would be zero before they are scaled.
+        of_loss = result_of(logits.value)
+        loss, grad = _called(key, (of_loss, jax.ShapeDtypeStruct(logits.value.shape, of_loss.dtype)), *values)
+        return loss, (grad, jnp.empty(0, logits.value.dtype))
 
-    def backward(grad: Array | None, upstream: Any) -> tuple[Array | None, None, None]:
-        if grad is None or isinstance(upstream, SymbolicZero):
+    def backward(kept: tuple[Array, Array] | None, upstream: Any) -> tuple[Array | None, None, None]:
+        if kept is None or isinstance(upstream, SymbolicZero):
             return None, None, None
+        grad, like = kept
         if not reduced and not of_elements:
             upstream = jnp.expand_dims(upstream, axis)
-        # In the type of the loss, which is the wider one.
-        return (grad.astype(upstream.dtype) * upstream).astype(grad.dtype), None, None
+        return (grad * upstream).astype(like.dtype), None, None
 
     function.defvjp(forward, backward, symbolic_zeros=True)
     return function
+
+
+def _varying(array: Any) -> frozenset[str]:
+    """The axes of a mesh that an array differs along, under `shard_map`; none in versions of JAX that do not say."""
+    of_array = jax.typeof(array) if hasattr(jax, "typeof") else None
+    manual = getattr(of_array, "manual_axis_type", of_array)
+    return getattr(manual, "varying", getattr(manual, "vma", frozenset()))
+
+
+def _varied(results: Sequence[Array], like: Array) -> tuple[Array, ...]:
+    """Results that differ along the same axes of a mesh as the logits: a custom call does not say so."""
+    axes = [tuple(_varying(like) - _varying(result)) for result in results]
+    return tuple(jax.lax.pcast(result, of, to="varying") if of else result for result, of in zip(results, axes))
 
 
 #: A loss: its name and options, the axes of the logits, the axis of the classes, whether it is one number.
@@ -308,9 +322,10 @@ def _called(
         digest = hashlib.sha256(repr((_losses._xent.VERSION, key, names, len(result))).encode()).hexdigest()
         target = f"xent_{digest[:32]}"
         if _xla.register(target, functools.partial(_in_place, key, names)):
-            return jax.ffi.ffi_call(target, result, vmap_method="expand_dims")(logits, targets, *weights.values())
+            call = jax.ffi.ffi_call(target, result, vmap_method="expand_dims")
+            return _varied(call(logits, targets, *weights.values()), logits)
     host = functools.partial(_on_host, key, len(result) == 2, None)
-    return jax.pure_callback(host, result, logits, targets, weights, vmap_method="expand_dims")
+    return _varied(jax.pure_callback(host, result, logits, targets, weights, vmap_method="expand_dims"), logits)
 
 
 def _in_place(key: _Key, names: tuple[str, ...], given: list[np.ndarray], results: list[np.ndarray]) -> None:
@@ -344,7 +359,7 @@ def _on_host(
     losses = np.empty(batch + (() if reduced else rows), number) if results is None else results[0]
     grad = None
     if want_grad:
-        grad = _memory_of(batch + row, logits.dtype) if results is None else results[1]
+        grad = _memory_of(batch + row, losses.dtype) if results is None else results[1]
 
     def evaluate(
         at: tuple[int, ...], logits: np.ndarray, targets: np.ndarray, options: Any, shape: tuple[int, ...] | None = None
