@@ -1,4 +1,4 @@
-"""Whatever has numbers as an array of NumPy."""
+"""Converts whatever has numbers to arrays of NumPy."""
 
 from __future__ import annotations
 

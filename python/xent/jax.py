@@ -61,7 +61,7 @@ _ARRAYS = ("class_weights", "pos_weight", "sample_weights")
 _FLOATS = {"float64", "float32", "float16", "bfloat16"}
 #: Options by which the mean over one row differs from its loss.
 _OF_MEANS = {"ignore_index", "mean_over", "nothing_valid", "preset"}
-#: What :func:`xent.evaluate` has, and a function of JAX has not.
+#: Options of :func:`xent.evaluate` that the functions for JAX do not take.
 _NOT_HERE = {
     "accumulate",
     "boosting",
