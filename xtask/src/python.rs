@@ -100,7 +100,7 @@ fn build(folder: &Path, quick: bool) -> Result<PathBuf, String> {
         // The core is there, as the tests of the workspace have built it.
         maturin
             .env("CARGO_TARGET_DIR", crate::target_folder(""))
-            .env("CARGO_PROFILE_RELEASE_LTO", "off");
+            .env("CARGO_PROFILE_RELEASE_LTO", "false");
     }
     tools::succeed(&mut maturin)?;
     let files = wheels.read_dir().map_err(|error| format!("{}: {error}", wheels.display()))?;
