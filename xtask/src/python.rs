@@ -60,7 +60,7 @@ fn check(options: &Options) -> Result<(), String> {
     }
     let package = crate::root().join("python");
     let mut tests = environment.python();
-    tests.args(["-m", "pytest", "-q", "--import-mode=importlib", "-p", "no:cacheprovider"]);
+    tests.args(["-m", "pytest", "-q", "-p", "no:cacheprovider"]);
     // Not where the package's sources are: what is tested is what was installed.
     tools::succeed(tests.arg(package.join("tests")).current_dir(&folder))?;
     if !options.quick {
