@@ -97,11 +97,7 @@ fn build(folder: &Path, quick: bool) -> Result<PathBuf, String> {
         .env("CARGO_TARGET_DIR", folder.join("target"))
         .current_dir(crate::root().join("python"));
     if quick {
-        // With the workspace's own profile the core is there, as its tests have built it.
-        maturin
-            .env("CARGO_TARGET_DIR", crate::target_folder(""))
-            .env("CARGO_PROFILE_RELEASE_LTO", "false")
-            .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "4");
+        maturin.env("CARGO_PROFILE_RELEASE_LTO", "false");
     }
     tools::succeed(&mut maturin)?;
     let files = wheels.read_dir().map_err(|error| format!("{}: {error}", wheels.display()))?;
