@@ -18,7 +18,7 @@ pub(crate) struct Options {
     /// Installs the MPI library and what its bindings are built with, if they are missing, with Debian's apt-get.
     #[arg(long)]
     install: bool,
-    /// Fewer rows to measure.
+    /// Fewer rows to measure, and no Clippy.
     #[arg(long)]
     quick: bool,
 }
@@ -41,6 +41,9 @@ pub(crate) fn run(options: &Options) -> ExitCode {
 
 fn check(options: &Options) -> Result<(), String> {
     packages::provide(missing, options.install)?;
+    if !options.quick {
+        lint()?;
+    }
     let Programs { ranks, program } = build()?;
     // With one rank it is the core alone that the results are compared with.
     let mut digests: Vec<(String, String)> = vec![];
@@ -89,6 +92,13 @@ struct Programs {
     ranks: PathBuf,
     /// The program `xent-mpi`.
     program: PathBuf,
+}
+
+fn lint() -> Result<(), String> {
+    let mut cargo = Command::new("cargo");
+    cargo.args(["clippy", "--release", "--locked", "--all-targets", "--target-dir"]);
+    cargo.arg(crate::target_folder("mpi")).args(["--", "-D", "warnings"]);
+    tools::succeed(cargo.current_dir(crate::root().join("integrations/mpi")))
 }
 
 fn build() -> Result<Programs, String> {
