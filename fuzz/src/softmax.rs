@@ -149,7 +149,13 @@ pub(crate) fn row(
             .filter(is_lost)
             .map(|c| q[c] * (surprise[c].abs() + teacher_surprise[c].abs()))
             .sum();
-        let loss = if (0..classes).any(vanishes) || loss.is_finite() && !terms.is_finite() {
+        // The loss is a difference of two sums, either of which may be too large for the format.
+        let sizes = (0..classes).filter(|&c| q[c] > 0.0);
+        let sizes: f64 =
+            sizes.map(|c| q[c] * (surprise[c].abs() + teacher_surprise[c].abs())).sum();
+        let is_far = loss.is_finite() && tolerance.overflows(tau * tau * sizes);
+        let loss = if is_far || (0..classes).any(vanishes) || loss.is_finite() && !terms.is_finite()
+        {
             Answer::ANYTHING
         } else if loss.is_finite() {
             let ulp = tolerance.near(1.0, 0.0, 2.0).allowed;
