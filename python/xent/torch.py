@@ -143,7 +143,9 @@ class _Loss(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, input: Tensor, target: Tensor, call: _Call, *weights: Tensor) -> Tensor:
-        ctx.grad = torch.empty_like(input)
+        # That of 16 bits for each row waits for its factors, which come before it is rounded.
+        waits = input.dtype in _HALVES and call.options["reduction"] == "none"
+        ctx.grad = None if waits else torch.empty_like(input)
         named = dict(zip(call.weights, weights))
         loss = _compute(call.name, input, target, named, call.options, call.dtype, ctx.grad)
         # For a second backward pass; changes of any of these are noticed.
@@ -166,10 +168,14 @@ class _Loss(torch.autograd.Function):
             return grad if factor == 1.0 else grad.mul_(factor), *nothing
         if grad is None or ctx.dtype in _HALVES:
             grad = _again(ctx, wide=True)
-        if 0 < upstream.dim() < grad.dim():
-            upstream = upstream.unsqueeze(ctx.call.axis)
+        upstream = _for_classes(upstream, grad, ctx.call.axis)
         scaled = grad * upstream if is_batched else grad.mul_(upstream)
         return scaled.to(ctx.dtype), *nothing
+
+
+def _for_classes(upstream: Tensor, grad: Tensor, axis: int | None) -> Tensor:
+    """The upstream gradient of rows with an axis for the classes; others as they are."""
+    return upstream.unsqueeze(axis) if 0 < upstream.dim() < grad.dim() else upstream
 
 
 def _is_batched(upstream: Tensor) -> bool:
@@ -278,9 +284,7 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> N
 
 def _backward(ctx: Any, upstream: Tensor, _: Any) -> tuple[Tensor | None, ...]:
     (grad,) = ctx.saved_tensors
-    if 0 < upstream.dim() < grad.dim():
-        upstream = upstream.unsqueeze(ctx.axis)
-    return (grad * upstream).to(ctx.dtype), None, [None] * ctx.weights, None, None, None, None, None, None
+    return (grad * _for_classes(upstream, grad, ctx.axis)).to(ctx.dtype), None, [None] * ctx.weights, None, None, None, None, None, None
 
 
 _operator.register_autograd(_backward, setup_context=_keep)
@@ -291,6 +295,11 @@ def _are_labels(target: Tensor, input: Tensor, axis: int) -> bool:
     if input.dim() == 2:
         return target.dim() == 1 and target.shape[0] == input.shape[0]
     return target.shape == input.shape[:axis] + input.shape[axis + 1 :]
+
+
+def _are_of_classes(weight: Tensor | None, dtype: torch.dtype, classes: int) -> bool:
+    """Whether weights, if there are any, have this type, and are one for each class."""
+    return weight is None or (weight.dtype == dtype and weight.shape == (classes,))
 
 
 def cross_entropy(
@@ -335,7 +344,7 @@ def cross_entropy(
     elif target.dtype != input.dtype or target.shape != input.shape or ignore_index >= 0:
         return theirs()
     weights = {} if weight is None else {"class_weights": weight}
-    if weight is not None and (weight.dtype != input.dtype or weight.shape != input.shape[axis : axis + 1]):
+    if not _are_of_classes(weight, input.dtype, input.shape[axis]):
         return theirs()
     return _ours_or(theirs, "softmax_cross_entropy", input, target, options, axis, weights)
 
@@ -386,7 +395,7 @@ def nll_loss(
     if target.dtype not in _LABELS or not _are_labels(target, input, axis):
         return theirs()
     weights = {} if weight is None else {"class_weights": weight}
-    if weight is not None and (weight.dtype != input.dtype or weight.shape != input.shape[axis : axis + 1]):
+    if not _are_of_classes(weight, input.dtype, input.shape[axis]):
         return theirs()
     options = {"preset": "pytorch", "reduction": how, "axis": axis, "ignore_index": ignore_index}
     return _ours_or(theirs, "negative_log_likelihood", input, target, options, axis, weights)
@@ -691,7 +700,7 @@ def linear_cross_entropy(
         return theirs()
     if target.dtype != torch.int64 or target.shape != input.shape[:1] or input.numel() == 0:
         return theirs()
-    if weight is not None and (weight.dtype != input.dtype or weight.shape != linear_weight.shape[:1]):
+    if not _are_of_classes(weight, input.dtype, linear_weight.shape[0]):
         return theirs()
     given: dict[str, Any] = {"preset": "pytorch", "reduction": reduction, "label_smoothing": label_smoothing}
     if ignore_index is not None:
