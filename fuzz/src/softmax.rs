@@ -168,8 +168,16 @@ pub(crate) fn row(
             let of_q = if q[c] > 0.0 { of_teacher.class[c] } else { 0.0 };
             12.0 + own + of_p + of_q + errors.of_all() + of_teacher.of_all()
         };
-        let gradient =
-            (0..classes).map(|c| tolerance.near(gradient[c], scale[c], error(c))).collect();
+        // The temperature multiplies a difference that may have been rounded below the least
+        // normal number.
+        let rounding = 64.0 * tau * tolerance.format.spacing(0.0);
+        let gradient = (0..classes)
+            .map(|c| {
+                let answer = tolerance.near(gradient[c], scale[c], error(c));
+                let more = if answer.value.is_finite() { rounding } else { 0.0 };
+                Answer { allowed: answer.allowed + more, ..answer }
+            })
+            .collect();
         let curvature = hessian::exact(&scaled, all);
         let curvature =
             (0..classes).map(|c| tolerance.near(curvature[c], 0.0, 2.0 * error(c))).collect();

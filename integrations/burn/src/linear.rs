@@ -9,7 +9,7 @@ use xent::linear::{Layer, LinearPass, Number, SoftmaxTargets, Workspace};
 use xent::{Float, Reduction, SoftmaxCrossEntropy};
 
 use crate::Targets;
-use crate::loss::{contiguous, labels, wrong_format};
+use crate::loss::{check_device, contiguous, labels, wrong_format};
 use crate::op::{self, Fused, LayerRule, TargetTensor};
 
 /// The loss of a linear layer's logits `X Wᵀ + b`, without the logits in memory: in place of a `burn::nn::Linear` and a
@@ -39,7 +39,8 @@ use crate::op::{self, Fused, LayerRule, TargetTensor};
 /// ```
 ///
 /// # Panics
-/// If a label is not the index of a class, shapes or formats do not fit together, or the loss is not reduced.
+/// If a label is not the index of a class, shapes or formats do not fit together, the loss is not reduced, or a tensor is
+/// on another backend than Flex.
 #[must_use]
 pub fn linear_cross_entropy<F: LayerFormats, const D: usize>(
     loss: &SoftmaxCrossEntropy<'static, F>,
@@ -52,6 +53,9 @@ pub fn linear_cross_entropy<F: LayerFormats, const D: usize>(
         loss.policy().reduction != Reduction::None,
         "xent: a layer's gradients are sums over rows: reduce the loss by a mean or a sum"
     );
+    for device in [inputs.device(), weight.device()] {
+        check_device(&device);
+    }
     let targets = targets.into();
     let mut of_logits = inputs.dims();
     let hidden = of_logits[D - 1];
@@ -61,6 +65,7 @@ pub fn linear_cross_entropy<F: LayerFormats, const D: usize>(
         "xent: a row of the weight has as many elements as the inputs' last axis: expected {hidden}, found {of_weight}"
     );
     if let Some(bias) = &bias {
+        check_device(&bias.device());
         assert!(
             bias.dims() == [classes],
             "xent: the bias has a number for each class: expected {classes}, found {:?}",

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use burn::backend::Dispatch;
 use burn::backend::flex::FlexTensor;
-use burn::tensor::{DType, Element as BurnElement, ElementConversion, Int, Shape, Tensor};
+use burn::tensor::{DType, Device, Element as BurnElement, ElementConversion, Int, Shape, Tensor};
 use half::{bf16, f16};
 use xent::{
     Distillation, Element, Float, Labels, LogisticLoss, Logits, Loss, MultiLabelSoftMargin,
@@ -64,8 +64,12 @@ impl Targets {
     }
 
     /// Labels have the shape of the logits without their last axis; floats, and integers for every logit, that of the
-    /// logits.
+    /// logits. They are on the device that computes.
     pub(crate) fn check(&self, logits: &[usize], for_each_logit: bool) {
+        check_device(&match &self.tensor {
+            Kinds::Labels(labels) => labels.device(),
+            Kinds::Numbers(numbers) => numbers.device(),
+        });
         let (classes, of_rows) = logits.split_last().expect("burn's tensors have an axis");
         let found = &self.dims[..];
         let of_scalar = of_rows.is_empty() && found == [1];
@@ -127,6 +131,7 @@ pub trait LossExt {
 impl<L: Kind + Clone + Send + Sync + 'static> LossExt for L {
     fn forward<const D: usize>(&self, logits: Tensor<D>, targets: impl Into<Targets>) -> Tensor<1> {
         let targets = targets.into();
+        check_device(&logits.device());
         targets.check(&logits.dims(), L::OF_ELEMENTS);
         let targets = targets.into_dispatch(<L::Float as BurnElement>::dtype());
         let loss = <Dispatch as Fused>::xent_loss(
@@ -210,6 +215,15 @@ impl<L: Loss<f64> + ?Sized> Formats<L> for f64 {
             found => wrong_format(found, "f64"),
         }
     }
+}
+
+/// Only Flex computes here. (burn's own dispatch would say no more than that the device is not supported.)
+pub(crate) fn check_device(device: &Device) {
+    assert!(
+        *device == Device::flex(),
+        "xent: xent-burn computes on the backend Flex, and found a tensor on {device:?}: move it with \
+         `to_device(&Device::flex())`, or use a loss of burn there"
+    );
 }
 
 /// Logits of a format that the loss is not for.

@@ -1,5 +1,8 @@
 //! A network for handwritten digits learns as well with these losses as with burn's.
 
+use burn::data::dataloader::DataLoaderBuilder;
+use burn::data::dataloader::batcher::Batcher;
+use burn::data::dataset::InMemDataset;
 use burn::module::{Module, Param};
 use burn::nn::{Linear, LinearConfig};
 use burn::optim::{AdamConfig, GradientsParams};
@@ -32,40 +35,50 @@ impl Network {
     }
 }
 
-fn digits(range: std::ops::Range<usize>, device: &Device) -> (Tensor<2>, Tensor<1, Int>) {
-    let pixels: Vec<f32> = range
-        .clone()
-        .flat_map(|digit| digits_net::image(digit).map(|pixel| f32::from(pixel) / 16.0))
-        .collect();
-    let labels: Vec<i32> = range.clone().map(|digit| digits_net::label(digit) as i32).collect();
-    let images = TensorData::new(pixels, [range.len(), digits_net::PIXELS]);
-    let labels = TensorData::new(labels, [range.len()]);
-    (Tensor::from_data(images, device), Tensor::from_data(labels, device))
+/// Digits of the network's set, by their numbers.
+#[derive(Clone)]
+struct Digits;
+
+impl Batcher<usize, (Tensor<2>, Tensor<1, Int>)> for Digits {
+    fn batch(&self, digits: Vec<usize>, device: &Device) -> (Tensor<2>, Tensor<1, Int>) {
+        let pixels: Vec<f32> = digits
+            .iter()
+            .flat_map(|&digit| digits_net::image(digit).map(|pixel| f32::from(pixel) / 16.0))
+            .collect();
+        let labels: Vec<i32> =
+            digits.iter().map(|&digit| digits_net::label(digit) as i32).collect();
+        let images = TensorData::new(pixels, [digits.len(), digits_net::PIXELS]);
+        let labels = TensorData::new(labels, [digits.len()]);
+        (Tensor::from_data(images, device), Tensor::from_data(labels, device))
+    }
 }
 
-/// Right digits among those that it was not trained with, and the last loss.
+/// Right digits among those that it was not trained with, and the mean loss of the last epoch.
 fn train(loss: impl Fn(Tensor<2>, Tensor<1, Int>) -> Tensor<1>) -> (usize, f32) {
     let device = Device::flex().autodiff();
     let mut network = Network::start(&device);
     let mut optimizer = AdamConfig::new().init();
+    let batches = DataLoaderBuilder::new(Digits)
+        .batch_size(65)
+        .shuffle(7)
+        .set_device(device.clone())
+        .build(InMemDataset::new((0..TRAINED).collect()));
     let mut last = f32::NAN;
     for _ in 0..30 {
-        for start in (0..TRAINED).step_by(65) {
-            let (images, labels) = digits(start..start + 65, &device);
+        let mut losses = Vec::new();
+        for batch in batches.iter() {
+            let (images, labels) = batch.unwrap();
             let value = loss(network.forward(images), labels);
-            last = value.clone().into_scalar();
+            losses.push(value.clone().into_scalar::<f32>());
             let grads = GradientsParams::from_grads(value.backward(), &network);
             network = optimizer.step(0.01, network, grads);
         }
+        assert_eq!(losses.len(), TRAINED / 65);
+        last = losses.iter().sum::<f32>() / losses.len() as f32;
     }
-    let (images, _) = digits(TRAINED..digits_net::COUNT, &device);
-    let predicted =
-        network.forward(images).argmax(1).into_data().convert::<i64>().try_to_vec::<i64>().unwrap();
-    let labels = (TRAINED..digits_net::COUNT).map(|digit| digits_net::label(digit) as i64);
-    (
-        predicted.into_iter().zip(labels).filter(|(predicted, label)| predicted == label).count(),
-        last,
-    )
+    let (images, labels) = Digits.batch((TRAINED..digits_net::COUNT).collect(), &device);
+    let is_right = network.forward(images).argmax(1).reshape([-1]).equal(labels);
+    (is_right.int().sum().into_scalar::<i64>() as usize, last)
 }
 
 #[test]

@@ -113,6 +113,35 @@ fn binary_losses_of_probabilities_and_of_one_axis() {
 }
 
 #[test]
+fn other_devices_are_refused_by_name() {
+    let elsewhere = Device::capture();
+    let loss = SoftmaxCrossEntropy::<f32>::new();
+    let captured = elsewhere.capture_scope(|scope| {
+        let on = |device: &Device| {
+            (Tensor::<2>::zeros([1, 2], device), Tensor::<1, Int>::zeros([1], device))
+        };
+        let ((logits, labels), (logits_there, labels_there)) = (on(&device()), on(&elsewhere));
+        let refusals = [
+            refusal(|| loss.forward(logits_there.clone(), labels.clone())),
+            refusal(|| loss.forward(logits.clone(), labels_there)),
+            refusal(|| {
+                CrossEntropyLossConfig::new()
+                    .init(&elsewhere)
+                    .forward(logits_there.clone(), labels.clone())
+            }),
+            refusal(|| {
+                linear_cross_entropy(&loss, logits, logits_there.clone(), None, labels.clone())
+            }),
+        ];
+        for refusal in refusals {
+            assert!(refusal.contains("Capture") && refusal.contains("to_device"), "{refusal}");
+        }
+        scope.complete([], [])
+    });
+    assert!(captured.is_ok());
+}
+
+#[test]
 fn a_loss_has_no_gradient_without_a_graph() {
     const LOGITS: u64 = 4 * 1000 * 100;
     const SMALL: u64 = 64 * 1024;
