@@ -1,14 +1,18 @@
-//! Arrays of NumPy as slices: the only unsafe code of this package.
+//! Arrays of NumPy, and tensors, as slices.
 
 use std::ops::Range;
+use std::rc::Rc;
 
 use half::{bf16, f16};
 use numpy::npyffi::{self, NPY_ARRAY_ALIGNED, NPY_ARRAY_WRITEABLE, PY_ARRAY_API, npy_intp};
 use numpy::{PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyTuple;
+
+use crate::dlpack::{self, View};
 
 /// The types of numbers that xent reads and writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,13 +57,33 @@ impl Dtype {
     }
 
     /// The bytes of a number.
-    fn size(self) -> usize {
+    pub(crate) fn size(self) -> usize {
         match self {
             Self::I8 | Self::U8 | Self::Bool => 1,
             Self::F16 | Self::Bf16 | Self::I16 | Self::U16 => 2,
             Self::F32 | Self::I32 | Self::U32 => 4,
             Self::F64 | Self::I64 | Self::U64 => 8,
         }
+    }
+
+    /// What DLPack says of it: a code of its kind, and its bits.
+    pub(crate) fn of_dlpack(code: u8, bits: u8) -> Option<Self> {
+        Some(match (code, bits) {
+            (0, 8) => Self::I8,
+            (0, 16) => Self::I16,
+            (0, 32) => Self::I32,
+            (0, 64) => Self::I64,
+            (1, 8) => Self::U8,
+            (1, 16) => Self::U16,
+            (1, 32) => Self::U32,
+            (1, 64) => Self::U64,
+            (2, 16) => Self::F16,
+            (2, 32) => Self::F32,
+            (2, 64) => Self::F64,
+            (4, 16) => Self::Bf16,
+            (6, 8) => Self::Bool,
+            _ => return None,
+        })
     }
 
     /// What NumPy says of it: its kind, the bytes of an item, its character, and its number.
@@ -104,8 +128,17 @@ stored!(u8: U8, u16: U16, u32: U32, u64: U64);
 /// An array in the memory of this machine: native byte order, aligned, without an axis that goes backwards.
 #[derive(Clone, Debug)]
 pub(crate) struct Array<'py> {
-    object: Bound<'py, PyUntypedArray>,
+    source: Source<'py>,
     pub(crate) dtype: Dtype,
+    /// The addresses of what the caller gave, if this was made of it.
+    given: Option<Range<usize>>,
+}
+
+/// Whose memory it is.
+#[derive(Clone, Debug)]
+enum Source<'py> {
+    Numpy(Bound<'py, PyUntypedArray>),
+    Tensor(Bound<'py, PyAny>, Rc<View>),
 }
 
 /// The functions of `xent._arrays` that make an array of anything else.
@@ -123,17 +156,34 @@ fn helpers(py: Python<'_>) -> PyResult<&'static Helpers> {
     })
 }
 
+/// An array of NumPy, of the same memory where that is possible.
+fn to_numpy<'py>(
+    object: &Bound<'py, PyAny>,
+    argument: &str,
+) -> PyResult<Bound<'py, PyUntypedArray>> {
+    let py = object.py();
+    Ok(helpers(py)?.to_numpy.bind(py).call1((object, argument))?.cast_into()?)
+}
+
 impl<'py> Array<'py> {
     /// What was given as an argument. Only what cannot be read as it is is copied.
     pub(crate) fn of(object: &Bound<'py, PyAny>, argument: &str) -> PyResult<Self> {
-        // A subclass may mean something else by its memory: the mask of a masked array would be lost.
         match object.cast_exact::<PyUntypedArray>() {
-            Ok(array) if is_plain(array) => Self::new(array.clone(), argument),
-            _ => {
-                let to_numpy = helpers(object.py())?.to_numpy.bind(object.py());
-                Self::new(to_numpy.call1((object, argument))?.cast_into()?, argument)
+            Ok(array) if is_plain(array) => return Self::of_numpy(array.clone(), argument),
+            Ok(_) => {}
+            Err(_) => {
+                if let Some(view) = dlpack::view(object) {
+                    return Ok(Self::of_tensor(object, view));
+                }
             }
         }
+        // A subclass may mean something else by its memory: the mask of a masked array would be lost.
+        let given = match object.cast::<PyUntypedArray>() {
+            Ok(array) => Some(addresses(array)),
+            Err(_) => dlpack::describe(object).as_ref().map(addresses_of),
+        };
+        let array = Self::of_numpy(to_numpy(object, argument)?, argument)?;
+        Ok(Self { given, ..array })
     }
 
     /// An array for results, which is written where it is: it is never a copy.
@@ -141,6 +191,16 @@ impl<'py> Array<'py> {
         let array = match object.cast_exact::<PyUntypedArray>() {
             Ok(array) => array.clone(),
             Err(_) => {
+                if let Some(view) = dlpack::view(object) {
+                    let requires_grad = object.getattr(intern!(object.py(), "requires_grad"));
+                    return if requires_grad.is_ok_and(|flag| flag.is_truthy().unwrap_or(true)) {
+                        Err(PyValueError::new_err(format!(
+                            "{argument}: a tensor that requires a gradient is not written to: give its detach()"
+                        )))
+                    } else {
+                        Ok(Self::of_tensor(object, view))
+                    };
+                }
                 let to_output = helpers(object.py())?.to_output.bind(object.py());
                 to_output.call1((object, argument))?.cast_into()?
             }
@@ -151,14 +211,14 @@ impl<'py> Array<'py> {
                  that goes backwards",
             )));
         }
-        let array = Self::new(array, argument)?;
+        let array = Self::of_numpy(array, argument)?;
         if !array.is_writeable() {
             return Err(PyValueError::new_err(format!("{argument}: the array is read-only")));
         }
         Ok(array)
     }
 
-    fn new(array: Bound<'py, PyUntypedArray>, argument: &str) -> PyResult<Self> {
+    fn of_numpy(array: Bound<'py, PyUntypedArray>, argument: &str) -> PyResult<Self> {
         let descr = array.dtype();
         let of = Dtype::of(descr.kind(), descr.itemsize(), descr.char(), descr.num());
         let dtype = of.ok_or_else(|| {
@@ -167,12 +227,37 @@ impl<'py> Array<'py> {
                  float64, float16, bfloat16 or integers of at most 64 bits",
             ))
         })?;
-        Ok(Self { object: array, dtype })
+        Ok(Self { source: Source::Numpy(array), dtype, given: None })
+    }
+
+    fn of_tensor(object: &Bound<'py, PyAny>, view: View) -> Self {
+        Self { dtype: view.dtype, source: Source::Tensor(object.clone(), view.into()), given: None }
+    }
+
+    /// What NumPy has made of this one.
+    pub(crate) fn made(&self, by: Bound<'py, PyAny>, dtype: Dtype) -> PyResult<Self> {
+        let given = Some(self.given.clone().unwrap_or_else(|| self.addresses()));
+        Ok(Self { source: Source::Numpy(by.cast_into()?), dtype, given })
+    }
+
+    /// One that stands for another that the caller gave, as the place of a result.
+    pub(crate) fn standing_for(self, other: &Self) -> Self {
+        Self { given: Some(other.addresses()), ..self }
+    }
+
+    /// One whose original may be written to, as it has been copied.
+    pub(crate) fn detached(self) -> Self {
+        Self { given: None, ..self }
     }
 
     /// Zeros of the shape and with the type of another array.
     pub(crate) fn zeros_like(other: &Self, shape: &[usize]) -> PyResult<Self> {
-        zeros(&other.object.dtype(), other.dtype, shape)
+        match other.dtype {
+            Dtype::F32 => Self::zeros::<f32>(other.py(), shape),
+            Dtype::F64 => Self::zeros::<f64>(other.py(), shape),
+            // Types that are NumPy's by other packages.
+            dtype => zeros(&other.numpy()?.dtype(), dtype, shape),
+        }
     }
 
     /// Zeros of the shape.
@@ -183,21 +268,41 @@ impl<'py> Array<'py> {
         zeros(&numpy::dtype::<T>(py), T::DTYPE, shape)
     }
 
-    pub(crate) fn object(&self) -> &Bound<'py, PyUntypedArray> {
-        &self.object
+    pub(crate) fn py(&self) -> Python<'py> {
+        match &self.source {
+            Source::Numpy(array) => array.py(),
+            Source::Tensor(tensor, _) => tensor.py(),
+        }
+    }
+
+    /// As an array of NumPy, of the same memory.
+    pub(crate) fn numpy(&self) -> PyResult<Bound<'py, PyUntypedArray>> {
+        match &self.source {
+            Source::Numpy(array) => Ok(array.clone()),
+            Source::Tensor(tensor, _) => to_numpy(tensor, "tensor"),
+        }
     }
 
     pub(crate) fn into_any(self) -> Bound<'py, PyAny> {
-        self.object.into_any()
+        match self.source {
+            Source::Numpy(array) => array.into_any(),
+            Source::Tensor(tensor, _) => tensor,
+        }
     }
 
     pub(crate) fn shape(&self) -> &[usize] {
-        self.object.shape()
+        match &self.source {
+            Source::Numpy(array) => array.shape(),
+            Source::Tensor(_, view) => view.shape(),
+        }
     }
 
     /// In bytes.
     pub(crate) fn strides(&self) -> &[isize] {
-        self.object.strides()
+        match &self.source {
+            Source::Numpy(array) => array.strides(),
+            Source::Tensor(_, view) => view.strides(),
+        }
     }
 
     pub(crate) fn item_size(&self) -> usize {
@@ -206,16 +311,36 @@ impl<'py> Array<'py> {
 
     /// Whether its numbers follow each other in memory in the order of their indices.
     pub(crate) fn is_contiguous(&self) -> bool {
-        self.object.is_c_contiguous()
+        match &self.source {
+            Source::Numpy(array) => array.is_c_contiguous(),
+            Source::Tensor(_, view) => {
+                let mut next = self.item_size();
+                let axes = view.shape().iter().zip(view.strides()).rev();
+                // The stride of one number is never stepped.
+                let mut axes = axes.filter(|(length, _)| **length != 1);
+                self.len() == 0
+                    || axes.all(|(length, stride)| {
+                        let follows = stride.unsigned_abs() == next;
+                        next *= length;
+                        follows
+                    })
+            }
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.object.len()
+        self.shape().iter().product()
     }
 
     fn is_writeable(&self) -> bool {
-        // SAFETY: the object is alive, and is an array, whose flags may be read.
-        unsafe { (*self.object.as_array_ptr()).fields.flags & NPY_ARRAY_WRITEABLE != 0 }
+        match &self.source {
+            // SAFETY: the object is alive, and is an array, whose flags may be read.
+            Source::Numpy(array) => unsafe {
+                (*array.as_array_ptr()).fields.flags & NPY_ARRAY_WRITEABLE != 0
+            },
+            // DLPack has no tensors that are read-only here: NumPy's, shared with one, may be written to by the tensor.
+            Source::Tensor(..) => true,
+        }
     }
 
     /// The same numbers, row after row: itself, or a copy.
@@ -228,13 +353,12 @@ impl<'py> Array<'py> {
 
     /// A copy, row after row.
     pub(crate) fn copied(&self) -> PyResult<Self> {
-        let copied = self.object.call_method1("copy", ("C",))?;
-        Ok(Self { object: copied.cast_into()?, dtype: self.dtype })
+        self.made(self.numpy()?.call_method1("copy", ("C",))?, self.dtype)
     }
 
     /// Copies the numbers of an array of the same shape and type here.
     pub(crate) fn assign(&self, other: &Self) -> PyResult<()> {
-        self.object.set_item(self.object.py().Ellipsis(), &other.object)
+        self.numpy()?.set_item(self.py().Ellipsis(), other.numpy()?)
     }
 
     /// The same numbers in this type: itself, or a copy.
@@ -243,8 +367,7 @@ impl<'py> Array<'py> {
             return Ok(self);
         }
         // In C order, whatever that of the array is.
-        let cast = self.object.call_method1("astype", (dtype.name(), "C"))?;
-        Ok(Self { object: cast.cast_into()?, dtype })
+        self.made(self.numpy()?.call_method1("astype", (dtype.name(), "C"))?, dtype)
     }
 
     /// The axes in this order; the memory is the same.
@@ -252,14 +375,16 @@ impl<'py> Array<'py> {
         if axes.is_sorted() {
             return Ok(self.clone());
         }
-        let axes = PyTuple::new(self.object.py(), axes)?;
-        let view = self.object.call_method1("transpose", (axes,))?;
-        Ok(Self { object: view.cast_into()?, dtype: self.dtype })
+        let axes = PyTuple::new(self.py(), axes)?;
+        self.made(self.numpy()?.call_method1("transpose", (axes,))?, self.dtype)
     }
 
     /// The addresses of its numbers: from the first to the byte after the last.
     pub(crate) fn addresses(&self) -> Range<usize> {
-        addresses(&self.object)
+        match &self.source {
+            Source::Numpy(array) => addresses(array),
+            Source::Tensor(_, view) => addresses_of(view),
+        }
     }
 
     /// Whether this is a view of the same numbers in the same order.
@@ -295,12 +420,14 @@ impl<'py> Array<'py> {
     ///
     /// # Panics
     /// If the numbers have another type, or an axis goes backwards.
-    pub(crate) fn memory<T: Stored>(&self) -> &[T] {
+    pub(crate) fn memory<'a, T: Stored>(&'a self, _: &'a Borrows) -> &'a [T] {
         let (start, length) = self.span::<T>();
         // SAFETY: `span` has checked that this is memory of the array, aligned and of this type, of which every bit
         // pattern is a number. The array lives as long as `self`, and NumPy does not move the memory of an array
-        // that others refer to. That no one writes while xent reads is what every function of NumPy asks of its
-        // callers; what this call itself writes is checked to be elsewhere (`Borrows`).
+        // that others refer to; nor does PyTorch, unless another thread gives a tensor other memory while it is
+        // used, which its own functions do not survive either. That no one writes while xent reads is what every
+        // function of both asks of its callers; what this call itself writes is elsewhere, and no code of the
+        // caller's runs any more (`Borrows`).
         unsafe { std::slice::from_raw_parts(start.cast(), length) }
     }
 
@@ -309,7 +436,7 @@ impl<'py> Array<'py> {
     /// # Panics
     /// As [`memory`](Self::memory), and if the array is read-only.
     #[expect(clippy::mut_from_ref, reason = "the memory is NumPy's; `Borrows` says who writes it")]
-    pub(crate) fn memory_mut<T: Stored>(&self, _: &Borrows) -> &mut [T] {
+    pub(crate) fn memory_mut<'a, T: Stored>(&'a self, _: &'a Borrows) -> &'a mut [T] {
         assert!(self.is_writeable(), "a read-only array is no output");
         let (start, length) = self.span::<T>();
         // SAFETY: as in `memory`; the array may be written to. It is either one that the call has just made, to which
@@ -322,17 +449,41 @@ impl<'py> Array<'py> {
     fn span<T: Stored>(&self) -> (*mut u8, usize) {
         let is_bytes_of_bool = self.dtype == Dtype::Bool && T::DTYPE == Dtype::U8;
         assert!(self.dtype == T::DTYPE || is_bytes_of_bool, "{:?} as {:?}", self.dtype, T::DTYPE);
-        // NumPy may have no memory for no numbers; a slice needs an address that is aligned.
+        // There may be no memory for no numbers; a slice needs an address that is aligned.
         if self.len() == 0 {
             return (std::ptr::without_provenance_mut(align_of::<T>()), 0);
         }
-        // Asked again of the array, which code of the caller's may have changed since it was given (`__array__` of
-        // another argument can do anything).
-        assert!(is_plain(&self.object), "an array that has changed during the call");
+        let data = match &self.source {
+            Source::Numpy(array) => {
+                assert!(is_plain(array), "an array that has changed during the call");
+                // SAFETY: as in `addresses`.
+                unsafe { (*array.as_array_ptr()).fields.data }.cast::<u8>()
+            }
+            Source::Tensor(_, view) => view.data,
+        };
         let Range { start, end } = self.addresses();
-        // SAFETY: as in `addresses`.
-        let data = unsafe { (*self.object.as_array_ptr()).fields.data }.cast::<u8>();
         (data, (end - start) / size_of::<T>())
+    }
+
+    /// Whether the numbers are where they were when the array was given: code of the caller's may have changed it
+    /// since (`__array__` of another argument can do anything). NumPy's are asked for where they are when they are used.
+    fn is_unchanged(&self) -> bool {
+        match &self.source {
+            Source::Numpy(_) => true,
+            Source::Tensor(tensor, view) => dlpack::describe(tensor) == Some(**view),
+        }
+    }
+
+    /// Whether this is in the same place as another array, or was made of something that is.
+    fn overlaps(&self, other: &Self) -> bool {
+        let ranges = |array: &Self| [Some(array.addresses()), array.given.clone()];
+        let of_other = ranges(other);
+        ranges(self).iter().flatten().any(|range| {
+            of_other
+                .iter()
+                .flatten()
+                .any(|other| range.start < other.end && other.start < range.end)
+        })
     }
 }
 
@@ -349,11 +500,20 @@ fn is_plain(array: &Bound<'_, PyUntypedArray>) -> bool {
 fn addresses(array: &Bound<'_, PyUntypedArray>) -> Range<usize> {
     // SAFETY: the object is alive, and is an array, whose pointer may be read.
     let first = unsafe { (*array.as_array_ptr()).fields.data } as usize;
-    if array.is_empty() {
+    range(first, array.shape(), array.strides(), array.dtype().itemsize())
+}
+
+/// The same of a tensor.
+fn addresses_of(view: &View) -> Range<usize> {
+    range(view.data.addr(), view.shape(), view.strides(), view.dtype.size())
+}
+
+fn range(first: usize, shape: &[usize], strides: &[isize], size: usize) -> Range<usize> {
+    if shape.contains(&0) {
         return first..first;
     }
     let (mut start, mut last) = (first, first);
-    for (&length, &stride) in array.shape().iter().zip(array.strides()) {
+    for (&length, &stride) in shape.iter().zip(strides) {
         let step = (length - 1) * stride.unsigned_abs();
         if stride < 0 {
             start -= step;
@@ -361,39 +521,7 @@ fn addresses(array: &Bound<'_, PyUntypedArray>) -> Range<usize> {
             last += step;
         }
     }
-    start..last + array.dtype().itemsize()
-}
-
-fn overlap(one: &Range<usize>, other: &Range<usize>) -> bool {
-    one.start < other.end && other.start < one.end
-}
-
-/// Checks that an array for results shares no memory with those that were given, even if it is copies of them that are
-/// read: the caller's numbers would be overwritten.
-///
-/// # Errors
-/// `ValueError` with the name of the one that overlaps.
-pub(crate) fn check_apart(
-    output: (&str, &Array<'_>),
-    given: &[(&str, Option<&Bound<'_, PyAny>>)],
-) -> PyResult<()> {
-    let (name, output) = output;
-    let of_output = output.addresses();
-    for (other, object) in given {
-        if let Some(object) = object
-            && let Ok(array) = object.cast::<PyUntypedArray>()
-            && overlap(&of_output, &addresses(array))
-        {
-            return Err(overlapping(name, other));
-        }
-    }
-    Ok(())
-}
-
-fn overlapping(name: &str, other: &str) -> PyErr {
-    PyValueError::new_err(format!(
-        "{name} and {other} overlap in memory: give {name} memory of its own",
-    ))
+    start..last + size
 }
 
 fn zeros<'py>(
@@ -416,27 +544,38 @@ fn zeros<'py>(
         );
         Bound::from_owned_ptr_or_err(py, array)?
     };
-    Ok(Array { object: object.cast_into()?, dtype })
+    Ok(Array { source: Source::Numpy(object.cast_into()?), dtype, given: None })
 }
 
-/// Proof that what a call writes overlaps with nothing else of it.
+/// Proof that all arrays of a call are there, unchanged, and that what it writes overlaps with nothing else of it: also
+/// where it is copies of the caller's numbers that are read, which would be overwritten.
 #[derive(Debug)]
 pub(crate) struct Borrows(());
 
 impl Borrows {
-    /// Compares what is written with what is read. What the call itself has made for results is new memory.
+    /// Compares what is written with what is read. What the call itself has made for results is new memory. After this
+    /// no code of the caller's may run.
     ///
     /// # Errors
-    /// `ValueError` with the names of two that overlap.
+    /// `ValueError` with the names of two that overlap, or of one that has changed since it was given.
     pub(crate) fn new(
         written: Option<(&str, &Array<'_>)>,
         read: &[(&str, Option<&Array<'_>>)],
     ) -> PyResult<Self> {
+        let all = read.iter().copied().chain(written.map(|(name, array)| (name, Some(array))));
+        for (name, array) in all {
+            if !array.is_none_or(Array::is_unchanged) {
+                return Err(PyValueError::new_err(format!(
+                    "{name}: the tensor has changed during the call"
+                )));
+            }
+        }
         let Some((name, output)) = written else { return Ok(Self(())) };
-        let of_output = output.addresses();
         for (other, array) in read {
-            if array.is_some_and(|array| overlap(&of_output, &array.addresses())) {
-                return Err(overlapping(name, other));
+            if array.is_some_and(|array| output.overlaps(array)) {
+                return Err(PyValueError::new_err(format!(
+                    "{name} and {other} overlap in memory: give {name} memory of its own",
+                )));
             }
         }
         Ok(Self(()))

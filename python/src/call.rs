@@ -11,7 +11,7 @@ use xent::{
     labels_from_floats,
 };
 
-use crate::array::{Array, Borrows, Dtype, Stored, check_apart};
+use crate::array::{Array, Borrows, Dtype, Stored};
 use crate::errors::{exception, value_error};
 use crate::layout::{Layout, axis_of, inverse};
 use crate::options::{CallOptions, Kind, LossOptions};
@@ -52,20 +52,19 @@ pub(crate) fn evaluate<'py>(
     loss: &LossOptions,
     call: &CallOptions<'py>,
 ) -> PyResult<Outcome<'py>> {
-    let object = logits;
-    let logits = Array::of(object, "logits")?;
+    let logits = Array::of(logits, "logits")?;
     match (logits.dtype, call.quantisation) {
         (Dtype::I8 | Dtype::U8 | Dtype::I16, None) => Err(PyTypeError::new_err(format!(
             "logits: {} without quantisation: give quantisation=(scale, zero_point), or convert them to float32",
             logits.dtype.name(),
         ))),
-        (Dtype::F32, None) => Call::new(object, logits, loss, call)?.run::<f32>(targets),
-        (Dtype::F64, None) => Call::new(object, logits, loss, call)?.run::<f64>(targets),
-        (Dtype::F16, None) => Call::new(object, logits, loss, call)?.run::<f16>(targets),
-        (Dtype::Bf16, None) => Call::new(object, logits, loss, call)?.run::<bf16>(targets),
-        (Dtype::I8, Some(_)) => Call::new(object, logits, loss, call)?.run::<i8>(targets),
-        (Dtype::U8, Some(_)) => Call::new(object, logits, loss, call)?.run::<u8>(targets),
-        (Dtype::I16, Some(_)) => Call::new(object, logits, loss, call)?.run::<i16>(targets),
+        (Dtype::F32, None) => Call::new(logits, loss, call)?.run::<f32>(targets),
+        (Dtype::F64, None) => Call::new(logits, loss, call)?.run::<f64>(targets),
+        (Dtype::F16, None) => Call::new(logits, loss, call)?.run::<f16>(targets),
+        (Dtype::Bf16, None) => Call::new(logits, loss, call)?.run::<bf16>(targets),
+        (Dtype::I8, Some(_)) => Call::new(logits, loss, call)?.run::<i8>(targets),
+        (Dtype::U8, Some(_)) => Call::new(logits, loss, call)?.run::<u8>(targets),
+        (Dtype::I16, Some(_)) => Call::new(logits, loss, call)?.run::<i16>(targets),
         (dtype, Some(_)) => Err(PyTypeError::new_err(format!(
             "quantisation: {} logits have none: int8, uint8 and int16 do",
             dtype.name(),
@@ -80,8 +79,8 @@ pub(crate) fn evaluate<'py>(
 /// Targets in a form that xent reads.
 enum Prepared<'py> {
     Labels(Array<'py>),
-    /// Labels that were given as whole numbers in a float type.
-    Whole(Vec<i64>),
+    /// Labels that were given as whole numbers in a float type, in this array.
+    Whole(Vec<i64>, Array<'py>),
     MultiHot(Array<'py>),
     Dense(Array<'py>),
     Teacher(Array<'py>),
@@ -90,22 +89,20 @@ enum Prepared<'py> {
 
 impl<'py> Prepared<'py> {
     /// The array that is read.
-    fn array(&self) -> Option<&Array<'py>> {
+    fn array(&self) -> &Array<'py> {
         match self {
             Self::Labels(array)
             | Self::MultiHot(array)
             | Self::Dense(array)
             | Self::Teacher(array)
-            | Self::Positives(_, array) => Some(array),
-            Self::Whole(_) => None,
+            | Self::Whole(_, array)
+            | Self::Positives(_, array) => array,
         }
     }
 }
 
 struct Call<'a, 'py> {
     /// What was given as the logits.
-    object: &'a Bound<'py, PyAny>,
-    /// Its array.
     given: Array<'py>,
     /// Those that are read: the same, or a copy in an order that has a layout.
     logits: Array<'py>,
@@ -116,7 +113,6 @@ struct Call<'a, 'py> {
 
 impl<'a, 'py> Call<'a, 'py> {
     fn new(
-        object: &'a Bound<'py, PyAny>,
         logits: Array<'py>,
         loss: &'a LossOptions,
         options: &'a CallOptions<'py>,
@@ -143,7 +139,7 @@ impl<'a, 'py> Call<'a, 'py> {
         if layout.classes() == 0 {
             return Err(value_error("logits", InputError::ZeroClasses));
         }
-        Ok(Self { object, given, logits, layout, loss, options })
+        Ok(Self { given, logits, layout, loss, options })
     }
 
     fn run<E: Format>(self, targets: &Bound<'py, PyAny>) -> PyResult<Outcome<'py>> {
@@ -160,11 +156,32 @@ impl<'a, 'py> Call<'a, 'py> {
             }
             given => self.of_rows(given, "upstream", number)?,
         };
-        let built = loss.build::<E::Float, E>(numbers(&class_weights), numbers(&pos_weight));
-        let built = built.map_err(exception)?;
-        let reduction = built.policy().reduction;
+        let gradient = self.gradient::<E>()?;
+        // Copied logits may be overwritten.
+        let read_logits = match &gradient {
+            Place::OverLogits => None,
+            Place::Here(Here { is_logits: true, .. }) => Some(logits.clone().detached()),
+            _ => Some(logits.clone()),
+        };
+        let read = [
+            ("class_weights", class_weights.as_ref()),
+            ("pos_weight", pos_weight.as_ref()),
+            ("sample_weights", sample_weights.as_ref()),
+            ("upstream", upstream.as_ref()),
+            ("targets", Some(prepared.array())),
+            ("logits", read_logits.as_ref()),
+        ];
+        let written = match &gradient {
+            Place::OverLogits => Some(("out", logits)),
+            Place::Here(here) => Some(("out", &here.array)),
+            Place::Nowhere => None,
+        };
+        let borrows = Borrows::new(written, &read)?;
 
-        let gradient = self.gradient::<E>(targets)?;
+        let [of_classes, of_positive] =
+            [&class_weights, &pos_weight].map(|array| numbers(array, &borrows));
+        let built = loss.build::<E::Float, E>(of_classes, of_positive).map_err(exception)?;
+        let reduction = built.policy().reduction;
         let of_elements = loss.kind.has_losses_of_elements();
         let losses = (options.losses || reduction == Reduction::None)
             .then(|| self.zeros::<E::Float>(py, of_elements))
@@ -174,35 +191,20 @@ impl<'a, 'py> Call<'a, 'py> {
         let predicted = options.predicted.then(|| self.zeros::<u32>(py, false)).transpose()?;
         let hessian = options.hessian.map(|_| self.zeros::<E::Float>(py, true)).transpose()?;
 
-        let read = [
-            ("class_weights", class_weights.as_ref()),
-            ("pos_weight", pos_weight.as_ref()),
-            ("sample_weights", sample_weights.as_ref()),
-            ("upstream", upstream.as_ref()),
-            ("targets", prepared.array()),
-            ("logits", (!matches!(gradient, Place::InPlace)).then_some(logits)),
-        ];
-        let written = match &gradient {
-            Place::InPlace => Some(("out", logits)),
-            Place::Here(here) => Some(("out", &here.array)),
-            Place::Nowhere => None,
-        };
-        let borrows = Borrows::new(written, &read)?;
-
         let targets = match &prepared {
-            Prepared::Labels(array) => Targets::Index(labels(array)?),
-            Prepared::Whole(labels) => Targets::index(labels),
-            Prepared::MultiHot(array) => Targets::MultiHot(labels(array)?),
-            Prepared::Dense(array) => Targets::Dense(array.memory()),
-            Prepared::Teacher(array) => Targets::Teacher(array.memory()),
+            Prepared::Labels(array) => Targets::Index(labels(array, &borrows)?),
+            Prepared::Whole(labels, _) => Targets::index(labels),
+            Prepared::MultiHot(array) => Targets::MultiHot(labels(array, &borrows)?),
+            Prepared::Dense(array) => Targets::Dense(array.memory(&borrows)),
+            Prepared::Teacher(array) => Targets::Teacher(array.memory(&borrows)),
             Prepared::Positives(offsets, classes) => {
-                Targets::Positives { offsets, classes: labels(classes)? }
+                Targets::Positives { offsets, classes: labels(classes, &borrows)? }
             }
         };
         let mut pass = Pass::<E>::new()
             .scale(options.scale)
-            .sample_weights(numbers(&sample_weights))
-            .upstream(numbers(&upstream));
+            .sample_weights(numbers(&sample_weights, &borrows))
+            .upstream(numbers(&upstream, &borrows));
         if let Some(array) = &losses {
             pass = pass.losses(array.memory_mut(&borrows));
         }
@@ -241,12 +243,13 @@ impl<'a, 'py> Call<'a, 'py> {
         }
         let shape = layout.shape(stride).map_err(|error| exception(error.into()))?;
         let elements = logits.len();
-        let report = if matches!(gradient, Place::InPlace) {
+        let report = if matches!(gradient, Place::OverLogits) {
             let logits = LogitsMut::with_layout(logits.memory_mut::<E>(&borrows), shape);
             let logits = logits.map_err(exception)?;
             threads::run(py, elements, move || built.evaluate_in_place(logits, targets, pass))?
         } else {
-            let mut logits = Logits::with_layout(logits.memory::<E>(), shape).map_err(exception)?;
+            let mut logits =
+                Logits::with_layout(logits.memory::<E>(&borrows), shape).map_err(exception)?;
             if let Some((scale, zero_point)) = options.quantisation {
                 let quantisation = Quantisation::new(scale, zero_point);
                 logits = logits.quantised(quantisation.map_err(|error| exception(error.into()))?);
@@ -275,7 +278,7 @@ impl<'a, 'py> Call<'a, 'py> {
     }
 
     /// Where the gradient goes.
-    fn gradient<E: Format>(&self, targets: &Bound<'py, PyAny>) -> PyResult<Place<'py>> {
+    fn gradient<E: Format>(&self) -> PyResult<Place<'py>> {
         let Self { logits, layout, options, .. } = self;
         if options.boosting {
             if !E::DTYPE.is_float() {
@@ -320,27 +323,21 @@ impl<'a, 'py> Call<'a, 'py> {
         if is_logits && options.boosting {
             return Err(value_error("out", "boosting does not overwrite the logits"));
         }
-        let given = [
-            ("targets", Some(targets)),
-            ("class_weights", options.class_weights.as_ref()),
-            ("pos_weight", options.pos_weight.as_ref()),
-            ("sample_weights", options.sample_weights.as_ref()),
-            ("upstream", options.upstream.as_ref()),
-            ("logits", Some(self.object).filter(|_| !is_logits)),
-        ];
-        check_apart(("out", &array), &given)?;
         if is_logits && array.is_same(logits) {
-            return Ok(Place::InPlace);
+            return Ok(Place::OverLogits);
         }
         match Layout::of(&array, layout.axis()) {
             Some(of_out) if layout.goes_with(&of_out) => {
-                Ok(Place::Here(Here { array, layout: of_out, copied_to: None }))
+                Ok(Place::Here(Here { array, layout: of_out, copied_to: None, is_logits }))
             }
             _ if array.overlaps_itself() => {
                 Err(value_error("out", "numbers of the array share their memory"))
             }
             // Some layout of its own: there and back.
-            _ => self.new_gradient::<E>(Some(array)).map(Place::Here),
+            _ => {
+                let here = self.new_gradient::<E>(Some(array))?;
+                Ok(Place::Here(Here { is_logits, ..here }))
+            }
         }
     }
 
@@ -351,15 +348,16 @@ impl<'a, 'py> Call<'a, 'py> {
         let array = match &copied_to {
             Some(other) => Array::zeros_like(other, &shape)?,
             None if E::DTYPE.is_float() => Array::zeros_like(logits, &shape)?,
-            None => Array::zeros::<E::Float>(logits.object().py(), &shape)?,
+            None => Array::zeros::<E::Float>(logits.py(), &shape)?,
         };
-        let array = self.indexed(array)?;
-        if let Some(other) = &copied_to
-            && self.options.accumulate
-        {
-            array.assign(other)?;
+        let mut array = self.indexed(array)?.detached();
+        if let Some(other) = &copied_to {
+            if self.options.accumulate {
+                array.assign(other)?;
+            }
+            array = array.standing_for(other);
         }
-        Ok(Here { array, layout: layout.without_gaps(), copied_to })
+        Ok(Here { array, layout: layout.without_gaps(), copied_to, is_logits: false })
     }
 
     /// The lengths of the axes of the logits, as they follow each other in memory.
@@ -502,7 +500,7 @@ impl<'a, 'py> Call<'a, 'py> {
 enum Place<'py> {
     Nowhere,
     Here(Here<'py>),
-    InPlace,
+    OverLogits,
 }
 
 struct Here<'py> {
@@ -510,11 +508,16 @@ struct Here<'py> {
     layout: Layout,
     /// The caller's array, whose layout does not suit: the numbers go there from here.
     copied_to: Option<Array<'py>>,
+    /// Whether that is what the logits were given in.
+    is_logits: bool,
 }
 
 /// The numbers of an optional array.
-pub(crate) fn numbers<'a, F: Number>(array: &'a Option<Array<'_>>) -> &'a [F] {
-    array.as_ref().map_or(&[], Array::memory)
+pub(crate) fn numbers<'a, F: Number>(
+    array: &'a Option<Array<'_>>,
+    borrows: &'a Borrows,
+) -> &'a [F] {
+    array.as_ref().map_or(&[], |array| array.memory(borrows))
 }
 
 /// Whether a shape differs from the wanted one in axes of length one at most.
@@ -538,19 +541,19 @@ pub(crate) fn reshaped<'py>(
             array.shape()
         )));
     }
-    let wanted = PyTuple::new(array.object().py(), wanted)?;
-    let view = array.object().call_method1("reshape", (wanted,))?;
-    Array::of(&view, argument)
+    let wanted = PyTuple::new(array.py(), wanted)?;
+    array.made(array.numpy()?.call_method1("reshape", (wanted,))?, array.dtype)
 }
 
 /// Labels that are whole numbers of a float type.
 fn whole<'py>(array: Array<'py>) -> PyResult<Prepared<'py>> {
     // Every other type of floats would round labels of this one.
     let array = array.cast(Dtype::F64)?;
+    let borrows = Borrows::new(None, &[("targets", Some(&array))])?;
     let mut labels = vec![0; array.len()];
-    let read = labels_from_floats(array.memory::<f64>(), &mut labels);
+    let read = labels_from_floats(array.memory::<f64>(&borrows), &mut labels);
     read.map_err(|error| value_error("targets", error))?;
-    Ok(Prepared::Whole(labels))
+    Ok(Prepared::Whole(labels, array))
 }
 
 /// The classes of each row: where those of a row start (and those of the last end), and the classes.
@@ -567,7 +570,8 @@ fn positives<'py>(offsets: Array<'py>, classes: Array<'py>) -> PyResult<Prepared
     };
     let classes = integers(classes, "classes")?;
     let offsets = integers(offsets, "offsets")?.cast(Dtype::I64)?;
-    let numbers = offsets.memory::<i64>().iter().map(|offset| {
+    let borrows = Borrows::new(None, &[("targets", Some(&offsets))])?;
+    let numbers = offsets.memory::<i64>(&borrows).iter().map(|offset| {
         let number = usize::try_from(*offset);
         number.map_err(|_| value_error("targets", format!("there is no offset {offset}")))
     });
@@ -575,16 +579,16 @@ fn positives<'py>(offsets: Array<'py>, classes: Array<'py>) -> PyResult<Prepared
 }
 
 /// Labels of any type of integers.
-pub(crate) fn labels<'a>(array: &'a Array<'_>) -> PyResult<Labels<'a>> {
+pub(crate) fn labels<'a>(array: &'a Array<'_>, borrows: &'a Borrows) -> PyResult<Labels<'a>> {
     Ok(match array.dtype {
-        Dtype::I8 => array.memory::<i8>().into(),
-        Dtype::I16 => array.memory::<i16>().into(),
-        Dtype::I32 => array.memory::<i32>().into(),
-        Dtype::I64 => array.memory::<i64>().into(),
-        Dtype::U8 | Dtype::Bool => array.memory::<u8>().into(),
-        Dtype::U16 => array.memory::<u16>().into(),
-        Dtype::U32 => array.memory::<u32>().into(),
-        Dtype::U64 => array.memory::<u64>().into(),
+        Dtype::I8 => array.memory::<i8>(borrows).into(),
+        Dtype::I16 => array.memory::<i16>(borrows).into(),
+        Dtype::I32 => array.memory::<i32>(borrows).into(),
+        Dtype::I64 => array.memory::<i64>(borrows).into(),
+        Dtype::U8 | Dtype::Bool => array.memory::<u8>(borrows).into(),
+        Dtype::U16 => array.memory::<u16>(borrows).into(),
+        Dtype::U32 => array.memory::<u32>(borrows).into(),
+        Dtype::U64 => array.memory::<u64>(borrows).into(),
         _ => return Err(PyTypeError::new_err("targets: expected integers")),
     })
 }

@@ -10,7 +10,7 @@ use crate::array::{Array, Borrows, Dtype};
 use crate::call::{self, Outcome};
 use crate::errors::{exception, value_error};
 use crate::layout::{axis_of, inverse};
-use crate::options::{Function, Kind, integer, parse};
+use crate::options::{Function, PreparedLoss, integer, parse};
 use crate::threads;
 
 /// The reduced loss as a number, or the loss of each row.
@@ -32,7 +32,7 @@ pub(crate) fn value<'py>(
     targets: &Bound<'py, PyAny>,
     options: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let (loss, call) = parse(Kind::of(loss)?, Function::Value, options)?;
+    let (loss, call) = parse(PreparedLoss::of(loss)?, Function::Value, options)?;
     let mut outcome = call::evaluate(logits, targets, &loss, &call)?;
     loss_of(logits.py(), &mut outcome)
 }
@@ -72,7 +72,7 @@ pub(crate) fn value_and_grad<'py>(
     targets: &Bound<'py, PyAny>,
     options: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
-    let (loss, mut call) = parse(Kind::of(loss)?, Function::ValueAndGrad, options)?;
+    let (loss, mut call) = parse(PreparedLoss::of(loss)?, Function::ValueAndGrad, options)?;
     call.grad = true;
     let mut outcome = call::evaluate(logits, targets, &loss, &call)?;
     let value = loss_of(logits.py(), &mut outcome)?;
@@ -90,7 +90,7 @@ pub(crate) fn evaluate<'py>(
     options: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<Bound<'py, PyDict>> {
     let py = logits.py();
-    let (loss, call) = parse(Kind::of(loss)?, Function::Evaluate, options)?;
+    let (loss, call) = parse(PreparedLoss::of(loss)?, Function::Evaluate, options)?;
     let Outcome { report, reduction, grad, losses, log_sum_exp, predicted, hessian } =
         call::evaluate(logits, targets, &loss, &call)?;
     let results = PyDict::new(py);
@@ -194,7 +194,7 @@ fn of_rows<'py>(
         Dtype::F64 => rows_of::<f64>(array, axis, what),
         // Computed in f32, and rounded once.
         dtype if dtype.is_float() => {
-            let given = array.object().getattr("dtype")?;
+            let given = array.numpy()?.getattr("dtype")?;
             rows_of::<f32>(array.cast(Dtype::F32)?, axis, what)?.call_method1("astype", (given,))
         }
         dtype => Err(PyTypeError::new_err(format!(
@@ -209,7 +209,7 @@ fn rows_of<'py, F: call::Number>(
     axis: isize,
     what: OfRows,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let py = array.object().py();
+    let py = array.py();
     let dimensions = array.shape().len();
     let axis = axis_of(axis, dimensions)?;
     // The classes last.
@@ -225,7 +225,7 @@ fn rows_of<'py, F: call::Number>(
         if matches!(what, OfRows::LogSumExp) { &lengths[..dimensions - 1] } else { lengths };
     let out = Array::zeros::<F>(py, lengths)?;
     let borrows = Borrows::new(Some(("out", &out)), &[("logits", Some(&rows))])?;
-    let (x, results) = (rows.memory::<F>(), out.memory_mut::<F>(&borrows));
+    let (x, results) = (rows.memory::<F>(&borrows), out.memory_mut::<F>(&borrows));
     let level = Level::detect();
     let computed = threads::run(py, elements, move || match what {
         OfRows::LogSumExp => {

@@ -1,10 +1,11 @@
 //! The Python module `xent._xent`, on which the package `xent` is built.
 //!
-//! A call ([`call`]) takes arrays ([`array`], the only unsafe code), finds where their rows are ([`layout`]), builds
+//! A call ([`call`]) takes arrays ([`array`]; of tensors [`dlpack`]: the only unsafe code), finds where their rows are ([`layout`]), builds
 //! the loss of its options ([`options`]) and runs it without the interpreter ([`threads`]).
 
 mod array;
 mod call;
+mod dlpack;
 mod errors;
 mod functions;
 mod layout;
@@ -21,6 +22,8 @@ mod _xent {
     };
     #[pymodule_export]
     use super::linear::linear_cross_entropy;
+    #[pymodule_export]
+    use super::options::PreparedLoss;
     #[pymodule_export]
     use super::threads::{after_fork, get_num_threads, set_num_threads};
 

@@ -10,7 +10,7 @@ use xent::linear::{Layer, LinearPass, SoftmaxTargets, Workspace};
 use crate::array::{Array, Borrows, Dtype, Stored};
 use crate::call::{Format, Number, labels, numbers, reshaped};
 use crate::errors::exception;
-use crate::options::{CallOptions, Function, Kind, LossOptions, parse};
+use crate::options::{CallOptions, Function, Kind, LossOptions, PreparedLoss, parse};
 use crate::threads;
 
 /// A linear layer and the softmax cross-entropy of its logits in one, without storing all logits at a time.
@@ -51,7 +51,8 @@ pub(crate) fn linear_cross_entropy<'py>(
     bias: Option<&Bound<'py, PyAny>>,
     options: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<Results<'py>> {
-    let (loss, call) = parse(Kind::SoftmaxCrossEntropy, Function::Linear, options)?;
+    let softmax = PreparedLoss::without_options(Kind::SoftmaxCrossEntropy);
+    let (loss, call) = parse(softmax, Function::Linear, options)?;
     let inputs = Array::of(inputs, "inputs")?.contiguous()?;
     let weights = Array::of(weights, "weights")?.contiguous()?;
     let bias = bias.map(|bias| Array::of(bias, "bias")?.contiguous()).transpose()?;
@@ -124,13 +125,25 @@ where
     let class_weights = optional(&call.class_weights, &[classes], "class_weights")?;
     let sample_weights = optional(&call.sample_weights, rows, "sample_weights")?;
     let upstream = optional(&call.upstream, rows, "upstream")?;
-    let softmax = loss.softmax(numbers(&class_weights)).map_err(exception)?;
+    let read = [
+        ("inputs", Some(&given.inputs)),
+        ("weights", Some(&given.weights)),
+        ("bias", given.bias.as_ref()),
+        ("targets", Some(&targets)),
+        ("class_weights", class_weights.as_ref()),
+        ("sample_weights", sample_weights.as_ref()),
+        ("upstream", upstream.as_ref()),
+    ];
+    // All that is written is made here.
+    let borrows = Borrows::new(None, &read)?;
+    let softmax = loss.softmax(numbers(&class_weights, &borrows)).map_err(exception)?;
     let reduction = softmax.policy().reduction;
     let linear = softmax.linear().map_err(exception)?;
-    let layer = Layer::new(given.inputs.memory::<E>(), given.weights.memory::<E>(), hidden);
+    let layer =
+        Layer::new(given.inputs.memory::<E>(&borrows), given.weights.memory::<E>(&borrows), hidden);
     let mut layer = layer.map_err(|error| exception(error.into()))?;
     if let Some(bias) = &given.bias {
-        let with_bias = layer.with_bias(bias.memory::<E>());
+        let with_bias = layer.with_bias(bias.memory::<E>(&borrows));
         layer = with_bias.map_err(|error| exception(error.into()))?;
     }
     let zeros = |shape: &[usize]| Array::zeros::<E::Float>(py, shape);
@@ -141,12 +154,10 @@ where
         of_grad(&[classes], call.grad && given.bias.is_some())?,
     ];
     let losses = (reduction == Reduction::None).then(|| zeros(rows)).transpose()?;
-    // All that is written has been made here.
-    let borrows = Borrows::new(None, &[])?;
     let mut pass = LinearPass::new()
         .scale(call.scale)
-        .sample_weights(numbers(&sample_weights))
-        .upstream(numbers(&upstream));
+        .sample_weights(numbers(&sample_weights, &borrows))
+        .upstream(numbers(&upstream, &borrows));
     if let Some(array) = &grads[0] {
         pass = pass.grad_inputs(array.memory_mut(&borrows));
     }
@@ -160,9 +171,9 @@ where
         pass = pass.losses(array.memory_mut(&borrows));
     }
     let targets = if targets.dtype.is_float() {
-        SoftmaxTargets::Dense(targets.memory())
+        SoftmaxTargets::Dense(targets.memory(&borrows))
     } else {
-        SoftmaxTargets::Index(labels(&targets)?)
+        SoftmaxTargets::Index(labels(&targets, &borrows)?)
     };
     let work = count.saturating_mul(classes).saturating_mul(hidden);
     let report = threads::run(py, work, move || {

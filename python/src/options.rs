@@ -225,29 +225,68 @@ pub(crate) struct CallOptions<'py> {
     pub(crate) boosting: bool,
 }
 
-/// All options of a call.
+/// A loss with its options, which were read once: for calls that are many and small.
+#[pyclass(frozen, name = "Loss", module = "xent._xent")]
+#[derive(Debug)]
+pub(crate) struct PreparedLoss {
+    loss: LossOptions,
+    axis: isize,
+}
+
+#[pymethods]
+impl PreparedLoss {
+    #[new]
+    #[pyo3(signature = (loss, **options))]
+    fn new(loss: &Bound<'_, PyAny>, options: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+        let (loss, call) = parse(Self::of(loss)?, Function::Value, options)?;
+        let arrays = [&call.class_weights, &call.pos_weight, &call.sample_weights];
+        if arrays.iter().any(|array| array.is_some()) || call.quantisation.is_some() {
+            return Err(PyTypeError::new_err("weights and quantisation go with each call"));
+        }
+        Ok(Self { loss, axis: call.axis })
+    }
+}
+
+impl PreparedLoss {
+    /// From one, or a function of this package, or its name.
+    pub(crate) fn of(given: &Bound<'_, PyAny>) -> PyResult<Self> {
+        if let Ok(prepared) = given.cast_exact::<Self>() {
+            let Self { loss, axis } = prepared.get();
+            return Ok(Self { loss: loss.clone(), axis: *axis });
+        }
+        Kind::of(given).map(Self::without_options)
+    }
+
+    pub(crate) fn without_options(kind: Kind) -> Self {
+        let loss = LossOptions {
+            kind,
+            preset: None,
+            reduction: None,
+            mean_over: None,
+            nothing_valid: None,
+            label_smoothing: 0.0,
+            ignore_index: None,
+            focal_gamma: None,
+            focal_alpha: None,
+            z_loss: 0.0,
+            soft_cap: None,
+            temperature: 1.0,
+            caffe_gradient: false,
+        };
+        Self { loss, axis: -1 }
+    }
+}
+
+/// All options of a call: those of the loss, and those that are given.
 pub(crate) fn parse<'py>(
-    kind: Kind,
+    prepared: PreparedLoss,
     function: Function,
     given: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<(LossOptions, CallOptions<'py>)> {
-    let mut loss = LossOptions {
-        kind,
-        preset: None,
-        reduction: None,
-        mean_over: None,
-        nothing_valid: None,
-        label_smoothing: 0.0,
-        ignore_index: None,
-        focal_gamma: None,
-        focal_alpha: None,
-        z_loss: 0.0,
-        soft_cap: None,
-        temperature: 1.0,
-        caffe_gradient: false,
-    };
+    let PreparedLoss { mut loss, axis } = prepared;
+    let kind = loss.kind;
     let mut call = CallOptions {
-        axis: -1,
+        axis,
         class_weights: None,
         pos_weight: None,
         sample_weights: None,

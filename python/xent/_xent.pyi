@@ -8,15 +8,20 @@ from numpy.typing import ArrayLike
 
 VERSION: str
 
-def value(loss: str | Callable[..., Any], logits: ArrayLike, targets: Any, **options: Any) -> float | np.ndarray:
+class Loss:
+    """A loss with its options, which were read once."""
+
+    def __init__(self, loss: str | Callable[..., Any], **options: Any) -> None: ...
+
+def value(loss: Loss | str | Callable[..., Any], logits: ArrayLike, targets: Any, **options: Any) -> float | np.ndarray:
     """The loss: a float, or with ``reduction="none"`` an array."""
 
 def value_and_grad(
-    loss: str | Callable[..., Any], logits: ArrayLike, targets: Any, **options: Any
+    loss: Loss | str | Callable[..., Any], logits: ArrayLike, targets: Any, **options: Any
 ) -> tuple[float | np.ndarray, np.ndarray]:
     """The loss and its gradient."""
 
-def evaluate(loss: str | Callable[..., Any], logits: ArrayLike, targets: Any, **options: Any) -> dict[str, Any]:
+def evaluate(loss: Loss | str | Callable[..., Any], logits: ArrayLike, targets: Any, **options: Any) -> dict[str, Any]:
     """All results of a pass, by name."""
 
 def linear_cross_entropy(

@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -67,8 +68,14 @@ class _NotTaken(Exception):
     """What xent does not compute, and PyTorch may."""
 
 
-def _array(tensor: Tensor) -> np.ndarray:
-    """The tensor's own memory."""
+#: Whether a tensor says itself where its numbers are, from PyTorch 2.10 on.
+_DESCRIBED = hasattr(Tensor, "__dlpack_c_exchange_api__")
+
+
+def _array(tensor: Tensor) -> Tensor | np.ndarray:
+    """What xent finds the tensor's own memory by."""
+    if _DESCRIBED and type(tensor) is Tensor:
+        return tensor
     if tensor.dtype is torch.bfloat16:
         return tensor.view(torch.uint16).numpy().view(_bfloat16)
     return tensor.numpy()
@@ -102,40 +109,66 @@ def _takes(input: Tensor, *constants: Tensor | None) -> bool:
     return not (input.is_neg() or any(other is not None and other.is_neg() for other in constants))
 
 
-def _compute(
-    name: str,
-    input: Tensor,
-    target: Tensor,
-    weights: dict[str, Tensor],
-    options: dict[str, Any],
-    dtype: torch.dtype,
-    grad: Tensor | None,
-) -> Tensor:
-    """The loss as a tensor of this type; the gradient goes to a tensor. Called where nothing is differentiated."""
-    arrays = {key: _array(tensor) for key, tensor in weights.items()} if weights else {}
-    try:
-        if grad is None:
-            value = _xent.value(name, _array(input), _array(target), **options, **arrays)
-        else:
-            given = (name, _array(input), _array(target))
-            value, _ = _xent.value_and_grad(*given, out=_array(grad), **options, **arrays)
-    except (TypeError, ValueError) as error:
-        raise _NotTaken(str(error)) from error
-    if isinstance(value, float):
-        return torch.scalar_tensor(value, dtype=dtype)
-    return torch.from_numpy(np.asarray(value)).to(dtype)
-
-
 class _Call(NamedTuple):
     """A loss without its tensors."""
 
-    name: str
+    loss: _xent.Loss
     #: The options that are tensors.
     weights: tuple[str, ...]
-    options: dict[str, Any]
     dtype: torch.dtype
     #: Where an upstream gradient of rows is missing an axis.
     axis: int | None
+    #: Whether the gradient is of 16 bits, and for each row: it waits for its factors, which come before it is rounded.
+    waits: bool
+
+
+#: Options that are not tensors: their names and values.
+_Options = tuple[tuple[str, Any], ...]
+
+
+@lru_cache(512)
+def _prepared(
+    name: str, weights: tuple[str, ...], options: _Options, dtype: torch.dtype, axis: int | None, is_half: bool
+) -> _Call:
+    """The same call again costs nothing to read its options."""
+    waits = is_half and ("reduction", "none") in options
+    try:
+        return _Call(_xent.Loss(name, **dict(options)), weights, dtype, axis, waits)
+    except (TypeError, ValueError) as error:
+        raise _NotTaken(str(error)) from error
+
+
+def _compute(
+    call: _Call, input: Tensor, target: Tensor, weights: tuple[Tensor, ...], grad: Tensor | None, **more: Any
+) -> Tensor:
+    """The loss as a tensor; the gradient goes to a tensor. Called where nothing is differentiated."""
+    if weights:
+        more.update(zip(call.weights, map(_array, weights)))
+    try:
+        if grad is None:
+            value = _xent.value(call.loss, _array(input), _array(target), **more)
+        else:
+            value, _ = _xent.value_and_grad(call.loss, _array(input), _array(target), out=_array(grad), **more)
+    except (TypeError, ValueError) as error:
+        raise _NotTaken(str(error)) from error
+    if isinstance(value, float):
+        return torch.scalar_tensor(value, dtype=call.dtype)
+    return torch.from_numpy(np.asarray(value)).to(call.dtype)
+
+
+#: From here on the C library gets new memory from the system each time. NumPy asks for huge pages of it, which are filled
+#: several times faster; PyTorch does not.
+_HUGE = 1 << 25
+_NUMPY = {torch.float32: np.float32, torch.float64: np.float64, torch.float16: np.float16}
+
+
+def _empty_like(input: Tensor, dtype: torch.dtype) -> Tensor:
+    """Memory for a gradient, in the order of the logits' memory."""
+    if input.numel() * dtype.itemsize < _HUGE or not input.is_contiguous():
+        return torch.empty_like(input, dtype=dtype)
+    if dtype is torch.bfloat16:
+        return torch.from_numpy(np.empty(input.shape, np.uint16)).view(dtype)
+    return torch.from_numpy(np.empty(input.shape, _NUMPY[dtype]))
 
 
 class _Loss(torch.autograd.Function):
@@ -143,11 +176,8 @@ class _Loss(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, input: Tensor, target: Tensor, call: _Call, *weights: Tensor) -> Tensor:
-        # That of 16 bits for each row waits for its factors, which come before it is rounded.
-        waits = input.dtype in _HALVES and call.options["reduction"] == "none"
-        ctx.grad = None if waits else torch.empty_like(input)
-        named = dict(zip(call.weights, weights))
-        loss = _compute(call.name, input, target, named, call.options, call.dtype, ctx.grad)
+        ctx.grad = None if call.waits else _empty_like(input, input.dtype)
+        loss = _compute(call, input, target, weights, ctx.grad)
         # For a second backward pass; changes of any of these are noticed.
         ctx.save_for_backward(input, target, *weights)
         ctx.call, ctx.dtype = call, input.dtype
@@ -187,9 +217,8 @@ def _is_batched(upstream: Tensor) -> bool:
 def _again(ctx: Any, wide: bool = False, **options: Any) -> Tensor:
     """The gradient, computed again; in float32 if it is wide and would have 16 bits."""
     input, target, *weights = ctx.saved_tensors
-    call = ctx.call
-    grad = torch.empty_like(input, dtype=torch.float32 if wide and input.dtype in _HALVES else input.dtype)
-    _compute(call.name, input, target, dict(zip(call.weights, weights)), {**call.options, **options}, call.dtype, grad)
+    grad = _empty_like(input, torch.float32 if wide and input.dtype in _HALVES else input.dtype)
+    _compute(ctx.call, input, target, tuple(weights), grad, **options)
     return grad
 
 
@@ -210,24 +239,26 @@ def _result_type(name: str, input: Tensor) -> torch.dtype:
 
 
 def _call(
-    name: str, input: Tensor, target: Tensor, options: dict[str, Any], *, axis: int | None, weights: dict[str, Tensor]
+    name: str, input: Tensor, target: Tensor, options: _Options, *, axis: int | None, weights: dict[str, Tensor]
 ) -> Tensor:
     """The loss of a call. `axis` is where an upstream gradient of rows is missing one; `weights` are options that are tensors."""
     want_grad = input.requires_grad and torch.is_grad_enabled()
     dtype = _result_type(name, input)
+    names, tensors = tuple(weights), tuple(weights.values())
     if torch.compiler.is_compiling():
-        text = ";".join([f"{key}={value!r}" for key, value in options.items()])
-        given = (input, target, list(weights.values()), ";".join(weights), name, text, dtype, axis, want_grad)
+        text = ";".join([f"{key}={value!r}" for key, value in options])
+        given = (input, target, list(tensors), ";".join(names), name, text, dtype, axis, want_grad)
         return torch.ops.xent.loss(*given)[0]
+    call = _prepared(name, names, options, dtype, axis, input.dtype in _HALVES)
     if want_grad:
-        return _Loss.apply(input, target, _Call(name, tuple(weights), options, dtype, axis), *weights.values())
-    return _compute(name, input, target, weights, options, dtype, None)
+        return _Loss.apply(input, target, call, *tensors)
+    return _compute(call, input, target, tensors, None)
 
 
-def _read(options: str) -> dict[str, Any]:
-    """Options that were written as a text: an operator takes no dictionary."""
+def _read(options: str) -> _Options:
+    """Options that were written as a text: an operator takes no pairs."""
     pairs = (text.split("=", 1) for text in options.split(";"))
-    return {key: ast.literal_eval(value) for key, value in pairs}
+    return tuple((key, ast.literal_eval(value)) for key, value in pairs)
 
 
 @torch.library.custom_op("xent::loss", mutates_args=())
@@ -242,11 +273,11 @@ def _operator(
     axis: int | None,
     want_grad: bool,
 ) -> tuple[Tensor, Tensor]:
-    named = dict(zip(names.split(";"), weights, strict=False))
-    grad = _empty_gradient(input, want_grad)
+    grad = _gradient(input, want_grad, _empty_like)
     try:
-        out = grad if want_grad else None
-        loss = _compute(name, input.detach(), target, named, _read(options), dtype, out)
+        # The gradient is there in float32, so nothing waits.
+        call = _prepared(name, tuple(names.split(";")), _read(options), dtype, axis, False)
+        loss = _compute(call, input.detach(), target, tuple(weights), grad if want_grad else None)
     except _NotTaken as error:
         raise (IndexError if str(error).startswith("targets: label") else RuntimeError)(str(error)) from error
     return loss, grad
@@ -264,16 +295,16 @@ def _(
     axis: int | None,
     want_grad: bool,
 ) -> tuple[Tensor, Tensor]:
-    shape = list(input.shape) if _read(options)["reduction"] == "none" else []
+    shape = list(input.shape) if ("reduction", "none") in _read(options) else []
     if shape and axis is not None:
         del shape[axis]
-    return input.new_empty(shape, dtype=dtype), _empty_gradient(input, want_grad)
+    return input.new_empty(shape, dtype=dtype), _gradient(input, want_grad, torch.empty_like)
 
 
-def _empty_gradient(input: Tensor, want_grad: bool) -> Tensor:
+def _gradient(input: Tensor, want_grad: bool, empty_like: Callable[..., Tensor]) -> Tensor:
     """Room for it before it is scaled: of 16 bits in float32, or small ones would be zero."""
     dtype = torch.float32 if input.dtype in _HALVES else input.dtype
-    return torch.empty_like(input, dtype=dtype) if want_grad else input.new_empty(0, dtype=dtype)
+    return empty_like(input, dtype=dtype) if want_grad else input.new_empty(0, dtype=dtype)
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
@@ -331,16 +362,18 @@ def cross_entropy(
         return F.cross_entropy(input, target, weight, size_average, ignore_index, reduce, reduction, label_smoothing)
 
     how = reduction if size_average is None and reduce is None else legacy_get_string(size_average, reduce)
-    if not _takes(input, target, weight) or how not in _REDUCTIONS or input.dim() == 0 or not 0.0 <= label_smoothing <= 1.0:
+    if not _takes(input, target, weight) or how not in _REDUCTIONS or input.dim() == 0 or type(ignore_index) is not int:
+        return theirs()
+    if not 0.0 <= label_smoothing <= 1.0:
         return theirs()
     axis = 0 if input.dim() == 1 else 1
-    options: dict[str, Any] = {"preset": "pytorch", "reduction": how, "axis": axis}
+    options: _Options = (("preset", "pytorch"), ("reduction", how), ("axis", axis))
     if label_smoothing != 0.0:
-        options["label_smoothing"] = label_smoothing
+        options += (("label_smoothing", float(label_smoothing)),)
     if target.dtype in _LABELS and target.dim() + 1 == input.dim():
         if not _are_labels(target, input, axis):
             return theirs()
-        options["ignore_index"] = ignore_index
+        options += (("ignore_index", ignore_index),)
     elif target.dtype != input.dtype or target.shape != input.shape or ignore_index >= 0:
         return theirs()
     weights = {} if weight is None else {"class_weights": weight}
@@ -354,7 +387,7 @@ def _ours_or(
     name: str,
     input: Tensor,
     target: Tensor,
-    options: dict[str, Any],
+    options: _Options,
     axis: int | None,
     weights: dict[str, Tensor],
 ) -> Tensor:
@@ -389,7 +422,7 @@ def nll_loss(
         return F.nll_loss(input, target, weight, size_average, ignore_index, reduce, reduction)
 
     how = reduction if size_average is None and reduce is None else legacy_get_string(size_average, reduce)
-    if not _takes(input, target, weight) or how not in _REDUCTIONS or input.dim() == 0:
+    if not _takes(input, target, weight) or how not in _REDUCTIONS or input.dim() == 0 or type(ignore_index) is not int:
         return theirs()
     axis = 0 if input.dim() == 1 else 1
     if target.dtype not in _LABELS or not _are_labels(target, input, axis):
@@ -397,7 +430,7 @@ def nll_loss(
     weights = {} if weight is None else {"class_weights": weight}
     if not _are_of_classes(weight, input.dtype, input.shape[axis]):
         return theirs()
-    options = {"preset": "pytorch", "reduction": how, "axis": axis, "ignore_index": ignore_index}
+    options = (("preset", "pytorch"), ("reduction", how), ("axis", axis), ("ignore_index", ignore_index))
     return _ours_or(theirs, "negative_log_likelihood", input, target, options, axis, weights)
 
 
@@ -462,7 +495,7 @@ def binary_cross_entropy_with_logits(
             input.reshape(1, -1), target.reshape(1, -1), weight, reduction=how, pos_weight=pos_weight
         )
         return losses.reshape(input.shape) if how == "none" else losses
-    options: dict[str, Any] = {"preset": "pytorch", "reduction": how}
+    options: _Options = (("preset", "pytorch"), ("reduction", how))
     axes = [_axis_of(given, input) for given in (pos_weight, weight) if given is not None]
     if axes[:1] == [None] and pos_weight is not None:
         return theirs()
@@ -475,7 +508,7 @@ def binary_cross_entropy_with_logits(
     if weight is not None:
         weights["class_weights"] = weight.reshape(-1).expand(input.shape[axes[0]])
     if axes:
-        options["axis"] = axes[0]
+        options += (("axis", axes[0]),)
     return _ours_or(theirs, "sigmoid_cross_entropy", input, target, options, None, weights)
 
 
@@ -509,7 +542,7 @@ def multilabel_soft_margin_loss(
         if weight.dtype != input.dtype or weight.shape[:-1].numel() != 1 or _axis_of(weight, input) != input.dim() - 1:
             return theirs()
         weights["class_weights"] = weight.reshape(-1).expand(input.shape[-1])
-    options = {"nothing_valid": "nan", "reduction": how}
+    options = (("nothing_valid", "nan"), ("reduction", how))
     axis = input.dim() - 1
     return _ours_or(theirs, "multi_label_soft_margin", input, target, options, axis, weights)
 
@@ -544,9 +577,9 @@ def sigmoid_focal_loss(
         return theirs()
     if targets.dtype != inputs.dtype or targets.shape != inputs.shape:
         return theirs()
-    options: dict[str, Any] = {"preset": "pytorch", "reduction": reduction, "focal_gamma": gamma}
+    options: _Options = (("preset", "pytorch"), ("reduction", reduction), ("focal_gamma", float(gamma)))
     if alpha >= 0:
-        options["focal_alpha"] = alpha
+        options += (("focal_alpha", float(alpha)),)
     return _ours_or(theirs, "sigmoid_cross_entropy", inputs, targets, options, None, {})
 
 
@@ -584,7 +617,7 @@ def kl_div_with_logits(
     if not _takes(input, target) or target.shape != input.shape or input.dim() == 0 or input.numel() == 0:
         return theirs()
     how = "none" if reduction == "none" else "sum"
-    options = {"temperature": float(temperature), "axis": axis, "reduction": how}
+    options = (("temperature", float(temperature)), ("axis", axis), ("reduction", how))
     loss = _ours_or(theirs, "distillation", input, target, options, axis, {})
     return loss / rows if reduction == "batchmean" and rows != 1 else loss
 

@@ -22,7 +22,7 @@ fn counts_of_table(text: &str, of: &str) -> BTreeMap<String, usize> {
     cells.collect()
 }
 
-/// The number of `unsafe`, including those in macros; and how many of them are neither blocks nor attributes nor
+/// The number of `unsafe`, including those in macros but not those of types; and how many of them are neither blocks nor attributes nor
 /// foreign declarations (which count as a block).
 fn count(tokens: TokenStream) -> [usize; 2] {
     let (mut all, mut others) = (0, 0);
@@ -30,6 +30,13 @@ fn count(tokens: TokenStream) -> [usize; 2] {
     while let Some(token) = tokens.next() {
         match token {
             TokenTree::Ident(word) if word == "unsafe" => {
+                // The type of a function of C does nothing: what follows `fn` is no name.
+                let after = [tokens.clone().nth(2), tokens.clone().nth(3)];
+                if let [Some(TokenTree::Ident(word)), Some(TokenTree::Group(_))] = after
+                    && word == "fn"
+                {
+                    continue;
+                }
                 let block = match tokens.peek() {
                     Some(TokenTree::Group(group)) => match group.delimiter() {
                         Delimiter::Brace => true,
@@ -97,6 +104,7 @@ fn tokens_are_counted_and_words_are_not() {
         unsafe impl Send for S {}
         unsafe extern "C" { safe fn f(); }
         #[unsafe(naked)] fn n() {}
+        type F = unsafe extern "C" fn(i32) -> i32;
     "##;
     assert_eq!(count(text.parse().expect("tokens")), [6, 2]);
 }
