@@ -501,7 +501,10 @@ where
             }
             // A product that overflows, times zero, is NaN.
             let is_judged = moderate(self.sample_weight(row)) && moderate(self.batch.scale);
-            let is_finite = is_judged && self.batch.row(row).into_iter().all(f64::is_finite);
+            let teacher =
+                matches!(self.batch.given, Given::Teacher(_)).then(|| self.dense_row(row));
+            let mut numbers = self.batch.row(row).into_iter().chain(teacher.into_iter().flatten());
+            let is_finite = is_judged && numbers.all(f64::is_finite);
             for class in 0..layout.classes {
                 let place = layout.place(row, class);
                 let is_other = !self.loss.is_of_softmax() && self.label(row) != Some(class);

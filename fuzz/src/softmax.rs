@@ -132,30 +132,25 @@ pub(crate) fn row(
         // difference of two logarithms.
         let (p, surprise) = (softmax::softmax(&scaled), softmax::log_softmax(&scaled));
         let teacher_surprise = softmax::log_softmax(&scaled_teacher);
-        let terms: f64 = (0..classes)
-            .filter(|&c| q[c] > 0.0)
+        let taught = || (0..classes).filter(|&c| q[c] > 0.0);
+        let size = |c: usize| surprise[c].abs() + teacher_surprise[c].abs();
+        let terms: f64 = taught()
             .map(|c| {
-                let logarithms = surprise[c].abs() + teacher_surprise[c].abs();
                 let others = own + errors.others + of_teacher.others + of_teacher.mean;
-                q[c] * (8.0 + of_teacher.class[c] + others) * (logarithms + f64::MIN_POSITIVE)
+                q[c] * (8.0 + of_teacher.class[c] + others) * (size(c) + f64::MIN_POSITIVE)
             })
             .sum();
         // A share that is zero in the format of the computation costs nothing, however far the
         // class is.
         let least = 65536.0 * tolerance.least_normal();
-        let is_lost = |c: &usize| q[*c] > 0.0 && q[*c] < least;
-        let vanishes = |c: usize| surprise[c].is_infinite() && is_lost(&c);
-        let lost: f64 = (0..classes)
-            .filter(is_lost)
-            .map(|c| q[c] * (surprise[c].abs() + teacher_surprise[c].abs()))
-            .sum();
-        // The loss is a difference of two sums, either of which may be too large for the format.
-        let sizes = (0..classes).filter(|&c| q[c] > 0.0);
-        let sizes: f64 =
-            sizes.map(|c| q[c] * (surprise[c].abs() + teacher_surprise[c].abs())).sum();
-        let is_far = loss.is_finite() && tolerance.overflows(tau * tau * sizes);
-        let loss = if is_far || (0..classes).any(vanishes) || loss.is_finite() && !terms.is_finite()
-        {
+        let lost = || taught().filter(|&c| q[c] < least);
+        let vanishes = lost().any(|c| surprise[c].is_infinite());
+        let lost: f64 = lost().map(|c| q[c] * size(c)).sum();
+        // The loss is a difference of two sums, either of which may be too large for the format, or for the reference.
+        let sizes = tau * tau * taught().map(|c| q[c] * size(c)).sum::<f64>();
+        let most = crate::format::largest(tolerance.format) / 8.0;
+        let is_far = taught().all(|c| size(c).is_finite()) && (sizes.is_nan() || sizes > most);
+        let loss = if is_far || vanishes || loss.is_finite() && !terms.is_finite() {
             Answer::ANYTHING
         } else if loss.is_finite() {
             let ulp = tolerance.near(1.0, 0.0, 2.0).allowed;
