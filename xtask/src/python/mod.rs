@@ -1,5 +1,7 @@
 //! `cargo xtask python`: the Python package, built as a wheel, installed into an environment of its own, and tested there.
 
+mod aarch64;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -16,7 +18,12 @@ pub(crate) struct Options {
     /// tests, and PyTorch's own.
     #[arg(long)]
     quick: bool,
-    /// Installs Python's virtual environments, if they are missing, with Debian's apt-get.
+    /// Builds the wheel for aarch64 instead, and runs its tests for NumPy under QEMU, by Debian's Python for that
+    /// processor, which is downloaded.
+    #[arg(long, conflicts_with = "quick")]
+    aarch64: bool,
+    /// Installs what is missing of Python's virtual environments, and with `--aarch64` of the compiler and QEMU, with
+    /// Debian's apt-get.
     #[arg(long)]
     install: bool,
 }
@@ -42,11 +49,21 @@ pub(crate) fn run(options: &Options) -> ExitCode {
 }
 
 fn check(options: &Options) -> Result<(), String> {
-    packages::provide(missing, options.install)?;
     let folder = crate::target_folder("python");
-    let wheel = build(&folder, options.quick)?;
-    let size = wheel.metadata().map_err(|error| format!("{}: {error}", wheel.display()))?.len();
-    println!("{}: {size} bytes", wheel.display());
+    if options.aarch64 {
+        let missing = || missing().into_iter().chain(aarch64::missing()).collect();
+        packages::provide(missing, options.install)?;
+        return aarch64::check(&folder.join("aarch64"));
+    }
+    packages::provide(missing, options.install)?;
+    let mut maturin = Maturin::new(&folder)?;
+    if options.quick {
+        maturin.command.env("CARGO_PROFILE_RELEASE_LTO", "false");
+    } else {
+        maturin.command.arg("--sdist");
+    }
+    let wheel = maturin.wheel()?;
+    let size = size_of(&wheel)?;
     if size > LARGEST_WHEEL && !options.quick {
         return Err(format!("the wheel has {size} bytes, more than {LARGEST_WHEEL}"));
     }
@@ -79,31 +96,47 @@ fn missing() -> Vec<Missing> {
     if has { vec![] } else { vec![Missing::new("virtual environments of Python", packages)] }
 }
 
-/// The wheel.
-fn build(folder: &Path, quick: bool) -> Result<PathBuf, String> {
-    let wheels = folder.join("wheels");
-    // An older one would be installed instead.
-    if wheels.exists() {
-        std::fs::remove_dir_all(&wheels)
-            .map_err(|error| format!("{}: {error}", wheels.display()))?;
+/// The bytes of a wheel, which are printed.
+fn size_of(wheel: &Path) -> Result<u64, String> {
+    let size = wheel.metadata().map_err(|error| format!("{}: {error}", wheel.display()))?.len();
+    println!("{}: {size} bytes", wheel.display());
+    Ok(size)
+}
+
+/// Builds a wheel in a folder.
+struct Maturin {
+    command: Command,
+    wheels: PathBuf,
+    environment: Environment,
+}
+
+impl Maturin {
+    fn new(folder: &Path) -> Result<Self, String> {
+        let wheels = folder.join("wheels");
+        // An older one would be installed instead.
+        if wheels.exists() {
+            std::fs::remove_dir_all(&wheels)
+                .map_err(|error| format!("{}: {error}", wheels.display()))?;
+        }
+        let environment = Environment::new(folder.join("tools"))?;
+        environment.install(&[MATURIN])?;
+        let mut command = environment.python();
+        command
+            .args(["-m", "maturin", "build", "--release", "--locked", "--out"])
+            .arg(&wheels)
+            .env("CARGO_TARGET_DIR", folder.join("target"))
+            .current_dir(crate::root().join("python"));
+        Ok(Self { command, wheels, environment })
     }
-    let environment = Environment::new(folder.join("tools"))?;
-    environment.install(&[MATURIN])?;
-    let mut maturin = environment.python();
-    maturin
-        .args(["-m", "maturin", "build", "--release", "--locked", "--out"])
-        .arg(&wheels)
-        .args((!quick).then_some("--sdist"))
-        .env("CARGO_TARGET_DIR", folder.join("target"))
-        .current_dir(crate::root().join("python"));
-    if quick {
-        maturin.env("CARGO_PROFILE_RELEASE_LTO", "false");
+
+    fn wheel(&mut self) -> Result<PathBuf, String> {
+        tools::succeed(&mut self.command)?;
+        let wheels = &self.wheels;
+        let files = wheels.read_dir().map_err(|error| format!("{}: {error}", wheels.display()))?;
+        let mut files = files.flatten().map(|file| file.path());
+        let wheel = files.find(|file| file.extension().is_some_and(|of| of == "whl"));
+        wheel.ok_or_else(|| format!("no wheel in {}", wheels.display()))
     }
-    tools::succeed(&mut maturin)?;
-    let files = wheels.read_dir().map_err(|error| format!("{}: {error}", wheels.display()))?;
-    let mut files = files.flatten().map(|file| file.path());
-    let wheel = files.find(|file| file.extension().is_some_and(|of| of == "whl"));
-    wheel.ok_or_else(|| format!("no wheel in {}", wheels.display()))
 }
 
 /// A virtual environment of Python.
