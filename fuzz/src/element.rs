@@ -76,6 +76,12 @@ fn focal(
     (entropy, slope, scale): (f64, f64, f64),
     tolerance: Tolerance,
 ) -> ElementAnswers {
+    // The power of what is wrong may make a loss small again that has overflowed.
+    let grown = gamma.max(1.0) * entropy;
+    if tolerance.overflows(grown) || grown.is_infinite() && x.is_finite() {
+        let anything = Answer::ANYTHING;
+        return ElementAnswers { loss: anything, gradient: anything, curvature: anything };
+    }
     let (right, left) = (sigmoid::sigmoid(x), sigmoid::sigmoid(-x));
     let wrong = (1.0 - y) * right + y * left;
     let relative = if y == 0.0 {

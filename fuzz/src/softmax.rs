@@ -143,8 +143,10 @@ pub(crate) fn row(
         // A share that is zero in the format of the computation costs nothing, however far the
         // class is.
         let least = 65536.0 * tolerance.least_normal();
-        let lost = || taught().filter(|&c| q[c] < least);
+        let is_lost = |c: usize| q[c] < least;
+        let lost = || taught().filter(|&c| is_lost(c));
         let vanishes = lost().any(|c| surprise[c].is_infinite());
+        let lost_shares: f64 = lost().map(|c| q[c]).sum();
         let lost: f64 = lost().map(|c| q[c] * size(c)).sum();
         // The loss is a difference of two sums, either of which may be too large for the format, or for the reference.
         let sizes = tau * tau * taught().map(|c| q[c] * size(c)).sum::<f64>();
@@ -164,18 +166,25 @@ pub(crate) fn row(
             12.0 + own + of_p + of_q + errors.of_all() + of_teacher.of_all()
         };
         // The temperature multiplies a difference that may have been rounded below the least
-        // normal number.
-        let rounding = 64.0 * tau * tolerance.format.spacing(0.0);
+        // normal number, and in which shares may be lost.
+        let rounding = 64.0 * tolerance.format.spacing(0.0);
+        let and = |answer: Answer, more: f64| {
+            let more = if answer.value.is_finite() { more } else { 0.0 };
+            Answer { allowed: answer.allowed + more, ..answer }
+        };
         let gradient = (0..classes)
             .map(|c| {
-                let answer = tolerance.near(gradient[c], scale[c], error(c));
-                let more = if answer.value.is_finite() { rounding } else { 0.0 };
-                Answer { allowed: answer.allowed + more, ..answer }
+                let lost = lost_shares * p[c] + if is_lost(c) { q[c] } else { 0.0 };
+                and(tolerance.near(gradient[c], scale[c], error(c)), tau * (rounding + lost))
             })
             .collect();
         let curvature = hessian::exact(&scaled, all);
-        let curvature =
-            (0..classes).map(|c| tolerance.near(curvature[c], 0.0, 2.0 * error(c))).collect();
+        let curvature = (0..classes)
+            .map(|c| {
+                let lost = lost_shares * p[c];
+                and(tolerance.near(curvature[c], 0.0, 2.0 * error(c)), lost)
+            })
+            .collect();
         return RowAnswers { loss, gradient, log_sum_exp, curvature };
     }
 
