@@ -50,8 +50,15 @@ pub(crate) fn element(
         }
         (value, gradient, scale, 7.0)
     };
-    let mut of_loss = tolerance.near(value, 0.0, ulp);
-    let mut gradient = tolerance.near(gradient, scale, ulp);
+    // The weight multiplies what may have been rounded below the least normal number.
+    let weighted = |mut answer: Answer| {
+        if answer.value.is_finite() {
+            answer.allowed += 64.0 * tolerance.format.spacing(0.0) * positive;
+        }
+        answer
+    };
+    let mut of_loss = weighted(tolerance.near(value, 0.0, ulp));
+    let mut gradient = weighted(tolerance.near(gradient, scale, ulp));
     if value.is_finite() && y > 0.0 && y * positive < tolerance.least_normal() {
         // The product is rounded with the spacing of subnormal numbers, however large what it multiplies.
         let (loss_of_yes, slope_of_yes) = match loss {
@@ -64,7 +71,7 @@ pub(crate) fn element(
     ElementAnswers {
         loss: of_loss,
         gradient,
-        curvature: tolerance.near(hessian::sigmoid(x, y, positive, 1.0), 0.0, 20.0),
+        curvature: weighted(tolerance.near(hessian::sigmoid(x, y, positive, 1.0), 0.0, 20.0)),
     }
 }
 

@@ -130,8 +130,15 @@ stored!(u8: U8, u16: U16, u32: U32, u64: U64);
 pub(crate) struct Array<'py> {
     source: Source<'py>,
     pub(crate) dtype: Dtype,
-    /// The addresses of what the caller gave, if this was made of it.
-    given: Option<Range<usize>>,
+    /// What the caller gave, if this was made of it.
+    given: Option<Given<'py>>,
+}
+
+/// Something with its addresses, which nothing else gets while it is there.
+#[derive(Clone, Debug)]
+struct Given<'py> {
+    addresses: Range<usize>,
+    _object: Bound<'py, PyAny>,
 }
 
 /// Whose memory it is.
@@ -182,6 +189,7 @@ impl<'py> Array<'py> {
             Ok(array) => Some(addresses(array)),
             Err(_) => dlpack::describe(object).as_ref().map(addresses_of),
         };
+        let given = given.map(|addresses| Given { addresses, _object: object.clone() });
         let array = Self::of_numpy(to_numpy(object, argument)?, argument)?;
         Ok(Self { given, ..array })
     }
@@ -236,13 +244,17 @@ impl<'py> Array<'py> {
 
     /// What NumPy has made of this one.
     pub(crate) fn made(&self, by: Bound<'py, PyAny>, dtype: Dtype) -> PyResult<Self> {
-        let given = Some(self.given.clone().unwrap_or_else(|| self.addresses()));
+        let given = Some(self.given.clone().unwrap_or_else(|| self.as_given()));
         Ok(Self { source: Source::Numpy(by.cast_into()?), dtype, given })
     }
 
     /// One that stands for another that the caller gave, as the place of a result.
     pub(crate) fn standing_for(self, other: &Self) -> Self {
-        Self { given: Some(other.addresses()), ..self }
+        Self { given: Some(other.as_given()), ..self }
+    }
+
+    fn as_given(&self) -> Given<'py> {
+        Given { addresses: self.addresses(), _object: self.clone().into_any() }
     }
 
     /// One whose original may be written to, as it has been copied.
@@ -476,7 +488,9 @@ impl<'py> Array<'py> {
 
     /// Whether this is in the same place as another array, or was made of something that is.
     fn overlaps(&self, other: &Self) -> bool {
-        let ranges = |array: &Self| [Some(array.addresses()), array.given.clone()];
+        let ranges = |array: &Self| {
+            [Some(array.addresses()), array.given.as_ref().map(|given| given.addresses.clone())]
+        };
         let of_other = ranges(other);
         ranges(self).iter().flatten().any(|range| {
             of_other
