@@ -483,6 +483,14 @@ def test_memory_that_is_shared():
     )
 
 
+def test_memory_that_is_used_again_is_not_shared():
+    """The numbers of a list are converted twice, and a gradient as long as they are may get the memory of the first array."""
+    for _ in range(20):
+        x = np.zeros((2, 2), np.float32)
+        _, grad = xent.value_and_grad("softmax_cross_entropy", x, [0, 1], class_weights=[1, 1], sample_weights=[1, 1])
+        np.testing.assert_array_equal(grad, [[-0.25, 0.25], [0.25, -0.25]])
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_an_argument_that_changes_the_logits_meanwhile():
     """Code of the caller's runs when targets become an array: nothing is read or written outside of the logits then."""
