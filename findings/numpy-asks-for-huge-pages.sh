@@ -5,7 +5,7 @@
 # Found:    NumPy asks the system for huge pages (madvise) of arrays from 4 MiB on, JAX does not. Where the system gives them
 #           only to those who ask, which many distributions have as their default, new memory of NumPy is filled several
 #           times faster. (PyTorch 2.15.0 does not ask either; THP_MEM_ALLOC_ENABLE=1 in its environment makes it ask.)
-# xent:     xent.torch takes the memory of large gradients from NumPy.
+# xent:     xent.torch and xent.jax ask for the memory of large gradients.
 #
 # Exits 0 while this is true, 1 once it has changed. Installs into a temporary folder.
 set -eu

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import mmap
+
 import ml_dtypes
 import numpy as np
 import pytest
 import reference as ref
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from memory import asks_for_huge_pages, needs_huge_pages
 from numpy.lib.stride_tricks import as_strided, sliding_window_view
 
 import xent
+from xent._arrays import ask_for_huge_pages
 
 RNG = np.random.default_rng(20)
 X = RNG.normal(0, 2, (6, 5))
@@ -514,6 +518,16 @@ def test_an_argument_that_changes_the_logits_meanwhile():
         except (TypeError, ValueError):
             continue
         assert np.isclose(loss, np.log(5)), change
+
+
+@needs_huge_pages
+def test_huge_pages_are_asked_for_whole_pages_only():
+    memory = mmap.mmap(-1, 64 * mmap.PAGESIZE)
+    address = np.frombuffer(memory, np.uint8).ctypes.data
+    assert not asks_for_huge_pages(address)
+    ask_for_huge_pages(address + 1, 40 * mmap.PAGESIZE)
+    asked = [asks_for_huge_pages(address + page * mmap.PAGESIZE) for page in (0, 1, 39, 40)]
+    assert asked == [False, True, True, False]
 
 
 # Everything with everything.

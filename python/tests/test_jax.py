@@ -16,6 +16,7 @@ jax = pytest.importorskip("jax")
 
 import jax.numpy as jnp  # noqa: E402
 import ml_dtypes  # noqa: E402
+from memory import asks_for_huge_pages, needs_huge_pages  # noqa: E402
 
 import xent.jax as losses  # noqa: E402
 
@@ -141,6 +142,14 @@ def check(found, expected, dtype, scale=1.0):
     assert found.shape == expected.shape
     bound = 16 * EPS[dtype] * scale * max(np.abs(expected).max(), 1.0)
     np.testing.assert_allclose(found.astype(np.float64), expected, rtol=0, atol=bound)
+
+
+@needs_huge_pages
+def test_large_gradients_are_in_huge_pages():
+    """New memory of small pages would take longer than loss and gradient."""
+    x, y = jnp.zeros((256, 32768), jnp.float32), jnp.zeros(256, jnp.int32)
+    grad = jax.jit(jax.grad(losses.softmax_cross_entropy))(x, y).block_until_ready()
+    assert asks_for_huge_pages(grad.unsafe_buffer_pointer() + grad.nbytes // 2)
 
 
 @pytest.mark.parametrize("case", CASES)

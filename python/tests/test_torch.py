@@ -10,6 +10,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import torch.nn.functional as F  # noqa: E402
+from memory import asks_for_huge_pages, needs_huge_pages  # noqa: E402
 
 from xent import torch as X  # noqa: E402
 
@@ -318,6 +319,20 @@ def test_modules_may_hand_other_devices_over():
         module(x, y)
     module.fallback = True
     assert module(x, y).device.type == "meta"
+
+
+@needs_huge_pages
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
+def test_large_gradients_are_in_huge_pages(order, compiled):
+    """New memory of small pages would take longer than loss and gradient."""
+    x = torch.zeros(2, 64, 256, 256).to(memory_format=order).requires_grad_()
+    y = torch.zeros(2, 256, 256, dtype=torch.int64)
+    function = torch.compile(X.cross_entropy, backend="eager") if compiled else X.cross_entropy
+    (grad,) = torch.autograd.grad(function(x, y), x)
+    assert grad.stride() == x.stride()
+    # Without a copy it is the memory that was asked for; a compiled operator's gradient is scaled into another.
+    assert compiled or asks_for_huge_pages(grad.data_ptr() + grad.nbytes // 2)
 
 
 def test_no_gradient_is_computed_without_need(monkeypatch):

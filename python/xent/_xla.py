@@ -7,11 +7,14 @@ least. ``jax.pure_callback``, for comparison, copies what a function reads and w
 from __future__ import annotations
 
 import ctypes
+import math
 from collections.abc import Callable
 from typing import Any
 
 import ml_dtypes
 import numpy as np
+
+from xent._arrays import LARGE, ask_for_huge_pages
 
 _VERSION = (0, 3)
 #: Of an extension: the runtime asks what the function was compiled for, and does not call it.
@@ -126,6 +129,9 @@ def _array(buffer: _Buffer, read_only: bool) -> np.ndarray:
     shape = tuple(buffer.dims[axis] for axis in range(buffer.rank))
     if 0 in shape:
         return np.empty(shape, dtype)
+    size = math.prod(shape) * dtype.itemsize
+    if not read_only and size >= LARGE:
+        ask_for_huge_pages(buffer.data, size)
     return np.asarray(_Memory((buffer.data, read_only), shape, dtype.itemsize)).view(dtype)
 
 

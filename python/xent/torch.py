@@ -36,6 +36,7 @@ from torch.nn import functional as F
 from torch.nn._reduction import legacy_get_string
 
 from xent import _xent
+from xent._arrays import LARGE, ask_for_huge_pages
 
 try:
     from ml_dtypes import bfloat16 as _bfloat16
@@ -156,19 +157,12 @@ def _compute(
     return torch.from_numpy(np.asarray(value)).to(call.dtype)
 
 
-#: From here on the C library gets new memory from the system each time. NumPy asks for huge pages of it, which are filled
-#: several times faster; PyTorch does not.
-_HUGE = 1 << 25
-_NUMPY = {torch.float32: np.float32, torch.float64: np.float64, torch.float16: np.float16}
-
-
 def _empty_like(input: Tensor, dtype: torch.dtype) -> Tensor:
     """Memory for a gradient, in the order of the logits' memory."""
-    if input.numel() * dtype.itemsize < _HUGE or not input.is_contiguous():
-        return torch.empty_like(input, dtype=dtype)
-    if dtype is torch.bfloat16:
-        return torch.from_numpy(np.empty(input.shape, np.uint16)).view(dtype)
-    return torch.from_numpy(np.empty(input.shape, _NUMPY[dtype]))
+    grad = torch.empty_like(input, dtype=dtype)
+    if input.numel() * dtype.itemsize >= LARGE:
+        ask_for_huge_pages(grad.data_ptr(), grad.untyped_storage().nbytes())
+    return grad
 
 
 class _Loss(torch.autograd.Function):
