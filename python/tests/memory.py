@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
+import mmap
 import pathlib
 import re
 
 import pytest
-
-needs_huge_pages = pytest.mark.skipif(
-    not pathlib.Path("/sys/kernel/mm/transparent_hugepage").exists(), reason="a system with huge pages"
-)
-
 
 def asks_for_huge_pages(address: int) -> bool:
     """Whether somebody has asked for huge pages for the memory at this address."""
@@ -21,3 +18,18 @@ def asks_for_huge_pages(address: int) -> bool:
         elif inside and line.startswith("VmFlags:"):
             return "hg" in line.split()
     raise AssertionError(f"no memory at {address:x}")
+
+
+def _is_heard() -> bool:
+    """Whether the system notes who asks: an emulated one does not."""
+    if not hasattr(mmap, "MADV_HUGEPAGE"):
+        return False
+    memory = mmap.mmap(-1, mmap.PAGESIZE)
+    try:
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    except OSError:
+        return False
+    return asks_for_huge_pages(ctypes.addressof(ctypes.c_char.from_buffer(memory)))
+
+
+needs_huge_pages = pytest.mark.skipif(not _is_heard(), reason="a system with huge pages")

@@ -97,7 +97,9 @@ fn download(folder: &Path, root: &Path) -> Result<(), String> {
         tools::succeed(&mut apt)
     };
     apt(&["update"])?;
-    apt(&["--no-install-recommends", "--download-only", "install", "python3"])?;
+    // NumPy's wheels take the library of C++ from the system.
+    let packages = ["python3", "libstdc++6"];
+    apt(&[&["--no-install-recommends", "--download-only", "install"], &packages[..]].concat())?;
     let archives = state.join("cache/archives");
     let files = archives.read_dir().map_err(|error| format!("{}: {error}", archives.display()))?;
     for file in files.flatten().map(|file| file.path()) {
