@@ -9,6 +9,7 @@ import re
 
 import pytest
 
+
 def asks_for_huge_pages(address: int) -> bool:
     """Whether somebody has asked for huge pages for the memory at this address."""
     inside = False
