@@ -149,12 +149,13 @@ impl<'a, 'py> Call<'a, 'py> {
         let prepared = self.targets(targets, number)?;
         let class_weights = self.weights(&options.class_weights, "class_weights", number)?;
         let pos_weight = self.weights(&options.pos_weight, "pos_weight", number)?;
-        let sample_weights = self.of_rows(&options.sample_weights, "sample_weights", number)?;
+        let sample_weights =
+            optional(&options.sample_weights, layout.rows(), "sample_weights", number)?;
         let upstream = match &options.upstream {
             Some(given) if loss.kind.has_losses_of_elements() => {
                 Some(self.like_logits(Array::of(given, "upstream")?, "upstream")?.cast(number)?)
             }
-            given => self.of_rows(given, "upstream", number)?,
+            given => optional(given, layout.rows(), "upstream", number)?,
         };
         let gradient = self.gradient::<E>()?;
         // Copied logits may be overwritten.
@@ -423,18 +424,6 @@ impl<'a, 'py> Call<'a, 'py> {
         array.contiguous()?.cast(number).map(Some)
     }
 
-    /// One number for each row.
-    fn of_rows(
-        &self,
-        given: &Option<Bound<'py, PyAny>>,
-        argument: &str,
-        number: Dtype,
-    ) -> PyResult<Option<Array<'py>>> {
-        let Some(given) = given else { return Ok(None) };
-        let array = reshaped(Array::of(given, argument)?, self.layout.rows(), argument)?;
-        array.contiguous()?.cast(number).map(Some)
-    }
-
     fn targets(&self, targets: &Bound<'py, PyAny>, number: Dtype) -> PyResult<Prepared<'py>> {
         let Self { logits, layout, loss, .. } = self;
         let kind = loss.kind;
@@ -510,6 +499,18 @@ struct Here<'py> {
     copied_to: Option<Array<'py>>,
     /// Whether that is what the logits were given in.
     is_logits: bool,
+}
+
+/// Numbers of this shape and type, if they were given.
+pub(crate) fn optional<'py>(
+    given: &Option<Bound<'py, PyAny>>,
+    shape: &[usize],
+    argument: &str,
+    number: Dtype,
+) -> PyResult<Option<Array<'py>>> {
+    let Some(given) = given else { return Ok(None) };
+    let array = reshaped(Array::of(given, argument)?, shape, argument)?;
+    array.contiguous()?.cast(number).map(Some)
 }
 
 /// The numbers of an optional array.

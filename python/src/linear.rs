@@ -8,7 +8,7 @@ use xent::Reduction;
 use xent::linear::{Layer, LinearPass, SoftmaxTargets, Workspace};
 
 use crate::array::{Array, Borrows, Dtype, Stored};
-use crate::call::{Format, Number, labels, numbers, reshaped};
+use crate::call::{Format, Number, labels, numbers, optional, reshaped};
 use crate::errors::exception;
 use crate::options::{CallOptions, Function, Kind, LossOptions, PreparedLoss, parse};
 use crate::threads;
@@ -118,13 +118,9 @@ where
     } else {
         reshaped(targets, rows, "targets")?.contiguous()?
     };
-    let optional = |option: &Option<Bound<'py, PyAny>>, shape: &[usize], name| {
-        let Some(given) = option else { return Ok(None) };
-        reshaped(Array::of(given, name)?, shape, name)?.contiguous()?.cast(number).map(Some)
-    };
-    let class_weights = optional(&call.class_weights, &[classes], "class_weights")?;
-    let sample_weights = optional(&call.sample_weights, rows, "sample_weights")?;
-    let upstream = optional(&call.upstream, rows, "upstream")?;
+    let class_weights = optional(&call.class_weights, &[classes], "class_weights", number)?;
+    let sample_weights = optional(&call.sample_weights, rows, "sample_weights", number)?;
+    let upstream = optional(&call.upstream, rows, "upstream", number)?;
     let read = [
         ("inputs", Some(&given.inputs)),
         ("weights", Some(&given.weights)),

@@ -29,7 +29,7 @@ pub(crate) struct Options {
 }
 
 /// What builds the wheel.
-const MATURIN: &str = "maturin>=1.9,<2";
+const MATURIN: &str = "maturin>=1.16,<2";
 
 /// What a full run tests with; expecttest is for PyTorch's own tests.
 const FRAMEWORKS: &[&str] =
@@ -122,7 +122,8 @@ impl Maturin {
         environment.install(&[MATURIN])?;
         let mut command = environment.python();
         command
-            .args(["-m", "maturin", "build", "--release", "--locked", "--out"])
+            .args(["-m", "maturin", "build", "--release", "--locked", "--compression-level", "9"])
+            .arg("--out")
             .arg(&wheels)
             .env("CARGO_TARGET_DIR", folder.join("target"))
             .current_dir(crate::root().join("python"));
