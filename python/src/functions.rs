@@ -65,15 +65,16 @@ pub(crate) fn value<'py>(
 /// >>> xent.value_and_grad(xent.softmax_cross_entropy, logits, [1])[1]
 /// array([[ 0.5, -0.5]], dtype=float32)
 #[pyfunction]
-#[pyo3(signature = (loss, logits, targets, **options))]
+#[pyo3(signature = (loss, logits, targets, *, out = None, **options))]
 pub(crate) fn value_and_grad<'py>(
     loss: &Bound<'py, PyAny>,
     logits: &Bound<'py, PyAny>,
     targets: &Bound<'py, PyAny>,
+    out: Option<Bound<'py, PyAny>>,
     options: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
     let (loss, mut call) = parse(PreparedLoss::of(loss)?, Function::ValueAndGrad, options)?;
-    call.grad = true;
+    (call.grad, call.out) = (true, out);
     let mut outcome = call::evaluate(logits, targets, &loss, &call)?;
     let value = loss_of(logits.py(), &mut outcome)?;
     let grad = outcome.grad.take().ok_or_else(|| PyTypeError::new_err("no gradient"))?;

@@ -17,8 +17,8 @@ def value(loss: Loss | str | Callable[..., Any], logits: ArrayLike, targets: Any
     """The loss: a float, or with ``reduction="none"`` an array."""
 
 def value_and_grad(
-    loss: Loss | str | Callable[..., Any], logits: ArrayLike, targets: Any, **options: Any
-) -> tuple[float | np.ndarray, np.ndarray]:
+    loss: Loss | str | Callable[..., Any], logits: ArrayLike, targets: Any, *, out: Any = None, **options: Any
+) -> tuple[float | np.ndarray, Any]:
     """The loss and its gradient."""
 
 def evaluate(loss: Loss | str | Callable[..., Any], logits: ArrayLike, targets: Any, **options: Any) -> dict[str, Any]:
