@@ -345,6 +345,37 @@ def test_no_gradient_is_computed_without_need(monkeypatch):
     assert not called
 
 
+def test_a_call_like_an_earlier_one():
+    """Options that were read once are read again where they differ."""
+    y = torch.tensor([0, 1, 2, 0])
+    dense = torch.rand(4, 3, dtype=torch.float64)
+    calls = [
+        ((y,), {}),
+        ((y,), {"label_smoothing": 0.5}),
+        ((y,), {"ignore_index": 0}),
+        ((y,), {"reduction": "none"}),
+        ((y,), {"size_average": False}),
+        ((y,), {"weight": torch.tensor([1.0, 2.0, 0.5], dtype=torch.float64)}),
+        ((dense,), {}),
+        ((dense,), {"label_smoothing": 0.5}),
+    ]
+    for _ in range(2):
+        for arguments, options in calls:
+            x = torch.randn(4, 3, dtype=torch.float64)
+            same(X.cross_entropy, F.cross_entropy, x, *arguments, **options)
+            torch.testing.assert_close(X.cross_entropy(x, *arguments, **options), F.cross_entropy(x, *arguments, **options))
+    x = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
+    with pytest.raises(IndexError):
+        X.cross_entropy(x, torch.tensor([0, 1, 3, 0]))
+    with torch.no_grad():
+        assert not X.cross_entropy(x, y).requires_grad
+    # Smoothing by a tensor is no part of what is remembered: it may change in place.
+    smoothing = torch.tensor(0.0)
+    first = X.cross_entropy(x, y, label_smoothing=smoothing)
+    smoothing.fill_(0.5)
+    assert X.cross_entropy(x, y, label_smoothing=smoothing) != first
+
+
 def test_a_second_backward_pass_has_the_same_gradient():
     x, y = torch.randn(4, 3, requires_grad=True), torch.tensor([0, 1, 2, 0])
     loss = X.cross_entropy(x, y)
