@@ -11,7 +11,8 @@ use xent::{
     labels_from_floats,
 };
 
-use crate::array::{Array, Borrows, Dtype, Stored};
+use crate::array::{Array, Borrows};
+use crate::dtype::{Dtype, Stored};
 use crate::errors::{exception, value_error};
 use crate::layout::{Layout, axis_of, inverse};
 use crate::options::{CallOptions, Kind, LossOptions};

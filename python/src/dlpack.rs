@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyCapsule, PyType};
 
-use crate::array::Dtype;
+use crate::dtype::Dtype;
 
 /// Where the numbers of a tensor are: on the CPU, aligned, and on no axis backwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

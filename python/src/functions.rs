@@ -6,8 +6,9 @@ use pyo3::types::{PyDict, PyFloat};
 use rayon::prelude::*;
 use xent::{Level, Reduction};
 
-use crate::array::{Array, Borrows, Dtype};
+use crate::array::{Array, Borrows};
 use crate::call::{self, Outcome};
+use crate::dtype::Dtype;
 use crate::errors::{exception, value_error};
 use crate::layout::{axis_of, inverse};
 use crate::options::{Function, PreparedLoss, integer, parse};

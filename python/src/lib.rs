@@ -6,6 +6,7 @@
 mod array;
 mod call;
 mod dlpack;
+mod dtype;
 mod errors;
 mod functions;
 mod layout;

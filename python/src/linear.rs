@@ -7,8 +7,9 @@ use pyo3::types::PyDict;
 use xent::Reduction;
 use xent::linear::{Layer, LinearPass, SoftmaxTargets, Workspace};
 
-use crate::array::{Array, Borrows, Dtype, Stored};
+use crate::array::{Array, Borrows};
 use crate::call::{Format, Number, labels, numbers, optional, reshaped};
+use crate::dtype::{Dtype, Stored};
 use crate::errors::exception;
 use crate::options::{CallOptions, Function, Kind, LossOptions, PreparedLoss, parse};
 use crate::threads;
