@@ -80,10 +80,16 @@ fn has_libclang() -> bool {
     let folders =
         named.into_iter().chain(of_debian).chain(["/usr/lib", "/usr/lib64"].map(PathBuf::from));
     let mut files = folders.filter_map(|folder| folder.read_dir().ok()).flatten().flatten();
-    files.any(|file| {
-        let name = file.file_name();
-        let name = name.to_string_lossy();
-        name.starts_with("libclang") && name.contains(".so") || name == "libclang.dylib"
+    files.any(|file| is_libclang(&file.file_name().to_string_lossy()))
+}
+
+/// Not `libclang-cpp`, which other packages bring.
+fn is_libclang(file: &str) -> bool {
+    let is_version = |rest: &str| rest.starts_with(|first: char| first.is_ascii_digit());
+    file.strip_prefix("libclang").is_some_and(|rest| {
+        rest.starts_with(".so")
+            || rest == ".dylib"
+            || rest.strip_prefix('-').is_some_and(is_version) && rest.contains(".so")
     })
 }
 

@@ -44,6 +44,16 @@ pub(crate) fn provide(missing: impl Fn() -> Vec<Missing>, install: bool) -> Resu
         run(apt(&install_words(&still)));
         still = missing();
     }
+    if install
+        && !still.is_empty()
+        && let Some([list, suite]) = backports()
+    {
+        // Where packages of the system come from the backports, others have to.
+        let words = install_words(&still);
+        run(apt(&[&["-o", &list], &["update"][..]].concat()));
+        run(apt(&[&["-o", &list, "-t", &suite][..], &words].concat()));
+        still = missing();
+    }
     if still.is_empty() {
         return Ok(());
     }
@@ -76,6 +86,21 @@ fn apt(words: &[&str]) -> Command {
     let mut command = Command::new("apt-get");
     command.args(words).args(["-q", "-y"]);
     command
+}
+
+/// An option by which apt-get knows Debian's backports, too, and their name.
+fn backports() -> Option<[String; 2]> {
+    let system = std::fs::read_to_string("/etc/os-release").ok()?;
+    let codename = system.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="))?;
+    let suite = format!("{codename}-backports");
+    let mut targets = Command::new("apt-get");
+    let targets = targets.args(["indextargets", "--format", "$(REPO_URI)"]).output().ok()?;
+    let repositories = String::from_utf8(targets.stdout).ok()?;
+    let repository =
+        repositories.lines().find(|uri| uri.trim_end_matches('/').ends_with("/debian"))?;
+    let list = crate::target_folder("backports.list");
+    std::fs::write(&list, format!("deb {repository} {suite} main\n")).ok()?;
+    Some([format!("Dir::Etc::SourceList={}", list.display()), suite])
 }
 
 /// Packages that would require removing others are not installed.
