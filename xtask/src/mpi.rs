@@ -204,3 +204,26 @@ fn measure(options: &Options, program: &Path) -> Result<(), String> {
     }
     all_equal(&digests)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libclang_is_told_from_what_begins_alike() {
+        for name in [
+            "libclang.so",
+            "libclang.so.1",
+            "libclang-14.so.1",
+            "libclang-14.so.13",
+            "libclang.dylib",
+        ] {
+            assert!(is_libclang(name), "{name}");
+        }
+        for name in
+            ["libclang-cpp.so", "libclang-cpp.so.14", "libclang-14.a", "libclangAST.so", "clang.so"]
+        {
+            assert!(!is_libclang(name), "{name}");
+        }
+    }
+}
