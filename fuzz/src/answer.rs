@@ -30,6 +30,12 @@ impl Answer {
         Self { value: self.value + other.value, allowed: self.allowed + other.allowed }
     }
 
+    /// The same with this much more tolerance, if it is a number.
+    pub(crate) fn widened(self, more: f64) -> Self {
+        let more = if self.value.is_finite() { more } else { 0.0 };
+        Self { allowed: self.allowed + more, ..self }
+    }
+
     /// Whether a result in this format is within the tolerance; `computed` is the format that it
     /// was rounded from.
     pub(crate) fn admits(self, got: f64, computed: Format, stored: Format) -> bool {

@@ -51,12 +51,7 @@ pub(crate) fn element(
         (value, gradient, scale, 7.0)
     };
     // The weight multiplies what may have been rounded below the least normal number.
-    let weighted = |mut answer: Answer| {
-        if answer.value.is_finite() {
-            answer.allowed += 64.0 * tolerance.format.spacing(0.0) * positive;
-        }
-        answer
-    };
+    let weighted = |answer: Answer| answer.widened(64.0 * tolerance.format.spacing(0.0) * positive);
     let mut of_loss = weighted(tolerance.near(value, 0.0, ulp));
     let mut gradient = weighted(tolerance.near(gradient, scale, ulp));
     if value.is_finite() && y > 0.0 && y * positive < tolerance.least_normal() {
@@ -112,12 +107,8 @@ fn focal(
     let ulp = 12.0 + gamma * (16.0 + 4.0 * logarithm.min(tolerance.vanishing()));
     let scale = factor * scale.max(growth.abs());
     let scale = if scale.is_finite() { scale } else { 0.0 };
-    let absolute = |mut answer: Answer| {
-        if answer.value.is_finite() {
-            answer.allowed += 256.0 * tolerance.format.spacing(0.0) * (1.0 + positive);
-        }
-        answer
-    };
+    let absolute =
+        |answer: Answer| answer.widened(256.0 * tolerance.format.spacing(0.0) * (1.0 + positive));
     let second = hessian::focal_sigmoid(x, y, positive, gamma, alpha);
     ElementAnswers {
         loss: absolute(tolerance.near(value, 0.0, ulp)),

@@ -150,8 +150,8 @@ pub(crate) fn row(
         let lost: f64 = lost().map(|c| q[c] * size(c)).sum();
         // The loss is a difference of two sums, either of which may be too large for the format, or for the reference.
         let sizes = tau * tau * taught().map(|c| q[c] * size(c)).sum::<f64>();
-        let most = crate::format::largest(tolerance.format) / 8.0;
-        let is_far = taught().all(|c| size(c).is_finite()) && (sizes.is_nan() || sizes > most);
+        let is_far = taught().all(|c| size(c).is_finite())
+            && (!sizes.is_finite() || tolerance.overflows(sizes));
         let loss = if is_far || vanishes || loss.is_finite() && !terms.is_finite() {
             Answer::ANYTHING
         } else if loss.is_finite() {
@@ -168,21 +168,17 @@ pub(crate) fn row(
         // The temperature multiplies a difference that may have been rounded below the least
         // normal number, and in which shares may be lost.
         let rounding = 64.0 * tolerance.format.spacing(0.0);
-        let and = |answer: Answer, more: f64| {
-            let more = if answer.value.is_finite() { more } else { 0.0 };
-            Answer { allowed: answer.allowed + more, ..answer }
-        };
         let gradient = (0..classes)
             .map(|c| {
                 let lost = lost_shares * p[c] + if is_lost(c) { q[c] } else { 0.0 };
-                and(tolerance.near(gradient[c], scale[c], error(c)), tau * (rounding + lost))
+                tolerance.near(gradient[c], scale[c], error(c)).widened(tau * (rounding + lost))
             })
             .collect();
         let curvature = hessian::exact(&scaled, all);
         let curvature = (0..classes)
             .map(|c| {
                 let lost = lost_shares * p[c];
-                and(tolerance.near(curvature[c], 0.0, 2.0 * error(c)), lost)
+                tolerance.near(curvature[c], 0.0, 2.0 * error(c)).widened(lost)
             })
             .collect();
         return RowAnswers { loss, gradient, log_sum_exp, curvature };
